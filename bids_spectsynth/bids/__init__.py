@@ -1,0 +1,1 @@
+"""SPECT in BIDS: finding, validating, naming and writing files."""

@@ -1,0 +1,88 @@
+"""The one table of exit codes, and the one function from outcomes to a code."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Literal
+
+from bids_spectsynth.errors import DatasetError, ModelError, SpectSynthError, UsageError
+
+
+class ExitCode(IntEnum):
+    """What the process tells its caller."""
+
+    OK = 0
+    """Everything asked for was done (participants without the needed images are skipped, not failed)."""
+    SOME_FAILED = 1
+    """At least one participant failed; the others are complete."""
+    USAGE = 2
+    """The options, the configuration file or the filter file are wrong."""
+    DATASET = 3
+    """The input dataset is not usable: not BIDS, not valid, no such participant, output not writable."""
+    NOBODY_LEFT = 4
+    """Every participant was skipped or failed."""
+    MODEL = 5
+    """The model folder is damaged or does not fit, or training is not possible."""
+    INTERNAL = 70
+    """A defect of this software (sysexits EX_SOFTWARE)."""
+    INTERRUPTED = 130
+    """Stopped by SIGINT; the work so far is kept."""
+    TERMINATED = 143
+    """Stopped by SIGTERM; a checkpoint was written where training was under way."""
+
+
+Status = Literal["ok", "skipped", "failed"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What happened to one participant (and session) in one stage.
+
+    Parameters
+    ----------
+    participant : str
+        Label without ``sub-``.
+    session : str or None
+        Label without ``ses-``.
+    stage : str
+        ``find``, ``preprocess``, ``train``, ``synthesise``, ``evaluate`` or ``report``.
+    status : {'ok', 'skipped', 'failed'}
+        A skipped participant lacks something; a failed one has a defect that the reason names.
+    reason : str
+        One line; empty where the status is ``ok``.
+    """
+
+    participant: str
+    session: str | None
+    stage: str
+    status: Status
+    reason: str = ""
+
+
+def exit_code(outcomes: Iterable[Outcome]) -> ExitCode:
+    """Exit code of a run from the outcomes of its participants.
+
+    A participant counts once, by its worst outcome. No outcome at all counts as nobody left.
+    """
+    worst: dict[tuple[str, str | None], Status] = {}
+    order: dict[Status, int] = {"ok": 0, "skipped": 1, "failed": 2}
+    for outcome in outcomes:
+        key = (outcome.participant, outcome.session)
+        if key not in worst or order[outcome.status] > order[worst[key]]:
+            worst[key] = outcome.status
+    if not any(status == "ok" for status in worst.values()):
+        return ExitCode.NOBODY_LEFT
+    return ExitCode.SOME_FAILED if "failed" in worst.values() else ExitCode.OK
+
+
+def error_code(error: SpectSynthError) -> ExitCode:
+    """Exit code for an error that ends the whole run."""
+    match error:
+        case UsageError():
+            return ExitCode.USAGE
+        case DatasetError():
+            return ExitCode.DATASET
+        case ModelError():
+            return ExitCode.MODEL
+        case _:
+            return ExitCode.SOME_FAILED

@@ -1,0 +1,239 @@
+"""Settings of one run: a frozen record that is passed as an argument, and its TOML form."""
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args, get_type_hints
+
+from bids_spectsynth.errors import UsageError
+
+AnalysisLevel = Literal["participant", "group"]
+Mode = Literal["auto", "preprocess", "train", "apply"]
+BackendChoice = Literal["auto", "fsl", "embedded"]
+Scaling = Literal["slice", "volume"]
+Device = Literal["auto", "cpu", "cuda"]
+CoregInit = Literal["auto", "header", "identity"]
+
+T1W_SPACE = "T1w"
+#: The field of view of every prepared image in millimetres (x, y, z), 256 x 256 x 192 at 1 mm (paper, section 2.2).
+FIELD_OF_VIEW_MM = (256, 256, 192)
+#: Slices that the paper takes from each subject, counted at 1 mm.
+PAPER_SLICES_PER_SUBJECT = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything that a run depends on, besides its input data.
+
+    Names equal the long command line options with underscores. Paths are absolute.
+    ``inputs`` holds one tuple of image roles per model to train (``("T1w", "pet")``, ``("pet",)``);
+    ``output_spaces`` holds ``T1w`` or TemplateFlow template names.
+    """
+
+    bids_dir: Path
+    output_dir: Path
+    analysis_level: AnalysisLevel
+    participant_label: tuple[str, ...] = ()
+    session_label: tuple[str, ...] = ()
+    bids_filter_file: Path | None = None
+    work_dir: Path | None = None
+    nprocs: int = 1
+    omp_nthreads: int = 1
+    mem_mb: int | None = None
+    use_plugin: Path | None = None
+    skip_bids_validation: bool = False
+    stop_on_first_crash: bool = False
+    random_seed: int = 1234
+    device: Device = "auto"
+    dry_run: bool = False
+    verbose: int = 0
+    mode: Mode = "auto"
+    model: Path | None = None
+    model_label: str | None = None
+    inputs: tuple[tuple[str, ...], ...] = (("T1w", "pet"),)
+    output_spaces: tuple[str, ...] = (T1W_SPACE,)
+    backend: BackendChoice = "auto"
+    coreg_init: CoregInit = "auto"
+    intensity_scaling: Scaling = "slice"
+    adversarial_weight: float = 1.0
+    l1_weight: float = 100.0
+    ssim_weight: float = 0.0
+    epochs: int = 1000
+    batch_size: int = 8
+    learning_rate: float = 1e-4
+    learning_rate_decay_epochs: int = 0
+    base_filters: int = 64
+    checkpoint_every: int = 10
+    voxel_size: float = 1.0
+    slices_per_subject: int | None = None
+    split: tuple[float, float, float] = field(default=(30.0, 6.0, 12.0))
+    split_file: Path | None = None
+    data_range: float = 2.0
+
+    @property
+    def work_folder(self) -> Path:
+        """Where intermediate results lie: ``work_dir``, or ``work`` in the output folder."""
+        return self.work_dir if self.work_dir is not None else self.output_dir / "work"
+
+    @property
+    def n_slices(self) -> int:
+        """Slices a subject gives to training: the option, or the paper's 100 at 1 mm scaled to the voxel size."""
+        if self.slices_per_subject is not None:
+            return self.slices_per_subject
+        return round(PAPER_SLICES_PER_SUBJECT / self.voxel_size)
+
+    @property
+    def templates(self) -> tuple[str, ...]:
+        """The output spaces that are templates."""
+        return tuple(space for space in self.output_spaces if space != T1W_SPACE)
+
+
+_NAMES = {f.name: f for f in dataclasses.fields(Settings)}
+
+
+def option_names() -> tuple[str, ...]:
+    """Names that a configuration file may set, in the order of the record."""
+    return tuple(name for name in _NAMES if name not in ("bids_dir", "output_dir", "analysis_level"))
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read option values from a TOML file.
+
+    Parameters
+    ----------
+    path : Path
+        A TOML file whose keys are long option names, with hyphens or underscores.
+
+    Returns
+    -------
+    dict
+        Values by settings name, of the types that TOML has; :func:`make_settings` coerces them.
+
+    Raises
+    ------
+    UsageError
+        The file cannot be read or parsed, or holds a key that is no option.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: cannot read the configuration file ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not valid TOML ({error})") from error
+    values = {key.replace("-", "_"): value for key, value in content.items()}
+    unknown = sorted(set(values) - set(option_names()))
+    if unknown:
+        raise UsageError(f"{path}: unknown option {', '.join(unknown)}; known: {', '.join(option_names())}")
+    return values
+
+
+def make_settings(values: Mapping[str, Any]) -> Settings:
+    """Build settings from plain values (strings, numbers, lists), checking choices and ranges.
+
+    Raises
+    ------
+    UsageError
+        A value is of the wrong type, no allowed choice, or out of range.
+    """
+    hints = get_type_hints(Settings)
+    coerced = {name: _coerce(name, value, hints[name]) for name, value in values.items() if value is not None}
+    settings = Settings(**coerced)
+    _check_ranges(settings)
+    return settings
+
+
+def _coerce(name: str, value: Any, hint: Any) -> Any:
+    option = "--" + name.replace("_", "-")
+    try:
+        if name == "inputs":
+            return _input_sets(value)
+        if name == "split":
+            parts = tuple(float(v) for v in value)
+            if len(parts) != 3:
+                raise ValueError("three numbers needed")
+            return parts
+        if Path in get_args(hint) or hint is Path:
+            return Path(value).expanduser().absolute()
+        if hint == tuple[str, ...]:
+            return (value,) if isinstance(value, str) else tuple(str(v) for v in value)
+        choices = get_args(hint)
+        if choices and all(isinstance(choice, str) for choice in choices):
+            if value not in choices:
+                raise ValueError(f"choose from {', '.join(choices)}")
+            return value
+        plain = next((t for t in (bool, int, float, str) if t is hint or t in choices), str)
+        if plain is bool and not isinstance(value, bool):
+            raise ValueError("true or false needed")
+        if plain is int and float(value) != int(value):
+            raise ValueError("whole number needed")
+        return plain(value)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{option}: {value!r} is not usable ({error})") from error
+
+
+def _input_sets(value: Any) -> tuple[tuple[str, ...], ...]:
+    sets = [value] if value and isinstance(value[0], str) else value
+    out = []
+    for one in sets:
+        unique = tuple(dict.fromkeys(str(role) for role in one))
+        if not unique:
+            raise ValueError("at least one image type needed")
+        if "spect" in unique:
+            raise ValueError("SPECT is what is synthesised, not an input")
+        # T1w first, PET last: one order, so that one set of inputs has one name.
+        out.append(tuple(sorted(unique, key=lambda role: (role != "T1w", role == "pet", role))))
+    if not out:
+        raise ValueError("at least one set of inputs needed")
+    return tuple(dict.fromkeys(out))
+
+
+def _check_ranges(settings: Settings) -> None:
+    positive = ("nprocs", "omp_nthreads", "mem_mb", "epochs", "batch_size", "learning_rate", "base_filters",
+                "checkpoint_every", "slices_per_subject", "data_range")  # fmt: skip
+    for name in positive:
+        value = getattr(settings, name)
+        if value is not None and value <= 0:
+            raise UsageError(f"--{name.replace('_', '-')}: {value} is not above zero")
+    weights = ("adversarial_weight", "l1_weight", "ssim_weight", "learning_rate_decay_epochs", "random_seed")
+    for name in weights:
+        if getattr(settings, name) < 0:
+            raise UsageError(f"--{name.replace('_', '-')}: {getattr(settings, name)} is below zero")
+    if settings.adversarial_weight + settings.l1_weight + settings.ssim_weight == 0:
+        raise UsageError("--adversarial-weight, --l1-weight, --ssim-weight: at least one must be above zero")
+    if settings.voxel_size not in (1.0, 2.0, 4.0):
+        raise UsageError(
+            f"--voxel-size: {settings.voxel_size} is not 1, 2 or 4 (the network halves its grid)"
+        )
+    if min(settings.split) < 0 or min(settings.split[:2]) == 0:
+        raise UsageError("--split: proportions for training, validation, test; the first two above zero")
+    if settings.model_label is not None and not settings.model_label.isalnum():
+        raise UsageError(
+            f"--model-label: {settings.model_label!r} has other characters than letters and digits"
+        )
+    if not settings.output_spaces:
+        raise UsageError("--output-spaces: at least one space needed")
+
+
+def to_toml(settings: Settings) -> str:
+    """TOML text of the settings; reading it back with the three positional values gives equal settings."""
+    lines = []
+    for name in _NAMES:
+        value = getattr(settings, name)
+        if value is not None:
+            lines.append(f"{name} = {_toml_value(value)}")
+    return "\n".join(lines) + "\n"
+
+
+def _toml_value(value: Any) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return repr(value)
+        case tuple():
+            return "[" + ", ".join(_toml_value(v) for v in value) + "]"
+        case _:
+            escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
+            return '"' + escaped.replace("\n", "\\n").replace("\t", "\\t") + '"'

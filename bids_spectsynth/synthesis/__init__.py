@@ -1,0 +1,1 @@
+"""The pix2pix model: networks, training, model folders and inference."""
