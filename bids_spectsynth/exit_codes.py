@@ -59,20 +59,30 @@ class Outcome:
     reason: str = ""
 
 
-def exit_code(outcomes: Iterable[Outcome]) -> ExitCode:
-    """Exit code of a run from the outcomes of its participants.
+def by_participant(outcomes: Iterable[Outcome]) -> dict[str, Outcome]:
+    """What became of each participant over its sessions, stages and models.
 
-    A participant counts once, by its worst outcome. No outcome at all counts as nobody left.
+    Failed where anything failed; else ok where anything was done; else skipped. The reasons are joined, also those
+    of a participant that was served but lacks something (an input of one of the models, say).
     """
-    worst: dict[tuple[str, str | None], Status] = {}
-    order: dict[Status, int] = {"ok": 0, "skipped": 1, "failed": 2}
+    joined: dict[str, Outcome] = {}
+    grouped: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
-        key = (outcome.participant, outcome.session)
-        if key not in worst or order[outcome.status] > order[worst[key]]:
-            worst[key] = outcome.status
-    if not any(status == "ok" for status in worst.values()):
-        return ExitCode.NOBODY_LEFT
-    return ExitCode.SOME_FAILED if "failed" in worst.values() else ExitCode.OK
+        grouped.setdefault(outcome.participant, []).append(outcome)
+    for label, own in grouped.items():
+        statuses = {outcome.status for outcome in own}
+        status: Status = "failed" if "failed" in statuses else "ok" if "ok" in statuses else "skipped"
+        reasons = dict.fromkeys(outcome.reason for outcome in own if outcome.reason)
+        joined[label] = Outcome(label, None, own[-1].stage, status, "; ".join(reasons))
+    return joined
+
+
+def exit_code(outcomes: Iterable[Outcome]) -> ExitCode:
+    """Exit code of a run from the outcomes of its participants; no outcome at all counts as nobody left."""
+    statuses = {outcome.status for outcome in by_participant(outcomes).values()}
+    if "failed" in statuses:
+        return ExitCode.SOME_FAILED if "ok" in statuses else ExitCode.NOBODY_LEFT
+    return ExitCode.OK if "ok" in statuses else ExitCode.NOBODY_LEFT
 
 
 def error_code(error: SpectSynthError) -> ExitCode:

@@ -1,14 +1,29 @@
 """Which files of a participant are used, and why; why a participant is skipped."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from bids_spectsynth.bids.candidates import Candidate, Search, find_candidates
+from bids_spectsynth.bids.filters import read_filters
+from bids_spectsynth.bids.layout import build_layout, find_participants, find_sessions
+from bids_spectsynth.errors import ImageError
+from bids_spectsynth.exit_codes import Outcome
+from bids_spectsynth.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 T1W = "T1w"
 PET = "pet"
 INTERICTAL = "interictal"
 ICTAL = "ictal"
+
+_NUCLEAR = (PET, INTERICTAL, ICTAL)
+_NAMES = {PET: "PET", INTERICTAL: "interictal SPECT", ICTAL: "ictal SPECT"}
+#: Entities that tell derivatives of several nuclear images apart.
+_KEPT_ENTITIES = ("task", "trc", "rec", "run")
 
 
 @dataclass(frozen=True)
@@ -54,3 +69,131 @@ class Case:
     def name(self) -> str:
         """``sub-01`` or ``sub-01_ses-x``."""
         return f"sub-{self.participant}" + (f"_ses-{self.session}" if self.session else "")
+
+
+def find_cases(settings: Settings) -> tuple[list[Case], list[Outcome]]:
+    """Choose the images of every chosen participant.
+
+    A case is made for each session with an interictal SPECT, else with a PET, else with a T1w. Its other images come
+    from the same session, else from no session, else from the only other session (with a warning).
+
+    Returns
+    -------
+    cases : list of Case
+        By participant and session.
+    outcomes : list of Outcome
+        Participants (and sessions) without a T1w (``skipped``), or for which the choice is not clear or a sidecar not
+        readable (``failed``); the reason names the files.
+
+    Raises
+    ------
+    DatasetError
+        Not a BIDS dataset, or an unknown participant or session label.
+    UsageError
+        The filter file cannot be followed.
+    """
+    bids_dir = settings.bids_dir
+    inputs = tuple(dict.fromkeys(role for roles in settings.inputs for role in roles))
+    mr_roles = (T1W, *(role for role in inputs if role not in (T1W, *_NUCLEAR)))
+    filters = read_filters(settings.bids_filter_file, mr_roles)
+    participants = find_participants(bids_dir, settings.participant_label)
+    sessions = find_sessions(bids_dir, participants, settings.session_label)
+    layout = build_layout(bids_dir, participants, sessions)
+    searches = find_candidates(layout, bids_dir, mr_roles, filters)
+    cases: list[Case] = []
+    outcomes: list[Outcome] = []
+    for participant in participants:
+        search = searches.get(participant, Search((), ()))
+        for result in _participant_cases(participant, search, inputs, sessions):
+            if isinstance(result, Case):
+                _log(result)
+                cases.append(result)
+            else:
+                outcomes.append(result)
+    return cases, outcomes
+
+
+def _participant_cases(
+    participant: str, search: Search, inputs: Collection[str], sessions: Sequence[str]
+) -> list[Case | Outcome]:
+    if search.errors:
+        return [Outcome(participant, None, "find", "failed", search.errors[0])]
+    by_role: dict[str, list[Candidate]] = {}
+    for candidate in search.candidates:
+        by_role.setdefault(candidate.role, []).append(candidate)
+    if T1W not in by_role:
+        where = f" in session {', '.join(sessions)} or outside sessions" if sessions else ""
+        return [Outcome(participant, None, "find", "skipped", f"sub-{participant}: no T1w image{where}")]
+    anchor = next(role for role in (INTERICTAL, PET, T1W) if role in by_role)
+    anchors = sorted({candidate.session for candidate in by_role[anchor]}, key=lambda session: session or "")
+    results: list[Case | Outcome] = []
+    for session in anchors:
+        try:
+            results.append(_build_case(participant, session, by_role, inputs))
+        except ImageError as error:
+            results.append(Outcome(participant, session, "find", "failed", str(error)))
+    return results
+
+
+def _build_case(
+    participant: str, session: str | None, by_role: Mapping[str, Sequence[Candidate]], inputs: Collection[str]
+) -> Case:
+    images: dict[str, SourceImage] = {}
+    warnings: list[str] = []
+    for role, candidates in by_role.items():
+        try:
+            images[role], notes = _choose(candidates, role, session)
+            warnings += notes
+        except ImageError as error:
+            # What no model asks for must not stop the participant.
+            if role in (T1W, INTERICTAL, *inputs):
+                raise
+            warnings.append(f"{error}; the {_name(role)} is left out")
+    missing = [role for role in inputs if role not in images]
+    warnings += [f"no {_name(role)} image, an input of a model asked for" for role in missing]
+    if INTERICTAL not in images:
+        warnings.append(f"no {_name(INTERICTAL)}: not usable for training or evaluation")
+    order = sorted(images, key=lambda role: (role != T1W, role in _NUCLEAR, role))
+    return Case(participant, session, {role: images[role] for role in order}, tuple(warnings))
+
+
+def _choose(candidates: Sequence[Candidate], role: str, session: str | None) -> tuple[SourceImage, list[str]]:
+    """Take the one image that a session uses, or raise an ImageError that names the candidates."""
+    own = [candidate for candidate in candidates if candidate.session == session]
+    free = [candidate for candidate in candidates if candidate.session is None]
+    pool = own or free or list(candidates)
+    names = ", ".join(sorted(candidate.path.name for candidate in pool))
+    key = role.lower()
+    hint = f'choose one with --bids-filter-file, e.g. {{"{key}": {{"run": 1}}}} or {{"{key}": {{"session": "..."}}}}'
+    if len({candidate.session for candidate in pool}) > 1:
+        raise ImageError(f"{_name(role)} in several other sessions: {names}; {hint}")
+    if len(pool) > 1:
+        raise ImageError(f"{len(pool)} {_name(role)} images in one session: {names}; {hint}")
+    chosen = pool[0]
+    where, notes = "in the same session" if own else "outside sessions", []
+    if not own and not free:
+        where = f"from the only other session, ses-{chosen.session}"
+        notes.append(f"{chosen.path.name}: {_name(role)} taken {where}")
+    if role in _NUCLEAR and not chosen.metadata:
+        notes.append(f"{chosen.path.name}: no JSON sidecar; frames count alike and the tracer is unknown")
+    return _source_image(chosen, f"{chosen.reason}; {where}"), notes
+
+
+def _source_image(candidate: Candidate, reason: str) -> SourceImage:
+    known = dict(candidate.entities)
+    if candidate.role in (INTERICTAL, ICTAL):
+        known["task"] = candidate.role
+    kept = _KEPT_ENTITIES if candidate.role in _NUCLEAR else ()
+    entities = {key: known[key] for key in kept if key in known}
+    return SourceImage(candidate.path, candidate.role, entities, candidate.metadata, reason)
+
+
+def _name(role: str) -> str:
+    return _NAMES.get(role, role)
+
+
+def _log(case: Case) -> None:
+    for image in case.images.values():
+        logger.info("%s: %s is the %s (%s)", case.name, image.path.name, _name(image.role), image.reason)
+    for warning in case.warnings:
+        logger.warning("%s: %s", case.name, warning)

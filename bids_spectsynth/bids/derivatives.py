@@ -1,50 +1,55 @@
-"""Names, sidecars and top-level files of the output folder; reading prepared images back."""
+"""The output folder: one place to import its names and writers from, and to find what earlier stages wrote."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-#: Order of entities in a file name (BIDS schema, restricted to those used here).
-ENTITY_ORDER = (
-    "sub",
-    "ses",
-    "task",
-    "acq",
-    "trc",
-    "ce",
-    "rec",
-    "run",
-    "from",
-    "to",
-    "mode",
-    "space",
-    "res",
-    "desc",
+from bids_spectsynth.bids.dataset import add_descriptions, write_dataset_files
+from bids_spectsynth.bids.names import (
+    ENTITY_ORDER,
+    bare_label,
+    case_folder,
+    file_name,
+    output_path,
+    parse_name,
+    source_uri,
 )
+from bids_spectsynth.bids.participants import read_participants, update_participants
+from bids_spectsynth.bids.writing import (
+    public_metadata,
+    read_matrix,
+    write_image,
+    write_json,
+    write_matrix,
+    write_table,
+    write_text,
+)
+from bids_spectsynth.settings import T1W_SPACE
 
+__all__ = [
+    "ENTITY_ORDER",
+    "PreparedCase",
+    "add_descriptions",
+    "case_folder",
+    "file_name",
+    "find_metrics",
+    "find_prepared",
+    "output_path",
+    "parse_name",
+    "public_metadata",
+    "read_matrix",
+    "read_participants",
+    "source_uri",
+    "update_participants",
+    "write_dataset_files",
+    "write_image",
+    "write_json",
+    "write_matrix",
+    "write_table",
+    "write_text",
+]
 
-def file_name(entities: Mapping[str, str], suffix: str, extension: str) -> str:
-    """BIDS file name: entities in the standard's order, then suffix and extension.
-
-    Raises
-    ------
-    ValueError
-        An entity is unknown or its value has other characters than letters, digits and ``+``.
-    """
-    unknown = set(entities) - set(ENTITY_ORDER)
-    if unknown:
-        raise ValueError(f"unknown entity {sorted(unknown)[0]}")
-    for key, value in entities.items():
-        if not value.replace("+", "").isalnum() or not value.isascii():
-            raise ValueError(f"{key}-{value}: letters and digits only")
-    pairs = [f"{key}-{entities[key]}" for key in ENTITY_ORDER if key in entities]
-    return "_".join([*pairs, suffix]) + extension
-
-
-def case_folder(output_dir: Path, participant: str, session: str | None) -> Path:
-    """``sub-01`` or ``sub-01/ses-x`` in the output folder."""
-    folder = output_dir / f"sub-{participant}"
-    return folder / f"ses-{session}" if session else folder
+PREPARED = "preproc"
 
 
 @dataclass(frozen=True)
@@ -78,3 +83,83 @@ class PreparedCase:
     def name(self) -> str:
         """``sub-01`` or ``sub-01_ses-x``."""
         return f"sub-{self.participant}" + (f"_ses-{self.session}" if self.session else "")
+
+
+def find_prepared(output_dir: Path, space: str, participants: tuple[str, ...] = ()) -> list[PreparedCase]:
+    """What preprocessing left in the output folder, from file names alone.
+
+    Parameters
+    ----------
+    output_dir : Path
+    space : str
+        ``T1w`` or a template name.
+    participants : tuple of str
+        Labels with or without ``sub-``; empty for all.
+
+    Returns
+    -------
+    list of PreparedCase
+        By participant and session. A case counts as prepared when it has a T1w image and its mask in that space.
+    """
+    chosen = {bare_label(label, "sub") for label in participants}
+    cases = []
+    for participant, session, folder in _case_folders(output_dir):
+        if chosen and participant not in chosen:
+            continue
+        case = _prepared_case(folder, participant, session, space)
+        if case is not None:
+            cases.append(case)
+    return cases
+
+
+def _case_folders(output_dir: Path) -> Iterator[tuple[str, str | None, Path]]:
+    for subject in sorted(path for path in output_dir.glob("sub-*") if path.is_dir()):
+        participant = bare_label(subject.name, "sub")
+        yield participant, None, subject
+        for session in sorted(path for path in subject.glob("ses-*") if path.is_dir()):
+            yield participant, bare_label(session.name, "ses"), session
+
+
+def _prepared_case(folder: Path, participant: str, session: str | None, space: str) -> PreparedCase | None:
+    images: dict[str, Path] = {}
+    masks: dict[str, Path] = {}
+    for path in sorted(folder.glob("*/*.nii.gz")):
+        entities, suffix, _ = parse_name(path.name)
+        if entities.get("space") != space:
+            continue
+        role = _role(path.parent.name, suffix, entities)
+        if entities.get("desc") == PREPARED and suffix != "mask":
+            images[role] = path
+        elif entities.get("desc") == "brain" and suffix == "mask":
+            masks[role] = path
+    if "T1w" not in images or "T1w" not in masks:
+        return None
+    xfm, template = _template_transform(folder, space)
+    return PreparedCase(participant, session, space, images, masks, xfm, template)
+
+
+def _role(datatype: str, suffix: str, entities: Mapping[str, str]) -> str:
+    """Role of a prepared image, or of the image that a mask belongs to."""
+    match datatype:
+        case "spect":
+            return entities.get("task", "interictal")
+        case "pet":
+            return "pet"
+        case _:
+            return "T1w" if suffix == "mask" else suffix
+
+
+def _template_transform(folder: Path, space: str) -> tuple[Path | None, str | None]:
+    """The transform from T1w to ``space``; in T1w space to the only template, or the first by name."""
+    found = {}
+    for path in sorted(folder.glob("anat/*_from-T1w_to-*_mode-image_xfm.txt")):
+        entities, _, _ = parse_name(path.name)
+        found[entities["to"]] = path
+    template = next(iter(found), None) if space == T1W_SPACE else (space if space in found else None)
+    return (found[template], template) if template is not None else (None, None)
+
+
+def find_metrics(output_dir: Path) -> list[Path]:
+    """Per-case metric tables in the output folder, sorted by path."""
+    tables = (*output_dir.glob("sub-*/spect/*_metrics.tsv"), *output_dir.glob("sub-*/ses-*/spect/*_metrics.tsv"))
+    return sorted(tables)

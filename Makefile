@@ -1,0 +1,61 @@
+# make demo   install, simulate a cohort, run both levels, say where the reports are
+# make test   install with the test extras, then style, types and the whole test suite
+# Everything is installed into $(VENV) with the exact versions that were tested (constraints.txt).
+
+PYTHON ?= python3
+VENV ?= .venv
+DEMO ?= demo
+DEMO_SUBJECTS ?= 8
+DEMO_EPOCHS ?= 40
+DEMO_OPTIONS ?= --inputs T1w pet --inputs pet --inputs T1w --voxel-size 2 --base-filters 16 --batch-size 8
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: demo demo-data demo-participant demo-group install install-test test lint boutiques clean
+
+install: $(VENV)/.installed
+install-test: $(VENV)/.installed-test
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/.installed-test: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --constraint constraints.txt --editable ".[test]"
+	touch $@ $(VENV)/.installed
+
+demo: demo-data demo-participant demo-group
+	@echo
+	@echo "Simulated images: these numbers prove the machinery, not clinical value."
+	@echo "group report:       $(abspath $(DEMO))/out/group.html"
+	@echo "a subject's report: $(abspath $(DEMO))/out/sub-01.html"
+
+demo-data: $(DEMO)/data/dataset_description.json
+
+$(DEMO)/data/dataset_description.json: | $(VENV)/.installed
+	mkdir -p $(DEMO)
+	$(BIN)/bids_spectsynth-phantom $(DEMO)/data -n $(DEMO_SUBJECTS) --size small --seed 1
+
+demo-participant: demo-data
+	$(BIN)/bids_spectsynth $(DEMO)/data $(DEMO)/out participant $(DEMO_OPTIONS) --epochs $(DEMO_EPOCHS)
+
+demo-group: demo-participant
+	$(BIN)/bids_spectsynth $(DEMO)/data $(DEMO)/out group
+
+lint: install-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/python -m pytest
+
+boutiques: install
+	$(BIN)/python -m bids_spectsynth.boutiques > boutiques.json.new
+	mv boutiques.json.new boutiques.json
+
+clean:
+	rm -rf $(DEMO) build *.egg-info

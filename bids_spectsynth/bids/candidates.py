@@ -1,0 +1,137 @@
+"""The images that could play a role, for all chosen participants at once."""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bids.layout import BIDSLayout
+
+from bids_spectsynth.bids.filters import Filters
+from bids_spectsynth.bids.layout import read_metadata
+from bids_spectsynth.bids.names import parse_name
+from bids_spectsynth.bids.roles import is_spect, spect_state
+from bids_spectsynth.errors import ImageError
+
+NUCLEAR_QUERY = {"datatype": ["pet", "spect"], "suffix": ["pet", "spect"]}
+_STATES = frozenset({"interictal", "ictal"})
+_EXTENSIONS = [".nii", ".nii.gz"]
+#: Parts of a complex image that show no magnitude.
+_NO_MAGNITUDE = frozenset({"phase", "real", "imag"})
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An image that could play a role for its participant.
+
+    Parameters
+    ----------
+    path : Path
+    role : str
+        ``T1w``, ``pet``, ``interictal``, ``ictal``, or the suffix of another MR image.
+    session : str or None
+        Label without ``ses-``.
+    entities : mapping of str to str
+        All entities of its name, by short key.
+    metadata : mapping
+        Its sidecar.
+    reason : str
+        Why it has this role.
+    """
+
+    path: Path
+    role: str
+    session: str | None
+    entities: Mapping[str, str]
+    metadata: Mapping[str, Any]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Search:
+    """Candidates and unreadable sidecars of one participant."""
+
+    candidates: tuple[Candidate, ...]
+    errors: tuple[str, ...]
+
+
+def find_candidates(
+    layout: BIDSLayout, bids_dir: Path, mr_roles: Collection[str], filters: Filters
+) -> Mapping[str, Search]:
+    """Sort the images of a layout into roles.
+
+    Parameters
+    ----------
+    layout : BIDSLayout
+        Of the chosen participants.
+    bids_dir : Path
+        Root of the dataset.
+    mr_roles : collection of str
+        Suffixes of the MR images that matter, ``T1w`` among them.
+    filters : mapping
+        See :func:`bids_spectsynth.bids.filters.read_filters`. A filter named ``interictal`` or ``ictal`` decides alone
+        which images have that role; the others only narrow the choice.
+
+    Returns
+    -------
+    mapping of participant label to Search
+    """
+    found: defaultdict[str, list[Candidate]] = defaultdict(list)
+    errors: defaultdict[str, list[str]] = defaultdict(list)
+    assigned = _assigned_images(layout, mr_roles, filters)
+    for path, roles in {**_free_nuclear_images(layout, filters), **assigned}.items():
+        participant = path.relative_to(bids_dir).parts[0].removeprefix("sub-")
+        entities = _entities(path)
+        try:
+            metadata = read_metadata(path, bids_dir)
+        except ImageError as error:
+            errors[participant].append(str(error))
+            continue
+        if path in assigned:
+            (role,) = roles
+            reason = f"{role} by the filter file" if role in filters else "the only candidate"
+        else:
+            role, reason = _classify(path, entities, metadata)
+        if role in roles:
+            found[participant].append(Candidate(path, role, entities.get("ses"), entities, metadata, reason))
+    return {label: Search(tuple(found[label]), tuple(errors[label])) for label in {*found, *errors}}
+
+
+def _query(layout: BIDSLayout, default: Mapping[str, Any], filters: Filters, name: str) -> list[Path]:
+    query = {"extension": _EXTENSIONS, **default, **filters.get(name, {})}
+    paths = sorted(Path(path) for path in layout.get(return_type="filename", **query))
+    return [path for path in paths if _entities(path).get("part") not in _NO_MAGNITUDE]
+
+
+def _entities(path: Path) -> dict[str, str]:
+    """Entities of the name, and the session of the folder where the name lacks it."""
+    entities, _, _ = parse_name(path.name)
+    folder = path.parent.parent.name
+    return {"ses": folder.removeprefix("ses-"), **entities} if folder.startswith("ses-") else entities
+
+
+def _assigned_images(layout: BIDSLayout, mr_roles: Collection[str], filters: Filters) -> dict[Path, frozenset[str]]:
+    """Images whose one role is known before their sidecar is read: MR images, and SPECT that a filter names."""
+    assigned: dict[Path, frozenset[str]] = {}
+    for role in mr_roles:
+        query = {"datatype": "anat", "suffix": role}
+        assigned |= dict.fromkeys(_query(layout, query, filters, role.lower()), frozenset({role}))
+    for state in _STATES & set(filters):
+        assigned |= dict.fromkeys(_query(layout, NUCLEAR_QUERY, filters, state), frozenset({state}))
+    return assigned
+
+
+def _free_nuclear_images(layout: BIDSLayout, filters: Filters) -> dict[Path, frozenset[str]]:
+    """PET and SPECT images with the roles that the filters leave open to them; their sidecars decide."""
+    pet = dict.fromkeys(_query(layout, NUCLEAR_QUERY, filters, "pet"), frozenset({"pet"}))
+    spect = dict.fromkeys(_query(layout, NUCLEAR_QUERY, filters, "spect"), _STATES - set(filters))
+    return {path: pet.get(path, frozenset()) | spect.get(path, frozenset()) for path in {**pet, **spect}}
+
+
+def _classify(path: Path, entities: Mapping[str, str], metadata: Mapping[str, Any]) -> tuple[str, str]:
+    """Role of a nuclear image by its folder, tracer and name, and why."""
+    if not is_spect(path.parent.name, entities, metadata):
+        return "pet", "the only candidate"
+    state, reason = spect_state(entities)
+    return state, reason + ("; SPECT by its tracer, though stored as PET" if path.parent.name == "pet" else "")

@@ -1,0 +1,145 @@
+"""The top-level files that make the output folder a BIDS derivative dataset."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+import bids_spectsynth
+from bids_spectsynth.bids.writing import write_json, write_table, write_text
+from bids_spectsynth.settings import Settings
+
+BIDS_VERSION = "1.10.1"
+CODE_NAME = "bids_spectsynth"
+
+#: What the standard's own schema does not know, for validators without the SPECT extension.
+NOT_IN_STANDARD = ("**/spect", "**/*_xfm.*", "**/pet/*_mask.*")
+#: What is no BIDS data in any reading: reports, logs, models, group tables.
+NOT_BIDS = (
+    "**/figures",
+    "logs",
+    "models",
+    "work",
+    "*.html",
+    "group_*",
+    "CITATION.md",
+)
+
+DESCRIPTIONS = {
+    "preproc": "Brain-extracted image on the common grid of the space that the file name gives.",
+    "brain": "Mask of the brain (1 inside, 0 outside).",
+}
+
+CITATION = """\
+# What to cite
+
+The method: Fard AS, Reutens DC, Ramsay SC, Goodman SJ, Ghosh S, Vegh V. Image synthesis of interictal SPECT from MRI
+and PET using machine learning. Frontiers in Neurology 2024;15:1383773, https://doi.org/10.3389/fneur.2024.1383773
+
+The network: Isola P, Zhu J-Y, Zhou T, Efros AA. Image-to-image translation with conditional adversarial networks.
+CVPR 2017, https://doi.org/10.1109/CVPR.2017.632
+
+The data standard: Gorgolewski KJ, et al. The brain imaging data structure. Scientific Data 2016;3:160044,
+https://doi.org/10.1038/sdata.2016.44
+
+The workflow engine: Gorgolewski K, et al. Nipype. Frontiers in Neuroinformatics 2011;5:13,
+https://doi.org/10.3389/fninf.2011.00013
+
+Images in this folder whose sidecar says `"Synthetic": true` were computed by a network. They show no measurement and
+are not for diagnosis.
+"""
+
+
+def write_dataset_files(settings: Settings, tools: Mapping[str, str]) -> None:
+    """Write ``dataset_description.json``, ``.bidsignore``, ``descriptions.tsv`` and ``CITATION.md``.
+
+    Descriptions and tools that earlier runs recorded are kept, so that stages may run one by one on several machines.
+
+    Parameters
+    ----------
+    settings : Settings
+        Gives the folders and the model label.
+    tools : mapping of tool name to version
+        What was used besides this package; may be empty.
+    """
+    folder = settings.output_dir
+    write_json(folder / "dataset_description.json", dataset_description(settings, tools))
+    write_text(folder / ".bidsignore", "\n".join((*NOT_IN_STANDARD, *NOT_BIDS)) + "\n")
+    write_text(folder / "CITATION.md", CITATION)
+    add_descriptions(folder, DESCRIPTIONS)
+
+
+def dataset_description(settings: Settings, tools: Mapping[str, str]) -> dict[str, Any]:
+    """Content of ``dataset_description.json``; see :func:`write_dataset_files`.
+
+    The input is given by a relative path (``DatasetLinks``), which names no user and no machine.
+    """
+    link = _relative_link(settings.bids_dir, settings.output_dir)
+    earlier = _earlier_tools(settings.output_dir)
+    used = {"Name": CODE_NAME, "Version": bids_spectsynth.__version__}
+    others = [{"Name": name, "Version": version} for name, version in sorted({**earlier, **tools}.items())]
+    source = _source_dataset(settings.bids_dir)
+    return {
+        "Name": "Interictal SPECT synthesised from MRI and PET",
+        "BIDSVersion": BIDS_VERSION,
+        "DatasetType": "derivative",
+        "License": source.pop("License", "Same as the source dataset"),
+        "HowToAcknowledge": "See CITATION.md",
+        "GeneratedBy": [used, *others],
+        "SourceDatasets": [{"URL": link, **source}],
+        "DatasetLinks": {"raw": link},
+    }
+
+
+def _relative_link(bids_dir: Path, output_dir: Path) -> str:
+    try:
+        return Path(os.path.relpath(bids_dir.resolve(), output_dir.resolve())).as_posix()
+    except ValueError:  # another drive: there is no relative path
+        return bids_dir.resolve().as_uri()
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _source_dataset(bids_dir: Path) -> dict[str, str]:
+    """DOI and licence of the input, as far as it states them as text."""
+    content = _read_object(bids_dir / "dataset_description.json")
+    keys = {"DatasetDOI": "DOI", "License": "License"}
+    return {new: content[key] for key, new in keys.items() if isinstance(content.get(key), str)}
+
+
+def _earlier_tools(output_dir: Path) -> dict[str, str]:
+    entries = _read_object(output_dir / "dataset_description.json").get("GeneratedBy", [])
+    pairs = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    return {str(e["Name"]): str(e.get("Version", "")) for e in pairs if e.get("Name") not in (None, CODE_NAME)}
+
+
+def add_descriptions(output_dir: Path, descriptions: Mapping[str, str]) -> None:
+    """Add rows to ``descriptions.tsv``, which explains the values of ``desc-`` in this folder.
+
+    Parameters
+    ----------
+    output_dir : Path
+    descriptions : mapping of ``desc-`` value to text
+        E.g. a model label and what the model is. A value that is described already is replaced.
+    """
+    path = output_dir / "descriptions.tsv"
+    known: dict[str, str] = {}
+    if path.exists():
+        frame = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+        known = dict(zip(frame["desc_id"].str.removeprefix("desc-"), frame["description"], strict=True))
+    merged = {**known, **descriptions}
+    table = pd.DataFrame({"desc_id": [f"desc-{key}" for key in merged], "description": list(merged.values())})
+    dictionary = {
+        "desc_id": {"Description": "Value of the desc entity in file names."},
+        "description": {"Description": "What files with this value hold."},
+    }
+    write_table(path, table, dictionary)

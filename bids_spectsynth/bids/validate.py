@@ -1,0 +1,193 @@
+"""Validation by the schema validator with the SPECT extension, as a subprocess; nothing is fetched from a network."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from bids_spectsynth.bids.dataset import NOT_IN_STANDARD
+from bids_spectsynth.bids.names import bare_label
+from bids_spectsynth.bids.schema import shipped_schema
+from bids_spectsynth.errors import DatasetError
+
+PROGRAM = "bids-validator-deno"
+#: Folders at the root that BIDS leaves to their owners: the validator would walk them and say nothing.
+OPAQUE = frozenset({"sourcedata", "derivatives", "code", "docs"})
+#: Damage to one image, which fails its own participant with a line of its own and need not stop the others.
+IMAGE_DAMAGE = frozenset({"EMPTY_FILE", "NIFTI_HEADER_UNREADABLE"})
+#: Lines of a ``.bidsignore`` that hide from other validators what the extended schema does know.
+_SPECT_LINES = frozenset({*NOT_IN_STANDARD, "spect", "spect/", "**/spect/", "**/spect/**", "*_spect.*"})
+_SHOWN_ERRORS = 5
+
+
+@dataclass(frozen=True)
+class ValidationIssue:
+    """One finding of the validator.
+
+    Parameters
+    ----------
+    severity : {'error', 'warning'}
+    file : str
+        Path from the root of the dataset, with a leading slash; empty where the whole dataset is meant.
+    code : str
+        E.g. ``SIDECAR_KEY_REQUIRED``, with the key after a colon where there is one.
+    message : str
+        One line.
+    """
+
+    severity: Literal["error", "warning"]
+    file: str
+    code: str
+    message: str
+
+    def __str__(self) -> str:
+        text = f"{self.file or 'dataset'}: {self.code}"
+        return f"{text} ({self.message})" if self.message else text
+
+
+def validate_dataset(
+    folder: Path, *, participants: Sequence[str] = (), schema: Literal["spect", "standard"] = "spect"
+) -> list[ValidationIssue]:
+    """Findings of ``bids-validator-deno`` on a raw or derivative dataset.
+
+    With the extended schema the lines of ``.bidsignore`` that hide SPECT from other validators are set aside, so that
+    SPECT is really checked. Every other line is followed.
+
+    Parameters
+    ----------
+    folder : Path
+        Root of the dataset.
+    participants : sequence of str
+        Check only these (labels with or without ``sub-``) and the files at the root; empty for all.
+    schema : {'spect', 'standard'}
+        The shipped schema that knows SPECT, or the validator's own with ``.bidsignore`` as it stands.
+
+    Raises
+    ------
+    DatasetError
+        The validator is not installed or did not run.
+    """
+    chosen = {f"sub-{bare_label(label, 'sub')}" for label in participants}
+    with tempfile.TemporaryDirectory(prefix="bids_spectsynth-validate-") as name:
+        mirror = Path(name) / "dataset"
+        _mirror(folder.resolve(), mirror, chosen, show_spect=schema == "spect")
+        options = []
+        if schema == "spect":
+            schema_file = Path(name) / "schema.json"
+            schema_file.write_bytes(shipped_schema())
+            options = ["--schema", schema_file.as_uri()]
+        content = _run_validator(mirror, options)
+    issues = _parse(content)
+    # A list of participants that names more people than were looked at is no fault of the dataset.
+    return [i for i in issues if not (chosen and i.code.startswith("PARTICIPANT_ID_MISMATCH"))]
+
+
+def _mirror(folder: Path, mirror: Path, chosen: set[str], *, show_spect: bool) -> None:
+    """Links to the parts of a dataset that are to be checked; the validator has no option to leave out folders."""
+    mirror.mkdir()
+    ignore = folder / ".bidsignore"
+    lines = ignore.read_text(encoding="utf-8").splitlines() if ignore.is_file() else []
+    kept = [line.strip() for line in lines if not (show_spect and line.strip() in _SPECT_LINES)]
+    (mirror / ".bidsignore").write_text("\n".join(kept) + "\n", encoding="utf-8")
+    ignored = {line.strip("/") for line in kept}
+    for path in folder.iterdir():
+        other_subject = bool(chosen) and path.name.startswith("sub-") and path.is_dir() and path.name not in chosen
+        if path.name not in {*OPAQUE, *ignored, ".bidsignore"} and not other_subject:
+            (mirror / path.name).symlink_to(path)
+
+
+def find_validator() -> Path:
+    """The validator's console script: beside this Python, or on PATH.
+
+    Raises
+    ------
+    DatasetError
+        It is in neither place.
+    """
+    beside = Path(sys.executable).parent / PROGRAM
+    found = str(beside) if beside.is_file() else shutil.which(PROGRAM)
+    if found is None:
+        raise DatasetError(f"{PROGRAM}: not found; run 'pip install {PROGRAM}' or use --skip-bids-validation")
+    return Path(found)
+
+
+def _run_validator(folder: Path, options: Sequence[str]) -> dict[str, Any]:
+    command = [str(find_validator()), str(folder), "--format", "json", *options]
+    environment = {**os.environ, "DENO_NO_UPDATE_CHECK": "1", "NO_COLOR": "1"}
+    try:
+        done = subprocess.run(command, capture_output=True, env=environment, check=False)  # noqa: S603
+    except OSError as error:
+        raise DatasetError(f"{command[0]}: cannot run it ({error.strerror}); use --skip-bids-validation") from error
+    text = done.stdout.decode("utf-8", errors="replace")
+    try:
+        content = json.loads(text[text.index("{") :])
+    except ValueError as error:
+        last = done.stderr.decode("utf-8", errors="replace").strip().splitlines()[-1:]
+        reason = last[0] if last else f"exit code {done.returncode}"
+        raise DatasetError(f"{PROGRAM}: gave no result ({reason}); use --skip-bids-validation") from error
+    if not isinstance(content, dict):
+        raise DatasetError(f"{PROGRAM}: gave no result; use --skip-bids-validation")
+    return content
+
+
+def _parse(content: dict[str, Any]) -> list[ValidationIssue]:
+    found = content.get("issues", {})
+    issues = []
+    for entry in found.get("issues", []):
+        severity = entry.get("severity")
+        if severity not in ("error", "warning"):
+            continue
+        code = ":".join(str(entry[key]) for key in ("code", "subCode") if entry.get(key))
+        message = entry.get("issueMessage") or found.get("codeMessages", {}).get(entry.get("code"), "")
+        issues.append(ValidationIssue(severity, entry.get("location", ""), code, _first_line(str(message))))
+    return issues
+
+
+def _first_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[0].removeprefix("Field description:").strip() if lines else ""
+
+
+def raise_on_errors(issues: Iterable[ValidationIssue], folder: Path) -> None:
+    """Stop where the validator found errors.
+
+    A damaged image (:data:`IMAGE_DAMAGE`) does not count: only its own participant fails, when it is read.
+
+    Raises
+    ------
+    DatasetError
+        One line with the number of errors, the first five, and how to go on regardless.
+    """
+    errors = [i for i in issues if i.severity == "error" and i.code.partition(":")[0] not in IMAGE_DAMAGE]
+    if errors:
+        shown = "; ".join(f"{issue.file or 'dataset'}: {issue.code}" for issue in errors[:_SHOWN_ERRORS])
+        more = "; ..." if len(errors) > _SHOWN_ERRORS else ""
+        raise DatasetError(
+            f"{folder}: not valid BIDS, {len(errors)} error(s): {shown}{more} "
+            "(correct them, or use --skip-bids-validation)"
+        )
+
+
+def check_dataset(folder: Path, *, participants: Sequence[str] = ()) -> list[str]:
+    """Validate an input dataset: raise on errors, return the warnings as one line per kind.
+
+    Raises
+    ------
+    DatasetError
+        The dataset is not valid, or the validator did not run.
+    """
+    issues = validate_dataset(folder, participants=participants)
+    raise_on_errors(issues, folder)
+    counts = Counter(issue.code for issue in issues)
+    first = {issue.code: issue.file or "dataset" for issue in reversed(issues)}
+    return [
+        f"validator: {code}, {first[code]}" + (f" and {count - 1} more" if count > 1 else "")
+        for code, count in counts.most_common()
+    ]

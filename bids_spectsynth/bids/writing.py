@@ -1,0 +1,200 @@
+"""Writing files whole or not at all, and reading matrices back."""
+
+import gzip
+import io
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from bids_spectsynth.errors import ImageError
+
+#: Sidecar keys of an input image that its derivatives may repeat: how it was made, never whom it shows, when or where.
+PUBLIC_KEYS = (
+    "TracerName",
+    "TracerRadionuclide",
+    "Units",
+    "MagneticFieldStrength",
+    "NonlinearGradientCorrection",
+    "ReconMethodName",
+    "AttenuationCorrection",
+    "ImageDecayCorrected",
+)
+_GZIP_LEVEL = 6
+#: Bits of the NIfTI field xyzt_units: where the spatial unit stands, and millimetres.
+_SPATIAL_UNITS, _MILLIMETRES = 0b111, 2
+
+
+def public_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a sidecar that cannot identify a person, for the sidecar of a derivative.
+
+    A whitelist (:data:`PUBLIC_KEYS`), so that dates, names, weights, sites and device numbers never pass, whatever a
+    converter put into the sidecar.
+    """
+    return {key: metadata[key] for key in PUBLIC_KEYS if key in metadata}
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[io.BufferedWriter]:
+    """Binary file that appears at ``path`` when the block ends well, and not at all otherwise.
+
+    The temporary file lies in the same folder (created if missing), so that the last step is one rename.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    # Opened like any other file, so that the user's umask and the folder's defaults decide who may read it.
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text atomically."""
+    with atomic_file(path) as file:
+        file.write(text.encode())
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON object atomically, indented, keys in the order given.
+
+    NumPy scalars and arrays, paths and tuples are converted. A number that is not finite becomes ``null``, because
+    JSON has no word for it.
+    """
+    text = json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(path, text + "\n")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value.as_posix() if isinstance(value, Path) else value
+
+
+def sidecar_path(path: Path) -> Path:
+    """The JSON file beside an image, table or matrix."""
+    return path.with_name(path.name.partition(".")[0] + ".json")
+
+
+def write_image(path: Path, image: nib.Nifti1Image, sidecar: Mapping[str, Any]) -> None:
+    """Write a NIfTI image and its JSON sidecar, each atomically; the sidecar first.
+
+    An image that exists is thus always described. The gzip stream carries no time and no name: equal images give equal
+    bytes.
+
+    Parameters
+    ----------
+    path : Path
+        Ends in ``.nii.gz`` or ``.nii``.
+    image : Nifti1Image
+        Spatial units are set to millimetres where unknown. Free text in the header and header extensions, where
+        converters leave names and dates, are not written.
+    sidecar : mapping
+        Content of the JSON file.
+    """
+    image = nib.Nifti1Image(image.dataobj, image.affine, image.header)  # type: ignore[no-untyped-call]
+    _clear_free_text(image.header)
+    write_json(sidecar_path(path), sidecar)
+    with atomic_file(path) as file:
+        if path.suffix == ".gz":
+            with gzip.GzipFile("", "wb", _GZIP_LEVEL, file, mtime=0) as packed:
+                image.to_stream(packed)
+        else:
+            image.to_stream(file)
+
+
+def _clear_free_text(header: nib.Nifti1Header) -> None:
+    header.extensions.clear()
+    for field in ("descrip", "aux_file", "db_name", "intent_name"):
+        header[field] = b""
+    if not int(header["xyzt_units"]) & _SPATIAL_UNITS:
+        header["xyzt_units"] = int(header["xyzt_units"]) | _MILLIMETRES
+
+
+def write_table(path: Path, frame: pd.DataFrame, dictionary: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write a tab-separated table and its JSON data dictionary; ``n/a`` where a value is missing.
+
+    Parameters
+    ----------
+    path : Path
+        Ends in ``.tsv``.
+    frame : DataFrame
+        The index is not written.
+    dictionary : mapping of column name to mapping
+        ``Description``, ``Units``, ``Levels`` of each column.
+
+    Raises
+    ------
+    ValueError
+        A column is not described.
+    """
+    missing = [str(column) for column in frame.columns if column not in dictionary]
+    if missing:
+        raise ValueError(f"{path.name}: no description of column {', '.join(missing)}")
+    text = frame.to_csv(sep="\t", index=False, na_rep="n/a", lineterminator="\n", float_format="%.8g")
+    write_json(sidecar_path(path), {str(column): dictionary[column] for column in frame.columns})
+    write_text(path, text)
+
+
+def write_matrix(path: Path, matrix: npt.ArrayLike, sidecar: Mapping[str, Any]) -> None:
+    """Write a 4x4 matrix as text (``%.10g``, four rows) with its JSON sidecar.
+
+    Parameters
+    ----------
+    path : Path
+        ``..._from-A_to-B_mode-image_xfm.txt``.
+    matrix : array, shape (4, 4)
+        Maps world coordinates (RAS+ mm) of B to those of A.
+    sidecar : mapping
+        States the convention, the tool and the score.
+
+    Raises
+    ------
+    ValueError
+        The array has another shape or is not finite.
+    """
+    array = np.asarray(matrix, dtype=np.float64)
+    if array.shape != (4, 4) or not np.isfinite(array).all():
+        raise ValueError(f"{path.name}: not a finite 4x4 matrix")
+    stream = io.StringIO()
+    np.savetxt(stream, array, fmt="%.10g")
+    write_json(sidecar_path(path), sidecar)
+    write_text(path, stream.getvalue())
+
+
+def read_matrix(path: Path) -> npt.NDArray[np.float64]:
+    """Read a matrix of :func:`write_matrix`, shape (4, 4).
+
+    Raises
+    ------
+    ImageError
+        The file is missing or holds no finite, invertible 4x4 matrix.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        matrix = np.array([line.split() for line in lines], dtype=np.float64)
+    except (OSError, ValueError) as error:
+        raise ImageError(f"{path}: cannot read the transform ({error}); prepare the participant again") from error
+    if matrix.shape != (4, 4) or not np.isfinite(matrix).all() or np.linalg.det(matrix[:3, :3]) == 0:
+        raise ImageError(f"{path}: not an invertible 4x4 matrix; prepare the participant again")
+    return matrix

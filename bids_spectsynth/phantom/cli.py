@@ -1,0 +1,67 @@
+"""Command line of the simulated cohort: ``bids_spectsynth-phantom OUT -n 8``."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bids_spectsynth import __version__
+from bids_spectsynth.errors import SpectSynthError
+from bids_spectsynth.exit_codes import ExitCode, error_code
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Options of ``bids_spectsynth-phantom``."""
+    parser = argparse.ArgumentParser(
+        prog="bids_spectsynth-phantom",
+        description="Simulate a BIDS dataset with T1w, FDG-PET and HMPAO-SPECT of known truth. "
+        "The images are phantoms: numbers computed from them are not clinical numbers.",
+    )
+    parser.add_argument("out", metavar="OUT", type=Path, help="new or empty folder; the truth goes to OUT-truth")
+    parser.add_argument("-n", "--subjects", type=int, default=8, metavar="N", help="number of subjects (default 8)")
+    parser.add_argument(
+        "--size",
+        choices=("small", "paper"),
+        default="small",
+        help="paper: matrices and voxel sizes of Fard et al. 2024, Table 1; "
+        "small (default): the same fields of view with coarser voxels",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="equal seeds give equal files (default 0)")
+    parser.add_argument("--nprocs", type=int, default=1, metavar="N", help="subjects simulated at once (default 1)")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments without the program's name; ``sys.argv[1:]`` by default.
+
+    Returns
+    -------
+    int
+        0; 2 where the options are wrong or OUT holds files; 3 where OUT cannot be written.
+    """
+    arguments = build_parser().parse_args(argv)
+    from bids_spectsynth.phantom.cohort import make_cohort, truth_folder
+
+    try:
+        make_cohort(
+            arguments.out, arguments.subjects, size=arguments.size, seed=arguments.seed, nprocs=arguments.nprocs
+        )
+    except SpectSynthError as error:
+        print(f"bids_spectsynth-phantom: {error}", file=sys.stderr)
+        return int(error_code(error))
+    except OSError as error:
+        print(f"bids_spectsynth-phantom: {arguments.out}: cannot be written: {error.strerror}", file=sys.stderr)
+        return int(ExitCode.DATASET)
+    print(f"{arguments.subjects} simulated subjects in {arguments.out}, their truth in {truth_folder(arguments.out)}")
+    return 0
+
+
+def entry_point() -> None:
+    """Console script."""
+    sys.exit(main())

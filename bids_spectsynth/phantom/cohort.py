@@ -1,0 +1,104 @@
+"""The simulated cohort on disk: a BIDS dataset, and its truth in a folder beside it."""
+
+import json
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import get_args
+
+from bids_spectsynth.errors import UsageError
+from bids_spectsynth.phantom import sidecars
+from bids_spectsynth.phantom.subject import Size, SubjectPlan, make_subject
+
+
+def truth_folder(out: Path) -> Path:
+    """Where the truth of the dataset `out` is: the sibling folder with ``-truth`` after its name."""
+    out = out.resolve()
+    return out.with_name(out.name + "-truth")
+
+
+def make_cohort(out: Path, n: int, *, size: str = "small", seed: int = 0, nprocs: int = 1) -> None:
+    """Write a simulated BIDS dataset, and its truth beside it.
+
+    Subject number i is the same in every cohort of the same size and seed, however many subjects it has.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the dataset; created, or empty. The truth goes to `truth_folder(out)`.
+    n : int
+        Number of subjects, at least 1.
+    size : {'small', 'paper'}
+        ``paper``: matrices and voxel sizes of Fard et al. 2024, Table 1; ``small``: the same fields of view with
+        coarser voxels.
+    seed : int
+        Not negative; equal seeds give equal bytes.
+    nprocs : int
+        Processes that simulate subjects side by side.
+
+    Raises
+    ------
+    UsageError
+        A number or the size is out of range, or `out` or the truth folder holds files already.
+    OSError
+        The folders cannot be written.
+    """
+    out = Path(out).resolve()
+    plans = _plans(n, size, seed, nprocs)
+    truth = truth_folder(out)
+    for folder in (out, truth):
+        _prepare(folder)
+    _write_dataset_files(out, truth, plans)
+    work = partial(make_subject, dataset=out, truth=truth)
+    if nprocs == 1 or n == 1:
+        for plan in plans:
+            work(plan)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(nprocs, n), mp_context=context) as pool:
+        for _ in pool.map(work, plans):
+            continue
+
+
+def _plans(n: int, size: str, seed: int, nprocs: int) -> list[SubjectPlan]:
+    """Checked options as one plan per subject."""
+    if n < 1:
+        raise UsageError(f"number of subjects {n}: must be 1 or more")
+    if seed < 0:
+        raise UsageError(f"seed {seed}: must not be negative")
+    if nprocs < 1:
+        raise UsageError(f"number of processes {nprocs}: must be 1 or more")
+    for known in get_args(Size):
+        if size == known:
+            return [SubjectPlan(index, known, seed) for index in range(n)]
+    raise UsageError(f"size {size}: must be one of {', '.join(get_args(Size))}")
+
+
+def _prepare(folder: Path) -> None:
+    """Create the folder; refuse one with content."""
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder}: is a file; name a folder that is new or empty")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise UsageError(f"{folder}: is not empty; name a folder that is new or empty")
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _write_dataset_files(out: Path, truth: Path, plans: list[SubjectPlan]) -> None:
+    """Top-level files of the dataset and of the truth."""
+    first = plans[0]
+    description = sidecars.dataset_description(len(plans), first.size, first.seed)
+    _write(out / "dataset_description.json", json.dumps(description, indent=2) + "\n")
+    _write(out / "README", sidecars.README)
+    rows = ["participant_id\tage\tsex\tresection"]
+    for plan in plans:
+        person = plan.person()
+        rows.append(f"sub-{plan.label}\t{person.age}\t{person.sex}\t{'yes' if plan.cavity else 'no'}")
+    _write(out / "participants.tsv", "\n".join(rows) + "\n")
+    _write(out / "participants.json", json.dumps(dict(sidecars.PARTICIPANTS_DICTIONARY), indent=2) + "\n")
+    _write(truth / "README", sidecars.TRUTH_README)
+
+
+def _write(path: Path, text: str) -> None:
+    """UTF-8 text with Unix line ends."""
+    path.write_text(text, encoding="utf-8", newline="\n")

@@ -1,0 +1,57 @@
+"""FLIRT's matrices and world matrices, converted into each other with fslpy.
+
+FLIRT maps scaled voxel coordinates of the moving image to those of the fixed one: voxel indices times voxel sizes, with
+x counted from the other end where the affine has a positive determinant. World matrices here map RAS+ millimetres of
+the fixed image to those of the moving image.
+"""
+
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import numpy.typing as npt
+from fsl.data.image import Nifti
+from fsl.transform.flirt import fromFlirt, toFlirt
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def world_from_flirt(inverse_flirt: FloatArray, moving: nib.Nifti1Image, fixed: nib.Nifti1Image) -> FloatArray:
+    """World matrix, fixed to moving, of a FLIRT matrix that leads from fixed to moving.
+
+    Parameters
+    ----------
+    inverse_flirt : array, shape (4, 4)
+        Inverse of the matrix that ``flirt -in moving -ref fixed -omat`` writes (``convert_xfm -inverse``).
+    moving, fixed : Nifti1Image
+        Only shape and affine are used.
+    """
+    matrix = fromFlirt(np.asarray(inverse_flirt, dtype=np.float64), _fslpy(fixed), _fslpy(moving), "world", "world")
+    return np.asarray(matrix, dtype=np.float64)
+
+
+def flirt_from_world(world: FloatArray, moving: nib.Nifti1Image, fixed: nib.Nifti1Image) -> FloatArray:
+    """FLIRT matrix, moving to fixed, of a world matrix that leads from fixed to moving."""
+    forward = np.linalg.inv(np.asarray(world, dtype=np.float64))
+    return np.asarray(toFlirt(forward, _fslpy(moving), _fslpy(fixed), "world", "world"), dtype=np.float64)
+
+
+def fsl_ready(image: nib.Nifti1Image, data: npt.NDArray[Any] | None = None) -> nib.Nifti1Image:
+    """Copy of an image as FSL reads it: float32, sform and qform both set to its affine.
+
+    A qform cannot hold shear; FSL prefers the sform, so nothing is lost where there is some.
+    """
+    values = np.asarray(image.dataobj if data is None else data, dtype=np.float32)
+    ready = nib.Nifti1Image(values, image.affine)  # type: ignore[no-untyped-call]
+    ready.set_sform(image.affine, code=1)  # type: ignore[no-untyped-call]
+    ready.set_qform(image.affine, code=1)  # type: ignore[no-untyped-call]
+    ready.header.set_xyzt_units("mm", "sec")  # type: ignore[no-untyped-call]
+    return ready
+
+
+def _fslpy(image: nib.Nifti1Image) -> Nifti:
+    # Only the header matters: a broadcast zero has the shape without the memory.
+    shell = nib.Nifti1Image(np.broadcast_to(np.float32(0), image.shape[:3]), image.affine)  # type: ignore[no-untyped-call]
+    shell.set_sform(image.affine, code=1)  # type: ignore[no-untyped-call]
+    shell.set_qform(image.affine, code=1)  # type: ignore[no-untyped-call]
+    return Nifti(shell.header)

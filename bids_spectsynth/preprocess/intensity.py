@@ -1,0 +1,317 @@
+"""Image values: reading them safely, masking by histogram, and scaling slices for the network."""
+
+import gzip
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import cc3d
+import fill_voids
+import nibabel as nib
+import numpy as np
+import numpy.typing as npt
+
+from bids_spectsynth.errors import ImageError
+from bids_spectsynth.preprocess.grid import apply_affine, new_image
+from bids_spectsynth.settings import Scaling
+
+MaskMethod = Literal["half-p99.5", "otsu"]
+FloatArray = npt.NDArray[np.float64]
+
+#: An image thinner than this along an axis is a slice or a slab, and cannot be registered.
+MIN_VOXELS_PER_AXIS = 4
+#: sform and qform that differ by more than this at a corner of the image (mm) are reported.
+FORM_TOLERANCE_MM = 1.0
+#: In-brain percentile that volume scaling maps to 1.
+VOLUME_PERCENTILE = 99.8
+
+_READ_ERRORS = (OSError, EOFError, ValueError, TypeError, zlib.error, nib.filebasedimages.ImageFileError,
+                nib.spatialimages.HeaderDataError)  # fmt: skip
+
+
+def load_image(path: Path, frame_durations: Sequence[float] | None = None) -> tuple[nib.Nifti1Image, tuple[str, ...]]:
+    """Read a NIfTI file as a sanitised image of three dimensions.
+
+    Frames of a 4D image are averaged (:func:`average_frames`), read one by one to spare memory.
+
+    Parameters
+    ----------
+    path : Path
+        ``.nii`` or ``.nii.gz``.
+    frame_durations : sequence of float, optional
+        Seconds per frame, the weights of the average; None weights all frames alike.
+
+    Returns
+    -------
+    image : Nifti1Image, shape (i, j, k), float32
+        See :func:`sanitise`.
+    notes : tuple of str
+        One line for each thing that was repaired or deserves a warning.
+
+    Raises
+    ------
+    ImageError
+        The file is missing, empty, truncated, no NIfTI, or its content is not usable.
+    """
+    if not path.exists():
+        raise ImageError(f"{path}: no such file")
+    if path.stat().st_size == 0:
+        raise ImageError(f"{path}: the file is empty (0 bytes); copy or convert it again")
+    try:
+        if path.suffix == ".gz":
+            _check_gzip(path)
+        # An open file reads the frames of a compressed series in one pass.
+        image = nib.load(path, keep_file_open=True)
+        if not isinstance(image, nib.spatialimages.SpatialImage):
+            raise ImageError(f"{path}: not an image of voxels; a NIfTI file is needed")
+        notes: tuple[str, ...] = ()
+        if len(image.shape) == 4 and image.shape[3] > 1:
+            image, notes = _averaged(image, frame_durations, path)
+        clean, more = sanitise(image, path)
+    except ImageError:
+        raise
+    except MemoryError as error:
+        raise ImageError(f"{path}: too large for the memory of this machine") from error
+    except _READ_ERRORS as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ImageError(f"{path}: damaged or truncated ({reason}); copy or convert it again") from error
+    return clean, notes + more
+
+
+def _check_gzip(path: Path) -> None:
+    # nibabel stops reading at the last voxel and so never compares the checksum behind it.
+    with gzip.open(path) as stream:
+        while stream.read(1 << 22):
+            pass
+
+
+def _averaged(
+    image: nib.spatialimages.SpatialImage, durations: Sequence[float] | None, path: Path
+) -> tuple[nib.Nifti1Image, tuple[str, ...]]:
+    n = image.shape[3]
+    if durations is not None and len(durations) != n:
+        raise ImageError(
+            f"{path}: {n} frames, but {len(durations)} frame durations in the sidecar; correct one of them"
+        )
+    if durations is not None and (min(durations) < 0 or sum(durations) <= 0):
+        raise ImageError(f"{path}: the frame durations in the sidecar are not positive; correct them")
+    mean = average_frames(image.dataobj, durations)
+    weights = "weighted by their durations" if durations is not None else "all weighted alike (no durations known)"
+    # With the header both forms stay, so that a disagreement between them is still noticed.
+    header = image.header if isinstance(image, nib.Nifti1Image) else None
+    averaged = new_image(mean, image.affine, header)
+    return averaged, (f"{n} frames averaged, {weights}",)
+
+
+def average_frames(data4d: Any, durations: Sequence[float] | None = None) -> npt.NDArray[np.float32]:
+    """Mean of the frames of a series, weighted by their durations.
+
+    Parameters
+    ----------
+    data4d : array or nibabel array proxy, shape (i, j, k, t)
+        Voxels that are not finite count as 0 in their frame.
+    durations : sequence of float, length t, optional
+        Seconds, not negative, with a positive sum; None weights all frames alike.
+
+    Returns
+    -------
+    array, shape (i, j, k), float32
+
+    Raises
+    ------
+    ValueError
+        The durations do not fit the frames.
+    """
+    n = data4d.shape[3]
+    weights = np.ones(n) if durations is None else np.asarray(durations, dtype=np.float64)
+    if weights.shape != (n,) or np.any(weights < 0) or weights.sum() <= 0:
+        raise ValueError(f"{n} frames need {n} durations, none negative and not all zero")
+    weights = weights / weights.sum()
+    mean = np.zeros(data4d.shape[:3], dtype=np.float32)
+    for t in range(n):
+        if weights[t] > 0:
+            frame = np.array(data4d[..., t], dtype=np.float32)
+            mean += np.float32(weights[t]) * np.nan_to_num(frame, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+    return mean
+
+
+def sanitise(image: nib.spatialimages.SpatialImage, path: Path) -> tuple[nib.Nifti1Image, tuple[str, ...]]:
+    """Bring an image into the one form that the other functions take.
+
+    Parameters
+    ----------
+    image : image
+        Three dimensions, or more of length 1 behind them; integer, scaled or float.
+    path : Path
+        For messages only.
+
+    Returns
+    -------
+    image : Nifti1Image, shape (i, j, k), float32
+        Finite values with the file's scaling applied, and the sform (else the qform) as the only affine.
+    notes : tuple of str
+        What was repaired, one line each.
+
+    Raises
+    ------
+    ImageError
+        Not three-dimensional, too thin, affine not invertible, no finite voxel, or the same value everywhere.
+    """
+    affine, notes = _checked_affine(image, path)
+    shape = image.shape
+    if len(shape) < 3 or any(n != 1 for n in shape[3:]) or 0 in shape:
+        raise ImageError(f"{path}: shape {shape}; one volume of three dimensions is needed")
+    if min(shape[:3]) < MIN_VOXELS_PER_AXIS:
+        raise ImageError(f"{path}: shape {shape[:3]} is a single slice or slab; a whole volume is needed")
+    if np.dtype(image.get_data_dtype()).kind not in "iufb":
+        raise ImageError(f"{path}: voxels of type {image.get_data_dtype()}; one number per voxel is needed")
+    data = np.array(image.dataobj, dtype=np.float32).reshape(shape[:3])
+    finite = np.isfinite(data)
+    n_bad = data.size - int(np.count_nonzero(finite))
+    if n_bad == data.size:
+        raise ImageError(f"{path}: no voxel holds a number (all NaN or infinite); convert or reconstruct it again")
+    if n_bad:
+        data[~finite] = 0
+        notes.append(f"{n_bad} voxels were NaN or infinite and are taken as 0")
+    low, high = float(data.min()), float(data.max())
+    if low == high:
+        what = "all voxels are zero" if low == 0 else f"all voxels hold the same value ({low:g})"
+        raise ImageError(f"{path}: {what}; convert or reconstruct it again")
+    return new_image(data, affine), tuple(notes)
+
+
+def _checked_affine(image: nib.spatialimages.SpatialImage, path: Path) -> tuple[FloatArray, list[str]]:
+    affine = None if image.affine is None else np.array(image.affine, dtype=np.float64)
+    notes: list[str] = []
+    if affine is None or not np.all(np.isfinite(affine)):
+        raise ImageError(f"{path}: the header's affine has no finite numbers; convert the image again")
+    sizes = np.sqrt(np.sum(affine[:3, :3] ** 2, axis=0))
+    if np.any(sizes < 1e-3) or abs(np.linalg.det(affine[:3, :3] / np.maximum(sizes, 1e-12))) < 1e-3:
+        raise ImageError(f"{path}: the header's affine cannot be inverted; convert the image again")
+    if not isinstance(image, nib.Nifti1Image):
+        return affine, notes
+    sform, s_code = image.get_sform(coded=True)  # type: ignore[no-untyped-call]
+    qform, q_code = image.get_qform(coded=True)  # type: ignore[no-untyped-call]
+    if not s_code and not q_code:
+        notes.append("neither sform nor qform is set: orientation taken from the voxel order, left and right unknown")
+    elif s_code and q_code and sform is not None and qform is not None:
+        corners = np.array([[i, j, k] for i in (0, 1) for j in (0, 1) for k in (0, 1)]) * np.array(image.shape[:3])
+        gap = np.linalg.norm(apply_affine(np.asarray(sform) - np.asarray(qform), corners), axis=1).max()
+        if not gap <= FORM_TOLERANCE_MM:
+            notes.append(f"sform and qform disagree by up to {gap:.1f} mm; the sform is used")
+    return affine, notes
+
+
+def histogram_mask(image: nib.spatialimages.SpatialImage, method: MaskMethod = "half-p99.5") -> nib.Nifti1Image:
+    """Brain mask of a perfusion or metabolism image by a threshold.
+
+    Parameters
+    ----------
+    image : image, shape (i, j, k)
+        Finite values.
+    method : {'half-p99.5', 'otsu'}
+        Half of the 99.5th percentile of all voxels, or the threshold of Otsu (1979).
+
+    Returns
+    -------
+    Nifti1Image, uint8
+        0 or 1: the largest component of 26-connected voxels above the threshold, holes filled.
+
+    Raises
+    ------
+    ImageError
+        Nothing lies above the threshold.
+    """
+    data = np.asanyarray(image.dataobj)
+    threshold = 0.5 * float(np.percentile(data, 99.5)) if method == "half-p99.5" else otsu_threshold(data)
+    # Where under 0.5 % of the field of view is filled, the percentile is 0; Otsu does not depend on the background.
+    if threshold <= 0:
+        threshold = otsu_threshold(data)
+    return new_image(solid_component(data > threshold), image.affine)
+
+
+def solid_component(inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
+    """Largest 26-connected component with its holes filled, 0 or 1.
+
+    Raises
+    ------
+    ImageError
+        No voxel is inside.
+    """
+    if not inside.any():
+        raise ImageError("the brain mask is empty; check that the image shows a brain")
+    largest = cc3d.largest_k(np.asfortranarray(inside), k=1, connectivity=26) > 0
+    return np.asarray(fill_voids.fill(largest), dtype=np.uint8)
+
+
+def otsu_threshold(data: npt.NDArray[Any], bins: int = 256) -> float:
+    """Threshold that splits the histogram into the two classes of largest between-class variance (Otsu 1979)."""
+    # The brightest voxels (a vessel, noise) would otherwise squeeze the histogram into few bins.
+    low, high = float(data.min()), float(np.percentile(data, 99.9))
+    if high <= low:
+        high = float(data.max())
+    counts, edges = np.histogram(np.clip(data, low, high), bins=bins, range=(low, high))
+    centres = (edges[:-1] + edges[1:]) / 2
+    below = np.cumsum(counts)[:-1].astype(np.float64)
+    above = counts.sum() - below
+    first_moment = np.cumsum(counts * centres)
+    mean_below = first_moment[:-1] / np.maximum(below, 1)
+    mean_above = (first_moment[-1] - first_moment[:-1]) / np.maximum(above, 1)
+    return float(edges[1:-1][np.argmax(below * above * (mean_below - mean_above) ** 2)])
+
+
+def scaling_coefficients(
+    volume: npt.NDArray[Any], mask: npt.NDArray[np.bool_], scaling: Scaling
+) -> tuple[FloatArray, FloatArray]:
+    """Slope and intercept per axial slice that bring a prepared image to (-1, 1).
+
+    Parameters
+    ----------
+    volume : array, shape (i, j, k)
+        Prepared image, 0 outside the brain.
+    mask : array, shape (i, j, k), bool
+        Brain.
+    scaling : {'slice', 'volume'}
+        ``slice``: minimum and maximum of each slice become -1 and 1 (Fard 2024, section 2.3); a slice of one value
+        gets slope 0 and intercept -1. ``volume``: 0 becomes -1 and the 99.8th percentile in the brain 1, the same for
+        all slices, so that slices stay comparable.
+
+    Returns
+    -------
+    slope, intercept : array, shape (k,), float64
+        ``scaled = clip(slope * volume + intercept, -1, 1)``; see :func:`apply_scaling`.
+    """
+    n = volume.shape[2]
+    slope, intercept = np.zeros(n), np.full(n, -1.0)
+    if scaling == "volume":
+        values = volume[mask]
+        top = float(np.percentile(values, VOLUME_PERCENTILE)) if values.size else 0.0
+        if top > 0:
+            slope[:] = 2 / top
+        return slope, intercept
+    low = volume.min(axis=(0, 1)).astype(np.float64)
+    high = volume.max(axis=(0, 1)).astype(np.float64)
+    varies = high > low
+    slope[varies] = 2 / (high[varies] - low[varies])
+    intercept[varies] = -1 - slope[varies] * low[varies]
+    return slope, intercept
+
+
+def apply_scaling(volume: npt.NDArray[Any], slope: FloatArray, intercept: FloatArray) -> npt.NDArray[np.float32]:
+    """``clip(slope * volume + intercept, -1, 1)``, one coefficient pair per axial slice; (i, j, k), float32."""
+    scaled = volume * np.asarray(slope)[None, None, :] + np.asarray(intercept)[None, None, :]
+    return np.clip(scaled, -1, 1).astype(np.float32)
+
+
+def slice_block(mask: npt.NDArray[Any], n: int) -> slice:
+    """Contiguous block of ``n`` axial slices with the most brain voxels (all slices where there are fewer).
+
+    Of equally good blocks the middle one is taken, so that a small brain lies in the middle of its block.
+    """
+    counts = np.count_nonzero(mask, axis=(0, 1))
+    n = min(n, len(counts))
+    sums = np.convolve(counts, np.ones(n, dtype=np.int64), mode="valid")
+    best = np.flatnonzero(sums == sums.max())
+    start = int(best[(len(best) - 1) // 2])
+    return slice(start, start + n)

@@ -1,0 +1,162 @@
+"""A model of what another scan of the same head should look like, built from one image and its brain mask.
+
+The intensities of the fixed image (T1w) are split into overlapping classes inside and outside the brain, each class map
+is blurred to the resolution of the moving image, and the brain's classes may vary smoothly over the head. Any sum of
+these maps is a possible PET, SPECT or other MR image; how much of the moving image such a sum explains tells how well
+the two are aligned. Without blur and variation this is the correlation ratio (Roche et al. 1998).
+"""
+
+from dataclasses import dataclass
+
+import nibabel as nib
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from bids_spectsynth.preprocess.grid import FloatArray, Grid, mask_bounds
+from bids_spectsynth.preprocess.resampling import FWHM_PER_SIGMA, resample_image
+
+Float32Array = npt.NDArray[np.float32]
+
+#: Edge of the model's voxels, mm.
+SPACING_MM = 2.0
+#: Samples are taken in the brain and this far around it, so that its outline counts.
+MARGIN_MM = 10.0
+# The class maps reach further than the samples by three sigma of the widest blur (16 mm FWHM).
+_PADDING_MM = MARGIN_MM + 20.0
+_CLASSES_INSIDE = 8
+_CLASSES_OUTSIDE = 3
+# Unit of the polynomials that let uptake vary over the head, about the radius of a brain.
+_RADIUS_MM = 60.0
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Points of the fixed image and an orthonormal basis of what a moving image may be there.
+
+    Parameters
+    ----------
+    points : array, shape (n, 3)
+        World coordinates of the fixed image, RAS+ mm.
+    basis : array, shape (n, k), float32
+        Orthonormal columns; their span holds the constant.
+    """
+
+    points: FloatArray
+    basis: Float32Array
+
+
+@dataclass(frozen=True, eq=False)
+class IntensityModel:
+    """Class maps of a fixed image on a regular grid around its brain.
+
+    Parameters
+    ----------
+    grid : Grid
+        Axis-aligned, ``SPACING_MM``.
+    inside, outside : list of array, shape of the grid, float32
+        Class maps in the brain and around it; all of them add up to 1.
+    near : array of bool, shape of the grid
+        Brain and its surroundings, where samples are taken.
+    brain : array of bool, shape of the grid
+    centre : array, shape (3,)
+        Centroid of the brain, world mm.
+    """
+
+    grid: Grid
+    inside: list[Float32Array]
+    outside: list[Float32Array]
+    near: npt.NDArray[np.bool_]
+    brain: npt.NDArray[np.bool_]
+    centre: FloatArray
+
+    def points(self, step: int) -> tuple[tuple[npt.NDArray[np.intp], ...], FloatArray]:
+        """Index and world coordinates of every ``step``-th voxel in and near the brain."""
+        index = tuple(i * step for i in np.nonzero(self.near[::step, ::step, ::step]))
+        return index, np.stack(index, axis=1) * SPACING_MM + self.grid.affine[:3, 3]
+
+    def brain_points(self, step: int) -> FloatArray:
+        """World coordinates of every ``step``-th brain voxel; shape (n, 3)."""
+        return np.argwhere(self.brain[::step, ::step, ::step]) * (step * SPACING_MM) + self.grid.affine[:3, 3]
+
+    def samples(self, fwhm: float, step: int, *, varying: bool) -> "ModelSamples":
+        """Model at a resolution of ``fwhm`` mm, on every ``step``-th voxel.
+
+        ``varying`` lets the uptake of each class inside vary as a polynomial of degree 2 over the head.
+        """
+        index, points = self.points(step)
+        sigma = fwhm / FWHM_PER_SIGMA / SPACING_MM
+        inside, outside = (
+            np.stack([ndimage.gaussian_filter(m, sigma, truncate=3.0)[index] for m in maps], axis=1)
+            for maps in (self.inside, self.outside)
+        )
+        columns = [inside, outside]
+        if varying:
+            x, y, z = ((points - self.centre) / _RADIUS_MM).astype(np.float32).T[:, :, None]
+            columns += [inside * factor for factor in (x, y, z, x * x, y * y, z * z, x * y, x * z, y * z)]
+        return ModelSamples(points, np.concatenate(columns, axis=1))
+
+
+@dataclass(frozen=True, eq=False)
+class ModelSamples:
+    """Points (n, 3) in world mm, and the columns (n, k) of the model there, before they are made orthonormal."""
+
+    points: FloatArray
+    columns: Float32Array
+
+    def orthonormal(self, keep: npt.NDArray[np.bool_] | None = None) -> Samples:
+        """Samples at all points, or at those where ``keep`` (n,) is true."""
+        points = self.points if keep is None else self.points[keep]
+        columns = (self.columns if keep is None else self.columns[keep]).astype(np.float64)
+        length = np.linalg.norm(columns, axis=0)
+        columns = columns[:, length > 0] / length[length > 0]
+        q, r = np.linalg.qr(columns)
+        independent = np.abs(np.diag(r)) > 1e-5
+        return Samples(points, np.ascontiguousarray(q[:, independent], dtype=np.float32))
+
+
+def build_model(fixed: nib.Nifti1Image, mask: nib.Nifti1Image) -> IntensityModel:
+    """Model of the other scans of a head, from its image and brain mask.
+
+    Parameters
+    ----------
+    fixed : Nifti1Image
+        T1w with or without skull, or a template's brain.
+    mask : Nifti1Image
+        Brain mask in the same world, on any grid; not empty.
+    """
+    low, high = mask_bounds(mask)
+    affine = np.diag([SPACING_MM, SPACING_MM, SPACING_MM, 1.0])
+    affine[:3, 3] = low - _PADDING_MM
+    i, j, k = np.ceil((high - low + 2 * _PADDING_MM) / SPACING_MM).astype(int).tolist()
+    grid = Grid((i, j, k), affine)
+    values = np.asanyarray(resample_image(fixed, grid, np.eye(4), 1).dataobj)
+    part = np.clip(np.asanyarray(resample_image(mask, grid, np.eye(4), 1).dataobj), 0, 1)
+    brain = part >= 0.5
+    distance = ndimage.distance_transform_edt(~brain) * SPACING_MM
+    around = (distance > 0) & (distance <= MARGIN_MM)
+    inside = _classes(values, np.quantile(values[brain], np.linspace(0.01, 0.99, _CLASSES_INSIDE)))
+    outside = _classes(values, np.quantile(values[around], np.linspace(0.05, 0.95, _CLASSES_OUTSIDE)))
+    centre = np.argwhere(brain).mean(axis=0) * SPACING_MM + affine[:3, 3]
+    return IntensityModel(
+        grid,
+        [c * part for c in inside],
+        [c * (1 - part) for c in outside],
+        distance <= MARGIN_MM,
+        brain,
+        centre,
+    )
+
+
+def _classes(values: Float32Array, nodes: FloatArray) -> list[Float32Array]:
+    """Membership, 0 to 1, of triangular classes centred on the distinct ``nodes``; they add up to 1 everywhere."""
+    # Nodes that (nearly) coincide, as in the black background of a brain-extracted image, are one class.
+    gap = 1e-3 * max(float(nodes[-1] - nodes[0]), 1e-12)
+    distinct = [nodes[0]]
+    for node in nodes[1:]:
+        if node - distinct[-1] > gap:
+            distinct.append(node)
+    if len(distinct) == 1:
+        return [np.ones_like(values)]
+    position = np.interp(values, distinct, np.arange(len(distinct))).astype(np.float32)
+    return [np.clip(1 - np.abs(position - n), 0, 1) for n in range(len(distinct))]

@@ -1,0 +1,254 @@
+"""Nipype shells around the steps of preprocessing: they read files, call a function, write files.
+
+Everything that a result depends on is an input (backend, versions, threads, seed, options), so that Nipype's cache
+notices every change. Input images need not exist for a node to be made: reading them then gives the clear message.
+"""
+
+# mypy: allow-subclassing-any
+import os
+from abc import abstractmethod
+from pathlib import Path
+from typing import Any
+
+# Nipype would otherwise report its use over the network.
+os.environ.setdefault("NIPYPE_NO_ET", "1")
+
+import nibabel as nib
+import numpy as np
+from nipype.interfaces.base import (
+    BaseInterfaceInputSpec,
+    DynamicTraitedSpec,
+    File,
+    SimpleInterface,
+    Str,
+    TraitedSpec,
+    isdefined,
+    traits,
+)
+from nipype.interfaces.io import add_traits
+
+from bids_spectsynth.bids.cases import ICTAL, INTERICTAL, PET, T1W
+from bids_spectsynth.bids.writing import write_image
+from bids_spectsynth.errors import ImageError
+from bids_spectsynth.preprocess.backend import Backend
+from bids_spectsynth.preprocess.backends import make_backend
+from bids_spectsynth.preprocess.grid import new_image
+from bids_spectsynth.preprocess.intensity import load_image
+from bids_spectsynth.preprocess.records import (
+    StepRecord,
+    case_from_text,
+    load_record,
+    one_line_reason,
+    save_failure,
+    save_manifest,
+    save_record,
+)
+from bids_spectsynth.preprocess.templates import fetch_template
+from bids_spectsynth.preprocess.write_prepared import PreparedInputs, write_prepared
+
+RIGID, AFFINE = 6, 12
+
+
+class _CommonInputs(BaseInterfaceInputSpec):
+    backend = Str(mandatory=True, desc="resolved name of the backend")
+    software = Str(mandatory=True, desc="versions of this package and of the backend's tools")
+    threads = traits.Int(1, usedefault=True)
+    seed = traits.Int(1234, usedefault=True)
+    failure_file = Str(mandatory=True, nohash=True, desc="where the reason of a failure is left")
+
+
+class _Step(SimpleInterface):
+    """A step that leaves the reason of its failure in a file, which the main process reads."""
+
+    input_spec = _CommonInputs
+    step = "preprocessing"
+
+    @abstractmethod
+    def _compute(self, folder: Path, backend: Backend) -> dict[str, Any]:
+        """Outputs of the step, its files written into ``folder``."""
+
+    def _run_interface(self, runtime: Any) -> Any:
+        try:
+            backend = make_backend(self.inputs.backend, self.inputs.threads, self.inputs.seed)
+            self._results.update(self._compute(Path(runtime.cwd), backend))
+        except Exception as error:
+            save_failure(Path(self.inputs.failure_file), one_line_reason(error, self.step))
+            raise
+        return runtime
+
+
+class _ReferenceInputs(_CommonInputs):
+    t1w = File(mandatory=True)
+
+
+class _ReferenceOutputs(TraitedSpec):
+    mask = File(exists=True, desc="brain mask on the voxels of the T1w")
+    record = File(exists=True, desc="notes, JSON")
+
+
+class PrepareReference(_Step):
+    """Brain mask of the T1w image, on its own voxels."""
+
+    input_spec = _ReferenceInputs
+    output_spec = _ReferenceOutputs
+    step = "brain extraction of the T1w"
+
+    def _compute(self, folder: Path, backend: Backend) -> dict[str, Any]:
+        image, notes = load_image(Path(self.inputs.t1w))
+        mask = named(Path(self.inputs.t1w), backend.extract_brain, image, T1W)
+        write_image(folder / "brain_mask.nii.gz", mask, {})
+        save_record(folder / "record.json", StepRecord(notes))
+        return {"mask": str(folder / "brain_mask.nii.gz"), "record": str(folder / "record.json")}
+
+
+class _RegisterInputs(_CommonInputs):
+    moving = File(mandatory=True)
+    role = Str(mandatory=True, desc="what is moving: pet, interictal, ictal, T2w, ...")
+    frame_durations = traits.List(traits.Float(), desc="seconds, of a dynamic PET")
+    t1w = File(mandatory=True)
+    t1w_mask = File(exists=True, mandatory=True)
+    coreg_init = Str(mandatory=True)
+
+
+class _RegisterOutputs(TraitedSpec):
+    mask = File(desc="own brain mask on the voxels of the moving image; undefined where the T1w mask serves")
+    record = File(exists=True, desc="registration and notes, JSON")
+
+
+class RegisterToReference(_Step):
+    """Rigid registration of one image to the T1w, and its own brain mask where it has one."""
+
+    input_spec = _RegisterInputs
+    output_spec = _RegisterOutputs
+    step = "registration to the T1w"
+
+    def _compute(self, folder: Path, backend: Backend) -> dict[str, Any]:
+        durations = list(self.inputs.frame_durations) if isdefined(self.inputs.frame_durations) else None
+        path, role = Path(self.inputs.moving), self.inputs.role
+        moving, notes = load_image(path, durations)
+        fixed, _ = load_image(Path(self.inputs.t1w))
+        fixed_mask = read_mask(Path(self.inputs.t1w_mask))
+        found = named(
+            path, backend.register, moving, fixed, fixed_mask, dof=RIGID, init=self.inputs.coreg_init, role=role
+        )
+        results = {"record": str(folder / "record.json")}
+        if has_own_mask(role, backend.name):
+            mask = named(path, backend.extract_brain, moving, role)
+            write_image(folder / "brain_mask.nii.gz", mask, {})
+            results["mask"] = str(folder / "brain_mask.nii.gz")
+        save_record(folder / "record.json", StepRecord(notes, found))
+        return results
+
+
+class _TemplateInputs(_CommonInputs):
+    t1w = File(mandatory=True)
+    t1w_mask = File(exists=True, mandatory=True)
+    template = Str(mandatory=True)
+
+
+class _TemplateOutputs(TraitedSpec):
+    record = File(exists=True, desc="registration, JSON")
+
+
+class RegisterToTemplate(_Step):
+    """Affine registration of the brain-extracted T1w to a template."""
+
+    input_spec = _TemplateInputs
+    output_spec = _TemplateOutputs
+    step = "registration to the template"
+
+    def _compute(self, folder: Path, backend: Backend) -> dict[str, Any]:
+        template = fetch_template(self.inputs.template)
+        head, _ = load_image(Path(self.inputs.t1w))
+        inside = np.asanyarray(read_mask(Path(self.inputs.t1w_mask)).dataobj) > 0
+        brain = new_image(np.where(inside, np.asanyarray(head.dataobj), 0).astype(np.float32), head.affine)
+        # Template and head share no world coordinates, so the user's choice of a start does not apply here.
+        found = named(
+            Path(self.inputs.t1w),
+            backend.register,
+            brain,
+            template.image,
+            template.mask,
+            dof=AFFINE,
+            init="auto",
+            role=T1W,
+        )
+        save_record(folder / "record.json", StepRecord((), found))
+        return {"record": str(folder / "record.json")}
+
+
+class _WriteInputs(DynamicTraitedSpec, _CommonInputs):
+    case_text = Str(mandatory=True, desc="the case as JSON")
+    space = Str(mandatory=True)
+    voxel_size = traits.Float(mandatory=True)
+    bids_dir = Str(mandatory=True)
+    output_dir = Str(mandatory=True)
+    transforms_of = traits.List(Str(), desc="roles and templates whose transforms this node writes")
+    manifest = Str(mandatory=True, desc="where it is recorded what was written")
+    key = Str(mandatory=True, desc="fingerprint of everything that the files depend on")
+    t1w_mask = File(exists=True, mandatory=True)
+
+
+class _WriteOutputs(TraitedSpec):
+    manifest = Str()
+
+
+class WritePrepared(_Step):
+    """Resample all images of a case into one space, each once, and write them to the output folder.
+
+    It always runs: whether the files are in the output folder is known before the workflow is built.
+
+    Parameters
+    ----------
+    steps : sequence of str
+        Names of steps (``T1w``, roles, templates); adds the inputs ``record_<step>`` and ``mask_<step>``.
+    """
+
+    input_spec = _WriteInputs
+    output_spec = _WriteOutputs
+    step = "resampling and writing"
+    _always_run = True
+
+    def __init__(self, steps: tuple[str, ...] = (), **inputs: Any) -> None:
+        super().__init__(**inputs)
+        self._steps = tuple(steps)
+        add_traits(self.inputs, [f"{kind}_{step}" for step in self._steps for kind in ("record", "mask")])
+
+    def _compute(self, folder: Path, backend: Backend) -> dict[str, Any]:
+        records = {step: getattr(self.inputs, f"record_{step}") for step in self._steps}
+        masks = {step: getattr(self.inputs, f"mask_{step}") for step in self._steps}
+        inputs = PreparedInputs(
+            case=case_from_text(self.inputs.case_text),
+            space=self.inputs.space,
+            voxel_size=self.inputs.voxel_size,
+            bids_dir=Path(self.inputs.bids_dir),
+            output_dir=Path(self.inputs.output_dir),
+            records={step: load_record(Path(path)) for step, path in records.items() if isdefined(path)},
+            t1w_mask=read_mask(Path(self.inputs.t1w_mask)),
+            own_masks={step: read_mask(Path(path)) for step, path in masks.items() if isdefined(path)},
+            transforms_of=tuple(self.inputs.transforms_of),
+        )
+        written = write_prepared(inputs, backend)
+        save_manifest(Path(self.inputs.manifest), self.inputs.key, inputs.output_dir, written)
+        return {"manifest": self.inputs.manifest}
+
+
+def has_own_mask(role: str, backend: str) -> bool:
+    """Whether an image is masked by a mask of its own: SPECT always, PET where BET made one; others by the T1w's."""
+    return role in (INTERICTAL, ICTAL) or (role == PET and backend == "fsl")
+
+
+def read_mask(path: Path) -> nib.Nifti1Image:
+    """Brain mask of an earlier step, uint8."""
+    image = nib.Nifti1Image.from_filename(path)
+    return new_image(np.asanyarray(image.dataobj).astype(np.uint8), image.affine)
+
+
+def named(path: Path, function: Any, *args: Any, **kwargs: Any) -> Any:
+    """Call ``function``; an ImageError from it that does not say which file gets the path in front."""
+    try:
+        return function(*args, **kwargs)
+    except ImageError as error:
+        if str(path) in str(error):
+            raise
+        raise ImageError(f"{path}: {error}") from error

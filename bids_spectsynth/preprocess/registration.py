@@ -1,0 +1,140 @@
+"""Registration of two scans of one head (rigid), or of a head to a template (affine)."""
+
+from dataclasses import dataclass
+
+import nibabel as nib
+import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from bids_spectsynth.preprocess.alignment import Found, explained, refine, search, starting_matrices
+from bids_spectsynth.preprocess.backend import Registration
+from bids_spectsynth.preprocess.grid import FloatArray, apply_affine, new_image
+from bids_spectsynth.preprocess.intensity import histogram_mask, solid_component
+from bids_spectsynth.preprocess.intensity_model import IntensityModel, Samples, build_model
+from bids_spectsynth.preprocess.quality import Evidence, brain_overlap, judge
+from bids_spectsynth.preprocess.sampler import Sampler, make_sampler, shrink
+from bids_spectsynth.settings import CoregInit
+
+METRIC = "R squared of the moving image as a sum of blurred intensity classes of the fixed image, 0 to 1"
+
+# Moving voxels are averaged up to this edge, mm.
+_SPACING_MM = 2.0
+# First search: every 4th model voxel (8 mm), both images at a resolution that forgives 20 mm and 25 degrees.
+_COARSE_STEP, _COARSE_SMOOTHING_MM, _COARSE_FWHM_MM = 4, 10.0, 12.0
+_FINE_STEP = 2
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """Smoothing of a moving image against its noise, and the model's resolution with it included (FWHM, mm).
+
+    These are common scanners' values: a model half as sharp or as blurred again as the image costs about 0.1 mm.
+    """
+
+    smoothing: float
+    model: float
+
+
+_RESOLUTIONS = {"pet": Resolution(3.0, 7.0), "interictal": Resolution(0.0, 11.0), "ictal": Resolution(0.0, 11.0)}
+_MR_RESOLUTION = Resolution(2.0, 4.0)
+_TEMPLATE_RESOLUTION = Resolution(3.0, 6.0)
+
+
+@dataclass(frozen=True, eq=False)
+class _Pair:
+    """What the stages of one registration share."""
+
+    model: IntensityModel
+    coarse: Sampler
+    coarse_samples: Samples
+    fine: Sampler
+    own_mask: nib.Nifti1Image
+    resolution: Resolution
+
+
+def register_images(
+    moving: nib.Nifti1Image,
+    fixed: nib.Nifti1Image,
+    fixed_mask: nib.Nifti1Image,
+    *,
+    dof: int,
+    init: CoregInit,
+    role: str,
+) -> Registration:
+    """Align ``moving`` with ``fixed``.
+
+    Computed on one thread whatever the machine has, and without random numbers: the same input gives the same bits.
+
+    Parameters
+    ----------
+    moving, fixed : Nifti1Image, shape (i, j, k)
+        Finite values, any orientation. For ``dof`` 12 both are brain-extracted (0 outside).
+    fixed_mask : Nifti1Image
+        Brain mask of ``fixed``, not empty.
+    dof : {6, 12}
+        Rigid, or affine after a rigid one.
+    init : {'auto', 'header', 'identity'}
+        Search from many starts; only from the header's alignment; or take the header's alignment as it is.
+    role : str
+        What is moving: ``pet``, ``interictal``, ``ictal``, or an MR suffix such as ``T1w``.
+
+    Returns
+    -------
+    Registration
+        World coordinates of ``fixed`` to those of ``moving``; poor results are flagged, with the reasons.
+    """
+    with threadpool_limits(limits=1):
+        pair = _prepare(moving, fixed, fixed_mask, dof, role)
+        found = _coarse_search(pair, init)
+        refined = _climb(pair, found[0].matrix, dof)
+        result = refined if init != "identity" else _at_identity(pair)
+        overlap = brain_overlap(pair.model, pair.own_mask, result.matrix)
+        evidence = Evidence(result, refined, tuple(found), overlap, pair.model, pair.coarse, pair.coarse_samples)
+        poor, notes = judge(evidence, role=role, dof=dof)
+    return Registration(result.matrix, result.score, METRIC, overlap, poor, notes)
+
+
+def _prepare(moving: nib.Nifti1Image, fixed: nib.Nifti1Image, mask: nib.Nifti1Image, dof: int, role: str) -> _Pair:
+    resolution = _TEMPLATE_RESOLUTION if dof == 12 else _RESOLUTIONS.get(role, _MR_RESOLUTION)
+    model = build_model(fixed, mask)
+    data, affine = shrink(moving, _SPACING_MM)
+    own = new_image(data, affine)
+    if dof == 12:
+        own_mask = new_image(solid_component(data > 0), affine)
+    else:
+        own_mask = histogram_mask(own, "half-p99.5" if role in _RESOLUTIONS else "otsu")
+    return _Pair(
+        model,
+        make_sampler(data, affine, _COARSE_SMOOTHING_MM),
+        model.samples(_COARSE_FWHM_MM, _COARSE_STEP, varying=False).orthonormal(),
+        make_sampler(data, affine, resolution.smoothing),
+        own_mask,
+        resolution,
+    )
+
+
+def _coarse_search(pair: _Pair, init: CoregInit) -> list[Found]:
+    centroid = np.argwhere(np.asanyarray(pair.own_mask.dataobj) > 0).mean(axis=0)
+    target = apply_affine(pair.own_mask.affine, centroid[None])[0]
+    starts = starting_matrices(pair.model.centre, [target]) if init == "auto" else [np.eye(4)]
+    return search(pair.coarse, pair.coarse_samples, starts, pair.model.centre)
+
+
+def _climb(pair: _Pair, matrix: FloatArray, dof: int) -> Found:
+    """From the coarse rigid result to the final one."""
+    centre = pair.model.centre
+    if dof == 12:
+        matrix = refine(pair.coarse, matrix, pair.coarse_samples, centre, dof).matrix
+    return refine(pair.fine, matrix, _fine_samples(pair, matrix), centre, dof)
+
+
+def _fine_samples(pair: _Pair, matrix: FloatArray) -> Samples:
+    """Samples at full resolution, without those that the moving image does not show (a field of view that cuts)."""
+    samples = pair.model.samples(pair.resolution.model, _FINE_STEP, varying=True)
+    shown = pair.fine.contains(matrix, samples.points)
+    # With hardly anything in view there is nothing to fit; the overlap then tells.
+    return samples.orthonormal(shown if np.count_nonzero(shown) > 2 * samples.columns.shape[1] else None)
+
+
+def _at_identity(pair: _Pair) -> Found:
+    return Found(np.eye(4), explained(pair.fine, np.eye(4), _fine_samples(pair, np.eye(4))))

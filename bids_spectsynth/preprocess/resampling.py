@@ -1,0 +1,88 @@
+"""Resampling of an image onto a grid through one world matrix, exact for any affine, also a sheared one."""
+
+from itertools import product
+from typing import Any, Literal, cast
+
+import nibabel as nib
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from bids_spectsynth.preprocess.grid import FloatArray, Grid, apply_affine, new_image
+
+SplineOrder = Literal[0, 1, 3]
+#: A grid this much coarser than the source voxels gets a low-pass filter first.
+ANTIALIAS_RATIO = 1.5
+FWHM_PER_SIGMA = 2 * np.sqrt(2 * np.log(2))
+# A cubic B-spline coefficient no longer feels a border (0.27 ** 12 < 1e-6) that is this many voxels away.
+_SPLINE_MARGIN = 12
+
+
+def resample_image(
+    image: nib.spatialimages.SpatialImage, grid: Grid, matrix: npt.ArrayLike, order: int
+) -> nib.Nifti1Image:
+    """Values of ``image`` at the voxels of ``grid``.
+
+    Where the grid is more than 1.5 times coarser than the source voxels along one of their axes, the source is
+    smoothed along that axis first, to the width that separates the two voxel sizes (Gaussian,
+    FWHM = sqrt(target^2 - source^2)); otherwise noise would fold into the coarse image. Nearest neighbour
+    (``order`` 0) is for labels and is never smoothed.
+
+    Parameters
+    ----------
+    image : image, shape (i, j, k)
+        Finite values.
+    grid : Grid
+        Where values are wanted.
+    matrix : array, shape (4, 4)
+        World coordinates (RAS+ mm) of the grid to those of the image.
+    order : {0, 1, 3}
+        Nearest neighbour, linear, or cubic B-spline.
+
+    Returns
+    -------
+    Nifti1Image, shape of the grid, float32
+        0 outside the image.
+    """
+    to_source = np.linalg.inv(image.affine) @ np.asarray(matrix, dtype=np.float64) @ grid.affine
+    data, offset = _needed_block(np.asanyarray(image.dataobj), grid.shape, to_source)
+    if data.size == 0:
+        return new_image(np.zeros(grid.shape, dtype=np.float32), grid.affine)
+    to_block = to_source.copy()
+    to_block[:3, 3] -= offset
+    data = np.asarray(data, dtype=np.float32)
+    if order > 0:
+        data = _antialiased(data, to_source)
+    degree = cast(SplineOrder, order)
+    if degree > 1:
+        data = ndimage.spline_filter(data, degree, np.empty(data.shape, dtype=np.float32))
+    out = np.zeros(grid.shape, dtype=np.float32)
+    ndimage.affine_transform(
+        data, to_block[:3, :3], to_block[:3, 3], output=out, order=degree, mode="constant", cval=0.0, prefilter=False
+    )
+    return new_image(out, grid.affine)
+
+
+def _needed_block(
+    data: npt.NDArray[Any], shape: tuple[int, int, int], to_source: FloatArray
+) -> tuple[npt.NDArray[Any], FloatArray]:
+    """Part of the source that the grid can see, with a margin for the filters, and its first voxel's index."""
+    corners = apply_affine(to_source, np.array(list(product(*((0, n - 1) for n in shape)))))
+    margin = _SPLINE_MARGIN + 3 * _voxel_ratio(to_source)
+    size = np.array(data.shape[:3])
+    low = np.clip(np.floor(corners.min(axis=0) - margin), 0, size).astype(int)
+    high = np.clip(np.ceil(corners.max(axis=0) + margin) + 1, 0, size).astype(int)
+    return data[low[0] : high[0], low[1] : high[1], low[2] : high[2]], low.astype(np.float64)
+
+
+def _voxel_ratio(to_source: FloatArray) -> FloatArray:
+    """Step of the grid in source voxels, along each source axis; shape (3,)."""
+    return np.asarray(np.sqrt(np.sum(to_source[:3, :3] ** 2, axis=1)))
+
+
+def _antialiased(data: npt.NDArray[np.float32], to_source: FloatArray) -> npt.NDArray[np.float32]:
+    for axis, ratio in enumerate(_voxel_ratio(to_source)):
+        if ratio > ANTIALIAS_RATIO:
+            sigma = np.sqrt(ratio**2 - 1) / FWHM_PER_SIGMA
+            data = ndimage.gaussian_filter1d(data, sigma, axis=axis, mode="nearest", output=np.float32)
+    return data

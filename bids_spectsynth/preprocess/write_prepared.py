@@ -1,0 +1,252 @@
+"""The last step of preprocessing: every image resampled once into a space and written with its sidecar."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import numpy.typing as npt
+
+from bids_spectsynth.bids.cases import ICTAL, INTERICTAL, PET, T1W, Case, SourceImage
+from bids_spectsynth.bids.names import output_path, source_uri
+from bids_spectsynth.bids.writing import public_metadata, write_image, write_matrix
+from bids_spectsynth.preprocess.backend import Backend, Registration
+from bids_spectsynth.preprocess.grid import Grid, axial_grid, new_image
+from bids_spectsynth.preprocess.intensity import load_image
+from bids_spectsynth.preprocess.records import StepRecord
+from bids_spectsynth.preprocess.templates import fetch_template
+from bids_spectsynth.settings import T1W_SPACE
+
+FloatArray = npt.NDArray[np.float64]
+
+#: Cubic B-spline, as the paper's for the T1w; with PET and SPECT it keeps what resolution there is.
+IMAGE_ORDER = 3
+CONVENTION = (
+    "4 x 4 matrix for points: world coordinates (RAS+, mm) of the target space (to-) to those of the source space "
+    "(from-), as ITK does. To resample an image of the source space, apply it to the target's coordinates."
+)
+_DATATYPES = {T1W: ("anat", "T1w"), PET: ("pet", "pet"), INTERICTAL: ("spect", "spect"), ICTAL: ("spect", "spect")}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PreparedInputs:
+    """What :func:`write_prepared` needs to know.
+
+    Parameters
+    ----------
+    case : Case
+    space : str
+        ``T1w`` or a template name.
+    voxel_size : float
+        mm.
+    bids_dir, output_dir : Path
+    records : mapping
+        By role: notes and, except for ``T1w``, the registration to the T1w. By template name: the registration of
+        the T1w to it (template to T1w world coordinates).
+    t1w_mask : Nifti1Image
+        On the voxels of the T1w.
+    own_masks : mapping
+        By role, on the voxels of that image; a role without one takes the T1w's mask.
+    transforms_of : tuple of str
+        Roles and templates whose transforms are written too.
+    """
+
+    case: Case
+    space: str
+    voxel_size: float
+    bids_dir: Path
+    output_dir: Path
+    records: Mapping[str, StepRecord]
+    t1w_mask: nib.Nifti1Image
+    own_masks: Mapping[str, nib.Nifti1Image]
+    transforms_of: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Target:
+    """The grid of the space, its coordinates to those of the T1w, the brain there, and what it refers to."""
+
+    grid: Grid
+    to_t1w: FloatArray
+    brain: npt.NDArray[np.bool_]
+    reference: str
+
+
+def write_prepared(inputs: PreparedInputs, backend: Backend) -> list[Path]:
+    """Write the prepared images and masks of one case in one space, and the transforms.
+
+    Each image is interpolated once, from its own voxels, through the composed transform.
+
+    Returns
+    -------
+    list of Path
+        Everything that was written, sidecars included.
+
+    Raises
+    ------
+    ImageError
+        An image is not readable any more, or its mask does not reach into the grid.
+    """
+    target = _target(inputs, backend)
+    written: list[Path] = []
+    for name in inputs.transforms_of:
+        written += _write_transforms(inputs, backend, name)
+    written += _write_mask(inputs, T1W, target, target.brain)
+    for role in sorted(inputs.case.images):
+        written += _write_role(inputs, backend, target, role)
+    return written
+
+
+def _target(inputs: PreparedInputs, backend: Backend) -> _Target:
+    if inputs.space == T1W_SPACE:
+        grid, to_t1w = axial_grid(inputs.t1w_mask, inputs.voxel_size), np.eye(4)
+        reference = source_uri(inputs.case.images[T1W].path, inputs.bids_dir, inputs.output_dir)
+    else:
+        template = fetch_template(inputs.space)
+        grid = axial_grid(template.mask, inputs.voxel_size)
+        to_t1w, reference = _registration(inputs, inputs.space).matrix, template.source
+    brain = _resampled_mask(backend, inputs.t1w_mask, grid, to_t1w)
+    return _Target(grid, to_t1w, brain, reference)
+
+
+def _resampled_mask(backend: Backend, mask: nib.Nifti1Image, grid: Grid, matrix: FloatArray) -> npt.NDArray[np.bool_]:
+    share = backend.resample(new_image(np.asanyarray(mask.dataobj, dtype=np.float32), mask.affine), grid, matrix, 1)
+    return np.asanyarray(share.dataobj) >= 0.5
+
+
+def _registration(inputs: PreparedInputs, name: str) -> Registration:
+    found = inputs.records[name].registration
+    if found is None:
+        raise KeyError(f"no registration of {name}")
+    return found
+
+
+def _write_role(inputs: PreparedInputs, backend: Backend, target: _Target, role: str) -> list[Path]:
+    source = inputs.case.images[role]
+    matrix = target.to_t1w if role == T1W else _registration(inputs, role).matrix @ target.to_t1w
+    mask, written = target.brain, []
+    if role in inputs.own_masks:
+        mask = _resampled_mask(backend, inputs.own_masks[role], target.grid, matrix)
+    if role in (PET, INTERICTAL, ICTAL):
+        written += _write_mask(inputs, role, target, mask)
+    image, _ = load_image(source.path, frame_durations(source))
+    values = np.asanyarray(backend.resample(image, target.grid, matrix, IMAGE_ORDER).dataobj)
+    # Splines overshoot a little below zero; counts and MR magnitudes do not.
+    prepared = np.where(mask, np.maximum(values, 0), 0).astype(np.float32)
+    path = _path(inputs, role, {"space": inputs.space, "desc": "preproc"}, _names(role)[1], ".nii.gz")
+    write_image(path, new_image(prepared, target.grid.affine), _image_sidecar(inputs, backend, target, role))
+    return _with_sidecar(path)
+
+
+def _write_mask(inputs: PreparedInputs, role: str, target: _Target, mask: npt.NDArray[np.bool_]) -> list[Path]:
+    path = _path(inputs, role, {"space": inputs.space, "desc": "brain"}, "mask", ".nii.gz")
+    own = role == T1W or role in inputs.own_masks
+    sidecar = {
+        "Type": "Brain",
+        "Description": f"Brain mask of the {_words(role)}." if own else "Brain mask of the T1w, which is used here.",
+        "SpatialReference": target.reference,
+        "Sources": _sources(inputs, role if own else T1W),
+    }
+    write_image(path, new_image(mask.astype(np.uint8), target.grid.affine), sidecar)
+    return _with_sidecar(path)
+
+
+def _image_sidecar(inputs: PreparedInputs, backend: Backend, target: _Target, role: str) -> dict[str, Any]:
+    i, j, k = target.grid.shape
+    return {
+        "Description": f"{_words(role)}, brain-extracted, on the common grid of this space.",
+        "SpatialReference": target.reference,
+        "SkullStripped": True,
+        "Resolution": f"{inputs.voxel_size:g} mm isotropic, {i} x {j} x {k} voxels",
+        "Interpolation": "once from the source voxels, cubic B-spline, clipped at 0",
+        "Sources": _sources(inputs, role),
+        "SourceReason": inputs.case.images[role].reason,
+        "Notes": [*inputs.records[role].notes],
+        "Backend": backend.name,
+        "Tools": dict(backend.tools),
+        **public_metadata(inputs.case.images[role].metadata),
+    }
+
+
+def _sources(inputs: PreparedInputs, role: str) -> list[str]:
+    files = [inputs.case.images[role].path]
+    if role != T1W:
+        files.append(_transform_path(inputs, role, inverse=False))
+    if inputs.space != T1W_SPACE:
+        files.append(_transform_path(inputs, inputs.space, inverse=False))
+    return [source_uri(file, inputs.bids_dir, inputs.output_dir) for file in files]
+
+
+def _write_transforms(inputs: PreparedInputs, backend: Backend, name: str) -> list[Path]:
+    """Both directions of the transform of a role to the T1w, or of the T1w to a template."""
+    found = _registration(inputs, name)
+    rigid = name in inputs.case.images
+    moving = name if rigid else T1W
+    sidecar = {
+        "Type": "rigid" if rigid else "affine",
+        "Units": "mm",
+        "Convention": CONVENTION,
+        "Backend": backend.name,
+        "Tools": dict(backend.tools),
+        "Metric": found.metric,
+        "Score": found.score,
+        "Overlap": found.overlap,
+        "Poor": found.poor,
+        "Notes": [*found.notes],
+        "Sources": [
+            source_uri(inputs.case.images[role].path, inputs.bids_dir, inputs.output_dir)
+            for role in dict.fromkeys((moving, T1W))
+        ],
+    }
+    written: list[Path] = []
+    for inverse, matrix in ((False, found.matrix), (True, np.linalg.inv(found.matrix))):
+        path = _transform_path(inputs, name, inverse=inverse)
+        start, end = _ends(inputs, name, inverse=inverse)
+        write_matrix(path, matrix, {"Description": f"Transform from {start} to {end}.", **sidecar})
+        written += _with_sidecar(path)
+    return written
+
+
+def _transform_path(inputs: PreparedInputs, name: str, *, inverse: bool) -> Path:
+    start, end = _ends(inputs, name, inverse=inverse)
+    entities = {"from": start, "to": end, "mode": "image"}
+    # Which T1w it was stands in the sidecar; other images keep their entities, because there may be two SPECTs.
+    own = inputs.case.images[name].entities if name in inputs.case.images else {}
+    datatype = _names(name)[0] if name in inputs.case.images else "anat"
+    case = inputs.case
+    return output_path(inputs.output_dir, case.participant, case.session, datatype, {**own, **entities}, "xfm", ".txt")
+
+
+def _ends(inputs: PreparedInputs, name: str, *, inverse: bool) -> tuple[str, str]:
+    ends = (_names(name)[1], T1W) if name in inputs.case.images else (T1W, name)
+    return (ends[1], ends[0]) if inverse else ends
+
+
+def _path(inputs: PreparedInputs, role: str, entities: Mapping[str, str], suffix: str, extension: str) -> Path:
+    case, own = inputs.case, inputs.case.images[role].entities
+    return output_path(
+        inputs.output_dir, case.participant, case.session, _names(role)[0], {**own, **entities}, suffix, extension
+    )
+
+
+def frame_durations(source: SourceImage) -> list[float] | None:
+    """Seconds of each frame of a PET or SPECT, as its sidecar gives them; None where it does not."""
+    stated = source.metadata.get("FrameDuration")
+    if not isinstance(stated, list) or not all(isinstance(one, int | float) for one in stated):
+        return None
+    return [float(one) for one in stated]
+
+
+def _names(role: str) -> tuple[str, str]:
+    """Datatype and suffix of a role; what is not known is another MR image."""
+    return _DATATYPES.get(role, ("anat", role))
+
+
+def _words(role: str) -> str:
+    return {PET: "PET", INTERICTAL: "Interictal SPECT", ICTAL: "Ictal SPECT"}.get(role, role)
+
+
+def _with_sidecar(path: Path) -> list[Path]:
+    return [path, path.with_name(path.name.partition(".")[0] + ".json")]

@@ -1,0 +1,198 @@
+"""The methods text of a subject's report, written from the sidecars of its files."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bids_spectsynth.reports.outputs import Transform, role_name
+
+_DOI = "https://doi.org/"
+#: Works that a methods text may cite, with their DOI.
+REFERENCES: Mapping[str, tuple[str, str]] = {
+    "fard": ("Fard AS, et al. Frontiers in Neurology 2024;15:1383773.", "10.3389/fneur.2024.1383773"),
+    "isola": (
+        "Isola P, Zhu J-Y, Zhou T, Efros AA. Image-to-image translation with conditional adversarial networks. "
+        "CVPR 2017.",
+        "10.1109/CVPR.2017.632",
+    ),
+    "bids": (
+        "Gorgolewski KJ, et al. The Brain Imaging Data Structure. Sci Data 2016;3:160044.",
+        "10.1038/sdata.2016.44",
+    ),
+    "pybids": ("Yarkoni T, et al. PyBIDS. J Open Source Softw 2019;4:1294.", "10.21105/joss.01294"),
+    "nipype": ("Gorgolewski K, et al. Nipype. Front Neuroinform 2011;5:13.", "10.3389/fninf.2011.00013"),
+    "bet": ("Smith SM. Fast robust automated brain extraction. Hum Brain Mapp 2002;17:143-155.", "10.1002/hbm.10062"),
+    "flirt": (
+        "Jenkinson M, et al. Improved optimization for the linear registration of brain images. "
+        "NeuroImage 2002;17:825-841.",
+        "10.1006/nimg.2002.1132",
+    ),
+    "simpleitk": (
+        "Lowekamp BC, et al. The design of SimpleITK. Front Neuroinform 2013;7:45.",
+        "10.3389/fninf.2013.00045",
+    ),
+    "deepbet": ("Fisch L, et al. deepbet. Comput Biol Med 2024;179:108845.", "10.1016/j.compbiomed.2024.108845"),
+    "templateflow": ("Ciric R, et al. TemplateFlow. Nat Methods 2022;19:1568-1571.", "10.1038/s41592-022-01681-2"),
+    "icbm": (
+        "Fonov V, et al. Unbiased average age-appropriate atlases for pediatric studies. NeuroImage 2011;54:313-327.",
+        "10.1016/j.neuroimage.2010.07.033",
+    ),
+    "grabner": (
+        "Grabner G, et al. Symmetric atlasing and model based segmentation. MICCAI 2006:58-66.",
+        "10.1007/11866763_8",
+    ),
+    "ssim": (
+        "Wang Z, et al. Image quality assessment. IEEE Trans Image Process 2004;13:600-612.",
+        "10.1109/TIP.2003.819861",
+    ),
+}
+#: Tools (by the beginning of their name in a sidecar, lower case) and the works that describe them.
+_TOOL_REFERENCES = {
+    "bet": {"bet"},
+    "flirt": {"flirt"},
+    "fsl": {"bet", "flirt"},
+    "simpleitk": {"simpleitk"},
+    "deepbet": {"deepbet"},
+    "templateflow": {"templateflow"},
+}
+
+
+@dataclass(frozen=True, eq=False)
+class MethodFacts:
+    """What a methods text is written from.
+
+    Parameters
+    ----------
+    version : str
+        Of this package.
+    anatomy : mapping
+        Sidecar of the prepared T1w.
+    shape, affine
+        Its grid.
+    transforms : sequence of Transform
+    models : mapping of model label to mapping
+        Model cards (``model.json``), empty where only preprocessing was done.
+    evaluated : bool
+        Whether metrics were computed.
+    """
+
+    version: str
+    anatomy: Mapping[str, Any]
+    shape: tuple[int, ...]
+    affine: npt.NDArray[np.float64]
+    transforms: Sequence[Transform]
+    models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    evaluated: bool = False
+
+
+def methods_text(facts: MethodFacts) -> tuple[list[str], list[tuple[str, str]]]:
+    """Paragraphs for the methods section of a paper, and the works they cite with links.
+
+    Parameters
+    ----------
+    facts : MethodFacts
+
+    Returns
+    -------
+    paragraphs : list of str
+        Works are cited by first author and year.
+    references : list of (str, str)
+        Text and link, in the order of :data:`REFERENCES`.
+    """
+    tools = collected_tools(facts)
+    paragraphs = [_preparation(facts, tools), *_registration(facts)]
+    cited = {"fard", "bids", "pybids", "nipype", *_cited_tools(tools)}
+    for template in sorted({t.target for t in facts.transforms if t.role == "T1w"}):
+        cited |= _template_references(template)
+    if facts.models:
+        paragraphs.append(_synthesis(facts.models))
+        cited.add("isola")
+    if facts.evaluated:
+        paragraphs.append(
+            "Agreement with the measured image was computed for every axial slice that holds brain, on intensities "
+            "between -1 and 1, over the whole slice and inside the brain mask: root mean squared error, structural "
+            "similarity (Gaussian window of 11 x 11 pixels, sigma 1.5; Wang 2004) and peak signal-to-noise ratio. "
+            "Baselines that need no network were computed beside it, fitted to the training participants only."
+        )
+        cited.add("ssim")
+    references = [(f"{text} doi:{doi}", _DOI + doi) for key, (text, doi) in REFERENCES.items() if key in cited]
+    return paragraphs, references
+
+
+def collected_tools(facts: MethodFacts) -> dict[str, str]:
+    """Tools and versions named in the sidecars."""
+    tools: dict[str, str] = {}
+    for content in (facts.anatomy, *(transform.sidecar for transform in facts.transforms)):
+        named = content.get("Tools")
+        if isinstance(named, Mapping):
+            tools.update({str(name): str(version) for name, version in named.items()})
+    return dict(sorted(tools.items()))
+
+
+def _cited_tools(tools: Mapping[str, str]) -> set[str]:
+    found = (works for tool in tools for key, works in _TOOL_REFERENCES.items() if tool.lower().startswith(key))
+    return set().union(*found)
+
+
+def _template_references(template: str) -> set[str]:
+    if template == "MNI152NLin2009aSym":
+        # This one comes with nilearn, without TemplateFlow.
+        return {"icbm"}
+    known = {"MNI152NLin6Sym": "grabner", "MNI152NLin2009cAsym": "icbm"}
+    return {"templateflow"} | ({known[template]} if template in known else set())
+
+
+def _preparation(facts: MethodFacts, tools: Mapping[str, str]) -> str:
+    backend = facts.anatomy.get("Backend")
+    size = np.sqrt((facts.affine[:3, :3] ** 2).sum(axis=0))
+    grid = " x ".join(str(n) for n in facts.shape)
+    voxel = f"{size[0]:g} mm" if np.allclose(size, size[0]) else " x ".join(f"{s:g}" for s in size) + " mm"
+    named = ", ".join(f"{name} {version}" for name, version in tools.items())
+    return (
+        f"Images were prepared with bids_spectsynth {facts.version}, which follows Fard 2024, as a Nipype workflow "
+        "(Gorgolewski 2011) on data in BIDS (Gorgolewski 2016) read with PyBIDS (Yarkoni 2019)"
+        + (f", with the {backend} tools" if backend else "")
+        + (f" ({named})" if named else "")
+        + ". The T1w image was brain extracted and resampled by third-order B-splines to an axial grid of "
+        f"{grid} voxels of {voxel}, centred on the brain."
+    )
+
+
+def _registration(facts: MethodFacts) -> list[str]:
+    sentences = []
+    for transform in facts.transforms:
+        metric = f", optimising {transform.metric}" if transform.metric != "n/a" else ""
+        if transform.role == "T1w":
+            sentences.append(
+                f"The T1w image was registered to {transform.target} by an affine transform of 12 parameters{metric}."
+            )
+        else:
+            sentences.append(f"The {role_name(transform.role)} was registered to the T1w image rigidly{metric}.")
+    if not sentences:
+        return []
+    unique = list(dict.fromkeys(sentences))
+    return [" ".join([*unique, "Each image was resampled once, from its own voxels, through the composed transform."])]
+
+
+def _synthesis(models: Mapping[str, Mapping[str, Any]]) -> str:
+    described = []
+    for label, card in models.items():
+        inputs = " and ".join(role_name(role) for role in strings_of(card, "inputs"))
+        details = [f"from {inputs}"] if inputs else []
+        details += [f"in {card['space']} space"] if card.get("space") else []
+        details += [f"with intensities scaled by {card['scaling']}"] if card.get("scaling") else []
+        described.append(label + (f" ({', '.join(details)})" if details else ""))
+    return (
+        "Interictal SPECT was synthesised slice by slice by a pix2pix network (Isola 2017; a U-Net generator and a "
+        f"patch discriminator), as in Fard 2024: {'; '.join(described)}. A synthetic image is an estimate from the "
+        "other images and no measurement of perfusion."
+    )
+
+
+def strings_of(card: Mapping[str, Any], key: str) -> list[str]:
+    """A list of texts in a model card; empty where the card has no such list."""
+    value = card.get(key)
+    return [str(item) for item in value] if isinstance(value, list) else []

@@ -1,0 +1,226 @@
+"""The report of one subject: ``sub-XX.html`` and its figures, from what lies in the output folder."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from bids_spectsynth.bids.derivatives import PreparedCase, read_participants, write_text
+from bids_spectsynth.bids.names import bare_label
+from bids_spectsynth.errors import SpectSynthError, UsageError
+from bids_spectsynth.reports.context import SubjectContext
+from bids_spectsynth.reports.html import Block, Cell, Code, Column, Items, Note, Page, Section, Table, Text, render
+from bids_spectsynth.reports.methods import MethodFacts, methods_text
+from bids_spectsynth.reports.outputs import (
+    PHANTOM_TEXT,
+    ROLE_NAMES,
+    find_cases,
+    find_synthetic,
+    find_transforms,
+    is_phantom,
+    latest_run,
+    read_object,
+    role_name,
+    sidecar,
+    software_version,
+    strings,
+)
+from bids_spectsynth.reports.subject_images import (
+    SYNTHETIC_BANNER,
+    brain_mask_section,
+    registration_section,
+    synthesis_section,
+    template_section,
+)
+from bids_spectsynth.reports.subject_metrics import metrics_section
+from bids_spectsynth.settings import T1W_SPACE
+
+_LABEL = re.compile(r"[0-9A-Za-z+]+")
+_LOG_LINES = 60
+FOOTER = "Written by bids_spectsynth. Not a medical device; not for diagnosis."
+
+
+def subject_report(output_dir: Path, participant: str, heads: Mapping[str, Path] | None = None) -> Path:
+    """Write the report of one subject.
+
+    Everything is read from the output folder. What is missing or damaged is said in the report, in the place where it
+    would stand and among the errors; the report is written all the same.
+
+    Parameters
+    ----------
+    output_dir : Path
+    participant : str
+        Label with or without ``sub-``.
+    heads : mapping of case name to Path, optional
+        T1w images with the whole head by ``sub-01`` or ``sub-01_ses-x``; their world is that of ``space-T1w``. With
+        them the brain mask is drawn on the head, without them on the brain-extracted image.
+
+    Returns
+    -------
+    Path
+        ``sub-XX.html`` in the output folder; the figures are written as ``sub-XX[/ses-X]/figures/*.svg``.
+
+    Raises
+    ------
+    UsageError
+        The label has other characters than BIDS allows.
+    """
+    label = bare_label(participant, "sub")
+    if not _LABEL.fullmatch(label):
+        raise UsageError(f"sub-{label}: a participant label has letters and digits only")
+    cases = find_cases(output_dir, label)
+    context = SubjectContext(
+        output_dir,
+        label,
+        cases,
+        find_transforms(output_dir, label),
+        [(case, synthetic) for case in cases for synthetic in find_synthetic(output_dir, case)],
+        heads or {},
+    )
+    path = output_dir / f"sub-{label}.html"
+    write_text(path, render(_page(context)))
+    return path
+
+
+def _page(context: SubjectContext) -> Page:
+    row = _participant_row(context)
+    shown = [
+        _summary_section(context, row),
+        brain_mask_section(context),
+        registration_section(context),
+        template_section(context),
+        synthesis_section(context),
+        metrics_section(context),
+        _methods_section(context),
+        _about_section(context),
+    ]
+    sections = [section for section in shown if section is not None]
+    sessions = sorted({case.session for case in context.cases if case.session})
+    subtitle = f"Sessions: {', '.join(sessions)}" if sessions else "Participant level"
+    # The errors come last: they are known only when the other sections have been made.
+    sections.append(_errors_section(context, row))
+    return Page(f"sub-{context.participant}", subtitle, sections, _banners(context, row), FOOTER)
+
+
+def _participant_row(context: SubjectContext) -> Mapping[str, str]:
+    try:
+        table = read_participants(context.output_dir)
+    except SpectSynthError as error:
+        context.errors.append(str(error))
+        return {}
+    rows = table[table["participant_id"] == f"sub-{context.participant}"].to_dict("records")
+    return {str(key): str(value) for key, value in rows[0].items()} if rows else {}
+
+
+def _banners(context: SubjectContext, row: Mapping[str, str]) -> list[Note]:
+    banners = [SYNTHETIC_BANNER] if context.synthetic else []
+    if is_phantom(context.output_dir):
+        banners.append(Note(PHANTOM_TEXT, "warning", "Phantom data"))
+    if row.get("status") in ("failed", "skipped"):
+        level = "danger" if row["status"] == "failed" else "warning"
+        banners.append(Note(row.get("reason", ""), level, f"Participant {row['status']}:"))  # type: ignore[arg-type]
+    poor = [transform.title for transform in context.transforms if transform.poor]
+    if poor:
+        banners.append(Note(f"Look at the registration of {', '.join(poor)}.", "warning", "Poor registration:"))
+    return banners
+
+
+def _summary_section(context: SubjectContext, row: Mapping[str, str]) -> Section:
+    facts = [
+        ("Participant", f"sub-{context.participant}"),
+        ("Status of the last run", row.get("status", "n/a")),
+        ("Reason", row.get("reason", "n/a")),
+        ("Part in training", row.get("split", "n/a")),
+        ("Spaces", ", ".join(dict.fromkeys(case.space for case in context.cases)) or "none"),
+        ("Models", ", ".join(dict.fromkeys(synthetic.model for _, synthetic in context.synthetic)) or "none"),
+    ]
+    facts = [(name, value) for name, value in facts if name != "Reason" or value != "n/a"]
+    table = Table([Column("What"), Column("Value")], [[Cell(name, "muted"), Cell(value)] for name, value in facts])
+    blocks: list[Block] = [table]
+    for case in context.cases:
+        if case.space == T1W_SPACE:
+            blocks.append(_images_table(context, case))
+            blocks += _absent(case)
+    warnings = _warnings(context)
+    if warnings:
+        blocks += [Text("Warnings:"), Items([(warning, "") for warning in warnings])]
+    return Section("summary", "Summary", blocks)
+
+
+def _images_table(context: SubjectContext, case: PreparedCase) -> Table:
+    rows = []
+    for role in sorted(case.images, key=lambda r: list(ROLE_NAMES).index(r) if r in ROLE_NAMES else len(ROLE_NAMES)):
+        content = sidecar(case.images[role])
+        sources = strings(content.get("Sources"))
+        raw = [uri.removeprefix("bids:raw:") for uri in sources if uri.startswith("bids:raw:")]
+        tracer = " ".join(str(content[key]) for key in ("TracerName", "TracerRadionuclide") if content.get(key))
+        tools = content.get("Tools")
+        named = ", ".join(f"{name} {version}" for name, version in tools.items()) if isinstance(tools, dict) else ""
+        backend = str(content.get("Backend", "n/a")) + (f" ({named})" if named else "")
+        prepared = case.images[role].relative_to(context.output_dir).as_posix()
+        cells = [role_name(role), "\n".join(raw or sources) or "n/a", tracer or "n/a", prepared, backend]
+        rows.append([Cell(text, "muted" if text == "n/a" else "") for text in cells])
+    columns = ["Image", "Source", "Tracer", "Prepared as", "Backend and tools"]
+    return Table([Column(name) for name in columns], rows, f"Images that were used, {case.name}")
+
+
+def _absent(case: PreparedCase) -> list[Block]:
+    absent = [name for role, name in ROLE_NAMES.items() if role not in case.images]
+    return [Text(f"Not found or not used in {case.name}: {', '.join(absent)}.")] if absent else []
+
+
+def _warnings(context: SubjectContext) -> list[str]:
+    found = []
+    for case in context.cases:
+        for role, path in case.images.items():
+            content = sidecar(path)
+            lines = [*strings(content.get("Warnings")), *strings(content.get("Notes"))]
+            found += [f"{case.name}, {role_name(role)}: {line}" for line in lines]
+    found += [f"{t.case_name}, {t.title}: {note}" for t in context.transforms if t.poor for note in t.notes]
+    return list(dict.fromkeys(found))
+
+
+def _methods_section(context: SubjectContext) -> Section | None:
+    native = next((case for case in context.cases if case.space == T1W_SPACE), None)
+    if native is None:
+        return None
+    try:
+        mask, affine = context.brain(native)
+    except SpectSynthError as error:
+        return Section("methods", "Methods", [context.problem("Methods text", error)])
+    labels = dict.fromkeys(synthetic.model for _, synthetic in context.synthetic)
+    facts = MethodFacts(
+        version=software_version(context.output_dir),
+        anatomy=sidecar(native.images["T1w"]),
+        shape=mask.shape,
+        affine=affine,
+        transforms=context.transforms,
+        models={label: read_object(context.output_dir / "models" / label / "model.json") for label in labels},
+        evaluated=any(synthetic.metrics for _, synthetic in context.synthetic),
+    )
+    paragraphs, references = methods_text(facts)
+    hint = Text("This text may be copied into a paper; it describes what was done to this participant's images.")
+    return Section("methods", "Methods", [hint, *map(Text, paragraphs), Items(references)])
+
+
+def _about_section(context: SubjectContext) -> Section:
+    blocks: list[Block] = [Text(f"bids_spectsynth {software_version(context.output_dir)}")]
+    run = latest_run(context.output_dir)
+    settings = run / "settings.toml" if run is not None else None
+    if settings is not None and settings.is_file():
+        text = settings.read_text(encoding="utf-8", errors="replace")
+        blocks.append(Code(f"Settings of the last run ({settings.parent.name})", text))
+    return Section("about", "About", blocks)
+
+
+def _errors_section(context: SubjectContext, row: Mapping[str, str]) -> Section:
+    errors = list(context.errors)
+    if row.get("status") == "failed":
+        errors.insert(0, row.get("reason", "failed"))
+    blocks: list[Block] = [Items([(error, "") for error in errors])] if errors else [Text("No errors to report.")]
+    run = latest_run(context.output_dir)
+    for path in sorted(run.glob("*")) if run is not None else []:
+        named = re.match(rf"(crash.*)?sub-{re.escape(context.participant)}(?![0-9A-Za-z+])", path.name)
+        if named and path.is_file() and path.suffix in (".log", ".txt"):
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_LINES:]
+            blocks.append(Code(f"{path.relative_to(context.output_dir).as_posix()}", "\n".join(lines)))
+    return Section("errors", "Errors", blocks)

@@ -1,0 +1,214 @@
+"""Sections of a subject's report that show images: brain mask, registrations, template, synthesis."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from scipy import ndimage
+
+from bids_spectsynth.bids.derivatives import PreparedCase, parse_name, read_matrix
+from bids_spectsynth.errors import ImageError
+from bids_spectsynth.preprocess.templates import fetch_template
+from bids_spectsynth.reports import reportlets
+from bids_spectsynth.reports.context import Figure, SubjectContext
+from bids_spectsynth.reports.html import Block, Heading, Note, Section, number
+from bids_spectsynth.reports.outputs import Synthetic, Transform, read_on_grid, read_volume, role_name, sidecar, strings
+from bids_spectsynth.reports.views import Array
+from bids_spectsynth.settings import T1W_SPACE
+
+SYNTHETIC_BANNER = Note(
+    "Estimated by a network from other images of this head. It shows no measured perfusion and is not for diagnosis.",
+    "danger",
+    "SYNTHETIC IMAGE — not a measurement",
+)
+_SIDES = "The left of axial and coronal slices is the patient's left (neurological convention)."
+
+
+def brain_mask_section(context: SubjectContext) -> Section:
+    """The brain mask's outline on the T1w in three planes."""
+    blocks: list[Block] = []
+    for case in _native(context):
+        blocks += _session_heading(context, case)
+        entities = {"space": T1W_SPACE, "desc": "brainmask"}
+        draw = partial(_mask, context, case)
+        blocks.append(context.picture(case, Figure(entities, "T1w", "Brain mask on the T1w", draw)))
+    return Section("brain-mask", "Brain mask", blocks or [_nothing_prepared()])
+
+
+def _mask(context: SubjectContext, case: PreparedCase) -> tuple[str, str]:
+    mask, affine = context.brain(case)
+    voxel_ml = abs(float(np.linalg.det(affine[:3, :3]))) / 1000
+    volume = f"The mask holds {mask.sum() * voxel_ml / 1000:.2f} l."
+    head = context.heads.get(case.name)
+    if head is not None and head.exists():
+        image, source = read_volume(head)
+        image = reportlets.carried_over(image, source, mask.shape, affine, np.eye(4))
+        text = "Outline of the brain mask on the T1w image with the head."
+    else:
+        image = context.image(case, "T1w")
+        text = (
+            "Outline of the brain mask on the brain-extracted T1w image (the output folder holds no image of the head)."
+        )
+    return reportlets.mask_outline(image, mask, affine), f"{text} {volume} {_SIDES}"
+
+
+def registration_section(context: SubjectContext) -> Section:
+    """PET, SPECT and other MR on the T1w, with score, overlap and a badge where the result is poor."""
+    blocks: list[Block] = []
+    for case in _native(context):
+        blocks += _session_heading(context, case)
+        for transform in context.transforms:
+            if transform.case_name == case.name and transform.role != "T1w":
+                blocks.append(Heading(transform.title))
+                blocks.append(registration_note(transform))
+                blocks.append(context.picture(case, _registration_figure(context, case, transform)))
+    empty = Note("No other image was registered to a T1w of this participant.")
+    return Section("registration", "Registration to the T1w", blocks or [empty])
+
+
+def registration_note(transform: Transform) -> Note:
+    """Score, overlap and notes of a registration; a danger note where it is poor."""
+    numbers = f"Overlap of the brains (Dice) {number(transform.overlap, 2)}; score {number(transform.score, 3)}"
+    numbers += f" ({transform.metric}; higher is better)." if transform.metric != "n/a" else "."
+    text = " ".join([numbers, *(note.rstrip(".") + "." for note in transform.notes)])
+    if transform.poor:
+        return Note(f"Do not trust this registration without looking. {text}", "danger", "Poor registration")
+    return Note(text, "good", "Registered")
+
+
+def _registration_figure(context: SubjectContext, case: PreparedCase, transform: Transform) -> Figure:
+    entities, _, _ = parse_name(transform.path.name)
+    kept: dict[str, str] = {key: entities[key] for key in ("task", "acq", "ce", "trc", "rec", "run") if key in entities}
+    suffix = {"interictal": "spect", "ictal": "spect"}.get(transform.role, transform.role)
+    name = role_name(transform.role)
+    short = name.replace(" ", "\n")
+
+    def draw() -> tuple[str, str]:
+        mask, affine = context.brain(case)
+        fixed, moving = context.image(case, "T1w"), context.image(case, transform.role)
+        caption = (
+            f"Orange: lines of equal {name} intensity, on the T1w. Blue: the T1w's brain outline and a line between "
+            f"its tissues, on the {name}. Where they do not follow the anatomy below them, the registration is wrong. "
+            f"{_SIDES}"
+        )
+        return reportlets.registration(fixed, moving, mask, affine, short), caption
+
+    return Figure({**kept, "desc": "coregistration"}, suffix, f"{name} on the T1w", draw)
+
+
+def template_section(context: SubjectContext) -> Section | None:
+    """The template's brain outline on the T1w, in template space where images were written there; None without one."""
+    blocks: list[Block] = []
+    for case in _native(context):
+        found = [t for t in context.transforms if t.case_name == case.name and t.role == "T1w"]
+        if found:
+            blocks += _session_heading(context, case)
+        for transform in found:
+            other = next((c for c in context.cases if c.name == case.name and c.space == transform.target), None)
+            blocks.append(Heading(transform.title))
+            blocks.append(registration_note(transform))
+            blocks.append(context.picture(case, _template_figure(context, other or case, transform)))
+    return Section("template", "Registration to the template", blocks) if blocks else None
+
+
+def _template_figure(context: SubjectContext, case: PreparedCase, transform: Transform) -> Figure:
+    def draw() -> tuple[str, str]:
+        mask, affine = context.brain(case)
+        # The stored matrix leads from the template's world to the T1w's; on a T1w grid its inverse is needed.
+        native = case.space == T1W_SPACE
+        matrix = np.asarray(np.linalg.inv(read_matrix(transform.path)) if native else np.eye(4))
+        template = nib.funcs.as_closest_canonical(fetch_template(transform.target).mask)  # type: ignore[no-untyped-call]
+        data = np.asarray(template.dataobj, dtype=np.float32)
+        outline = reportlets.carried_over(data, np.asarray(template.affine), mask.shape, affine, matrix)
+        # The template is at 1 mm; on a coarser grid its outline would be cut into steps.
+        outline = ndimage.gaussian_filter(outline, 0.7)
+        where = "carried over to the participant's own space" if native else "in template space"
+        caption = (
+            f"Pink: brain of {transform.target}, {where}. Blue: brain of the participant. An affine transform fits "
+            f"size and shape only roughly. {_SIDES}"
+        )
+        return reportlets.template_outline(context.image(case, "T1w"), mask, outline, affine), caption
+
+    entities = {"space": case.space, "desc": "template"}
+    return Figure(entities, "T1w", f"Outline of {transform.target} on the T1w", draw)
+
+
+def synthesis_section(context: SubjectContext) -> Section | None:
+    """Inputs, real and synthetic image and their difference for each model; None where nothing was synthesised."""
+    if not context.synthetic:
+        return None
+    blocks: list[Block] = [SYNTHETIC_BANNER]
+    for case, synthetic in context.synthetic:
+        blocks.append(Heading(synthetic_title(context, case, synthetic)))
+        blocks.append(context.picture(case, _synthesis_figure(context, case, synthetic)))
+    return Section("synthesis", "Synthesis", blocks)
+
+
+def synthetic_title(context: SubjectContext, case: PreparedCase, synthetic: Synthetic) -> str:
+    """``Model pix2pixPet`` with the session and the template space where needed to tell it from others."""
+    session = f", ses-{case.session}" if len({c.session for c in context.cases}) > 1 and case.session else ""
+    space = f", {synthetic.space} space" if synthetic.space != T1W_SPACE else ""
+    return f"Model {synthetic.model}{space}{session}"
+
+
+def _synthesis_figure(context: SubjectContext, case: PreparedCase, synthetic: Synthetic) -> Figure:
+    def draw() -> tuple[str, str]:
+        mask, affine = context.brain(case)
+        inputs = {role_name(role): context.image(case, role) for role in input_roles(case, synthetic.path)}
+        real = _real(context, case)
+        made = read_on_grid(synthetic.path, mask.shape)
+        svg, scales = reportlets.synthesis(inputs, real, made, mask, affine)
+        return svg, _synthesis_caption(real is not None, scales)
+
+    entities = {"task": "interictal", "space": synthetic.space, "desc": synthetic.model}
+    return Figure(entities, "spect", f"Inputs, real and synthetic SPECT, {synthetic.model}", draw)
+
+
+def _real(context: SubjectContext, case: PreparedCase) -> Array | None:
+    return context.image(case, "interictal") if "interictal" in case.images else None
+
+
+def input_roles(case: PreparedCase, synthetic: Path) -> list[str]:
+    """Which prepared images a synthetic image was made from, by its sidecar; T1w and PET where it does not say.
+
+    Raises
+    ------
+    ImageError
+        The case has none of them.
+    """
+    sources = {uri.rpartition("/")[2] for uri in strings(sidecar(synthetic).get("Sources"))}
+    named = [role for role, path in case.images.items() if path.name in sources and role not in ("interictal", "ictal")]
+    roles = named or [role for role in ("T1w", "pet") if role in case.images]
+    if not roles:
+        raise ImageError(f"{case.name}: none of the images that the model was given is in the output folder")
+    return sorted(roles, key=lambda role: (role != "T1w", role == "pet", role))
+
+
+def _synthesis_caption(measured: bool, scales: reportlets.Comparison) -> str:
+    if not measured:
+        return (
+            "There is no real interictal SPECT of this participant to compare with. The synthetic image is divided by "
+            f"its own mean in the brain. {_SIDES}"
+        )
+    return (
+        "The units of the real image and of the synthetic one (the training cohort's) differ, so each is divided by "
+        f"its own mean in the brain; both then share one colour scale, 0 to {number(scales.scale, 2)}. The difference "
+        "is synthetic minus real after that: red where the synthetic image is higher, blue where it is lower; mean "
+        f"absolute difference in the brain {number(scales.mean_absolute, 3)}. "
+        f"The coronal and the sagittal slice show steps between axial slices, if there are any. {_SIDES}"
+    )
+
+
+def _native(context: SubjectContext) -> Sequence[PreparedCase]:
+    return [case for case in context.cases if case.space == T1W_SPACE]
+
+
+def _session_heading(context: SubjectContext, case: PreparedCase) -> list[Block]:
+    several = len({other.session for other in context.cases}) > 1
+    return [Heading(f"Session {case.session}" if case.session else "Without session")] if several else []
+
+
+def _nothing_prepared() -> Note:
+    return Note("No prepared T1w image and brain mask of this participant are in the output folder.", "warning")

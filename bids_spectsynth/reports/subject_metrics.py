@@ -1,0 +1,159 @@
+"""The section of a subject's report on agreement between real and synthetic image."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from bids_spectsynth.bids.derivatives import PreparedCase
+from bids_spectsynth.reports.charts import metric_lines
+from bids_spectsynth.reports.context import Figure, SubjectContext
+from bids_spectsynth.reports.html import Block, Cell, Column, Heading, Note, Section, Table, Text, number
+from bids_spectsynth.reports.outputs import Synthetic, read_object
+from bids_spectsynth.reports.subject_images import synthetic_title
+
+MODEL_METHOD = "pix2pix"
+METHOD_NAMES: Mapping[str, str] = {
+    MODEL_METHOD: "Model (pix2pix)",
+    "constant": "Constant in the brain",
+    "petCopy": "Copy of the PET",
+    "regression": "Regression from the inputs",
+    "meanSpect": "Mean SPECT of the cohort",
+    "meanSpectPetRatio": "Mean SPECT × PET ratio",
+}
+#: Column, label, decimals, whether lower values are better.
+METRICS = (
+    ("mask_rmse", "RMSE, in brain", 3, True),
+    ("mask_ssim", "SSIM, in brain", 3, False),
+    ("mask_psnr", "PSNR (dB), in brain", 2, False),
+    ("rmse", "RMSE, whole slice", 3, True),
+    ("ssim", "SSIM, whole slice", 3, False),
+    ("psnr", "PSNR (dB), whole slice", 2, False),
+)
+
+
+def metrics_section(context: SubjectContext) -> Section | None:
+    """Metrics over slices and their means for each evaluated model; None where nothing was evaluated."""
+    blocks: list[Block] = []
+    for case, synthetic in context.synthetic:
+        if synthetic.metrics is None:
+            continue
+        blocks.append(Heading(synthetic_title(context, case, synthetic)))
+        try:
+            frame = read_metrics(synthetic.metrics)
+            blocks += _metrics_blocks(context, case, synthetic, frame)
+        except Exception as error:
+            blocks.append(context.problem(f"{case.name}: metrics of {synthetic.model}", error))
+    if not blocks:
+        return None
+    intro = (
+        "One value per axial slice that holds brain, on intensities from -1 to 1. Numbers over the whole slice can be "
+        "compared with the paper, but background raises them; those inside the brain mask are the honest ones. Read "
+        "the model's numbers beside those of the baselines, which need no network."
+    )
+    return Section("metrics", "Metrics per slice", [Text(intro), *blocks])
+
+
+def read_metrics(path: Path) -> pd.DataFrame:
+    """A table of metrics per slice.
+
+    Raises
+    ------
+    ValueError
+        A column is missing.
+    """
+    frame = pd.read_csv(path, sep="\t", na_values=["n/a"])
+    needed = {"method", "z_mm", "slice", *(column for column, *_ in METRICS)}
+    if missing := sorted(needed - set(frame.columns)):
+        raise ValueError(f"{path.name} has no column {', '.join(missing)}")
+    return frame
+
+
+def method_name(method: str) -> str:
+    """Name of a method for readers."""
+    return METHOD_NAMES.get(method, method)
+
+
+def method_order(methods: pd.Series) -> list[str]:
+    """The methods of a table: the model first, then the baselines as listed, then others."""
+    present = list(dict.fromkeys(str(method) for method in methods))
+    known = list(METHOD_NAMES)
+    return sorted(present, key=lambda m: (known.index(m) if m in known else len(known), m))
+
+
+def _metrics_blocks(
+    context: SubjectContext, case: PreparedCase, synthetic: Synthetic, frame: pd.DataFrame
+) -> list[Block]:
+    blocks: list[Block] = []
+    split = str(frame["split"].iloc[0]) if "split" in frame and len(frame) else "n/a"
+    if split in ("train", "validation"):
+        role = "trained on" if split == "train" else "the best epoch was chosen on"
+        text = f"The model was {role} this participant" if split == "train" else f"{role.capitalize()} this participant"
+        blocks.append(Note(f"{text}: these numbers are better than those to be expected of others.", "warning", split))
+    entities = {"task": "interictal", "space": synthetic.space, "desc": synthetic.model}
+    figure = Figure(entities, "metrics", f"Metrics over slices, {synthetic.model}", lambda: _lines(frame))
+    means = frame.groupby("method")[[column for column, *_ in METRICS]].mean()
+    return [
+        *blocks,
+        context.picture(case, figure),
+        _means_table(frame, means, _dictionary(synthetic)),
+        *_better_baselines(means),
+    ]
+
+
+def _dictionary(synthetic: Synthetic) -> Mapping[str, object]:
+    return read_object(synthetic.metrics.with_suffix(".json")) if synthetic.metrics else {}
+
+
+def _lines(frame: pd.DataFrame) -> tuple[str, str]:
+    panels = {}
+    for column, label, _, _ in METRICS[:3]:
+        lines = {}
+        for method in method_order(frame["method"]):
+            rows = frame[frame["method"] == method].sort_values("z_mm")
+            values = rows[column].to_numpy(dtype=np.float64)
+            lines[method_name(method)] = (rows["z_mm"].to_numpy(dtype=np.float64), values)
+        panels[label] = lines
+    caption = "Metrics inside the brain mask over the height of the slice; the thick line is the model."
+    return metric_lines(panels, [method_name(MODEL_METHOD)]), caption
+
+
+def _means_table(frame: pd.DataFrame, means: pd.DataFrame, dictionary: Mapping[str, object]) -> Table:
+    best = {column: means[column].min() if lower else means[column].max() for column, _, _, lower in METRICS}
+    counts = frame.groupby("method")["slice"].nunique()
+    rows = []
+    for method in method_order(frame["method"]):
+        cells = [Cell(method_name(method))]
+        for column, _, digits, _ in METRICS:
+            value = float(means.loc[method, column])  # type: ignore[arg-type]
+            cells.append(Cell(number(value, digits), "best" if value == best[column] else ""))
+        rows.append([*cells, Cell(str(counts[method]))])
+    columns = [Column("Method")]
+    columns += [Column(label, description(dictionary, column), numeric=True) for column, label, _, _ in METRICS]
+    ranges = sorted({f"{value:g}" for value in frame["data_range"].dropna()}) if "data_range" in frame else []
+    said = f" Data range {', '.join(ranges)}." if ranges else ""
+    caption = f"Means over slices; the best of each column in bold.{said}"
+    return Table([*columns, Column("Slices", "Axial slices that hold brain", numeric=True)], rows, caption)
+
+
+def description(dictionary: Mapping[str, object], column: str) -> str:
+    """Description of a column in a table's JSON dictionary; empty where there is none."""
+    entry = dictionary.get(column)
+    if not isinstance(entry, Mapping):
+        return ""
+    text = str(entry.get("Description", ""))
+    return f"{text} ({entry['Units']})" if text and entry.get("Units") else text
+
+
+def _better_baselines(means: pd.DataFrame) -> list[Block]:
+    if MODEL_METHOD not in means.index:
+        return []
+    errors = means["mask_rmse"]
+    own = float(errors[MODEL_METHOD])
+    better = [(str(m), float(v)) for m, v in errors.items() if m != MODEL_METHOD and float(v) < own]
+    if not better:
+        return [Note("The model has a lower in-brain RMSE than every baseline in this participant.", "good")]
+    names = ", ".join(f"{method_name(m)} ({number(v)})" for m, v in sorted(better, key=lambda pair: pair[1]))
+    text = f"Lower in-brain RMSE than the model ({number(own)}) in this participant: {names}."
+    return [Note(text, "warning", "Baseline ahead")]

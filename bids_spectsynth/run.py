@@ -1,0 +1,215 @@
+"""The two levels: participant (find, prepare, train or apply, evaluate, report) and group."""
+
+import logging
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from bids_spectsynth.bids.cases import Case, find_cases
+from bids_spectsynth.bids.derivatives import find_prepared, update_participants, write_dataset_files
+from bids_spectsynth.bids.validate import check_dataset
+from bids_spectsynth.errors import DatasetError, UsageError
+from bids_spectsynth.exit_codes import ExitCode, Outcome, exit_code, by_participant
+from bids_spectsynth.logs import LOGGER_NAME, console_logging, open_run_log, write_case_log
+from bids_spectsynth.settings import Settings
+
+logger = logging.getLogger(f"{LOGGER_NAME}.run")
+
+
+def run(settings: Settings) -> ExitCode:
+    """Run the level that the settings ask for.
+
+    Raises
+    ------
+    SpectSynthError
+        The run as a whole cannot go on; what concerns one participant is an outcome instead.
+    """
+    console_logging(settings.verbose)
+    check_folders(settings)
+    if settings.analysis_level == "group":
+        return run_group(settings)
+    return run_participant(settings)
+
+
+def check_folders(settings: Settings) -> None:
+    """Refuse an output folder that would harm the input or cannot be written, before anything is computed.
+
+    Raises
+    ------
+    DatasetError
+        The input folder is missing (participant level), or the output folder is inside it or not writable.
+    UsageError
+        A folder or file that an option names does not exist.
+    """
+    bids_dir, output_dir = settings.bids_dir.resolve(), settings.output_dir.resolve()
+    if settings.analysis_level == "participant" and settings.mode != "train" and not bids_dir.is_dir():
+        raise DatasetError(f"{settings.bids_dir}: no such folder; give the root of a BIDS dataset")
+    inside = output_dir.is_relative_to(bids_dir) and not output_dir.is_relative_to(bids_dir / "derivatives")
+    if inside or output_dir == bids_dir / "derivatives":
+        raise DatasetError(
+            f"{settings.output_dir}: the output folder lies inside the dataset; "
+            f"use a folder outside it or {bids_dir / 'derivatives' / 'bids_spectsynth'}"
+        )
+    for option in ("model", "bids_filter_file", "split_file", "use_plugin"):
+        path: Path | None = getattr(settings, option)
+        if path is not None and not path.exists():
+            raise UsageError(f"--{option.replace('_', '-')}: {path} does not exist")
+    if settings.analysis_level == "group" and not output_dir.is_dir():
+        raise DatasetError(f"{settings.output_dir}: no such folder; run the participant level first")
+    if not settings.dry_run:
+        for folder in (settings.output_dir, settings.work_folder):
+            _check_writable(folder)
+
+
+def _check_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise DatasetError(f"{folder}: cannot write there ({error.strerror})") from error
+
+
+def run_participant(settings: Settings) -> ExitCode:
+    """Find, prepare, train or apply, evaluate and report; which of these, ``settings.mode`` says."""
+    from bids_spectsynth.plan import log_plan
+    from bids_spectsynth.synthesis.cohort import model_labels
+    from bids_spectsynth.synthesis.model_folder import load_card
+
+    model_labels(settings)  # an impossible --model-label is refused before hours of work
+    if settings.model is not None:
+        load_card(settings.model)
+    cases, outcomes = ([], []) if settings.mode == "train" else _find(settings)
+    if settings.dry_run:
+        log_plan(settings, cases, outcomes)
+        return exit_code([*outcomes, *(Outcome(c.participant, c.session, "find", "ok") for c in cases)])
+    run_folder = open_run_log(settings)
+    write_dataset_files(settings, {})
+    _log_found(run_folder, cases, outcomes)
+    try:
+        outcomes += _prepare(settings, cases)
+        if not (settings.stop_on_first_crash and any(outcome.status == "failed" for outcome in outcomes)):
+            outcomes += _synthesise(settings, cases, outcomes)
+            outcomes += _report(settings, outcomes)
+    finally:
+        _record(settings, run_folder, outcomes)
+    return exit_code(outcomes)
+
+
+def _find(settings: Settings) -> tuple[list[Case], list[Outcome]]:
+    cases, outcomes = find_cases(settings)
+    if not settings.skip_bids_validation:
+        for line in check_dataset(settings.bids_dir, participants=settings.participant_label):
+            logger.warning("%s", line)
+    for outcome in outcomes:
+        logger.warning("%s %s: %s", _name(outcome), outcome.status, outcome.reason)
+    return cases, outcomes
+
+
+def _prepare(settings: Settings, cases: Sequence[Case]) -> list[Outcome]:
+    """Prepare the cases; in ``apply`` mode only those that the output folder does not hold yet."""
+    from bids_spectsynth.preprocess.workflow import preprocess
+
+    done: list[Outcome] = []
+    todo = list(cases)
+    if settings.mode == "apply":
+        held = [{c.name for c in find_prepared(settings.output_dir, space)} for space in settings.output_spaces]
+        todo = [case for case in cases if not all(case.name in names for names in held)]
+        done = [Outcome(c.participant, c.session, "preprocess", "ok") for c in cases if c not in todo]
+    if not todo:
+        return done
+    logger.info("Preparing %d of %d", len(todo), len(cases))
+    return [*done, *preprocess(todo, settings)]
+
+
+def _synthesise(settings: Settings, cases: Sequence[Case], outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Train where asked, then apply to the cases of this run."""
+    if settings.mode == "preprocess":
+        return []
+    from bids_spectsynth.application import apply_model
+    from bids_spectsynth.synthesis.cohort import model_folders, train_models
+
+    failed = {(o.participant, o.session) for o in outcomes if o.status == "failed"}
+    names = {case.name for case in cases if (case.participant, case.session) not in failed}
+    result: list[Outcome] = []
+    if settings.mode == "train" or (settings.mode == "auto" and settings.model is None):
+        folders, result = train_models(settings, names if settings.mode == "auto" else None)
+        if settings.mode == "train":
+            return result
+    else:
+        folders = [settings.model] if settings.model is not None else model_folders(settings)
+    for folder in folders:
+        result += apply_model(folder, names, settings)
+    return result
+
+
+def _report(settings: Settings, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    from bids_spectsynth.reports.subject import subject_report
+
+    done: list[Outcome] = []
+    if settings.mode == "train":
+        return done
+    for label in sorted({o.participant for o in outcomes if o.stage == "preprocess" and o.status == "ok"}):
+        if _report_is_current(settings.output_dir, label):
+            continue
+        try:
+            logger.info("Report: %s", subject_report(settings.output_dir, label))
+        except Exception as error:
+            logger.debug("report of sub-%s", label, exc_info=True)
+            reason = f"the report could not be written: {error}"
+            logger.error("sub-%s failed: %s", label, reason)
+            done.append(Outcome(label, None, "report", "failed", reason))
+    return done
+
+
+def _report_is_current(output_dir: Path, label: str) -> bool:
+    """Whether the report is younger than everything that it shows."""
+    report = output_dir / f"sub-{label}.html"
+    if not report.exists():
+        return False
+    shown = (p for p in (output_dir / f"sub-{label}").rglob("*") if p.is_file() and p.parent.name != "figures")
+    return report.stat().st_mtime > max((p.stat().st_mtime for p in shown), default=0.0)
+
+
+def _log_found(run_folder: Path, cases: Sequence[Case], outcomes: Sequence[Outcome]) -> None:
+    for case in cases:
+        lines = [f"{role}: {image.path} ({image.reason})" for role, image in case.images.items()]
+        write_case_log(run_folder, case.name, [*lines, *(f"warning: {warning}" for warning in case.warnings)])
+        for warning in case.warnings:
+            logger.warning("%s: %s", case.name, warning)
+    for outcome in outcomes:
+        write_case_log(run_folder, _name(outcome), [f"{outcome.status}: {outcome.reason}"])
+
+
+def _record(settings: Settings, run_folder: Path, outcomes: Sequence[Outcome]) -> None:
+    """Write what became of each participant to ``participants.tsv`` and the logs, and say it in one line."""
+    rows = {}
+    for label, outcome in by_participant(outcomes).items():
+        rows[label] = {"status": outcome.status, "reason": outcome.reason or "n/a"}
+        write_case_log(run_folder, f"sub-{label}", [f"{outcome.status} {outcome.reason}".strip()])
+    update_participants(settings.output_dir, rows)
+    counts = [f"{sum(row['status'] == s for row in rows.values())} {s}" for s in ("ok", "skipped", "failed")]
+    logger.info("Participants: %s; output in %s", ", ".join(counts), settings.output_dir)
+
+
+def _name(outcome: Outcome) -> str:
+    return f"sub-{outcome.participant}" + (f"_ses-{outcome.session}" if outcome.session else "")
+
+
+def run_group(settings: Settings) -> ExitCode:
+    """Tables, tests, figures and the report of the whole output folder; the dataset is not read."""
+    from bids_spectsynth.evaluation.figures import write_figures
+    from bids_spectsynth.evaluation.tables import group_tables, write_group_tables
+    from bids_spectsynth.reports.group import group_report
+
+    if settings.dry_run:
+        logger.info("dry run: tables and report of %s would be written", settings.output_dir)
+        return ExitCode.OK
+    if not any(find_prepared(settings.output_dir, space) for space in _spaces(settings.output_dir)):
+        raise DatasetError(f"{settings.output_dir}: holds no prepared participant; run the participant level first")
+    open_run_log(settings)
+    tables = group_tables(settings.output_dir)
+    write_group_tables(tables, settings.output_dir)
+    write_figures(tables, settings.output_dir)
+    logger.info("Group report: %s", group_report(settings.output_dir))
+    return ExitCode.OK

@@ -1,0 +1,302 @@
+"""What a network has to beat: five ways to guess a SPECT that need no network, fitted on the training subjects."""
+
+import itertools
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from bids_spectsynth.bids.cases import INTERICTAL, PET
+from bids_spectsynth.bids.derivatives import PreparedCase, write_json
+from bids_spectsynth.bids.writing import atomic_file
+from bids_spectsynth.errors import ModelError
+from bids_spectsynth.preprocess.intensity import apply_scaling, load_image, scaling_coefficients
+from bids_spectsynth.settings import T1W_SPACE, Scaling
+from bids_spectsynth.synthesis.cohort_mean import CohortMean, mean_grid, pet_ratio, sample_in_brain
+from bids_spectsynth.synthesis.slices import load_case
+
+logger = logging.getLogger(__name__)
+
+#: Names of the baselines in the tables.
+BASELINES = ("constant", "petCopy", "regression", "meanSpect", "meanSpectPetRatio")
+FORMAT_VERSION = 1
+_OF_THE_PET = ("petCopy", "meanSpectPetRatio")
+_OF_THE_MEAN = ("meanSpect", "meanSpectPetRatio")
+_TENSORS, _CARD = "baselines.safetensors", "baselines.json"
+
+Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Baselines:
+    """The fitted baselines of one model.
+
+    Parameters
+    ----------
+    inputs : tuple of str
+        Roles of the model's inputs, which the regression uses.
+    space, scaling : str
+        As of the model.
+    template : str or None
+        Template of the mean images' grid.
+    n_subjects : int
+        Training participants.
+    constant : float
+        Mean scaled SPECT over the brain voxels of the training cases, -1 to 1.
+    coefficients : array, shape (T,), float64
+        Of the regression; see :func:`quadratic_features`.
+    mean_affine : array, shape (4, 4), or None
+        Voxels of the mean images to world coordinates of the template, RAS+ mm.
+    mean_spect, mean_pet : array, shape (I, J, K), float32, or None
+        Means of the training cases' images, each over its in-brain mean.
+    left_out : mapping of str to str
+        Reason by the name of each baseline that could not be fitted.
+    """
+
+    inputs: tuple[str, ...]
+    space: str
+    scaling: Scaling
+    template: str | None
+    n_subjects: int
+    constant: float
+    coefficients: Float64
+    mean_affine: Float64 | None
+    mean_spect: Float32 | None
+    mean_pet: Float32 | None
+    left_out: Mapping[str, str]
+
+    def save(self, folder: Path) -> None:
+        """Write ``baselines.safetensors`` and ``baselines.json``, each whole or not at all."""
+        optional = {"mean_affine": self.mean_affine, "mean_spect": self.mean_spect, "mean_pet": self.mean_pet}
+        tensors = {name: np.ascontiguousarray(array) for name, array in optional.items() if array is not None}
+        with atomic_file(folder / _TENSORS) as file:
+            file.write(save({"coefficients": self.coefficients, **tensors}))
+        card = {
+            "Description": "Baselines beside the network, fitted on its training participants",
+            "FormatVersion": FORMAT_VERSION,
+            "Inputs": self.inputs,
+            "Space": self.space,
+            "Scaling": self.scaling,
+            "Template": self.template,
+            "NumberOfParticipants": self.n_subjects,
+            "Constant": self.constant,
+            "RegressionTerms": feature_names(self.inputs),
+            "LeftOut": self.left_out,
+        }
+        write_json(folder / _CARD, card)
+
+    @classmethod
+    def load(cls, folder: Path) -> "Baselines":
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        ModelError
+            A file is missing, damaged, or of a newer version.
+        """
+        try:
+            card = json.loads((folder / _CARD).read_text(encoding="utf-8"))
+            if card["FormatVersion"] > FORMAT_VERSION:
+                raise ModelError(f"{folder / _CARD}: written by a newer version; update bids_spectsynth")
+            tensors = load((folder / _TENSORS).read_bytes())
+            return cls(
+                inputs=tuple(card["Inputs"]),
+                space=card["Space"],
+                scaling=card["Scaling"],
+                template=card["Template"],
+                n_subjects=int(card["NumberOfParticipants"]),
+                constant=float(card["Constant"]),
+                coefficients=tensors["coefficients"],
+                mean_affine=tensors.get("mean_affine"),
+                mean_spect=tensors.get("mean_spect"),
+                mean_pet=tensors.get("mean_pet"),
+                left_out=dict(card["LeftOut"]),
+            )
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+            reason = " ".join(str(error).split())
+            raise ModelError(f"{folder}: the baselines cannot be read ({reason}); train the model again") from error
+
+
+def has_baselines(folder: Path) -> bool:
+    """Whether a model folder comes with baselines."""
+    return (folder / _CARD).exists()
+
+
+def fit_baselines(cases: Sequence[PreparedCase], inputs: Sequence[str], scaling: Scaling) -> Baselines:
+    """Fit the five baselines; images are read one case at a time.
+
+    Parameters
+    ----------
+    cases : sequence of PreparedCase
+        The training cases only, of one space, each with an interictal SPECT and the inputs.
+    inputs : sequence of str
+        Roles of the model's input channels.
+    scaling : {'slice', 'volume'}
+
+    Returns
+    -------
+    Baselines
+        Without those that use PET unless all cases have one, and without those that use the cohort's mean where
+        cases lack a transform to one common template; ``left_out`` has the reasons.
+
+    Raises
+    ------
+    ModelError
+        There is no case, or the cases lie in several spaces.
+    ImageError
+        An image is missing or damaged.
+    """
+    if not cases or len({case.space for case in cases}) > 1:
+        raise ModelError(f"baselines need training cases of one space, not {len(cases)} of several or none")
+    left_out = _left_out(cases)
+    grid = None if "meanSpect" in left_out else mean_grid(cases)
+    spect_mean = CohortMean(grid) if grid else None
+    pet_mean = CohortMean(grid) if grid and "petCopy" not in left_out else None
+    n_terms = len(feature_names(inputs))
+    gram, moments = np.zeros((n_terms, n_terms)), np.zeros(n_terms)
+    for case in cases:
+        arrays = load_case(case, inputs, scaling)
+        assert arrays.target is not None
+        features = quadratic_features(arrays.inputs[:, arrays.mask])
+        gram += features @ features.T
+        moments += features @ arrays.target[arrays.mask].astype(np.float64)
+        if spect_mean:
+            spect_mean.add(case, _raw(case, INTERICTAL), arrays.mask, arrays.affine)
+        if pet_mean:
+            pet_mean.add(case, _raw(case, PET), arrays.mask, arrays.affine)
+    # The least-norm solution also serves inputs that are constant or equal to each other.
+    coefficients = np.linalg.lstsq(gram, moments, rcond=1e-10)[0]
+    return Baselines(
+        inputs=tuple(inputs),
+        space=cases[0].space,
+        scaling=scaling,
+        template=_template(cases[0]) if grid else None,
+        n_subjects=len({case.participant for case in cases}),
+        constant=float(moments[0] / gram[0, 0]),
+        coefficients=np.asarray(coefficients, dtype=np.float64),
+        mean_affine=grid.affine if grid else None,
+        mean_spect=spect_mean.result() if spect_mean else None,
+        mean_pet=pet_mean.result() if pet_mean else None,
+        left_out=left_out,
+    )
+
+
+def predict(baselines: Baselines, prepared: PreparedCase) -> dict[str, Float32]:
+    """Every baseline's SPECT of one case.
+
+    Parameters
+    ----------
+    baselines : Baselines
+    prepared : PreparedCase
+        Of the baselines' space, with their inputs.
+
+    Returns
+    -------
+    dict of str to array, shape (I, J, K), float32
+        In [-1, 1]; -1 outside the brain. Baselines that use PET are missing for a case without one, those that use
+        the cohort's mean for a case without a transform to its template; both are logged.
+
+    Raises
+    ------
+    ImageError
+        An image is missing or damaged.
+    """
+    absent = _left_out([prepared]) | dict(baselines.left_out)
+    if baselines.template and baselines.template != _template(prepared):
+        absent |= dict.fromkeys(_OF_THE_MEAN, f"no transform to {baselines.template}")
+    names = [name for name in BASELINES if name not in absent]
+    for name in sorted(set(absent)):
+        logger.info("%s: baseline %s left out: %s", prepared.name, name, absent[name])
+    with_pet = "petCopy" in names
+    roles = tuple(dict.fromkeys((*baselines.inputs, PET) if with_pet else baselines.inputs))
+    arrays = load_case(prepared, roles, baselines.scaling, target=False)
+    mask = arrays.mask
+    found = {
+        "constant": _in_brain(baselines.constant, mask),
+        "regression": _regress(arrays.inputs[: len(baselines.inputs)], mask, baselines.coefficients),
+    }
+    if with_pet:
+        found["petCopy"] = np.where(mask, arrays.inputs[roles.index(PET)], np.float32(-1))
+    if "meanSpect" in names:
+        found |= _from_means(baselines, prepared, mask, arrays.affine, with_ratio="meanSpectPetRatio" in names)
+    return {name: found[name] for name in names}
+
+
+def _from_means(
+    baselines: Baselines, prepared: PreparedCase, mask: Mask, affine: Float64, *, with_ratio: bool
+) -> dict[str, Float32]:
+    assert baselines.mean_affine is not None
+    assert baselines.mean_spect is not None
+    spect = sample_in_brain(baselines.mean_spect, baselines.mean_affine, prepared, mask, affine)
+    found = {"meanSpect": _scaled(spect, mask, baselines.scaling)}
+    if with_ratio:
+        assert baselines.mean_pet is not None
+        mean_pet = sample_in_brain(baselines.mean_pet, baselines.mean_affine, prepared, mask, affine)
+        ratio = pet_ratio(_raw(prepared, PET), mean_pet, mask, affine)
+        found["meanSpectPetRatio"] = _scaled(spect * ratio, mask, baselines.scaling)
+    return found
+
+
+def feature_names(inputs: Sequence[str]) -> list[str]:
+    """Names of the regression's terms, in the order of :func:`quadratic_features`."""
+    pairs = itertools.combinations_with_replacement(inputs, 2)
+    return ["1", *inputs, *(f"{a}*{b}" for a, b in pairs)]
+
+
+def quadratic_features(values: npt.NDArray[np.floating]) -> Float64:
+    """Terms of a quadratic polynomial: 1, every input, every product of two inputs.
+
+    Parameters
+    ----------
+    values : array, shape (C, N)
+        Scaled inputs at N voxels.
+
+    Returns
+    -------
+    array, shape (1 + C + C (C + 1) / 2, N), float64
+    """
+    x = np.asarray(values, dtype=np.float64)
+    products = [x[c] * x[d] for c, d in itertools.combinations_with_replacement(range(len(x)), 2)]
+    return np.stack([np.ones(x.shape[1]), *x, *products])
+
+
+def _regress(inputs: Float32, mask: Mask, coefficients: Float64) -> Float32:
+    return _in_brain(np.clip(coefficients @ quadratic_features(inputs[:, mask]), -1, 1), mask)
+
+
+def _in_brain(values: npt.ArrayLike, mask: Mask) -> Float32:
+    volume = np.full(mask.shape, -1, dtype=np.float32)
+    volume[mask] = values
+    return volume
+
+
+def _scaled(volume: Float32, mask: Mask, scaling: Scaling) -> Float32:
+    return apply_scaling(volume, *scaling_coefficients(volume, mask, scaling))
+
+
+def _raw(case: PreparedCase, role: str) -> Float32:
+    return np.asarray(load_image(case.images[role])[0].dataobj, dtype=np.float32)
+
+
+def _left_out(cases: Sequence[PreparedCase]) -> dict[str, str]:
+    """Which baselines these cases cannot have, and why."""
+    left_out = {}
+    without_pet = [case.name for case in cases if PET not in case.images]
+    if without_pet:
+        left_out = dict.fromkeys(_OF_THE_PET, f"{len(without_pet)} of {len(cases)} cases without PET")
+    templates = {_template(case) for case in cases}
+    if None in templates or len(templates) > 1:
+        left_out |= dict.fromkeys(_OF_THE_MEAN, "cases without a transform to one common template")
+    return left_out
+
+
+def _template(case: PreparedCase) -> str | None:
+    return case.template if case.space == T1W_SPACE else case.space

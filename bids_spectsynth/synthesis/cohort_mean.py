@@ -1,0 +1,190 @@
+"""The training cohort's mean image on a grid in template space, and its way back to a subject."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from bids_spectsynth.bids.cases import T1W
+from bids_spectsynth.bids.derivatives import PreparedCase, read_matrix
+from bids_spectsynth.errors import ImageError
+from bids_spectsynth.preprocess.grid import Grid, grid_of, mask_bounds, new_image
+from bids_spectsynth.preprocess.intensity import load_image
+from bids_spectsynth.settings import T1W_SPACE
+
+#: Half a subject's brain must cover a voxel of the mean; elsewhere the nearest such voxel's mean is taken.
+MIN_COVERAGE = 0.5
+#: Both PETs are smoothed before they are divided, towards the coarser resolution of SPECT (full width, mm).
+RATIO_FWHM_MM = 6.0
+#: Added to both PETs, which have an in-brain mean of 1: where both are near zero (ventricles, a cavity, the rim)
+#: the ratio tends to 1 and not to noise.
+RATIO_OFFSET = 0.1
+#: Highest ratio that is believed.
+RATIO_MAX = 3.0
+
+Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+
+def template_matrix(case: PreparedCase) -> Float64:
+    """4x4 matrix from world coordinates of the template to those of the case's images, mm.
+
+    The identity for a case in template space, whose world is the template's.
+
+    Raises
+    ------
+    ImageError
+        The case has no transform to a template, or it cannot be read.
+    """
+    if case.space != T1W_SPACE:
+        return np.eye(4)
+    if case.template_xfm is None:
+        raise ImageError(f"{case.name}: no transform to a template; prepare the participant again")
+    return read_matrix(case.template_xfm)
+
+
+def mean_grid(cases: Sequence[PreparedCase]) -> Grid:
+    """Grid in the template's world that holds the brains of all cases, at their voxel size.
+
+    In template space it is the grid of the cases themselves, so that nothing is interpolated.
+
+    Raises
+    ------
+    ImageError
+        A mask or transform is missing or damaged.
+    """
+    masks = (load_image(case.masks[T1W])[0] for case in cases)
+    if cases[0].space != T1W_SPACE:
+        return grid_of(next(masks))
+    lows, highs, sizes = [], [], []
+    for case, mask in zip(cases, masks, strict=True):
+        sizes.append(float(grid_of(mask).voxel_sizes[0]))
+        to_template = np.linalg.inv(template_matrix(case)) @ np.asarray(mask.affine, dtype=np.float64)
+        low, high = mask_bounds(new_image(np.asarray(mask.dataobj), to_template))
+        lows.append(low)
+        highs.append(high)
+    size = sizes[0]
+    # Whole multiples of the voxel size: a subject more or less does not shift the voxels of the others.
+    first = np.floor(np.min(lows, axis=0) / size)
+    last = np.ceil(np.max(highs, axis=0) / size)
+    affine = np.diag([size, size, size, 1.0])
+    affine[:3, 3] = first * size
+    i, j, k = (int(n) for n in last - first + 1)
+    return Grid((i, j, k), affine)
+
+
+class CohortMean:
+    """Sums images on a template grid, each divided by its in-brain mean, brain voxels only.
+
+    A voxel's mean is over the subjects whose brain covers it, so that the rim does not fade where brains differ.
+    """
+
+    def __init__(self, grid: Grid) -> None:
+        self.grid = grid
+        self._sum = np.zeros(grid.shape, dtype=np.float64)
+        self._coverage = np.zeros(grid.shape, dtype=np.float64)
+
+    def add(self, case: PreparedCase, volume: Float32, mask: Mask, affine: Float64) -> None:
+        """Add one image.
+
+        Parameters
+        ----------
+        case : PreparedCase
+        volume : array, shape (I, J, K)
+            Unscaled; a volume without any signal in the brain is not counted.
+        mask : array of bool, shape (I, J, K)
+        affine : array, shape (4, 4)
+            Of both, to world RAS+ mm.
+        """
+        mean = float(volume[mask].mean(dtype=np.float64))
+        if not mean > 0:
+            return
+        to_voxels = np.linalg.inv(affine) @ template_matrix(case) @ self.grid.affine
+        inside = mask.astype(np.float32)
+        self._sum += _resample(volume * inside / np.float32(mean), to_voxels, self.grid.shape)
+        self._coverage += _resample(inside, to_voxels, self.grid.shape)
+
+    def result(self) -> Float32:
+        """The mean, shape of the grid; beyond all brains the value of the nearest covered voxel.
+
+        Raises
+        ------
+        ImageError
+            No image with signal was added.
+        """
+        covered = self._coverage >= MIN_COVERAGE
+        if not covered.any():
+            raise ImageError("no training image has any signal in the brain; check the prepared images")
+        mean = np.zeros(self.grid.shape, dtype=np.float32)
+        mean[covered] = self._sum[covered] / self._coverage[covered]
+        nearest = ndimage.distance_transform_edt(~covered, return_distances=False, return_indices=True)
+        return np.asarray(mean[tuple(nearest)], dtype=np.float32)
+
+
+def _resample(volume: Float32, to_voxels: Float64, shape: tuple[int, int, int]) -> Float32:
+    if volume.shape == shape and np.allclose(to_voxels, np.eye(4), atol=1e-6):
+        return volume
+    matrix, offset = to_voxels[:3, :3], to_voxels[:3, 3]
+    resampled = ndimage.affine_transform(volume, matrix, offset, output_shape=shape, order=1, mode="constant", cval=0)
+    return np.asarray(resampled, dtype=np.float32)
+
+
+def sample_in_brain(mean: Float32, mean_affine: Float64, case: PreparedCase, mask: Mask, affine: Float64) -> Float32:
+    """Bring a mean image to a subject: linear interpolation at the subject's brain voxels, 0 elsewhere.
+
+    Parameters
+    ----------
+    mean : array
+        On the template grid with ``mean_affine``.
+    case : PreparedCase
+        Whose transform is used.
+    mask : array of bool, shape (I, J, K)
+    affine : array, shape (4, 4)
+        Of the mask, to world RAS+ mm.
+
+    Returns
+    -------
+    array, shape (I, J, K), float32
+    """
+    to_voxels = np.linalg.inv(mean_affine) @ np.linalg.inv(template_matrix(case)) @ affine
+    points = to_voxels[:3, :3] @ np.stack(np.nonzero(mask)) + to_voxels[:3, 3:]
+    volume = np.zeros(mask.shape, dtype=np.float32)
+    volume[mask] = ndimage.map_coordinates(mean, points, order=1, mode="nearest")
+    return volume
+
+
+def pet_ratio(pet: Float32, mean_pet: Float32, mask: Mask, affine: Float64) -> Float32:
+    """How much more or less tracer than the cohort a subject takes up, voxel by voxel.
+
+    Parameters
+    ----------
+    pet : array, shape (I, J, K)
+        The subject's, unscaled.
+    mean_pet : array, shape (I, J, K)
+        The cohort's mean on the subject's voxels.
+    mask : array of bool, shape (I, J, K)
+    affine : array, shape (4, 4)
+
+    Returns
+    -------
+    array, shape (I, J, K), float32
+        0 to 3; 1 where both agree, and everywhere when the PET has no signal. Both are first brought to an in-brain
+        mean of 1 and smoothed within the brain (:data:`RATIO_FWHM_MM`); :data:`RATIO_OFFSET` keeps the ratio near 1
+        where both are small. 0 outside the brain.
+    """
+    sigma = RATIO_FWHM_MM / np.sqrt(8 * np.log(2)) / np.linalg.norm(affine[:3, :3], axis=0)
+    box = ndimage.find_objects(mask.astype(np.uint8))[0]
+    inside = mask[box].astype(np.float32)
+    weight = ndimage.gaussian_filter(inside, sigma, mode="constant")[mask[box]]
+    parts = []
+    for volume in (pet, mean_pet):
+        values = np.where(mask[box], volume[box], 0).astype(np.float32)
+        level = float(values.sum(dtype=np.float64)) / float(inside.sum(dtype=np.float64))
+        if not level > 0:
+            return mask.astype(np.float32)
+        parts.append(ndimage.gaussian_filter(values, sigma, mode="constant")[mask[box]] / weight / level)
+    ratio = np.zeros(mask.shape, dtype=np.float32)
+    ratio[mask] = np.clip((parts[0] + RATIO_OFFSET) / (parts[1] + RATIO_OFFSET), 0, RATIO_MAX)
+    return ratio

@@ -1,0 +1,274 @@
+"""From a model and a prepared case to a synthetic SPECT volume, and its way to and from the file."""
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy import ndimage
+
+from bids_spectsynth.bids.cases import INTERICTAL, T1W
+from bids_spectsynth.bids.derivatives import PreparedCase
+from bids_spectsynth.bids.names import output_path, source_uri
+from bids_spectsynth.bids.writing import sidecar_path, write_image
+from bids_spectsynth.errors import ImageError
+from bids_spectsynth.preprocess.grid import new_image
+from bids_spectsynth.settings import T1W_SPACE, Settings
+from bids_spectsynth.synthesis.devices import Precision, autocast, memory_format, resolve_precision
+from bids_spectsynth.synthesis.model_folder import CARD_FILE, Model, ModelCard, check_fit
+from bids_spectsynth.synthesis.slices import CaseArrays, load_case
+from bids_spectsynth.synthesis.through_slice import brain_slices, slice_gains
+
+logger = logging.getLogger(__name__)
+
+FloatArray = npt.NDArray[np.float64]
+Volume = npt.NDArray[np.float32]
+
+BATCH_SIZE = 8
+DESCRIPTION = "Synthetic interictal SPECT; not a measurement"
+#: Sidecar keys of the prepared T1w that tell the voxels of the participant's own T1w.
+SHAPE_KEY = "OriginalShape"
+AFFINE_KEY = "OriginalAffine"
+ORIGINAL_SPACE = "orig"
+
+
+def predict(model: Model, arrays: CaseArrays, *, batch_size: int = BATCH_SIZE, precision: Precision = "auto") -> Volume:
+    """Network output for every axial slice, in evaluation mode: nothing in the model changes.
+
+    Parameters
+    ----------
+    model : Model
+    arrays : CaseArrays
+        Inputs (C, I, J, K) in (-1, 1) and the brain mask.
+    batch_size : int
+        Slices at a time.
+    precision : str
+        ``auto``: bfloat16 where the hardware has it.
+
+    Returns
+    -------
+    array, shape (I, J, K), float32
+        In [-1, 1]; -1 throughout in slices without brain, for which the network is not run.
+    """
+    network, device = model.generator, model.device
+    chosen = resolve_precision(precision, device)
+    layout = memory_format(device, chosen)
+    output = np.full(arrays.mask.shape, -1, dtype=np.float32)
+    was_training = network.training
+    network.eval()
+    network.to(memory_format=layout)  # type: ignore[call-overload]
+    with torch.inference_mode():
+        slices = brain_slices(arrays.mask)
+        for start in range(0, len(slices), batch_size):
+            k = slices[start : start + batch_size]
+            batch = torch.from_numpy(np.moveaxis(arrays.inputs[..., k], -1, 0).copy())
+            with autocast(device, chosen):
+                made = network(batch.to(device, memory_format=layout))
+            output[..., k] = np.moveaxis(made[:, 0].float().cpu().numpy(), 0, -1)
+    network.train(was_training)
+    return output
+
+
+def to_units(output: Volume, mask: npt.NDArray[np.bool_], card: ModelCard) -> tuple[Volume, FloatArray, FloatArray]:
+    """Network output in the units of the training cohort.
+
+    With slice scaling each slice gets the gain that removes the steps between slices
+    (:func:`bids_spectsynth.synthesis.through_slice.slice_gains`); with volume scaling one gain serves all. Then all is
+    multiplied so that the mean in the brain is that of the training cohort's SPECTs: how much tracer this participant
+    would have taken up as a whole cannot be known from the inputs.
+
+    Parameters
+    ----------
+    output : array, shape (I, J, K), float32
+        In [-1, 1]; -1 stands for 0.
+    mask : array, shape (I, J, K), bool
+    card : ModelCard
+
+    Returns
+    -------
+    values : array, shape (I, J, K), float32
+        ``slope * output + intercept`` slice by slice, not negative.
+    slope, intercept : array, shape (K,), float64
+        Equal, so that -1 becomes 0; both 0 in slices without brain.
+    """
+    statistics = card.target_statistics
+    if card.scaling == "slice":
+        gains = slice_gains(output, mask, np.array(statistics["log_gain"]), np.array(statistics["log_step"]))
+    else:
+        gains = np.asarray(mask.any(axis=(0, 1)), dtype=np.float64)
+    slope = gains / 2
+    mean = float((slope * (output + np.float32(1)))[mask].mean()) if mask.any() else 0.0
+    if mean > 0:
+        slope *= float(statistics["mean_in_brain"]) / mean
+    values = (slope * output + slope).astype(np.float32)
+    return values, slope, slope.copy()
+
+
+def synthetic_path(output_dir: Path, prepared: PreparedCase, label: str, *, space: str | None = None) -> Path:
+    """Where the synthetic SPECT of a model lies, in the case's space or another."""
+    entities = {"task": INTERICTAL, "space": space or prepared.space, "desc": label}
+    return output_path(output_dir, prepared.participant, prepared.session, "spect", entities, "spect", ".nii.gz")
+
+
+def synthesise(model: Model, prepared: PreparedCase, output_dir: Path, settings: Settings) -> Path:
+    """Write the synthetic SPECT of a case.
+
+    On the prepared grid and, in the T1w's space, also on the voxels of the participant's own T1w (trilinear).
+
+    Parameters
+    ----------
+    model : Model
+    prepared : PreparedCase
+    output_dir : Path
+    settings : Settings
+        For ``voxel_size`` and ``bids_dir`` (to name sources).
+
+    Returns
+    -------
+    Path
+        The image on the prepared grid; :func:`network_output` reads it back.
+
+    Raises
+    ------
+    ModelError
+        The model does not fit the case.
+    ImageError
+        A prepared image or its sidecar is missing or damaged.
+    """
+    card = model.card
+    check_fit(card, prepared, settings.voxel_size)
+    native = original_grid(prepared.images[T1W]) if prepared.space == T1W_SPACE else None
+    arrays = load_case(prepared, card.inputs, card.scaling, target=False)
+    output = predict(model, arrays)
+    values, slope, intercept = to_units(output, arrays.mask, card)
+    sidecar = _sidecar(model, prepared, output_dir, settings)
+    path = synthetic_path(output_dir, prepared, card.label)
+    image = new_image(values, arrays.affine)
+    if native is not None:
+        shape, affine = native
+        moved = resample_linear(values, arrays.affine, shape, affine)
+        source = source_uri(path, settings.bids_dir, output_dir)
+        own = {**sidecar, "SpatialReference": ORIGINAL_SPACE, "Sources": [source], "Interpolation": "trilinear"}
+        write_image(
+            synthetic_path(output_dir, prepared, card.label, space=ORIGINAL_SPACE), new_image(moved, affine), own
+        )
+    scale = {"ScaleSlope": slope.tolist(), "ScaleIntercept": intercept.tolist()}
+    write_image(path, image, {**sidecar, **scale})
+    logger.info("%s: %s", prepared.name, path)
+    return path
+
+
+def _sidecar(model: Model, prepared: PreparedCase, output_dir: Path, settings: Settings) -> dict[str, Any]:
+    card = model.card
+    used = [prepared.images[role] for role in card.inputs] + [prepared.masks[T1W]]
+    units = card.target_statistics["units"]
+    correction = "one factor for all slices"
+    if card.scaling == "slice":
+        correction = (
+            "a factor for each axial slice, by least squares from the ratios of neighbouring slices' medians in the "
+            "brain and from the training cohort's factors at the same relative height"
+        )
+    return {
+        "Description": DESCRIPTION,
+        "Synthetic": True,
+        "Statement": card.statement,
+        "Model": card.label,
+        **_model_uri(model.folder, output_dir),
+        "ModelChecksum": f"sha256:{card.weights_sha256}",
+        "ModelLicense": card.licence,
+        "Scaling": card.scaling,
+        "Units": units,
+        "UnitsDescription": (
+            f"Multiplied so that the mean in the brain is {card.target_statistics['mean_in_brain']:.6g} ({units}), the "
+            f"mean of the training cohort's SPECTs; {correction}. On the prepared grid, value = ScaleSlope * network "
+            "output + ScaleIntercept, slice by slice."
+        ),
+        "SpatialReference": prepared.space,
+        "SkullStripped": True,
+        "Sources": [source_uri(path, settings.bids_dir, output_dir) for path in used],
+    }
+
+
+def _model_uri(folder: Path, output_dir: Path) -> dict[str, str]:
+    """URI of the card, if the model lies in the output folder; another place would tell of this machine only."""
+    card, root = (folder / CARD_FILE).resolve(), output_dir.resolve()
+    return {"ModelURI": f"bids::{card.relative_to(root).as_posix()}"} if card.is_relative_to(root) else {}
+
+
+def original_grid(path: Path) -> tuple[tuple[int, int, int], FloatArray]:
+    """Shape and affine of a participant's own T1w, from the sidecar of the prepared one.
+
+    Raises
+    ------
+    ImageError
+        The sidecar is missing or does not tell.
+    """
+    sidecar = sidecar_path(path)
+    content = _read_sidecar(sidecar)
+    try:
+        i, j, k = (int(n) for n in content[SHAPE_KEY])
+        affine = np.asarray(content[AFFINE_KEY], dtype=np.float64)
+        if affine.shape != (4, 4) or not abs(np.linalg.det(affine)) > 0 or min(i, j, k) < 1:
+            raise ValueError("not a usable grid")
+    except (KeyError, TypeError, ValueError) as error:
+        raise ImageError(
+            f"{sidecar}: {SHAPE_KEY} or {AFFINE_KEY} missing or damaged ({error}); prepare the participant again"
+        ) from error
+    return (i, j, k), affine
+
+
+def _read_sidecar(path: Path) -> Mapping[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ImageError(f"{path}: cannot read the sidecar ({error}); run this participant again") from error
+    if not isinstance(content, dict):
+        raise ImageError(f"{path}: not a JSON object; run this participant again")
+    return content
+
+
+def resample_linear(volume: Volume, affine: FloatArray, shape: tuple[int, int, int], wanted: FloatArray) -> Volume:
+    """A volume at the voxels of another grid in the same world; trilinear, 0 outside, float32.
+
+    Parameters
+    ----------
+    volume : array, shape (i, j, k)
+    affine, wanted : array, shape (4, 4)
+        Voxels to world of the volume and of the result.
+    shape : tuple of int
+        Of the result.
+    """
+    matrix = np.linalg.inv(affine) @ wanted
+    moved = ndimage.affine_transform(volume, matrix[:3, :3], matrix[:3, 3], output_shape=shape, order=1, cval=0.0)
+    return np.asarray(moved, dtype=np.float32)
+
+
+def network_output(path: Path) -> Volume:
+    """Network output (I, J, K) in [-1, 1] of a synthetic SPECT on the prepared grid, from image and sidecar.
+
+    Slices without brain, whose scale is 0, are -1.
+
+    Raises
+    ------
+    ImageError
+        Image or sidecar are missing or damaged, or are not of :func:`synthesise`.
+    """
+    content = _read_sidecar(sidecar_path(path))
+    try:
+        values = np.asarray(nib.load(path).dataobj, dtype=np.float32)  # type: ignore[attr-defined]
+        slope = np.asarray(content["ScaleSlope"], dtype=np.float64)
+        intercept = np.asarray(content["ScaleIntercept"], dtype=np.float64)
+        if values.ndim != 3 or slope.shape != (values.shape[2],) or intercept.shape != slope.shape:
+            raise ValueError("the scales do not fit the image")
+    except (OSError, EOFError, KeyError, TypeError, ValueError, nib.filebasedimages.ImageFileError) as error:
+        raise ImageError(
+            f"{path}: no synthetic SPECT of this software, or damaged ({error}); apply the model again"
+        ) from error
+    inverse = np.divide(1.0, slope, out=np.zeros_like(slope), where=slope > 0)
+    output = np.where(slope > 0, (values - intercept) * inverse, -1.0)
+    return np.clip(output, -1, 1).astype(np.float32)

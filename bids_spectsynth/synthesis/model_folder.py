@@ -1,0 +1,287 @@
+"""A trained model as a folder: ``model.safetensors`` (weights) and ``model.json`` (the card)."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_args
+
+import nibabel as nib
+import torch
+from torch import Tensor
+
+from bids_spectsynth.bids.derivatives import PreparedCase
+from bids_spectsynth.bids.writing import write_json
+from bids_spectsynth.errors import ImageError, ModelError
+from bids_spectsynth.settings import T1W_SPACE, Scaling
+from bids_spectsynth.synthesis.checkpoint import load_tensors, save_tensors
+from bids_spectsynth.synthesis.networks import UNetGenerator
+
+FORMAT_VERSION = 1
+WEIGHTS_FILE = "model.safetensors"
+CARD_FILE = "model.json"
+STATEMENT = (
+    "This model makes synthetic interictal SPECT. Its images are estimates from other scans, not measurements, and are "
+    "not for diagnosis."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCard:
+    """What is known of a model; the content of ``model.json``.
+
+    Parameters
+    ----------
+    label : str
+        Letters and digits; the ``desc-`` of its images.
+    inputs : tuple of str
+        Roles of the input channels, in order.
+    target : str
+    space : str
+        ``T1w`` or a template name.
+    voxel_size : float
+        mm.
+    grid_shape : tuple of int
+        (I, J, K) of the prepared images.
+    scaling : {'slice', 'volume'}
+    architecture : mapping
+        ``levels``, ``base_filters``, ``input_channels``, ``output_channels`` of the generator, and what else there is.
+    losses : mapping
+        Weights of the terms.
+    training : mapping
+        Epochs, best epoch, batch, rates, seed, precision, device, counts of participants and slices.
+    versions : mapping
+        Of this package, torch and Python.
+    target_statistics : mapping
+        ``mean_in_brain`` and ``units`` of the training cohort's SPECT, and with ``heights``, ``log_gain`` and
+        ``log_step`` its shape along the axis (:mod:`bids_spectsynth.synthesis.through_slice`).
+    validation : mapping
+        In-brain metrics of the best epoch.
+    config : mapping
+        The training configuration in full.
+    salt, participants : str, tuple of str
+        Salted SHA-256 of the training participants' labels, see :func:`is_training_participant`.
+    weights_sha256 : str
+        Checksum of the weights, see :func:`weights_checksum`.
+    licence, created, statement : str
+    phantom : bool or None
+        Whether it was trained on simulated data; None if unknown.
+    """
+
+    label: str
+    inputs: tuple[str, ...]
+    target: str
+    space: str
+    voxel_size: float
+    grid_shape: tuple[int, int, int]
+    scaling: Scaling
+    architecture: Mapping[str, Any]
+    losses: Mapping[str, float]
+    training: Mapping[str, Any]
+    versions: Mapping[str, str]
+    target_statistics: Mapping[str, Any]
+    validation: Mapping[str, float]
+    config: Mapping[str, Any]
+    salt: str
+    participants: tuple[str, ...]
+    weights_sha256: str
+    created: str
+    licence: str = "unspecified; ask the authors"
+    statement: str = STATEMENT
+    phantom: bool | None = None
+    format_version: int = field(default=FORMAT_VERSION)
+
+    @property
+    def template(self) -> str | None:
+        """The template whose space the model works in; None for the T1w's own."""
+        return None if self.space == T1W_SPACE else self.space
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A card and its generator, in evaluation mode on its device, and the folder that they were read from."""
+
+    folder: Path
+    card: ModelCard
+    generator: UNetGenerator
+    device: torch.device
+
+
+def model_label(inputs: Sequence[str], space: str, scaling: Scaling, ssim_weight: float) -> str:
+    """Name of a model: ``pix2pix``, each input, ``Ssim`` and ``Volume`` if used, and the template if there is one."""
+    parts = ["pix2pix", *(role[:1].upper() + role[1:] for role in inputs)]
+    parts += ["Ssim"] if ssim_weight > 0 else []
+    parts += ["Volume"] if scaling == "volume" else []
+    parts += [space] if space != T1W_SPACE else []
+    return "".join(character for character in "".join(parts) if character.isalnum())
+
+
+def participant_hash(salt: str, participant: str) -> str:
+    """SHA-256 of salt and label (without ``sub-``), hexadecimal."""
+    return hashlib.sha256(f"{salt}:{participant}".encode()).hexdigest()
+
+
+def is_training_participant(card: ModelCard, participant: str) -> bool:
+    """Whether the model was trained on a participant of this label (without ``sub-``).
+
+    Labels are compared, not people: ``01`` of another dataset counts as the ``01`` that trained.
+    """
+    return participant_hash(card.salt, participant) in card.participants
+
+
+def weights_checksum(weights: Mapping[str, Tensor]) -> str:
+    """SHA-256 over names, shapes and values of the weights, hexadecimal."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        tensor = weights[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def save_model(folder: Path, card: ModelCard, weights: Mapping[str, Tensor]) -> None:
+    """Write weights and card; a folder without a card is never taken for a model."""
+    (folder / CARD_FILE).unlink(missing_ok=True)
+    save_tensors(folder / WEIGHTS_FILE, weights, {"label": card.label})
+    write_json(folder / CARD_FILE, dataclasses.asdict(card))
+
+
+def load_card(folder: Path) -> ModelCard:
+    """Read ``model.json``.
+
+    Raises
+    ------
+    ModelError
+        There is no such folder or card, or the card is damaged or of a newer version.
+    """
+    path = folder / CARD_FILE
+    if not folder.is_dir():
+        raise ModelError(f"{folder}: no such model folder")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelError(f"{path}: no such file; not a model folder, or its training is not finished") from error
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: cannot be read ({error}); copy the model folder again") from error
+    version = content.get("format_version") if isinstance(content, dict) else None
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise ModelError(
+            f"{path}: card of version {version}, this software knows up to {FORMAT_VERSION}; update bids_spectsynth"
+        )
+    if version != FORMAT_VERSION:
+        raise ModelError(f"{path}: not a model card of bids_spectsynth (no format_version {FORMAT_VERSION})")
+    return _card_from(content, path)
+
+
+def _card_from(content: dict[str, Any], path: Path) -> ModelCard:
+    fields = {f.name: f for f in dataclasses.fields(ModelCard)}
+    values = {name: value for name, value in content.items() if name in fields}
+    try:
+        for name in ("inputs", "participants", "grid_shape"):
+            values[name] = tuple(values[name])
+        card = ModelCard(**values)
+        _check_card(card)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{path}: incomplete or damaged card ({error}); copy the model folder again") from error
+    return card
+
+
+def _check_card(card: ModelCard) -> None:
+    """Raise KeyError, TypeError or ValueError where the card lacks what applying the model needs."""
+    levels, filters = int(card.architecture["levels"]), int(card.architecture["base_filters"])
+    if not (2 <= levels <= 12 and 1 <= filters <= 1024):
+        raise ValueError(f"{levels} levels of {filters} filters")
+    if int(card.architecture["input_channels"]) != len(card.inputs):
+        raise ValueError("the number of inputs is not that of the network")
+    if len(card.grid_shape) != 3 or not all(isinstance(n, int) for n in card.grid_shape):
+        raise ValueError("grid_shape is not three whole numbers")
+    if card.scaling not in get_args(Scaling):
+        raise ValueError(f"scaling {card.scaling!r}")
+    if not card.label.isalnum():
+        raise ValueError(f"label {card.label!r} has other characters than letters and digits")
+    float(card.voxel_size)
+    float(card.target_statistics["mean_in_brain"])
+    lengths = {len(card.target_statistics[name]) for name in ("heights", "log_gain", "log_step")}
+    if len(lengths) != 1:
+        raise ValueError("the profiles along the axis differ in length")
+
+
+def load_model(folder: Path, device: torch.device) -> Model:
+    """Load a model for prediction.
+
+    Parameters
+    ----------
+    folder : Path
+        ``models/<label>``.
+    device : torch.device
+
+    Raises
+    ------
+    ModelError
+        A file is missing or damaged, the card is of a newer version, or weights and card do not belong together.
+    """
+    card = load_card(folder)
+    weights, _ = load_tensors(folder / WEIGHTS_FILE)
+    architecture = card.architecture
+    with torch.device("meta"):
+        generator = UNetGenerator(
+            int(architecture["input_channels"]),
+            int(architecture["output_channels"]),
+            int(architecture["base_filters"]),
+            int(architecture["levels"]),
+        )
+    wanted = {name: (value.shape, value.dtype) for name, value in generator.state_dict().items()}
+    found = {name: (value.shape, value.dtype) for name, value in weights.items()}
+    if wanted != found:
+        differing = sorted(name for name in {*wanted, *found} if wanted.get(name) != found.get(name))
+        raise ModelError(f"{folder / WEIGHTS_FILE}: does not fit {CARD_FILE} ({differing[0]}); copy the folder again")
+    if weights_checksum(weights) != card.weights_sha256:
+        raise ModelError(f"{folder / WEIGHTS_FILE}: not the weights that {CARD_FILE} describes; copy the folder again")
+    generator.load_state_dict(weights, assign=True)
+    generator.requires_grad_(False).eval().to(device)
+    return Model(folder, card, generator, device)
+
+
+def check_fit(card: ModelCard, prepared: PreparedCase, voxel_size: float) -> None:
+    """Refuse a case that the model was not made for.
+
+    Raises
+    ------
+    ModelError
+        Another space, an input is missing, or another grid; says which and what to do.
+    """
+    model = f"model {card.label}"
+    if prepared.space != card.space:
+        raise ModelError(
+            f"{model} works in space {card.space}, {prepared.name} is in {prepared.space}; "
+            f"prepare it with --output-spaces {card.space}"
+        )
+    missing = [role for role in card.inputs if role not in prepared.images]
+    if missing:
+        raise ModelError(
+            f"{model} needs {' and '.join(card.inputs)}, {prepared.name} has no {' and no '.join(missing)}; "
+            "use a model of the images that are there"
+        )
+    if voxel_size != card.voxel_size:
+        raise ModelError(
+            f"{model} works on voxels of {card.voxel_size:g} mm, not {voxel_size:g}; "
+            f"prepare with --voxel-size {card.voxel_size:g}"
+        )
+    for role in card.inputs:
+        shape = _shape(prepared.images[role])
+        if shape != card.grid_shape:
+            raise ModelError(
+                f"{model} works on a grid of {card.grid_shape} voxels, {prepared.images[role]} has {shape}; "
+                f"prepare it with --voxel-size {card.voxel_size:g}"
+            )
+
+
+def _shape(path: Path) -> tuple[int, ...]:
+    try:
+        image = nib.load(path)
+    except (OSError, nib.filebasedimages.ImageFileError) as error:
+        raise ImageError(f"{path}: cannot be read; prepare the participant again") from error
+    assert isinstance(image, nib.spatialimages.SpatialImage)
+    return tuple(int(n) for n in image.shape)

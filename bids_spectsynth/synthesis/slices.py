@@ -1,0 +1,175 @@
+"""Prepared images of a case as arrays, scaled for the network."""
+
+import hashlib
+import json
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import numpy.typing as npt
+
+from bids_spectsynth.bids.cases import INTERICTAL, T1W
+from bids_spectsynth.bids.derivatives import PreparedCase
+from bids_spectsynth.bids.writing import sidecar_path
+from bids_spectsynth.errors import ImageError
+from bids_spectsynth.preprocess.intensity import apply_scaling, load_image, scaling_coefficients
+from bids_spectsynth.settings import Scaling
+
+FloatArray = npt.NDArray[np.float64]
+
+#: Units of a SPECT whose sidecar names none.
+UNKNOWN_UNITS = "arbitrary"
+
+
+@dataclass(frozen=True, eq=False)
+class CaseArrays:
+    """One case as the network sees it.
+
+    Parameters
+    ----------
+    participant, session : str, str or None
+    inputs : array, shape (C, I, J, K), float32
+        Scaled to (-1, 1), in the order of the model's inputs.
+    target : array, shape (I, J, K), float32, or None
+        Interictal SPECT, scaled to (-1, 1).
+    mask : array, shape (I, J, K), bool
+        Brain mask of the T1w.
+    affine : array, shape (4, 4)
+        Voxels to world, RAS+ mm.
+    target_slope, target_intercept : array, shape (K,), or None
+        ``target = clip(slope * SPECT + intercept, -1, 1)`` slice by slice.
+    target_mean : float or None
+        In-brain mean of the unscaled SPECT.
+    target_units : str
+    """
+
+    participant: str
+    session: str | None
+    inputs: npt.NDArray[np.float32]
+    target: npt.NDArray[np.float32] | None
+    mask: npt.NDArray[np.bool_]
+    affine: FloatArray
+    target_slope: FloatArray | None = None
+    target_intercept: FloatArray | None = None
+    target_mean: float | None = None
+    target_units: str = UNKNOWN_UNITS
+
+
+def load_case(prepared: PreparedCase, inputs: Sequence[str], scaling: Scaling, *, target: bool = True) -> CaseArrays:
+    """Read the prepared images of a case once and scale them.
+
+    Parameters
+    ----------
+    prepared : PreparedCase
+    inputs : sequence of str
+        Roles of the input channels, in order.
+    scaling : {'slice', 'volume'}
+    target : bool
+        Whether to read the interictal SPECT too.
+
+    Raises
+    ------
+    ImageError
+        An image is missing, damaged, or on another grid than the brain mask.
+    """
+    mask_image = _read(prepared, T1W, mask=True)
+    mask = np.asarray(mask_image.dataobj) > 0
+    channels = [_scaled(prepared, role, mask, scaling)[0] for role in inputs]
+    arrays = np.stack(channels)
+    affine = np.asarray(mask_image.affine, dtype=np.float64)
+    if not target:
+        return CaseArrays(prepared.participant, prepared.session, arrays, None, mask, affine)
+    spect, slope, intercept, mean = _scaled(prepared, INTERICTAL, mask, scaling)
+    return CaseArrays(
+        participant=prepared.participant,
+        session=prepared.session,
+        inputs=arrays,
+        target=spect,
+        mask=mask,
+        affine=affine,
+        target_slope=slope,
+        target_intercept=intercept,
+        target_mean=mean,
+        target_units=_units(prepared.images[INTERICTAL]),
+    )
+
+
+def _read(prepared: PreparedCase, role: str, *, mask: bool = False) -> nib.Nifti1Image:
+    paths = prepared.masks if mask else prepared.images
+    if role not in paths:
+        what = f"brain mask of the {role}" if mask else f"prepared {role} image"
+        raise ImageError(f"{prepared.name}: no {what} in space {prepared.space}; prepare the participant first")
+    return load_image(paths[role])[0]
+
+
+def _scaled(
+    prepared: PreparedCase, role: str, mask: npt.NDArray[np.bool_], scaling: Scaling
+) -> tuple[npt.NDArray[np.float32], FloatArray, FloatArray, float]:
+    volume = np.asarray(_read(prepared, role).dataobj, dtype=np.float32)
+    if volume.shape != mask.shape:
+        raise ImageError(
+            f"{prepared.images[role]}: {volume.shape} voxels, the brain mask has {mask.shape}; prepare it again"
+        )
+    if not mask.any():
+        raise ImageError(f"{prepared.masks[T1W]}: the brain mask is empty; prepare the participant again")
+    slope, intercept = scaling_coefficients(volume, mask, scaling)
+    return apply_scaling(volume, slope, intercept), slope, intercept, float(volume[mask].mean(dtype=np.float64))
+
+
+def _units(path: Path) -> str:
+    try:
+        units = json.loads(sidecar_path(path).read_text(encoding="utf-8")).get("Units")
+    except (OSError, ValueError, AttributeError):
+        return UNKNOWN_UNITS
+    return str(units) if units else UNKNOWN_UNITS
+
+
+@dataclass(frozen=True)
+class PreparedCases:
+    """Cases that are read from disk one at a time while they are iterated over, so that memory holds one volume set."""
+
+    cases: tuple[PreparedCase, ...]
+    inputs: tuple[str, ...]
+    scaling: Scaling
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    def __iter__(self) -> Iterator[CaseArrays]:
+        return (load_case(case, self.inputs, self.scaling) for case in self.cases)
+
+    def __contains__(self, case: object) -> bool:
+        return case in self.cases
+
+    def digest(self) -> str:
+        """Hexadecimal digest that changes when a participant, an input or the content of an image changes.
+
+        Compressed images are not unpacked: their last eight bytes are the checksum and length of the content.
+
+        Raises
+        ------
+        ImageError
+            An image is missing.
+        """
+        digest = hashlib.sha256(f"{self.inputs} {self.scaling}".encode())
+        for case in self.cases:
+            paths = {role: case.images.get(role) for role in (*self.inputs, INTERICTAL)}
+            for role, path in {**paths, "mask": case.masks.get(T1W)}.items():
+                if path is None:
+                    raise ImageError(f"{case.name}: no prepared {role} image in space {case.space}; prepare it first")
+                digest.update(f"{case.name} {role} {_checksum(path)}".encode())
+        return digest.hexdigest()
+
+
+def _checksum(path: Path) -> str:
+    try:
+        if path.suffix != ".gz":
+            return str(zlib.crc32(path.read_bytes()))
+        with path.open("rb") as file:
+            file.seek(-min(8, path.stat().st_size), 2)
+            return file.read().hex()
+    except OSError as error:
+        raise ImageError(f"{path}: cannot read it ({error.strerror}); prepare the participant again") from error

@@ -1,0 +1,136 @@
+"""Which participants train, which choose the best epoch, and which are held out."""
+
+import csv
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Literal, get_args
+
+from bids_spectsynth.errors import ModelError, UsageError
+
+Part = Literal["train", "validation", "test"]
+PARTS: tuple[Part, ...] = get_args(Part)
+#: A participant with this word in a split file takes no part.
+LEFT_OUT = "n/a"
+MINIMUM = 3
+
+
+def split_participants(
+    participants: Sequence[str], proportions: tuple[float, float, float], seed: int
+) -> dict[str, Part]:
+    """Assign every participant, with all of its slices, to one part.
+
+    Parameters
+    ----------
+    participants : sequence of str
+        Labels without ``sub-``; the order does not matter.
+    proportions : tuple of float
+        Of training, validation and test; only their ratios count.
+    seed : int
+        Same seed, same participants: same split, on any machine. The order is that of SHA-256 of seed and label.
+
+    Returns
+    -------
+    dict of str to str
+        ``train``, ``validation`` or ``test`` by label, sorted by label. Counts follow the proportions by largest
+        remainder; a part with a proportion above zero has at least one participant.
+
+    Raises
+    ------
+    ModelError
+        There are fewer than three participants.
+    """
+    labels = sorted(set(participants))
+    if len(labels) < MINIMUM:
+        raise ModelError(
+            f"{len(labels)} participant(s) with an interictal SPECT and all inputs, at least {MINIMUM} needed to "
+            "train; run --mode preprocess on more participants first, or apply a trained model with --model"
+        )
+    shuffled = sorted(labels, key=lambda label: hashlib.sha256(f"{seed}:{label}".encode()).hexdigest())
+    parts: list[Part] = []
+    for part, count in zip(PARTS, part_counts(len(labels), proportions), strict=True):
+        parts += [part] * count
+    assigned = dict(zip(shuffled, parts, strict=True))
+    return {label: assigned[label] for label in labels}
+
+
+def part_counts(n: int, proportions: tuple[float, float, float]) -> tuple[int, int, int]:
+    """Sizes of the parts by largest remainder; ties go to the earlier part.
+
+    A part with a proportion above zero gets one participant at least, taken from the largest part.
+    """
+    total = sum(proportions)
+    quotas = [n * proportion / total for proportion in proportions]
+    counts = [int(quota) for quota in quotas]
+    by_remainder = sorted(range(3), key=lambda part: (counts[part] - quotas[part], part))
+    for part in by_remainder[: n - sum(counts)]:
+        counts[part] += 1
+    for part in range(3):
+        if proportions[part] > 0 and counts[part] == 0:
+            counts[counts.index(max(counts))] -= 1
+            counts[part] = 1
+    return counts[0], counts[1], counts[2]
+
+
+def read_split_file(path: Path, participants: Sequence[str], *, known: Collection[str] = ()) -> dict[str, Part]:
+    """Read the split that the user has decided on.
+
+    Parameters
+    ----------
+    path : Path
+        A tab-separated table with the columns ``participant_id`` (``sub-01`` or ``01``) and ``split``
+        (``train``, ``validation``, ``test``; ``n/a`` leaves a participant out). Further columns are ignored, so that
+        the ``participants.tsv`` of an earlier output can be given.
+    participants : sequence of str
+        Labels of those that can take part.
+    known : collection of str
+        Labels of further participants of the dataset, who may be named but cannot take part (an image is missing).
+
+    Raises
+    ------
+    UsageError
+        The file cannot be read, lacks a column, names an unknown participant, names one twice, does not name one who
+        can take part, has another word than those above, or leaves training or validation empty.
+    """
+    rows = _read_rows(path)
+    split: dict[str, str] = {}
+    for number, (participant, word) in enumerate(rows, start=2):
+        if word not in (*PARTS, LEFT_OUT):
+            raise UsageError(f"{path}, line {number}: split {word!r} is none of {', '.join(PARTS)}, {LEFT_OUT}")
+        if participant in split:
+            raise UsageError(f"{path}, line {number}: participant {participant} is listed twice")
+        split[participant] = word
+    unknown = sorted(set(split) - set(participants) - set(known))
+    if unknown:
+        raise UsageError(f"{path}: unknown participant {', '.join(unknown)}; known: {', '.join(sorted(participants))}")
+    missing = sorted(set(participants) - set(split))
+    if missing:
+        raise UsageError(f"{path}: no split for participant {', '.join(missing)}; add a line for each")
+    chosen = _chosen(split, set(participants))
+    for part in ("train", "validation"):
+        if part not in chosen.values():
+            raise UsageError(f"{path}: no usable participant is in {part}; at least one needed")
+    return chosen
+
+
+def _chosen(split: Mapping[str, str], usable: set[str]) -> dict[str, Part]:
+    words: dict[str, Part] = {part: part for part in PARTS}
+    return {label: words[word] for label, word in sorted(split.items()) if label in usable and word in words}
+
+
+def _read_rows(path: Path) -> list[tuple[str, str]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            table = csv.DictReader(file, delimiter="\t")
+            columns = table.fieldnames or []
+            absent = [name for name in ("participant_id", "split") if name not in columns]
+            if absent:
+                raise UsageError(f"{path}: no column {absent[0]}; participant_id<TAB>split needed in the first line")
+            return [
+                ((row["participant_id"] or "").strip().removeprefix("sub-"), (row["split"] or "").strip())
+                for row in table
+            ]
+    except OSError as error:
+        raise UsageError(f"{path}: cannot read the split file ({error.strerror})") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{path}: not a tab-separated text table ({error})") from error

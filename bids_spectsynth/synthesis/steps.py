@@ -1,0 +1,216 @@
+"""One optimisation step of pix2pix: the discriminator's, then the generator's."""
+
+import hashlib
+import logging
+import math
+
+import torch
+from torch import Tensor, nn
+
+from bids_spectsynth.errors import ModelError
+from bids_spectsynth.synthesis.checkpoint import optimizer_tensors, restore_optimizer
+from bids_spectsynth.synthesis.devices import Precision, Processes, autocast, memory_format
+from bids_spectsynth.synthesis.losses import GeneratorLoss, discriminator_loss, generator_loss
+from bids_spectsynth.synthesis.networks import PatchDiscriminator, UNetGenerator, init_weights
+from bids_spectsynth.synthesis.training_config import TrainingConfig
+
+logger = logging.getLogger(__name__)
+
+#: Losses that a step returns, in this order.
+LOSS_NAMES = ("generator", "adversarial", "l1", "ssim", "discriminator")
+BETAS = (0.5, 0.999)
+Parts = list[tuple[Tensor, Tensor]]
+
+
+def derived_seed(*parts: object) -> int:
+    """A 63-bit seed that depends on all parts, the same on every machine."""
+    digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+class Stepper:
+    """Generator, discriminator, their optimisers, and how one batch changes them.
+
+    Without an adversarial weight there is no discriminator.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+    input_channels, levels : int
+    device : torch.device
+    precision : str
+        ``float32`` or ``bfloat16``.
+    processes : Processes
+        Gradients are averaged over them.
+    """
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        input_channels: int,
+        levels: int,
+        device: torch.device,
+        precision: Precision,
+        processes: Processes,
+    ) -> None:
+        self.config, self.device, self.precision, self.processes = config, device, precision, processes
+        self.generator = UNetGenerator(input_channels, 1, config.base_filters, levels)
+        init_weights(self.generator, torch.Generator().manual_seed(derived_seed(config.seed, "generator")))
+        self.discriminator: PatchDiscriminator | None = None
+        if config.adversarial_weight > 0:
+            self.discriminator = PatchDiscriminator(input_channels + 1, config.base_filters)
+            init_weights(self.discriminator, torch.Generator().manual_seed(derived_seed(config.seed, "discriminator")))
+        networks: dict[str, nn.Module | None] = {"generator": self.generator, "discriminator": self.discriminator}
+        self.networks = {name: network for name, network in networks.items() if network is not None}
+        self.optimizers: dict[str, torch.optim.Adam] = {}
+        self._layout = memory_format(device, precision)
+        for name, network in self.networks.items():
+            network.to(device=device, memory_format=self._layout)  # type: ignore[call-overload]
+            network.train()
+            self.optimizers[name] = torch.optim.Adam(
+                network.parameters(), lr=config.learning_rate, betas=BETAS, fused=device.type == "cuda"
+            )
+        self._n_parts = 1
+
+    def set_rate(self, rate: float) -> None:
+        """Set the learning rate of both optimisers."""
+        for optimizer in self.optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+
+    def step(self, inputs: Tensor, targets: Tensor, seed: int) -> Tensor:
+        """Update both networks by one batch.
+
+        Parameters
+        ----------
+        inputs, targets : tensor, shape (N, C, H, W) and (N, 1, H, W), float32
+            Real slices in (-1, 1).
+        seed : int
+            Of the dropout.
+
+        Returns
+        -------
+        tensor, shape (5,), float64
+            Losses in the order of :data:`LOSS_NAMES`; NaN where a term is off. On the device, so that nothing waits.
+
+        Raises
+        ------
+        ModelError
+            One slice is too much for the GPU's memory.
+        """
+        inputs = inputs.to(self.device, memory_format=self._layout)
+        targets = targets.to(self.device, memory_format=self._layout)
+        judged: Tensor | None = None
+        while True:
+            parts = list(zip(inputs.chunk(self._n_parts), targets.chunk(self._n_parts), strict=True))
+            try:
+                fake = self._generate(parts[0][0], seed) if len(parts) == 1 else None
+                if judged is None:
+                    judged = self._discriminator_step(parts, fake, seed)
+                losses = self._generator_step(parts, fake, seed)
+                return torch.cat([losses, judged.reshape(1)])
+            except torch.cuda.OutOfMemoryError:
+                # What the failed attempt holds is freed only once its traceback is gone, after this block.
+                fake = None
+            self._use_smaller_parts(inputs.shape[0])
+
+    def _use_smaller_parts(self, batch_size: int) -> None:
+        if self._n_parts >= batch_size:
+            raise ModelError(
+                "a single slice does not fit into the GPU's memory; use a smaller --base-filters, a larger "
+                "--voxel-size, or --device cpu"
+            )
+        self._n_parts = min(2 * self._n_parts, batch_size)
+        logger.warning("GPU out of memory: each batch is now computed in %d parts, gradients added up", self._n_parts)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _generate(self, inputs: Tensor, seed: int) -> Tensor:
+        torch.manual_seed(seed)
+        with autocast(self.device, self.precision):
+            fake: Tensor = self.generator(inputs)
+        return fake.float()
+
+    @torch.no_grad()
+    def _generate_without_trace(self, inputs: Tensor, seed: int) -> Tensor:
+        """The slices that :meth:`_generate` gives, with batch norm's running statistics left as they were."""
+        before = [buffer.clone() for buffer in self.generator.buffers()]
+        fake = self._generate(inputs, seed)
+        for buffer, value in zip(self.generator.buffers(), before, strict=True):
+            buffer.copy_(value)
+        return fake
+
+    def _discriminator_step(self, parts: Parts, fake: Tensor | None, seed: int) -> Tensor:
+        if self.discriminator is None:
+            return torch.full((1,), math.nan, dtype=torch.float64, device=self.device)
+        self.discriminator.requires_grad_(True)
+        optimizer = self.optimizers["discriminator"]
+        optimizer.zero_grad()
+        n = sum(len(inputs) for inputs, _ in parts)
+        total = torch.zeros(1, dtype=torch.float64, device=self.device)
+        for number, (inputs, targets) in enumerate(parts):
+            known = fake.detach() if fake is not None else self._generate_without_trace(inputs, seed + number)
+            with autocast(self.device, self.precision):
+                real_logits, fake_logits = self.discriminator(inputs, targets), self.discriminator(inputs, known)
+            loss = discriminator_loss(real_logits, fake_logits) * (len(inputs) / n)
+            loss.backward()  # type: ignore[no-untyped-call]  # torch annotates only in part
+            total += loss.detach()
+        self.processes.average_gradients(self.discriminator)
+        optimizer.step()
+        return total
+
+    def _generator_step(self, parts: Parts, fake: Tensor | None, seed: int) -> Tensor:
+        if self.discriminator is not None:
+            self.discriminator.requires_grad_(False)
+        optimizer = self.optimizers["generator"]
+        optimizer.zero_grad()
+        n = sum(len(inputs) for inputs, _ in parts)
+        total = torch.zeros(4, dtype=torch.float64, device=self.device)
+        for number, (inputs, targets) in enumerate(parts):
+            made = fake if fake is not None else self._generate(inputs, seed + number)
+            loss = self._generator_loss(inputs, targets, made)
+            share = len(inputs) / n
+            (loss.total * share).backward()  # type: ignore[no-untyped-call]
+            total += share * torch.stack([loss.total.detach(), loss.adversarial, loss.l1, loss.ssim]).double()
+        self.processes.average_gradients(self.generator)
+        optimizer.step()
+        return total
+
+    def _generator_loss(self, inputs: Tensor, targets: Tensor, fake: Tensor) -> GeneratorLoss:
+        logits = None
+        if self.discriminator is not None:
+            with autocast(self.device, self.precision):
+                logits = self.discriminator(inputs, fake)
+        config = self.config
+        return generator_loss(
+            fake,
+            targets,
+            logits,
+            adversarial_weight=config.adversarial_weight,
+            l1_weight=config.l1_weight,
+            ssim_weight=config.ssim_weight,
+        )
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Weights, buffers and optimiser states by name, for a checkpoint."""
+        tensors: dict[str, Tensor] = {}
+        for name, network in self.networks.items():
+            tensors |= {f"{name}.{key}": value for key, value in network.state_dict().items()}
+            tensors |= optimizer_tensors(self.optimizers[name], f"optimizer.{name}")
+        return tensors
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Take over the :meth:`tensors` of a checkpoint.
+
+        Raises
+        ------
+        ModelError
+            They are of another network.
+        """
+        for name, network in self.networks.items():
+            own = {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}
+            try:
+                network.load_state_dict(own)
+            except RuntimeError as error:
+                raise ModelError("the checkpoint is of another network; delete the checkpoint folder") from error
+            restore_optimizer(self.optimizers[name], f"optimizer.{name}", tensors)

@@ -1,0 +1,273 @@
+"""The training of one model: a plain loop with checkpoints, from prepared cases to a model folder."""
+
+import dataclasses
+import logging
+import math
+import time
+from collections.abc import Collection
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from bids_spectsynth.bids.writing import write_table
+from bids_spectsynth.errors import ModelError
+from bids_spectsynth.settings import Device
+from bids_spectsynth.synthesis import checkpoint
+from bids_spectsynth.synthesis.checkpoint import Interrupted, StopSignals, TrainingState
+from bids_spectsynth.synthesis.devices import (
+    Processes,
+    connected_processes,
+    environment_rank,
+    resolve_device,
+    resolve_precision,
+)
+from bids_spectsynth.synthesis.model_folder import CARD_FILE, ModelCard, load_card, save_model
+from bids_spectsynth.synthesis.networks import unet_levels
+from bids_spectsynth.synthesis.slices import CaseArrays
+from bids_spectsynth.synthesis.steps import LOSS_NAMES, Stepper, derived_seed
+from bids_spectsynth.synthesis.training_card import make_card
+from bids_spectsynth.synthesis.training_config import TrainingConfig, training_config
+from bids_spectsynth.synthesis.training_data import CohortStatistics, gather_slices, resident, shuffled_batches
+from bids_spectsynth.synthesis.validation import validate
+
+__all__ = ["Interrupted", "TrainingConfig", "train", "training_config"]
+
+logger = logging.getLogger(__name__)
+
+HISTORY_COLUMNS = {
+    "epoch": "Number of the epoch, from 1",
+    **{f"loss_{name}": f"Mean {name} loss of the training slices, unweighted" for name in LOSS_NAMES},
+    "loss_generator": "Mean weighted sum of the generator's losses over the training slices",
+    "validation_rmse": "In-brain root mean square error on the (-1, 1) scale, mean over validation participants",
+    "validation_ssim": "In-brain structural similarity, mean over validation participants",
+    "learning_rate": "Of both optimisers",
+    "seconds": "Wall time of the epoch",
+}
+
+
+def train(
+    training: Collection[CaseArrays],
+    validation: Collection[CaseArrays],
+    config: TrainingConfig,
+    folder: Path,
+    *,
+    device: Device = "auto",
+    progress: bool = True,
+    threads: int | None = None,
+) -> ModelCard:
+    """Train a model, or go on with its training, or return it where it is finished.
+
+    Parameters
+    ----------
+    training, validation : collection of CaseArrays
+        With targets; each is iterated over once, so that they may be read from disk on the way
+        (:class:`bids_spectsynth.synthesis.slices.PreparedCases`). The weights depend on ``training`` alone; which
+        epoch's weights are kept depends on ``validation``.
+    config : TrainingConfig
+    folder : Path
+        ``models/<label>``; receives ``model.safetensors``, ``model.json``, ``history.tsv`` and ``checkpoint``.
+    device : {'auto', 'cpu', 'cuda'}
+    progress : bool
+        Show a bar, if the error stream is a terminal.
+    threads : int, optional
+        Of the CPU; repeated trainings are equal only with equal numbers.
+
+    Returns
+    -------
+    ModelCard
+
+    Raises
+    ------
+    ModelError
+        Nobody to train on, images of different shapes, no such device, or a damaged checkpoint.
+    Interrupted
+        SIGTERM or SIGINT came; the next call goes on from the checkpoint to the same result.
+    """
+    finished = finished_card(folder, config)
+    if finished is not None:
+        logger.info("Model %s is trained already", config.label)
+        return finished
+    if threads is not None:
+        torch.set_num_threads(threads)
+    where = resolve_device(device, environment_rank().local_rank)
+    with connected_processes(where) as processes, _own_random_numbers(where), StopSignals() as stop:
+        run = _Training(training, validation, config, folder, where, processes)
+        run.resume()
+        run.fit(stop, progress=progress)
+        processes.wait()
+    if stop.number:
+        raise Interrupted(stop.number)
+    return load_card(folder)
+
+
+def _own_random_numbers(device: torch.device) -> AbstractContextManager[None]:
+    """The caller's random state comes back after the block."""
+    return torch.random.fork_rng([device] if device.type == "cuda" else [])
+
+
+def finished_card(folder: Path, config: TrainingConfig) -> ModelCard | None:
+    """Card of the model in a folder, if its training had the same configuration (besides the checkpoints)."""
+    if not (folder / CARD_FILE).exists():
+        return None
+    card = load_card(folder)
+    if dataclasses.replace(config, checkpoint_every=1).as_json() == {**card.config, "checkpoint_every": 1}:
+        return card
+    logger.info("%s: its model was trained otherwise or on other images; training anew", folder)
+    return None
+
+
+class _Training:
+    def __init__(
+        self,
+        training: Collection[CaseArrays],
+        validation: Collection[CaseArrays],
+        config: TrainingConfig,
+        folder: Path,
+        device: torch.device,
+        processes: Processes,
+    ) -> None:
+        self.config, self.folder, self.device, self.processes = config, folder, device, processes
+        self.precision = resolve_precision(config.precision, device)
+        data, self.statistics = gather_slices(training, config.slices_per_subject, masks=False)
+        self.held_out, held_out_statistics = gather_slices(validation, config.slices_per_subject, masks=True)
+        _check_apart(self.statistics, held_out_statistics)
+        self.n_validation = len(held_out_statistics.participants)
+        _, channels, height, width = data.inputs.shape
+        try:
+            levels = unet_levels(height, width)
+        except ValueError as error:
+            raise ModelError(f"{error}; prepare the images with another --voxel-size") from error
+        self.data = resident(data, device)
+        self.stepper = Stepper(config, channels, levels, device, self.precision, processes)
+        self.state = TrainingState(sums=torch.zeros(len(LOSS_NAMES), dtype=torch.float64))
+
+    @property
+    def checkpoint_path(self) -> Path:
+        return self.folder / "checkpoint" / checkpoint.FILE_NAME
+
+    def resume(self) -> None:
+        """Take over the checkpoint, if there is one of this training."""
+        if not self.checkpoint_path.exists():
+            return
+        tensors, header = checkpoint.load_tensors(self.checkpoint_path)
+        if not self.config.continues(header["config"]) or header["epoch"] > self.config.epochs:
+            logger.warning("%s: of another training; starting anew", self.checkpoint_path)
+            return
+        if (header["precision"], header["device"]) != (self.precision, self.device.type):
+            logger.warning("%s: was computed elsewhere; the result may differ slightly", self.checkpoint_path)
+        self.stepper.restore(tensors)
+        best = {k.removeprefix("best."): v for k, v in tensors.items() if k.startswith("best.")}
+        numbers = {name: header[name] for name in self.state.numbers()}
+        self.state = TrainingState(sums=tensors["sums"], best_weights=best, **numbers)
+        logger.info("Model %s: going on after epoch %d, step %d", self.config.label, self.state.epoch, self.state.step)
+
+    def save(self) -> None:
+        """Write the checkpoint (first process only)."""
+        if not self.processes.is_first:
+            return
+        header = {"config": self.config.as_json(), "precision": self.precision, "device": self.device.type}
+        tensors = self.stepper.tensors() | {"sums": self.state.sums}
+        tensors |= {f"best.{name}": value for name, value in self.state.best_weights.items()}
+        checkpoint.save_tensors(self.checkpoint_path, tensors, header | self.state.numbers())
+
+    def fit(self, stop: StopSignals, *, progress: bool) -> None:
+        """Train the remaining epochs, then write the model."""
+        per_process = -(-len(self.data) // self.processes.count)
+        n_steps = -(-per_process // self.config.batch_size)
+        state, config = self.state, self.config
+        logger.info("Model %s: %d slices, %d steps an epoch, %s", config.label, len(self.data), n_steps, self.precision)
+        with tqdm(
+            total=n_steps * config.epochs,
+            initial=n_steps * state.epoch + state.step,
+            desc=config.label,
+            unit="step",
+            # None: only on a terminal, so that the log of a batch job is not filled with bars.
+            disable=None if progress and self.processes.is_first else True,
+        ) as bar:
+            while state.epoch < config.epochs:
+                self._epoch(stop, bar)
+                if state.epoch % config.checkpoint_every == 0 or state.epoch == config.epochs:
+                    self.save()
+                if state.epoch < config.epochs:
+                    self._stop_if_asked(stop)
+        if self.processes.is_first:
+            facts = {"slices": len(self.data), "validation_participants": self.n_validation}
+            card = make_card(config, self.statistics, state, self.stepper, facts)
+            save_model(self.folder, card, state.best_weights)
+            logger.info("Model %s: best epoch %d, %s", config.label, state.best_epoch, state.best)
+
+    def _epoch(self, stop: StopSignals, bar: "tqdm[Any]") -> None:
+        """The steps of one epoch that are still to do, validation, and the record of both."""
+        state, config = self.state, self.config
+        started = time.monotonic() - state.seconds
+        rate = config.rate(state.epoch)
+        self.stepper.set_rate(rate)
+        order = torch.Generator().manual_seed(derived_seed(config.seed, "order", state.epoch))
+        rank, count = self.processes.rank, self.processes.count
+        batches = shuffled_batches(len(self.data), config.batch_size, order, rank=rank, processes=count)
+        state.sums = state.sums.to(self.device)
+        for rows in batches[state.step :]:
+            seed = derived_seed(config.seed, "step", state.epoch, state.step, rank)
+            state.sums += self.stepper.step(self.data.inputs[rows], self.data.targets[rows], seed) * len(rows)
+            state.step += 1
+            state.seconds = time.monotonic() - started
+            self._show(bar, sum(map(len, batches[: state.step])))
+            self._stop_if_asked(stop)
+        losses = self.processes.mean(state.sums / sum(map(len, batches))).tolist()
+        metrics = {"rmse": math.nan, "ssim": math.nan}
+        if self.processes.is_first:
+            metrics = validate(self.stepper.generator, self.held_out, config.batch_size, self.device, self.precision)
+        self._record(losses, metrics, rate, time.monotonic() - started)
+
+    def _show(self, bar: "tqdm[Any]", n_seen: int) -> None:
+        # Reading a loss makes the CPU wait for the GPU, so only when the bar is drawn anyway.
+        if bar.update(1) and not bar.disable:
+            means = dict(zip(LOSS_NAMES, (self.state.sums / n_seen).tolist(), strict=True))
+            shown = {name: f"{value:.3g}" for name, value in means.items() if not math.isnan(value)}
+            if self.state.history:
+                shown["val. rmse"] = f"{self.state.history[-1]['validation_rmse']:.4f}"
+                shown["val. ssim"] = f"{self.state.history[-1]['validation_ssim']:.4f}"
+            bar.set_postfix(shown, refresh=False)
+
+    def _stop_if_asked(self, stop: StopSignals) -> None:
+        if self.processes.any(stop.number != 0, self.device):
+            self.save()
+            self.processes.wait()
+            raise Interrupted(stop.number or 15)
+
+    def _record(self, losses: list[float], metrics: dict[str, float], rate: float, seconds: float) -> None:
+        state = self.state
+        state.epoch, state.step, state.seconds = state.epoch + 1, 0, 0.0
+        state.sums = torch.zeros_like(state.sums)
+        row = {"epoch": float(state.epoch)}
+        row |= {f"loss_{name}": value for name, value in zip(LOSS_NAMES, losses, strict=True)}
+        row |= {"validation_rmse": metrics["rmse"], "validation_ssim": metrics["ssim"]}
+        state.history.append(row | {"learning_rate": rate, "seconds": round(seconds, 3)})
+        if not self.processes.is_first:
+            return
+        # Also taken where the first result is not a number, so that there is always a model to look at.
+        if not state.best or metrics["rmse"] < state.best["rmse"] or math.isnan(state.best["rmse"]):
+            state.best_epoch, state.best = state.epoch, metrics
+            weights = self.stepper.generator.state_dict()
+            state.best_weights = {name: value.detach().cpu().clone() for name, value in weights.items()}
+        write_history(self.folder, state.history)
+        logger.info(
+            "Model %s, epoch %d: generator loss %.4g, validation RMSE %.4f, SSIM %.4f",
+            self.config.label, state.epoch, losses[0], metrics["rmse"], metrics["ssim"],
+        )  # fmt: skip
+
+
+def _check_apart(training: CohortStatistics, validation: CohortStatistics) -> None:
+    shared = sorted(set(training.participants) & set(validation.participants))
+    if shared:
+        raise ModelError(f"participant {shared[0]} is in training and in validation; correct the split")
+
+
+def write_history(folder: Path, history: list[dict[str, float]]) -> None:
+    """Write ``history.tsv``, one row per epoch, with its data dictionary."""
+    frame = pd.DataFrame(history, columns=list(HISTORY_COLUMNS)).astype({"epoch": int})
+    write_table(folder / "history.tsv", frame, {k: {"Description": v} for k, v in HISTORY_COLUMNS.items()})

@@ -1,0 +1,105 @@
+"""The card of a model that has just been trained."""
+
+import datetime
+import platform
+import secrets
+from collections.abc import Mapping
+
+import torch
+
+from bids_spectsynth import __version__
+from bids_spectsynth.bids.cases import INTERICTAL
+from bids_spectsynth.synthesis.checkpoint import TrainingState
+from bids_spectsynth.synthesis.model_folder import ModelCard, participant_hash, weights_checksum
+from bids_spectsynth.synthesis.networks import parameter_count
+from bids_spectsynth.synthesis.steps import BETAS, Stepper
+from bids_spectsynth.synthesis.through_slice import NODES
+from bids_spectsynth.synthesis.training_config import TrainingConfig
+from bids_spectsynth.synthesis.training_data import CohortStatistics
+
+
+def make_card(
+    config: TrainingConfig,
+    statistics: CohortStatistics,
+    state: TrainingState,
+    stepper: Stepper,
+    counts: Mapping[str, int],
+) -> ModelCard:
+    """Describe a finished training.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+    statistics : CohortStatistics
+        Of the training participants alone.
+    state : TrainingState
+        With the best epoch's weights.
+    stepper : Stepper
+    counts : mapping
+        ``slices`` and ``validation_participants``.
+    """
+    salt = secrets.token_hex(16)
+    return ModelCard(
+        label=config.label,
+        inputs=config.inputs,
+        target=INTERICTAL,
+        space=config.space,
+        voxel_size=config.voxel_size,
+        grid_shape=statistics.grid_shape,
+        scaling=config.scaling,
+        architecture=_architecture(config, stepper),
+        losses={"adversarial": config.adversarial_weight, "l1": config.l1_weight, "ssim": config.ssim_weight},
+        training={**_training(config, state, stepper), "participants": len(statistics.participants), **counts},
+        versions={
+            "bids_spectsynth": __version__,
+            "torch": str(torch.__version__),
+            "python": platform.python_version(),
+        },
+        target_statistics={
+            "mean_in_brain": statistics.mean_in_brain,
+            "units": statistics.units,
+            "heights": NODES.tolist(),
+            "log_gain": list(statistics.log_gain),
+            "log_step": list(statistics.log_step),
+        },
+        validation=state.best,
+        config=config.as_json(),
+        salt=salt,
+        participants=tuple(sorted(participant_hash(salt, label) for label in statistics.participants)),
+        weights_sha256=weights_checksum(state.best_weights),
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _architecture(config: TrainingConfig, stepper: Stepper) -> dict[str, object]:
+    generator = stepper.generator
+    architecture: dict[str, object] = {
+        "name": "pix2pix (Isola et al. 2017): U-Net generator",
+        "levels": len(generator.downs),
+        "base_filters": config.base_filters,
+        "input_channels": len(config.inputs),
+        "output_channels": 1,
+        "parameters": parameter_count(generator),
+    }
+    if stepper.discriminator is not None:
+        stepper.discriminator.requires_grad_(True)
+        architecture["discriminator"] = "70 x 70 PatchGAN, 3 layers"
+        architecture["discriminator_parameters"] = parameter_count(stepper.discriminator)
+    return architecture
+
+
+def _training(config: TrainingConfig, state: TrainingState, stepper: Stepper) -> dict[str, object]:
+    return {
+        "epochs": state.epoch,
+        "best_epoch": state.best_epoch,
+        "best_epoch_by": "in-brain RMSE of the validation participants",
+        "batch_size": config.batch_size,
+        "processes": stepper.processes.count,
+        "optimizer": f"Adam, betas {BETAS[0]} and {BETAS[1]}",
+        "learning_rate": config.learning_rate,
+        "learning_rate_decay_epochs": config.learning_rate_decay_epochs,
+        "slices_per_participant": config.slices_per_subject,
+        "seed": config.seed,
+        "precision": stepper.precision,
+        "device": stepper.device.type,
+    }

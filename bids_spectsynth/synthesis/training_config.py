@@ -1,0 +1,82 @@
+"""Everything that the weights of a model depend on."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bids_spectsynth.settings import Scaling, Settings
+from bids_spectsynth.synthesis.devices import Precision
+from bids_spectsynth.synthesis.model_folder import model_label
+
+#: What may differ between a checkpoint and the training that goes on from it, if the learning rate is constant.
+_EXTENSIBLE = ("epochs", "checkpoint_every", "label")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """Options of one training; two trainings with equal values on one machine give equal weights.
+
+    ``data`` is a digest of the images (:meth:`bids_spectsynth.synthesis.slices.PreparedCases.digest`): a model is
+    trained anew when it changes. ``batch_size`` is that of one process. The learning rate is constant until the last
+    ``learning_rate_decay_epochs`` epochs, over which it falls linearly towards 0.
+    """
+
+    label: str
+    inputs: tuple[str, ...]
+    space: str = "T1w"
+    scaling: Scaling = "slice"
+    voxel_size: float = 1.0
+    slices_per_subject: int = 100
+    epochs: int = 1000
+    batch_size: int = 8
+    learning_rate: float = 1e-4
+    learning_rate_decay_epochs: int = 0
+    adversarial_weight: float = 1.0
+    l1_weight: float = 100.0
+    ssim_weight: float = 0.0
+    base_filters: int = 64
+    checkpoint_every: int = 10
+    seed: int = 1234
+    precision: Precision = "auto"
+    data: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Values of types that JSON has."""
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(self).items()}
+
+    def rate(self, epoch: int) -> float:
+        """Learning rate of an epoch, counted from 0."""
+        left = (self.epochs - epoch) / (self.learning_rate_decay_epochs + 1)
+        return self.learning_rate * min(1.0, left)
+
+    def continues(self, saved: Mapping[str, Any]) -> bool:
+        """Whether a training with the values ``saved`` (:meth:`as_json`) can go on with this configuration."""
+        own = self.as_json()
+        names = {name for name in {*own, *saved} if own.get(name) != saved.get(name)}
+        decays = self.learning_rate_decay_epochs > 0
+        return names <= ({"checkpoint_every", "label"} if decays else set(_EXTENSIBLE))
+
+
+def training_config(settings: Settings, inputs: Sequence[str], space: str, data: str = "") -> TrainingConfig:
+    """Configuration of the model for one set of inputs and one space, from the settings of a run."""
+    default = model_label(inputs, space, settings.intensity_scaling, settings.ssim_weight)
+    return TrainingConfig(
+        label=settings.model_label or default,
+        inputs=tuple(inputs),
+        space=space,
+        scaling=settings.intensity_scaling,
+        voxel_size=settings.voxel_size,
+        slices_per_subject=settings.n_slices,
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        learning_rate_decay_epochs=settings.learning_rate_decay_epochs,
+        adversarial_weight=settings.adversarial_weight,
+        l1_weight=settings.l1_weight,
+        ssim_weight=settings.ssim_weight,
+        base_filters=settings.base_filters,
+        checkpoint_every=settings.checkpoint_every,
+        seed=settings.random_seed,
+        data=data,
+    )

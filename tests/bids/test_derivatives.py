@@ -1,0 +1,42 @@
+"""Reading back what the stages wrote."""
+
+import shutil
+from pathlib import Path
+
+from bids_spectsynth.bids.derivatives import find_metrics, find_prepared, read_matrix
+
+
+def test_prepared_cases_by_space(derivative: tuple[Path, Path]) -> None:
+    raw, out = derivative
+    shutil.rmtree(raw)  # the output folder is enough
+    one, two = find_prepared(out, "T1w")
+    assert (one.name, two.name) == ("sub-01", "sub-02_ses-post")
+    assert set(one.images) == {"T1w", "T2w", "FLAIR", "pet", "interictal", "ictal"}
+    assert set(one.masks) == {"T1w", "pet", "interictal", "ictal"}
+    assert one.images["interictal"].name == "sub-01_task-interictal_trc-HMPAO_space-T1w_desc-preproc_spect.nii.gz"
+    assert one.template == "MNI152NLin2009aSym"
+    assert one.template_xfm is not None
+    assert read_matrix(one.template_xfm).shape == (4, 4)
+
+    assert [case.name for case in find_prepared(out, "MNI152NLin6Sym")] == ["sub-02_ses-post"]
+    assert find_prepared(out, "MNI152NLin6Sym")[0].template == "MNI152NLin6Sym"
+    assert [case.name for case in find_prepared(out, "T1w", ("sub-02",))] == ["sub-02_ses-post"]
+    assert find_prepared(out, "T1w", ("9",)) == []
+
+
+def test_case_without_brain_mask_is_not_prepared(derivative: tuple[Path, Path]) -> None:
+    _, out = derivative
+    (out / "sub-01/anat/sub-01_space-T1w_desc-brain_mask.nii.gz").unlink()
+    assert [case.name for case in find_prepared(out, "T1w")] == ["sub-02_ses-post"]
+    for path in (out / "sub-02/ses-post/anat").glob("*xfm.txt"):
+        path.unlink()
+    (case,) = find_prepared(out, "T1w")
+    assert (case.template_xfm, case.template) == (None, None)
+
+
+def test_metrics_of_all_cases(derivative: tuple[Path, Path]) -> None:
+    _, out = derivative
+    found = find_metrics(out)
+    assert len(found) == 4
+    assert {path.relative_to(out).parts[0] for path in found} == {"sub-01", "sub-02"}
+    assert find_metrics(out / "nowhere") == []

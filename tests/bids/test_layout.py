@@ -1,0 +1,92 @@
+"""Indexing of the chosen participants, and inheritance of sidecars."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bids_spectsynth.bids.layout import build_layout, find_participants, find_sessions, read_metadata
+from bids_spectsynth.errors import DatasetError, ImageError
+
+Dataset = Callable[..., Path]
+
+
+def test_layout_knows_spect_and_only_the_chosen(dataset: Dataset) -> None:
+    root = dataset(
+        "sub-01/spect/sub-01_task-ictal_trc-HMPAO_spect",
+        "sub-01/ses-a/pet/sub-01_ses-a_pet",
+        "sub-01/ses-ab/pet/sub-01_ses-ab_pet",
+        "sub-011/anat/sub-011_T1w",
+        "derivatives/x/sub-01/anat/sub-01_T1w",
+    )
+    layout = build_layout(root, ("01",))
+    assert layout.get_subjects() == ["01"]
+    (spect,) = layout.get(datatype="spect", suffix="spect", extension=".nii.gz")
+    assert spect.entities["task"] == "ictal"
+    assert spect.entities["tracer"] == "HMPAO"
+    assert layout.get(suffix="T1w") == []
+    assert sorted(layout.get_sessions()) == ["a", "ab"]
+    narrow = build_layout(root, ("01",), ("a",))
+    assert narrow.get_sessions() == ["a"]
+    assert len(narrow.get(suffix="spect")) == 1  # images without a session always count
+
+
+def test_participants_with_or_without_prefix(dataset: Dataset) -> None:
+    root = dataset("sub-01/anat/sub-01_T1w", "sub-02/anat/sub-02_T1w", "sub-03/anat/sub-03_T1w")
+    assert find_participants(root) == ("01", "02", "03")
+    assert find_participants(root, ("sub-03", "01", "sub-01")) == ("01", "03")
+    with pytest.raises(DatasetError, match=r"no participant 9; there are 01, 02, 03"):
+        find_participants(root, ("sub-9",))
+
+
+def test_many_participants_are_not_all_listed(tmp_path: Path) -> None:
+    (tmp_path / "dataset_description.json").write_text("{}")
+    for n in range(20):
+        (tmp_path / f"sub-{n:02d}").mkdir()
+    with pytest.raises(DatasetError, match=r"10, 11 and 8 more$"):
+        find_participants(tmp_path, ("x",))
+
+
+def test_sessions(dataset: Dataset) -> None:
+    root = dataset("sub-01/ses-a/anat/sub-01_ses-a_T1w", "sub-02/ses-b/anat/sub-02_ses-b_T1w")
+    assert find_sessions(root, ("01", "02")) == ()
+    assert find_sessions(root, ("01", "02"), ("ses-b", "a")) == ("b", "a")
+    with pytest.raises(DatasetError, match=r"no session b; there are a$"):
+        find_sessions(root, ("01",), ("b",))
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]"])
+def test_folders_that_are_no_dataset(tmp_path: Path, content: str | None) -> None:
+    (tmp_path / "sub-01").mkdir()
+    if content is not None:
+        (tmp_path / "dataset_description.json").write_text(content)
+    with pytest.raises(DatasetError, match=r"dataset_description\.json"):
+        find_participants(tmp_path)
+
+
+def test_dataset_without_participants(dataset: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"no sub-\* folder"):
+        find_participants(dataset())
+    with pytest.raises(DatasetError, match="no such folder"):
+        find_participants(tmp_path / "nowhere")
+
+
+def test_nearer_sidecars_win(dataset: Dataset) -> None:
+    name = "sub-01/ses-a/pet/sub-01_ses-a_trc-FDG_pet"
+    root = dataset(name, sidecars={name: {"A": "image"}})
+    (root / "pet.json").write_text(json.dumps({"A": "root", "B": "root", "C": "root"}))
+    (root / "trc-FDG_pet.json").write_text(json.dumps({"C": "tracer"}))
+    (root / "trc-PIB_pet.json").write_text(json.dumps({"B": "other tracer"}))
+    (root / "sub-01" / "sub-01_pet.json").write_text(json.dumps({"B": "subject"}))
+    metadata = read_metadata(root / f"{name}.nii.gz", root)
+    assert metadata == {"A": "image", "B": "subject", "C": "tracer"}
+
+
+@pytest.mark.parametrize("content", ["{", "[1]"])
+def test_unreadable_sidecar_is_named(dataset: Dataset, content: str) -> None:
+    name = "sub-01/pet/sub-01_pet"
+    root = dataset(name)
+    (root / f"{name}.json").write_text(content)
+    with pytest.raises(ImageError, match=r"sub-01_pet\.json: "):
+        read_metadata(root / f"{name}.nii.gz", root)

@@ -1,0 +1,75 @@
+"""The table of participants under many writers."""
+
+import multiprocessing
+from pathlib import Path
+
+import pytest
+
+from bids_spectsynth.bids import participants
+from bids_spectsynth.bids.derivatives import read_participants, update_participants
+from bids_spectsynth.errors import DatasetError
+
+
+def record(output_dir: Path) -> list[dict[str, str]]:
+    return [{str(k): v for k, v in row.items()} for row in read_participants(output_dir).to_dict("records")]
+
+
+def test_rows_merge_by_column(tmp_path: Path) -> None:
+    assert record(tmp_path / "new") == []
+    update_participants(tmp_path, {"sub-02": {"status": "failed", "reason": 'line\tone\n"two"'}})
+    update_participants(tmp_path, {"01": {"split": "train"}, "02": {"split": "test"}})
+    update_participants(tmp_path, {"01": {"status": "ok", "reason": ""}})
+    assert record(tmp_path) == [
+        {"participant_id": "sub-01", "split": "train", "status": "ok", "reason": "n/a"},
+        {"participant_id": "sub-02", "split": "test", "status": "failed", "reason": "line one 'two'"},
+    ]
+    assert (tmp_path / "participants.json").exists()
+    with pytest.raises(ValueError, match="no column age"):
+        update_participants(tmp_path, {"01": {"age": "3"}})
+
+
+def test_labels_that_look_like_numbers_stay_text(tmp_path: Path) -> None:
+    update_participants(tmp_path, {"007": {"reason": "1.50"}, "NA": {"status": "ok"}})
+    assert [row["participant_id"] for row in record(tmp_path)] == ["sub-007", "sub-NA"]
+    assert record(tmp_path)[0]["reason"] == "1.50"
+
+
+@pytest.mark.parametrize("text", ["", "a\tb\n1\t2\n"])
+def test_other_tables_are_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "participants.tsv").write_text(text)
+    with pytest.raises(DatasetError, match=r"participants\.tsv"):
+        update_participants(tmp_path, {"01": {"status": "ok"}})
+
+
+def write_many(output_dir: Path, worker: int) -> None:
+    for n in range(5):
+        update_participants(output_dir, {f"{worker}x{n}": {"status": "ok"}, "all": {"reason": f"{worker}"}})
+
+
+def test_no_row_is_lost_by_eight_processes(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    workers = [context.Process(target=write_many, args=(tmp_path, worker)) for worker in range(8)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0] * 8
+    names = {row["participant_id"] for row in record(tmp_path)}
+    assert names == {f"sub-{worker}x{n}" for worker in range(8) for n in range(5)} | {"sub-all"}
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_file_system_without_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class NoLocks:
+        LOCK_EX = 2
+
+        @staticmethod
+        def flock(*_: int) -> None:
+            raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(participants.importlib, "import_module", lambda _: NoLocks)
+    update_participants(tmp_path, {"01": {"status": "ok"}})
+    assert record(tmp_path)[0]["participant_id"] == "sub-01"
+    assert "cannot be locked" in caplog.text

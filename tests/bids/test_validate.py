@@ -1,0 +1,111 @@
+"""The validator's verdict on raw and derivative datasets."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bids_spectsynth.bids import validate
+from bids_spectsynth.bids.validate import (
+    ValidationIssue,
+    check_dataset,
+    find_validator,
+    raise_on_errors,
+    validate_dataset,
+)
+from bids_spectsynth.errors import DatasetError
+
+
+def errors(issues: list[ValidationIssue]) -> list[str]:
+    return [str(issue) for issue in issues if issue.severity == "error"]
+
+
+def test_correct_spect_is_valid_and_really_looked_at(dataset: Callable[..., Path]) -> None:
+    root = dataset(
+        "sub-01/anat/sub-01_T1w",
+        "sub-01/pet/sub-01_trc-FDG_pet",
+        "sub-01/spect/sub-01_task-interictal_trc-HMPAO_spect",
+        "sub-02/ses-a/spect/sub-02_ses-a_task-ictal_trc-ECD_rec-fbp_run-1_spect",
+        "sub-02/ses-a/anat/sub-02_ses-a_T1w",
+    )
+    (root / ".bidsignore").write_text("**/spect\n")
+    assert errors(validate_dataset(root)) == []
+    # The line above hides SPECT from others' validators, not from this one.
+    bad = root / "sub-01" / "spect" / "sub-01_task-interictal_acq-x_spect.json"
+    bad.write_text("{}")
+    assert any("acq" in line for line in errors(validate_dataset(root)))
+
+
+def test_wrong_spect_is_reported(dataset: Callable[..., Path]) -> None:
+    root = dataset(
+        "sub-01/anat/sub-01_T1w",
+        "sub-01/spect/sub-01_trc-HMPAO_task-ictal_spect",
+        "sub-01/spect/sub-01_acq-interictal_spect",
+        "sub-01/spect/sub-01_task-interictal_spect",
+        "sub-02/pet/sub-02_trc-FDG_pet",
+        sidecars={
+            "sub-01/spect/sub-01_task-interictal_spect": {"TracerName": "HMPAO"},
+            "sub-02/pet/sub-02_trc-FDG_pet": None,
+        },
+    )
+    issues = validate_dataset(root)
+    found = {(issue.code, Path(issue.file).name) for issue in issues if issue.severity == "error"}
+    assert ("FILENAME_MISMATCH", "sub-01_trc-HMPAO_task-ictal_spect.nii.gz") in found
+    assert ("ENTITY_NOT_IN_RULE", "sub-01_acq-interictal_spect.nii.gz") in found
+    assert ("SIDECAR_KEY_REQUIRED:TracerRadionuclide", "sub-01_task-interictal_spect.nii.gz") in found
+    assert sum(name == "sub-02_trc-FDG_pet.nii.gz" for _, name in found) > 10
+
+    chosen = validate_dataset(root, participants=("sub-02",))
+    assert {Path(issue.file).parts[1] for issue in chosen if issue.severity == "error"} == {"sub-02"}
+    with pytest.raises(DatasetError, match=r"not valid BIDS, \d+ error.*--skip-bids-validation"):
+        raise_on_errors(issues, root)
+
+
+def test_output_is_valid_with_both_schemas(derivative: tuple[Path, Path]) -> None:
+    _, out = derivative
+    assert errors(validate_dataset(out)) == []
+    assert errors(validate_dataset(out, schema="standard")) == []
+    # Not vacuous: the same tree with one defect each is refused.
+    spect = out / "sub-01" / "spect" / "sub-01_task-interictal_trc-HMPAO_space-T1w_desc-preproc_spect.json"
+    content = json.loads(spect.read_text())
+    spect.write_text(json.dumps({key: value for key, value in content.items() if key != "SkullStripped"}))
+    (out / "sub-01" / "anat" / "sub-01_to-T1w_from-T2w_mode-image_xfm.json").write_text("{}")
+    found = errors(validate_dataset(out))
+    assert any("SkullStripped" in line for line in found)
+    assert any("xfm" in line for line in found)
+
+
+def test_errors_are_counted_and_damaged_images_left_to_their_participant() -> None:
+    many = [ValidationIssue("error", f"/sub-{n}/a.nii.gz", "X", "") for n in range(7)]
+    with pytest.raises(
+        DatasetError, match=r"7 error\(s\): /sub-0/a.nii.gz: X; .*sub-4/a.nii.gz: X; \.\.\. \("
+    ) as caught:
+        raise_on_errors(many, Path("/data"))
+    assert "sub-5" not in str(caught.value)
+    raise_on_errors([ValidationIssue("error", "/sub-1/a.nii.gz", "EMPTY_FILE", "")], Path("/data"))
+    raise_on_errors([ValidationIssue("warning", "", "Y", "")], Path("/data"))
+
+
+def test_warnings_become_one_line_a_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    issues = [ValidationIssue("warning", f"/{n}", "W", "") for n in range(3)]
+    monkeypatch.setattr(validate, "validate_dataset", lambda *_, **__: issues)
+    assert check_dataset(Path("/data")) == ["validator: W, /0 and 2 more"]
+
+
+def test_missing_validator_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(DatasetError, match=r"pip install bids-validator-deno.*--skip-bids-validation"):
+        find_validator()
+
+
+def test_validator_without_result_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, dataset: Callable[..., Path]
+) -> None:
+    script = tmp_path / "bids-validator-deno"
+    script.write_text("#!/bin/sh\necho out of memory >&2\nexit 3\n")
+    script.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
+    with pytest.raises(DatasetError, match="out of memory"):
+        validate_dataset(dataset())

@@ -1,0 +1,160 @@
+"""Stand-ins for FSL's programs, and tiny heads, for tests that must not need FSL or minutes."""
+
+import stat
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from bids_spectsynth.bids.cases import Case, SourceImage
+from bids_spectsynth.settings import Settings, make_settings
+
+# Checks its arguments as the real programs would, and notes each call; the matrix that "flirt" finds is given.
+_PROGRAM = """#!{python}
+import gzip, os, pathlib, struct, sys
+
+name, args = pathlib.Path(sys.argv[0]).name, sys.argv[1:]
+calls = pathlib.Path({calls!r})
+with (calls / "calls.txt").open("a") as log:
+    log.write(" ".join([name, *args]) + "\\n")
+if (calls / ("fail_" + name)).exists():
+    sys.exit((calls / ("fail_" + name)).read_text())
+if (calls / ("silent_" + name)).exists():
+    sys.exit(0)
+assert os.environ["FSLOUTPUTTYPE"] == "NIFTI_GZ"
+if args == ["-version"]:
+    sys.exit(print("FLIRT version 6.0\\n"))
+
+def check_header(path):
+    assert path.endswith(".nii.gz") and os.path.isabs(path)
+    header = gzip.open(path).read(348)
+    datatype, = struct.unpack_from("<h", header, 70)
+    forms = struct.unpack_from("<2h", header, 252)
+    assert datatype == 16 and min(forms) > 0
+
+if name == "bet":
+    import nibabel as nib
+    import numpy as np
+    source, prefix = args[:2]
+    check_header(source)
+    assert not prefix.endswith(".gz") and not os.path.isabs(prefix)
+    assert "-m" in args and 0 <= float(args[args.index("-f") + 1]) <= 1
+    image = nib.load(source)
+    mask = image.get_fdata() > 50
+    nib.save(nib.Nifti1Image(mask.astype(np.uint8), image.affine), prefix + "_mask.nii.gz")
+    nib.save(nib.Nifti1Image(image.get_fdata() * mask, image.affine), prefix + ".nii.gz")
+elif name == "flirt":
+    value = lambda flag: args[args.index(flag) + 1]
+    check_header(value("-in"))
+    check_header(value("-ref"))
+    assert value("-cost") == value("-searchcost") == "corratio" and value("-dof") in ("6", "12")
+    if "-nosearch" in args:
+        assert "-usesqform" in args
+        found = calls / "header.mat"
+    else:
+        for flag in ("-searchrx", "-searchry", "-searchrz"):
+            assert args[args.index(flag) + 1 : args.index(flag) + 3] == ["-90", "90"]
+        found = calls / "search.mat"
+    identity = "1 0 0 0\\n0 1 0 0\\n0 0 1 0\\n0 0 0 1\\n"
+    pathlib.Path(value("-omat")).write_text(found.read_text() if found.exists() else identity)
+else:
+    import numpy as np
+    assert args[0] == "-omat" and args[2] == "-inverse" and len(args) == 4
+    np.savetxt(args[1], np.linalg.inv(np.loadtxt(args[3])), fmt="%.12g")
+"""
+
+
+class FakeFsl:
+    """The folder of the stand-ins' notes; matrices that "flirt" shall find are put into it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def calls(self, program: str) -> list[str]:
+        log = self.folder / "calls.txt"
+        lines = log.read_text().splitlines() if log.exists() else []
+        return [line for line in lines if line.split()[0] == program and "-version" not in line]
+
+    def finds(self, start: str, matrix: np.ndarray) -> None:
+        np.savetxt(self.folder / f"{start}.mat", matrix, fmt="%.12g")
+
+    def fails(self, program: str, message: str) -> None:
+        (self.folder / f"fail_{program}").write_text(message)
+
+    def is_silent(self, program: str) -> None:
+        (self.folder / f"silent_{program}").touch()
+
+
+@pytest.fixture
+def fake_fsl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeFsl:
+    folder = tmp_path / "fsl"
+    folder.mkdir()
+    for name in ("bet", "flirt", "convert_xfm"):
+        script = folder / name
+        script.write_text(_PROGRAM.format(python=sys.executable, calls=str(folder)))
+        script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", str(folder), prepend=":")
+    monkeypatch.delenv("FSLDIR", raising=False)
+    return FakeFsl(folder)
+
+
+def head(
+    shape: tuple[int, int, int], spacing: float, *, centre: tuple[float, float, float] = (0, 0, 0)
+) -> nib.Nifti1Image:
+    """A brain (an uneven ellipsoid, bright) in a dim head; RAS, centred on the world's origin."""
+    affine = np.diag([spacing, spacing, spacing, 1.0])
+    affine[:3, 3] = -spacing * (np.array(shape) - 1) / 2
+    i, j, k = np.indices(shape)
+    x, y, z = (spacing * grid + start for grid, start in zip((i, j, k), affine[:3, 3], strict=True))
+    radius = np.sqrt(((x - centre[0]) / 60) ** 2 + ((y - centre[1]) / 75) ** 2 + ((z - centre[2]) / 55) ** 2)
+    brain = (radius < 1) * (100 + 40 * np.sign(x + 20) + 20 * np.sign(y - 10) + 0.2 * z)
+    return nib.Nifti1Image((brain + 20 * ((radius >= 1) & (radius < 1.2))).astype(np.float32), affine)
+
+
+@pytest.fixture
+def make_head() -> Callable[..., nib.Nifti1Image]:
+    """The function :func:`head`."""
+    return head
+
+
+@pytest.fixture
+def make_case(tmp_path: Path) -> Callable[..., Case]:
+    """Writes a tiny participant into ``tmp_path/bids`` and returns its case."""
+
+    def make(label: str, roles: tuple[str, ...] = ("T1w", "pet", "interictal"), session: str | None = None) -> Case:
+        names: dict[str, tuple[str, str, dict[str, str]]] = {
+            "T1w": ("anat", "T1w", {}),
+            "T2w": ("anat", "T2w", {}),
+            "pet": ("pet", "pet", {"trc": "FDG"}),
+            "interictal": ("spect", "spect", {"task": "interictal"}),
+            "ictal": ("spect", "spect", {"task": "ictal"}),
+        }
+        images = {}
+        for number, role in enumerate(roles):
+            datatype, suffix, entities = names[role]
+            folder = tmp_path / "bids" / f"sub-{label}" / (f"ses-{session}" if session else "") / datatype
+            folder.mkdir(parents=True, exist_ok=True)
+            words = "".join(f"_{key}-{value}" for key, value in entities.items())
+            path = folder / f"sub-{label}{words}_{suffix}.nii.gz"
+            nib.save(head((32, 40, 30), 5.0 + 0.25 * number), path)
+            metadata: Mapping[str, Any] = {"TracerName": "FDG", "PatientName": "secret"} if role == "pet" else {}
+            images[role] = SourceImage(path, role, entities, metadata, "the only one")
+        return Case(label, session, images)
+
+    return make
+
+
+@pytest.fixture
+def make_options(tmp_path: Path) -> Callable[..., Settings]:
+    """Settings for ``tmp_path/bids`` and ``tmp_path/out`` with 4 mm voxels."""
+
+    def make(**values: Any) -> Settings:
+        base = {"bids_dir": tmp_path / "bids", "output_dir": tmp_path / "out", "analysis_level": "participant",
+                "work_dir": tmp_path / "work", "voxel_size": 4, "backend": "fsl"}  # fmt: skip
+        return make_settings({**base, **values})
+
+    return make

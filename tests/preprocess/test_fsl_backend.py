@@ -1,0 +1,224 @@
+"""FSL's programs get the right arguments, and FLIRT's matrices are read as FLIRT means them."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from bids_spectsynth.errors import ImageError, UsageError
+from bids_spectsynth.preprocess.agreement import correlation_ratio, mask_dice
+from bids_spectsynth.preprocess.backends import make_backend, resolve_backend
+from bids_spectsynth.preprocess.flirt_matrix import flirt_from_world, fsl_ready, world_from_flirt
+from bids_spectsynth.preprocess.fsl_backend import FslBackend
+from bids_spectsynth.preprocess.fsl_environment import missing_programs
+from bids_spectsynth.preprocess.grid import grid_of
+
+
+def rigid(angles: tuple[float, float, float], shift: tuple[float, float, float]) -> np.ndarray:
+    matrix = np.eye(4)
+    matrix[:3, :3] = Rotation.from_euler("xyz", angles, degrees=True).as_matrix()
+    matrix[:3, 3] = shift
+    return matrix
+
+
+def brain(spacing: float = 4.0, shape: tuple[int, int, int] = (24, 28, 22)) -> nib.Nifti1Image:
+    affine = np.diag([spacing, spacing, spacing, 1.0])
+    affine[:3, 3] = -spacing * (np.array(shape) - 1) / 2
+    x, y, z = (spacing * g + a for g, a in zip(np.indices(shape), affine[:3, 3], strict=True))
+    inside = (x / 32) ** 2 + (y / 40) ** 2 + (z / 30) ** 2 < 1
+    return nib.Nifti1Image((inside * (120 + x + 0.5 * y)).astype(np.float32), affine)
+
+
+def mask_of(image: nib.Nifti1Image) -> nib.Nifti1Image:
+    return nib.Nifti1Image((np.asanyarray(image.dataobj) > 0).astype(np.uint8), image.affine)
+
+
+angle = st.floats(-170, 170)
+millimetres = st.floats(-150, 150)
+size = st.floats(0.4, 6)
+
+
+@st.composite
+def images(draw: st.DrawFn) -> nib.Nifti1Image:
+    """Any orientation (left- or right-handed, permuted, oblique) and voxel size."""
+    permutation = np.eye(3)[:, draw(st.permutations([0, 1, 2]))]
+    signs = np.diag(draw(st.tuples(*[st.sampled_from([-1.0, 1.0])] * 3)))
+    turned = rigid(draw(st.tuples(angle, angle, angle)), draw(st.tuples(millimetres, millimetres, millimetres)))
+    affine = turned.copy()
+    affine[:3, :3] = turned[:3, :3] @ permutation @ signs @ np.diag(draw(st.tuples(size, size, size)))
+    shape = draw(st.tuples(*[st.integers(2, 40)] * 3))
+    return nib.Nifti1Image(np.broadcast_to(np.float32(0), shape), affine)
+
+
+def flirt_coordinates(image: nib.Nifti1Image, voxel: np.ndarray) -> np.ndarray:
+    """FSL's scaled voxels, written down directly: millimetres along each axis, x from the far end if det > 0."""
+    sizes = np.linalg.norm(image.affine[:3, :3], axis=0)
+    i, j, k = voxel
+    if np.linalg.det(image.affine[:3, :3]) > 0:
+        i = image.shape[0] - 1 - i
+    return np.array([i, j, k]) * sizes
+
+
+@settings(max_examples=60, deadline=None)
+@given(images(), images(), st.tuples(angle, angle, angle), st.tuples(millimetres, millimetres, millimetres))
+def test_a_flirt_matrix_means_scaled_voxels(
+    moving: nib.Nifti1Image, fixed: nib.Nifti1Image, angles: Any, shift: Any
+) -> None:
+    inverse = rigid(angles, shift)  # fixed to moving, in FLIRT's coordinates
+    world = world_from_flirt(inverse, moving, fixed)
+    for voxel in (np.zeros(3), np.array(fixed.shape) - 1.0, np.array([1.0, 0.5, 1.5])):
+        fixed_mm = fixed.affine[:3, :3] @ voxel + fixed.affine[:3, 3]
+        moving_mm = world[:3, :3] @ fixed_mm + world[:3, 3]
+        moving_voxel = np.linalg.solve(moving.affine[:3, :3], moving_mm - moving.affine[:3, 3])
+        expected = inverse[:3, :3] @ flirt_coordinates(fixed, voxel) + inverse[:3, 3]
+        np.testing.assert_allclose(flirt_coordinates(moving, moving_voxel), expected, atol=5e-3)
+
+
+@settings(max_examples=30, deadline=None)
+@given(images(), images(), st.tuples(angle, angle, angle), st.tuples(millimetres, millimetres, millimetres))
+def test_world_to_flirt_and_back(moving: nib.Nifti1Image, fixed: nib.Nifti1Image, angles: Any, shift: Any) -> None:
+    world = rigid(angles, shift)
+    back = world_from_flirt(np.linalg.inv(flirt_from_world(world, moving, fixed)), moving, fixed)
+    np.testing.assert_allclose(back, world, atol=1e-6)
+
+
+def test_images_for_fsl_have_both_forms_equal() -> None:
+    affine = rigid((10, 20, 30), (5, 6, 7)) @ np.diag([-1.0, 2.0, 3.0, 1.0])
+    ready = fsl_ready(nib.Nifti1Image(np.ones((4, 4, 4), dtype=np.int16), affine))
+    assert ready.get_data_dtype() == np.float32
+    np.testing.assert_allclose(ready.get_sform(), affine, atol=1e-5)
+    np.testing.assert_allclose(ready.get_qform(), affine, atol=1e-4)
+
+
+def test_bet_is_robust_for_t1w_and_plain_for_pet(fake_fsl: Any, tmp_path: Path) -> None:
+    backend = FslBackend(folder=tmp_path, threshold=0.4)
+    mask = backend.extract_brain(brain(), "T1w")
+    assert np.array_equal(np.asanyarray(mask.dataobj), np.asanyarray(brain().dataobj) > 50)
+    backend.extract_brain(brain(), "pet")
+    robust, plain = fake_fsl.calls("bet")
+    assert ["-R" in call.split() for call in (robust, plain)] == [True, False]
+    assert all("-f 0.4" in call for call in (robust, plain))
+    assert [p.name for p in tmp_path.iterdir()] == ["fsl"], "FSL's files are removed"
+
+
+def test_spect_is_masked_by_its_histogram_and_not_by_bet(fake_fsl: Any, tmp_path: Path) -> None:
+    mask = FslBackend(folder=tmp_path).extract_brain(brain(), "ictal")
+    assert np.asanyarray(mask.dataobj).sum() > 1000
+    assert fake_fsl.calls("bet") == []
+
+
+def test_flirt_result_is_inverted_by_convert_xfm_and_brought_to_world(fake_fsl: Any, tmp_path: Path) -> None:
+    fixed, moving = brain(), brain(5.0)
+    world = rigid((3, -2, 1), (2, 1, -3))  # fixed to moving
+    fake_fsl.finds("search", flirt_from_world(world, moving, fixed))
+    fake_fsl.finds("header", flirt_from_world(rigid((0, 0, 40), (30, 0, 0)), moving, fixed))
+    backend = FslBackend(folder=tmp_path)
+    # The header's result is far off, so the search wins by correlation ratio.
+    found = backend.register(moving, fixed, mask_of(fixed), dof=6, init="auto", role="pet")
+    np.testing.assert_allclose(found.matrix, world, atol=1e-6)
+    assert (len(fake_fsl.calls("flirt")), len(fake_fsl.calls("convert_xfm"))) == (2, 2)
+    assert all("-dof 6" in call for call in fake_fsl.calls("flirt"))
+    assert (found.notes, found.poor) == (("start: search",), False)
+    assert 0 < found.score <= 1
+    # BET of the PET is done once, for the registration and the mask.
+    backend.extract_brain(moving, "pet")
+    assert len(fake_fsl.calls("bet")) == 1
+
+
+@pytest.mark.parametrize(("init", "flags"), [("header", "-usesqform"), ("identity", None)])
+def test_the_start_is_the_users_choice(fake_fsl: Any, tmp_path: Path, init: Any, flags: str | None) -> None:
+    image = brain()
+    found = FslBackend(folder=tmp_path).register(image, image, mask_of(image), dof=12, init=init, role="T1w")
+    np.testing.assert_allclose(found.matrix, np.eye(4), atol=1e-9)
+    calls = fake_fsl.calls("flirt")
+    assert fake_fsl.calls("bet") == [], "a T1w that goes to a template is extracted already"
+    assert [flags in call and "-dof 12" in call for call in calls] == ([True] if flags else [])
+    assert found.overlap == pytest.approx(1, abs=0.01)
+
+
+def test_a_registration_beside_the_brain_is_poor(fake_fsl: Any, tmp_path: Path) -> None:
+    image = brain()
+    fake_fsl.finds("search", flirt_from_world(rigid((0, 0, 0), (45, 0, 0)), image, image))
+    far = nib.Nifti1Image(np.asanyarray(image.dataobj), rigid((0, 0, 0), (500, 0, 0)) @ image.affine)
+    fake_fsl.finds("search", flirt_from_world(rigid((0, 0, 0), (545, 0, 0)), far, image))
+    found = FslBackend(folder=tmp_path).register(far, image, mask_of(image), dof=6, init="auto", role="interictal")
+    assert len(fake_fsl.calls("flirt")) == 1, "a header that puts the brains apart is no start"
+    assert found.poor
+    assert found.overlap < 0.5
+    assert "Dice" in found.notes[1]
+
+
+@pytest.mark.parametrize("program", ["bet", "flirt", "convert_xfm"])
+def test_a_failing_program_gives_one_line_with_its_words(fake_fsl: Any, tmp_path: Path, program: str) -> None:
+    fake_fsl.fails(program, "Image Exception : #22\ncould not open")
+    with pytest.raises(ImageError, match=f"^{program} failed with code 1: .*could not open") as caught:
+        FslBackend(folder=tmp_path).register(brain(), brain(), mask_of(brain()), dof=6, init="auto", role="pet")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("program", ["bet", "flirt", "convert_xfm"])
+def test_a_program_that_writes_nothing_is_noticed(fake_fsl: Any, tmp_path: Path, program: str) -> None:
+    fake_fsl.is_silent(program)
+    with pytest.raises(ImageError, match=f"{program} ended without an error but did not write"):
+        FslBackend(folder=tmp_path).register(brain(), brain(), mask_of(brain()), dof=6, init="auto", role="pet")
+
+
+def test_versions_and_no_chatter(fake_fsl: Any, tmp_path: Path, monkeypatch: Any, capfd: Any) -> None:
+    assert FslBackend(folder=tmp_path).tools["FSL FLIRT"] == "FLIRT version 6.0"
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "fslversion").write_text("6.0.5.1:57b01774\n")
+    monkeypatch.setenv("FSLDIR", str(tmp_path))
+    backend = FslBackend(folder=tmp_path)
+    assert backend.tools["FSL BET"] == "6.0.5.1"
+    backend.extract_brain(brain(), "pet")
+    handlers = logging.getLogger("styx_local_runner").handlers
+    assert all(isinstance(handler, logging.NullHandler) for handler in handlers)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_fsl_is_found_in_fsldir_or_reported(fake_fsl: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    assert resolve_backend("auto") == resolve_backend("fsl") == "fsl"
+    assert make_backend("fsl", 1, 0).name == "fsl"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert missing_programs() == ("bet", "flirt", "convert_xfm")
+    assert resolve_backend("auto") == "embedded"
+    with pytest.raises(UsageError, match="bet, flirt, convert_xfm not found"):
+        resolve_backend("fsl")
+    (tmp_path / "dir").mkdir()
+    fake_fsl.folder.rename(tmp_path / "dir" / "bin")
+    monkeypatch.setenv("FSLDIR", str(tmp_path / "dir"))
+    assert missing_programs() == ()
+    with pytest.raises(UsageError, match="spm"):
+        make_backend("spm", 1, 0)
+
+
+def test_resample_is_a_single_interpolation(fake_fsl: Any, tmp_path: Path) -> None:
+    image = brain()
+    moved = FslBackend(folder=tmp_path).resample(image, grid_of(image), rigid((0, 0, 0), (4, 0, 0)), 1)
+    expected = np.asanyarray(image.dataobj)[1:]
+    np.testing.assert_allclose(np.asanyarray(moved.dataobj)[:-1], expected, atol=1e-3)
+
+
+@given(st.floats(0, 30))
+@settings(max_examples=15, deadline=None)
+def test_agreement_is_best_in_place(shift: float) -> None:
+    image = brain()
+    off = rigid((0, 0, 0), (shift, 0, 0))
+    assert mask_dice(mask_of(image), mask_of(image), off) <= mask_dice(mask_of(image), mask_of(image), np.eye(4))
+    here = correlation_ratio(image, mask_of(image), image, np.eye(4))
+    assert 0 <= correlation_ratio(image, mask_of(image), image, off) <= here + 1e-9 <= 1 + 1e-6
+
+
+def test_dice_of_two_boxes() -> None:
+    box = np.zeros((10, 10, 10), dtype=np.uint8)
+    box[2:6, 2:6, 2:6] = 1
+    image = nib.Nifti1Image(box, np.eye(4))
+    assert mask_dice(image, image, rigid((0, 0, 0), (2, 0, 0))) == pytest.approx(0.5)
+    fine = nib.Nifti1Image(box.repeat(2, 0).repeat(2, 1).repeat(2, 2), np.diag([0.5, 0.5, 0.5, 1]))
+    assert mask_dice(image, fine, rigid((0, 0, 0), (-0.25, -0.25, -0.25))) == pytest.approx(1)

@@ -1,0 +1,269 @@
+"""Whole runs on tiny heads: what is written, what is kept, what a defect does."""
+
+import gzip
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from bids_spectsynth.bids.derivatives import find_prepared, read_matrix
+from bids_spectsynth.errors import UsageError
+from bids_spectsynth.preprocess import interfaces, plugins, workflow, write_prepared
+from bids_spectsynth.preprocess.grid import new_image
+from bids_spectsynth.preprocess.templates import Template
+from bids_spectsynth.preprocess.workflow import preprocess
+
+MNI = "MNI152NLin2009aSym"
+
+
+@pytest.fixture(autouse=True)
+def tiny_template(monkeypatch: pytest.MonkeyPatch, make_head: Callable[..., Any]) -> None:
+    """A coarse template, so that no test waits for a real one; for processes that share this one's memory."""
+
+    def fetch(name: str) -> Template:
+        image = make_head((32, 40, 30), 5.0, centre=(0, -10, 10))
+        inside = np.asanyarray(image.dataobj) > 50
+        brain = np.where(inside, np.asanyarray(image.dataobj), 0)
+        mask = new_image(inside.astype(np.uint8), image.affine)
+        return Template(name, new_image(brain, image.affine), mask, "a template")
+
+    monkeypatch.setattr(interfaces, "fetch_template", fetch)
+    monkeypatch.setattr(write_prepared, "fetch_template", fetch)
+
+
+def truncate(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+def stamps(folder: Path) -> dict[str, int]:
+    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("sub-*/**/*.*")}
+
+
+def test_one_broken_case_does_not_stop_the_other_and_a_second_run_is_free(
+    fake_fsl: Any, make_case: Any, make_options: Any, tmp_path: Path, capfd: Any
+) -> None:
+    good, broken = make_case("01", ("T1w", "pet", "interictal", "ictal", "T2w")), make_case("02")
+    truncate(broken.images["pet"].path)
+    options = make_options()
+    outcomes = preprocess([good, broken], options)
+    assert [outcome.status for outcome in outcomes] == ["ok", "failed"]
+    assert str(broken.images["pet"].path) in outcomes[1].reason
+    assert "damaged or truncated" in outcomes[1].reason
+    assert list((tmp_path / "out" / "logs").glob("crash-*register_pet*.txt"))
+    assert capfd.readouterr().out == ""
+
+    (prepared,) = find_prepared(tmp_path / "out", "T1w")
+    assert set(prepared.images) == {"T1w", "pet", "interictal", "ictal", "T2w"}
+    assert set(prepared.masks) == {"T1w", "pet", "interictal", "ictal"}
+    assert prepared.template == MNI
+
+    calls, before = len(fake_fsl.calls("flirt")), stamps(tmp_path / "out")
+    assert [outcome.status for outcome in preprocess([good], options)] == ["ok"]
+    assert len(fake_fsl.calls("flirt")) == calls
+    assert stamps(tmp_path / "out") == before
+
+    # The repaired case runs; of the good one nothing is computed again.
+    good_case = make_case("02")
+    assert [outcome.status for outcome in preprocess([good, good_case], options)] == ["ok", "ok"]
+    assert len(fake_fsl.calls("flirt")) <= calls + 2 * 3
+
+
+def test_what_is_written(fake_fsl: Any, make_case: Any, make_options: Any, tmp_path: Path) -> None:
+    case = make_case("01", ("T1w", "pet", "ictal"), session="x")
+    (outcome,) = preprocess([case], make_options(output_spaces=["T1w", MNI]))
+    assert outcome.status == "ok", outcome.reason
+    folder = tmp_path / "out" / "sub-01" / "ses-x"
+    for space in ("T1w", MNI):
+        name = f"sub-01_ses-x_trc-FDG_space-{space}_desc-preproc_pet"
+        image = nib.load(folder / "pet" / f"{name}.nii.gz")
+        values = np.asanyarray(image.dataobj)
+        assert image.shape == (64, 64, 48)
+        assert image.get_data_dtype() == np.float32
+        assert np.allclose(image.affine[:3, :3], np.eye(3) * 4)
+        mask = np.asanyarray(nib.load(folder / "pet" / name.replace("preproc_pet", "brain_mask.nii.gz")).dataobj)
+        assert 5_000 < mask.sum() < 30_000
+        assert np.all(values[mask == 0] == 0)
+        assert values.min() == 0
+        assert np.median(values[mask > 0]) == pytest.approx(140, abs=60)
+        sidecar = json.loads((folder / "pet" / f"{name}.json").read_text())
+        assert sidecar["SkullStripped"] is True
+        assert sidecar["Sources"][0] == "bids:raw:sub-01/ses-x/pet/sub-01_trc-FDG_pet.nii.gz"
+        assert sidecar["Sources"][1] == "bids::sub-01/ses-x/pet/sub-01_ses-x_trc-FDG_from-pet_to-T1w_mode-image_xfm.txt"
+        assert sidecar["TracerName"] == "FDG"
+        assert "PatientName" not in sidecar
+        assert sidecar["Backend"] == "fsl"
+        assert str(tmp_path) not in json.dumps(sidecar)
+    stem = folder / "spect" / "sub-01_ses-x_task-ictal_from-spect_to-T1w_mode-image_xfm"
+    there, back = (read_matrix(stem.with_name(stem.name.replace("from-spect_to-T1w", way) + ".txt"))
+                   for way in ("from-spect_to-T1w", "from-T1w_to-spect"))  # fmt: skip
+    np.testing.assert_allclose(there @ back, np.eye(4), atol=1e-6)
+    sidecar = json.loads(stem.with_name(stem.name + ".json").read_text())
+    assert {"Type", "Units", "Convention", "Backend", "Tools", "Metric", "Score", "Overlap", "Poor", "Notes", "Sources"} < set(sidecar)  # fmt: skip
+    assert sidecar["Type"] == "rigid"
+    assert (folder / "anat" / f"sub-01_ses-x_from-{MNI}_to-T1w_mode-image_xfm.txt").exists()
+    # Two spaces, one set of transforms.
+    assert len(list(folder.rglob("*_xfm.txt"))) == 6
+
+
+def test_images_are_resampled_through_the_composed_transform(
+    fake_fsl: Any, make_case: Any, make_options: Any, tmp_path: Path
+) -> None:
+    case = make_case("01", ("T1w", "interictal"))
+    image = nib.load(case.images["interictal"].path)
+    moved = image.affine.copy()
+    moved[:3, 3] += (400, -300, 200)
+    nib.save(nib.Nifti1Image(np.asanyarray(image.dataobj), moved), case.images["interictal"].path)
+    # FLIRT's matrix counts from the corner of the volumes, so the centres have to be brought together.
+    shift = np.eye(4)
+    shift[:3, 3] = (np.array([32, 40, 30]) - 1) / 2 * (5.0 - 5.25)
+    fake_fsl.finds("search", shift)
+    (outcome,) = preprocess([case], make_options())
+    assert outcome.status == "ok", outcome.reason
+    folder = tmp_path / "out" / "sub-01"
+    anat, spect = (np.asanyarray(nib.load(next(folder.glob(f"{name}/*desc-brain_mask.nii.gz"))).dataobj) > 0
+                   for name in ("anat", "spect"))  # fmt: skip
+    assert 2 * (anat & spect).sum() / (anat.sum() + spect.sum()) > 0.9
+    matrix = read_matrix(next(folder.glob("spect/*from-spect_to-T1w_mode-image_xfm.txt")))
+    np.testing.assert_allclose(matrix[:3, 3], (400, -300, 200), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("change", "flirt_again"),
+    [({"voxel_size": 2}, False), ({"coreg_init": "header"}, True), ({"random_seed": 2}, True)],
+)
+def test_options_invalidate_what_depends_on_them(
+    fake_fsl: Any, make_case: Any, make_options: Any, tmp_path: Path, change: dict[str, Any], flirt_again: bool
+) -> None:
+    case = make_case("01", ("T1w", "interictal"))
+    preprocess([case], make_options())
+    before, calls = stamps(tmp_path / "out"), len(fake_fsl.calls("flirt"))
+    (outcome,) = preprocess([case], make_options(**change))
+    assert outcome.status == "ok", outcome.reason
+    assert (len(fake_fsl.calls("flirt")) > calls) == flirt_again
+    after = stamps(tmp_path / "out")
+    assert set(after) == set(before)
+    assert all(after[name] > before[name] for name in after)
+
+
+def test_deleted_output_is_written_again_from_the_work_folder(
+    fake_fsl: Any, make_case: Any, make_options: Any, tmp_path: Path
+) -> None:
+    case, options = make_case("01", ("T1w", "ictal")), make_options()
+    preprocess([case], options)
+    calls = (len(fake_fsl.calls("flirt")), len(fake_fsl.calls("bet")))
+    victim = tmp_path / "out" / "sub-01" / "spect" / "sub-01_task-ictal_space-T1w_desc-preproc_spect.nii.gz"
+    content = victim.read_bytes()
+    victim.unlink()
+    assert preprocess([case], options)[0].status == "ok"
+    assert victim.read_bytes() == content
+    assert (len(fake_fsl.calls("flirt")), len(fake_fsl.calls("bet"))) == calls
+
+
+def test_an_image_that_is_gone_takes_its_output_with_it(
+    fake_fsl: Any, make_case: Any, make_options: Any, tmp_path: Path
+) -> None:
+    preprocess([make_case("01", ("T1w", "ictal", "interictal"))], make_options())
+    (outcome,) = preprocess([make_case("01", ("T1w", "interictal"))], make_options())
+    assert outcome.status == "ok", outcome.reason
+    assert not list((tmp_path / "out").rglob("*task-ictal*"))
+    assert set(find_prepared(tmp_path / "out", "T1w")[0].images) == {"T1w", "interictal"}
+
+
+def test_the_process_pool_does_the_same(
+    fake_fsl: Any, make_case: Any, make_options: Any, tmp_path: Path, monkeypatch: Any, capfd: Any
+) -> None:
+    forked(monkeypatch)
+    good, broken = make_case("01", ("T1w", "interictal")), make_case("02", ("T1w", "interictal"))
+    broken.images["interictal"].path.write_bytes(b"")
+    outcomes = preprocess([good, broken], make_options(nprocs=2))
+    assert [outcome.status for outcome in outcomes] == ["ok", "failed"]
+    assert "0 bytes" in outcomes[1].reason
+    assert capfd.readouterr().out == ""
+    assert "register_interictal" in (tmp_path / "out" / "logs" / "nipype.log").read_text()
+
+
+def forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers that share this process's replacements."""
+    original = plugins.ResilientMultiProcPlugin.__init__
+
+    def start(self: Any, plugin_args: dict[str, Any]) -> None:
+        original(self, {**plugin_args, "mp_context": "fork"})
+
+    monkeypatch.setattr(plugins.ResilientMultiProcPlugin, "__init__", start)
+
+
+def test_a_killed_worker_fails_its_own_case_only(
+    fake_fsl: Any, make_case: Any, make_options: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    forked(monkeypatch)
+    victim, other = make_case("01", ("T1w", "interictal")), make_case("02", ("T1w", "interictal"))
+    original = interfaces.load_image
+
+    def killed(path: Path, *args: Any) -> Any:
+        if path == victim.images["interictal"].path:
+            os.kill(os.getpid(), 9)
+        return original(path, *args)
+
+    monkeypatch.setattr(interfaces, "load_image", killed)
+    outcomes = preprocess([victim, other], make_options(nprocs=2))
+    assert [outcome.status for outcome in outcomes] == ["failed", "ok"]
+    assert "memory" in outcomes[0].reason
+    assert "--nprocs" in outcomes[0].reason
+
+
+def test_stop_on_first_crash_leaves_the_others(fake_fsl: Any, make_case: Any, make_options: Any) -> None:
+    broken, other = make_case("01", ("T1w", "ictal")), make_case("02", ("T1w", "ictal"))
+    for role in ("T1w", "ictal"):
+        truncate(broken.images[role].path)
+        truncate(other.images[role].path)
+    outcomes = preprocess([broken, other], make_options(stop_on_first_crash=True))
+    reasons = sorted(outcome.reason for outcome in outcomes)
+    assert "damaged" in reasons[0] or "damaged" in reasons[1]
+    assert any("--stop-on-first-crash" in reason for reason in reasons)
+
+
+def test_a_plugin_file_is_followed(fake_fsl: Any, make_case: Any, make_options: Any, tmp_path: Path) -> None:
+    file = tmp_path / "plugin.yml"
+    file.write_text("plugin: Linear\nplugin_args: {}\n")
+    (outcome,) = preprocess([make_case("01", ("T1w", "ictal"))], make_options(use_plugin=file))
+    assert outcome.status == "ok"
+
+
+@pytest.mark.parametrize(
+    "text", ["plugin: Slurmy", "plugin_args: {}", "plugin: [", "plugin: Linear\nplugin_args: 3", "- 1"]
+)
+def test_a_plugin_file_that_cannot_be_followed(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "plugin.yml"
+    file.write_text(text)
+    with pytest.raises(UsageError, match=r"plugin\.yml"):
+        plugins.read_plugin_file(file)
+
+
+def test_few_files_in_the_work_folder(fake_fsl: Any, make_case: Any, make_options: Any, tmp_path: Path) -> None:
+    preprocess([make_case("01")], make_options())
+    files = [path for path in (tmp_path / "work").rglob("*") if path.is_file()]
+    assert len(files) < 50
+    images = {path.name for path in files if path.suffix == ".gz"}
+    assert images == {"brain_mask.nii.gz"}, "images are not kept twice"
+
+
+def test_memory_follows_the_option(make_options: Any) -> None:
+    assert plugins.memory_gb(make_options(mem_mb=2048)) == 2
+    assert plugins.memory_gb(make_options()) > 0.5
+
+
+def test_work_of_another_backend_is_not_taken(fake_fsl: Any, make_case: Any, make_options: Any, tmp_path: Path) -> None:
+    case, options = make_case("01"), make_options()
+    one = workflow._key(case, options, workflow.BackendIdentity("fsl", "FSL 6.0"), "T1w")
+    other = workflow._key(case, options, workflow.BackendIdentity("embedded", "FSL 6.0"), "T1w")
+    newer = workflow._key(case, options, workflow.BackendIdentity("fsl", "FSL 6.1"), "T1w")
+    assert len({one, other, newer}) == 3
+    before = workflow._key(case, options, workflow.BackendIdentity("fsl", "FSL 6.0"), "T1w")
+    case.images["pet"].path.write_bytes(gzip.compress(b"another image"))
+    assert workflow._key(case, options, workflow.BackendIdentity("fsl", "FSL 6.0"), "T1w") != before

@@ -1,0 +1,267 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bids_spectsynth import __version__, cli
+from bids_spectsynth.cli import build_parser, main, parse
+from bids_spectsynth.errors import UsageError
+from bids_spectsynth.settings import Settings, option_names
+
+POSITIONAL = ["/data", "/out", "participant"]
+
+#: One row per spelling: what is typed, and the field of the settings that it must set.
+OPTIONS: list[tuple[list[str], str, Any]] = [
+    (["--participant-label", "01", "sub-02"], "participant_label", ("01", "02")),
+    (["--participant_label", "01"], "participant_label", ("01",)),
+    (["--session-label", "a", "ses-b"], "session_label", ("a", "b")),
+    (["--session-id", "ses-a"], "session_label", ("a",)),
+    (["--bids-filter-file", "/f.json"], "bids_filter_file", Path("/f.json")),
+    (["--skip-bids-validation"], "skip_bids_validation", True),
+    (["-w", "/work"], "work_dir", Path("/work")),
+    (["--work-dir", "/work"], "work_dir", Path("/work")),
+    (["--nprocs", "3"], "nprocs", 3),
+    (["--nthreads", "3"], "nprocs", 3),
+    (["--omp-nthreads", "2"], "omp_nthreads", 2),
+    (["--mem", "4000"], "mem_mb", 4000),
+    (["--mem-mb", "4000"], "mem_mb", 4000),
+    (["--use-plugin", "/p.yml"], "use_plugin", Path("/p.yml")),
+    (["--nipype-plugin-file", "/p.yml"], "use_plugin", Path("/p.yml")),
+    (["--stop-on-first-crash"], "stop_on_first_crash", True),
+    (["--random-seed", "7"], "random_seed", 7),
+    (["--device", "cpu"], "device", "cpu"),
+    (["--dry-run"], "dry_run", True),
+    (["-v"], "verbose", 1),
+    (["--verbose", "-v"], "verbose", 2),
+    (["--output-spaces", "T1w", "MNI152NLin6Sym"], "output_spaces", ("T1w", "MNI152NLin6Sym")),
+    (["--backend", "fsl"], "backend", "fsl"),
+    (["--coreg-init", "header"], "coreg_init", "header"),
+    (["--voxel-size", "2"], "voxel_size", 2.0),
+    (["--mode", "train"], "mode", "train"),
+    (["--model", "/m"], "model", Path("/m")),
+    (["--model-label", "mine"], "model_label", "mine"),
+    (["--inputs", "pet", "T1w"], "inputs", (("T1w", "pet"),)),
+    (["--inputs", "FLAIR"], "inputs", (("FLAIR",),)),
+    (["--intensity-scaling", "volume"], "intensity_scaling", "volume"),
+    (["--adversarial-weight", "0.5"], "adversarial_weight", 0.5),
+    (["--l1-weight", "10"], "l1_weight", 10.0),
+    (["--ssim-weight", "1"], "ssim_weight", 1.0),
+    (["--epochs", "5"], "epochs", 5),
+    (["--batch-size", "4"], "batch_size", 4),
+    (["--learning-rate", "2e-4"], "learning_rate", 2e-4),
+    (["--learning-rate-decay-epochs", "3"], "learning_rate_decay_epochs", 3),
+    (["--base-filters", "16"], "base_filters", 16),
+    (["--checkpoint-every", "2"], "checkpoint_every", 2),
+    (["--slices-per-subject", "20"], "slices_per_subject", 20),
+    (["--split", "2", "1", "1"], "split", (2.0, 1.0, 1.0)),
+    (["--split-file", "/s.tsv"], "split_file", Path("/s.tsv")),
+    (["--data-range", "2.3"], "data_range", 2.3),
+]
+
+
+@pytest.mark.parametrize(("tokens", "name", "expected"), OPTIONS, ids=[" ".join(row[0]) for row in OPTIONS])
+def test_an_option_sets_its_field_and_no_other(tokens: list[str], name: str, expected: Any) -> None:
+    given, default = parse([*POSITIONAL, *tokens]), parse(POSITIONAL)
+    assert getattr(given, name) == expected
+    assert type(getattr(given, name)) is type(expected)
+    others = [field for field in option_names() if field != name]
+    assert [getattr(given, field) for field in others] == [getattr(default, field) for field in others]
+
+
+def test_every_spelling_of_every_option_is_in_the_table_above() -> None:
+    known = {word for action in build_parser()._actions for word in action.option_strings}
+    known -= {"-h", "--help", "--version", "--config-file"}
+    assert known == {word for tokens, _, _ in OPTIONS for word in tokens if word.startswith("-")}
+
+
+def test_every_field_of_the_settings_has_an_option_and_the_other_way_round() -> None:
+    dests = {action.dest for action in build_parser()._actions} - {"help", "version", "config_file"}
+    assert dests - {"bids_dir", "output_dir", "analysis_level"} == set(option_names())
+
+
+def test_without_options_the_settings_have_their_defaults() -> None:
+    settings = parse(POSITIONAL)
+    plain = Settings(bids_dir=Path("/data"), output_dir=Path("/out"), analysis_level="participant")
+    assert all(getattr(settings, name) == getattr(plain, name) for name in option_names() if name != "nprocs")
+    assert settings.nprocs >= 1
+
+
+def test_inputs_can_be_repeated_for_several_models() -> None:
+    settings = parse([*POSITIONAL, "--inputs", "pet", "T1w", "--inputs", "pet", "--inputs", "T1w", "pet"])
+    assert settings.inputs == (("T1w", "pet"), ("pet",))
+
+
+def test_relative_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = parse(["data", "out", "group", "-w", "work"])
+    assert (settings.bids_dir, settings.output_dir, settings.work_dir) == (
+        tmp_path / "data",
+        tmp_path / "out",
+        tmp_path / "work",
+    )
+    assert settings.analysis_level == "group"
+
+
+def test_the_configuration_file_lies_beneath_the_command_line(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text('epochs = 7\nbatch-size = 2\nmodel_label = "fromfile"\ninputs = [["T1w", "pet"], ["pet"]]\n')
+    settings = parse([*POSITIONAL, "--config-file", str(config), "--batch-size", "5", "--inputs", "T1w"])
+    assert (settings.epochs, settings.batch_size, settings.model_label) == (7, 5, "fromfile")
+    assert settings.inputs == (("T1w",),)
+
+
+def test_flags_from_the_configuration_file(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text('dry-run = true\nparticipant-label = ["sub-01", "02"]\nsession-label = "ses-a"\n')
+    settings = parse([*POSITIONAL, "--config-file", str(config)])
+    assert settings.dry_run
+    assert settings.participant_label == ("01", "02")
+    assert settings.session_label == ("a",)
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (b"epoch = 3\n", "epoch"),
+        (b"epochs = \n", "TOML"),
+        (b"epochs = 'many'\n", "--epochs"),
+        (b"epochs = 2.5\n", "--epochs"),
+        (b"dry-run = 'no'\n", "--dry-run"),
+        (b"device = 'tpu'\n", "--device"),
+        (b"participant-label = 1\n", "--participant-label"),
+        (b"\xff\xfe", "TOML"),
+    ],
+    ids=["unknown key", "bad syntax", "word for number", "fraction", "word for flag", "choice", "type", "not text"],
+)
+def test_a_wrong_configuration_file_is_one_line_and_code_2(
+    content: bytes, named: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_bytes(content)
+    assert main([*POSITIONAL, "--config-file", str(config)]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert error.startswith("bids_spectsynth: error: ")
+    assert named in error
+
+
+def test_a_missing_configuration_file_is_one_line_and_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*POSITIONAL, "--config-file", "/nowhere/config.toml"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "/nowhere/config.toml" in error
+
+
+def test_an_unknown_key_names_the_file_and_the_known_ones(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text("colour = 1\n")
+    with pytest.raises(UsageError, match=rf"{config}: unknown option colour; known: .*epochs"):
+        parse([*POSITIONAL, "--config-file", str(config)])
+
+
+def test_a_filter_file_with_bad_json_is_one_line_and_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "dataset_description.json").write_text(json.dumps({"Name": "x", "BIDSVersion": "1.9.0"}))
+    broken = tmp_path / "filter.json"
+    broken.write_text('{"pet": ')
+    options = ["--bids-filter-file", str(broken), "--skip-bids-validation", "--mode", "preprocess"]
+    assert main([str(data), str(tmp_path / "out"), "participant", *options]) == 2
+    errors = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
+    assert len(errors) == 1
+    assert str(broken) in errors[0]
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [],
+        ["/data", "/out"],
+        ["/data", "/out", "subject"],
+        [*POSITIONAL, "--epochs", "many"],
+        [*POSITIONAL, "--device", "tpu"],
+        [*POSITIONAL, "--split", "1", "2"],
+        [*POSITIONAL, "--nonsense"],
+        [*POSITIONAL, "--epoch", "3"],
+    ],
+    ids=lambda argv: " ".join(argv) or "nothing",
+)
+def test_wrong_syntax_ends_with_code_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(argv)
+    assert end.value.code == 2
+    assert "usage: bids_spectsynth" in capsys.readouterr().err
+
+
+def test_an_interrupt_is_code_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(argv: object) -> Settings:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "parse", interrupted)
+    assert main(POSITIONAL) == 130
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_stopped_training_keeps_the_code_of_its_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stopped(KeyboardInterrupt):
+        exit_code = 143
+
+    def stopped(argv: object) -> Settings:
+        raise Stopped("stopped by SIGTERM")
+
+    monkeypatch.setattr(cli, "parse", stopped)
+    assert main(POSITIONAL) == 143
+
+
+def test_a_defect_is_code_70_and_not_that_of_a_failed_participant(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(argv: object) -> Settings:
+        raise RuntimeError("no such thing")
+
+    monkeypatch.setattr(cli, "parse", broken)
+    assert main(POSITIONAL) == 70
+    assert "RuntimeError: no such thing" in capsys.readouterr().err
+
+
+def test_processes_are_those_that_the_scheduler_grants(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3}, raising=False)
+    assert parse(POSITIONAL).nprocs == 1
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out == f"bids_spectsynth {__version__}\n"
+
+
+def test_help_explains_every_option_modes_and_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["--help"])
+    assert end.value.code == 0
+    text = capsys.readouterr().out
+    assert all(word in text for action in build_parser()._actions for word in action.option_strings)
+    assert all(action.help for action in build_parser()._actions)
+    assert all(word in text for word in ("preprocess", "exit codes", "not measurements"))
+
+
+def test_help_and_wrong_syntax_import_nothing_heavy() -> None:
+    code = (
+        "import sys\n"
+        "from bids_spectsynth.cli import main\n"
+        "try:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
+        "names = sorted({name.partition('.')[0] for name in sys.modules} - set(sys.stdlib_module_names))\n"
+        "print('\\n' + ' '.join(names))"
+    )
+    before = subprocess.run(
+        [sys.executable, "-c", "import sys; print(*{n.partition('.')[0] for n in sys.modules})"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", code, "--help"], capture_output=True, text=True, check=True)
+    added = set(done.stdout.splitlines()[-1].split()) - set(before.stdout.split())
+    assert added == {"bids_spectsynth"}

@@ -1,0 +1,83 @@
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bids_spectsynth.errors import DatasetError, ImageError, ModelError, SpectSynthError, UsageError
+from bids_spectsynth.exit_codes import ExitCode, Outcome, error_code, exit_code
+
+_outcomes = st.lists(
+    st.builds(
+        Outcome,
+        participant=st.sampled_from(["01", "02", "03"]),
+        session=st.sampled_from([None, "a"]),
+        stage=st.sampled_from(["find", "preprocess", "synthesise"]),
+        status=st.sampled_from(["ok", "skipped", "failed"]),
+    ),
+    max_size=8,
+)
+
+
+def _outcome(participant: str, status: str, stage: str = "preprocess") -> Outcome:
+    return Outcome(participant, None, stage, status)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "expected"),
+    [
+        ([], ExitCode.NOBODY_LEFT),
+        ([_outcome("01", "ok")], ExitCode.OK),
+        ([_outcome("01", "ok"), _outcome("02", "skipped")], ExitCode.OK),
+        ([_outcome("01", "ok"), _outcome("02", "failed")], ExitCode.SOME_FAILED),
+        ([_outcome("01", "skipped"), _outcome("02", "skipped")], ExitCode.NOBODY_LEFT),
+        ([_outcome("01", "failed"), _outcome("02", "skipped")], ExitCode.NOBODY_LEFT),
+        ([_outcome("01", "ok"), _outcome("01", "failed", "synthesise")], ExitCode.NOBODY_LEFT),
+    ],
+    ids=["nothing", "all ok", "one skipped", "one failed", "all skipped", "none ok", "failed later"],
+)
+def test_code_of_a_run(outcomes: list[Outcome], expected: ExitCode) -> None:
+    assert exit_code(outcomes) is expected
+
+
+@given(_outcomes, st.randoms(use_true_random=False))
+def test_the_order_of_outcomes_does_not_matter(outcomes: list[Outcome], shuffler: random.Random) -> None:
+    mixed = list(outcomes)
+    shuffler.shuffle(mixed)
+    assert exit_code(mixed) is exit_code(outcomes)
+
+
+@given(_outcomes)
+def test_a_failure_is_never_success(outcomes: list[Outcome]) -> None:
+    failed = any(outcome.status == "failed" for outcome in outcomes)
+    served = any(outcome.status == "ok" for outcome in outcomes)
+    assert (exit_code(outcomes) is ExitCode.OK) == (served and not failed)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (UsageError("x"), 2),
+        (DatasetError("x"), 3),
+        (ModelError("x"), 5),
+        (ImageError("x"), 1),
+        (SpectSynthError("x"), 1),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_code_of_an_error(error: SpectSynthError, expected: int) -> None:
+    assert int(error_code(error)) == expected
+
+
+def test_codes_are_those_that_the_documentation_and_shells_know() -> None:
+    assert {code.name: int(code) for code in ExitCode} == {
+        "OK": 0,
+        "SOME_FAILED": 1,
+        "USAGE": 2,
+        "DATASET": 3,
+        "NOBODY_LEFT": 4,
+        "MODEL": 5,
+        "INTERNAL": 70,
+        "INTERRUPTED": 130,
+        "TERMINATED": 143,
+    }

@@ -1,0 +1,231 @@
+import dataclasses
+import math
+import string
+import tomllib
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bids_spectsynth.errors import UsageError
+from bids_spectsynth.settings import (
+    BackendChoice,
+    CoregInit,
+    Device,
+    Mode,
+    Scaling,
+    Settings,
+    make_settings,
+    option_names,
+    read_config,
+    to_toml,
+)
+
+REQUIRED: dict[str, Any] = {"bids_dir": "/data", "output_dir": "/out", "analysis_level": "participant"}
+
+
+def _settings(**values: Any) -> Settings:
+    return make_settings({**REQUIRED, **values})
+
+
+_labels = st.text(string.ascii_letters + string.digits, min_size=1, max_size=6)
+_label_tuples = st.lists(_labels, max_size=3, unique=True).map(tuple)
+# Every character that a POSIX file name may hold, line breaks and control characters included.
+_names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0/"), min_size=1, max_size=8)
+_paths = _names.map(lambda name: Path("/folder") / name)
+_positive = st.floats(min_value=1e-9, max_value=1e9)
+_weights = st.floats(min_value=1e-6, max_value=1e6)
+_counts = st.integers(min_value=1, max_value=10**6)
+_inputs = st.lists(
+    st.lists(st.sampled_from(["T1w", "pet", "T2w", "FLAIR"]), min_size=1, max_size=3, unique=True),
+    min_size=1,
+    max_size=3,
+)
+
+any_settings = st.fixed_dictionaries(
+    {"bids_dir": _paths, "output_dir": _paths, "analysis_level": st.sampled_from(["participant", "group"])},
+    optional={
+        "participant_label": _label_tuples,
+        "session_label": _label_tuples,
+        "bids_filter_file": _paths,
+        "work_dir": _paths,
+        "nprocs": _counts,
+        "omp_nthreads": _counts,
+        "mem_mb": _counts,
+        "use_plugin": _paths,
+        "skip_bids_validation": st.booleans(),
+        "stop_on_first_crash": st.booleans(),
+        "random_seed": st.integers(0, 2**31 - 1),
+        "device": st.sampled_from(get_args(Device)),
+        "dry_run": st.booleans(),
+        "verbose": st.integers(0, 3),
+        "mode": st.sampled_from(get_args(Mode)),
+        "model": _paths,
+        "model_label": _labels,
+        "inputs": _inputs,
+        "output_spaces": st.lists(_labels, min_size=1, max_size=3, unique=True),
+        "backend": st.sampled_from(get_args(BackendChoice)),
+        "coreg_init": st.sampled_from(get_args(CoregInit)),
+        "intensity_scaling": st.sampled_from(get_args(Scaling)),
+        "adversarial_weight": _weights,
+        "l1_weight": _weights,
+        "ssim_weight": _weights,
+        "epochs": _counts,
+        "batch_size": _counts,
+        "learning_rate": _positive,
+        "learning_rate_decay_epochs": st.integers(0, 10**6),
+        "base_filters": _counts,
+        "checkpoint_every": _counts,
+        "voxel_size": st.sampled_from([1, 2, 4, 1.0, 2.0, 4.0]),
+        "slices_per_subject": _counts,
+        "split": st.tuples(_positive, _positive, _positive),
+        "split_file": _paths,
+        "data_range": _positive,
+    },
+)
+
+
+def test_the_strategy_reaches_every_field() -> None:
+    drawn: set[str] = set()
+
+    @given(any_settings)
+    def collect(values: dict[str, Any]) -> None:
+        drawn.update(values)
+
+    collect()
+    assert drawn == {field.name for field in dataclasses.fields(Settings)}
+
+
+@given(any_settings)
+def test_toml_holds_the_whole_record(values: dict[str, Any]) -> None:
+    settings = make_settings(values)
+    again = make_settings(tomllib.loads(to_toml(settings)))
+    assert again == settings
+
+
+@given(any_settings)
+def test_making_settings_twice_changes_nothing(values: dict[str, Any]) -> None:
+    settings = make_settings(values)
+    fields = {field.name: getattr(settings, field.name) for field in dataclasses.fields(Settings)}
+    assert make_settings(fields) == settings
+
+
+def test_a_configuration_file_may_write_hyphens_or_underscores(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text("batch-size = 3\nbase_filters = 8\n")
+    assert read_config(path) == {"batch_size": 3, "base_filters": 8}
+
+
+def test_a_configuration_file_cannot_set_something_unknown(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text("nonsense = 1\n")
+    with pytest.raises(UsageError, match="nonsense"):
+        read_config(path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["nprocs", "omp_nthreads", "mem_mb", "epochs", "batch_size", "learning_rate", "base_filters", "checkpoint_every",
+     "slices_per_subject", "data_range"],
+)  # fmt: skip
+@pytest.mark.parametrize("value", [0, -1])
+def test_what_counts_or_scales_must_be_above_zero(name: str, value: int) -> None:
+    option = name.replace("_", "-")
+    with pytest.raises(UsageError, match=f"--{option}: .* not above zero"):
+        _settings(**{name: value})
+
+
+@pytest.mark.parametrize(
+    "name", ["adversarial_weight", "l1_weight", "ssim_weight", "learning_rate_decay_epochs", "random_seed"]
+)
+def test_weights_and_the_seed_must_not_be_negative(name: str) -> None:
+    assert getattr(_settings(**{name: 0}), name) == 0
+    with pytest.raises(UsageError, match="below zero"):
+        _settings(**{name: -1})
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize(
+    "name", ["learning_rate", "l1_weight", "adversarial_weight", "ssim_weight", "data_range", "epochs", "voxel_size"]
+)
+def test_numbers_must_be_finite(name: str, value: float) -> None:
+    with pytest.raises(UsageError, match="--" + name.replace("_", "-")):
+        _settings(**{name: value})
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"adversarial_weight": 0, "l1_weight": 0, "ssim_weight": 0},
+        {"voxel_size": 3},
+        {"voxel_size": 0.5},
+        {"split": (0, 1, 1)},
+        {"split": (1, 0, 1)},
+        {"split": (1, 1, -1)},
+        {"split": (1, 1)},
+        {"split": (math.nan, 1, 1)},
+        {"split": "30"},
+        {"model_label": "with space"},
+        {"model_label": "../up"},
+        {"model_label": "m\u00f6del"},
+        {"model_label": ""},
+        {"output_spaces": []},
+        {"inputs": []},
+        {"inputs": [[]]},
+        {"inputs": ["spect"]},
+        {"inputs": ["../T1w"]},
+        {"inputs": 3},
+        {"analysis_level": "subject"},
+        {"device": "gpu"},
+        {"epochs": 1.5},
+        {"epochs": "many"},
+        {"epochs": True},
+        {"dry_run": 1},
+        {"work_dir": 3},
+    ],
+    ids=str,
+)
+def test_unusable_values_are_refused_with_one_line(values: dict[str, Any]) -> None:
+    with pytest.raises(UsageError) as error:
+        _settings(**values)
+    assert "\n" not in str(error.value)
+    assert f"--{next(iter(values)).replace('_', '-')}" in str(error.value)
+
+
+def test_a_test_set_may_be_empty() -> None:
+    assert _settings(split=(3, 1, 0)).split == (3.0, 1.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("given_inputs", "expected"),
+    [
+        (["pet", "T1w"], (("T1w", "pet"),)),
+        (["pet", "FLAIR", "T2w", "T1w"], (("T1w", "FLAIR", "T2w", "pet"),)),
+        (["pet", "pet"], (("pet",),)),
+        ([["T1w"], ["pet"], ["T1w"]], (("T1w",), ("pet",))),
+        ("pet", (("pet",),)),
+    ],
+    ids=str,
+)
+def test_one_set_of_inputs_has_one_order(given_inputs: Any, expected: tuple[tuple[str, ...], ...]) -> None:
+    assert _settings(inputs=given_inputs).inputs == expected
+
+
+@pytest.mark.parametrize(("voxel_size", "expected"), [(1, 100), (2, 50), (4, 25)])
+def test_slices_of_a_subject_cover_the_same_height_at_every_voxel_size(voxel_size: int, expected: int) -> None:
+    assert _settings(voxel_size=voxel_size).n_slices == expected
+    assert _settings(voxel_size=voxel_size, slices_per_subject=7).n_slices == 7
+
+
+def test_work_folder_and_templates() -> None:
+    assert _settings().work_folder == Path("/out/work")
+    assert _settings(work_dir="/scratch").work_folder == Path("/scratch")
+    assert _settings(output_spaces=["MNI152NLin6Sym", "T1w"]).templates == ("MNI152NLin6Sym",)
+
+
+def test_settings_are_frozen_and_know_their_options() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        _settings().epochs = 3  # type: ignore[misc]
+    assert not {"bids_dir", "output_dir", "analysis_level"} & set(option_names())
