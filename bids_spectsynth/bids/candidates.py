@@ -4,15 +4,16 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from bids.layout import BIDSLayout
+from typing import TYPE_CHECKING, Any
 
 from bids_spectsynth.bids.filters import Filters
 from bids_spectsynth.bids.layout import read_metadata
 from bids_spectsynth.bids.names import parse_name
 from bids_spectsynth.bids.roles import is_spect, spect_state
 from bids_spectsynth.errors import ImageError
+
+if TYPE_CHECKING:
+    from bids.layout import BIDSLayout
 
 NUCLEAR_QUERY = {"datatype": ["pet", "spect"], "suffix": ["pet", "spect"]}
 _STATES = frozenset({"interictal", "ictal"})
@@ -57,7 +58,7 @@ class Search:
 
 
 def find_candidates(
-    layout: BIDSLayout, bids_dir: Path, mr_roles: Collection[str], filters: Filters
+    layout: "BIDSLayout", bids_dir: Path, mr_roles: Collection[str], filters: Filters
 ) -> Mapping[str, Search]:
     """Sort the images of a layout into roles.
 
@@ -98,7 +99,7 @@ def find_candidates(
     return {label: Search(tuple(found[label]), tuple(errors[label])) for label in {*found, *errors}}
 
 
-def _query(layout: BIDSLayout, default: Mapping[str, Any], filters: Filters, name: str) -> list[Path]:
+def _query(layout: "BIDSLayout", default: Mapping[str, Any], filters: Filters, name: str) -> list[Path]:
     query = {"extension": _EXTENSIONS, **default, **filters.get(name, {})}
     paths = sorted(Path(path) for path in layout.get(return_type="filename", **query))
     return [path for path in paths if _entities(path).get("part") not in _NO_MAGNITUDE]
@@ -111,7 +112,7 @@ def _entities(path: Path) -> dict[str, str]:
     return {"ses": folder.removeprefix("ses-"), **entities} if folder.startswith("ses-") else entities
 
 
-def _assigned_images(layout: BIDSLayout, mr_roles: Collection[str], filters: Filters) -> dict[Path, frozenset[str]]:
+def _assigned_images(layout: "BIDSLayout", mr_roles: Collection[str], filters: Filters) -> dict[Path, frozenset[str]]:
     """Images whose one role is known before their sidecar is read: MR images, and SPECT that a filter names."""
     assigned: dict[Path, frozenset[str]] = {}
     for role in mr_roles:
@@ -122,7 +123,7 @@ def _assigned_images(layout: BIDSLayout, mr_roles: Collection[str], filters: Fil
     return assigned
 
 
-def _free_nuclear_images(layout: BIDSLayout, filters: Filters) -> dict[Path, frozenset[str]]:
+def _free_nuclear_images(layout: "BIDSLayout", filters: Filters) -> dict[Path, frozenset[str]]:
     """PET and SPECT images with the roles that the filters leave open to them; their sidecars decide."""
     pet = dict.fromkeys(_query(layout, NUCLEAR_QUERY, filters, "pet"), frozenset({"pet"}))
     spect = dict.fromkeys(_query(layout, NUCLEAR_QUERY, filters, "spect"), _STATES - set(filters))

@@ -6,8 +6,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from bids.layout import Query
-
 from bids_spectsynth.bids.layout import CONFIG_FILE
 from bids_spectsynth.errors import UsageError
 
@@ -27,11 +25,12 @@ _SHORT = {
     "mod": "modality",
 }
 _SPECIAL = {
-    "Query.NONE": Query.NONE,
-    "Query.ANY": Query.ANY,
-    "Query.REQUIRED": Query.ANY,
-    "Query.OPTIONAL": Query.OPTIONAL,
-    "*": Query.ANY,
+    None: "NONE",
+    "Query.NONE": "NONE",
+    "Query.ANY": "ANY",
+    "Query.REQUIRED": "ANY",
+    "Query.OPTIONAL": "OPTIONAL",
+    "*": "ANY",
 }
 
 
@@ -87,10 +86,10 @@ def _query(path: Path, name: str, query: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _value(path: Path, entity: str, value: Any) -> Any:
-    if value is None:
-        return Query.NONE
-    if isinstance(value, str) and value in _SPECIAL:
-        return _SPECIAL[value]
+    if value is None or (isinstance(value, str) and value in _SPECIAL):
+        from bids.layout import Query  # slow to import, and only needed here
+
+        return Query[_SPECIAL[value]]
     if isinstance(value, bool | float | dict | list):
         raise UsageError(f"{path}: {entity}: {value!r} is not a label; give text, a number, a list of them or null")
     if entity == "run":

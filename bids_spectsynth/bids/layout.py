@@ -5,12 +5,13 @@ import re
 from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
-
-from bids.layout import BIDSLayout, BIDSLayoutIndexer
+from typing import TYPE_CHECKING, Any
 
 from bids_spectsynth.bids.names import bare_label, parse_name
 from bids_spectsynth.errors import DatasetError, ImageError
+
+if TYPE_CHECKING:
+    from bids.layout import BIDSLayout
 
 CONFIG_FILE = "pybids_config.json"
 _SHOWN_LABELS = 12
@@ -84,7 +85,7 @@ def find_sessions(bids_dir: Path, participants: Sequence[str], chosen: Sequence[
     return labels
 
 
-def build_layout(bids_dir: Path, participants: Sequence[str], sessions: Sequence[str] = ()) -> BIDSLayout:
+def build_layout(bids_dir: Path, participants: Sequence[str], sessions: Sequence[str] = ()) -> "BIDSLayout":
     """Index the images of some participants, in memory, without their metadata.
 
     Parameters
@@ -101,6 +102,9 @@ def build_layout(bids_dir: Path, participants: Sequence[str], sessions: Sequence
     BIDSLayout
         With the datatype and suffix ``spect``. Sidecars are read by :func:`read_metadata`, one image at a time.
     """
+    # PyBIDS takes a second to import; stages that read the output folder only need not wait for it.
+    from bids.layout import BIDSLayout, BIDSLayoutIndexer
+
     config = resources.files("bids_spectsynth.data").joinpath(CONFIG_FILE)
     indexer = BIDSLayoutIndexer(validate=False, index_metadata=False, ignore=_ignored(participants, sessions))
     with resources.as_file(config) as path:

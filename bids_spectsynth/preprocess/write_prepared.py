@@ -126,18 +126,17 @@ def _registration(inputs: PreparedInputs, name: str) -> Registration:
 def _write_role(inputs: PreparedInputs, backend: Backend, target: _Target, role: str) -> list[Path]:
     source = inputs.case.images[role]
     matrix = target.to_t1w if role == T1W else _registration(inputs, role).matrix @ target.to_t1w
-    mask, written = target.brain, []
+    mask = target.brain
     if role in inputs.own_masks:
         mask = _resampled_mask(backend, inputs.own_masks[role], target.grid, matrix)
-    if role in (PET, INTERICTAL, ICTAL):
-        written += _write_mask(inputs, role, target, mask)
+    written = _write_mask(inputs, role, target, mask) if role in (PET, INTERICTAL, ICTAL) else []
     image, _ = load_image(source.path, frame_durations(source))
     values = np.asanyarray(backend.resample(image, target.grid, matrix, IMAGE_ORDER).dataobj)
     # Splines overshoot a little below zero; counts and MR magnitudes do not.
     prepared = np.where(mask, np.maximum(values, 0), 0).astype(np.float32)
     path = _path(inputs, role, {"space": inputs.space, "desc": "preproc"}, _names(role)[1], ".nii.gz")
     write_image(path, new_image(prepared, target.grid.affine), _image_sidecar(inputs, backend, target, role))
-    return _with_sidecar(path)
+    return [*written, *_with_sidecar(path)]
 
 
 def _write_mask(inputs: PreparedInputs, role: str, target: _Target, mask: npt.NDArray[np.bool_]) -> list[Path]:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from bids_spectsynth.bids.derivatives import PreparedCase, read_participants, write_text
 from bids_spectsynth.bids.names import bare_label
@@ -115,6 +116,10 @@ def _banners(context: SubjectContext, row: Mapping[str, str]) -> list[Note]:
     banners = [SYNTHETIC_BANNER] if context.synthetic else []
     if is_phantom(context.output_dir):
         banners.append(Note(PHANTOM_TEXT, "warning", "Phantom data"))
+    else:
+        simulated = [label for label, card in _cards(context).items() if card.get("phantom") is True]
+        text = f"{', '.join(simulated)} learned from simulated heads; what it makes of a real head means nothing."
+        banners += [Note(text, "danger", "Model of phantoms:")] if simulated else []
     if row.get("status") in ("failed", "skipped"):
         level = "danger" if row["status"] == "failed" else "warning"
         banners.append(Note(row.get("reason", ""), level, f"Participant {row['status']}:"))  # type: ignore[arg-type]
@@ -122,6 +127,12 @@ def _banners(context: SubjectContext, row: Mapping[str, str]) -> list[Note]:
     if poor:
         banners.append(Note(f"Look at the registration of {', '.join(poor)}.", "warning", "Poor registration:"))
     return banners
+
+
+def _cards(context: SubjectContext) -> dict[str, dict[str, Any]]:
+    """Model cards by label, empty where the model's folder lies elsewhere."""
+    labels = dict.fromkeys(synthetic.model for _, synthetic in context.synthetic)
+    return {label: read_object(context.output_dir / "models" / label / "model.json") for label in labels}
 
 
 def _summary_section(context: SubjectContext, row: Mapping[str, str]) -> Section:
@@ -187,14 +198,13 @@ def _methods_section(context: SubjectContext) -> Section | None:
         mask, affine = context.brain(native)
     except SpectSynthError as error:
         return Section("methods", "Methods", [context.problem("Methods text", error)])
-    labels = dict.fromkeys(synthetic.model for _, synthetic in context.synthetic)
     facts = MethodFacts(
         version=software_version(context.output_dir),
         anatomy=sidecar(native.images["T1w"]),
         shape=mask.shape,
         affine=affine,
         transforms=context.transforms,
-        models={label: read_object(context.output_dir / "models" / label / "model.json") for label in labels},
+        models=_cards(context),
         evaluated=any(synthetic.metrics for _, synthetic in context.synthetic),
     )
     paragraphs, references = methods_text(facts)

@@ -7,15 +7,15 @@ import numpy as np
 import pandas as pd
 
 from bids_spectsynth.bids.derivatives import PreparedCase
+from bids_spectsynth.evaluation.columns import NETWORK
 from bids_spectsynth.reports.charts import metric_lines
 from bids_spectsynth.reports.context import Figure, SubjectContext
 from bids_spectsynth.reports.html import Block, Cell, Column, Heading, Note, Section, Table, Text, number
 from bids_spectsynth.reports.outputs import Synthetic, read_object
 from bids_spectsynth.reports.subject_images import synthetic_title
 
-MODEL_METHOD = "pix2pix"
 METHOD_NAMES: Mapping[str, str] = {
-    MODEL_METHOD: "Model (pix2pix)",
+    NETWORK: "Model (pix2pix)",
     "constant": "Constant in the brain",
     "petCopy": "Copy of the PET",
     "regression": "Regression from the inputs",
@@ -116,7 +116,7 @@ def _lines(frame: pd.DataFrame) -> tuple[str, str]:
             lines[method_name(method)] = (rows["z_mm"].to_numpy(dtype=np.float64), values)
         panels[label] = lines
     caption = "Metrics inside the brain mask over the height of the slice; the thick line is the model."
-    return metric_lines(panels, [method_name(MODEL_METHOD)]), caption
+    return metric_lines(panels, [method_name(NETWORK)]), caption
 
 
 def _means_table(frame: pd.DataFrame, means: pd.DataFrame, dictionary: Mapping[str, object]) -> Table:
@@ -147,11 +147,11 @@ def description(dictionary: Mapping[str, object], column: str) -> str:
 
 
 def _better_baselines(means: pd.DataFrame) -> list[Block]:
-    if MODEL_METHOD not in means.index:
+    if NETWORK not in means.index:
         return []
     errors = means["mask_rmse"]
-    own = float(errors[MODEL_METHOD])
-    better = [(str(m), float(v)) for m, v in errors.items() if m != MODEL_METHOD and float(v) < own]
+    own = float(errors[NETWORK])
+    better = [(str(m), float(v)) for m, v in errors.items() if m != NETWORK and float(v) < own]
     if not better:
         return [Note("The model has a lower in-brain RMSE than every baseline in this participant.", "good")]
     names = ", ".join(f"{method_name(m)} ({number(v)})" for m, v in sorted(better, key=lambda pair: pair[1]))

@@ -1,46 +1,27 @@
 """Training on a prepared cohort: who may be trained on, who is held out, and one model per space and input set."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from bids_spectsynth.bids.derivatives import PreparedCase
+from bids_spectsynth.bids.cases import INTERICTAL
+from bids_spectsynth.bids.derivatives import PreparedCase, find_prepared, update_participants
 from bids_spectsynth.errors import ModelError, UsageError
+from bids_spectsynth.exit_codes import Outcome
 from bids_spectsynth.settings import Settings
+from bids_spectsynth.synthesis.baselines import fit_baselines, has_baselines
+from bids_spectsynth.synthesis.model_folder import CARD_FILE, load_card, model_label
+from bids_spectsynth.synthesis.slices import PreparedCases
 from bids_spectsynth.synthesis.split import read_split_file, split_participants
+from bids_spectsynth.synthesis.training import check_replaceable, train, training_config
 
 logger = logging.getLogger(__name__)
-
-TARGET = "interictal"
-
-
-def has_images(prepared: PreparedCase, roles: Sequence[str]) -> bool:
-    """Whether every role is among the prepared images of the case."""
-    return all(role in prepared.images for role in roles)
 
 
 def trainable(cases: Sequence[PreparedCase], inputs: Sequence[str]) -> list[PreparedCase]:
     """The cases with an interictal SPECT and every input."""
-    return [case for case in cases if has_images(case, [TARGET, *inputs])]
-
-
-def split_cohort(cases: Sequence[PreparedCase], settings: Settings) -> dict[str, str]:
-    """Assign every participant that some model can be trained on to training, validation or test.
-
-    One split serves all models of a run, so that they are compared on the same held-out participants.
-    All sessions of a participant fall on one side.
-
-    Raises
-    ------
-    ModelError
-        Fewer than three participants.
-    UsageError
-        The split file does not fit the participants.
-    """
-    names = sorted({case.participant for inputs in settings.inputs for case in trainable(cases, inputs)})
-    if settings.split_file is not None:
-        return dict(read_split_file(settings.split_file, names))
-    return dict(split_participants(names, settings.split, settings.random_seed))
+    return [case for case in cases if all(role in case.images for role in (INTERICTAL, *inputs))]
 
 
 def model_labels(settings: Settings) -> dict[tuple[str, tuple[str, ...]], str]:
@@ -51,16 +32,124 @@ def model_labels(settings: Settings) -> dict[tuple[str, tuple[str, ...]], str]:
     UsageError
         ``--model-label`` is given for more than one model.
     """
-    from bids_spectsynth.synthesis.model_folder import model_label
-
     pairs = [(space, inputs) for space in settings.output_spaces for inputs in settings.inputs]
-    if settings.model_label is not None:
-        if len(pairs) > 1:
-            raise UsageError(
-                f"--model-label: {len(pairs)} models would share {settings.model_label!r}; train one a run"
-            )
-        return {pairs[0]: settings.model_label}
-    return {
-        (space, inputs): model_label(inputs, space, settings.intensity_scaling, settings.ssim_weight)
-        for space, inputs in pairs
-    }
+    if settings.model_label is None:
+        scaling, ssim = settings.intensity_scaling, settings.ssim_weight
+        return {(space, inputs): model_label(inputs, space, scaling, ssim) for space, inputs in pairs}
+    if len(pairs) > 1:
+        raise UsageError(f"--model-label: {len(pairs)} models would share {settings.model_label}; train one a run")
+    return {pairs[0]: settings.model_label}
+
+
+def model_folders(settings: Settings) -> list[Path]:
+    """Finished models in the output folder, in the asked-for spaces.
+
+    Raises
+    ------
+    ModelError
+        There is none, or a card is damaged.
+    """
+    folder = settings.output_dir / "models"
+    finished = [path.parent for path in sorted(folder.glob(f"*/{CARD_FILE}"))]
+    fitting = [path for path in finished if load_card(path).space in settings.output_spaces]
+    if not fitting:
+        spaces = ", ".join(settings.output_spaces)
+        raise ModelError(f"{folder}: no finished model in space {spaces}; run --mode train first or give --model")
+    return fitting
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """The prepared cases by space, and the split of their participants."""
+
+    cases: dict[str, list[PreparedCase]]
+    split: dict[str, str]
+
+    def part(self, space: str, inputs: Sequence[str], part: str) -> tuple[PreparedCase, ...]:
+        """Cases of one part of the split that a model of these inputs can use."""
+        return tuple(c for c in trainable(self.cases[space], inputs) if self.split.get(c.participant) == part)
+
+
+def make_cohort(settings: Settings, names: Collection[str] | None) -> Cohort:
+    """Split everybody who can be trained on; one split serves all models of a run.
+
+    All sessions of a participant fall on one side. The models are thus compared on the same held-out participants.
+
+    Parameters
+    ----------
+    settings : Settings
+    names : collection of str, optional
+        Cases (``sub-01``, ``sub-01_ses-x``) to choose from; None for ``participant_label``, or all that is prepared.
+
+    Raises
+    ------
+    ModelError
+        Nothing is prepared, nobody has an interictal SPECT, or there are fewer than three participants.
+    UsageError
+        The split file does not fit the participants.
+    """
+    cases = {}
+    for space in settings.output_spaces:
+        found = find_prepared(settings.output_dir, space, settings.participant_label)
+        cases[space] = [case for case in found if names is None or case.name in names]
+        if not cases[space]:
+            raise ModelError(f"{settings.output_dir}: nobody is prepared in {space}; run --mode preprocess first")
+    everybody = {case.participant for found in cases.values() for case in found}
+    usable = sorted({c.participant for found in cases.values() for i in settings.inputs for c in trainable(found, i)})
+    if not usable:
+        wanted = " or ".join("+".join(inputs) for inputs in settings.inputs)
+        raise ModelError(
+            f"{settings.output_dir}: no participant has an interictal SPECT and {wanted}, so there is nothing to train "
+            "on; use --mode preprocess to prepare only, or --model to apply a trained model"
+        )
+    if settings.split_file is not None:
+        split = dict(read_split_file(settings.split_file, usable, known=everybody))
+    else:
+        split = dict(split_participants(usable, settings.split, settings.random_seed))
+    return Cohort(cases, {label: str(part) for label, part in split.items()})
+
+
+def train_models(settings: Settings, names: Collection[str] | None) -> tuple[list[Path], list[Outcome]]:
+    """Train the model of every space and input set, each with its baselines; finished ones are left as they are.
+
+    Parameters
+    ----------
+    settings : Settings
+    names : collection of str, optional
+        See :func:`make_cohort`.
+
+    Returns
+    -------
+    folders : list of Path
+        ``models/<label>``.
+    outcomes : list of Outcome
+        One per participant of the split.
+
+    Raises
+    ------
+    ModelError
+        See :func:`make_cohort`; or a model lacks training or validation participants; or a folder holds another model.
+    """
+    cohort = make_cohort(settings, names)
+    update_participants(settings.output_dir, {label: {"split": part} for label, part in cohort.split.items()})
+    counts = [f"{sum(p == part for p in cohort.split.values())} {part}" for part in ("train", "validation", "test")]
+    logger.info("Split by participant: %s", ", ".join(counts))
+    folders = [
+        _train_model(settings, cohort, space, inputs, settings.output_dir / "models" / label)
+        for (space, inputs), label in model_labels(settings).items()
+    ]
+    return folders, [Outcome(label, None, "train", "ok") for label in sorted(cohort.split)]
+
+
+def _train_model(settings: Settings, cohort: Cohort, space: str, inputs: tuple[str, ...], folder: Path) -> Path:
+    parts = {part: cohort.part(space, inputs, part) for part in ("train", "validation")}
+    for part, members in parts.items():
+        if not members:
+            raise ModelError(f"model {folder.name}: no {part} participant has {' and '.join(inputs)}; see --split-file")
+    training, validation = (PreparedCases(members, inputs, settings.intensity_scaling) for members in parts.values())
+    config = training_config(settings, inputs, space, training.digest() + validation.digest())
+    check_replaceable(folder, config)
+    train(training, validation, config, folder, device=settings.device, threads=settings.nprocs)
+    if not has_baselines(folder):
+        fit_baselines(parts["train"], inputs, settings.intensity_scaling).save(folder)
+    return folder

@@ -1,6 +1,8 @@
 """Indexing of the chosen participants, and inheritance of sidecars."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -81,6 +83,11 @@ def test_nearer_sidecars_win(dataset: Dataset) -> None:
     (root / "sub-01" / "sub-01_pet.json").write_text(json.dumps({"B": "subject"}))
     metadata = read_metadata(root / f"{name}.nii.gz", root)
     assert metadata == {"A": "image", "B": "subject", "C": "tracer"}
+
+
+def test_pybids_is_imported_only_to_index() -> None:
+    code = "import sys, bids_spectsynth.bids.cases; sys.exit('bids' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @pytest.mark.parametrize("content", ["{", "[1]"])

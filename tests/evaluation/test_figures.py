@@ -98,8 +98,8 @@ def test_nothing_held_out_says_so() -> None:
     assert "no held-out slices were rated" in texts(svg)
 
 
-def test_one_file_per_metric(metrics: pd.DataFrame, tmp_path: Path) -> None:
-    empty = pd.DataFrame()
+def test_one_file_per_metric(tmp_path: Path) -> None:
+    metrics, empty = rows("m", "pix2pix", 1), pd.DataFrame()
     paths = write_figures(GroupTables(metrics, empty, empty), tmp_path)
     assert list(paths) == list(METRICS)
     assert paths["mask_ssim"] == tmp_path / "figures" / "group_mask_ssim.svg"

@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 
 from bids_spectsynth.bids.cases import Case, SourceImage
+from bids_spectsynth.preprocess import interfaces, workflow
+from bids_spectsynth.preprocess.backend import Registration
+from bids_spectsynth.preprocess.resampling import resample_image
 from bids_spectsynth.settings import Settings, make_settings
 
 # Checks its arguments as the real programs would, and notes each call; the matrix that "flirt" finds is given.
@@ -102,6 +105,37 @@ def fake_fsl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeFsl:
     return FakeFsl(folder)
 
 
+class TinyBackend:
+    """A backend that finds nothing to do, at once, and notes its calls."""
+
+    name = "embedded"
+    tools: Mapping[str, str] = {"Tiny": "1.0"}  # noqa: RUF012
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.matrices: dict[str, np.ndarray] = {}
+
+    def extract_brain(self, image: nib.Nifti1Image, role: str) -> nib.Nifti1Image:
+        self.calls.append(f"brain {role}")
+        return nib.Nifti1Image((np.asanyarray(image.dataobj) > 50).astype(np.uint8), image.affine)
+
+    def register(self, moving: Any, fixed: Any, fixed_mask: Any, *, dof: int, init: str, role: str) -> Registration:
+        self.calls.append(f"register {role} {dof} {init}")
+        return Registration(self.matrices.get(role, np.eye(4)), 0.5, "none", 0.7, True, ("nothing done",))
+
+    def resample(self, image: Any, grid: Any, matrix: Any, order: int) -> nib.Nifti1Image:
+        return resample_image(image, grid, matrix, order)
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> TinyBackend:
+    """Replaces every backend, in this process and in those forked from it."""
+    backend = TinyBackend()
+    for module in (interfaces, workflow):
+        monkeypatch.setattr(module, "make_backend", lambda name, threads, seed: backend)
+    return backend
+
+
 def head(
     shape: tuple[int, int, int], spacing: float, *, centre: tuple[float, float, float] = (0, 0, 0)
 ) -> nib.Nifti1Image:
@@ -154,7 +188,7 @@ def make_options(tmp_path: Path) -> Callable[..., Settings]:
 
     def make(**values: Any) -> Settings:
         base = {"bids_dir": tmp_path / "bids", "output_dir": tmp_path / "out", "analysis_level": "participant",
-                "work_dir": tmp_path / "work", "voxel_size": 4, "backend": "fsl"}  # fmt: skip
+                "work_dir": tmp_path / "work", "voxel_size": 4, "backend": "embedded"}  # fmt: skip
         return make_settings({**base, **values})
 
     return make

@@ -19,7 +19,6 @@ from bids_spectsynth.synthesis.baselines import (
     predict,
     quadratic_features,
 )
-from bids_spectsynth.synthesis.cohort_mean import pet_ratio
 from bids_spectsynth.synthesis.slices import load_case
 
 SHAPE = (20, 22, 14)
@@ -170,22 +169,6 @@ def test_template_space_averages_on_the_grid_itself(tmp_path: Path) -> None:
     np.testing.assert_array_equal(fitted.mean_affine, AFFINE)
     np.testing.assert_allclose(fitted.mean_spect[mask], mean[mask], rtol=1e-4)
     assert predict(fitted, cases[2])["meanSpect"].shape == SHAPE
-
-
-def test_pet_ratio_shows_a_deficit_and_stays_quiet_where_there_is_no_signal() -> None:
-    mask = brain(world())
-    mean = np.where(mask, 1.0, 0).astype(np.float32)
-    deficit = mask & (world()[..., 0] < -12)
-    pet = np.where(deficit, 0.5, mean).astype(np.float32)
-    ratio = pet_ratio(7 * pet, 3 * mean, mask, AFFINE)
-    assert np.median(ratio[deficit]) < 0.7 * np.median(ratio[mask & ~deficit])
-    np.testing.assert_allclose(pet_ratio(5 * mean, mean, mask, AFFINE)[mask], 1, rtol=1e-5)
-    np.testing.assert_array_equal(pet_ratio(0 * pet, mean, mask, AFFINE)[mask], 1)
-    dark = np.where(deficit, 0, mean).astype(np.float32)
-    noisy = dark + 0.02 * np.random.default_rng(0).random(SHAPE).astype(np.float32)
-    between = pet_ratio(noisy, dark, mask, AFFINE)
-    assert between[mask].max() < 1.5
-    assert (between[~mask] == 0).all()
 
 
 def test_ratio_baseline_carries_the_subjects_deficit(

@@ -117,5 +117,3 @@ def test_processes_share_the_slices_evenly():
     ]
     assert [len(part) for part in parts] == [4, 4, 4]
     assert set(sum(parts, [])) == set(range(10))
-
-

@@ -1,0 +1,135 @@
+"""Applying a model folder to prepared cases: synthesis for all, evaluation for those it has never seen."""
+
+import logging
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from bids_spectsynth.bids.cases import INTERICTAL
+from bids_spectsynth.bids.derivatives import PreparedCase, find_prepared, read_participants
+from bids_spectsynth.bids.writing import sidecar_path
+from bids_spectsynth.errors import ModelError, SpectSynthError
+from bids_spectsynth.evaluation.evaluate import evaluate_case, metrics_path
+from bids_spectsynth.exit_codes import Outcome
+from bids_spectsynth.settings import Settings
+from bids_spectsynth.synthesis.devices import resolve_device
+from bids_spectsynth.synthesis.inference import ORIGINAL_SPACE, synthesise, synthetic_path
+from bids_spectsynth.synthesis.model_folder import (
+    CARD_FILE,
+    Model,
+    ModelCard,
+    check_fit,
+    is_selection_participant,
+    is_training_participant,
+    load_model,
+)
+
+logger = logging.getLogger(__name__)
+
+
+def apply_model(folder: Path, names: Collection[str], settings: Settings) -> list[Outcome]:
+    """Synthesise the SPECT of prepared cases with one model, and rate it where a real one was held out.
+
+    What is younger than the model and the prepared images is left as it is.
+
+    Parameters
+    ----------
+    folder : Path
+        ``models/<label>``, of this output folder or another.
+    names : collection of str
+        Cases (``sub-01``, ``sub-01_ses-x``); those of them that are prepared in the model's space are served.
+    settings : Settings
+
+    Returns
+    -------
+    list of Outcome
+        A case that lacks an input is skipped; one whose images are damaged has failed.
+
+    Raises
+    ------
+    ModelError
+        The model is damaged, or fits none of the cases.
+    """
+    device = resolve_device(settings.device)
+    model = load_model(folder, device)
+    cases = [case for case in find_prepared(settings.output_dir, model.card.space) if case.name in names]
+    fitting, outcomes = _fitting(model.card, cases, settings.voxel_size)
+    logger.info("Model %s (%s): applying to %d", model.card.label, device, len(fitting))
+    for case in fitting:
+        outcomes.append(_serve(model, folder, case, settings))
+    return outcomes
+
+
+def _fitting(
+    card: ModelCard, cases: Iterable[PreparedCase], voxel_size: float
+) -> tuple[list[PreparedCase], list[Outcome]]:
+    fitting, skipped, first = [], [], None
+    for case in cases:
+        try:
+            check_fit(card, case, voxel_size)
+            fitting.append(case)
+        except ModelError as error:
+            first = first or error
+            skipped.append(Outcome(case.participant, case.session, "synthesise", "skipped", str(error)))
+    if not fitting:
+        wanted = f"model {card.label}: nobody is prepared in space {card.space}; add --output-spaces {card.space}"
+        raise first or ModelError(wanted)
+    for outcome in skipped:
+        logger.warning("sub-%s skipped: %s", outcome.participant, outcome.reason)
+    return fitting, skipped
+
+
+def _serve(model: Model, folder: Path, case: PreparedCase, settings: Settings) -> Outcome:
+    stage = "synthesise"
+    try:
+        path = synthetic_path(settings.output_dir, case, model.card.label)
+        sources = [*case.images.values(), *case.masks.values(), folder / CARD_FILE]
+        native = synthetic_path(settings.output_dir, case, model.card.label, space=ORIGINAL_SPACE)
+        made = [path, sidecar_path(path)] + ([native] if case.space == "T1w" else [])
+        if not is_younger(made, sources):
+            synthesise(model, case, settings.output_dir, settings)
+        stage = "evaluate"
+        split = split_of(model.card, folder, case, settings)
+        if INTERICTAL in case.images and split in ("test", "external"):
+            table = metrics_path(settings.output_dir, case, model.card.label)
+            if not is_younger([table], [path, *sources]) or not _same_range(table, settings.data_range):
+                evaluate_case(case, folder, settings.output_dir, settings.data_range, split)
+    except Exception as error:
+        known = isinstance(error, SpectSynthError)
+        reason = str(error) if known else f"{type(error).__name__}: {error}"
+        logger.error("%s failed: %s", case.name, reason)
+        logger.debug("%s, %s", case.name, stage, exc_info=True)
+        return Outcome(case.participant, case.session, stage, "failed", reason)
+    return Outcome(case.participant, case.session, stage, "ok")
+
+
+def split_of(card: ModelCard, folder: Path, case: PreparedCase, settings: Settings) -> str:
+    """On which side of the model's split a case lies: the model's own card decides before any table.
+
+    Returns
+    -------
+    str
+        ``train`` or ``validation`` where the model has seen the participant; ``test`` where it was trained in this
+        output folder and the participant was held out; else ``external``.
+    """
+    if is_training_participant(card, case.participant):
+        return "train"
+    if is_selection_participant(card, case.participant):
+        return "validation"
+    trained_here = folder.resolve().parent == (settings.output_dir / "models").resolve()
+    table = read_participants(settings.output_dir)
+    row = table.loc[table["participant_id"] == f"sub-{case.participant}", "split"]
+    return "test" if trained_here and list(row) == ["test"] else "external"
+
+
+def is_younger(made: Iterable[Path], sources: Iterable[Path]) -> bool:
+    """Whether all files exist and none is older than any source (as make decides)."""
+    made = list(made)
+    if not all(path.exists() for path in made):
+        return False
+    return min(p.stat().st_mtime_ns for p in made) >= max(p.stat().st_mtime_ns for p in sources)
+
+
+def _same_range(table: Path, data_range: float) -> bool:
+    import pandas as pd
+
+    return set(pd.read_csv(table, sep="\t", usecols=["data_range"])["data_range"]) == {data_range}

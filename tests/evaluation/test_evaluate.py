@@ -1,0 +1,157 @@
+import dataclasses
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+from bids_spectsynth.bids.derivatives import PreparedCase, find_metrics, write_image, write_json, write_matrix
+from bids_spectsynth.errors import ImageError, ModelError
+from bids_spectsynth.evaluation.columns import METRICS_DICTIONARY
+from bids_spectsynth.evaluation.evaluate import evaluate_case
+from bids_spectsynth.evaluation.metrics import slice_metrics
+from bids_spectsynth.evaluation.tables import group_tables
+from bids_spectsynth.synthesis.baselines import BASELINES, fit_baselines, predict
+from bids_spectsynth.synthesis.inference import synthetic_path
+from bids_spectsynth.synthesis.model_folder import CARD_FILE, ModelCard
+from bids_spectsynth.synthesis.slices import load_case
+
+SHAPE = (16, 18, 9)
+AFFINE = np.array([[4.0, 0, 0, -30], [0, 4, 0, -34], [0, 0, 4, -15], [0, 0, 0, 1]])
+CARD = ModelCard(
+    label="pix2pixT1wPet",
+    inputs=("T1w", "pet"),
+    target="interictal",
+    space="T1w",
+    voxel_size=4.0,
+    grid_shape=SHAPE,
+    scaling="slice",
+    architecture={"levels": 8, "base_filters": 4, "input_channels": 2, "output_channels": 1},
+    losses={},
+    training={},
+    versions={},
+    target_statistics={
+        "mean_in_brain": 1.0,
+        "units": "arbitrary",
+        "heights": [0.0],
+        "log_gain": [0.0],
+        "log_step": [0.0],
+    },
+    validation={},
+    config={},
+    salt="",
+    participants=(),
+    weights_sha256="",
+    created="",
+)
+
+
+def brain() -> np.ndarray:
+    mask = np.zeros(SHAPE, dtype=bool)
+    mask[2:14, 2:16, 2:8] = True
+    return mask
+
+
+def prepare(output_dir: Path, participant: str, session: str | None = None) -> PreparedCase:
+    rng = np.random.default_rng(int(participant))
+    folder = output_dir / f"sub-{participant}"
+    images = {}
+    for role in ("T1w", "pet", "interictal"):
+        images[role] = folder / f"{role}.nii.gz"
+        data = np.where(brain(), rng.uniform(10, 20, SHAPE), 0).astype(np.float32)
+        write_image(images[role], nib.Nifti1Image(data, AFFINE), {"Units": "arbitrary"})
+    mask = folder / "mask.nii.gz"
+    write_image(mask, nib.Nifti1Image(brain().astype(np.uint8), AFFINE), {})
+    xfm = folder / "xfm.txt"
+    write_matrix(xfm, np.eye(4), {})
+    return PreparedCase(participant, session, "T1w", images, {"T1w": mask}, xfm, "MNI")
+
+
+def write_synthetic(case: PreparedCase, output_dir: Path, seed: int = 0) -> np.ndarray:
+    output = np.random.default_rng(seed).uniform(-0.9, 0.9, SHAPE).astype(np.float32)
+    slope = np.linspace(1, 3, SHAPE[2])
+    path = synthetic_path(output_dir, case, CARD.label)
+    scales = {"Synthetic": True, "ScaleSlope": slope.tolist(), "ScaleIntercept": slope.tolist()}
+    write_image(path, nib.Nifti1Image((slope * output + slope).astype(np.float32), AFFINE), scales)
+    return output
+
+
+@pytest.fixture
+def model_folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "models" / "renamed"
+    folder.mkdir(parents=True)
+    write_json(folder / CARD_FILE, dataclasses.asdict(CARD))
+    return folder
+
+
+def test_network_and_baselines_are_rated_on_the_real_image(tmp_path: Path, model_folder: Path) -> None:
+    training = [prepare(tmp_path, name) for name in ("01", "02")]
+    baselines = fit_baselines(training, CARD.inputs, CARD.scaling)
+    baselines.save(model_folder)
+    case = prepare(tmp_path, "03", "x")
+    output = write_synthetic(case, tmp_path)
+    path = evaluate_case(case, model_folder, tmp_path, 2.3, "test")
+    expected = "sub-03/ses-x/spect/sub-03_ses-x_task-interictal_space-T1w_desc-pix2pixT1wPet_metrics.tsv"
+    assert path == tmp_path / expected
+    assert find_metrics(tmp_path) == [path]
+    table = pd.read_csv(path, sep="\t", keep_default_na=False)
+    assert list(table.columns) == list(METRICS_DICTIONARY)
+    assert list(json.loads(path.with_suffix(".json").read_text())) == list(METRICS_DICTIONARY)
+    assert set(table["method"]) == {"pix2pix", *BASELINES}
+    first = table.iloc[0]
+    assert (first["participant_id"], first["session_id"], first["split"]) == ("sub-03", "ses-x", "test")
+    assert (first["model"], first["inputs"], first["scaling"]) == (CARD.label, "T1w+pet", "slice")
+    assert first["data_range"] == 2.3
+    assert table["slice"].unique().tolist() == [2, 3, 4, 5, 6, 7]
+    np.testing.assert_allclose(table["z_mm"], 4 * table["slice"] - 15)
+    real = load_case(case, ("T1w",), "slice").target
+    for method, image in {"pix2pix": output, **predict(baselines, case)}.items():
+        wanted = slice_metrics(real, image, brain(), 2.3)
+        found = table[table["method"] == method].reset_index()[wanted.columns]
+        np.testing.assert_allclose(found.astype(float), wanted, rtol=1e-4)
+
+
+def test_model_without_baselines_is_rated_alone(tmp_path: Path, model_folder: Path) -> None:
+    case = prepare(tmp_path, "03")
+    write_synthetic(case, tmp_path)
+    path = evaluate_case(case, model_folder, tmp_path, 2.0, "external")
+    table = pd.read_csv(path, sep="\t", keep_default_na=False)
+    assert set(table["method"]) == {"pix2pix"}
+    assert set(table["session_id"]) == {"n/a"}
+
+
+def test_evaluated_cases_make_group_tables(tmp_path: Path, model_folder: Path) -> None:
+    cases = [prepare(tmp_path, name) for name in ("01", "02", "03", "04")]
+    fit_baselines(cases[:2], CARD.inputs, CARD.scaling).save(model_folder)
+    for case, split in zip(cases, ("train", "train", "test", "test"), strict=True):
+        write_synthetic(case, tmp_path, int(case.participant))
+        evaluate_case(case, model_folder, tmp_path, 2.0, split)
+    tables = group_tables(tmp_path)
+    assert len(tables.metrics) == 4 * 6 * 6
+    assert tables.metrics["method"].unique().tolist() == ["pix2pix", *BASELINES]
+    assert len(tables.summary) == 6 * 6
+    assert (tables.summary["n_subjects"] == 2).all()
+    assert len(tables.ttests) == 5 * 6 * 2
+
+
+def test_nothing_to_compare_is_said_in_one_line(tmp_path: Path, model_folder: Path) -> None:
+    case = prepare(tmp_path, "03")
+    with pytest.raises(ImageError, match="_spect"):
+        evaluate_case(case, model_folder, tmp_path, 2.0, "test")
+    no_spect = dataclasses.replace(case, images={"T1w": case.images["T1w"]})
+    with pytest.raises(ImageError, match="sub-03: no interictal SPECT"):
+        evaluate_case(no_spect, model_folder, tmp_path, 2.0, "test")
+    with pytest.raises(ModelError):
+        evaluate_case(case, tmp_path / "nowhere", tmp_path, 2.0, "test")
+
+
+def test_synthetic_image_on_another_grid_is_refused(tmp_path: Path, model_folder: Path) -> None:
+    case = prepare(tmp_path, "03")
+    write_synthetic(case, tmp_path)
+    path = synthetic_path(tmp_path, case, CARD.label)
+    scales = json.loads(path.with_name(path.name.replace(".nii.gz", ".json")).read_text())
+    write_image(path, nib.Nifti1Image(np.ones((8, 9, SHAPE[2]), dtype=np.float32), AFFINE), scales)
+    with pytest.raises(ImageError, match="the real SPECT has"):
+        evaluate_case(case, model_folder, tmp_path, 2.0, "test")
