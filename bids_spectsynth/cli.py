@@ -6,6 +6,7 @@ Only the standard library is imported before the arguments are parsed, so that `
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -51,6 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
     )
     parser.add_argument("bids_dir", type=Path, help="root folder of the BIDS dataset")
     parser.add_argument("output_dir", type=Path, help="folder for the derivatives, created if absent")
@@ -94,7 +96,9 @@ def _add_execution(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--stop-on-first-crash", action="store_true", help="stop when the first participant fails")
     group.add_argument("--random-seed", type=int, metavar="N", help="seed of everything random (1234)")
-    group.add_argument("--device", choices=get_args(Device), help="where the network runs (auto: a GPU if there is one)")
+    group.add_argument(
+        "--device", choices=get_args(Device), help="where the network runs (auto: a GPU if there is one)"
+    )
     group.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     group.add_argument("-v", "--verbose", action="count", help="say more; twice: debug")
 
@@ -167,9 +171,15 @@ def parse(argv: Sequence[str]) -> Settings:
     given = vars(build_parser().parse_args(argv))
     config = given.pop("config_file", None)
     values = read_config(config) if config is not None else {}
-    defaults = {"nprocs": os.cpu_count() or 1}
-    settings = make_settings({**defaults, **values, **given})
+    settings = make_settings({"nprocs": _usable_cpus(), **values, **given})
     return _without_prefixes(settings)
+
+
+def _usable_cpus() -> int:
+    # A scheduler may grant fewer CPUs than the machine has.
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _without_prefixes(settings: Settings) -> Settings:
@@ -203,9 +213,16 @@ def main(argv: Sequence[str]) -> int:
     except SpectSynthError as error:
         print(f"bids_spectsynth: error: {error}", file=sys.stderr)
         return int(error_code(error))
-    except KeyboardInterrupt:
-        print("bids_spectsynth: interrupted; start again to go on from here", file=sys.stderr)
-        return int(ExitCode.INTERRUPTED)
+    except KeyboardInterrupt as error:
+        # A training that was stopped says by which signal.
+        reason = str(error) or "interrupted; start again to go on from here"
+        print(f"bids_spectsynth: {reason}", file=sys.stderr)
+        return int(getattr(error, "exit_code", ExitCode.INTERRUPTED))
+    except Exception:
+        # Python's own code for an uncaught error is 1, which here means that some participants failed.
+        traceback.print_exc()
+        print("bids_spectsynth: error: a defect of this software; please report the lines above", file=sys.stderr)
+        return int(ExitCode.INTERNAL)
 
 
 def entry_point() -> None:

@@ -9,7 +9,7 @@ from bids_spectsynth.bids.cases import Case, find_cases
 from bids_spectsynth.bids.derivatives import find_prepared, update_participants, write_dataset_files
 from bids_spectsynth.bids.validate import check_dataset
 from bids_spectsynth.errors import DatasetError, UsageError
-from bids_spectsynth.exit_codes import ExitCode, Outcome, exit_code, by_participant
+from bids_spectsynth.exit_codes import ExitCode, Outcome, by_participant, exit_code
 from bids_spectsynth.logs import LOGGER_NAME, console_logging, open_run_log, write_case_log
 from bids_spectsynth.settings import Settings
 
@@ -205,7 +205,7 @@ def run_group(settings: Settings) -> ExitCode:
     if settings.dry_run:
         logger.info("dry run: tables and report of %s would be written", settings.output_dir)
         return ExitCode.OK
-    if not any(find_prepared(settings.output_dir, space) for space in _spaces(settings.output_dir)):
+    if next(settings.output_dir.glob("sub-*/**/*_desc-preproc_T1w.nii.gz"), None) is None:
         raise DatasetError(f"{settings.output_dir}: holds no prepared participant; run the participant level first")
     open_run_log(settings)
     tables = group_tables(settings.output_dir)

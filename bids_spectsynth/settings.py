@@ -1,6 +1,8 @@
 """Settings of one run: a frozen record that is passed as an argument, and its TOML form."""
 
 import dataclasses
+import json
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -90,12 +92,13 @@ class Settings:
         return tuple(space for space in self.output_spaces if space != T1W_SPACE)
 
 
-_NAMES = {f.name: f for f in dataclasses.fields(Settings)}
+_NAMES = tuple(f.name for f in dataclasses.fields(Settings))
+_POSITIONAL = ("bids_dir", "output_dir", "analysis_level")
 
 
 def option_names() -> tuple[str, ...]:
     """Names that a configuration file may set, in the order of the record."""
-    return tuple(name for name in _NAMES if name not in ("bids_dir", "output_dir", "analysis_level"))
+    return tuple(name for name in _NAMES if name not in _POSITIONAL)
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -104,7 +107,8 @@ def read_config(path: Path) -> dict[str, Any]:
     Parameters
     ----------
     path : Path
-        A TOML file whose keys are long option names, with hyphens or underscores.
+        A TOML file whose keys are long option names, with hyphens or underscores; also the ``settings.toml`` that
+        every run leaves in its log folder.
 
     Returns
     -------
@@ -123,6 +127,9 @@ def read_config(path: Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: not valid TOML ({error})") from error
     values = {key.replace("-", "_"): value for key, value in content.items()}
+    for name in _POSITIONAL:
+        # Present in the settings that a run records; the command line always gives them.
+        values.pop(name, None)
     unknown = sorted(set(values) - set(option_names()))
     if unknown:
         raise UsageError(f"{path}: unknown option {', '.join(unknown)}; known: {', '.join(option_names())}")
@@ -151,7 +158,7 @@ def _coerce(name: str, value: Any, hint: Any) -> Any:
             return _input_sets(value)
         if name == "split":
             parts = tuple(float(v) for v in value)
-            if len(parts) != 3:
+            if len(parts) != 3 or not all(map(math.isfinite, parts)):
                 raise ValueError("three numbers needed")
             return parts
         if Path in get_args(hint) or hint is Path:
@@ -166,20 +173,22 @@ def _coerce(name: str, value: Any, hint: Any) -> Any:
         plain = next((t for t in (bool, int, float, str) if t is hint or t in choices), str)
         if plain is bool and not isinstance(value, bool):
             raise ValueError("true or false needed")
+        if plain in (int, float) and (isinstance(value, bool) or not math.isfinite(float(value))):
+            raise ValueError("number needed")
         if plain is int and float(value) != int(value):
             raise ValueError("whole number needed")
         return plain(value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise UsageError(f"{option}: {value!r} is not usable ({error})") from error
 
 
 def _input_sets(value: Any) -> tuple[tuple[str, ...], ...]:
-    sets = [value] if value and isinstance(value[0], str) else value
+    sets = [[value]] if isinstance(value, str) else [value] if value and isinstance(value[0], str) else value
     out = []
     for one in sets:
         unique = tuple(dict.fromkeys(str(role) for role in one))
-        if not unique:
-            raise ValueError("at least one image type needed")
+        if not unique or not all(role.isascii() and role.isalnum() for role in unique):
+            raise ValueError("BIDS suffixes needed, e.g. T1w pet")
         if "spect" in unique:
             raise ValueError("SPECT is what is synthesised, not an input")
         # T1w first, PET last: one order, so that one set of inputs has one name.
@@ -203,15 +212,11 @@ def _check_ranges(settings: Settings) -> None:
     if settings.adversarial_weight + settings.l1_weight + settings.ssim_weight == 0:
         raise UsageError("--adversarial-weight, --l1-weight, --ssim-weight: at least one must be above zero")
     if settings.voxel_size not in (1.0, 2.0, 4.0):
-        raise UsageError(
-            f"--voxel-size: {settings.voxel_size} is not 1, 2 or 4 (the network halves its grid)"
-        )
+        raise UsageError(f"--voxel-size: {settings.voxel_size} is not 1, 2 or 4 (the network halves its grid)")
     if min(settings.split) < 0 or min(settings.split[:2]) == 0:
         raise UsageError("--split: proportions for training, validation, test; the first two above zero")
-    if settings.model_label is not None and not settings.model_label.isalnum():
-        raise UsageError(
-            f"--model-label: {settings.model_label!r} has other characters than letters and digits"
-        )
+    if settings.model_label is not None and not (settings.model_label.isascii() and settings.model_label.isalnum()):
+        raise UsageError(f"--model-label: {settings.model_label!r} has other characters than letters and digits")
     if not settings.output_spaces:
         raise UsageError("--output-spaces: at least one space needed")
 
@@ -235,5 +240,5 @@ def _toml_value(value: Any) -> str:
         case tuple():
             return "[" + ", ".join(_toml_value(v) for v in value) + "]"
         case _:
-            escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
-            return '"' + escaped.replace("\n", "\\n").replace("\t", "\\t") + '"'
+            # JSON's escapes are TOML's, but for DEL, which JSON leaves as it is.
+            return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")

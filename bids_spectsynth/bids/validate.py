@@ -20,8 +20,6 @@ from bids_spectsynth.errors import DatasetError
 PROGRAM = "bids-validator-deno"
 #: Folders at the root that BIDS leaves to their owners: the validator would walk them and say nothing.
 OPAQUE = frozenset({"sourcedata", "derivatives", "code", "docs"})
-#: Damage to one image, which fails its own participant with a line of its own and need not stop the others.
-IMAGE_DAMAGE = frozenset({"EMPTY_FILE", "NIFTI_HEADER_UNREADABLE"})
 #: Lines of a ``.bidsignore`` that hide from other validators what the extended schema does know.
 _SPECT_LINES = frozenset({*NOT_IN_STANDARD, "spect", "spect/", "**/spect/", "**/spect/**", "*_spect.*"})
 _SHOWN_ERRORS = 5
@@ -46,6 +44,12 @@ class ValidationIssue:
     file: str
     code: str
     message: str
+
+    @property
+    def participant(self) -> str:
+        """``sub-01`` where the file lies in a participant's folder, else empty."""
+        top = self.file.lstrip("/").split("/")[0]
+        return top if top.startswith("sub-") and "/" in self.file.lstrip("/") else ""
 
     def __str__(self) -> str:
         text = f"{self.file or 'dataset'}: {self.code}"
@@ -156,16 +160,17 @@ def _first_line(text: str) -> str:
 
 
 def raise_on_errors(issues: Iterable[ValidationIssue], folder: Path) -> None:
-    """Stop where the validator found errors.
+    """Stop where the dataset as a whole is not valid.
 
-    A damaged image (:data:`IMAGE_DAMAGE`) does not count: only its own participant fails, when it is read.
+    Errors in one participant's files do not count (:func:`participant_lines`): an image that cannot be used fails its
+    own participant when it is read, and need not stop the others.
 
     Raises
     ------
     DatasetError
         One line with the number of errors, the first five, and how to go on regardless.
     """
-    errors = [i for i in issues if i.severity == "error" and i.code.partition(":")[0] not in IMAGE_DAMAGE]
+    errors = [issue for issue in issues if issue.severity == "error" and not issue.participant]
     if errors:
         shown = "; ".join(f"{issue.file or 'dataset'}: {issue.code}" for issue in errors[:_SHOWN_ERRORS])
         more = "; ..." if len(errors) > _SHOWN_ERRORS else ""
@@ -175,19 +180,37 @@ def raise_on_errors(issues: Iterable[ValidationIssue], folder: Path) -> None:
         )
 
 
+def participant_lines(issues: Iterable[ValidationIssue]) -> list[str]:
+    """One line for each participant with errors: how many, and the first."""
+    errors: dict[str, list[ValidationIssue]] = {}
+    for issue in issues:
+        if issue.severity == "error" and issue.participant:
+            errors.setdefault(issue.participant, []).append(issue)
+    return [
+        f"{name}: not valid BIDS, {len(own)} error(s), the first: {own[0].file}: {own[0].code}; goes on all the same"
+        for name, own in sorted(errors.items())
+    ]
+
+
 def check_dataset(folder: Path, *, participants: Sequence[str] = ()) -> list[str]:
-    """Validate an input dataset: raise on errors, return the warnings as one line per kind.
+    """Validate an input dataset.
+
+    Returns
+    -------
+    list of str
+        One line for each participant whose files have errors, then one per kind of warning.
 
     Raises
     ------
     DatasetError
-        The dataset is not valid, or the validator did not run.
+        The dataset as a whole is not valid, or the validator did not run.
     """
     issues = validate_dataset(folder, participants=participants)
     raise_on_errors(issues, folder)
-    counts = Counter(issue.code for issue in issues)
-    first = {issue.code: issue.file or "dataset" for issue in reversed(issues)}
-    return [
+    warnings = [issue for issue in issues if issue.severity == "warning"]
+    counts = Counter(issue.code for issue in warnings)
+    first = {issue.code: issue.file or "dataset" for issue in reversed(warnings)}
+    return participant_lines(issues) + [
         f"validator: {code}, {first[code]}" + (f" and {count - 1} more" if count > 1 else "")
         for code, count in counts.most_common()
     ]

@@ -81,12 +81,16 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """An SVG picture with what it shows (``alt`` for those who cannot see it) and a link to its file."""
+    """An SVG picture with what it shows (``alt`` for those who cannot see it) and a link to its file.
+
+    ``narrow`` pictures keep to half of the page, two of them side by side.
+    """
 
     svg: str
     alt: str
     caption: str = ""
     href: str = ""
+    narrow: bool = False
     kind: str = field(default="picture", init=False)
 
     @property

@@ -184,12 +184,24 @@ def _synthesis(models: Mapping[str, Mapping[str, Any]]) -> str:
         details = [f"from {inputs}"] if inputs else []
         details += [f"in {card['space']} space"] if card.get("space") else []
         details += [f"with intensities scaled by {card['scaling']}"] if card.get("scaling") else []
+        details += _training_details(card)
         described.append(label + (f" ({', '.join(details)})" if details else ""))
     return (
         "Interictal SPECT was synthesised slice by slice by a pix2pix network (Isola 2017; a U-Net generator and a "
         f"patch discriminator), as in Fard 2024: {'; '.join(described)}. A synthetic image is an estimate from the "
         "other images and no measurement of perfusion."
     )
+
+
+def _training_details(card: Mapping[str, Any]) -> list[str]:
+    training, losses = (card[name] if isinstance(card.get(name), dict) else {} for name in ("training", "losses"))
+    details = []
+    if "participants" in training:
+        details.append(f"trained on {training['participants']} participants")
+    if "best_epoch" in training and "epochs" in training:
+        details.append(f"epoch {training['best_epoch']} of {training['epochs']}, the best on validation participants")
+    weights = [f"{name} {value:g}" for name, value in losses.items() if isinstance(value, int | float) and value]
+    return [*details, f"loss weights {', '.join(weights)}"] if weights else details
 
 
 def strings_of(card: Mapping[str, Any], key: str) -> list[str]:

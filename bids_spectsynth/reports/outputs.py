@@ -19,6 +19,7 @@ from bids_spectsynth.reports.views import Array, Mask
 from bids_spectsynth.settings import T1W_SPACE
 
 ROLE_NAMES = {"T1w": "T1w", "pet": "PET", "interictal": "Interictal SPECT", "ictal": "Ictal SPECT"}
+FOOTER = "Written by bids_spectsynth. Not a medical device; not for diagnosis."
 PHANTOM_TEXT = (
     "These images were simulated. The numbers describe the software, not patients: they are not clinical numbers."
 )

@@ -12,6 +12,7 @@ from bids_spectsynth.reports.context import SubjectContext
 from bids_spectsynth.reports.html import Block, Cell, Code, Column, Items, Note, Page, Section, Table, Text, render
 from bids_spectsynth.reports.methods import MethodFacts, methods_text
 from bids_spectsynth.reports.outputs import (
+    FOOTER,
     PHANTOM_TEXT,
     ROLE_NAMES,
     find_cases,
@@ -37,7 +38,6 @@ from bids_spectsynth.settings import T1W_SPACE
 
 _LABEL = re.compile(r"[0-9A-Za-z+]+")
 _LOG_LINES = 60
-FOOTER = "Written by bids_spectsynth. Not a medical device; not for diagnosis."
 
 
 def subject_report(output_dir: Path, participant: str, heads: Mapping[str, Path] | None = None) -> Path:

@@ -11,6 +11,7 @@ from bids_spectsynth.bids.validate import (
     ValidationIssue,
     check_dataset,
     find_validator,
+    participant_lines,
     raise_on_errors,
     validate_dataset,
 )
@@ -58,8 +59,10 @@ def test_wrong_spect_is_reported(dataset: Callable[..., Path]) -> None:
 
     chosen = validate_dataset(root, participants=("sub-02",))
     assert {Path(issue.file).parts[1] for issue in chosen if issue.severity == "error"} == {"sub-02"}
-    with pytest.raises(DatasetError, match=r"not valid BIDS, \d+ error.*--skip-bids-validation"):
-        raise_on_errors(issues, root)
+    raise_on_errors(issues, root)
+    lines = participant_lines(issues)
+    assert [line.split(":")[0] for line in lines] == ["sub-01", "sub-02"]
+    assert "SIDECAR_KEY_REQUIRED" in lines[1]
 
 
 def test_output_is_valid_with_both_schemas(derivative: tuple[Path, Path]) -> None:
@@ -76,15 +79,16 @@ def test_output_is_valid_with_both_schemas(derivative: tuple[Path, Path]) -> Non
     assert any("xfm" in line for line in found)
 
 
-def test_errors_are_counted_and_damaged_images_left_to_their_participant() -> None:
-    many = [ValidationIssue("error", f"/sub-{n}/a.nii.gz", "X", "") for n in range(7)]
-    with pytest.raises(
-        DatasetError, match=r"7 error\(s\): /sub-0/a.nii.gz: X; .*sub-4/a.nii.gz: X; \.\.\. \("
-    ) as caught:
+def test_errors_of_the_dataset_stop_and_those_of_a_participant_do_not() -> None:
+    many = [ValidationIssue("error", f"/file-{n}", "X", "") for n in range(7)]
+    with pytest.raises(DatasetError, match=r"7 error\(s\): /file-0: X; .*file-4: X; \.\.\. \(") as caught:
         raise_on_errors(many, Path("/data"))
-    assert "sub-5" not in str(caught.value)
-    raise_on_errors([ValidationIssue("error", "/sub-1/a.nii.gz", "EMPTY_FILE", "")], Path("/data"))
-    raise_on_errors([ValidationIssue("warning", "", "Y", "")], Path("/data"))
+    assert "file-5" not in str(caught.value)
+    own = [ValidationIssue("error", f"/sub-1/pet/{n}.nii.gz", "EMPTY_FILE", "") for n in range(2)]
+    raise_on_errors([*own, ValidationIssue("warning", "", "Y", "")], Path("/data"))
+    assert participant_lines(own) == [
+        "sub-1: not valid BIDS, 2 error(s), the first: /sub-1/pet/0.nii.gz: EMPTY_FILE; goes on all the same"
+    ]
 
 
 def test_warnings_become_one_line_a_kind(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,7 +109,7 @@ class TinyBackend:
     """A backend that finds nothing to do, at once, and notes its calls."""
 
     name = "embedded"
-    tools: Mapping[str, str] = {"Tiny": "1.0"}  # noqa: RUF012
+    tools: Mapping[str, str] = {"Tiny": "1.0"}
 
     def __init__(self) -> None:
         self.calls: list[str] = []

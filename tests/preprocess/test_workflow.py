@@ -76,9 +76,9 @@ def test_one_broken_case_does_not_stop_the_other_and_a_second_run_is_free(
     assert tiny.calls == ["register pet 6 auto"]
 
 
-def test_what_is_written(fake_fsl: Any, make_case: Any, make_options: Any, tmp_path: Path) -> None:
+def test_what_is_written(tiny: Any, make_case: Any, make_options: Any, tmp_path: Path) -> None:
     case = make_case("01", ("T1w", "pet", "ictal"), session="x")
-    (outcome,) = preprocess([case], make_options(output_spaces=["T1w", MNI], backend="fsl"))
+    (outcome,) = preprocess([case], make_options(output_spaces=["T1w", MNI]))
     assert outcome.status == "ok", outcome.reason
     folder = tmp_path / "out" / "sub-01" / "ses-x"
     for space in ("T1w", MNI):
@@ -99,7 +99,7 @@ def test_what_is_written(fake_fsl: Any, make_case: Any, make_options: Any, tmp_p
         assert sidecar["Sources"][1] == "bids::sub-01/ses-x/pet/sub-01_ses-x_trc-FDG_from-pet_to-T1w_mode-image_xfm.txt"
         assert sidecar["TracerName"] == "FDG"
         assert "PatientName" not in sidecar
-        assert sidecar["Backend"] == "fsl"
+        assert (sidecar["Backend"], sidecar["Tools"]) == ("embedded", {"Tiny": "1.0"})
         assert str(tmp_path) not in json.dumps(sidecar)
     stem = folder / "spect" / "sub-01_ses-x_task-ictal_from-spect_to-T1w_mode-image_xfm"
     there, back = (read_matrix(stem.with_name(stem.name.replace("from-spect_to-T1w", way) + ".txt"))
@@ -112,6 +112,17 @@ def test_what_is_written(fake_fsl: Any, make_case: Any, make_options: Any, tmp_p
     assert (folder / "anat" / f"sub-01_ses-x_from-{MNI}_to-T1w_mode-image_xfm.txt").exists()
     # Two spaces, one set of transforms.
     assert len(list(folder.rglob("*_xfm.txt"))) == 6
+
+
+def test_a_whole_case_by_fsl(fake_fsl: Any, make_case: Any, make_options: Any, tmp_path: Path) -> None:
+    (outcome,) = preprocess([make_case("01", ("T1w", "pet"))], make_options(backend="fsl", coreg_init="header"))
+    assert outcome.status == "ok", outcome.reason
+    assert [len(fake_fsl.calls(program)) for program in ("bet", "flirt", "convert_xfm")] == [2, 3, 3]
+    (prepared,) = find_prepared(tmp_path / "out", "T1w")
+    t1w, pet = (np.asanyarray(nib.load(prepared.masks[role]).dataobj) for role in ("T1w", "pet"))
+    assert np.any(t1w != pet), "the PET has a mask of its own"
+    sidecar = json.loads(Path(str(prepared.images["pet"]).replace(".nii.gz", ".json")).read_text())
+    assert sidecar["Tools"]["FSL BET"] == "FLIRT version 6.0"
 
 
 def test_images_are_resampled_through_the_composed_transform(

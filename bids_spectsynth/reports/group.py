@@ -1,0 +1,275 @@
+"""The group report: ``group.html``, from what lies in the output folder."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bids_spectsynth.bids.derivatives import read_participants, write_text
+from bids_spectsynth.errors import SpectSynthError
+from bids_spectsynth.evaluation.columns import METRIC_TITLES, NETWORK
+from bids_spectsynth.reports.group_tables import (
+    lead_table,
+    models_table,
+    registration_table,
+    summary_tables,
+    ttest_table,
+)
+from bids_spectsynth.reports.html import (
+    Block,
+    Cell,
+    Column,
+    Heading,
+    Items,
+    Note,
+    Page,
+    Picture,
+    Section,
+    Table,
+    Text,
+    render,
+)
+from bids_spectsynth.reports.outputs import (
+    FOOTER,
+    PHANTOM_TEXT,
+    find_transforms,
+    is_phantom,
+    read_object,
+    software_version,
+)
+
+_SPLITS = ("train", "validation", "test", "external", "n/a")
+_SLICE_WISE = (
+    "As in the paper; slices of one head are not independent: p-values too small, often by many orders of magnitude. "
+    "Do not conclude from them that methods differ between subjects."
+)
+_CAVEATS = (
+    "A synthetic SPECT is an estimate from other images of the same head. It is no measurement and not for diagnosis.",
+    "Whole-slice SSIM and PSNR depend on how much background a slice has, and on the data range; numbers from different "
+    "studies cannot be compared without both.",
+    "A model that does not beat its baselines has not been shown to add anything to them.",
+    "Means over slices weigh subjects with more slices more; tests over slices treat slices of one head as independent.",
+    "A small mean error does not show that small lesions or asymmetries are kept; look at the images.",
+    "Numbers from few held-out subjects vary much with the choice of those subjects.",
+)
+
+
+@dataclass(eq=False)
+class _GroupContext:
+    output_dir: Path
+    errors: list[str] = field(default_factory=list)
+
+    def table(self, name: str) -> pd.DataFrame | None:
+        """A table of the group level; None where it was not written or cannot be read."""
+        path = self.output_dir / name
+        if not path.is_file():
+            return None
+        try:
+            return pd.read_csv(path, sep="\t", na_values=["n/a"], keep_default_na=False)
+        except (ValueError, OSError) as error:
+            self.errors.append(f"{name}: {error}")
+            return None
+
+
+def group_report(output_dir: Path) -> Path:
+    """Write the group report; parts whose tables were not written are left out.
+
+    Parameters
+    ----------
+    output_dir : Path
+        Holds ``participants.tsv``, the subjects' folders, and, after an evaluation, ``group_summary.tsv``,
+        ``group_ttests.tsv``, their JSON dictionaries and ``figures/*.svg``.
+
+    Returns
+    -------
+    Path
+        ``group.html`` in the output folder.
+    """
+    context = _GroupContext(output_dir)
+    makers: Sequence[Callable[[_GroupContext], Section | None]] = (
+        _cohort_section,
+        _registration_section,
+        _models_section,
+        _summary_section,
+        _tests_section,
+        _figures_section,
+        _reports_section,
+    )
+    sections = [section for maker in makers if (section := _guarded(context, maker)) is not None]
+    sections.append(_caveats_section())
+    if context.errors:
+        sections.append(Section("errors", "Errors", [Items([(error, "") for error in context.errors])]))
+    banners = [Note(PHANTOM_TEXT, "warning", "Phantom data")] if is_phantom(output_dir) else []
+    page = Page("Group report", f"bids_spectsynth {software_version(output_dir)}", sections, banners, FOOTER)
+    path = output_dir / "group.html"
+    write_text(path, render(page))
+    return path
+
+
+def _guarded(context: _GroupContext, maker: Callable[[_GroupContext], Section | None]) -> Section | None:
+    # A table that someone edited, or of another version, must not take the other sections with it.
+    try:
+        return maker(context)
+    except Exception as error:
+        context.errors.append(f"{maker.__name__.strip('_').replace('_', ' ')}: {type(error).__name__}: {error}")
+        return None
+
+
+def _participants(context: _GroupContext) -> pd.DataFrame:
+    try:
+        return read_participants(context.output_dir)
+    except SpectSynthError as error:
+        context.errors.append(str(error))
+        return pd.DataFrame(columns=["participant_id", "split", "status", "reason"], dtype=str)
+
+
+def _cohort_section(context: _GroupContext) -> Section:
+    people = _participants(context)
+    if people.empty:
+        return Section("cohort", "Cohort", [Note("There is no participants.tsv in the output folder.", "warning")])
+    counts = people.groupby(["split", "status"]).size()
+    statuses = [status for status in ("ok", "skipped", "failed") if status in set(people["status"])]
+    statuses += sorted(set(people["status"]) - set(statuses))
+    splits = [split for split in _SPLITS if split in set(people["split"])]
+    splits += sorted(set(people["split"]) - set(splits))
+    rows = []
+    for split in splits:
+        numbers = [int(counts.get((split, status), 0)) for status in statuses]
+        rows.append([Cell(split), *(Cell(str(n)) for n in numbers), Cell(str(sum(numbers)))])
+    totals = [Cell(str(int((people["status"] == status).sum())), "best") for status in statuses]
+    rows.append([Cell("all", "best"), *totals, Cell(str(len(people)), "best")])
+    columns = [Column("Part in training"), *(Column(status, numeric=True) for status in statuses)]
+    blocks: list[Block] = [Table([*columns, Column("all", numeric=True)], rows, "Participants.")]
+    left_out = people[people["status"] != "ok"]
+    if len(left_out):
+        cells = [
+            [Cell(row["participant_id"]), Cell(row["status"], _tone(row["status"])), Cell(row["reason"])]
+            for row in left_out.to_dict("records")
+        ]
+        columns = [Column("Participant"), Column("Status"), Column("Reason")]
+        blocks.append(Table(columns, cells, "Skipped and failed participants."))
+    return Section("cohort", "Cohort", blocks)
+
+
+def _tone(status: str) -> str:
+    return {"failed": "bad", "ok": "good"}.get(status, "muted")
+
+
+def _links(context: _GroupContext) -> dict[str, str]:
+    """Reports of the subjects by participant, as file names."""
+    return {path.stem: path.name for path in sorted(context.output_dir.glob("sub-*.html"))}
+
+
+def _registration_section(context: _GroupContext) -> Section:
+    transforms = find_transforms(context.output_dir)
+    reports = _links(context)
+    links = {t.case_name: reports.get(t.case_name.partition("_")[0], "") for t in transforms}
+    poor = sum(transform.poor for transform in transforms)
+    if not transforms:
+        note = Note("There are no registrations in the output folder.", "warning")
+    elif poor:
+        note = Note(
+            f"{poor} of {len(transforms)} registrations are flagged; look at them.", "danger", "Poor registration"
+        )
+    else:
+        note = Note(f"None of {len(transforms)} registrations is flagged. Look at the figures all the same.", "good")
+    return Section("registration", "Registration quality", [note, registration_table(transforms, links)])
+
+
+def _models_section(context: _GroupContext) -> Section | None:
+    folders = sorted(path.parent for path in (context.output_dir / "models").glob("*/model.json"))
+    cards = {folder.name: read_object(folder / "model.json") for folder in folders}
+    return Section("models", "Models", [models_table(cards)]) if cards else None
+
+
+def _summary_section(context: _GroupContext) -> Section | None:
+    summary = context.table("group_summary.tsv")
+    if summary is None:
+        return None
+    if summary.empty:
+        text = "No held-out participant was evaluated, so there is nothing to summarise."
+        return Section("summary", "Agreement with the real SPECT", [Note(text, "warning")])
+    dictionary = read_object(context.output_dir / "group_summary.json")
+    intro = (
+        "Held-out participants only. Intensities are scaled to -1 to 1. Numbers over whole slices can be compared with "
+        "the paper; background raises SSIM and PSNR and lowers RMSE, so the in-brain numbers are the ones to judge by."
+    )
+    blocks: list[Block] = [Text(intro), lead_table(summary), *_verdicts(summary)]
+    return Section("summary", "Agreement with the real SPECT", [*blocks, *summary_tables(summary, dictionary)])
+
+
+def _verdicts(summary: pd.DataFrame) -> list[Block]:
+    """Say for each model whether a baseline does better: the comparison that a reader must not miss."""
+    notes: list[Block] = []
+    errors = summary[summary["metric"] == "mask_rmse"]
+    for (model, split), group in errors.groupby(["model", "split"], sort=False):
+        means = group.set_index("method")["subject_mean"]
+        if NETWORK not in means.index or len(means) < 2:
+            continue
+        better = [str(method) for method, value in means.items() if value < means[NETWORK]]
+        where = f"{model} ({split})"
+        if better:
+            text = f"{where}: lower in-brain RMSE without a network by {', '.join(better)}."
+            notes.append(Note(text, "warning", "Baseline ahead"))
+        else:
+            notes.append(Note(f"{where}: lower in-brain RMSE than every baseline.", "good"))
+    return notes
+
+
+def _tests_section(context: _GroupContext) -> Section | None:
+    ttests = context.table("group_ttests.tsv")
+    if ttests is None:
+        return None
+    if ttests.empty:
+        return Section("tests", "Statistical tests", [Note("There were not two methods to compare.", "info")])
+    dictionary = read_object(context.output_dir / "group_ttests.json")
+    blocks: list[Block] = [
+        Text(
+            "Two-tailed paired t-tests on held-out participants. A cell holds the first minus the second method and p; "
+            "bold: p < 0.01; †: also after Holm's correction over the rows of the same comparison, metric and unit."
+        )
+    ]
+    for unit, title in (("subject", "Subject-wise: one mean per subject"), ("slice", "Slice-wise")):
+        blocks.append(Heading(title))
+        if unit == "slice":
+            blocks.append(Note(_SLICE_WISE, "warning", "Not independent"))
+        for comparison, caption in (("models", "Between models"), ("baseline", "Models against their baselines")):
+            table = ttest_table(ttests, comparison, unit, dictionary)
+            if table.rows:
+                blocks.append(Table(table.columns, table.rows, caption, table.footnotes))
+    return Section("tests", "Statistical tests", blocks)
+
+
+def _figures_section(context: _GroupContext) -> Section | None:
+    names = {f"group_{metric}": title for metric, title in METRIC_TITLES.items()}
+    found = {path.stem: path for path in sorted((context.output_dir / "figures").glob("*.svg"))}
+    # In-brain metrics first, then the rest as named.
+    ordered = sorted(found, key=lambda stem: (not stem.startswith("group_mask_"), stem not in names, stem))
+    blocks: list[Block] = []
+    for stem in ordered:
+        svg = found[stem].read_text(encoding="utf-8")
+        href = found[stem].relative_to(context.output_dir).as_posix()
+        blocks.append(Picture(svg, names.get(stem, stem), names.get(stem, ""), href, narrow=True))
+    return Section("figures", "Distributions", blocks) if blocks else None
+
+
+def _reports_section(context: _GroupContext) -> Section | None:
+    links = _links(context)
+    if not links:
+        return None
+    people: Mapping[str, Mapping[Any, Any]] = {
+        str(row["participant_id"]): row for row in _participants(context).to_dict("records")
+    }
+    rows = []
+    for name, href in links.items():
+        row = people.get(name, {})
+        status = str(row.get("status", "n/a"))
+        rows.append([Cell(name, href=href), Cell(str(row.get("split", "n/a"))), Cell(status, _tone(status))])
+    columns = [Column("Participant"), Column("Part in training"), Column("Status")]
+    return Section("reports", "Subject reports", [Table(columns, rows)])
+
+
+def _caveats_section() -> Section:
+    return Section("caveats", "How to read these numbers", [Items([(caveat, "") for caveat in _CAVEATS])])
