@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
+import nibabel as nib
 import numpy as np
+import SimpleITK as sitk  # noqa: N813
 from nibabel.orientations import axcodes2ornt
 from scipy import ndimage
 
@@ -143,7 +145,19 @@ def place_scan(
     for column, ((axis, direction), size) in enumerate(zip(orientation, protocol.voxel_sizes, strict=True)):
         affine[:3, column] = oblique[:, axis] * direction * size
     affine[:3, 3] = oblique @ middle - affine[:3, :3] @ ((np.array(protocol.shape) - 1) / 2)
-    return Scan(protocol, affine, head_to_world)
+    return Scan(protocol, _storable(affine), head_to_world)
+
+
+def _storable(affine: FloatArray) -> FloatArray:
+    """The nearest affine that a NIfTI quaternion holds.
+
+    Its three float32 numbers are coarse near half turns (LPS, LAS): up to 0.7 mm at the far end of a PET. With the
+    affine rounded first, sform and qform agree and the images are sampled where both say.
+    """
+    header = nib.nifti1.Nifti1Header()  # type: ignore[no-untyped-call]
+    header.set_qform(affine, code="scanner")  # type: ignore[no-untyped-call]
+    rounded: FloatArray = header.get_qform()  # type: ignore[no-untyped-call]
+    return rounded
 
 
 def sample(volume: Array, volume_affine: FloatArray, scan: Scan) -> Array:
@@ -152,9 +166,17 @@ def sample(volume: Array, volume_affine: FloatArray, scan: Scan) -> Array:
     The lowest slice goes on downwards (the neck); everything else outside the box is the box's empty border.
     """
     matrix = np.linalg.inv(volume_affine) @ np.linalg.inv(scan.head_to_world) @ scan.affine
-    sampled: Array = ndimage.affine_transform(
-        volume, matrix[:3, :3], matrix[:3, 3], scan.protocol.shape, order=1, mode="nearest", output=np.float32
-    )
+    # SimpleITK takes half the time of scipy here. It sees the arrays' axes in reverse order.
+    transform = sitk.AffineTransform(3)
+    transform.SetMatrix(matrix[:3, :3][::-1, ::-1].ravel().tolist())
+    transform.SetTranslation(matrix[:3, 3][::-1].tolist())
+    resampler = sitk.ResampleImageFilter()
+    resampler.SetNumberOfThreads(1)
+    resampler.SetTransform(transform)
+    resampler.SetSize([int(n) for n in scan.protocol.shape[::-1]])
+    resampler.SetInterpolator(sitk.sitkLinear)
+    resampler.UseNearestNeighborExtrapolatorOn()
+    sampled: Array = sitk.GetArrayFromImage(resampler.Execute(sitk.GetImageFromArray(volume)))
     return sampled
 
 

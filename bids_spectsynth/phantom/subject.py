@@ -189,7 +189,7 @@ def _write_emission(
     stored_4d = frames > 1 or (not pet and plan.index % 3 == 1)
     if stored_4d and activity.ndim == 3:
         activity = activity[..., None]
-    integers = plan.index % 2 == (0 if pet else 1)
+    integers = plan.index % 4 != 3 if pet else plan.index % 2 == 1
     slope = float(activity.max()) / 32000 if integers else None
     if pet:
         path = folder / "pet" / f"sub-{plan.label}_trc-FDG_pet"

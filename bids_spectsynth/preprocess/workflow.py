@@ -9,7 +9,6 @@ from typing import Any
 
 os.environ.setdefault("NIPYPE_NO_ET", "1")
 
-from nipype import config as nipype_config
 from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline.engine import Node, Workflow
 
@@ -38,7 +37,15 @@ from bids_spectsynth.preprocess.templates import BUILT_IN_TEMPLATE, check_templa
 from bids_spectsynth.preprocess.write_prepared import frame_durations
 from bids_spectsynth.settings import Settings
 
-__all__ = ["BackendIdentity", "init_case_wf", "init_preprocess_wf", "make_backend", "preprocess", "resolve_backend"]
+__all__ = [
+    "BackendIdentity",
+    "init_case_wf",
+    "init_preprocess_wf",
+    "make_backend",
+    "preprocess",
+    "resolve_backend",
+    "used_tools",
+]
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +64,12 @@ class BackendIdentity:
 def template_names(settings: Settings) -> tuple[str, ...]:
     """Templates that every T1w is registered to: those asked for, else the one that needs no download."""
     return settings.templates or (BUILT_IN_TEMPLATE,)
+
+
+def used_tools(settings: Settings) -> dict[str, str]:
+    """Tool name to version of the backend that these settings lead to, for ``dataset_description.json``."""
+    backend = make_backend(resolve_backend(settings.backend), settings.omp_nthreads, settings.random_seed)
+    return dict(backend.tools)
 
 
 def preprocess(cases: Sequence[Case], settings: Settings, log_dir: Path | None = None) -> list[Outcome]:
@@ -92,10 +105,10 @@ def preprocess(cases: Sequence[Case], settings: Settings, log_dir: Path | None =
 
 
 def _identity(settings: Settings) -> BackendIdentity:
-    name = resolve_backend(settings.backend)
-    backend = make_backend(name, settings.omp_nthreads, settings.random_seed)
-    versions = {"bids_spectsynth": bids_spectsynth.__version__, **backend.tools}
-    return BackendIdentity(name, "; ".join(f"{tool} {version}" for tool, version in sorted(versions.items())))
+    versions = {"bids_spectsynth": bids_spectsynth.__version__, **used_tools(settings)}
+    return BackendIdentity(
+        resolve_backend(settings.backend), "; ".join(f"{tool} {version}" for tool, version in sorted(versions.items()))
+    )
 
 
 def _run(cases: Sequence[Case], settings: Settings, identity: BackendIdentity, log_dir: Path) -> Exception | None:
@@ -134,7 +147,6 @@ def init_preprocess_wf(
         "poll_sleep_duration": "0.1",
         "check_version": "false",
     }
-    nipype_config.update_config({"execution": workflow.config["execution"]})
     workflow.add_nodes([init_case_wf(case=case, settings=settings, identity=identity) for case in cases])
     return workflow
 

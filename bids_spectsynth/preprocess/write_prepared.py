@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import numpy.typing as npt
 from bids_spectsynth.bids.cases import ICTAL, INTERICTAL, PET, T1W, Case, SourceImage
 from bids_spectsynth.bids.names import output_path, source_uri
 from bids_spectsynth.bids.writing import public_metadata, write_image, write_matrix
+from bids_spectsynth.errors import ImageError
 from bids_spectsynth.preprocess.backend import Backend, Registration
-from bids_spectsynth.preprocess.grid import Grid, axial_grid, new_image
+from bids_spectsynth.preprocess.grid import Grid, apply_affine, axial_grid, mask_bounds, new_image
 from bids_spectsynth.preprocess.intensity import load_image
 from bids_spectsynth.preprocess.records import StepRecord
 from bids_spectsynth.preprocess.templates import fetch_template
@@ -112,8 +114,31 @@ def _target(inputs: PreparedInputs, backend: Backend) -> _Target:
 
 
 def _resampled_mask(backend: Backend, mask: nib.Nifti1Image, grid: Grid, matrix: FloatArray) -> npt.NDArray[np.bool_]:
-    share = backend.resample(new_image(np.asanyarray(mask.dataobj, dtype=np.float32), mask.affine), grid, matrix, 1)
-    return np.asanyarray(share.dataobj) >= 0.5
+    low, high = mask_bounds(mask)
+    corners = apply_affine(np.linalg.inv(matrix), np.array(list(product(*zip(low, high, strict=True)))))
+    share = new_image(np.asanyarray(mask.dataobj, dtype=np.float32), mask.affine)
+    return _resampled_box(backend, share, grid, matrix, order=1, corners=corners) >= 0.5
+
+
+def _resampled_box(
+    backend: Backend, image: nib.Nifti1Image, grid: Grid, matrix: FloatArray, *, order: int, corners: FloatArray
+) -> npt.NDArray[np.float32]:
+    """Values on the whole grid, computed only between ``corners`` (n, 3; mm in the grid's world), 0 elsewhere.
+
+    A brain fills a quarter of its box, and the box an eighth to a quarter of the grid.
+    """
+    voxels = apply_affine(np.linalg.inv(grid.affine), corners)
+    size = np.array(grid.shape)
+    low = np.clip(np.floor(voxels.min(axis=0)) - 1, 0, size).astype(int)
+    high = np.clip(np.ceil(voxels.max(axis=0)) + 2, low, size).astype(int)
+    values = np.zeros(grid.shape, dtype=np.float32)
+    i, j, k = (high - low).tolist()
+    if i and j and k:
+        shift = np.eye(4)
+        shift[:3, 3] = low
+        part = backend.resample(image, Grid((i, j, k), grid.affine @ shift), matrix, order)
+        values[low[0] : high[0], low[1] : high[1], low[2] : high[2]] = np.asanyarray(part.dataobj)
+    return values
 
 
 def _registration(inputs: PreparedInputs, name: str) -> Registration:
@@ -129,9 +154,15 @@ def _write_role(inputs: PreparedInputs, backend: Backend, target: _Target, role:
     mask = target.brain
     if role in inputs.own_masks:
         mask = _resampled_mask(backend, inputs.own_masks[role], target.grid, matrix)
+    if not mask.any():
+        raise ImageError(
+            f"{source.path}: its brain lies outside the field of view of space-{inputs.space} after the "
+            "registration; check the image's header, or try --coreg-init header"
+        )
     written = _write_mask(inputs, role, target, mask) if role in (PET, INTERICTAL, ICTAL) else []
     image, _ = load_image(source.path, frame_durations(source))
-    values = np.asanyarray(backend.resample(image, target.grid, matrix, IMAGE_ORDER).dataobj)
+    corners = np.stack(mask_bounds(new_image(mask.astype(np.uint8), target.grid.affine)))
+    values = _resampled_box(backend, image, target.grid, matrix, order=IMAGE_ORDER, corners=corners)
     # Splines overshoot a little below zero; counts and MR magnitudes do not.
     prepared = np.where(mask, np.maximum(values, 0), 0).astype(np.float32)
     path = _path(inputs, role, {"space": inputs.space, "desc": "preproc"}, _names(role)[1], ".nii.gz")

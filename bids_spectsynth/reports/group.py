@@ -39,6 +39,7 @@ from bids_spectsynth.reports.outputs import (
     read_object,
     software_version,
 )
+from bids_spectsynth.reports.subject_metrics import method_name
 
 _SPLITS = ("train", "validation", "test", "external", "n/a")
 _SLICE_WISE = (
@@ -47,10 +48,11 @@ _SLICE_WISE = (
 )
 _CAVEATS = (
     "A synthetic SPECT is an estimate from other images of the same head. It is no measurement and not for diagnosis.",
-    "Whole-slice SSIM and PSNR depend on how much background a slice has, and on the data range; numbers from different "
-    "studies cannot be compared without both.",
+    "Whole-slice SSIM and PSNR depend on the share of background and on the data range; numbers of two studies cannot "
+    "be compared without both.",
     "A model that does not beat its baselines has not been shown to add anything to them.",
-    "Means over slices weigh subjects with more slices more; tests over slices treat slices of one head as independent.",
+    "Means over slices give subjects with more slices more weight; tests over slices take slices of one head as "
+    "independent.",
     "A small mean error does not show that small lesions or asymmetries are kept; look at the images.",
     "Numbers from few held-out subjects vary much with the choice of those subjects.",
 )
@@ -208,10 +210,10 @@ def _verdicts(summary: pd.DataFrame) -> list[Block]:
         means = group.set_index("method")["subject_mean"]
         if NETWORK not in means.index or len(means) < 2:
             continue
-        better = [str(method) for method, value in means.items() if value < means[NETWORK]]
+        better = [method_name(str(method)) for method, value in means.items() if value < means[NETWORK]]
         where = f"{model} ({split})"
         if better:
-            text = f"{where}: lower in-brain RMSE without a network by {', '.join(better)}."
+            text = f"{where}: lower in-brain RMSE without a network: {', '.join(better)}."
             notes.append(Note(text, "warning", "Baseline ahead"))
         else:
             notes.append(Note(f"{where}: lower in-brain RMSE than every baseline.", "good"))

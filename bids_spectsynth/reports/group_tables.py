@@ -79,7 +79,7 @@ def _mean_and_spread(row: Mapping[Any, Any] | None, lowest: float) -> Cell:
     if row is None:
         return Cell("–", "muted")
     mean = float(row["subject_mean"])
-    return Cell(f"{number(mean)} ± {number(float(row['subject_sd']))}", "best" if mean == lowest else "")
+    return Cell(f"{number(mean)}\n± {number(float(row['subject_sd']))}", "best" if mean == lowest else "")
 
 
 def summary_tables(summary: pd.DataFrame, dictionary: Dictionary) -> list[Table]:
@@ -100,15 +100,16 @@ def _family_table(summary: pd.DataFrame, family: str, title: str, dictionary: Di
     rows = []
     chosen = summary[summary["metric"].isin([family, f"mask_{family}"])]
     for run, group in chosen.groupby(_RUN, sort=False, dropna=False):
-        for method in method_order(group["method"]):
+        for position, method in enumerate(method_order(group["method"])):
             own = {str(row["metric"]): row for row in group[group["method"] == method].to_dict("records")}
-            cells = [Cell(str(run[0])), Cell(method_name(method), "best" if method == NETWORK else "")]
+            cells = [Cell(str(run[0]), "muted" if position else ""), Cell(str(run[4]), "muted" if position else "")]
+            cells.append(Cell(method_name(method), "best" if method == NETWORK else ""))
             for metric in (f"mask_{family}", family):
                 cells += _statistics(own.get(metric), digits)
             counted = own.get(f"mask_{family}") or own.get(family) or {}
-            cells += [Cell(_count(counted.get(name))) for name in ("n_subjects", "n_slices")]
+            cells += [Cell(_count(float(counted.get(name, math.nan)))) for name in ("n_subjects", "n_slices")]
             rows.append([*cells, Cell(str(run[5]))])
-    columns = [Column("Model", description(dictionary, "model")), Column("Method", description(dictionary, "method"))]
+    columns = [Column(name.capitalize(), description(dictionary, name)) for name in ("model", "split", "method")]
     for where in ("in brain", "whole slice"):
         columns += [
             Column(f"Mean, {where}", description(dictionary, "mean"), numeric=True),
@@ -151,9 +152,13 @@ def ttest_table(ttests: pd.DataFrame, comparison: str, unit: str, dictionary: Di
         cells += [_test_cell(found.get(column), digits) for column, _, digits, _ in METRICS]
         cells += [Cell(_range(group["n_subjects"])), Cell(_range(group["n_slices"]))]
         rows.append([*cells, Cell(_notes(group["note"]))])
+    # A column of notes only where there is one to show.
+    noted = any(row[-1].text for row in rows)
+    rows = rows if noted else [row[:-1] for row in rows]
     columns = [Column("First"), Column("Second")]
     columns += [Column(label, "First minus second; p of the paired t-test", numeric=True) for _, label, _, _ in METRICS]
-    columns += [Column("Subjects", numeric=True), Column("Slices", numeric=True), Column("Note")]
+    columns += [Column("Subjects", numeric=True), Column("Slices", numeric=True)]
+    columns += [Column("Note")] if noted else []
     terms = [(name, description(dictionary, name)) for name in ("mean_difference", "p", "p_holm")]
     return Table(columns, rows, footnotes=[(term, text) for term, text in terms if text] if rows else [])
 
@@ -163,7 +168,8 @@ def _test_cell(row: Mapping[Any, Any] | None, digits: int) -> Cell:
         return Cell("–", "muted")
     difference, p, corrected = (float(row[name]) for name in ("mean_difference", "p", "p_holm"))
     mark = " †" if corrected < ALPHA else ""
-    return Cell(f"{number(difference, digits)}; p {p_value(p)}{mark}", "best" if p < ALPHA else "")
+    # One decimal more than a value has: differences are smaller.
+    return Cell(f"{number(difference, digits + 1)}\np {p_value(p)}{mark}", "best" if p < ALPHA else "")
 
 
 def _notes(notes: Iterable[object]) -> str:
@@ -204,9 +210,9 @@ def models_table(cards: Mapping[str, Mapping[str, Any]]) -> Table:
 
 
 def _range(values: pd.Series) -> str:
-    low, high = values.min(), values.max()
+    low, high = float(values.min()), float(values.max())
     return _count(low) if low == high else f"{_count(low)}–{_count(high)}"
 
 
-def _count(value: object) -> str:
-    return str(int(value)) if isinstance(value, int | float) and math.isfinite(value) else "n/a"
+def _count(value: float) -> str:
+    return str(round(value)) if math.isfinite(value) else "n/a"

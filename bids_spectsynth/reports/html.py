@@ -191,7 +191,10 @@ def number(value: float, digits: int = 3) -> str:
     """
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
-    return "n/a" if math.isnan(value) else f"{value:.{digits}f}".replace("-", "−")
+    if math.isnan(value):
+        return "n/a"
+    text = f"{value:z.{digits}f}"
+    return text.replace("-", "−")
 
 
 def p_value(value: float) -> str:

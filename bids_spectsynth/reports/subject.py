@@ -143,6 +143,7 @@ def _summary_section(context: SubjectContext, row: Mapping[str, str]) -> Section
         ("Part in training", row.get("split", "n/a")),
         ("Spaces", ", ".join(dict.fromkeys(case.space for case in context.cases)) or "none"),
         ("Models", ", ".join(dict.fromkeys(synthetic.model for _, synthetic in context.synthetic)) or "none"),
+        *_backend_facts(context),
     ]
     facts = [(name, value) for name, value in facts if name != "Reason" or value != "n/a"]
     table = Table([Column("What"), Column("Value")], [[Cell(name, "muted"), Cell(value)] for name, value in facts])
@@ -157,6 +158,18 @@ def _summary_section(context: SubjectContext, row: Mapping[str, str]) -> Section
     return Section("summary", "Summary", blocks)
 
 
+def _backend_facts(context: SubjectContext) -> list[tuple[str, str]]:
+    contents = [sidecar(path) for case in context.cases for path in case.images.values()]
+    backends = dict.fromkeys(str(content["Backend"]) for content in contents if "Backend" in content)
+    tools = dict.fromkeys(
+        f"{name} {version}"
+        for content in contents
+        if isinstance(content.get("Tools"), dict)
+        for name, version in content["Tools"].items()
+    )
+    return [("Backend", ", ".join(backends) or "n/a"), ("Tools", ", ".join(tools) or "n/a")]
+
+
 def _images_table(context: SubjectContext, case: PreparedCase) -> Table:
     rows = []
     for role in sorted(case.images, key=lambda r: list(ROLE_NAMES).index(r) if r in ROLE_NAMES else len(ROLE_NAMES)):
@@ -164,13 +177,11 @@ def _images_table(context: SubjectContext, case: PreparedCase) -> Table:
         sources = strings(content.get("Sources"))
         raw = [uri.removeprefix("bids:raw:") for uri in sources if uri.startswith("bids:raw:")]
         tracer = " ".join(str(content[key]) for key in ("TracerName", "TracerRadionuclide") if content.get(key))
-        tools = content.get("Tools")
-        named = ", ".join(f"{name} {version}" for name, version in tools.items()) if isinstance(tools, dict) else ""
-        backend = str(content.get("Backend", "n/a")) + (f" ({named})" if named else "")
         prepared = case.images[role].relative_to(context.output_dir).as_posix()
-        cells = [role_name(role), "\n".join(raw or sources) or "n/a", tracer or "n/a", prepared, backend]
+        reason = str(content.get("SourceReason", "n/a"))
+        cells = [role_name(role), "\n".join(raw or sources) or "n/a", reason, tracer or "n/a", prepared]
         rows.append([Cell(text, "muted" if text == "n/a" else "") for text in cells])
-    columns = ["Image", "Source", "Tracer", "Prepared as", "Backend and tools"]
+    columns = ["Image", "Source", "Why this file", "Tracer", "Prepared as"]
     return Table([Column(name) for name in columns], rows, f"Images that were used, {case.name}")
 
 

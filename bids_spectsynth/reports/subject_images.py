@@ -13,7 +13,7 @@ from bids_spectsynth.errors import ImageError
 from bids_spectsynth.preprocess.templates import fetch_template
 from bids_spectsynth.reports import reportlets
 from bids_spectsynth.reports.context import Figure, SubjectContext
-from bids_spectsynth.reports.html import Block, Heading, Note, Section, number
+from bids_spectsynth.reports.html import Block, Heading, Note, Section, Text, number
 from bids_spectsynth.reports.outputs import Synthetic, Transform, read_on_grid, read_volume, role_name, sidecar, strings
 from bids_spectsynth.reports.views import Array
 from bids_spectsynth.settings import T1W_SPACE
@@ -143,6 +143,8 @@ def synthesis_section(context: SubjectContext) -> Section | None:
     for case, synthetic in context.synthetic:
         blocks.append(Heading(synthetic_title(context, case, synthetic)))
         blocks.append(context.picture(case, _synthesis_figure(context, case, synthetic)))
+        units = sidecar(synthetic.path).get("UnitsDescription")
+        blocks += [Text(f"Values in the file: {units}")] if isinstance(units, str) else []
     return Section("synthesis", "Synthesis", blocks)
 
 

@@ -16,7 +16,7 @@ from bids_spectsynth.settings import T1W_SPACE
 #: Half a subject's brain must cover a voxel of the mean; elsewhere the nearest such voxel's mean is taken.
 MIN_COVERAGE = 0.5
 #: Both PETs are smoothed before they are divided, towards the coarser resolution of SPECT (full width, mm).
-RATIO_FWHM_MM = 6.0
+RATIO_FWHM_MM = 4.0
 #: Added to both PETs, which have an in-brain mean of 1: where both are near zero (ventricles, a cavity, the rim)
 #: the ratio tends to 1 and not to noise.
 RATIO_OFFSET = 0.1

@@ -63,6 +63,8 @@ class ModelCard:
         The training configuration in full.
     salt, participants : str, tuple of str
         Salted SHA-256 of the training participants' labels, see :func:`is_training_participant`.
+    selection_participants : tuple of str
+        The same of the validation participants, who chose the epoch, see :func:`is_selection_participant`.
     weights_sha256 : str
         Checksum of the weights, see :func:`weights_checksum`.
     licence, created, statement : str
@@ -86,6 +88,7 @@ class ModelCard:
     config: Mapping[str, Any]
     salt: str
     participants: tuple[str, ...]
+    selection_participants: tuple[str, ...]
     weights_sha256: str
     created: str
     licence: str = "unspecified; ask the authors"
@@ -129,6 +132,11 @@ def is_training_participant(card: ModelCard, participant: str) -> bool:
     Labels are compared, not people: ``01`` of another dataset counts as the ``01`` that trained.
     """
     return participant_hash(card.salt, participant) in card.participants
+
+
+def is_selection_participant(card: ModelCard, participant: str) -> bool:
+    """Whether a participant of this label (without ``sub-``) was among those that chose the model's epoch."""
+    return participant_hash(card.salt, participant) in card.selection_participants
 
 
 def weights_checksum(weights: Mapping[str, Tensor]) -> str:
@@ -179,7 +187,7 @@ def _card_from(content: dict[str, Any], path: Path) -> ModelCard:
     fields = {f.name: f for f in dataclasses.fields(ModelCard)}
     values = {name: value for name, value in content.items() if name in fields}
     try:
-        for name in ("inputs", "participants", "grid_shape"):
+        for name in ("inputs", "participants", "selection_participants", "grid_shape"):
             values[name] = tuple(values[name])
         card = ModelCard(**values)
         _check_card(card)

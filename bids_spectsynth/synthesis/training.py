@@ -116,8 +116,27 @@ def finished_card(folder: Path, config: TrainingConfig) -> ModelCard | None:
     card = load_card(folder)
     if dataclasses.replace(config, checkpoint_every=1).as_json() == {**card.config, "checkpoint_every": 1}:
         return card
-    logger.info("%s: its model was trained otherwise or on other images; training anew", folder)
     return None
+
+
+def check_replaceable(folder: Path, config: TrainingConfig) -> None:
+    """Refuse to train over a finished model of another configuration, unless it is only to be trained for longer.
+
+    Raises
+    ------
+    ModelError
+        The folder holds a model that was trained with other options or on other images.
+    """
+    if not (folder / CARD_FILE).exists():
+        return
+    earlier = load_card(folder).config
+    if not config.continues(earlier) or int(earlier.get("epochs", 0)) > config.epochs:
+        own = config.as_json()
+        differing = sorted(name for name in {*own, *earlier} if own.get(name) != earlier.get(name))
+        raise ModelError(
+            f"{folder}: holds a model that was trained otherwise ({', '.join(differing)} differ); "
+            "keep it and give --model-label NAME to train another, or remove the folder"
+        )
 
 
 class _Training:
@@ -135,7 +154,7 @@ class _Training:
         data, self.statistics = gather_slices(training, config.slices_per_subject, masks=False)
         self.held_out, held_out_statistics = gather_slices(validation, config.slices_per_subject, masks=True)
         _check_apart(self.statistics, held_out_statistics)
-        self.n_validation = len(held_out_statistics.participants)
+        self.selection = held_out_statistics.participants
         _, channels, height, width = data.inputs.shape
         try:
             levels = unet_levels(height, width)
@@ -195,8 +214,7 @@ class _Training:
                 if state.epoch < config.epochs:
                     self._stop_if_asked(stop)
         if self.processes.is_first:
-            facts = {"slices": len(self.data), "validation_participants": self.n_validation}
-            card = make_card(config, self.statistics, state, self.stepper, facts)
+            card = make_card(config, self.statistics, state, self.stepper, len(self.data), self.selection)
             save_model(self.folder, card, state.best_weights)
             logger.info("Model %s: best epoch %d, %s", config.label, state.best_epoch, state.best)
 

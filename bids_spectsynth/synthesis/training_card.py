@@ -3,7 +3,7 @@
 import datetime
 import platform
 import secrets
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import torch
 
@@ -23,7 +23,8 @@ def make_card(
     statistics: CohortStatistics,
     state: TrainingState,
     stepper: Stepper,
-    counts: Mapping[str, int],
+    n_slices: int,
+    selection: Sequence[str],
 ) -> ModelCard:
     """Describe a finished training.
 
@@ -35,9 +36,16 @@ def make_card(
     state : TrainingState
         With the best epoch's weights.
     stepper : Stepper
-    counts : mapping
-        ``slices`` and ``validation_participants``.
+    n_slices : int
+        Training slices of all participants.
+    selection : sequence of str
+        Labels of the validation participants, who chose the epoch.
     """
+    counts = {
+        "participants": len(statistics.participants),
+        "slices": n_slices,
+        "validation_participants": len(selection),
+    }
     salt = secrets.token_hex(16)
     return ModelCard(
         label=config.label,
@@ -49,7 +57,7 @@ def make_card(
         scaling=config.scaling,
         architecture=_architecture(config, stepper),
         losses={"adversarial": config.adversarial_weight, "l1": config.l1_weight, "ssim": config.ssim_weight},
-        training={**_training(config, state, stepper), "participants": len(statistics.participants), **counts},
+        training={**_training(config, state, stepper), **counts},
         versions={
             "bids_spectsynth": __version__,
             "torch": str(torch.__version__),
@@ -66,6 +74,7 @@ def make_card(
         config=config.as_json(),
         salt=salt,
         participants=tuple(sorted(participant_hash(salt, label) for label in statistics.participants)),
+        selection_participants=tuple(sorted(participant_hash(salt, label) for label in selection)),
         weights_sha256=weights_checksum(state.best_weights),
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )

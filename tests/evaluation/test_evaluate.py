@@ -43,6 +43,7 @@ CARD = ModelCard(
     config={},
     salt="",
     participants=(),
+    selection_participants=(),
     weights_sha256="",
     created="",
 )

@@ -14,7 +14,7 @@ import pytest
 from bids_spectsynth.bids.derivatives import find_prepared, read_matrix
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.preprocess import interfaces, plugins, workflow, write_prepared
-from bids_spectsynth.preprocess.grid import new_image
+from bids_spectsynth.preprocess.grid import axial_grid, new_image
 from bids_spectsynth.preprocess.templates import Template
 from bids_spectsynth.preprocess.workflow import preprocess
 
@@ -143,6 +143,25 @@ def test_images_are_resampled_through_the_composed_transform(
     assert 2 * (anat & spect).sum() / (anat.sum() + spect.sum()) > 0.9
     matrix = read_matrix(next(folder.glob("spect/*from-spect_to-T1w_mode-image_xfm.txt")))
     np.testing.assert_allclose(matrix[:3, 3], (400, -300, 200), atol=1e-3)
+
+
+def test_a_brain_outside_the_field_of_view_is_an_error(tiny: Any, make_case: Any, make_options: Any) -> None:
+    tiny.matrices["ictal"] = np.eye(4)
+    tiny.matrices["ictal"][:3, 3] = (900, 0, 0)
+    (outcome,) = preprocess([make_case("01", ("T1w", "ictal"))], make_options())
+    assert outcome.status == "failed"
+    assert "task-ictal" in outcome.reason
+    assert "outside the field of view" in outcome.reason
+
+
+def test_computing_only_the_brains_box_changes_nothing(tiny: Any, make_head: Any) -> None:
+    image = make_head((32, 40, 30), 5.0, centre=(10, -5, 20))
+    mask = new_image((np.asanyarray(image.dataobj) > 50).astype(np.uint8), image.affine)
+    matrix = np.array([[0.9, -0.3, 0.1, 5], [0.3, 1.0, 0.2, -8], [0, -0.2, 1.1, 3], [0, 0, 0, 1]])
+    grid = axial_grid(mask, 4)
+    whole = tiny.resample(new_image(np.asanyarray(mask.dataobj, dtype=np.float32), mask.affine), grid, matrix, 1)
+    part = write_prepared._resampled_mask(tiny, mask, grid, matrix)
+    np.testing.assert_array_equal(part, np.asanyarray(whole.dataobj) >= 0.5)
 
 
 @pytest.mark.parametrize(

@@ -87,16 +87,16 @@ def _one_thread():
     torch.set_num_threads(threads)
 
 
-@pytest.fixture(name="make_volumes")
+@pytest.fixture(scope="session", name="make_volumes")
 def _make_volumes():
     return make_volumes
 
 
-@pytest.fixture(name="make_case")
+@pytest.fixture(scope="session", name="make_case")
 def _make_case():
     return make_case
 
 
-@pytest.fixture(name="write_prepared")
+@pytest.fixture(scope="session", name="write_prepared")
 def _write_prepared():
     return write_prepared

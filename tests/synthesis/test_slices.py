@@ -116,4 +116,4 @@ def test_processes_share_the_slices_evenly():
         for rank in range(3)
     ]
     assert [len(part) for part in parts] == [4, 4, 4]
-    assert set(sum(parts, [])) == set(range(10))
+    assert {index for part in parts for index in part} == set(range(10))

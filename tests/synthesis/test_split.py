@@ -38,7 +38,7 @@ def test_every_participant_is_in_one_part(n, proportions, seed):
 
 def test_the_split_depends_on_the_seed_alone():
     first = split_participants(labels(48), PAPER, 1)
-    assert first == split_participants(list(reversed(labels(48))) + ["07"], PAPER, 1)
+    assert first == split_participants([*reversed(labels(48)), "07"], PAPER, 1)
     assert first != split_participants(labels(48), PAPER, 2)
     # Pinned: a model must be reproducible with a later version of this software.
     assert [k for k, part in split_participants(labels(8), PAPER, 1234).items() if part != "train"] == PINNED

@@ -52,13 +52,10 @@ def weights(folder):
 
 
 def assert_same_training(first, second):
-    one, other = (
-        load_tensors(first / "checkpoint" / "state.safetensors"),
-        load_tensors(second / "checkpoint" / "state.safetensors"),
-    )
+    one, other = (load_tensors(folder / "checkpoint" / "state.safetensors") for folder in (first, second))
     assert one[0].keys() == other[0].keys()
     for name, value in one[0].items():
-        assert torch.equal(value, other[0][name]) or (value.isnan() == other[0][name].isnan()).all(), name
+        torch.testing.assert_close(value, other[0][name], rtol=0, atol=0, equal_nan=True, msg=name)
     assert weights(first).keys() == weights(second).keys()
     assert all(torch.equal(value, weights(second)[name]) for name, value in weights(first).items())
     history = [pd.read_csv(folder / "history.tsv", sep="\t").drop(columns="seconds") for folder in (first, second)]
@@ -82,7 +79,7 @@ def interrupt(monkeypatch, at_step, action):
 def test_two_slices_can_be_learnt_by_heart(tmp_path, make_case):
     case = make_case("01", 1)
     config = dataclasses.replace(
-        CONFIG, slices_per_subject=2, epochs=60, learning_rate=2e-3, base_filters=8, adversarial_weight=1,
+        CONFIG, slices_per_subject=2, epochs=40, learning_rate=3e-3, base_filters=8, adversarial_weight=1,
         ssim_weight=0, checkpoint_every=100,
     )  # fmt: skip
     fit(([case], [dataclasses.replace(case, participant="02")]), config, tmp_path)
@@ -110,8 +107,7 @@ def test_model_folder_after_training(tmp_path, cohort):
     assert load_model(tmp_path, torch.device("cpu")).card == card
 
 
-@pytest.mark.parametrize("at_step", [2, 3, 7])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(("at_step", "number"), [(2, signal.SIGTERM), (3, signal.SIGINT), (7, signal.SIGTERM)])
 def test_stopped_training_goes_on_to_the_same_result(tmp_path, cohort, monkeypatch, at_step, number):
     fit(cohort, CONFIG, tmp_path / "whole")
     before = signal.getsignal(number)

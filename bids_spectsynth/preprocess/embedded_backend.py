@@ -1,0 +1,78 @@
+"""The backend of pip-installable libraries: deepbet for the T1w brain, this package's own registration, SciPy."""
+
+from importlib.metadata import version
+
+import nibabel as nib
+import numpy as np
+import numpy.typing as npt
+
+from bids_spectsynth import __version__
+from bids_spectsynth.errors import ImageError
+from bids_spectsynth.preprocess.backend import Registration
+from bids_spectsynth.preprocess.brain_extraction import MIN_VOLUME_L, extract_t1w_brain, mask_volume
+from bids_spectsynth.preprocess.grid import Grid
+from bids_spectsynth.preprocess.intensity import histogram_mask
+from bids_spectsynth.preprocess.quality import FUNCTIONAL_ROLES
+from bids_spectsynth.preprocess.registration import register_images
+from bids_spectsynth.preprocess.resampling import resample_image
+from bids_spectsynth.settings import CoregInit
+
+
+class EmbeddedBackend:
+    """Preprocessing without external programs (see :class:`bids_spectsynth.preprocess.backend.Backend`).
+
+    Parameters
+    ----------
+    threads : int
+        Threads of the brain extraction's network. Registration and resampling use one thread, so that results do
+        not depend on this number.
+    seed : int
+        Taken so that backends are made alike; nothing here draws random numbers, so it changes nothing.
+    """
+
+    name = "embedded"
+
+    def __init__(self, threads: int = 1, seed: int = 1234) -> None:
+        self.threads = threads
+        self.seed = seed
+        self.tools = {"bids_spectsynth": __version__} | {name: version(name) for name in ("deepbet", "scipy", "numpy")}
+
+    def extract_brain(self, image: nib.Nifti1Image, role: str) -> nib.Nifti1Image:
+        """Brain mask on the voxels of ``image``: deepbet for T1w, half of the 99.5th percentile for SPECT, else Otsu.
+
+        PET is masked by its T1w's mask, carried over, where there is one; Otsu is for PET without T1w. Other MR
+        images have no mask of their own but the T1w's: Otsu gives the head here.
+
+        Raises
+        ------
+        ImageError
+            No brain was found, or less than 0.2 l.
+        """
+        if role == "T1w":
+            return extract_t1w_brain(image, self.threads)
+        mask = histogram_mask(image, "otsu" if role not in FUNCTIONAL_ROLES or role == "pet" else "half-p99.5")
+        volume = mask_volume(mask)
+        if volume < MIN_VOLUME_L:
+            raise ImageError(
+                f"the {role} brain mask holds only {volume:.2f} l; check that the image shows a whole brain"
+            )
+        return mask
+
+    def register(
+        self,
+        moving: nib.Nifti1Image,
+        fixed: nib.Nifti1Image,
+        fixed_mask: nib.Nifti1Image,
+        *,
+        dof: int,
+        init: CoregInit,
+        role: str,
+    ) -> Registration:
+        """Align two images; see :func:`bids_spectsynth.preprocess.registration.register_images`."""
+        return register_images(moving, fixed, fixed_mask, dof=dof, init=init, role=role)
+
+    def resample(
+        self, image: nib.Nifti1Image, grid: Grid, matrix: npt.NDArray[np.float64], order: int
+    ) -> nib.Nifti1Image:
+        """Values on a grid; see :func:`bids_spectsynth.preprocess.resampling.resample_image`."""
+        return resample_image(image, grid, matrix, order)

@@ -1,0 +1,103 @@
+"""Resampling against functions whose values are known everywhere."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from bids_spectsynth.preprocess.grid import Grid, apply_affine, grid_of, new_image
+from bids_spectsynth.preprocess.resampling import resample_image
+
+
+def _affine(angles: list[float], sizes: list[float], origin: list[float], shear: float = 0.0) -> np.ndarray:
+    affine = np.eye(4)
+    affine[:3, :3] = Rotation.from_euler("xyz", angles, degrees=True).as_matrix() @ np.diag(sizes)
+    affine[:3, 0] += shear * affine[:3, 1]
+    affine[:3, 3] = origin
+    return affine
+
+
+def _world(grid: Grid) -> np.ndarray:
+    return apply_affine(grid.affine, np.indices(grid.shape).reshape(3, -1).T)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.floats(-180, 180), min_size=3, max_size=3),
+    st.lists(st.floats(0.8, 2.5), min_size=3, max_size=3),
+    st.floats(-0.3, 0.3),
+    st.sampled_from([1, 3]),
+)
+def test_a_ramp_keeps_its_world_values(angles: list[float], sizes: list[float], shear: float, order: int) -> None:
+    """Any orientation, also sheared: linear functions are reproduced where the image is known."""
+    affine = _affine(angles, sizes, [3, -5, 8], shear)
+    grid_in = Grid((20, 22, 24), affine)
+    slope = np.array([0.7, -0.2, 1.3])
+    image = new_image((_world(grid_in) @ slope).reshape(grid_in.shape).astype(np.float32), affine)
+    matrix = _affine([10, -20, 5], [1, 1, 1], [1, 2, 3])
+    centre = np.linalg.inv(matrix) @ affine @ np.array([9.5, 10.5, 11.5, 1])
+    target = Grid((5, 5, 5), _affine([0, 0, 0], [1, 1, 1], (centre[:3] - 2).tolist()))
+    out = np.asanyarray(resample_image(image, target, matrix, order).dataobj)
+    expected = apply_affine(matrix, _world(target)) @ slope
+    np.testing.assert_allclose(out.ravel(), expected, atol=0.02 * np.abs(expected).max() + 0.02)
+    assert out.dtype == np.float32
+
+
+@pytest.mark.parametrize("order", [1, 3])
+def test_a_blob_arrives_where_the_matrix_says(order: int) -> None:
+    grid_in = Grid((40, 40, 40), _affine([15, 0, 30], [1.5, 1.5, 1.5], [-20, 10, -30]))
+    blob = apply_affine(grid_in.affine, [[18.3, 21.7, 19.1]])[0]
+    values = np.exp(-np.sum((_world(grid_in) - blob) ** 2, axis=1) / (2 * 4**2))
+    image = new_image(values.reshape(grid_in.shape).astype(np.float32), grid_in.affine)
+    matrix = _affine([-25, 12, 7], [1, 1, 1], [4, -3, 6])
+    expected = apply_affine(np.linalg.inv(matrix), blob[None])[0]
+    target = Grid((40, 40, 40), _affine([0, 0, 0], [1, 1, 1], (expected - 20.4).tolist()))
+    out = np.asanyarray(resample_image(image, target, matrix, order).dataobj).ravel()
+    centroid = (_world(target) * out[:, None]).sum(axis=0) / out.sum()
+    np.testing.assert_allclose(centroid, expected, atol=0.05)
+
+
+def test_the_spline_is_sharper_than_linear() -> None:
+    grid = Grid((16, 16, 16), np.eye(4))
+    wave = np.cos(_world(grid) @ [1.2, 0.3, 0.0])
+    image = new_image(wave.reshape(grid.shape).astype(np.float32), grid.affine)
+    target = Grid((6, 6, 6), _affine([0, 0, 0], [1, 1, 1], [5.5, 5.5, 5.5]))
+    expected = np.cos(_world(target) @ [1.2, 0.3, 0.0])
+    errors = [np.abs(np.asanyarray(resample_image(image, target, np.eye(4), o).dataobj).ravel() - expected).max()
+              for o in (1, 3)]  # fmt: skip
+    assert errors[1] < 0.1 * errors[0]
+
+
+def test_own_grid_gives_the_image_back_and_outside_is_zero() -> None:
+    data = np.random.default_rng(0).random((9, 10, 11), dtype=np.float32)
+    image = new_image(data, _affine([90, 0, 0], [1, 2, 3], [7, 8, 9]))
+    for order in (0, 1, 3):
+        same = np.asanyarray(resample_image(image, grid_of(image), np.eye(4), order).dataobj)
+        np.testing.assert_allclose(same, data, atol=1e-5)
+    away = Grid((3, 3, 3), _affine([0, 0, 0], [1, 1, 1], [500, 0, 0]))
+    assert not np.asanyarray(resample_image(image, away, np.eye(4), 3).dataobj).any()
+
+
+def test_labels_stay_labels() -> None:
+    mask = np.zeros((12, 12, 12), np.uint8)
+    mask[3:9, 3:9, 3:9] = 1
+    out = resample_image(new_image(mask, np.eye(4)), Grid((4, 4, 4), np.diag([3.0, 3, 3, 1])), np.eye(4), 0)
+    assert set(np.unique(np.asanyarray(out.dataobj))) <= {0.0, 1.0}
+
+
+def test_a_coarse_grid_does_not_fold_noise_in() -> None:
+    noise = np.random.default_rng(0).standard_normal((48, 48, 48)).astype(np.float32)
+    image = new_image(noise, np.eye(4))
+
+    def spread(size: float) -> float:
+        n = int(40 / size)
+        target = Grid((n, n, n), _affine([0, 0, 0], [size, size, size], [4, 4, 4]))
+        return float(np.asanyarray(resample_image(image, target, np.eye(4), 3).dataobj).std())
+
+    assert spread(1.0) == pytest.approx(1, abs=0.05)
+    assert spread(2.0) < 0.4
+    assert spread(4.0) < 0.15
+    constant = new_image(np.full((30, 30, 30), 7, np.float32), np.eye(4))
+    target = Grid((4, 4, 4), _affine([0, 0, 0], [3, 3, 3], [8, 8, 8]))
+    np.testing.assert_allclose(np.asanyarray(resample_image(constant, target, np.eye(4), 3).dataobj), 7, rtol=1e-5)

@@ -1,0 +1,223 @@
+import gzip
+import re
+from urllib.parse import unquote
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from bids_spectsynth.bids.derivatives import update_participants
+from bids_spectsynth.errors import UsageError
+from bids_spectsynth.reports import reportlets
+from bids_spectsynth.reports.subject import subject_report
+
+SECTIONS = ["Summary", "Brain mask", "Registration to the T1w", "Registration to the template", "Synthesis",
+            "Metrics per slice", "Methods", "About", "Errors"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def report(full_tree):
+    return subject_report(full_tree, "sub-01")
+
+
+@pytest.fixture(scope="module")
+def html(report):
+    return report.read_text(encoding="utf-8")
+
+
+def headings(html):
+    return re.findall(r"<h2>([^<]*)</h2>", html)
+
+
+def test_a_full_report_has_every_section_and_a_figure_for_each(report, html, full_tree, parse):
+    assert report == full_tree / "sub-01.html"
+    assert headings(html) == SECTIONS
+    parsed = parse(html)
+    figures = sorted(path.relative_to(full_tree).as_posix() for path in full_tree.glob("sub-01/figures/*.svg"))
+    assert figures == [
+        "sub-01/figures/sub-01_space-T1w_desc-brainmask_T1w.svg",
+        "sub-01/figures/sub-01_space-T1w_desc-template_T1w.svg",
+        "sub-01/figures/sub-01_task-interictal_space-T1w_desc-pix2pixPet_metrics.svg",
+        "sub-01/figures/sub-01_task-interictal_space-T1w_desc-pix2pixPet_spect.svg",
+        "sub-01/figures/sub-01_task-interictal_trc-HMPAO_desc-coregistration_spect.svg",
+        "sub-01/figures/sub-01_trc-FDG_desc-coregistration_pet.svg",
+    ]
+    assert len(parsed.sources) == len(figures)
+    assert set(figures) <= set(parsed.links)
+    assert "No errors to report." in parsed.text
+    assert len(html) < 15e6
+
+
+def test_the_figures_in_the_report_are_those_on_disk(html, full_tree, parse):
+    shown = {unquote(source.removeprefix("data:image/svg+xml,")) for source in parse(html).sources}
+    stored = {
+        path.read_text(encoding="utf-8").encode("ascii", "xmlcharrefreplace").decode()
+        for path in full_tree.glob("sub-01/figures/*.svg")
+    }
+    assert shown == stored
+
+
+def test_text_of_a_full_report(html, parse):
+    text = parse(html).text
+    assert "SYNTHETIC IMAGE — not a measurement" in text
+    assert "bids_spectsynth 9.8.7" in text
+    for words in ("pet/pet.nii.gz", "the only one", "SimpleITK 2.5.0", "Part in training test"):
+        assert words in text
+    assert "Overlap of the brains (Dice) 0.93; score 0.710 (Mattes mutual information; higher is better)" in text
+    assert "Poor registration" not in text
+    assert "each is divided by its own mean in the brain" in text
+    # Methods: facts of the sidecars and the card.
+    assert "64 x 64 x 48 voxels of 4 mm" in text
+    assert "trained on 30 participants" in text
+    assert "epoch 42 of 50" in text
+    assert "loss weights adversarial 1, l1 100)" in text
+    for doi in ("10.3389/fneur.2024.1383773", "10.1109/CVPR.2017.632", "10.1016/j.compbiomed.2024.108845"):
+        assert doi in text
+    assert "10.1002/hbm.10062" not in text, "BET was not used"
+    assert "Ictal SPECT" in text
+
+
+def test_the_table_of_means_and_its_best_value(html):
+    row = re.search(r"Model \(pix2pix\)</td>(.*?)</tr>", html, re.S)
+    assert row is not None
+    cells = re.findall(r'<td class="number [^"]*">([^<]*)</td>', row.group(1))
+    assert cells[0] == "0.100"
+    assert cells[-1] == "30"
+    assert re.search(r'best">0\.100</td>', row.group(1))
+    assert "lower in-brain RMSE than every baseline" in html
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_model_of_phantoms_on_patients_is_named(html, tree, write, parse):
+    assert "Model of phantoms" in parse(html).text
+    write.describe(tree, PhantomData=True)
+    text = parse(subject_report(tree, "01").read_text()).text
+    assert "Model of phantoms" not in text
+    assert "not clinical numbers" in text
+
+
+def test_a_skipped_participant_has_a_report_with_the_reason_escaped(full_tree, parse):
+    html = subject_report(full_tree, "02").read_text(encoding="utf-8")
+    assert "<script" not in html
+    parsed = parse(html)
+    assert "no PET <script>alert(1)</script> & more" in parsed.text
+    assert "Participant skipped" in parsed.text
+    assert "find: skipped: no PET" in parsed.text, "its log"
+    assert 'bids_dir = "/data/<b>raw</b>"' in parsed.text
+    assert parsed.sources == []
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_poor_registration_is_flagged(tmp_path, write, parse):
+    out = tmp_path / "out"
+    write.case(out, "07", poor=True)
+    text = parse(subject_report(out, "07").read_text()).text
+    assert "Poor registration: Look at the registration of PET to T1w." in text
+    assert text.count("Do not trust this registration without looking.") == 1
+    assert "looks upside down" in text
+    assert "SYNTHETIC IMAGE" not in text
+    assert "Metrics per slice" not in text
+
+
+@pytest.mark.usefixtures("quick")
+def test_damaged_and_missing_images_cost_their_picture_only(tree, parse):
+    (tree / "sub-01/pet/sub-01_trc-FDG_space-T1w_desc-preproc_pet.nii.gz").write_bytes(b"")
+    (tree / "sub-01/spect/sub-01_task-interictal_trc-HMPAO_space-T1w_desc-preproc_spect.nii.gz").unlink()
+    table = tree / "sub-01/spect/sub-01_task-interictal_space-T1w_desc-pix2pixPet_metrics.tsv"
+    table.write_text("slice\tmethod\n1\tpix2pix\n")
+    html = subject_report(tree, "01").read_text()
+    parsed = parse(html)
+    assert headings(html) == SECTIONS
+    assert len(parsed.sources) == 2, "the brain mask and the template"
+    errors = parsed.text[parsed.text.rindex("Errors") :]
+    assert "cannot read the image" in errors
+    assert "no prepared interictal image" in errors
+    assert "has no column" in errors
+    assert "No errors to report." not in errors
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_damaged_mask_leaves_the_text(tree, parse):
+    path = tree / "sub-01/anat/sub-01_space-T1w_desc-brain_mask.nii.gz"
+    path.write_bytes(path.read_bytes()[:300])
+    text = parse(subject_report(tree, "01").read_text()).text
+    assert "Summary" in text
+    assert "Overlap of the brains" in text
+    assert "cannot be shown" in text
+
+
+@pytest.mark.usefixtures("quick")
+def test_an_image_on_another_grid_is_named(tree, parse):
+    path = tree / "sub-01/spect/sub-01_task-interictal_space-T1w_desc-pix2pixPet_spect.nii.gz"
+    small = nib.Nifti1Image(np.zeros((4, 4, 4), dtype=np.float32), np.eye(4))
+    path.write_bytes(gzip.compress(small.to_bytes()))
+    text = parse(subject_report(tree, "01").read_text()).text
+    assert "the grid is (4, 4, 4), that of the brain mask (64, 64, 48)" in text
+
+
+@pytest.mark.usefixtures("quick")
+def test_training_participants_and_better_baselines_are_named(tmp_path, write, parse):
+    out = tmp_path / "out"
+    write.case(out, "03")
+    write.synthetic(out, "03", "pix2pixPet", "train", error=0.22)
+    (out / "sub-03/pet/sub-03_trc-FDG_space-T1w_desc-preproc_pet.nii.gz").unlink()
+    text = parse(subject_report(out, "03").read_text()).text
+    assert "The model was trained on this participant" in text
+    assert re.search(
+        r"Lower in-brain RMSE than the model \(0\.2\d\d\) in this participant: Constant in the brain", text
+    )
+
+
+@pytest.mark.usefixtures("quick")
+def test_sessions_are_told_apart(tmp_path, write, parse):
+    out = tmp_path / "out"
+    for session in ("a", "b"):
+        write.case(out, "04", session)
+    html = subject_report(out, "04").read_text()
+    text = parse(html).text
+    assert "Sessions: a, b" in text
+    for session in ("a", "b"):
+        assert f"Images that were used, sub-04_ses-{session}" in text
+        name = f"sub-04/ses-{session}/figures/sub-04_ses-{session}_space-T1w_desc-brainmask_T1w.svg"
+        assert (out / name).is_file()
+        assert name in html
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_head_is_shown_where_the_caller_has_it(tree, tmp_path, monkeypatch, parse):
+    drawn = []
+    monkeypatch.setattr(reportlets, "mask_outline", lambda image, *_: drawn.append(image) or "<svg/>")
+    # Another grid and orientation of the same world: columns run to the patient's left, and values name their place.
+    affine = np.array([[-4.0, 0, 0, 130], [0, 4, 0, -130], [0, 0, 4, -98], [0, 0, 0, 1]])
+    head = np.broadcast_to(130 - 4.0 * np.arange(66)[:, None, None], (66, 66, 50)).astype(np.float32)
+    nib.save(nib.Nifti1Image(head, affine), tmp_path / "head.nii.gz")
+    without = parse(subject_report(tree, "01").read_text()).text
+    shown = parse(subject_report(tree, "01", {"sub-01": tmp_path / "head.nii.gz"}).read_text()).text
+    assert "holds no image of the head" in without
+    assert "with the head" in shown
+    # Column i of the grid lies at x = 4 i - 126 mm.
+    np.testing.assert_allclose(drawn[1][1:-1, 30, 20], 4.0 * np.arange(1, 63) - 126, atol=1e-3)
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_report_repeats_exactly(tree):
+    first = subject_report(tree, "01").read_bytes()
+    assert subject_report(tree, "01").read_bytes() == first
+
+
+@pytest.mark.parametrize("label", ["../evil", "a/b", "", "01 02", "<b>"])
+def test_a_label_that_is_no_label_is_refused(tmp_path, label):
+    with pytest.raises(UsageError, match="letters and digits"):
+        subject_report(tmp_path, label)
+
+
+def test_a_participants_table_that_is_none_is_an_error_in_the_report(tmp_path, parse):
+    (tmp_path / "participants.tsv").write_text('a\tb\n"x\ty\tz\tw\n')
+    text = parse(subject_report(tmp_path, "01").read_text()).text
+    assert "participants.tsv" in text[text.rindex("Errors") :]
+
+
+def test_a_failure_stands_among_the_errors(tmp_path, parse):
+    update_participants(tmp_path, {"01": {"status": "failed", "reason": "T1w truncated; copy it again"}})
+    text = parse(subject_report(tmp_path, "01").read_text()).text
+    assert "T1w truncated; copy it again" in text[text.rindex("Errors") :]
