@@ -185,11 +185,18 @@ def _record(settings: Settings, run_folder: Path, outcomes: Sequence[Outcome]) -
     """Write what became of each participant to ``participants.tsv`` and the logs, and say it in one line."""
     rows = {}
     for label, outcome in by_participant(outcomes).items():
-        rows[label] = {"status": outcome.status, "reason": outcome.reason or "n/a"}
+        rows[label] = {"status": outcome.status, "reason": _without_folders(outcome.reason, settings) or "n/a"}
         write_case_log(run_folder, f"sub-{label}", [f"{outcome.status} {outcome.reason}".strip()])
     update_participants(settings.output_dir, rows)
     counts = [f"{sum(row['status'] == s for row in rows.values())} {s}" for s in ("ok", "skipped", "failed")]
     logger.info("Participants: %s; output in %s", ", ".join(counts), settings.output_dir)
+
+
+def _without_folders(text: str, settings: Settings) -> str:
+    """A reason as it may be shared with the derivatives: paths without where they lie on this machine."""
+    for folder in (settings.output_dir, settings.bids_dir):
+        text = text.replace(f"{folder}/", "").replace(f"{folder.resolve()}/", "")
+    return text
 
 
 def _name(outcome: Outcome) -> str:

@@ -5,12 +5,15 @@ The maps are those that nilearn ships in its wheel (ICBM152 2009a, nonlinear sym
 
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import resources
+from importlib.util import find_spec
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
+
+from bids_spectsynth.errors import DatasetError
 
 FILE_NAME = "mni_icbm152_{}_tal_nlin_sym_09a_converted.nii.gz"
 #: The medulla is cut at z = -72 mm; from this height downwards its cross-section is continued as the cord.
@@ -48,11 +51,14 @@ class Atlas:
 
 def _read(name: str) -> tuple[Bytes, Array]:
     """Voxels (uint8) and origin of one of nilearn's ICBM152 maps."""
-    source = resources.files("nilearn.datasets") / "data" / FILE_NAME.format(name)
-    with resources.as_file(source) as path:
-        image = nib.nifti1.load(path)  # type: ignore[no-untyped-call]
-        voxels = np.asarray(image.dataobj).astype(np.uint8)
-        affine = image.affine
+    # Found without importing nilearn, which takes seconds.
+    package = find_spec("nilearn")
+    if package is None or package.origin is None:
+        raise DatasetError("nilearn, which ships the template of the phantom, is not installed: pip install nilearn")
+    path = Path(package.origin).parent / "datasets" / "data" / FILE_NAME.format(name)
+    image = nib.nifti1.load(path)  # type: ignore[no-untyped-call]
+    voxels = np.asarray(image.dataobj).astype(np.uint8)
+    affine = image.affine
     if affine is None or not np.allclose(affine[:3, :3], np.eye(3)):
         raise ValueError(f"{FILE_NAME.format(name)}: expected 1 mm voxels in RAS order")
     return voxels, affine[:3, 3].astype(np.float32)

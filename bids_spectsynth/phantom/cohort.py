@@ -35,7 +35,8 @@ def make_cohort(out: Path, n: int, *, size: str = "small", seed: int = 0, nprocs
     seed : int
         Not negative; equal seeds give equal bytes.
     nprocs : int
-        Processes that simulate subjects side by side.
+        Processes that simulate subjects side by side. With more than one, a script must guard its call with
+        ``if __name__ == "__main__"`` (the processes are spawned).
 
     Raises
     ------

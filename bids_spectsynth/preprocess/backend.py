@@ -48,9 +48,13 @@ class Backend(Protocol):
     (see :func:`bids_spectsynth.preprocess.intensity.sanitise`).
     """
 
-    name: str
-    tools: Mapping[str, str]
-    """Tool name to version, written to the sidecars."""
+    @property
+    def name(self) -> str:
+        """``fsl`` or ``embedded``."""
+
+    @property
+    def tools(self) -> Mapping[str, str]:
+        """Tool name to version, written to the sidecars."""
 
     def extract_brain(self, image: nib.Nifti1Image, role: str) -> nib.Nifti1Image:
         """Brain mask (uint8, 0 or 1) on the voxels of ``image``; one component, without holes."""

@@ -53,6 +53,13 @@ log = logging.getLogger(__name__)
 MEMORY_GB = {"reference": 2.0, "register": 1.5, "template": 1.5, "write": 2.0}
 
 
+_PROGRESS = {
+    "start": (logging.DEBUG, "started"),
+    "end": (logging.INFO, "done"),
+    "exception": (logging.WARNING, "failed"),
+}
+
+
 @dataclass(frozen=True)
 class BackendIdentity:
     """Which backend, and the versions of all that computes: a change of either invalidates what is stored."""
@@ -294,7 +301,7 @@ def _failure_file(case: Case, settings: Settings) -> Path:
 
 
 def _report_progress(node: Any, status: str) -> None:
-    """Nipype tells when a node starts, ends or fails; users see the steps, not the nodes."""
-    if node.name not in ("inputnode", "outputnode"):
-        case = node.fullname.split(".")[-2].removesuffix("_wf").replace("sub_", "sub-").replace("_ses_", "_ses-")
-        log.log(logging.DEBUG if status == "start" else logging.INFO, "%s: %s: %s", case, node.name, status)
+    """Nipype tells when a node starts, ends or fails; users read which step of which case it was."""
+    case = node.fullname.split(".")[-2].removesuffix("_wf").replace("sub_", "sub-").replace("_ses_", "_ses-")
+    level, word = _PROGRESS[status]
+    log.log(level, "%s: %s %s", case, node.name, word)

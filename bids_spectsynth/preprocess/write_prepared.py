@@ -166,7 +166,11 @@ def _write_role(inputs: PreparedInputs, backend: Backend, target: _Target, role:
     # Splines overshoot a little below zero; counts and MR magnitudes do not.
     prepared = np.where(mask, np.maximum(values, 0), 0).astype(np.float32)
     path = _path(inputs, role, {"space": inputs.space, "desc": "preproc"}, _names(role)[1], ".nii.gz")
-    write_image(path, new_image(prepared, target.grid.affine), _image_sidecar(inputs, backend, target, role))
+    sidecar = _image_sidecar(inputs, backend, target, role)
+    if role == T1W:
+        # With these a synthetic image can be brought back to the voxels of the participant's own T1w.
+        sidecar |= {"OriginalShape": list(image.shape), "OriginalAffine": np.asarray(image.affine).tolist()}
+    write_image(path, new_image(prepared, target.grid.affine), sidecar)
     return [*written, *_with_sidecar(path)]
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from bids_spectsynth.reports.mosaic import Contour, Layer, Row, mosaic
-from bids_spectsynth.reports.views import Array, Mask, Plane, View, frame_of, views_across
+from bids_spectsynth.reports.views import Array, Frame, Mask, Plane, View, frame_of, views_across
 
 Affine = npt.NDArray[np.float64]
 _FIXED = "#35d0ff"
@@ -63,15 +63,20 @@ def registration(fixed: Array, moving: Array, mask: Mask, affine: Affine, name: 
     str
         SVG text.
     """
-    smooth = _smoothed(fixed, affine, 1.5)
+    # Smoothing the air around the brain would take most of the time.
+    frame = frame_of(mask, affine)
+    fixed, moving, mask = fixed[frame.box], moving[frame.box], mask[frame.box]
+    affine = affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ [part.start for part in frame.box]
+    smooth_fixed, smooth_moving = (_smoothed(data, affine, 1.5) for data in (fixed, moving))
     below = Layer(fixed, 0.0, _bright(fixed, mask, 99.5))
     above = Layer(moving, 0.0, _bright(moving, mask, 99.8), _UPTAKE)
-    of_moving = [_level(_smoothed(moving, affine, 1.5), mask, p, _MOVING) for p in (30.0, 65.0)]
+    of_moving = [_level(smooth_moving, mask, p, _MOVING) for p in (30.0, 65.0)]
     of_fixed = [
         Contour(mask.astype(np.float32), 0.5, _FIXED),
-        _level(smooth, mask, 55.0, _FIXED, 0.5),
+        _level(smooth_fixed, mask, 55.0, _FIXED, 0.5),
     ]
-    frame = frame_of(mask, affine)
+    frame = Frame((slice(0, mask.shape[0]), slice(0, mask.shape[1]), slice(0, mask.shape[2])), affine)
     rows = []
     for plane in _PLANES:
         views = views_across(mask, plane, 7)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from scipy import ndimage
 
 from bids_spectsynth.bids.derivatives import PreparedCase, parse_name, read_matrix
 from bids_spectsynth.errors import ImageError
@@ -122,8 +121,6 @@ def _template_figure(context: SubjectContext, case: PreparedCase, transform: Tra
         template = nib.funcs.as_closest_canonical(fetch_template(transform.target).mask)  # type: ignore[no-untyped-call]
         data = np.asarray(template.dataobj, dtype=np.float32)
         outline = reportlets.carried_over(data, np.asarray(template.affine), mask.shape, affine, matrix)
-        # The template is at 1 mm; on a coarser grid its outline would be cut into steps.
-        outline = ndimage.gaussian_filter(outline, 0.7)
         where = "carried over to the participant's own space" if native else "in template space"
         caption = (
             f"Pink: brain of {transform.target}, {where}. Blue: brain of the participant. An affine transform fits "

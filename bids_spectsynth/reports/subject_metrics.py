@@ -49,7 +49,7 @@ def metrics_section(context: SubjectContext) -> Section | None:
         return None
     intro = (
         "One value per axial slice that holds brain, on intensities from -1 to 1. Numbers over the whole slice can be "
-        "compared with the paper, but background raises them; those inside the brain mask are the honest ones. Read "
+        "compared with the paper, but background flatters them; those inside the brain mask are the honest ones. Read "
         "the model's numbers beside those of the baselines, which need no network."
     )
     return Section("metrics", "Metrics per slice", [Text(intro), *blocks])

@@ -130,6 +130,12 @@ def has_baselines(folder: Path) -> bool:
     return (folder / _CARD).exists()
 
 
+def remove_baselines(folder: Path) -> None:
+    """Remove the baselines from a model folder, so that they are fitted anew."""
+    (folder / _CARD).unlink(missing_ok=True)
+    (folder / _TENSORS).unlink(missing_ok=True)
+
+
 def fit_baselines(cases: Sequence[PreparedCase], inputs: Sequence[str], scaling: Scaling) -> Baselines:
     """Fit the five baselines; images are read one case at a time.
 

@@ -10,11 +10,11 @@ from bids_spectsynth.bids.derivatives import PreparedCase, find_prepared, update
 from bids_spectsynth.errors import ModelError, UsageError
 from bids_spectsynth.exit_codes import Outcome
 from bids_spectsynth.settings import Settings
-from bids_spectsynth.synthesis.baselines import fit_baselines, has_baselines
+from bids_spectsynth.synthesis.baselines import fit_baselines, has_baselines, remove_baselines
 from bids_spectsynth.synthesis.model_folder import CARD_FILE, load_card, model_label
 from bids_spectsynth.synthesis.slices import PreparedCases
 from bids_spectsynth.synthesis.split import read_split_file, split_participants
-from bids_spectsynth.synthesis.training import check_replaceable, train, training_config
+from bids_spectsynth.synthesis.training import check_replaceable, finished_card, train, training_config
 
 logger = logging.getLogger(__name__)
 
@@ -149,6 +149,9 @@ def _train_model(settings: Settings, cohort: Cohort, space: str, inputs: tuple[s
     training, validation = (PreparedCases(members, inputs, settings.intensity_scaling) for members in parts.values())
     config = training_config(settings, inputs, space, training.digest() + validation.digest())
     check_replaceable(folder, config)
+    if finished_card(folder, config) is None:
+        # Baselines of an earlier training would be of another cohort.
+        remove_baselines(folder)
     train(training, validation, config, folder, device=settings.device, threads=settings.nprocs)
     if not has_baselines(folder):
         fit_baselines(parts["train"], inputs, settings.intensity_scaling).save(folder)

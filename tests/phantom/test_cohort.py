@@ -1,6 +1,7 @@
 import csv
 import gzip
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nibabel as nib
@@ -9,6 +10,7 @@ import pytest
 from scipy import ndimage
 
 from bids_spectsynth.errors import UsageError
+from bids_spectsynth.phantom import cohort as cohort_module
 from bids_spectsynth.phantom.cohort import make_cohort, truth_folder
 from bids_spectsynth.phantom.subject import SubjectPlan, make_subject
 
@@ -191,6 +193,21 @@ def test_gzip_header_has_no_time(cohort):
     raw = (cohort / "sub-01/anat/sub-01_T1w.nii.gz").read_bytes()
     assert raw[4:8] == b"\0\0\0\0"
     assert len(gzip.decompress(raw)) > 352
+
+
+def test_every_subject_goes_through_the_process_pool(monkeypatch, tmp_path):
+    workers = []
+
+    class Pool(ThreadPoolExecutor):
+        def __init__(self, max_workers, mp_context):
+            workers.append((max_workers, mp_context.get_start_method()))
+            super().__init__(max_workers)
+
+    monkeypatch.setattr(cohort_module, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(cohort_module, "make_subject", lambda plan, dataset, truth: (dataset / plan.label).touch())
+    make_cohort(tmp_path / "out", 3, nprocs=8)
+    assert workers == [(3, "spawn")]
+    assert {path.name for path in (tmp_path / "out").glob("0*")} == {"01", "02", "03"}
 
 
 @pytest.mark.parametrize(

@@ -264,11 +264,15 @@ def test_stop_on_first_crash_leaves_the_others(tiny: Any, make_case: Any, make_o
     assert any("--stop-on-first-crash" in reason for reason in reasons)
 
 
-def test_a_plugin_file_is_followed(tiny: Any, make_case: Any, make_options: Any, tmp_path: Path) -> None:
+def test_a_plugin_file_is_followed(
+    tiny: Any, make_case: Any, make_options: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     file = tmp_path / "plugin.yml"
     file.write_text("plugin: Linear\nplugin_args: {}\n")
     (outcome,) = preprocess([make_case("01", ("T1w", "ictal"))], make_options(use_plugin=file))
     assert outcome.status == "ok"
+    assert "sub-01: register_ictal done" in caplog.messages
 
 
 @pytest.mark.parametrize(
