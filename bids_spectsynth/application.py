@@ -4,6 +4,8 @@ import logging
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+import torch
+
 from bids_spectsynth.bids.cases import INTERICTAL
 from bids_spectsynth.bids.derivatives import PreparedCase, find_prepared, read_participants
 from bids_spectsynth.bids.writing import sidecar_path
@@ -50,6 +52,7 @@ def apply_model(folder: Path, names: Collection[str], settings: Settings) -> lis
         The model is damaged, or fits none of the cases.
     """
     device = resolve_device(settings.device)
+    torch.set_num_threads(settings.nprocs)
     model = load_model(folder, device)
     cases = [case for case in find_prepared(settings.output_dir, model.card.space) if case.name in names]
     fitting, outcomes = _fitting(model.card, cases, settings.voxel_size)

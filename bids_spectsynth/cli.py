@@ -182,6 +182,13 @@ def _usable_cpus() -> int:
     return os.cpu_count() or 1
 
 
+def _limit_threads(count: int) -> None:
+    # Read by the numerical libraries when they are loaded, here and in worker processes. The network's threads are set
+    # apart, where it runs.
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = str(count)
+
+
 def _without_prefixes(settings: Settings) -> Settings:
     from dataclasses import replace
 
@@ -207,6 +214,7 @@ def main(argv: Sequence[str]) -> int:
     """
     try:
         settings = parse(argv)
+        _limit_threads(settings.omp_nthreads)
         from bids_spectsynth.run import run
 
         return int(run(settings))

@@ -87,7 +87,7 @@ def run_participant(settings: Settings) -> ExitCode:
     write_dataset_files(settings, {})
     _log_found(run_folder, cases, outcomes)
     try:
-        outcomes += _prepare(settings, cases)
+        outcomes += _prepare(settings, cases, run_folder)
         if not (settings.stop_on_first_crash and any(outcome.status == "failed" for outcome in outcomes)):
             outcomes += _synthesise(settings, cases, outcomes)
             outcomes += _report(settings, outcomes)
@@ -106,9 +106,9 @@ def _find(settings: Settings) -> tuple[list[Case], list[Outcome]]:
     return cases, outcomes
 
 
-def _prepare(settings: Settings, cases: Sequence[Case]) -> list[Outcome]:
+def _prepare(settings: Settings, cases: Sequence[Case], run_folder: Path) -> list[Outcome]:
     """Prepare the cases; in ``apply`` mode only those that the output folder does not hold yet."""
-    from bids_spectsynth.preprocess.workflow import preprocess
+    from bids_spectsynth.preprocess.workflow import preprocess, used_tools
 
     done: list[Outcome] = []
     todo = list(cases)
@@ -119,7 +119,8 @@ def _prepare(settings: Settings, cases: Sequence[Case]) -> list[Outcome]:
     if not todo:
         return done
     logger.info("Preparing %d of %d", len(todo), len(cases))
-    return [*done, *preprocess(todo, settings)]
+    write_dataset_files(settings, used_tools(settings))
+    return [*done, *preprocess(todo, settings, run_folder)]
 
 
 def _synthesise(settings: Settings, cases: Sequence[Case], outcomes: Sequence[Outcome]) -> list[Outcome]:

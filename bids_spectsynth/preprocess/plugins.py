@@ -11,7 +11,7 @@ from typing import Any
 os.environ.setdefault("NIPYPE_NO_ET", "1")
 
 import psutil
-import yaml  # type: ignore[import-untyped]
+import yaml
 from nipype.pipeline.plugins import LinearPlugin, MultiProcPlugin
 from nipype.pipeline.plugins.multiproc import run_node
 

@@ -29,7 +29,7 @@ def derived_seed(*parts: object) -> int:
 
 
 def seed_dropout(device: torch.device, seed: int) -> None:
-    """Seed the random numbers of one device; ``torch.manual_seed`` would cost milliseconds for those that are unused."""
+    """Seed the random numbers of one device; ``torch.manual_seed`` spends milliseconds on those that are unused."""
     if device.type == "cuda":
         torch.cuda.manual_seed(seed)
     else:

@@ -14,7 +14,7 @@ FloatArray = npt.NDArray[np.float64]
 
 #: Relative heights, 0 at the lowest slice with brain and 1 at the highest, at which the cohort's profiles are kept.
 NODES = np.linspace(0.0, 1.0, 33)
-#: Weight of the cohort's gain against one neighbour ratio. Measured on heads simulated at 2 mm, slice-scaled, with random
+#: Weight of the cohort's gain against one neighbour ratio. Measured on heads simulated at 2 mm, with random
 #: gain errors of up to 25 %: in-brain error 3.4 % of the mean (8.6 % for a plain stack without those errors), change
 #: from slice to slice 1.00 times the real one (2.1 for a plain stack). 0.01 to 0.1 differ little.
 COHORT_WEIGHT = 0.03

@@ -127,7 +127,7 @@ def write_synthetic(
     }
     rows = []
     for number, method in enumerate(METHODS):
-        for k in range(9, 39):
+        for k in range(18, 28):
             rmse = error if number == 0 else 0.15 + 0.05 * number
             rmse *= 1 + 0.1 * np.sin(k + number + int(participant, 36) + 9 * error)
             metrics = {"rmse": rmse / 2, "ssim": 1 - rmse, "psnr": 20 * np.log10(4 / rmse)}

@@ -13,6 +13,7 @@ from bids_spectsynth.synthesis.checkpoint import load_tensors, save_tensors
 from bids_spectsynth.synthesis.model_folder import (
     ModelCard,
     check_fit,
+    is_selection_participant,
     is_training_participant,
     load_card,
     load_model,
@@ -82,6 +83,8 @@ def test_training_participants_are_recognised_by_hash(tmp_path):
     card, _ = make_model(tmp_path)
     assert is_training_participant(card, "01")
     assert not is_training_participant(card, "02")
+    assert is_selection_participant(card, "02")
+    assert not is_selection_participant(card, "01")
     assert not is_training_participant(dataclasses.replace(card, salt="other"), "01")
 
 

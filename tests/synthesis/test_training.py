@@ -19,7 +19,7 @@ from bids_spectsynth.synthesis.checkpoint import Interrupted, StopSignals, load_
 from bids_spectsynth.synthesis.devices import Processes, resolve_device, resolve_precision
 from bids_spectsynth.synthesis.model_folder import load_card, load_model
 from bids_spectsynth.synthesis.steps import LOSS_NAMES, Stepper
-from bids_spectsynth.synthesis.training import train
+from bids_spectsynth.synthesis.training import check_replaceable, train
 from bids_spectsynth.synthesis.training_config import TrainingConfig, training_config
 from bids_spectsynth.synthesis.validation import validate
 
@@ -154,6 +154,17 @@ def test_a_finished_model_is_left_alone_unless_something_changed(tmp_path, cohor
     other = fit(cohort, dataclasses.replace(CONFIG, data="other images"), tmp_path)
     assert other.created >= card.created
     assert other.salt != card.salt
+
+
+def test_a_finished_model_of_other_options_is_not_replaceable(tmp_path, cohort):
+    check_replaceable(tmp_path, CONFIG)
+    fit(cohort, CONFIG, tmp_path)
+    check_replaceable(tmp_path, CONFIG)
+    check_replaceable(tmp_path, dataclasses.replace(CONFIG, epochs=9))
+    with pytest.raises(ModelError, match=r"\(seed differ\).*--model-label"):
+        check_replaceable(tmp_path, dataclasses.replace(CONFIG, seed=9))
+    with pytest.raises(ModelError, match=r"\(epochs differ\)"):
+        check_replaceable(tmp_path, dataclasses.replace(CONFIG, epochs=1))
 
 
 def test_the_random_state_of_the_caller_is_kept(tmp_path, cohort):
