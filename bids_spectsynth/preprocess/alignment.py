@@ -7,7 +7,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from bids_spectsynth.preprocess.grid import FloatArray, apply_affine
-from bids_spectsynth.preprocess.intensity_model import Samples
+from bids_spectsynth.preprocess.intensity_model import ModelSamples, Samples
 from bids_spectsynth.preprocess.sampler import Float32Array, Sampler
 
 # One Gauss-Newton step turns by at most this (rad) and shifts by at most this (mm).
@@ -140,12 +140,34 @@ def mean_distance(first: FloatArray, second: FloatArray, points: FloatArray) -> 
     return float(np.linalg.norm(apply_affine(first - second, points), axis=1).mean())
 
 
+def visible_samples(sampler: Sampler, model: ModelSamples, matrix: FloatArray) -> Samples:
+    """Samples that the moving image shows through ``matrix``: those outside a field of view that cuts tell nothing."""
+    shown = sampler.contains(matrix, model.points)
+    # With hardly anything in view there is nothing to fit, and the overlap of the masks tells what is wrong.
+    enough = 2 * model.columns.shape[1] < np.count_nonzero(shown) < len(shown)
+    return model.orthonormal(shown if enough else None)
+
+
 def search(
-    sampler: Sampler, samples: Samples, starts: list[FloatArray], centre: FloatArray, keep: int = 8
+    sampler: Sampler, model: ModelSamples, starts: list[FloatArray], centre: FloatArray, keep: int = 6
 ) -> list[Found]:
-    """Refine the ``keep`` best of many starts (and always the first one); results from best to worst."""
+    """Refine the ``keep`` best of many starts (and always the first one).
+
+    Returns
+    -------
+    list of Found
+        From best to worst. Where the field of view cuts the samples, the score is that of the visible ones times
+        their part of all, so that looking past the image never pays.
+    """
+    samples = model.orthonormal()
     values = [explained(sampler, start, samples) for start in starts]
     order = np.argsort(-np.array(values), kind="stable")[:keep].tolist()
     chosen = order if 0 in order else [*order, 0]
-    results = [refine(sampler, starts[n], samples, centre) for n in chosen]
+    results = []
+    for n in chosen:
+        found = refine(sampler, starts[n], samples, centre)
+        shown = float(sampler.contains(found.matrix, model.points).mean())
+        if shown < 1:
+            found = refine(sampler, found.matrix, visible_samples(sampler, model, found.matrix), centre)
+        results.append(Found(found.matrix, found.score * shown))
     return sorted(results, key=lambda result: -result.score)

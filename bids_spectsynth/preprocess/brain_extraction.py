@@ -1,29 +1,30 @@
 """Brain mask of a T1w image with skull, by the network of deepbet (Fisch et al. 2024)."""
 
+from itertools import product
+
 import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
 from bids_spectsynth.errors import ImageError
-from bids_spectsynth.preprocess.grid import FloatArray, Grid, grid_of, mask_bounds, new_image
+from bids_spectsynth.preprocess.grid import FloatArray, Grid, apply_affine, grid_of, new_image
 from bids_spectsynth.preprocess.intensity import solid_component
 from bids_spectsynth.preprocess.resampling import resample_image
+from bids_spectsynth.preprocess.sampler import shrink
 
 #: Volume in litres below which a mask cannot be a brain.
 MIN_VOLUME_L = 0.2
 #: Range in litres outside which a mask deserves a look.
 USUAL_VOLUME_L = (0.9, 2.2)
-#: An image is brought to upright voxels first if an axis deviates from the world's by more than this (degrees) ...
+#: An image is brought to upright voxels first if an axis deviates from the world's by more than this (degrees).
 _MAX_OBLIQUITY = 15.0
-#: ... or one voxel edge is this many times another one.
-_MAX_ANISOTROPY = 2.0
 
 
 def extract_t1w_brain(image: nib.Nifti1Image, threads: int = 1) -> nib.Nifti1Image:
     """Brain mask of a T1w image.
 
-    The network expects an upright head; images of any axis order are turned by whole axes, and strongly oblique or
-    anisotropic ones are resampled to 1 mm upright voxels and the result is brought back.
+    The network expects an upright head; images of any axis order are turned by whole axes; strongly oblique ones are
+    resampled to 1 mm upright voxels, and the result is brought back.
 
     Parameters
     ----------
@@ -42,11 +43,8 @@ def extract_t1w_brain(image: nib.Nifti1Image, threads: int = 1) -> nib.Nifti1Ima
     ImageError
         No brain was found, or less than 0.2 l.
     """
-    if _is_upright(image):
-        order, flips = _axis_turns(image.affine)
-        upright_data = np.asanyarray(image.dataobj).transpose(order)[flips]
-        inside = _brain_probability(upright_data, threads) > 0.5
-        mask = solid_component(inside)[flips].transpose(np.argsort(order))
+    if _obliquity(image) <= _MAX_OBLIQUITY:
+        mask = _upright_mask(image, threads)
     else:
         upright = resample_image(image, _upright_grid(image), np.eye(4), 1)
         probability = _brain_probability(np.asanyarray(upright.dataobj), threads)
@@ -91,19 +89,33 @@ def _brain_probability(data: npt.NDArray[np.float32], threads: int) -> npt.NDArr
     return np.asarray(probability, dtype=np.float32)
 
 
-def _is_upright(image: nib.Nifti1Image) -> bool:
+def _obliquity(image: nib.Nifti1Image) -> float:
+    """Largest angle in degrees between a voxel axis and the world axis next to it."""
     cosines = image.affine[:3, :3] / grid_of(image).voxel_sizes
-    angle = np.degrees(np.arccos(np.clip(np.abs(cosines).max(axis=0), -1, 1)))
-    sizes = grid_of(image).voxel_sizes
-    return bool(angle.max() <= _MAX_OBLIQUITY and sizes.max() / sizes.min() <= _MAX_ANISOTROPY)
+    return float(np.degrees(np.arccos(np.clip(np.abs(cosines).max(axis=0), -1, 1))).max())
+
+
+def _upright_mask(image: nib.Nifti1Image, threads: int) -> npt.NDArray[np.uint8]:
+    # The network works at about 1 mm: finer voxels are averaged, and their mask is given to all of the block.
+    data, affine = shrink(image, 1.0)
+    blocks = np.rint(np.linalg.norm(affine[:3, :3], axis=0) / grid_of(image).voxel_sizes).astype(int)
+    order, flips = _axis_turns(affine)
+    inside = _brain_probability(data.transpose(order)[flips], threads) > 0.5
+    small = solid_component(inside)[flips].transpose(np.argsort(order))
+    for axis, block in enumerate(blocks.tolist()):
+        small = np.repeat(small, block, axis=axis) if block > 1 else small
+    mask = np.zeros(image.shape, dtype=np.uint8)
+    mask[tuple(slice(n) for n in small.shape)] = small
+    return mask
 
 
 def _upright_grid(image: nib.Nifti1Image) -> Grid:
-    whole = new_image(np.ones(image.shape[:3], dtype=np.uint8), image.affine)
-    low, high = mask_bounds(whole)
-    i, j, k = np.ceil(high - low).astype(int).tolist()
+    """Axis-aligned grid of 1 mm over the whole field of view."""
+    corners = apply_affine(image.affine, list(product(*((0, n - 1) for n in image.shape[:3]))))
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    i, j, k = (np.ceil(high - low).astype(int) + 1).tolist()
     affine: FloatArray = np.eye(4)
-    affine[:3, 3] = low + 0.5
+    affine[:3, 3] = low
     return Grid((i, j, k), affine)
 
 

@@ -241,8 +241,14 @@ def solid_component(inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
     """
     if not inside.any():
         raise ImageError("the brain mask is empty; check that the image shows a brain")
-    largest = cc3d.largest_k(np.asfortranarray(inside), k=1, connectivity=26) > 0
-    return np.asarray(fill_voids.fill(largest), dtype=np.uint8)
+    box = tuple(
+        slice(int(lit[0]), int(lit[-1]) + 1)
+        for lit in (np.flatnonzero(inside.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1)))
+    )
+    solid = np.zeros(inside.shape, dtype=np.uint8)
+    largest = cc3d.largest_k(np.ascontiguousarray(inside[box]), k=1, connectivity=26) > 0
+    solid[box] = fill_voids.fill(largest)
+    return solid
 
 
 def otsu_threshold(data: npt.NDArray[Any], bins: int = 256) -> float:

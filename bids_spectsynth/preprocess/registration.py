@@ -6,22 +6,23 @@ import nibabel as nib
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from bids_spectsynth.preprocess.alignment import Found, explained, refine, search, starting_matrices
+from bids_spectsynth.preprocess.alignment import Found, explained, refine, search, starting_matrices, visible_samples
 from bids_spectsynth.preprocess.backend import Registration
 from bids_spectsynth.preprocess.grid import FloatArray, apply_affine, new_image
 from bids_spectsynth.preprocess.intensity import histogram_mask, solid_component
-from bids_spectsynth.preprocess.intensity_model import IntensityModel, Samples, build_model
+from bids_spectsynth.preprocess.intensity_model import IntensityModel, ModelSamples, Samples, build_model
 from bids_spectsynth.preprocess.quality import Evidence, brain_overlap, judge
 from bids_spectsynth.preprocess.sampler import Sampler, make_sampler, shrink
 from bids_spectsynth.settings import CoregInit
 
 METRIC = "R squared of the moving image as a sum of blurred intensity classes of the fixed image, 0 to 1"
 
-# Moving voxels are averaged up to this edge, mm.
-_SPACING_MM = 2.0
-# First search: every 4th model voxel (8 mm), both images at a resolution that forgives 20 mm and 25 degrees.
-_COARSE_STEP, _COARSE_SMOOTHING_MM, _COARSE_FWHM_MM = 4, 10.0, 12.0
-_FINE_STEP = 2
+# Moving voxels are averaged up to these edges, mm, in the first search and in the final fit.
+_COARSE_SPACING_MM, _FINE_SPACING_MM = 4.0, 2.0
+# Model voxels (2 mm) are averaged in blocks of these lengths, and every second is a sample: every 8 and 4 mm.
+_COARSE_BLOCK, _FINE_BLOCK = 2, 1
+# In the first search both images are blurred so that 20 mm and 25 degrees are forgiven (FWHM, mm).
+_COARSE_SMOOTHING_MM, _COARSE_FWHM_MM = 10.0, 12.0
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class _Pair:
 
     model: IntensityModel
     coarse: Sampler
-    coarse_samples: Samples
+    coarse_model: ModelSamples
     fine: Sampler
     own_mask: nib.Nifti1Image
     resolution: Resolution
@@ -89,7 +90,8 @@ def register_images(
         refined = _climb(pair, found[0].matrix, dof)
         result = refined if init != "identity" else _at_identity(pair)
         overlap = brain_overlap(pair.model, pair.own_mask, result.matrix)
-        evidence = Evidence(result, refined, tuple(found), overlap, pair.model, pair.coarse, pair.coarse_samples)
+        visible = visible_samples(pair.coarse, pair.coarse_model, result.matrix)
+        evidence = Evidence(result, refined, tuple(found), overlap, pair.model, pair.coarse, visible)
         poor, notes = judge(evidence, role=role, dof=dof)
     return Registration(result.matrix, result.score, METRIC, overlap, poor, notes)
 
@@ -97,7 +99,7 @@ def register_images(
 def _prepare(moving: nib.Nifti1Image, fixed: nib.Nifti1Image, mask: nib.Nifti1Image, dof: int, role: str) -> _Pair:
     resolution = _TEMPLATE_RESOLUTION if dof == 12 else _RESOLUTIONS.get(role, _MR_RESOLUTION)
     model = build_model(fixed, mask)
-    data, affine = shrink(moving, _SPACING_MM)
+    data, affine = shrink(moving, _FINE_SPACING_MM)
     own = new_image(data, affine)
     if dof == 12:
         own_mask = new_image(solid_component(data > 0), affine)
@@ -105,8 +107,8 @@ def _prepare(moving: nib.Nifti1Image, fixed: nib.Nifti1Image, mask: nib.Nifti1Im
         own_mask = histogram_mask(own, "half-p99.5" if role in _RESOLUTIONS else "otsu")
     return _Pair(
         model,
-        make_sampler(data, affine, _COARSE_SMOOTHING_MM),
-        model.samples(_COARSE_FWHM_MM, _COARSE_STEP, varying=False).orthonormal(),
+        make_sampler(*shrink(own, _COARSE_SPACING_MM), _COARSE_SMOOTHING_MM),
+        model.samples(_COARSE_FWHM_MM, _COARSE_BLOCK, varying=False),
         make_sampler(data, affine, resolution.smoothing),
         own_mask,
         resolution,
@@ -117,23 +119,20 @@ def _coarse_search(pair: _Pair, init: CoregInit) -> list[Found]:
     centroid = np.argwhere(np.asanyarray(pair.own_mask.dataobj) > 0).mean(axis=0)
     target = apply_affine(pair.own_mask.affine, centroid[None])[0]
     starts = starting_matrices(pair.model.centre, [target]) if init == "auto" else [np.eye(4)]
-    return search(pair.coarse, pair.coarse_samples, starts, pair.model.centre)
+    return search(pair.coarse, pair.coarse_model, starts, pair.model.centre)
 
 
 def _climb(pair: _Pair, matrix: FloatArray, dof: int) -> Found:
     """From the coarse rigid result to the final one."""
     centre = pair.model.centre
     if dof == 12:
-        matrix = refine(pair.coarse, matrix, pair.coarse_samples, centre, dof).matrix
+        matrix = refine(pair.coarse, matrix, pair.coarse_model.orthonormal(), centre, dof).matrix
     return refine(pair.fine, matrix, _fine_samples(pair, matrix), centre, dof)
 
 
 def _fine_samples(pair: _Pair, matrix: FloatArray) -> Samples:
-    """Samples at full resolution, without those that the moving image does not show (a field of view that cuts)."""
-    samples = pair.model.samples(pair.resolution.model, _FINE_STEP, varying=True)
-    shown = pair.fine.contains(matrix, samples.points)
-    # With hardly anything in view there is nothing to fit; the overlap then tells.
-    return samples.orthonormal(shown if np.count_nonzero(shown) > 2 * samples.columns.shape[1] else None)
+    model = pair.model.samples(pair.resolution.model, _FINE_BLOCK, varying=True)
+    return visible_samples(pair.fine, model, matrix)
 
 
 def _at_identity(pair: _Pair) -> Found:

@@ -154,7 +154,7 @@ def _summary_section(context: SubjectContext, row: Mapping[str, str]) -> Section
             blocks += _absent(case)
     warnings = _warnings(context)
     if warnings:
-        blocks += [Text("Warnings:"), Items([(warning, "") for warning in warnings])]
+        blocks += [Text("Notes and warnings:"), Items([(warning, "") for warning in warnings])]
     return Section("summary", "Summary", blocks)
 
 

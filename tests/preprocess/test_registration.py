@@ -181,7 +181,7 @@ def test_model_classes_add_up_and_explain_their_own_sum(head: Head) -> None:
     model = build_model(head.t1w, head.mask)
     total = np.sum(model.inside, axis=0) + np.sum(model.outside, axis=0)
     np.testing.assert_allclose(total, 1, atol=1e-5)
-    samples = model.samples(8.0, 3, varying=True).orthonormal()
+    samples = model.samples(8.0, 1, varying=True).orthonormal()
     np.testing.assert_allclose(samples.basis.T @ samples.basis, np.eye(samples.basis.shape[1]), atol=1e-4)
     sampler = make_sampler(*shrink(_scan(head, np.eye(4), 6, 3.0), 2.0), 4.0)
     here = explained(sampler, np.eye(4), samples)
