@@ -90,7 +90,7 @@ def run_participant(settings: Settings) -> ExitCode:
         outcomes += _prepare(settings, cases, run_folder)
         if not (settings.stop_on_first_crash and any(outcome.status == "failed" for outcome in outcomes)):
             outcomes += _synthesise(settings, cases, outcomes)
-            outcomes += _report(settings, outcomes)
+            outcomes += _report(settings, cases, outcomes)
     finally:
         _record(settings, run_folder, outcomes)
     return exit_code(outcomes)
@@ -144,17 +144,18 @@ def _synthesise(settings: Settings, cases: Sequence[Case], outcomes: Sequence[Ou
     return result
 
 
-def _report(settings: Settings, outcomes: Sequence[Outcome]) -> list[Outcome]:
+def _report(settings: Settings, cases: Sequence[Case], outcomes: Sequence[Outcome]) -> list[Outcome]:
     from bids_spectsynth.reports.subject import subject_report
 
     done: list[Outcome] = []
     if settings.mode == "train":
         return done
+    heads = {case.name: case.images["T1w"].path for case in cases}
     for label in sorted({o.participant for o in outcomes if o.stage == "preprocess" and o.status == "ok"}):
         if _report_is_current(settings.output_dir, label):
             continue
         try:
-            logger.info("Report: %s", subject_report(settings.output_dir, label))
+            logger.info("Report: %s", subject_report(settings.output_dir, label, heads))
         except Exception as error:
             logger.debug("report of sub-%s", label, exc_info=True)
             reason = f"the report could not be written: {error}"

@@ -14,6 +14,8 @@ from bids_spectsynth.settings import Settings
 
 BIDS_VERSION = "1.10.1"
 CODE_NAME = "bids_spectsynth"
+#: How the simulated cohort names itself in the ``GeneratedBy`` of its dataset description.
+PHANTOM_NAME = "bids_spectsynth-phantom"
 
 #: What the standard's own schema does not know, for validators without the SPECT extension.
 NOT_IN_STANDARD = ("**/spect", "**/*_xfm.*", "**/pet/*_mask.*")
@@ -82,6 +84,7 @@ def dataset_description(settings: Settings, tools: Mapping[str, str]) -> dict[st
     used = {"Name": CODE_NAME, "Version": bids_spectsynth.__version__}
     others = [{"Name": name, "Version": version} for name, version in sorted({**earlier, **tools}.items())]
     source = _source_dataset(settings.bids_dir)
+    simulated = {"PhantomData": True} if has_phantom_data(settings) else {}
     return {
         "Name": "Interictal SPECT synthesised from MRI and PET",
         "BIDSVersion": BIDS_VERSION,
@@ -91,7 +94,16 @@ def dataset_description(settings: Settings, tools: Mapping[str, str]) -> dict[st
         "GeneratedBy": [used, *others],
         "SourceDatasets": [{"URL": link, **source}],
         "DatasetLinks": {"raw": link},
+        **simulated,
     }
+
+
+def has_phantom_data(settings: Settings) -> bool:
+    """Whether the input, or what the output folder was made from, is a simulated cohort of this package."""
+    makers = _read_object(settings.bids_dir / "dataset_description.json").get("GeneratedBy", [])
+    names = [maker.get("Name") for maker in makers if isinstance(maker, dict)] if isinstance(makers, list) else []
+    earlier = _read_object(settings.output_dir / "dataset_description.json").get("PhantomData")
+    return PHANTOM_NAME in names or earlier is True
 
 
 def _relative_link(bids_dir: Path, output_dir: Path) -> str:

@@ -154,7 +154,8 @@ def _template_transform(folder: Path, space: str) -> tuple[Path | None, str | No
     found = {}
     for path in sorted(folder.glob("anat/*_from-T1w_to-*_mode-image_xfm.txt")):
         entities, _, _ = parse_name(path.name)
-        found[entities["to"]] = path
+        if not any(folder.glob(f"anat/*_desc-{PREPARED}_{entities['to']}.nii.gz")):  # else another MR image's
+            found[entities["to"]] = path
     template = next(iter(found), None) if space == T1W_SPACE else (space if space in found else None)
     return (found[template], template) if template is not None else (None, None)
 

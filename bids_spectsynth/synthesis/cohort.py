@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bids_spectsynth.bids.cases import INTERICTAL
+from bids_spectsynth.bids.dataset import add_descriptions, has_phantom_data
 from bids_spectsynth.bids.derivatives import PreparedCase, find_prepared, update_participants
 from bids_spectsynth.errors import ModelError, UsageError
 from bids_spectsynth.exit_codes import Outcome
@@ -152,7 +153,10 @@ def _train_model(settings: Settings, cohort: Cohort, space: str, inputs: tuple[s
     if finished_card(folder, config) is None:
         # Baselines of an earlier training would be of another cohort.
         remove_baselines(folder)
-    train(training, validation, config, folder, device=settings.device, threads=settings.nprocs)
+    simulated = has_phantom_data(settings) or None
+    train(training, validation, config, folder, device=settings.device, threads=settings.nprocs, phantom=simulated)
     if not has_baselines(folder):
         fit_baselines(parts["train"], inputs, settings.intensity_scaling).save(folder)
+    words = f"Synthetic interictal SPECT of the pix2pix model trained on {' and '.join(inputs)} in space {space}."
+    add_descriptions(settings.output_dir, {folder.name: words})
     return folder

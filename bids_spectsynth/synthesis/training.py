@@ -58,6 +58,7 @@ def train(
     device: Device = "auto",
     progress: bool = True,
     threads: int | None = None,
+    phantom: bool | None = None,
 ) -> ModelCard:
     """Train a model, or go on with its training, or return it where it is finished.
 
@@ -75,6 +76,8 @@ def train(
         Show a bar, if the error stream is a terminal.
     threads : int, optional
         Of the CPU; repeated trainings are equal only with equal numbers.
+    phantom : bool, optional
+        Whether the images are simulated, for the card.
 
     Returns
     -------
@@ -97,7 +100,7 @@ def train(
     with connected_processes(where) as processes, _own_random_numbers(where), StopSignals() as stop:
         run = _Training(training, validation, config, folder, where, processes)
         run.resume()
-        run.fit(stop, progress=progress)
+        run.fit(stop, progress=progress, phantom=phantom)
         processes.wait()
     if stop.number:
         raise Interrupted(stop.number)
@@ -193,7 +196,7 @@ class _Training:
         tensors |= {f"best.{name}": value for name, value in self.state.best_weights.items()}
         checkpoint.save_tensors(self.checkpoint_path, tensors, header | self.state.numbers())
 
-    def fit(self, stop: StopSignals, *, progress: bool) -> None:
+    def fit(self, stop: StopSignals, *, progress: bool, phantom: bool | None = None) -> None:
         """Train the remaining epochs, then write the model."""
         per_process = -(-len(self.data) // self.processes.count)
         n_steps = -(-per_process // self.config.batch_size)
@@ -214,7 +217,9 @@ class _Training:
                 if state.epoch < config.epochs:
                     self._stop_if_asked(stop)
         if self.processes.is_first:
-            card = make_card(config, self.statistics, state, self.stepper, len(self.data), self.selection)
+            card = make_card(
+                config, self.statistics, state, self.stepper, len(self.data), self.selection, phantom=phantom
+            )
             save_model(self.folder, card, state.best_weights)
             logger.info("Model %s: best epoch %d, %s", config.label, state.best_epoch, state.best)
 

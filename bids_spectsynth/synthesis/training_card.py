@@ -25,6 +25,8 @@ def make_card(
     stepper: Stepper,
     n_slices: int,
     selection: Sequence[str],
+    *,
+    phantom: bool | None = None,
 ) -> ModelCard:
     """Describe a finished training.
 
@@ -40,6 +42,8 @@ def make_card(
         Training slices of all participants.
     selection : sequence of str
         Labels of the validation participants, who chose the epoch.
+    phantom : bool, optional
+        Whether the images are simulated; None if unknown.
     """
     counts = {
         "participants": len(statistics.participants),
@@ -76,6 +80,7 @@ def make_card(
         participants=tuple(sorted(participant_hash(salt, label) for label in statistics.participants)),
         selection_participants=tuple(sorted(participant_hash(salt, label) for label in selection)),
         weights_sha256=weights_checksum(state.best_weights),
+        phantom=phantom,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
 
