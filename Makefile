@@ -6,8 +6,10 @@ PYTHON ?= python3
 VENV ?= .venv
 DEMO ?= demo
 DEMO_SUBJECTS ?= 8
-DEMO_EPOCHS ?= 40
-DEMO_OPTIONS ?= --inputs T1w pet --inputs pet --inputs T1w --voxel-size 2 --base-filters 16 --batch-size 8
+DEMO_EPOCHS ?= 6
+# A high rate and few epochs, so that the demo ends soon; for real data the defaults are those of the paper.
+DEMO_OPTIONS ?= --inputs T1w pet --inputs pet --inputs T1w --voxel-size 2 --base-filters 16 --batch-size 4 \
+  --learning-rate 1e-3 --learning-rate-decay-epochs 3
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check

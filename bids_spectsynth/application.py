@@ -1,7 +1,7 @@
 """Applying a model folder to prepared cases: synthesis for all, evaluation for those it has never seen."""
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -22,6 +22,7 @@ from bids_spectsynth.synthesis.model_folder import (
     check_fit,
     is_selection_participant,
     is_training_participant,
+    load_card,
     load_model,
 )
 
@@ -44,12 +45,13 @@ def apply_model(folder: Path, names: Collection[str], settings: Settings) -> lis
     Returns
     -------
     list of Outcome
-        A case that lacks an input is skipped; one whose images are damaged has failed.
+        A case that does not fit the model (an input is missing, say) is skipped; one whose images are damaged has
+        failed.
 
     Raises
     ------
     ModelError
-        The model is damaged, or fits none of the cases.
+        The model is damaged.
     """
     device = resolve_device(settings.device)
     torch.set_num_threads(settings.nprocs)
@@ -65,20 +67,40 @@ def apply_model(folder: Path, names: Collection[str], settings: Settings) -> lis
 def _fitting(
     card: ModelCard, cases: Iterable[PreparedCase], voxel_size: float
 ) -> tuple[list[PreparedCase], list[Outcome]]:
-    fitting, skipped, first = [], [], None
+    fitting, skipped = [], []
     for case in cases:
         try:
             check_fit(card, case, voxel_size)
             fitting.append(case)
         except ModelError as error:
-            first = first or error
+            logger.warning("%s skipped: %s", case.name, error)
             skipped.append(Outcome(case.participant, case.session, "synthesise", "skipped", str(error)))
-    if not fitting:
-        wanted = f"model {card.label}: nobody is prepared in space {card.space}; add --output-spaces {card.space}"
-        raise first or ModelError(wanted)
-    for outcome in skipped:
-        logger.warning("sub-%s skipped: %s", outcome.participant, outcome.reason)
     return fitting, skipped
+
+
+def check_served(outcomes: Sequence[Outcome], folders: Sequence[Path], settings: Settings) -> None:
+    """Refuse models that fit none of the cases; a case that one of several models fits is served.
+
+    Parameters
+    ----------
+    outcomes : sequence of Outcome
+        Of all models together.
+    folders : sequence of Path
+        The models.
+    settings : Settings
+
+    Raises
+    ------
+    ModelError
+        Says what the first model needs.
+    """
+    if any(outcome.status != "skipped" for outcome in outcomes):
+        return
+    if outcomes:
+        raise ModelError(outcomes[0].reason)
+    card = load_card(folders[0])
+    spaces = " ".join(settings.output_spaces)
+    raise ModelError(f"model {card.label} works in space {card.space}, not {spaces}; use --output-spaces {card.space}")
 
 
 def _serve(model: Model, folder: Path, case: PreparedCase, settings: Settings) -> Outcome:

@@ -79,17 +79,17 @@ def run_participant(settings: Settings) -> ExitCode:
     model_labels(settings)  # an impossible --model-label is refused before hours of work
     if settings.model is not None:
         load_card(settings.model)
+    run_folder = None if settings.dry_run else open_run_log(settings)
     cases, outcomes = ([], []) if settings.mode == "train" else _find(settings)
-    if settings.dry_run:
+    if run_folder is None:
         log_plan(settings, cases, outcomes)
         return exit_code([*outcomes, *(Outcome(c.participant, c.session, "find", "ok") for c in cases)])
-    run_folder = open_run_log(settings)
     write_dataset_files(settings, {})
     _log_found(run_folder, cases, outcomes)
     try:
         outcomes += _prepare(settings, cases, run_folder)
         if not (settings.stop_on_first_crash and any(outcome.status == "failed" for outcome in outcomes)):
-            outcomes += _synthesise(settings, cases, outcomes)
+            _synthesise(settings, cases, outcomes)
             outcomes += _report(settings, cases, outcomes)
     finally:
         _record(settings, run_folder, outcomes)
@@ -101,9 +101,15 @@ def _find(settings: Settings) -> tuple[list[Case], list[Outcome]]:
     if not settings.skip_bids_validation:
         for line in check_dataset(settings.bids_dir, participants=settings.participant_label):
             logger.warning("%s", line)
-    for outcome in outcomes:
-        logger.warning("%s %s: %s", _name(outcome), outcome.status, outcome.reason)
+    _say(outcomes)
     return cases, outcomes
+
+
+def _say(outcomes: Sequence[Outcome]) -> None:
+    for outcome in outcomes:
+        if outcome.status != "ok":
+            level = logging.ERROR if outcome.status == "failed" else logging.WARNING
+            logger.log(level, "%s %s: %s", _name(outcome), outcome.status, outcome.reason)
 
 
 def _prepare(settings: Settings, cases: Sequence[Case], run_folder: Path) -> list[Outcome]:
@@ -120,28 +126,32 @@ def _prepare(settings: Settings, cases: Sequence[Case], run_folder: Path) -> lis
         return done
     logger.info("Preparing %d of %d", len(todo), len(cases))
     write_dataset_files(settings, used_tools(settings))
-    return [*done, *preprocess(todo, settings, run_folder)]
+    prepared = preprocess(todo, settings, run_folder)
+    _say(prepared)
+    return [*done, *prepared]
 
 
-def _synthesise(settings: Settings, cases: Sequence[Case], outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """Train where asked, then apply to the cases of this run."""
+def _synthesise(settings: Settings, cases: Sequence[Case], outcomes: list[Outcome]) -> None:
+    """Train where asked, then apply to the cases of this run; adds to the outcomes, also where it ends in an error."""
     if settings.mode == "preprocess":
-        return []
-    from bids_spectsynth.application import apply_model
+        return
+    from bids_spectsynth.application import apply_model, check_served
     from bids_spectsynth.synthesis.cohort import model_folders, train_models
 
     failed = {(o.participant, o.session) for o in outcomes if o.status == "failed"}
     names = {case.name for case in cases if (case.participant, case.session) not in failed}
-    result: list[Outcome] = []
     if settings.mode == "train" or (settings.mode == "auto" and settings.model is None):
-        folders, result = train_models(settings, names if settings.mode == "auto" else None)
-        if settings.mode == "train":
-            return result
+        folders, trained = train_models(settings, names if settings.mode == "auto" else None)
+        outcomes += trained
     else:
         folders = [settings.model] if settings.model is not None else model_folders(settings)
+    if settings.mode == "train" or not names:
+        return
+    applied: list[Outcome] = []
     for folder in folders:
-        result += apply_model(folder, names, settings)
-    return result
+        applied += apply_model(folder, names, settings)
+    outcomes += applied
+    check_served(applied, folders, settings)
 
 
 def _report(settings: Settings, cases: Sequence[Case], outcomes: Sequence[Outcome]) -> list[Outcome]:
@@ -177,8 +187,6 @@ def _log_found(run_folder: Path, cases: Sequence[Case], outcomes: Sequence[Outco
     for case in cases:
         lines = [f"{role}: {image.path} ({image.reason})" for role, image in case.images.items()]
         write_case_log(run_folder, case.name, [*lines, *(f"warning: {warning}" for warning in case.warnings)])
-        for warning in case.warnings:
-            logger.warning("%s: %s", case.name, warning)
     for outcome in outcomes:
         write_case_log(run_folder, _name(outcome), [f"{outcome.status}: {outcome.reason}"])
 

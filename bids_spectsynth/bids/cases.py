@@ -123,7 +123,7 @@ def _participant_cases(
         by_role.setdefault(candidate.role, []).append(candidate)
     if T1W not in by_role:
         where = f" in session {', '.join(sessions)} or outside sessions" if sessions else ""
-        return [Outcome(participant, None, "find", "skipped", f"sub-{participant}: no T1w image{where}")]
+        return [Outcome(participant, None, "find", "skipped", f"no T1w image{where}")]
     anchor = next(role for role in (INTERICTAL, PET, T1W) if role in by_role)
     anchors = sorted({candidate.session for candidate in by_role[anchor]}, key=lambda session: session or "")
     results: list[Case | Outcome] = []

@@ -198,7 +198,8 @@ def check_dataset(folder: Path, *, participants: Sequence[str] = ()) -> list[str
     Returns
     -------
     list of str
-        One line for each participant whose files have errors, then one per kind of warning.
+        One line for each participant whose files have errors, then one per kind of warning; keys that are missing
+        and only recommended are of one kind, whichever they are.
 
     Raises
     ------
@@ -208,9 +209,14 @@ def check_dataset(folder: Path, *, participants: Sequence[str] = ()) -> list[str
     issues = validate_dataset(folder, participants=participants)
     raise_on_errors(issues, folder)
     warnings = [issue for issue in issues if issue.severity == "warning"]
-    counts = Counter(issue.code for issue in warnings)
-    first = {issue.code: issue.file or "dataset" for issue in reversed(warnings)}
+    counts = Counter(_kind(issue) for issue in warnings)
+    first = {_kind(issue): issue.file or "dataset" for issue in reversed(warnings)}
     return participant_lines(issues) + [
         f"validator: {code}, {first[code]}" + (f" and {count - 1} more" if count > 1 else "")
         for code, count in counts.most_common()
     ]
+
+
+def _kind(issue: ValidationIssue) -> str:
+    code, _, _ = issue.code.partition(":")
+    return code if code.endswith("_RECOMMENDED") else issue.code

@@ -10,7 +10,7 @@ from bids_spectsynth.preprocess.alignment import Found, explained, refine, searc
 from bids_spectsynth.preprocess.backend import Registration
 from bids_spectsynth.preprocess.grid import FloatArray, apply_affine, new_image
 from bids_spectsynth.preprocess.intensity import histogram_mask, solid_component
-from bids_spectsynth.preprocess.intensity_model import IntensityModel, ModelSamples, Samples, build_model
+from bids_spectsynth.preprocess.intensity_model import SPACING_MM, IntensityModel, ModelSamples, Samples, build_model
 from bids_spectsynth.preprocess.quality import Evidence, brain_overlap, judge
 from bids_spectsynth.preprocess.sampler import Sampler, make_sampler, shrink
 from bids_spectsynth.settings import CoregInit
@@ -103,8 +103,10 @@ def _prepare(moving: nib.Nifti1Image, fixed: nib.Nifti1Image, mask: nib.Nifti1Im
     own = new_image(data, affine)
     if dof == 12:
         own_mask = new_image(solid_component(data > 0), affine)
+    elif role in _RESOLUTIONS:
+        own_mask = _brightest(own, np.count_nonzero(model.brain) * SPACING_MM**3)
     else:
-        own_mask = histogram_mask(own, "half-p99.5" if role in _RESOLUTIONS else "otsu")
+        own_mask = histogram_mask(own, "otsu")
     return _Pair(
         model,
         make_sampler(*shrink(own, _COARSE_SPACING_MM), _COARSE_SMOOTHING_MM),
@@ -113,6 +115,19 @@ def _prepare(moving: nib.Nifti1Image, fixed: nib.Nifti1Image, mask: nib.Nifti1Im
         own_mask,
         resolution,
     )
+
+
+def _brightest(image: nib.Nifti1Image, volume: float) -> nib.Nifti1Image:
+    """Mask of the brightest part of an image that has the ``volume`` (mm^3) of the brain, as one solid piece.
+
+    Unlike a threshold from the histogram it does not depend on how much air the field of view holds.
+    """
+    data = np.asanyarray(image.dataobj)
+    n = round(volume / abs(float(np.linalg.det(image.affine[:3, :3]))))
+    if n >= data.size // 2:
+        return histogram_mask(image, "otsu")
+    threshold = np.partition(data.ravel(), data.size - n - 1)[data.size - n - 1]
+    return new_image(solid_component(data > threshold), image.affine)
 
 
 def _coarse_search(pair: _Pair, init: CoregInit) -> list[Found]:
