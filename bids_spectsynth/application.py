@@ -53,8 +53,8 @@ def apply_model(folder: Path, names: Collection[str], settings: Settings) -> lis
     ModelError
         The model is damaged.
     """
-    device = resolve_device(settings.device)
     torch.set_num_threads(settings.nprocs)
+    device = resolve_device(settings.device)
     model = load_model(folder, device)
     cases = [case for case in find_prepared(settings.output_dir, model.card.space) if case.name in names]
     fitting, outcomes = _fitting(model.card, cases, settings.voxel_size)

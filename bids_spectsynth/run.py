@@ -72,13 +72,16 @@ def _check_writable(folder: Path) -> None:
 
 def run_participant(settings: Settings) -> ExitCode:
     """Find, prepare, train or apply, evaluate and report; which of these, ``settings.mode`` says."""
+    import torch
+
     from bids_spectsynth.plan import log_plan
     from bids_spectsynth.synthesis.cohort import model_labels
-    from bids_spectsynth.synthesis.model_folder import load_card
+    from bids_spectsynth.synthesis.model_folder import load_model
 
-    model_labels(settings)  # an impossible --model-label is refused before hours of work
+    # An impossible --model-label and a damaged model are refused before hours of work.
+    model_labels(settings)
     if settings.model is not None:
-        load_card(settings.model)
+        load_model(settings.model, torch.device("cpu"))
     run_folder = None if settings.dry_run else open_run_log(settings)
     cases, outcomes = ([], []) if settings.mode == "train" else _find(settings)
     if run_folder is None:
@@ -140,12 +143,14 @@ def _synthesise(settings: Settings, cases: Sequence[Case], outcomes: list[Outcom
 
     failed = {(o.participant, o.session) for o in outcomes if o.status == "failed"}
     names = {case.name for case in cases if (case.participant, case.session) not in failed}
+    if settings.mode != "train" and not names:
+        return
     if settings.mode == "train" or (settings.mode == "auto" and settings.model is None):
         folders, trained = train_models(settings, names if settings.mode == "auto" else None)
         outcomes += trained
     else:
         folders = [settings.model] if settings.model is not None else model_folders(settings)
-    if settings.mode == "train" or not names:
+    if settings.mode == "train":
         return
     applied: list[Outcome] = []
     for folder in folders:

@@ -23,7 +23,7 @@ from bids_spectsynth.preprocess import interfaces, workflow, write_prepared
 from bids_spectsynth.preprocess.backend import Registration
 from bids_spectsynth.preprocess.resampling import resample_image
 from bids_spectsynth.preprocess.templates import Template
-from bids_spectsynth.reports import subject_images
+from bids_spectsynth.reports import subject, subject_images
 
 ALL = ("T1w", "pet", "interictal")
 #: Small enough for tests, and none of them changes which code runs.
@@ -58,7 +58,7 @@ def write_participant(bids_dir: Path, label: str, roles: Sequence[str] = ALL, se
     """One participant (or session) with full sidecars; returns its folder."""
     folder = bids_dir / f"sub-{label}" / (f"ses-{session}" if session else "")
     stem = f"sub-{label}" + (f"_ses-{session}" if session else "")
-    seed = int(label) + (100 if session == "b" else 0)
+    seed = int(label)
     images: Mapping[str, tuple[str, float, float, dict[str, Any]]] = {
         "T1w": ("anat/{}_T1w", 1.0, 0.2, t1w_sidecar()),
         "T2w": ("anat/{}_T2w", 1.5, -0.2, t1w_sidecar()),
@@ -130,12 +130,19 @@ def _template(name: str) -> Template:
     return Template(name, image, mask, "a template of the tests")
 
 
+def _empty_report(output_dir: Path, participant: str, heads: Any = None) -> Path:
+    path = output_dir / f"sub-{participant}.html"
+    path.write_text("<p>a report</p>")
+    return path
+
+
 @dataclass
 class App:
-    """The app on one dataset and one output folder, in this process."""
+    """The app on one dataset and one output folder, in this process; real reports take seconds and are optional."""
 
     bids_dir: Path
     output_dir: Path
+    reports: bool = False
     calls: list[str] = field(default_factory=list)
     made_with: list[tuple[int, int]] = field(default_factory=list)
 
@@ -172,11 +179,18 @@ class App:
             patch.setattr(module, "make_backend", make)
         for user in (interfaces, write_prepared, subject_images):
             patch.setattr(user, "fetch_template", _template)
+        if not self.reports:
+            patch.setattr(subject, "subject_report", _empty_report)
 
     def copy(self, folder: Path) -> "App":
         """The same dataset with a copy of the output, modification times kept."""
         shutil.copytree(self.output_dir, folder / "out")
         return App(self.bids_dir, folder / "out")
+
+    @property
+    def split_file(self) -> Path:
+        """The split of :func:`finished`, beside its dataset."""
+        return self.bids_dir.parent / "split.tsv"
 
     def participants(self) -> dict[str, dict[str, str]]:
         """Rows of ``participants.tsv`` by participant."""
@@ -211,16 +225,16 @@ def make_app(tmp_path: Path) -> Callable[..., App]:
     return make
 
 
-#: The cohort of :func:`finished`: who has what. 05 has two sessions besides.
+#: The cohort of :func:`finished`: who has what; the images of 05 lie in a session.
 COHORT = {
-    **dict.fromkeys(("01", "02", "03", "04"), ALL),
+    **dict.fromkeys(("01", "03", "04"), ALL),
     "05": (),
     "06": ("T1w", "interictal"),
     "07": ("T1w", "pet", "ictal"),
     "08": ("pet", "interictal"),
 }
 #: 06 trains, so that both models have somebody in every part.
-SPLIT = {"01": "train", "02": "train", "03": "validation", "04": "test", "05": "test", "06": "train"}
+SPLIT = {"01": "train", "03": "validation", "04": "test", "05": "test", "06": "train"}
 
 
 @pytest.fixture(scope="session")
@@ -228,12 +242,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> App:
     """A finished run of both levels with two models; not to be changed (see :meth:`App.copy`)."""
     folder = tmp_path_factory.mktemp("cohort")
     bids_dir = write_dataset(folder / "data", COHORT)
-    for session in ("a", "b"):
-        write_participant(bids_dir, "05", ALL, session)
+    write_participant(bids_dir, "05", ALL, "a")
     lines = [f"sub-{label}\t{part}" for label, part in SPLIT.items()]
-    (folder / "split.tsv").write_text("\n".join(["participant_id\tsplit", *lines]) + "\n")
     app = App(bids_dir, folder / "out")
-    result = app(*TWO_MODELS, "--split-file", str(folder / "split.tsv"))
+    app.split_file.write_text("\n".join(["participant_id\tsplit", *lines]) + "\n")
+    result = app(*TWO_MODELS, "--split-file", str(app.split_file))
     assert result.code == 0, result.err
     assert app(level="group").code == 0
     return app

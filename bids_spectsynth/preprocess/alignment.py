@@ -16,6 +16,8 @@ _MAX_SHIFT_MM = 8.0
 # The search ends when a step moves the brain's surface by less than this (mm).
 _TOLERANCE_MM = 0.005
 _RADIUS_MM = 70.0
+# Starts closer than this (mm, mean over the brain's surface) lead to the same place.
+_DISTINCT_MM = 35.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +133,8 @@ def starting_matrices(centre: FloatArray, targets: list[FloatArray]) -> list[Flo
     fine = [Rotation.from_euler("xyz", a, degrees=True) for a in product((-50, -25, 0, 25, 50), repeat=3)]
     near = [Rotation.from_euler("xyz", a, degrees=True) for a in product((-25, 0, 25), repeat=3)]
     turns = Rotation.create_group("O")
-    rotations = [r.as_matrix() for r in fine] + [(t * r).as_matrix() for t in turns for r in near]
+    # The turn by nothing would repeat the small rotations.
+    rotations = [r.as_matrix() for r in fine] + [(t * r).as_matrix() for t in turns if t.magnitude() > 0 for r in near]
     return [np.eye(4)] + [turned_about(r, centre, target) for target in targets for r in rotations]
 
 
@@ -149,9 +152,9 @@ def visible_samples(sampler: Sampler, model: ModelSamples, matrix: FloatArray) -
 
 
 def search(
-    sampler: Sampler, model: ModelSamples, starts: list[FloatArray], centre: FloatArray, keep: int = 6
+    sampler: Sampler, model: ModelSamples, starts: list[FloatArray], centre: FloatArray, keep: int = 8
 ) -> list[Found]:
-    """Refine the ``keep`` best of many starts (and always the first one).
+    """Refine the ``keep`` best distinct ones of many starts, and always the first.
 
     Returns
     -------
@@ -161,8 +164,9 @@ def search(
     """
     samples = model.orthonormal()
     values = [explained(sampler, start, samples) for start in starts]
-    order = np.argsort(-np.array(values), kind="stable")[:keep].tolist()
-    chosen = order if 0 in order else [*order, 0]
+    chosen = _distinct(starts, np.argsort(-np.array(values), kind="stable").tolist(), centre, keep)
+    if 0 not in chosen:
+        chosen.append(0)
     results = []
     for n in chosen:
         found = refine(sampler, starts[n], samples, centre)
@@ -171,3 +175,15 @@ def search(
             found = refine(sampler, found.matrix, visible_samples(sampler, model, found.matrix), centre)
         results.append(Found(found.matrix, found.score * shown))
     return sorted(results, key=lambda result: -result.score)
+
+
+def _distinct(starts: list[FloatArray], order: list[int], centre: FloatArray, keep: int) -> list[int]:
+    """First ``keep`` of the ordered starts that differ, so that one broad wrong valley cannot take all the places."""
+    corners = centre + _RADIUS_MM / np.sqrt(3) * np.array(list(product((-1, 1), repeat=3)))
+    chosen: list[int] = []
+    for n in order:
+        if all(mean_distance(starts[n], starts[other], corners) > _DISTINCT_MM for other in chosen):
+            chosen.append(n)
+        if len(chosen) == keep:
+            break
+    return chosen

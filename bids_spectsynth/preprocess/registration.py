@@ -23,6 +23,8 @@ _COARSE_SPACING_MM, _FINE_SPACING_MM = 4.0, 2.0
 _COARSE_BLOCK, _FINE_BLOCK = 2, 1
 # In the first search both images are blurred so that 20 mm and 25 degrees are forgiven (FWHM, mm).
 _COARSE_SMOOTHING_MM, _COARSE_FWHM_MM = 10.0, 12.0
+# Two guesses of the brain's centre that are closer than this (mm) lead to the same place.
+_SAME_CENTROID_MM = 10.0
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class _Pair:
     coarse_model: ModelSamples
     fine: Sampler
     own_mask: nib.Nifti1Image
+    small: nib.Nifti1Image
     resolution: Resolution
 
 
@@ -101,18 +104,21 @@ def _prepare(moving: nib.Nifti1Image, fixed: nib.Nifti1Image, mask: nib.Nifti1Im
     model = build_model(fixed, mask)
     data, affine = shrink(moving, _FINE_SPACING_MM)
     own = new_image(data, affine)
+    coarse_data, coarse_affine = shrink(own, _COARSE_SPACING_MM)
+    coarse = make_sampler(coarse_data, coarse_affine, _COARSE_SMOOTHING_MM)
     if dof == 12:
         own_mask = new_image(solid_component(data > 0), affine)
     elif role in _RESOLUTIONS:
-        own_mask = _brightest(own, np.count_nonzero(model.brain) * SPACING_MM**3)
+        own_mask = _brightest(new_image(coarse.values, coarse_affine), np.count_nonzero(model.brain) * SPACING_MM**3)
     else:
         own_mask = histogram_mask(own, "otsu")
     return _Pair(
         model,
-        make_sampler(*shrink(own, _COARSE_SPACING_MM), _COARSE_SMOOTHING_MM),
+        coarse,
         model.samples(_COARSE_FWHM_MM, _COARSE_BLOCK, varying=False),
         make_sampler(data, affine, resolution.smoothing),
         own_mask,
+        new_image(coarse_data, coarse_affine),
         resolution,
     )
 
@@ -131,10 +137,18 @@ def _brightest(image: nib.Nifti1Image, volume: float) -> nib.Nifti1Image:
 
 
 def _coarse_search(pair: _Pair, init: CoregInit) -> list[Found]:
-    centroid = np.argwhere(np.asanyarray(pair.own_mask.dataobj) > 0).mean(axis=0)
-    target = apply_affine(pair.own_mask.affine, centroid[None])[0]
-    starts = starting_matrices(pair.model.centre, [target]) if init == "auto" else [np.eye(4)]
+    targets = [_centroid(pair.own_mask)]
+    # Where the field of view cuts the brain, the brightest part of its size reaches into the face: ask a threshold too.
+    other = _centroid(histogram_mask(pair.small))
+    if np.linalg.norm(other - targets[0]) > _SAME_CENTROID_MM:
+        targets.append(other)
+    starts = starting_matrices(pair.model.centre, targets) if init == "auto" else [np.eye(4)]
     return search(pair.coarse, pair.coarse_model, starts, pair.model.centre)
+
+
+def _centroid(mask: nib.Nifti1Image) -> FloatArray:
+    voxels = np.argwhere(np.asanyarray(mask.dataobj) > 0)
+    return np.asarray(apply_affine(mask.affine, voxels).mean(axis=0))
 
 
 def _climb(pair: _Pair, matrix: FloatArray, dof: int) -> Found:

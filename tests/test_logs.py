@@ -1,0 +1,71 @@
+"""Console, run log and the logs of participants."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bids_spectsynth.logs import LOGGER_NAME, console_logging, open_run_log, write_case_log
+from bids_spectsynth.settings import Settings, make_settings, read_config
+
+
+@pytest.fixture(autouse=True)
+def _logger_as_before() -> Iterator[None]:
+    yield
+    logger = logging.getLogger(LOGGER_NAME)
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+        handler.close()
+    logger.propagate = True
+    logger.setLevel(logging.NOTSET)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    values = {"bids_dir": tmp_path / "data", "output_dir": tmp_path / "out", "analysis_level": "participant"}
+    return make_settings({**values, "epochs": 7})
+
+
+@pytest.mark.parametrize(("verbose", "shown"), [(0, ["progress", "problem"]), (1, ["detail", "progress", "problem"])])
+def test_the_console_shows_details_on_request(
+    verbose: int, shown: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    console_logging(verbose)
+    logger = logging.getLogger(f"{LOGGER_NAME}.part")
+    logger.debug("detail")
+    logger.info("progress")
+    logger.warning("problem")
+    captured = capsys.readouterr()
+    assert [line.split(" ", 2)[2] for line in captured.err.splitlines()] == shown
+    assert captured.out == ""
+
+
+def test_a_second_run_in_one_process_says_things_once(capsys: pytest.CaptureFixture[str], settings: Settings) -> None:
+    console_logging(0)
+    first = open_run_log(settings)
+    logger = console_logging(0)
+    second = open_run_log(settings)
+    logger.info("hello")
+    assert capsys.readouterr().err.count("hello") == 1
+    assert first != second
+    assert "hello" not in (first / "run.log").read_text()
+    assert "hello" in (second / "run.log").read_text()
+
+
+def test_the_run_log_holds_details_and_the_settings(settings: Settings) -> None:
+    logger = console_logging(0)
+    folder = open_run_log(settings)
+    logger.debug("a detail")
+    assert "DEBUG bids_spectsynth: a detail" in (folder / "run.log").read_text()
+    assert folder.parent == settings.output_dir / "logs"
+    recorded = read_config(folder / "settings.toml")
+    plain = {"bids_dir": settings.bids_dir, "output_dir": settings.output_dir, "analysis_level": "participant"}
+    assert make_settings({**recorded, **plain}) == settings
+
+
+def test_lines_are_added_to_the_log_of_a_participant(tmp_path: Path) -> None:
+    write_case_log(tmp_path, "sub-01_ses-a", ["T1w: one"])
+    write_case_log(tmp_path, "sub-01_ses-a", ["failed: ünd"])
+    lines = (tmp_path / "sub-01_ses-a.log").read_text(encoding="utf-8").splitlines()
+    assert [line.split(" ", 2)[2] for line in lines] == ["T1w: one", "failed: ünd"]
