@@ -12,7 +12,6 @@ from bids_spectsynth.preprocess.backend import Registration
 from bids_spectsynth.preprocess.brain_extraction import MIN_VOLUME_L, extract_t1w_brain, mask_volume
 from bids_spectsynth.preprocess.grid import Grid
 from bids_spectsynth.preprocess.intensity import histogram_mask
-from bids_spectsynth.preprocess.quality import FUNCTIONAL_ROLES
 from bids_spectsynth.preprocess.registration import register_images
 from bids_spectsynth.preprocess.resampling import resample_image
 from bids_spectsynth.settings import CoregInit
@@ -38,7 +37,7 @@ class EmbeddedBackend:
         self.tools = {"bids_spectsynth": __version__} | {name: version(name) for name in ("deepbet", "scipy", "numpy")}
 
     def extract_brain(self, image: nib.Nifti1Image, role: str) -> nib.Nifti1Image:
-        """Brain mask on the voxels of ``image``: deepbet for T1w, half of the 99.5th percentile for SPECT, else Otsu.
+        """Brain mask on the voxels of ``image``: deepbet for T1w, Otsu's threshold for SPECT and the rest.
 
         PET is masked by its T1w's mask, carried over, where there is one; Otsu is for PET without T1w. Other MR
         images have no mask of their own but the T1w's: Otsu gives the head here.
@@ -50,7 +49,7 @@ class EmbeddedBackend:
         """
         if role == "T1w":
             return extract_t1w_brain(image, self.threads)
-        mask = histogram_mask(image, "otsu" if role not in FUNCTIONAL_ROLES or role == "pet" else "half-p99.5")
+        mask = histogram_mask(image)
         volume = mask_volume(mask)
         if volume < MIN_VOLUME_L:
             raise ImageError(

@@ -151,10 +151,20 @@ def test_histogram_mask_finds_the_solid_brain(method: str) -> None:
     np.testing.assert_array_equal(mask.astype(bool), brain)
 
 
+def test_the_default_mask_does_not_depend_on_the_field_of_view() -> None:
+    rng = np.random.default_rng(3)
+    data = np.where(_ball(9), 100.0, 4.0) + rng.normal(0, 8, (32, 32, 32)) + 30 * _ball(5)
+    small = np.asanyarray(histogram_mask(new_image(data[4:28, 4:28, 4:28].astype(np.float32), np.eye(4))).dataobj)
+    padded = np.pad(data, 16) + np.pad(np.zeros((32, 32, 32)), 16, constant_values=4.0)
+    large = np.asanyarray(histogram_mask(new_image(padded.astype(np.float32), np.eye(4))).dataobj)
+    differing = np.count_nonzero(large[20:44, 20:44, 20:44] != small)
+    assert differing < 0.01 * small.sum()
+
+
 def test_histogram_mask_of_a_small_brain_in_a_large_field_of_view() -> None:
     data = np.zeros((40, 40, 40), np.float32)
     data[18:22, 18:22, 18:22] = 50.0  # 0.1 % of the voxels: the percentile is 0
-    assert int(np.asanyarray(histogram_mask(new_image(data, np.eye(4))).dataobj).sum()) == 64
+    assert int(np.asanyarray(histogram_mask(new_image(data, np.eye(4)), "half-p99.5").dataobj).sum()) == 64
     with pytest.raises(ImageError, match="empty"):
         solid_component(np.zeros((4, 4, 4), bool))
 
