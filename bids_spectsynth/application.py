@@ -1,22 +1,25 @@
 """Applying a model folder to prepared cases: synthesis for all, evaluation for those it has never seen."""
 
+import json
 import logging
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
+import pandas as pd
 import torch
 
 from bids_spectsynth.bids.cases import INTERICTAL
+from bids_spectsynth.bids.dataset import has_phantom_data
 from bids_spectsynth.bids.derivatives import PreparedCase, find_prepared, read_participants
 from bids_spectsynth.bids.writing import sidecar_path
 from bids_spectsynth.errors import ModelError, SpectSynthError
 from bids_spectsynth.evaluation.evaluate import evaluate_case, metrics_path
 from bids_spectsynth.exit_codes import Outcome
 from bids_spectsynth.settings import Settings
+from bids_spectsynth.synthesis.baselines import baseline_files
 from bids_spectsynth.synthesis.devices import resolve_device
 from bids_spectsynth.synthesis.inference import ORIGINAL_SPACE, synthesise, synthetic_path
 from bids_spectsynth.synthesis.model_folder import (
-    CARD_FILE,
     Model,
     ModelCard,
     check_fit,
@@ -27,6 +30,9 @@ from bids_spectsynth.synthesis.model_folder import (
 )
 
 logger = logging.getLogger(__name__)
+
+#: The model has seen nothing of these participants.
+RATED = ("test", "external")
 
 
 def apply_model(folder: Path, names: Collection[str], settings: Settings) -> list[Outcome]:
@@ -56,6 +62,8 @@ def apply_model(folder: Path, names: Collection[str], settings: Settings) -> lis
     torch.set_num_threads(settings.nprocs)
     device = resolve_device(settings.device)
     model = load_model(folder, device)
+    if model.card.phantom and not has_phantom_data(settings):
+        logger.warning("model %s learned from simulated heads; its images of real heads mean nothing", model.card.label)
     cases = [case for case in find_prepared(settings.output_dir, model.card.space) if case.name in names]
     fitting, outcomes = _fitting(model.card, cases, settings.voxel_size)
     logger.info("Model %s (%s): applying to %d", model.card.label, device, len(fitting))
@@ -107,17 +115,22 @@ def _serve(model: Model, folder: Path, case: PreparedCase, settings: Settings) -
     stage = "synthesise"
     try:
         path = synthetic_path(settings.output_dir, case, model.card.label)
-        sources = [*case.images.values(), *case.masks.values(), folder / CARD_FILE]
+        sources = [*case.images.values(), *case.masks.values()]
         native = synthetic_path(settings.output_dir, case, model.card.label, space=ORIGINAL_SPACE)
         made = [path, sidecar_path(path)] + ([native] if case.space == "T1w" else [])
-        if not is_younger(made, sources):
+        if not is_younger(made, sources) or not made_by(path, model.card):
             synthesise(model, case, settings.output_dir, settings)
         stage = "evaluate"
         split = split_of(model.card, folder, case, settings)
-        if INTERICTAL in case.images and split in ("test", "external"):
-            table = metrics_path(settings.output_dir, case, model.card.label)
-            if not is_younger([table], [path, *sources]) or not _same_range(table, settings.data_range):
-                evaluate_case(case, folder, settings.output_dir, settings.data_range, split)
+        table = metrics_path(settings.output_dir, case, model.card.label)
+        if INTERICTAL not in case.images or split not in RATED:
+            # A table of an earlier training, which had not seen this participant, must not stay.
+            for stale in (table, table.with_suffix(".json")):
+                stale.unlink(missing_ok=True)
+        elif not is_younger([table], [path, *sources, *baseline_files(folder)]) or not _is_same_rating(
+            table, settings.data_range, split
+        ):
+            evaluate_case(case, folder, settings.output_dir, settings.data_range, split)
     except Exception as error:
         known = isinstance(error, SpectSynthError)
         reason = str(error) if known else f"{type(error).__name__}: {error}"
@@ -134,16 +147,30 @@ def split_of(card: ModelCard, folder: Path, case: PreparedCase, settings: Settin
     -------
     str
         ``train`` or ``validation`` where the model has seen the participant; ``test`` where it was trained in this
-        output folder and the participant was held out; else ``external``.
+        output folder and the participant was held out, ``excluded`` where the split file left it out; else
+        ``external``.
     """
-    if is_training_participant(card, case.participant):
-        return "train"
-    if is_selection_participant(card, case.participant):
-        return "validation"
     trained_here = folder.resolve().parent == (settings.output_dir / "models").resolve()
+    seen = "train" if is_training_participant(card, case.participant) else ""
+    seen = seen or ("validation" if is_selection_participant(card, case.participant) else "")
+    if seen:
+        if not trained_here:
+            logger.warning(
+                "%s: not rated, because model %s was trained on a participant of this label", case.name, card.label
+            )
+        return seen
     table = read_participants(settings.output_dir)
     row = table.loc[table["participant_id"] == f"sub-{case.participant}", "split"]
-    return "test" if trained_here and list(row) == ["test"] else "external"
+    return row.iloc[0] if trained_here and list(row) in (["test"], ["excluded"]) else "external"
+
+
+def made_by(path: Path, card: ModelCard) -> bool:
+    """Whether a synthetic image was made by this very model, and not by another one of the same label."""
+    try:
+        content = json.loads(sidecar_path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and content.get("ModelChecksum") == f"sha256:{card.weights_sha256}"
 
 
 def is_younger(made: Iterable[Path], sources: Iterable[Path]) -> bool:
@@ -154,7 +181,6 @@ def is_younger(made: Iterable[Path], sources: Iterable[Path]) -> bool:
     return min(p.stat().st_mtime_ns for p in made) >= max(p.stat().st_mtime_ns for p in sources)
 
 
-def _same_range(table: Path, data_range: float) -> bool:
-    import pandas as pd
-
-    return set(pd.read_csv(table, sep="\t", usecols=["data_range"])["data_range"]) == {data_range}
+def _is_same_rating(table: Path, data_range: float, split: str) -> bool:
+    rated = pd.read_csv(table, sep="\t", usecols=["data_range", "split"])
+    return set(rated["data_range"]) == {data_range} and set(rated["split"]) == {split}

@@ -3,15 +3,19 @@
 import logging
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from bids_spectsynth.bids.cases import Case, find_cases
-from bids_spectsynth.bids.derivatives import find_prepared, update_participants, write_dataset_files
+import nibabel as nib
+
+from bids_spectsynth.bids.cases import INTERICTAL, T1W, Case, find_cases
+from bids_spectsynth.bids.derivatives import PreparedCase, find_prepared, update_participants, write_dataset_files
 from bids_spectsynth.bids.validate import check_dataset
-from bids_spectsynth.errors import DatasetError, UsageError
+from bids_spectsynth.errors import DatasetError, ModelError, UsageError
 from bids_spectsynth.exit_codes import ExitCode, Outcome, by_participant, exit_code
 from bids_spectsynth.logs import LOGGER_NAME, console_logging, open_run_log, write_case_log
-from bids_spectsynth.settings import Settings
+from bids_spectsynth.settings import FIELD_OF_VIEW_MM, Settings
+from bids_spectsynth.termination import clean_end
 
 logger = logging.getLogger(f"{LOGGER_NAME}.run")
 
@@ -26,9 +30,8 @@ def run(settings: Settings) -> ExitCode:
     """
     console_logging(settings.verbose)
     check_folders(settings)
-    if settings.analysis_level == "group":
-        return run_group(settings)
-    return run_participant(settings)
+    with clean_end():
+        return run_group(settings) if settings.analysis_level == "group" else run_participant(settings)
 
 
 def check_folders(settings: Settings) -> None:
@@ -44,12 +47,13 @@ def check_folders(settings: Settings) -> None:
     bids_dir, output_dir = settings.bids_dir.resolve(), settings.output_dir.resolve()
     if settings.analysis_level == "participant" and settings.mode != "train" and not bids_dir.is_dir():
         raise DatasetError(f"{settings.bids_dir}: no such folder; give the root of a BIDS dataset")
-    inside = output_dir.is_relative_to(bids_dir) and not output_dir.is_relative_to(bids_dir / "derivatives")
-    if inside or output_dir == bids_dir / "derivatives":
-        raise DatasetError(
-            f"{settings.output_dir}: the output folder lies inside the dataset; "
-            f"use a folder outside it or {bids_dir / 'derivatives' / 'bids_spectsynth'}"
-        )
+    for what, folder in (("output", output_dir), ("work", settings.work_folder.resolve())):
+        inside = folder.is_relative_to(bids_dir) and not folder.is_relative_to(bids_dir / "derivatives")
+        if inside or folder == bids_dir / "derivatives":
+            raise DatasetError(
+                f"{folder}: the {what} folder lies inside the dataset; "
+                f"use a folder outside it or {bids_dir / 'derivatives' / 'bids_spectsynth'}"
+            )
     for option in ("model", "bids_filter_file", "split_file", "use_plugin"):
         path: Path | None = getattr(settings, option)
         if path is not None and not path.exists():
@@ -72,16 +76,9 @@ def _check_writable(folder: Path) -> None:
 
 def run_participant(settings: Settings) -> ExitCode:
     """Find, prepare, train or apply, evaluate and report; which of these, ``settings.mode`` says."""
-    import torch
-
     from bids_spectsynth.plan import log_plan
-    from bids_spectsynth.synthesis.cohort import model_labels
-    from bids_spectsynth.synthesis.model_folder import load_model
 
-    # An impossible --model-label and a damaged model are refused before hours of work.
-    model_labels(settings)
-    if settings.model is not None:
-        load_model(settings.model, torch.device("cpu"))
+    settings = _with_models(settings)
     run_folder = None if settings.dry_run else open_run_log(settings)
     cases, outcomes = ([], []) if settings.mode == "train" else _find(settings)
     if run_folder is None:
@@ -97,6 +94,51 @@ def run_participant(settings: Settings) -> ExitCode:
     finally:
         _record(settings, run_folder, outcomes)
     return exit_code(outcomes)
+
+
+def _with_models(settings: Settings) -> Settings:
+    """Settings whose inputs are those of the models to apply; what cannot work is refused before hours of work.
+
+    Raises
+    ------
+    UsageError
+        ``--model-label`` does not fit.
+    ModelError
+        A model is damaged, or works in another space or on other voxels than the settings ask for.
+    """
+    import torch
+
+    from bids_spectsynth.synthesis.cohort import model_folders, model_labels
+    from bids_spectsynth.synthesis.model_folder import load_card, load_model
+
+    model_labels(settings)
+    if settings.model is not None:
+        cards = [load_model(settings.model, torch.device("cpu")).card]
+    elif settings.mode == "apply":
+        cards = [load_card(folder) for folder in model_folders(settings)]
+    else:
+        return settings
+    for card in cards:
+        if card.voxel_size != settings.voxel_size:
+            raise ModelError(
+                f"model {card.label} works on voxels of {card.voxel_size:g} mm, not {settings.voxel_size:g}; "
+                f"use --voxel-size {card.voxel_size:g}"
+            )
+        if card.space not in settings.output_spaces:
+            raise ModelError(
+                f"model {card.label} works in space {card.space}, not {' '.join(settings.output_spaces)}; "
+                f"use --output-spaces {card.space}"
+            )
+    return replace(settings, inputs=tuple(dict.fromkeys(card.inputs for card in cards)))
+
+
+def _is_held(prepared: PreparedCase | None, case: Case, settings: Settings) -> bool:
+    """Whether the output folder holds all that the models need of a case, on the asked-for grid."""
+    if prepared is None:
+        return False
+    needed = {T1W, INTERICTAL, *(role for inputs in settings.inputs for role in inputs)} & set(case.images)
+    grid = tuple(round(length / settings.voxel_size) for length in FIELD_OF_VIEW_MM)
+    return needed <= set(prepared.images) and nib.load(prepared.images[T1W]).shape == grid
 
 
 def _find(settings: Settings) -> tuple[list[Case], list[Outcome]]:
@@ -122,8 +164,8 @@ def _prepare(settings: Settings, cases: Sequence[Case], run_folder: Path) -> lis
     done: list[Outcome] = []
     todo = list(cases)
     if settings.mode == "apply":
-        held = [{c.name for c in find_prepared(settings.output_dir, space)} for space in settings.output_spaces]
-        todo = [case for case in cases if not all(case.name in names for names in held)]
+        spaces = [{c.name: c for c in find_prepared(settings.output_dir, space)} for space in settings.output_spaces]
+        todo = [case for case in cases if not all(_is_held(held.get(case.name), case, settings) for held in spaces)]
         done = [Outcome(c.participant, c.session, "preprocess", "ok") for c in cases if c not in todo]
     if not todo:
         return done

@@ -93,6 +93,8 @@ class Settings:
 
 
 _NAMES = tuple(f.name for f in dataclasses.fields(Settings))
+#: Suffixes as BIDS spells them; a role in another case would be looked for in vain.
+_ROLE_SPELLINGS = {name.lower(): name for name in ("T1w", "pet", "T2w", "FLAIR", "PDw", "T2starw")}
 _POSITIONAL = ("bids_dir", "output_dir", "analysis_level")
 
 
@@ -164,7 +166,7 @@ def _coerce(name: str, value: Any, hint: Any) -> Any:
         if Path in get_args(hint) or hint is Path:
             return Path(value).expanduser().absolute()
         if hint == tuple[str, ...]:
-            return (value,) if isinstance(value, str) else tuple(str(v) for v in value)
+            return (value,) if isinstance(value, str) else tuple(dict.fromkeys(str(v) for v in value))
         choices = get_args(hint)
         if choices and all(isinstance(choice, str) for choice in choices):
             if value not in choices:
@@ -189,7 +191,8 @@ def _input_sets(value: Any) -> tuple[tuple[str, ...], ...]:
         unique = tuple(dict.fromkeys(str(role) for role in one))
         if not unique or not all(role.isascii() and role.isalnum() for role in unique):
             raise ValueError("BIDS suffixes needed, e.g. T1w pet")
-        if "spect" in unique:
+        unique = tuple(dict.fromkeys(_ROLE_SPELLINGS.get(role.lower(), role) for role in unique))
+        if {"spect", "interictal", "ictal"} & {role.lower() for role in unique}:
             raise ValueError("SPECT is what is synthesised, not an input")
         # T1w first, PET last: one order, so that one set of inputs has one name.
         out.append(tuple(sorted(unique, key=lambda role: (role != "T1w", role == "pet", role))))

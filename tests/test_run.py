@@ -21,6 +21,8 @@ from bids_spectsynth.preprocess import plugins
 from bids_spectsynth.reports import subject
 from bids_spectsynth.settings import make_settings, option_names
 from bids_spectsynth.synthesis import training
+from bids_spectsynth.synthesis.checkpoint import load_tensors
+from bids_spectsynth.synthesis.model_folder import weights_checksum
 from bids_spectsynth.synthesis.steps import Stepper
 
 HELD_OUT = ("sub-04", "sub-05/ses-a")
@@ -40,8 +42,10 @@ def workshop(finished: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     return finished.copy(tmp_path_factory.mktemp("workshop"))
 
 
-def weights(app: Any, label: str) -> bytes:
-    return bytes((app.output_dir / "models" / label / "model.safetensors").read_bytes())
+def weights(app: Any, label: str) -> str:
+    """Checksum of a model's weights; the file itself also holds the label."""
+    tensors, _ = load_tensors(app.output_dir / "models" / label / "model.safetensors")
+    return weights_checksum(tensors)
 
 
 # The whole flow
@@ -87,7 +91,7 @@ def test_only_held_out_participants_are_rated(finished: Any) -> None:
     summary = pd.read_csv(finished.output_dir / "group_summary.tsv", sep="\t")
     assert set(summary["n_subjects"]) == {2}
     for label in LABELS:
-        rows = table[(table["model"] == label) & (table["method"] == "pix2pix")]
+        rows = table[(table["model"] == label) & (table["method"] == "pix2pix") & table["in_block"]]
         assert set(summary.loc[(summary["model"] == label) & (summary["metric"] == "rmse"), "n_slices"]) == {len(rows)}
     assert {"constant", "regression", "petCopy", "meanSpect", "meanSpectPetRatio"} <= set(table["method"])
 
@@ -264,7 +268,7 @@ def test_a_model_trained_otherwise_is_not_overwritten(copied: Any) -> None:
     assert {name: copied.stamps("models/**/*")[name] for name in before} == before
 
 
-def test_sigterm_keeps_the_training(copied: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sigterm_keeps_the_training(finished: Any, copied: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.rmtree(copied.output_dir / "models")
     options = ("--mode", "train", "--split-file", copied.split_file)
     step, count = Stepper.step, [0]
@@ -315,6 +319,12 @@ def test_an_option_of_training_changes_the_weights(workshop: Any, name: str) -> 
     assert workshop("--mode", "train", "--model-label", label, *split, *options).code == 0
     assert workshop.card(label)["config"][key] == value
     assert weights(workshop, label) != weights(workshop, "pix2pixT1wPet")
+
+
+def test_training_needs_no_dataset(workshop: Any, tmp_path: Path) -> None:
+    gone = workshop.__class__(tmp_path / "deleted", workshop.output_dir)
+    assert gone("--mode", "train", "--model-label", "nodataset", "--split-file", workshop.split_file).code == 0
+    assert weights(workshop, "nodataset") == weights(workshop, "pix2pixT1wPet")
 
 
 def test_checkpoint_every(workshop: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 import bids_spectsynth
-from bids_spectsynth.bids.writing import write_json, write_table, write_text
+from bids_spectsynth.bids.writing import folder_lock, write_json, write_table, write_text
 from bids_spectsynth.settings import Settings
 
 BIDS_VERSION = "1.10.1"
@@ -68,7 +68,8 @@ def write_dataset_files(settings: Settings, tools: Mapping[str, str]) -> None:
         What was used besides this package; may be empty.
     """
     folder = settings.output_dir
-    write_json(folder / "dataset_description.json", dataset_description(settings, tools))
+    with folder_lock(folder):
+        write_json(folder / "dataset_description.json", dataset_description(settings, tools))
     write_text(folder / ".bidsignore", "\n".join((*NOT_IN_STANDARD, *NOT_BIDS)) + "\n")
     write_text(folder / "CITATION.md", CITATION)
     add_descriptions(folder, DESCRIPTIONS)
@@ -79,21 +80,29 @@ def dataset_description(settings: Settings, tools: Mapping[str, str]) -> dict[st
 
     The input is given by a relative path (``DatasetLinks``), which names no user and no machine.
     """
+    recorded = _read_object(settings.output_dir / "dataset_description.json")
+    has_input = (settings.bids_dir / "dataset_description.json").is_file()
     link = _relative_link(settings.bids_dir, settings.output_dir)
     earlier = _earlier_tools(settings.output_dir)
     used = {"Name": CODE_NAME, "Version": bids_spectsynth.__version__}
     others = [{"Name": name, "Version": version} for name, version in sorted({**earlier, **tools}.items())]
     source = _source_dataset(settings.bids_dir)
+    origin: dict[str, Any] = {
+        "License": source.pop("License", "Same as the source dataset"),
+        "SourceDatasets": [{"URL": link, **source}],
+        "DatasetLinks": {"raw": link},
+    }
+    if not has_input:
+        # A stage that needs no input dataset must not forget where the images came from.
+        origin |= {key: recorded[key] for key in origin if key in recorded}
     simulated = {"PhantomData": True} if has_phantom_data(settings) else {}
     return {
         "Name": "Interictal SPECT synthesised from MRI and PET",
         "BIDSVersion": BIDS_VERSION,
         "DatasetType": "derivative",
-        "License": source.pop("License", "Same as the source dataset"),
         "HowToAcknowledge": "See CITATION.md",
         "GeneratedBy": [used, *others],
-        "SourceDatasets": [{"URL": link, **source}],
-        "DatasetLinks": {"raw": link},
+        **origin,
         **simulated,
     }
 
@@ -143,7 +152,11 @@ def add_descriptions(output_dir: Path, descriptions: Mapping[str, str]) -> None:
     descriptions : mapping of ``desc-`` value to text
         E.g. a model label and what the model is. A value that is described already is replaced.
     """
-    path = output_dir / "descriptions.tsv"
+    with folder_lock(output_dir):
+        _merge_descriptions(output_dir / "descriptions.tsv", descriptions)
+
+
+def _merge_descriptions(path: Path, descriptions: Mapping[str, str]) -> None:
     known: dict[str, str] = {}
     if path.exists():
         frame = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)

@@ -1,21 +1,15 @@
 """``participants.tsv`` of the output folder, shared by processes that run at the same time."""
 
-import importlib
 import io
-import logging
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from bids_spectsynth.bids.names import bare_label
-from bids_spectsynth.bids.writing import write_table
+from bids_spectsynth.bids.writing import folder_lock, write_table
 from bids_spectsynth.errors import DatasetError
-
-logger = logging.getLogger(__name__)
 
 COLUMNS = ("participant_id", "split", "status", "reason")
 DICTIONARY: dict[str, dict[str, Any]] = {
@@ -26,6 +20,7 @@ DICTIONARY: dict[str, dict[str, Any]] = {
             "train": "The networks and baselines were fitted to it.",
             "validation": "It chose the best epoch.",
             "test": "Held out; the evaluation of the models rests on it.",
+            "excluded": "Left out of training and evaluation by the split file.",
         },
     },
     "status": {
@@ -92,7 +87,7 @@ def update_participants(output_dir: Path, rows: Mapping[str, Mapping[str, str]])
     if unknown:
         raise ValueError(f"participants.tsv has no column {min(unknown)}")
     output_dir.mkdir(parents=True, exist_ok=True)
-    with _lock(output_dir / ".participants.lock"):
+    with folder_lock(output_dir):
         old = read_participants(output_dir).to_dict("records")
         table = {str(row["participant_id"]): {str(key): str(value) for key, value in row.items()} for row in old}
         for label, row in rows.items():
@@ -106,18 +101,3 @@ def update_participants(output_dir: Path, rows: Mapping[str, Mapping[str, str]])
 def _one_line(value: str) -> str:
     # No tabs, line ends or double quotes: BIDS tables have no quoting.
     return " ".join(value.replace('"', "'").split()) or _MISSING
-
-
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on a file of its own, which stays: removing it would let two processes in."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        try:
-            fcntl = importlib.import_module("fcntl")
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        except (ImportError, OSError) as error:
-            logger.warning("%s: cannot be locked (%s); do not run jobs at the same time", path.parent, error)
-        yield
-    finally:
-        os.close(descriptor)  # closing releases the lock

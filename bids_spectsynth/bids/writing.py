@@ -1,8 +1,10 @@
 """Writing files whole or not at all, and reading matrices back."""
 
 import gzip
+import importlib
 import io
 import json
+import logging
 import os
 import secrets
 from collections.abc import Iterator, Mapping
@@ -16,6 +18,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from bids_spectsynth.errors import ImageError
+
+logger = logging.getLogger(__name__)
 
 #: Sidecar keys of an input image that its derivatives may repeat: how it was made, never whom it shows, when or where.
 PUBLIC_KEYS = (
@@ -198,3 +202,23 @@ def read_matrix(path: Path) -> npt.NDArray[np.float64]:
     if matrix.shape != (4, 4) or not np.isfinite(matrix).all() or np.linalg.det(matrix[:3, :3]) == 0:
         raise ImageError(f"{path}: not an invertible 4x4 matrix; prepare the participant again")
     return matrix
+
+
+@contextmanager
+def folder_lock(output_dir: Path) -> Iterator[None]:
+    """Hold the lock of an output folder while a file that several jobs write is read and written again.
+
+    The lock file stays: removing it would let two processes in. Where the file system knows no locks, a warning is
+    logged. Not to be nested.
+    """
+    output_dir.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(output_dir / ".bids_spectsynth.lock", os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            fcntl = importlib.import_module("fcntl")
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except (ImportError, OSError) as error:
+            logger.warning("%s: cannot be locked (%s); do not run jobs at the same time", output_dir, error)
+        yield
+    finally:
+        os.close(descriptor)  # closing releases the lock

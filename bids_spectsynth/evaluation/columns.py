@@ -26,7 +26,10 @@ SPLITS = {
 }
 
 _WHOLE = "over the whole slice, background included"
-_BRAIN = "over the brain mask"
+_BRAIN = "in the brain where the SPECT was measured (brain mask of the T1w and the real SPECT's own mask)"
+_IN_BLOCK = (
+    "Only slices with in_block true (see group_metrics.json) are counted: those that training takes from a participant."
+)
 _SSIM = "Structural similarity (Gaussian window 11 x 11, sigma 1.5, K1 0.01, K2 0.03), mean"
 _PSNR = "Peak signal-to-noise ratio, 10 log10(data_range^2 / mean squared error); inf where both images are identical,"
 
@@ -72,9 +75,17 @@ METRICS_DICTIONARY: Dictionary = {
     "session_id": {"Description": "Session, with ses-; n/a where the dataset has none."},
     "slice": {"Description": "Index of the axial slice on the common grid, from 0 at the bottom."},
     "z_mm": {"Description": "World coordinate (RAS+) of the slice's centre.", "Units": "mm"},
+    "in_block": {
+        "Description": "Whether the slice is in the block of neighbouring slices with the most brain, as many as "
+        "training takes from a participant. Summaries, tests and violins use these slices alone, as the article does.",
+        "Levels": {"true": "In the block.", "false": "Above or below it."},
+    },
     **_MODEL,
     **METRIC_DICTIONARY,
-    "mask_voxels": {"Description": "Brain voxels in the slice; slices without any are not listed."},
+    "mask_voxels": {
+        "Description": f"Voxels of the slice that the mask_ metrics are taken over: {_BRAIN}; "
+        "slices without any are not listed."
+    },
 }
 
 _NOT_INDEPENDENT = (
@@ -84,8 +95,8 @@ _NOT_INDEPENDENT = (
 
 SUMMARY_DICTIONARY: Dictionary = {
     **_MODEL,
-    "metric": {"Description": f"Which metric; see group_metrics.json. {_NOT_INDEPENDENT}"},
-    "mean": {"Description": "Mean over all slices of all subjects."},
+    "metric": {"Description": f"Which metric; see group_metrics.json. {_IN_BLOCK} {_NOT_INDEPENDENT}"},
+    "mean": {"Description": "Mean over the slices in the block of all subjects."},
     "sd": {"Description": "Sample standard deviation over slices."},
     "cv_percent": {"Description": "100 sd / |mean|, as the paper's Table 4 gives it.", "Units": "percent"},
     "subject_mean": {"Description": "Mean over subjects of each subject's mean over slices."},
@@ -97,7 +108,8 @@ SUMMARY_DICTIONARY: Dictionary = {
 
 TTEST_DICTIONARY: Dictionary = {
     "comparison": {
-        "Description": f"What is compared; two-tailed paired t-tests on held-out subjects. {_NOT_INDEPENDENT}",
+        "Description": "What is compared; two-tailed paired t-tests on held-out subjects. "
+        f"{_IN_BLOCK} {_NOT_INDEPENDENT}",
         "Levels": {"models": "The networks of two models.", "baseline": "A model's network and one of its baselines."},
     },
     "model_a": {"Description": "Model of the first method."},

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from bids_spectsynth.bids.cases import INTERICTAL
@@ -9,10 +10,11 @@ from bids_spectsynth.bids.derivatives import PreparedCase, output_path, write_ta
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.evaluation.columns import METRICS_DICTIONARY, NETWORK
 from bids_spectsynth.evaluation.metrics import slice_metrics
+from bids_spectsynth.preprocess.intensity import slice_block
 from bids_spectsynth.synthesis.baselines import Baselines, has_baselines, predict
 from bids_spectsynth.synthesis.inference import network_output, synthetic_path
-from bids_spectsynth.synthesis.model_folder import load_card
-from bids_spectsynth.synthesis.slices import load_case
+from bids_spectsynth.synthesis.model_folder import ModelCard, load_card
+from bids_spectsynth.synthesis.slices import CaseArrays, load_case
 
 
 def metrics_path(output_dir: Path, prepared: PreparedCase, label: str) -> Path:
@@ -45,7 +47,8 @@ def evaluate_case(prepared: PreparedCase, model_folder: Path, output_dir: Path, 
     Raises
     ------
     ImageError
-        There is no real or no synthetic SPECT, or an image is damaged or on another grid.
+        There is no real or no synthetic SPECT, the real one does not overlap with the brain, or an image is damaged or
+        on another grid.
     ModelError
         The model card or the baselines cannot be read.
     """
@@ -55,6 +58,9 @@ def evaluate_case(prepared: PreparedCase, model_folder: Path, output_dir: Path, 
     # No input channel is needed here but the loader reads at least one.
     arrays = load_case(prepared, card.inputs[:1], card.scaling)
     assert arrays.target is not None
+    assert arrays.rated is not None
+    if not arrays.rated.any():
+        raise ImageError(f"{prepared.name}: its SPECT does not overlap with the brain; look at the registration")
     synthetic = synthetic_path(output_dir, prepared, card.label)
     images = {NETWORK: network_output(synthetic)}
     made, real = images[NETWORK].shape, arrays.target.shape
@@ -63,21 +69,27 @@ def evaluate_case(prepared: PreparedCase, model_folder: Path, output_dir: Path, 
     if has_baselines(model_folder):
         images |= predict(Baselines.load(model_folder), prepared)
     tables = [
-        slice_metrics(arrays.target, image, arrays.mask, data_range).assign(method=method)
+        slice_metrics(arrays.target, image, arrays.rated, data_range).assign(method=method)
         for method, image in images.items()
     ]
     table = pd.concat(tables, ignore_index=True)
-    table = table.assign(
+    table = _described(table, prepared, card, arrays).assign(split=split, data_range=data_range)
+    path = metrics_path(output_dir, prepared, card.label)
+    write_table(path, table[list(METRICS_DICTIONARY)], METRICS_DICTIONARY)
+    return path
+
+
+def _described(table: pd.DataFrame, prepared: PreparedCase, card: ModelCard, arrays: CaseArrays) -> pd.DataFrame:
+    """The rows with whose and what they are."""
+    # A card that does not tell took all slices.
+    block = slice_block(arrays.mask, int(card.config.get("slices_per_subject", arrays.mask.shape[2])))
+    return table.assign(
         participant_id=f"sub-{prepared.participant}",
         session_id=f"ses-{prepared.session}" if prepared.session else "n/a",
         z_mm=arrays.affine[2, 2] * table["slice"] + arrays.affine[2, 3],
+        in_block=np.where(table["slice"].between(block.start, block.stop - 1), "true", "false"),
         model=card.label,
         inputs="+".join(card.inputs),
         space=prepared.space,
         scaling=card.scaling,
-        split=split,
-        data_range=data_range,
     )
-    path = metrics_path(output_dir, prepared, card.label)
-    write_table(path, table[list(METRICS_DICTIONARY)], METRICS_DICTIONARY)
-    return path

@@ -14,9 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bids_spectsynth.bids.derivatives import write_text
-from bids_spectsynth.evaluation.columns import HELD_OUT, METHODS, METRIC_TITLES, NETWORK
+from bids_spectsynth.evaluation.columns import METHODS, METRIC_TITLES, NETWORK
 from bids_spectsynth.evaluation.metrics import METRICS
-from bids_spectsynth.evaluation.tables import GroupTables
+from bids_spectsynth.evaluation.tables import GroupTables, compared_rows
 
 # Two colours of Okabe and Ito's palette, told apart with every kind of colour vision and in grey print.
 _NETWORK_COLOUR = "#0072B2"
@@ -40,7 +40,7 @@ class _Row:
 
 
 def violin(metrics: pd.DataFrame, metric: str) -> str:
-    """Violin plot of one metric over the slices of the held-out subjects, as SVG.
+    """Violin plot of one metric over the slices in the block (``in_block``) of the held-out subjects, as SVG.
 
     One violin per model and per baseline, a line at its mean, a dot at each subject's mean. A baseline that several
     models share, with the same numbers, is drawn once. Networks are blue, baselines orange.
@@ -57,7 +57,7 @@ def violin(metrics: pd.DataFrame, metric: str) -> str:
     str
         SVG document; without held-out rows one that says so.
     """
-    held_out = metrics[metrics["split"].isin(HELD_OUT)]
+    held_out = compared_rows(metrics)
     rows = _rows(held_out, metric)
     # For this block alone, and whatever the user's matplotlibrc says; no pyplot figure is opened.
     with style.context(["default", _STYLE]):
@@ -89,7 +89,7 @@ def _title(held_out: pd.DataFrame) -> str:
     spaces = held_out["space"].nunique()
     splits = " and ".join(sorted(set(held_out["split"]))) or "none"
     across = f" (over {spaces} spaces)" if spaces > 1 else ""
-    counted = f"Held-out subjects ({splits}): {n_subjects} subjects, {n_slices} slices{across}"
+    counted = f"Held-out subjects ({splits}): {n_subjects} subjects, {n_slices} slices in the block{across}"
     return f"{counted}\nblue: networks, orange: baselines; line: mean of all slices, dots: means of subjects"
 
 

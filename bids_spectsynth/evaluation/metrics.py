@@ -102,7 +102,7 @@ def ssim_maps(real: FloatArray, synthetic: FloatArray, data_range: float) -> Flo
 def slice_metrics(
     real: FloatArray, synthetic: FloatArray, mask: npt.NDArray[np.bool_], data_range: float
 ) -> pd.DataFrame:
-    """RMSE, SSIM and PSNR of every axial slice that holds brain.
+    """RMSE, SSIM and PSNR of every axial slice that holds rated voxels.
 
     Whole-slice SSIM is the mean of the map without a border of half a window (5 pixels), as scikit-image's
     ``structural_similarity(gaussian_weights=True, sigma=1.5, use_sample_covariance=False)`` takes it.
@@ -115,14 +115,14 @@ def slice_metrics(
     real, synthetic : array, shape (I, J, K)
         On the same scale, (-1, 1) when ``data_range`` is 2; axial slices last.
     mask : array of bool, shape (I, J, K)
-        Brain.
+        Brain, or the part of it where there is something to compare with.
     data_range : float
         See :func:`ssim_maps`.
 
     Returns
     -------
     DataFrame
-        One row per slice with brain: ``slice`` (index k), ``rmse``, ``ssim``, ``psnr``, ``mask_rmse``,
+        One row per slice with such voxels: ``slice`` (index k), ``rmse``, ``ssim``, ``psnr``, ``mask_rmse``,
         ``mask_ssim``, ``mask_psnr``, ``mask_voxels``.
 
     Raises

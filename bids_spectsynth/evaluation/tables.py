@@ -35,7 +35,8 @@ class GroupTables:
     metrics : DataFrame
         One row per participant, session, slice, model and method, of every part of the cohort.
     summary, ttests : DataFrame
-        Of the held-out participants alone (split ``test`` or ``external``).
+        Of the held-out participants alone (split ``test`` or ``external``), and of the slices in the block that
+        training would take from them (``in_block``).
     """
 
     metrics: pd.DataFrame
@@ -52,8 +53,13 @@ def group_tables(output_dir: Path) -> GroupTables:
         A metric table is damaged.
     """
     metrics = gather_metrics(output_dir)
-    held_out = metrics[metrics["split"].isin(HELD_OUT)]
+    held_out = compared_rows(metrics)
     return GroupTables(metrics, summarise(held_out), compare_methods(held_out))
+
+
+def compared_rows(metrics: pd.DataFrame) -> pd.DataFrame:
+    """The rows that methods are compared on: held-out participants, slices in the block."""
+    return metrics[metrics["split"].isin(HELD_OUT) & (metrics["in_block"] == "true")]
 
 
 def write_group_tables(tables: GroupTables, output_dir: Path) -> tuple[Path, Path, Path]:
@@ -100,7 +106,7 @@ def summarise(held_out: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     held_out : DataFrame
-        Rows of :func:`gather_metrics`. A value that is not finite is left out and counted in ``n_infinite``.
+        Rows of :func:`compared_rows`. A value that is not finite is left out and counted in ``n_infinite``.
         Spreads that one slice or one subject cannot have are NaN.
     """
     rows = []
@@ -133,7 +139,7 @@ def compare_methods(held_out: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     held_out : DataFrame
-        Rows of :func:`gather_metrics`.
+        Rows of :func:`compared_rows`.
 
     Returns
     -------

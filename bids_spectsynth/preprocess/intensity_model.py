@@ -6,7 +6,9 @@ these maps is a possible PET, SPECT or other MR image; how much of the moving im
 the two are aligned. Without blur and variation this is the correlation ratio (Roche et al. 1998).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import combinations_with_replacement
 
 import nibabel as nib
 import numpy as np
@@ -28,6 +30,8 @@ _CLASSES_INSIDE = 8
 _CLASSES_OUTSIDE = 3
 # Unit of the polynomials that let uptake vary over the head, about the radius of a brain.
 _RADIUS_MM = 60.0
+# Degrees of the polynomials by which each class, and the brain as a whole, may vary.
+_CLASS_DEGREES, _BRAIN_DEGREES = (1, 2), (3, 4, 5, 6)
 # Directions of the model with less than this part of the strongest one's power are rounding errors.
 _LEAST_POWER = 1e-9
 
@@ -79,7 +83,9 @@ class IntensityModel:
     def samples(self, fwhm: float, block: int, *, varying: bool) -> "ModelSamples":
         """Model at a resolution of ``fwhm`` mm, on every second voxel of the grid shrunk by ``block``.
 
-        ``varying`` lets the uptake of each class inside vary as a polynomial of degree 2 over the head.
+        ``varying`` lets uptake vary smoothly over the head: each class inside as a polynomial of degree 2, and all
+        of them together as one of degree 6. Without it, what a region takes up more than its tissue would elsewhere
+        (a deficit, a gradient from front to back) pulls the alignment by up to 1 mm.
         """
         where = np.nonzero(_block_means(self.near.astype(np.float32), block)[::2, ::2, ::2] >= 0.5)
         spacing = SPACING_MM * block
@@ -91,9 +97,16 @@ class IntensityModel:
         )
         columns = [inside, outside]
         if varying:
-            x, y, z = ((points - self.centre) / _RADIUS_MM).astype(np.float32).T[:, :, None]
-            columns += [inside * factor for factor in (x, y, z, x * x, y * y, z * z, x * y, x * z, y * z)]
+            position = ((points - self.centre) / _RADIUS_MM).astype(np.float32)
+            columns += [inside * factor for factor in _monomials(position, _CLASS_DEGREES)]
+            columns += [inside.sum(axis=1, keepdims=True) * factor for factor in _monomials(position, _BRAIN_DEGREES)]
         return ModelSamples(points, np.concatenate(columns, axis=1))
+
+
+def _monomials(position: Float32Array, degrees: Iterable[int]) -> list[Float32Array]:
+    """All products of the coordinates (n, 3) of the given degrees; each of shape (n, 1)."""
+    choices = [c for degree in degrees for c in combinations_with_replacement(range(3), degree)]
+    return [np.prod(position[:, list(choice)], axis=1, keepdims=True) for choice in choices]
 
 
 def _block_means(volume: Float32Array, block: int) -> Float32Array:

@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from bids_spectsynth.preprocess.alignment import Found, mean_distance, refine
+from bids_spectsynth.preprocess.alignment import Found, explained, mean_distance, refine
 from bids_spectsynth.preprocess.grid import FloatArray, apply_affine
 from bids_spectsynth.preprocess.intensity_model import SPACING_MM, IntensityModel, Samples
 from bids_spectsynth.preprocess.sampler import Sampler
@@ -15,7 +15,7 @@ FUNCTIONAL_ROLES = ("pet", "interictal", "ictal")
 
 #: Dice of the two brain masks below which a registration is poor (functional images, and brain to template).
 LEAST_OVERLAP = 0.75
-#: R squared below which a registration is poor.
+#: R squared of the smoothed image below which a registration is poor.
 LEAST_SCORE = 0.6
 #: Turn against the header, in degrees, above which the header is suspicious.
 MOST_TURN_DEG = 60.0
@@ -87,8 +87,10 @@ def _fit_doubts(evidence: Evidence, role: str, dof: int) -> list[str]:
         doubts.append(
             f"the brain masks overlap by only {evidence.overlap:.2f} (Dice), expected {LEAST_OVERLAP} or more"
         )
-    if evidence.result.score < LEAST_SCORE:
-        doubts.append(f"the fit explains only {evidence.result.score:.2f} of the image, expected {LEAST_SCORE} or more")
+    # Judged on the smoothed image: at full resolution a low score may only mean few counts.
+    seen = explained(evidence.coarse, evidence.result.matrix, evidence.coarse_samples)
+    if seen < LEAST_SCORE:
+        doubts.append(f"the fit explains only {seen:.2f} of the smoothed image, expected {LEAST_SCORE} or more")
     points = evidence.model.brain_points(3)
     gap = mean_distance(evidence.result.matrix, evidence.refined.matrix, points)
     if gap > DOUBT_MM:

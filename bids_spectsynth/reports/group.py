@@ -9,7 +9,7 @@ import pandas as pd
 
 from bids_spectsynth.bids.derivatives import read_participants, write_text
 from bids_spectsynth.errors import SpectSynthError
-from bids_spectsynth.evaluation.columns import METRIC_TITLES, NETWORK
+from bids_spectsynth.evaluation.columns import METRIC_TITLES
 from bids_spectsynth.reports.group_tables import (
     lead_table,
     models_table,
@@ -39,12 +39,16 @@ from bids_spectsynth.reports.outputs import (
     read_object,
     software_version,
 )
-from bids_spectsynth.reports.subject_metrics import method_name
+from bids_spectsynth.reports.verdicts import verdicts
 
 _SPLITS = ("train", "validation", "test", "external", "n/a")
 _SLICE_WISE = (
     "As in the paper; slices of one head are not independent: p-values too small, often by many orders of magnitude. "
     "Do not conclude from them that methods differ between subjects."
+)
+_BLOCK = (
+    "Only the block of slices with the most brain is counted, as many slices of each participant as training takes "
+    "(in_block in group_metrics.tsv), as in the paper."
 )
 _CAVEATS = (
     "A synthetic SPECT is an estimate from other images of the same head. It is no measurement and not for diagnosis.",
@@ -102,7 +106,7 @@ def group_report(output_dir: Path) -> Path:
     sections = [section for maker in makers if (section := _guarded(context, maker)) is not None]
     sections.append(_caveats_section())
     if context.errors:
-        sections.append(Section("errors", "Errors", [Items([(error, "") for error in context.errors])]))
+        sections.append(Section("errors", "Errors", [Items([(error, "") for error in dict.fromkeys(context.errors)])]))
     banners = [Note(PHANTOM_TEXT, "warning", "Phantom data")] if is_phantom(output_dir) else []
     page = Page("Group report", f"bids_spectsynth {software_version(output_dir)}", sections, banners, FOOTER)
     path = output_dir / "group.html"
@@ -196,28 +200,11 @@ def _summary_section(context: _GroupContext) -> Section | None:
     dictionary = read_object(context.output_dir / "group_summary.json")
     intro = (
         "Held-out participants only. Intensities are scaled to -1 to 1. Numbers over whole slices can be compared with "
-        "the paper; background raises SSIM and PSNR and lowers RMSE, so the in-brain numbers are the ones to judge by."
+        "the paper; background raises SSIM and PSNR and lowers RMSE, so the in-brain numbers are the ones to judge by. "
+        f"They are taken where the SPECT was measured. {_BLOCK}"
     )
-    blocks: list[Block] = [Text(intro), lead_table(summary), *_verdicts(summary)]
+    blocks: list[Block] = [Text(intro), lead_table(summary), *verdicts(summary, context.table("group_ttests.tsv"))]
     return Section("summary", "Agreement with the real SPECT", [*blocks, *summary_tables(summary, dictionary)])
-
-
-def _verdicts(summary: pd.DataFrame) -> list[Block]:
-    """Say for each model whether a baseline does better: the comparison that a reader must not miss."""
-    notes: list[Block] = []
-    errors = summary[summary["metric"] == "mask_rmse"]
-    for (model, split), group in errors.groupby(["model", "split"], sort=False):
-        means = group.set_index("method")["subject_mean"]
-        if NETWORK not in means.index or len(means) < 2:
-            continue
-        better = [method_name(str(method)) for method, value in means.items() if value < means[NETWORK]]
-        where = f"{model} ({split})"
-        if better:
-            text = f"{where}: lower in-brain RMSE without a network: {', '.join(better)}."
-            notes.append(Note(text, "warning", "Baseline ahead"))
-        else:
-            notes.append(Note(f"{where}: lower in-brain RMSE than every baseline.", "good"))
-    return notes
 
 
 def _tests_section(context: _GroupContext) -> Section | None:
@@ -229,8 +216,9 @@ def _tests_section(context: _GroupContext) -> Section | None:
     dictionary = read_object(context.output_dir / "group_ttests.json")
     blocks: list[Block] = [
         Text(
-            "Two-tailed paired t-tests on held-out participants. A cell holds the first minus the second method and p; "
-            "bold: p < 0.01; †: also after Holm's correction over the rows of the same comparison, metric and unit."
+            f"Two-tailed paired t-tests on held-out participants. {_BLOCK} A cell holds the first minus the second "
+            "method and p; bold: p < 0.01; †: also after Holm's correction over the rows of the same comparison, "
+            "metric and unit."
         )
     ]
     for unit, title in (("subject", "Subject-wise: one mean per subject"), ("slice", "Slice-wise")):
@@ -249,7 +237,7 @@ def _figures_section(context: _GroupContext) -> Section | None:
     found = {path.stem: path for path in sorted((context.output_dir / "figures").glob("*.svg"))}
     # In-brain metrics first, then the rest as named.
     ordered = sorted(found, key=lambda stem: (not stem.startswith("group_mask_"), stem not in names, stem))
-    blocks: list[Block] = []
+    blocks: list[Block] = [Text(f"Held-out participants. {_BLOCK}")] if ordered else []
     for stem in ordered:
         svg = found[stem].read_text(encoding="utf-8")
         href = found[stem].relative_to(context.output_dir).as_posix()

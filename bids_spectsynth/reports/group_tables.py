@@ -8,7 +8,7 @@ import pandas as pd
 
 from bids_spectsynth.evaluation.columns import METHODS, NETWORK
 from bids_spectsynth.reports.html import Cell, Column, Table, number, p_value
-from bids_spectsynth.reports.outputs import Transform, strings
+from bids_spectsynth.reports.outputs import Transform, as_number, strings
 from bids_spectsynth.reports.subject_metrics import METRICS, description, method_name, method_order
 
 #: Level of significance of the paper.
@@ -200,13 +200,13 @@ def models_table(cards: Mapping[str, Mapping[str, Any]]) -> Table:
             training.get("epochs", "n/a"),
             training.get("best_epoch", "n/a"),
         ]
-        rmse = validation.get("mask_rmse")
-        shown = number(float(rmse)) if isinstance(rmse, int | float) else "n/a"
-        rows.append([*(Cell(str(text)) for text in texts), Cell(shown)])
+        best = [Cell(number(as_number(validation.get(name)))) for name in ("rmse", "ssim")]
+        rows.append([*(Cell(str(text)) for text in texts), *best])
     named = ["Model", "Inputs", "Space", "Scaling"]
     counted = ["Voxel (mm)", "Filters", "Loss weights", "Training participants", "Epochs", "Best epoch"]
     columns = [Column(name) for name in named] + [Column(name, numeric=name != "Loss weights") for name in counted]
-    return Table([*columns, Column("RMSE in brain, validation", "Of the best epoch", numeric=True)], rows)
+    columns += [Column(f"{name} in brain, validation", "Of the best epoch", numeric=True) for name in ("RMSE", "SSIM")]
+    return Table(columns, rows)
 
 
 def _range(values: pd.Series) -> str:

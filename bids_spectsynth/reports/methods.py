@@ -113,8 +113,9 @@ def methods_text(facts: MethodFacts) -> tuple[list[str], list[tuple[str, str]]]:
     if facts.evaluated:
         paragraphs.append(
             "Agreement with the measured image was computed for every axial slice that holds brain, on intensities "
-            "between -1 and 1, over the whole slice and inside the brain mask: root mean squared error, structural "
-            "similarity (Gaussian window of 11 x 11 pixels, sigma 1.5; Wang 2004) and peak signal-to-noise ratio. "
+            "between -1 and 1, over the whole slice and in the brain where the SPECT was measured (brain mask of the "
+            "T1w image and mask of the SPECT): root mean squared error, structural similarity (Gaussian window of "
+            "11 x 11 pixels, sigma 1.5; Wang 2004) and peak signal-to-noise ratio. "
             "Baselines that need no network were computed beside it, fitted to the training participants only."
         )
         cited.add("ssim")
@@ -188,8 +189,10 @@ def _synthesis(models: Mapping[str, Mapping[str, Any]]) -> str:
         described.append(label + (f" ({', '.join(details)})" if details else ""))
     return (
         "Interictal SPECT was synthesised slice by slice by a pix2pix network (Isola 2017; a U-Net generator and a "
-        f"patch discriminator), as in Fard 2024: {'; '.join(described)}. A synthetic image is an estimate from the "
-        "other images and no measurement of perfusion."
+        f"patch discriminator), as in Fard 2024: {'; '.join(described)}. Isola 2017 keep "
+        "dropout on and normalise by the statistics of the test batch when images are made; here the network was used "
+        "in evaluation mode, without dropout and with the statistics of training. A synthetic image is an estimate "
+        "from the other images and no measurement of perfusion."
     )
 
 

@@ -1,13 +1,13 @@
 """The section of a subject's report on agreement between real and synthetic image."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from bids_spectsynth.bids.derivatives import PreparedCase
-from bids_spectsynth.evaluation.columns import NETWORK
+from bids_spectsynth.evaluation.columns import METHODS, NETWORK
 from bids_spectsynth.reports.charts import metric_lines
 from bids_spectsynth.reports.context import Figure, SubjectContext
 from bids_spectsynth.reports.html import Block, Cell, Column, Heading, Note, Section, Table, Text, number
@@ -49,8 +49,10 @@ def metrics_section(context: SubjectContext) -> Section | None:
         return None
     intro = (
         "One value per axial slice that holds brain, on intensities from -1 to 1. Numbers over the whole slice can be "
-        "compared with the paper, but background flatters them; those inside the brain mask are the honest ones. Read "
-        "the model's numbers beside those of the baselines, which need no network."
+        "compared with the paper, but background flatters them; those in the brain, where the SPECT was measured, are "
+        "the honest ones. The curves show all slices; the means are over the block of slices with the most brain, as "
+        "many as training takes from a participant. Read the model's numbers beside those of the baselines, which need "
+        "no network."
     )
     return Section("metrics", "Metrics per slice", [Text(intro), *blocks])
 
@@ -63,8 +65,8 @@ def read_metrics(path: Path) -> pd.DataFrame:
     ValueError
         A column is missing.
     """
-    frame = pd.read_csv(path, sep="\t", na_values=["n/a"])
-    needed = {"method", "z_mm", "slice", *(column for column, *_ in METRICS)}
+    frame = pd.read_csv(path, sep="\t", na_values=["n/a"], dtype={"in_block": str})
+    needed = {"method", "z_mm", "slice", "in_block", *(column for column, *_ in METRICS)}
     if missing := sorted(needed - set(frame.columns)):
         raise ValueError(f"{path.name} has no column {', '.join(missing)}")
     return frame
@@ -93,12 +95,15 @@ def _metrics_blocks(
         blocks.append(Note(f"{text}: these numbers are better than those to be expected of others.", "warning", split))
     entities = {"task": "interictal", "space": synthetic.space, "desc": synthetic.model}
     figure = Figure(entities, "metrics", f"Metrics over slices, {synthetic.model}", lambda: _lines(frame))
-    means = frame.groupby("method")[[column for column, *_ in METRICS]].mean()
+    block = frame[frame["in_block"] == "true"]
+    columns = [column for column, *_ in METRICS]
+    # The PSNR of a slice in which both images are identical is infinite.
+    means = block[["method"]].join(block[columns].replace([np.inf, -np.inf], np.nan)).groupby("method").mean()
     return [
         *blocks,
         context.picture(case, figure),
-        _means_table(frame, means, _dictionary(synthetic)),
-        *_better_baselines(means),
+        _means_table(block, means, _dictionary(synthetic)),
+        *_better_baselines(means, int(block["slice"].nunique())),
     ]
 
 
@@ -115,7 +120,10 @@ def _lines(frame: pd.DataFrame) -> tuple[str, str]:
             values = rows[column].to_numpy(dtype=np.float64)
             lines[method_name(method)] = (rows["z_mm"].to_numpy(dtype=np.float64), values)
         panels[label] = lines
-    caption = "Metrics inside the brain mask over the height of the slice; the thick line is the model."
+    caption = (
+        "Metrics in the brain, where the SPECT was measured, over the height of all slices; "
+        "the thick line is the model."
+    )
     return metric_lines(panels, [method_name(NETWORK)]), caption
 
 
@@ -133,8 +141,11 @@ def _means_table(frame: pd.DataFrame, means: pd.DataFrame, dictionary: Mapping[s
     columns += [Column(label, description(dictionary, column), numeric=True) for column, label, _, _ in METRICS]
     ranges = sorted({f"{value:g}" for value in frame["data_range"].dropna()}) if "data_range" in frame else []
     said = f" Data range {', '.join(ranges)}." if ranges else ""
-    caption = f"Means over slices; the best of each column in bold.{said}"
-    return Table([*columns, Column("Slices", "Axial slices that hold brain", numeric=True)], rows, caption)
+    left_out = " Infinite PSNR is left out." if np.isinf(frame[["psnr", "mask_psnr"]].to_numpy()).any() else ""
+    caption = (
+        f"Means over the slices of the block with the most brain; the best of each column in bold.{left_out}{said}"
+    )
+    return Table([*columns, Column("Slices", "Rated slices of the block", numeric=True)], rows, caption)
 
 
 def description(dictionary: Mapping[str, object], column: str) -> str:
@@ -146,14 +157,26 @@ def description(dictionary: Mapping[str, object], column: str) -> str:
     return f"{text} ({entry['Units']})" if text and entry.get("Units") else text
 
 
-def _better_baselines(means: pd.DataFrame) -> list[Block]:
+def left_out_text(methods: Iterable[str]) -> str:
+    """The baselines that are not among the methods, to be added to a verdict; empty where there are none."""
+    present = set(methods)
+    absent = [method_name(method) for method in METHODS if method not in present and method != NETWORK]
+    return f" Not compared with: {', '.join(absent)}." if absent else ""
+
+
+def _better_baselines(means: pd.DataFrame, n_slices: int) -> list[Block]:
     if NETWORK not in means.index:
         return []
+    if len(means) < 2:
+        return [Note(f"There is no baseline to compare with.{left_out_text(means.index)}")]
+    counted = f"n = 1 participant, {n_slices} slices"
+    absent = left_out_text(str(method) for method in means.index)
     errors = means["mask_rmse"]
     own = float(errors[NETWORK])
     better = [(str(m), float(v)) for m, v in errors.items() if m != NETWORK and float(v) < own]
     if not better:
-        return [Note("The model has a lower in-brain RMSE than every baseline in this participant.", "good")]
+        text = "Lower mean in-brain RMSE than every baseline in this participant"
+        return [Note(f"{text} ({counted}: too few to conclude).{absent}")]
     names = ", ".join(f"{method_name(m)} ({number(v)})" for m, v in sorted(better, key=lambda pair: pair[1]))
-    text = f"Lower in-brain RMSE than the model ({number(own)}) in this participant: {names}."
-    return [Note(text, "warning", "Baseline ahead")]
+    text = f"Lower mean in-brain RMSE than the model ({number(own)}) in this participant ({counted}): {names}."
+    return [Note(text + absent, "warning", "Baseline ahead")]

@@ -4,7 +4,7 @@ import itertools
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +18,14 @@ from bids_spectsynth.bids.writing import atomic_file
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.preprocess.intensity import apply_scaling, load_image, scaling_coefficients
 from bids_spectsynth.settings import T1W_SPACE, Scaling
-from bids_spectsynth.synthesis.cohort_mean import CohortMean, mean_grid, pet_ratio, sample_in_brain
-from bids_spectsynth.synthesis.slices import load_case
+from bids_spectsynth.synthesis.cohort_mean import CohortMean, StraightLine, mean_grid, pet_ratio, sample_in_brain
+from bids_spectsynth.synthesis.slices import CaseArrays, load_case
 
 logger = logging.getLogger(__name__)
 
 #: Names of the baselines in the tables.
 BASELINES = ("constant", "petCopy", "regression", "meanSpect", "meanSpectPetRatio")
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _OF_THE_PET = ("petCopy", "meanSpectPetRatio")
 _OF_THE_MEAN = ("meanSpect", "meanSpectPetRatio")
 _TENSORS, _CARD = "baselines.safetensors", "baselines.json"
@@ -50,13 +50,16 @@ class Baselines:
     n_subjects : int
         Training participants.
     constant : float
-        Mean scaled SPECT over the brain voxels of the training cases, -1 to 1.
+        Mean scaled SPECT over the rated voxels of the training cases (brain where the SPECT was measured), -1 to 1.
     coefficients : array, shape (T,), float64
         Of the regression; see :func:`quadratic_features`.
     mean_affine : array, shape (4, 4), or None
         Voxels of the mean images to world coordinates of the template, RAS+ mm.
     mean_spect, mean_pet : array, shape (I, J, K), float32, or None
         Means of the training cases' images, each over its in-brain mean.
+    calibration : mapping of str to (gain, offset)
+        Of the two baselines that use the mean SPECT: scaled by its own maximum alone, a mean is too bright, because it
+        is smoother than any single SPECT.
     left_out : mapping of str to str
         Reason by the name of each baseline that could not be fitted.
     """
@@ -72,6 +75,7 @@ class Baselines:
     mean_spect: Float32 | None
     mean_pet: Float32 | None
     left_out: Mapping[str, str]
+    calibration: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:
         """Write ``baselines.safetensors`` and ``baselines.json``, each whole or not at all."""
@@ -89,6 +93,7 @@ class Baselines:
             "NumberOfParticipants": self.n_subjects,
             "Constant": self.constant,
             "RegressionTerms": feature_names(self.inputs),
+            "Calibration": {name: list(pair) for name, pair in self.calibration.items()},
             "LeftOut": self.left_out,
         }
         write_json(folder / _CARD, card)
@@ -119,6 +124,9 @@ class Baselines:
                 mean_spect=tensors.get("mean_spect"),
                 mean_pet=tensors.get("mean_pet"),
                 left_out=dict(card["LeftOut"]),
+                calibration={
+                    name: (float(gain), float(offset)) for name, (gain, offset) in card["Calibration"].items()
+                },
             )
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             reason = " ".join(str(error).split())
@@ -130,10 +138,15 @@ def has_baselines(folder: Path) -> bool:
     return (folder / _CARD).exists()
 
 
+def baseline_files(folder: Path) -> list[Path]:
+    """The baselines' files that a model folder holds."""
+    return [path for path in (folder / _CARD, folder / _TENSORS) if path.exists()]
+
+
 def remove_baselines(folder: Path) -> None:
     """Remove the baselines from a model folder, so that they are fitted anew."""
-    (folder / _CARD).unlink(missing_ok=True)
-    (folder / _TENSORS).unlink(missing_ok=True)
+    for path in baseline_files(folder):
+        path.unlink()
 
 
 def fit_baselines(cases: Sequence[PreparedCase], inputs: Sequence[str], scaling: Scaling) -> Baselines:
@@ -156,7 +169,7 @@ def fit_baselines(cases: Sequence[PreparedCase], inputs: Sequence[str], scaling:
     Raises
     ------
     ModelError
-        There is no case, or the cases lie in several spaces.
+        There is no case, the cases lie in several spaces, or no SPECT overlaps with its brain.
     ImageError
         An image is missing or damaged.
     """
@@ -170,17 +183,19 @@ def fit_baselines(cases: Sequence[PreparedCase], inputs: Sequence[str], scaling:
     gram, moments = np.zeros((n_terms, n_terms)), np.zeros(n_terms)
     for case in cases:
         arrays = load_case(case, inputs, scaling)
-        assert arrays.target is not None
-        features = quadratic_features(arrays.inputs[:, arrays.mask])
+        target, rated = _target(arrays)
+        features = quadratic_features(arrays.inputs[:, rated])
         gram += features @ features.T
-        moments += features @ arrays.target[arrays.mask].astype(np.float64)
+        moments += features @ target[rated].astype(np.float64)
         if spect_mean:
-            spect_mean.add(case, _raw(case, INTERICTAL), arrays.mask, arrays.affine)
+            spect_mean.add(case, _raw(case, INTERICTAL), rated, arrays.affine)
         if pet_mean:
             pet_mean.add(case, _raw(case, PET), arrays.mask, arrays.affine)
+    if not gram[0, 0]:
+        raise ModelError("no training SPECT overlaps with the brain of its T1w; look at the registrations")
     # The least-norm solution also serves inputs that are constant or equal to each other.
     coefficients = np.linalg.lstsq(gram, moments, rcond=1e-10)[0]
-    return Baselines(
+    fitted = Baselines(
         inputs=tuple(inputs),
         space=cases[0].space,
         scaling=scaling,
@@ -193,6 +208,26 @@ def fit_baselines(cases: Sequence[PreparedCase], inputs: Sequence[str], scaling:
         mean_pet=pet_mean.result() if pet_mean else None,
         left_out=left_out,
     )
+    return replace(fitted, calibration=_calibrate(fitted, cases)) if grid else fitted
+
+
+def _calibrate(fitted: Baselines, cases: Sequence[PreparedCase]) -> dict[str, tuple[float, float]]:
+    """Gain and offset of the baselines that use the mean SPECT, in a second pass over the training cases."""
+    names = [name for name in _OF_THE_MEAN if name not in fitted.left_out]
+    lines = {name: StraightLine() for name in names}
+    for case in cases:
+        arrays = load_case(case, fitted.inputs[:1], fitted.scaling)
+        target, rated = _target(arrays)
+        with_ratio = "meanSpectPetRatio" in lines
+        for name, image in _from_means(fitted, case, arrays.mask, arrays.affine, with_ratio=with_ratio).items():
+            lines[name].add(image[rated], target[rated])
+    return {name: line.result() for name, line in lines.items()}
+
+
+def _target(arrays: CaseArrays) -> tuple[Float32, Mask]:
+    assert arrays.target is not None
+    assert arrays.rated is not None
+    return arrays.target, arrays.rated
 
 
 def predict(baselines: Baselines, prepared: PreparedCase) -> dict[str, Float32]:
@@ -232,7 +267,10 @@ def predict(baselines: Baselines, prepared: PreparedCase) -> dict[str, Float32]:
     if with_pet:
         found["petCopy"] = np.where(mask, arrays.inputs[roles.index(PET)], np.float32(-1))
     if "meanSpect" in names:
-        found |= _from_means(baselines, prepared, mask, arrays.affine, with_ratio="meanSpectPetRatio" in names)
+        means = _from_means(baselines, prepared, mask, arrays.affine, with_ratio="meanSpectPetRatio" in names)
+        for name, image in means.items():
+            gain, offset = baselines.calibration[name]
+            found[name] = _in_brain(np.clip(gain * image[mask] + offset, -1, 1), mask)
     return {name: found[name] for name in names}
 
 

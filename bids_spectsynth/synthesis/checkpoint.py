@@ -5,6 +5,8 @@ Nothing here is a pickle: a checkpoint is a safetensors file whose header holds 
 
 import json
 import logging
+import os
+import secrets
 import signal
 import threading
 from collections.abc import Mapping
@@ -16,10 +18,9 @@ from typing import Any
 
 import safetensors
 import torch
-from safetensors.torch import save
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from bids_spectsynth.bids.writing import atomic_file
 from bids_spectsynth.errors import ModelError
 
 logger = logging.getLogger(__name__)
@@ -85,8 +86,20 @@ class TrainingState:
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
     """Write tensors of any layout and device, and a JSON header, to a safetensors file, atomically."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with atomic_file(path) as file:
-        file.write(save(plain, {_HEADER: json.dumps(header)}))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    temporary.touch(0o666, exist_ok=False)
+    mode = temporary.stat().st_mode
+    try:
+        # Straight from the tensors' memory to the file: a copy as bytes would take as much memory again.
+        save_file(plain, temporary, {_HEADER: json.dumps(header)})
+        # The library lets only the owner read it; the user's umask is to decide.
+        temporary.chmod(mode)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -15,7 +15,7 @@ from bids_spectsynth.synthesis.baselines import fit_baselines, has_baselines, re
 from bids_spectsynth.synthesis.model_folder import CARD_FILE, load_card, model_label
 from bids_spectsynth.synthesis.slices import PreparedCases
 from bids_spectsynth.synthesis.split import read_split_file, split_participants
-from bids_spectsynth.synthesis.training import check_replaceable, finished_card, train, training_config
+from bids_spectsynth.synthesis.training import TrainingConfig, check_replaceable, finished_card, train, training_config
 
 logger = logging.getLogger(__name__)
 
@@ -61,10 +61,11 @@ def model_folders(settings: Settings) -> list[Path]:
 
 @dataclass(frozen=True)
 class Cohort:
-    """The prepared cases by space, and the split of their participants."""
+    """The prepared cases by space, the split of their participants, and those that have no part in it."""
 
     cases: dict[str, list[PreparedCase]]
     split: dict[str, str]
+    left_out: frozenset[str] = frozenset()
 
     def part(self, space: str, inputs: Sequence[str], part: str) -> tuple[PreparedCase, ...]:
         """Cases of one part of the split that a model of these inputs can use."""
@@ -107,7 +108,7 @@ def make_cohort(settings: Settings, names: Collection[str] | None) -> Cohort:
         split = dict(read_split_file(settings.split_file, usable, known=everybody))
     else:
         split = dict(split_participants(usable, settings.split, settings.random_seed))
-    return Cohort(cases, {label: str(part) for label, part in split.items()})
+    return Cohort(cases, {label: str(part) for label, part in split.items()}, frozenset(everybody - set(split)))
 
 
 def train_models(settings: Settings, names: Collection[str] | None) -> tuple[list[Path], list[Outcome]]:
@@ -132,17 +133,31 @@ def train_models(settings: Settings, names: Collection[str] | None) -> tuple[lis
         See :func:`make_cohort`; or a model lacks training or validation participants; or a folder holds another model.
     """
     cohort = make_cohort(settings, names)
-    update_participants(settings.output_dir, {label: {"split": part} for label, part in cohort.split.items()})
-    counts = [f"{sum(p == part for p in cohort.split.values())} {part}" for part in ("train", "validation", "test")]
-    logger.info("Split by participant: %s", ", ".join(counts))
-    folders = [
-        _train_model(settings, cohort, space, inputs, settings.output_dir / "models" / label)
+    trainings = [
+        _plan_training(settings, cohort, space, inputs, settings.output_dir / "models" / label)
         for (space, inputs), label in model_labels(settings).items()
     ]
+    # Only now that no model refuses to be trained may the split of earlier models be written over.
+    by_file = dict.fromkeys(cohort.left_out, "excluded" if settings.split_file is not None else "n/a")
+    parts = {**by_file, **cohort.split}
+    update_participants(settings.output_dir, {label: {"split": part} for label, part in parts.items()})
+    counts = [f"{sum(p == part for p in cohort.split.values())} {part}" for part in ("train", "validation", "test")]
+    logger.info("Split by participant: %s", ", ".join(counts))
+    folders = [_train_model(settings, training) for training in trainings]
     return folders, [Outcome(label, None, "train", "ok") for label in sorted(cohort.split)]
 
 
-def _train_model(settings: Settings, cohort: Cohort, space: str, inputs: tuple[str, ...], folder: Path) -> Path:
+@dataclass(frozen=True)
+class _Training:
+    """One model to train, checked: there is somebody to train on, and no other model lies in its folder."""
+
+    folder: Path
+    config: TrainingConfig
+    training: PreparedCases
+    validation: PreparedCases
+
+
+def _plan_training(settings: Settings, cohort: Cohort, space: str, inputs: tuple[str, ...], folder: Path) -> _Training:
     parts = {part: cohort.part(space, inputs, part) for part in ("train", "validation")}
     for part, members in parts.items():
         if not members:
@@ -150,13 +165,27 @@ def _train_model(settings: Settings, cohort: Cohort, space: str, inputs: tuple[s
     training, validation = (PreparedCases(members, inputs, settings.intensity_scaling) for members in parts.values())
     config = training_config(settings, inputs, space, training.digest() + validation.digest())
     check_replaceable(folder, config)
+    return _Training(folder, config, training, validation)
+
+
+def _train_model(settings: Settings, planned: _Training) -> Path:
+    folder, config = planned.folder, planned.config
     if finished_card(folder, config) is None:
         # Baselines of an earlier training would be of another cohort.
         remove_baselines(folder)
     simulated = has_phantom_data(settings) or None
-    train(training, validation, config, folder, device=settings.device, threads=settings.nprocs, phantom=simulated)
+    train(
+        planned.training,
+        planned.validation,
+        config,
+        folder,
+        device=settings.device,
+        threads=settings.nprocs,
+        phantom=simulated,
+    )
     if not has_baselines(folder):
-        fit_baselines(parts["train"], inputs, settings.intensity_scaling).save(folder)
-    words = f"Synthetic interictal SPECT of the pix2pix model trained on {' and '.join(inputs)} in space {space}."
+        fit_baselines(planned.training.cases, config.inputs, config.scaling).save(folder)
+    inputs = " and ".join(config.inputs)
+    words = f"Synthetic interictal SPECT of the pix2pix model trained on {inputs} in space {config.space}."
     add_descriptions(settings.output_dir, {folder.name: words})
     return folder

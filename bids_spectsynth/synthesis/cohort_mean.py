@@ -123,6 +123,24 @@ class CohortMean:
         return np.asarray(mean[tuple(nearest)], dtype=np.float32)
 
 
+class StraightLine:
+    """Least-squares line of a target on a prediction, from voxels that are added one case after the other."""
+
+    def __init__(self) -> None:
+        self._gram, self._moments = np.zeros((2, 2)), np.zeros(2)
+
+    def add(self, prediction: Float32, target: Float32) -> None:
+        """Add the voxels of a case; two arrays of shape (N,)."""
+        x, y = prediction.astype(np.float64), target.astype(np.float64)
+        self._gram += [[x @ x, x.sum()], [x.sum(), x.size]]
+        self._moments += [x @ y, y.sum()]
+
+    def result(self) -> tuple[float, float]:
+        """Gain and offset: ``target = gain * prediction + offset``; the least-norm pair for a constant prediction."""
+        gain, offset = np.linalg.lstsq(self._gram, self._moments, rcond=1e-10)[0]
+        return float(gain), float(offset)
+
+
 def _resample(volume: Float32, to_voxels: Float64, shape: tuple[int, int, int]) -> Float32:
     if volume.shape == shape and np.allclose(to_voxels, np.eye(4), atol=1e-6):
         return volume

@@ -181,6 +181,7 @@ def _sidecar(model: Model, prepared: PreparedCase, output_dir: Path, settings: S
         **_model_uri(model.folder, output_dir),
         "ModelChecksum": f"sha256:{card.weights_sha256}",
         "ModelLicense": card.licence,
+        **({"ModelTrainedOnPhantom": True} if card.phantom else {}),
         "Scaling": card.scaling,
         "Units": units,
         "UnitsDescription": (

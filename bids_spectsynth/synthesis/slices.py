@@ -37,6 +37,9 @@ class CaseArrays:
         Interictal SPECT, scaled to (-1, 1).
     mask : array, shape (I, J, K), bool
         Brain mask of the T1w.
+    rated : array, shape (I, J, K), bool, or None
+        The part of ``mask`` where the SPECT was measured: inside the SPECT's own mask, outside of which it was set
+        to 0. None without a target.
     affine : array, shape (4, 4)
         Voxels to world, RAS+ mm.
     target_slope, target_intercept : array, shape (K,), or None
@@ -56,6 +59,7 @@ class CaseArrays:
     target_intercept: FloatArray | None = None
     target_mean: float | None = None
     target_units: str = UNKNOWN_UNITS
+    rated: npt.NDArray[np.bool_] | None = None
 
 
 def load_case(prepared: PreparedCase, inputs: Sequence[str], scaling: Scaling, *, target: bool = True) -> CaseArrays:
@@ -94,7 +98,19 @@ def load_case(prepared: PreparedCase, inputs: Sequence[str], scaling: Scaling, *
         target_intercept=intercept,
         target_mean=mean,
         target_units=_units(prepared.images[INTERICTAL]),
+        rated=_rated(prepared, mask),
     )
+
+
+def _rated(prepared: PreparedCase, mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    if INTERICTAL not in prepared.masks:
+        return mask
+    measured = np.asarray(_read(prepared, INTERICTAL, mask=True).dataobj) > 0
+    if measured.shape != mask.shape:
+        raise ImageError(
+            f"{prepared.masks[INTERICTAL]}: {measured.shape} voxels, the brain mask has {mask.shape}; prepare it again"
+        )
+    return np.asarray(mask & measured)
 
 
 def _read(prepared: PreparedCase, role: str, *, mask: bool = False) -> nib.Nifti1Image:
@@ -157,7 +173,10 @@ class PreparedCases:
         digest = hashlib.sha256(f"{self.inputs} {self.scaling}".encode())
         for case in self.cases:
             paths = {role: case.images.get(role) for role in (*self.inputs, INTERICTAL)}
-            for role, path in {**paths, "mask": case.masks.get(T1W)}.items():
+            masks = {"mask": case.masks.get(T1W)}
+            if INTERICTAL in case.masks:
+                masks["interictal mask"] = case.masks[INTERICTAL]
+            for role, path in {**paths, **masks}.items():
                 if path is None:
                     raise ImageError(f"{case.name}: no prepared {role} image in space {case.space}; prepare it first")
                 digest.update(f"{case.name} {role} {_checksum(path)}".encode())

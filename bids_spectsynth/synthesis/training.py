@@ -38,12 +38,13 @@ __all__ = ["Interrupted", "TrainingConfig", "train", "training_config"]
 
 logger = logging.getLogger(__name__)
 
+_WHERE = "in the brain where the SPECT was measured, mean over validation participants"
 HISTORY_COLUMNS = {
     "epoch": "Number of the epoch, from 1",
     **{f"loss_{name}": f"Mean {name} loss of the training slices, unweighted" for name in LOSS_NAMES},
     "loss_generator": "Mean weighted sum of the generator's losses over the training slices",
-    "validation_rmse": "In-brain root mean square error on the (-1, 1) scale, mean over validation participants",
-    "validation_ssim": "In-brain structural similarity, mean over validation participants",
+    "validation_rmse": f"Root mean square error on the (-1, 1) scale {_WHERE}",
+    "validation_ssim": f"Structural similarity {_WHERE}",
     "learning_rate": "Of both optimisers",
     "seconds": "Wall time of the epoch",
 }
@@ -179,6 +180,13 @@ class _Training:
         if not self.config.continues(header["config"]) or header["epoch"] > self.config.epochs:
             logger.warning("%s: of another training; starting anew", self.checkpoint_path)
             return
+        if header["step"] and header.get("processes") != self.processes.count:
+            # Another number of processes would share out the epoch's slices otherwise: some twice, some never.
+            logger.warning(
+                "%s: was written in the middle of an epoch by %s process(es), now there are %d; starting anew",
+                self.checkpoint_path, header.get("processes", "an unknown number of"), self.processes.count,
+            )  # fmt: skip
+            return
         if (header["precision"], header["device"]) != (self.precision, self.device.type):
             logger.warning("%s: was computed elsewhere; the result may differ slightly", self.checkpoint_path)
         self.stepper.restore(tensors)
@@ -191,7 +199,12 @@ class _Training:
         """Write the checkpoint (first process only)."""
         if not self.processes.is_first:
             return
-        header = {"config": self.config.as_json(), "precision": self.precision, "device": self.device.type}
+        header = {
+            "config": self.config.as_json(),
+            "precision": self.precision,
+            "device": self.device.type,
+            "processes": self.processes.count,
+        }
         tensors = self.stepper.tensors() | {"sums": self.state.sums}
         tensors |= {f"best.{name}": value for name, value in self.state.best_weights.items()}
         checkpoint.save_tensors(self.checkpoint_path, tensors, header | self.state.numbers())
@@ -241,10 +254,18 @@ class _Training:
             self._show(bar, sum(map(len, batches[: state.step])))
             self._stop_if_asked(stop)
         losses = self.processes.mean(state.sums / sum(map(len, batches))).tolist()
-        metrics = {"rmse": math.nan, "ssim": math.nan}
-        if self.processes.is_first:
-            metrics = validate(self.stepper.generator, self.held_out, config.batch_size, self.device, self.precision)
+        metrics = self._validate(stop)
+        # A stop during validation leaves the epoch with all its steps done; the next run begins with validation.
+        self._stop_if_asked(stop)
         self._record(losses, metrics, rate, time.monotonic() - started)
+
+    def _validate(self, stop: StopSignals) -> dict[str, float]:
+        unknown = {"rmse": math.nan, "ssim": math.nan}
+        if not self.processes.is_first:
+            return unknown
+        generator, size = self.stepper.generator, self.config.batch_size
+        found = validate(generator, self.held_out, size, self.device, self.precision, lambda: stop.number != 0)
+        return found or unknown
 
     def _show(self, bar: "tqdm[Any]", n_seen: int) -> None:
         # Reading a loss makes the CPU wait for the GPU, so only when the bar is drawn anyway.

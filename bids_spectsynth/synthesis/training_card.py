@@ -106,7 +106,7 @@ def _training(config: TrainingConfig, state: TrainingState, stepper: Stepper) ->
     return {
         "epochs": state.epoch,
         "best_epoch": state.best_epoch,
-        "best_epoch_by": "in-brain RMSE of the validation participants",
+        "best_epoch_by": "in-brain RMSE of the validation participants, where their SPECT was measured",
         "batch_size": config.batch_size,
         "processes": stepper.processes.count,
         "optimizer": f"Adam, betas {BETAS[0]} and {BETAS[1]}",

@@ -25,7 +25,8 @@ class SliceData:
     inputs : tensor, shape (N, C, I, J), float32
     targets : tensor, shape (N, 1, I, J), float32
     masks : tensor, shape (N, 1, I, J), bool
-        Brain; without slices (N = 0) where nobody needs it, because a large cohort's masks are large.
+        Brain where the SPECT was measured (:attr:`CaseArrays.rated`); without slices (N = 0) where nobody needs it,
+        because a large cohort's masks are large.
     cases : tensor, shape (N,), int64
         Which case a slice is of, counted from 0.
     """
@@ -75,7 +76,7 @@ def gather_slices(cases: Collection[CaseArrays], n_slices: int, *, masks: bool) 
     n_slices : int
         Slices per case (all of them where a volume has fewer).
     masks : bool
-        Whether to keep the brain masks of the slices.
+        Whether to keep the masks of the slices in which a synthetic SPECT is rated.
 
     Raises
     ------
@@ -119,7 +120,8 @@ def _fill(data: SliceData, number: int, case: CaseArrays, n_slices: int) -> None
     data.inputs[rows] = torch.from_numpy(np.moveaxis(case.inputs[..., block], -1, 0).copy())
     data.targets[rows, 0] = torch.from_numpy(np.moveaxis(case.target[..., block], -1, 0).copy())
     if len(data.masks):
-        data.masks[rows, 0] = torch.from_numpy(np.moveaxis(case.mask[..., block], -1, 0).copy())
+        rated = case.mask if case.rated is None else case.rated
+        data.masks[rows, 0] = torch.from_numpy(np.moveaxis(rated[..., block], -1, 0).copy())
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,5 +1,7 @@
 """How well the generator does on the validation subjects while it is trained."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -9,9 +11,18 @@ from bids_spectsynth.synthesis.networks import UNetGenerator
 from bids_spectsynth.synthesis.training_data import SliceData
 
 
+def _go_on() -> bool:
+    return False
+
+
 def validate(
-    generator: UNetGenerator, data: SliceData, batch_size: int, device: torch.device, precision: Precision
-) -> dict[str, float]:
+    generator: UNetGenerator,
+    data: SliceData,
+    batch_size: int,
+    device: torch.device,
+    precision: Precision,
+    stopped: Callable[[], bool] = _go_on,
+) -> dict[str, float] | None:
     """In-brain metrics on the (-1, 1) scale, in evaluation mode, without any change to the network.
 
     Parameters
@@ -22,12 +33,14 @@ def validate(
     batch_size : int
     device, precision
         As for training.
+    stopped : callable
+        Asked before every batch; True ends the validation without a result.
 
     Returns
     -------
-    dict
-        ``rmse`` (root of the mean square over a subject's brain voxels) and ``ssim`` (mean over them), each averaged
-        over the subjects.
+    dict, or None where it was stopped
+        ``rmse`` (root of the mean square over a subject's rated voxels: brain where the SPECT was measured) and
+        ``ssim`` (mean over them), each averaged over the subjects.
     """
     n_cases = int(data.cases.max()) + 1
     # Columns: sum of squares, voxels, sum of SSIM, voxels where SSIM's window fits.
@@ -35,13 +48,19 @@ def validate(
     layout = memory_format(device, precision)
     was_training = generator.training
     generator.eval()
+    finished = True
     with torch.inference_mode():
         for rows in torch.split(torch.arange(len(data)), batch_size):
+            if stopped():
+                finished = False
+                break
             inputs = data.inputs[rows].to(device, memory_format=layout)
             with autocast(device, precision):
                 made = generator(inputs).float()
             sums.index_add_(0, data.cases[rows], _sums(made, data.targets[rows], data.masks[rows]))
     generator.train(was_training)
+    if not finished:
+        return None
     seen = sums[(sums[:, 1] > 0) & (sums[:, 3] > 0)]
     rmse, ssim = (seen[:, 0] / seen[:, 1]).sqrt().mean(), (seen[:, 2] / seen[:, 3]).mean()
     return {"rmse": float(rmse), "ssim": float(ssim)}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bids_spectsynth.bids import participants
+from bids_spectsynth.bids import writing
 from bids_spectsynth.bids.derivatives import read_participants, update_participants
 from bids_spectsynth.errors import DatasetError
 
@@ -69,7 +69,7 @@ def test_file_system_without_locks(
         def flock(*_: int) -> None:
             raise OSError(95, "Operation not supported")
 
-    monkeypatch.setattr(participants.importlib, "import_module", lambda _: NoLocks)
+    monkeypatch.setattr(writing.importlib, "import_module", lambda _: NoLocks)
     update_participants(tmp_path, {"01": {"status": "ok"}})
     assert record(tmp_path)[0]["participant_id"] == "sub-01"
     assert "cannot be locked" in caplog.text

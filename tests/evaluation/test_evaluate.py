@@ -55,6 +55,22 @@ def brain() -> np.ndarray:
     return mask
 
 
+def measured() -> np.ndarray:
+    """The SPECT's own mask: not as far down and right as the brain, and beyond it on the left."""
+    mask = np.zeros(SHAPE, dtype=bool)
+    mask[0:10, 2:16, 4:9] = True
+    return mask
+
+
+def with_spect_mask(case: PreparedCase) -> PreparedCase:
+    """Outside its own mask the prepared SPECT is 0."""
+    spect, mask = case.images["interictal"], case.images["interictal"].with_name("spect_mask.nii.gz")
+    data = np.asarray(nib.load(spect).dataobj) * measured()
+    write_image(spect, nib.Nifti1Image(data.astype(np.float32), AFFINE), {"Units": "arbitrary"})
+    write_image(mask, nib.Nifti1Image(measured().astype(np.uint8), AFFINE), {})
+    return dataclasses.replace(case, masks={**case.masks, "interictal": mask})
+
+
 def prepare(output_dir: Path, participant: str, session: str | None = None) -> PreparedCase:
     rng = np.random.default_rng(int(participant))
     folder = output_dir / f"sub-{participant}"
@@ -121,6 +137,47 @@ def test_model_without_baselines_is_rated_alone(tmp_path: Path, model_folder: Pa
     table = pd.read_csv(path, sep="\t", keep_default_na=False)
     assert set(table["method"]) == {"pix2pix"}
     assert set(table["session_id"]) == {"n/a"}
+
+
+def test_only_what_was_measured_is_rated_in_the_brain(tmp_path: Path, model_folder: Path) -> None:
+    case = with_spect_mask(prepare(tmp_path, "03"))
+    output = write_synthetic(case, tmp_path)
+    first = pd.read_csv(evaluate_case(case, model_folder, tmp_path, 2.0, "test"), sep="\t")
+    assert first["slice"].tolist() == [4, 5, 6, 7]
+    rated = brain() & measured()
+    assert first["mask_voxels"].tolist() == rated.sum(axis=(0, 1))[4:8].tolist()
+    # An error where there is no reference shows on the whole slice alone.
+    path = synthetic_path(tmp_path, case, CARD.label)
+    slope = np.linspace(1, 3, SHAPE[2])
+    there = brain() & ~measured()
+    there[:11] = False
+    worse = slope * np.where(there, 0.99, output) + slope
+    sidecar = json.loads(path.with_name(path.name.replace(".nii.gz", ".json")).read_text())
+    write_image(path, nib.Nifti1Image(worse.astype(np.float32), AFFINE), sidecar)
+    second = pd.read_csv(evaluate_case(case, model_folder, tmp_path, 2.0, "test"), sep="\t")
+    np.testing.assert_allclose(second["mask_rmse"], first["mask_rmse"], rtol=1e-6)
+    assert (second["rmse"] > first["rmse"]).all()
+
+
+def test_a_spect_beside_the_brain_is_refused(tmp_path: Path, model_folder: Path) -> None:
+    case = with_spect_mask(prepare(tmp_path, "03"))
+    write_synthetic(case, tmp_path)
+    write_image(case.masks["interictal"], nib.Nifti1Image((~brain()).astype(np.uint8), AFFINE), {})
+    with pytest.raises(ImageError, match="sub-03: its SPECT does not overlap with the brain"):
+        evaluate_case(case, model_folder, tmp_path, 2.0, "test")
+
+
+def test_the_block_is_that_of_training(tmp_path: Path, model_folder: Path) -> None:
+    case = prepare(tmp_path, "03")
+    mask = brain()
+    mask[2:8, :, 2:4] = False
+    write_image(case.masks["T1w"], nib.Nifti1Image(mask.astype(np.uint8), AFFINE), {})
+    write_synthetic(case, tmp_path)
+    card = dataclasses.replace(CARD, config={"slices_per_subject": 4})
+    write_json(model_folder / CARD_FILE, dataclasses.asdict(card))
+    path = evaluate_case(case, model_folder, tmp_path, 2.0, "test")
+    table = pd.read_csv(path, sep="\t", dtype={"in_block": str}).set_index("slice")
+    assert table["in_block"].to_dict() == {k: "true" if k >= 4 else "false" for k in range(2, 8)}
 
 
 def test_evaluated_cases_make_group_tables(tmp_path: Path, model_folder: Path) -> None:

@@ -20,7 +20,7 @@ def rows(model: str, method: str, seed: int, *, split: str = "test", n_subjects:
         ]
     )
     values = {metric: rng.uniform(0.1, 0.9, len(frame)) for metric in METRICS}
-    return frame.assign(model=model, method=method, space="T1w", split=split, **values)
+    return frame.assign(model=model, method=method, space="T1w", split=split, in_block="true", **values)
 
 
 def texts(svg: str) -> list[str]:
@@ -74,6 +74,11 @@ def test_every_subject_is_a_dot(n_subjects: int) -> None:
 def test_training_subjects_are_left_out(metrics: pd.DataFrame) -> None:
     mixed = pd.concat([metrics, rows("other", "pix2pix", 9, split="train")], ignore_index=True)
     assert violin(mixed, "rmse") == violin(metrics, "rmse")
+
+
+def test_slices_beyond_the_block_are_left_out(metrics: pd.DataFrame) -> None:
+    beyond = metrics.assign(in_block="false", slice=metrics["slice"] + 100)
+    assert violin(pd.concat([metrics, beyond], ignore_index=True), "rmse") == violin(metrics, "rmse")
 
 
 def test_counts_that_differ_stand_beside_each_violin(metrics: pd.DataFrame) -> None:

@@ -25,6 +25,7 @@ def write_case(
     session: str | None = None,
     values: dict[str, float] | None = None,
     n_slices: int = 4,
+    n_in_block: int = 99,
     **columns: object,
 ) -> Path:
     """A metrics table whose values differ by method, participant and slice."""
@@ -39,6 +40,7 @@ def write_case(
                     "session_id": f"ses-{session}" if session else "n/a",
                     "slice": k,
                     "z_mm": 2.0 * k - 3.5,
+                    "in_block": "true" if k < n_in_block else "false",
                     "model": model,
                     "method": method,
                     "inputs": "pet",
@@ -86,6 +88,16 @@ def test_summary_by_hand(tmp_path: Path) -> None:
     assert row["subject_mean"] == pytest.approx(np.mean(means))
     assert row["subject_sd"] == pytest.approx(np.std(means, ddof=1))
     assert (row["n_subjects"], row["n_slices"], row["n_infinite"]) == (2, 8, 0)
+
+
+def test_slices_beyond_the_block_are_gathered_and_not_counted(tmp_path: Path) -> None:
+    for folder, n_slices in (("all", 9), ("block", 3)):
+        for participant in ("01", "02", "03"):
+            write_case(tmp_path / folder, participant, n_slices=n_slices, n_in_block=3)
+    found, expected = (group_tables(tmp_path / folder) for folder in ("all", "block"))
+    assert len(found.metrics) == 3 * len(expected.metrics)
+    pd.testing.assert_frame_equal(found.summary, expected.summary)
+    pd.testing.assert_frame_equal(found.ttests, expected.ttests)
 
 
 def test_infinite_psnr_is_counted_and_left_out(tmp_path: Path) -> None:

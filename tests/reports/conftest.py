@@ -1,5 +1,6 @@
 """A small synthetic output folder: ellipsoid brains on a grid of 4 mm, written with the package's own writers."""
 
+import dataclasses
 import re
 import shutil
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ from bids_spectsynth.bids.derivatives import (
 from bids_spectsynth.evaluation.columns import METHODS, METRICS_DICTIONARY
 from bids_spectsynth.preprocess.templates import Template
 from bids_spectsynth.reports import reportlets, subject_images, subject_metrics
+from bids_spectsynth.synthesis.model_folder import ModelCard
+from bids_spectsynth.synthesis.training_config import TrainingConfig
 
 SHAPE = (64, 64, 48)
 AFFINE = np.diag([4.0, 4.0, 4.0, 1.0])
@@ -132,10 +135,41 @@ def write_synthetic(
             rmse *= 1 + 0.1 * np.sin(k + number + int(participant, 36) + 9 * error)
             metrics = {"rmse": rmse / 2, "ssim": 1 - rmse, "psnr": 20 * np.log10(4 / rmse)}
             in_brain = {"mask_rmse": rmse, "mask_ssim": 1 - 2 * rmse, "mask_psnr": 20 * np.log10(2 / rmse)}
-            place = {"slice": k, "z_mm": AFFINE[2, 2] * k + AFFINE[2, 3], "mask_voxels": 500}
+            place = {"slice": k, "z_mm": AFFINE[2, 2] * k + AFFINE[2, 3], "in_block": "true", "mask_voxels": 500}
             rows.append({**who, "method": method, **place, **metrics, **in_brain})
+        # Beyond the block: an error that no mean may count.
+        rows.append({**rows[-1], "slice": 28, "z_mm": 18.0, "in_block": "false", "mask_rmse": 1.9, "rmse": 1.9})
     write_table(
         path.with_name(path.name.replace("_spect.nii.gz", "_metrics.tsv")), pd.DataFrame(rows), METRICS_DICTIONARY
+    )
+
+
+def card(label: str) -> dict[str, object]:
+    """Content of ``model.json`` as training writes it."""
+    config = TrainingConfig(label=label, inputs=("pet",), voxel_size=4.0, slices_per_subject=10, epochs=50)
+    return dataclasses.asdict(
+        ModelCard(
+            label=label,
+            inputs=("pet",),
+            target="interictal",
+            space="T1w",
+            voxel_size=4.0,
+            grid_shape=SHAPE,
+            scaling="slice",
+            architecture={"levels": 6, "base_filters": 64, "input_channels": 1, "output_channels": 1},
+            losses={"adversarial": 1.0, "l1": 100.0, "ssim": 0.0},
+            training={"participants": 30, "epochs": 50, "best_epoch": 42},
+            versions={"bids_spectsynth": "9.8.7", "torch": "2.0", "python": "3.11"},
+            target_statistics={"mean_in_brain": 1.0, "units": "counts"},
+            validation={"rmse": 0.1234, "ssim": 0.9876},
+            config=config.as_json(),
+            salt="00",
+            participants=(),
+            selection_participants=(),
+            weights_sha256="",
+            created="2025-01-01T00:00:00+00:00",
+            phantom=True,
+        )
     )
 
 
@@ -159,18 +193,7 @@ def full_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     describe(out)
     write_case(out, "01")
     write_synthetic(out, "01", "pix2pixPet", "test")
-    write_json(
-        out / "models" / "pix2pixPet" / "model.json",
-        {
-            "label": "pix2pixPet",
-            "inputs": ["pet"],
-            "space": "T1w",
-            "scaling": "slice",
-            "losses": {"adversarial": 1.0, "l1": 100.0, "ssim": 0.0},
-            "training": {"participants": 30, "epochs": 50, "best_epoch": 42},
-            "phantom": True,
-        },
-    )
+    write_json(out / "models" / "pix2pixPet" / "model.json", card("pix2pixPet"))
     update_participants(
         out,
         {
@@ -264,7 +287,7 @@ def parse_fixture():
 @pytest.fixture(scope="session")
 def write() -> SimpleNamespace:
     """The writers of this file, for tests that build their own tree."""
-    return SimpleNamespace(case=write_case, synthetic=write_synthetic, xfm=write_xfm, describe=describe)
+    return SimpleNamespace(case=write_case, synthetic=write_synthetic, xfm=write_xfm, describe=describe, card=card)
 
 
 @pytest.fixture

@@ -2,12 +2,14 @@ import json
 import re
 import shutil
 
+import pandas as pd
 import pytest
 
 from bids_spectsynth.bids.derivatives import update_participants
 from bids_spectsynth.evaluation.figures import violin
 from bids_spectsynth.evaluation.tables import group_tables, write_group_tables
 from bids_spectsynth.reports.group import group_report
+from bids_spectsynth.reports.verdicts import verdicts
 
 EVIL = "<script>alert(1)</script>"
 
@@ -25,8 +27,7 @@ def cohort(tmp_path_factory, write):
         for model, error in (("pix2pixPet", 0.1), ("pix2pixT1w", 0.23)):
             write.synthetic(out, label, model, split, error=error)
             (out / f"models/{model}").mkdir(parents=True, exist_ok=True)
-            card = {"label": model, "inputs": ["pet"], "training": {"participants": 1, "best_epoch": 7}}
-            (out / f"models/{model}/model.json").write_text(json.dumps(card))
+            (out / f"models/{model}/model.json").write_text(json.dumps(write.card(model)))
         update_participants(out, {label: {"split": split, "status": "ok", "reason": ""}})
     update_participants(out, {"09": {"status": "skipped", "reason": f"no SPECT {EVIL}"}})
     tables = group_tables(out)
@@ -81,8 +82,72 @@ def test_the_lead_table_sets_models_beside_their_baselines(html, parse):
     assert re.fullmatch(r"0\.(09|10)\d\n± 0\.\d{3}", rows[0][4])
     assert rows[0][-2:] == ["4", "40"], "held-out subjects and slices"
     text = parse(html).text
-    assert "pix2pixPet (test): lower in-brain RMSE than every baseline." in text
-    assert "pix2pixT1w (test): lower in-brain RMSE without a network: Constant in the brain." in text
+    assert re.search(
+        r"pix2pixPet \(test\): lower mean in-brain RMSE than every baseline "
+        r"\(n = 4 subjects, subject-wise Holm p at most [0-9e.−-]+\)\.",
+        text,
+    )
+    assert re.search(
+        r"pix2pixT1w \(test\): no lower mean in-brain RMSE than without a network: "
+        r"Constant in the brain \(n = 4 subjects, subject-wise Holm p [^)]+\)\.",
+        text,
+    )
+
+
+def test_slices_beyond_the_block_are_not_counted_and_that_is_said(cohort, html, parse):
+    metrics = (cohort / "group_metrics.tsv").read_text()
+    assert "\tfalse\t" in metrics
+    text = parse(html).text
+    assert text.count("Only the block of slices with the most brain is counted") == 3
+    assert "1.9" not in "".join(cell for row in table_with(html, "(RMSE) over slices") for cell in row)
+
+
+def test_the_models_table_shows_the_validation_of_a_card(html):
+    rows = table_with(html, "Best epoch</th>")
+    assert rows[0][-2:] == ["0.123", "0.988"]
+
+
+METHOD_RMSE = {"pix2pix": 0.1, "constant": 0.3, "regression": 0.2}
+
+
+def verdict(n, p, *, means=METHOD_RMSE, split="test", tested="test"):
+    keys = {"model": "m", "split": split, "metric": "mask_rmse", "n_subjects": n}
+    summary = pd.DataFrame([{**keys, "method": name, "subject_mean": value} for name, value in means.items()])
+    common = {"comparison": "baseline", "model_a": "m", "split": tested, "metric": "mask_rmse", "unit": "subject"}
+    ttests = pd.DataFrame(
+        [
+            {**common, "method_b": name, "n_subjects": n, "mean_difference": means["pix2pix"] - value, "p_holm": p}
+            for name, value in means.items()
+            if name != "pix2pix"
+        ]
+    )
+    (note,) = verdicts(summary, ttests)
+    return note
+
+
+def test_a_verdict_is_green_only_with_a_small_p():
+    assert verdict(12, 0.004).level == "good"
+    assert "n = 12 subjects, subject-wise Holm p at most 0.004)" in verdict(12, 0.004).text
+    assert verdict(12, 0.02).level == "info"
+    assert verdict(12, 0.02).text.endswith("0.020: not conclusive). Not compared with: Copy of the PET, "
+                                           "Mean SPECT of the cohort, Mean SPECT × PET ratio.")  # fmt: skip
+    few = verdict(2, float("nan"))
+    assert few.level == "info"
+    assert "lower mean in-brain RMSE than every baseline (n = 2 subjects" in few.text
+    assert "too few to conclude" in few.text
+
+
+def test_a_test_of_other_participants_is_no_evidence():
+    note = verdict(12, 1e-6, tested="external+test")
+    assert note.level == "info"
+    assert "no subject-wise test" in note.text
+
+
+def test_a_baseline_ahead_is_named_whatever_p():
+    note = verdict(3, 0.5, means={**METHOD_RMSE, "regression": 0.05})
+    assert note.level == "warning"
+    assert "without a network: Regression from the inputs (n = 3 subjects, subject-wise Holm p 0.500)." in note.text
+    assert "Constant in the brain" not in note.text
 
 
 def test_summary_has_both_regions_with_definitions_as_tooltips(html, parse):

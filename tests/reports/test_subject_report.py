@@ -4,11 +4,12 @@ from urllib.parse import unquote
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 import pytest
 
 from bids_spectsynth.bids.derivatives import update_participants
 from bids_spectsynth.errors import UsageError
-from bids_spectsynth.reports import reportlets
+from bids_spectsynth.reports import reportlets, subject_metrics
 from bids_spectsynth.reports.subject import subject_report
 
 SECTIONS = ["Summary", "Brain mask", "Registration to the T1w", "Registration to the template", "Synthesis",
@@ -84,7 +85,31 @@ def test_the_table_of_means_and_its_best_value(html):
     assert re.fullmatch(r"0\.(09|10)\d", cells[0])
     assert cells[-1] == "10"
     assert f'best">{cells[0]}</td>' in row.group(1)
-    assert "lower in-brain RMSE than every baseline" in html
+    assert "Lower mean in-brain RMSE than every baseline in this participant (n = 1 participant, 10 slices: " in html
+    assert "evaluation mode, without dropout" in html
+
+
+@pytest.mark.usefixtures("quick")
+def test_means_leave_out_infinite_psnr_and_slices_beyond_the_block(tree, monkeypatch, parse):
+    path = tree / "sub-01/spect/sub-01_task-interictal_space-T1w_desc-pix2pixPet_metrics.tsv"
+    frame = pd.read_csv(path, sep="\t", dtype={"in_block": str}, na_values=["n/a"])
+    frame = frame[frame["method"] != "petCopy"]
+    own = (frame["method"] == "pix2pix") & (frame["in_block"] == "true")
+    expected = frame.loc[own, "psnr"].iloc[1:].mean()
+    frame.loc[frame.index[own][0], "psnr"] = np.inf
+    frame.to_csv(path, sep="\t", index=False)
+    drawn = []
+    monkeypatch.setattr(subject_metrics, "metric_lines", lambda panels, *_: drawn.append(panels) or "<svg/>")
+    html = subject_report(tree, "01").read_text()
+    row = re.search(r"Model \(pix2pix\)</td>(.*?)</tr>", html, re.S)
+    cells = re.findall(r'<td class="number[^"]*">([^<]*)</td>', row.group(1))
+    assert cells[-2:] == [f"{expected:.2f}", "10"]
+    text = parse(html).text
+    assert "Means over the slices of the block with the most brain" in text
+    assert "Infinite PSNR is left out." in text
+    assert "Not compared with: Copy of the PET." in text
+    heights, _ = drawn[0]["RMSE, in brain"]["Model (pix2pix)"]
+    assert len(heights) == 11, "curves show all slices"
 
 
 @pytest.mark.usefixtures("quick")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from bids_spectsynth.bids.derivatives import PreparedCase, write_matrix
 from bids_spectsynth.errors import ModelError
@@ -169,6 +170,60 @@ def test_template_space_averages_on_the_grid_itself(tmp_path: Path) -> None:
     np.testing.assert_array_equal(fitted.mean_affine, AFFINE)
     np.testing.assert_allclose(fitted.mean_spect[mask], mean[mask], rtol=1e-4)
     assert predict(fitted, cases[2])["meanSpect"].shape == SHAPE
+
+
+def spect_mask(case: PreparedCase, data: np.ndarray, path: Path) -> PreparedCase:
+    return replace(case, masks={**case.masks, "interictal": save(path, data.astype(np.uint8))})
+
+
+def test_fitted_where_the_spect_was_measured(cohort: list[PreparedCase], tmp_path: Path) -> None:
+    measured = world()[..., 2] > 6
+    case = spect_mask(cohort[0], measured, tmp_path / "mask.nii.gz")
+    cut = np.asarray(nib.load(case.images["interictal"]).dataobj) * measured
+    case = replace(case, images={**case.images, "interictal": save(tmp_path / "cut.nii.gz", cut)})
+    found = fit_baselines([case], ("T1w", "pet"), "volume")
+    arrays = load_case(case, ("T1w", "pet"), "volume")
+    values = arrays.target[arrays.rated]
+    assert found.constant == pytest.approx(values.mean(), abs=1e-6)
+    assert found.constant > arrays.target[arrays.mask].mean() + 0.1
+    predicted = predict(found, case)
+    for name in ("regression", "meanSpect", "meanSpectPetRatio"):
+        # Least squares with an offset: no mean error where it was fitted.
+        assert (predicted[name][arrays.rated] - values).mean() == pytest.approx(0, abs=0.02), name
+    # What was not measured is not averaged as if it were 0.
+    middle = arrays.rated & ndimage.binary_erosion(arrays.rated)
+    assert np.abs(predicted["meanSpect"] - arrays.target)[middle].mean() < 0.02
+
+
+def test_a_mean_that_is_too_bright_is_calibrated(cohort: list[PreparedCase], tmp_path: Path) -> None:
+    # One hot voxel a head, in another place each time, sets the scale of the real SPECTs and fades in their mean.
+    rng = np.random.default_rng(0)
+    cases = []
+    for number, case in enumerate(cohort):
+        data = np.asarray(nib.load(case.images["interictal"]).dataobj).copy()
+        places = np.argwhere(brain_mask(case))
+        for k in np.unique(places[:, 2]):
+            own = places[places[:, 2] == k]
+            data[tuple(own[rng.integers(len(own))])] *= 2
+        path = save(tmp_path / f"hot{number}.nii.gz", data)
+        cases.append(replace(case, images={**case.images, "interictal": path}))
+    fitted = fit_baselines(cases[:3], ("pet",), "slice")
+    gain, offset = fitted.calibration["meanSpect"]
+    real, mask = load_case(cases[3], ("pet",), "slice").target, brain_mask(cases[3])
+    plain = predict(replace(fitted, calibration=dict.fromkeys(fitted.calibration, (1.0, 0.0))), cases[3])
+    better = predict(fitted, cases[3])
+    assert (plain["meanSpect"] - real)[mask].mean() > 0.1
+    for name in ("meanSpect", "meanSpectPetRatio"):
+        assert np.square(better[name] - real)[mask].mean() < 0.7 * np.square(plain[name] - real)[mask].mean()
+    expected = np.clip(gain * plain["meanSpect"] + offset, -1, 1)
+    np.testing.assert_allclose(better["meanSpect"][mask], expected[mask], rtol=1e-5)
+    assert (better["meanSpect"][~mask] == -1).all()
+
+
+def test_no_overlap_of_spect_and_brain_is_said(cohort: list[PreparedCase], tmp_path: Path) -> None:
+    case = spect_mask(cohort[0], ~brain_mask(cohort[0]), tmp_path / "mask.nii.gz")
+    with pytest.raises(ModelError, match="no training SPECT overlaps"):
+        fit_baselines([replace(case, template=None)], ("pet",), "slice")
 
 
 def test_ratio_baseline_carries_the_subjects_deficit(

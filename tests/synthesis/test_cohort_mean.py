@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from bids_spectsynth.bids.derivatives import PreparedCase, write_matrix
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.preprocess.grid import apply_affine
-from bids_spectsynth.synthesis.cohort_mean import CohortMean, mean_grid, pet_ratio, sample_in_brain, template_matrix
+from bids_spectsynth.synthesis.cohort_mean import (
+    CohortMean,
+    StraightLine,
+    mean_grid,
+    pet_ratio,
+    sample_in_brain,
+    template_matrix,
+)
 
 SHAPE = (16, 18, 12)
 AFFINE = np.array([[4.0, 0, 0, -30], [0, 4, 0, -40], [0, 0, 4, -20], [0, 0, 0, 1]])
@@ -97,6 +104,18 @@ def test_image_without_signal_is_not_counted(tmp_path: Path) -> None:
     mean.add(case, np.zeros(SHAPE, dtype=np.float32), block(), AFFINE)
     with pytest.raises(ImageError, match="signal"):
         mean.result()
+
+
+def test_line_through_the_voxels_of_several_cases() -> None:
+    line = StraightLine()
+    for seed in (1, 2):
+        x = np.random.default_rng(seed).normal(size=50).astype(np.float32)
+        line.add(x, 0.7 * x - 0.2)
+    assert line.result() == pytest.approx((0.7, -0.2), abs=1e-6)
+    flat = StraightLine()
+    flat.add(np.full(4, -1, np.float32), np.full(4, 0.5, np.float32))
+    gain, offset = flat.result()
+    assert offset - gain == pytest.approx(0.5)
 
 
 def test_no_transform_is_an_error_in_native_space_alone(tmp_path: Path) -> None:

@@ -1,3 +1,5 @@
+import dataclasses
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -42,6 +44,36 @@ def test_missing_or_misfitting_images(tmp_path, write_prepared):
     nib.Nifti1Image(np.arange(8 * 8 * 8.0).reshape(8, 8, 8), np.eye(4)).to_filename(prepared.images["pet"])
     with pytest.raises(ImageError, match=r"pet\.nii\.gz: \(8, 8, 8\) voxels, the brain mask has \(32, 32, 16\)"):
         load_case(prepared, ("pet",), "slice")
+
+
+def with_spect_mask(prepared, data):
+    path = prepared.masks["T1w"].with_name("spect_mask.nii.gz")
+    nib.Nifti1Image(data.astype(np.uint8), np.eye(4)).to_filename(path)
+    return dataclasses.replace(prepared, masks={**prepared.masks, "interictal": path})
+
+
+def test_rated_is_the_brain_where_the_spect_was_measured(tmp_path, make_volumes, write_prepared):
+    prepared = write_prepared(tmp_path, "01", 3)
+    _, mask = make_volumes(3)
+    np.testing.assert_array_equal(load_case(prepared, ("pet",), "slice").rated, mask)
+    measured = np.zeros_like(mask)
+    measured[:16] = True
+    arrays = load_case(with_spect_mask(prepared, measured), ("pet",), "slice")
+    np.testing.assert_array_equal(arrays.rated, mask & measured)
+    np.testing.assert_array_equal(arrays.mask, mask)
+    assert load_case(prepared, ("pet",), "slice", target=False).rated is None
+    data, _ = gather_slices([arrays], 16, masks=True)
+    np.testing.assert_array_equal(np.moveaxis(data.masks[:, 0].numpy(), 0, -1), mask & measured)
+    with pytest.raises(ImageError, match=r"spect_mask\.nii\.gz: \(4, 4, 4\) voxels"):
+        load_case(with_spect_mask(prepared, np.ones((4, 4, 4))), ("pet",), "slice")
+
+
+def test_digest_follows_the_mask_of_the_spect(tmp_path, write_prepared):
+    prepared = write_prepared(tmp_path, "01", 3)
+    digests = set()
+    for case in (prepared, *(with_spect_mask(prepared, np.full((32, 32, 16), n)) for n in (0, 1))):
+        digests.add(PreparedCases((case,), ("pet",), "slice").digest())
+    assert len(digests) == 3
 
 
 def test_unreadable_sidecar_leaves_the_units_open(tmp_path, write_prepared):

@@ -14,8 +14,8 @@ import torch
 
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.settings import make_settings
-from bids_spectsynth.synthesis import devices, training_data
-from bids_spectsynth.synthesis.checkpoint import Interrupted, StopSignals, load_tensors
+from bids_spectsynth.synthesis import checkpoint, devices, training, training_data
+from bids_spectsynth.synthesis.checkpoint import Interrupted, StopSignals, load_tensors, save_tensors
 from bids_spectsynth.synthesis.devices import Processes, resolve_device, resolve_precision
 from bids_spectsynth.synthesis.model_folder import load_card, load_model
 from bids_spectsynth.synthesis.steps import LOSS_NAMES, Stepper
@@ -356,6 +356,80 @@ def test_precision_follows_the_hardware(monkeypatch, has, precision):
     monkeypatch.setattr(devices, "_cpu_has_bfloat16", lambda: has)
     assert resolve_precision("auto", torch.device("cpu")) == precision
     assert resolve_precision("float32", torch.device("cpu")) == "float32"
+
+
+def test_a_stop_during_validation_leaves_validation_to_the_next_run(tmp_path, cohort, monkeypatch):
+    fit(cohort, CONFIG, tmp_path / "whole")
+    asked = []
+
+    def stop_in_validation(*args):
+        asked.append(1)
+        if len(asked) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return validate(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "validate", stop_in_validation)
+        with pytest.raises(Interrupted):
+            fit(cohort, CONFIG, tmp_path / "parts")
+    _, header = load_tensors(tmp_path / "parts" / "checkpoint" / "state.safetensors")
+    assert (header["epoch"], header["step"]) == (1, 3), "ten slices in batches of four"
+    assert len(header["history"]) == 1
+    steps = []
+    with monkeypatch.context() as patch:
+        original = Stepper.step
+        patch.setattr(Stepper, "step", lambda self, *args: steps.append(1) or original(self, *args))
+        fit(cohort, CONFIG, tmp_path / "parts")
+    assert len(steps) == 3, "the last epoch's"
+    assert_same_training(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_validation_can_be_stopped(make_case):
+    data, _ = training_data.gather_slices([make_case("01", 1)], 5, masks=True)
+    generator = make_stepper().generator
+    answers = iter((False, True))
+    assert validate(generator, data, 1, torch.device("cpu"), "float32", lambda: next(answers)) is None
+    assert next(answers, "asked twice") == "asked twice"
+    assert generator.training
+
+
+@pytest.mark.parametrize(("at_step", "kept"), [(2, False), (None, True)])
+def test_another_number_of_processes(tmp_path, cohort, monkeypatch, caplog, at_step, kept):
+    config = dataclasses.replace(CONFIG, epochs=1)
+    if at_step is None:
+        fit(cohort, config, tmp_path)
+    else:
+        with monkeypatch.context() as patch:
+            interrupt(patch, at_step, lambda: os.kill(os.getpid(), signal.SIGTERM))
+            with pytest.raises(Interrupted):
+                fit(cohort, config, tmp_path)
+    run = training._Training(*cohort, CONFIG, tmp_path, torch.device("cpu"), Processes(rank=0, count=2))
+    run.resume()
+    assert ("number" in caplog.text or "process(es)" in caplog.text) is not kept
+    assert (run.state.epoch, run.state.step) == ((1, 0) if kept else (0, 0))
+
+
+def test_tensor_files_are_whole_and_follow_the_umask(tmp_path, monkeypatch):
+    path = tmp_path / "sub" / "x.safetensors"
+    tensors = {"a": torch.arange(6.0).reshape(2, 3).T}
+    before = os.umask(0o027)
+    try:
+        save_tensors(path, tensors, {"epoch": 3})
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o640
+    read, header = load_tensors(path)
+    assert torch.equal(read["a"], tensors["a"])
+    assert header == {"epoch": 3}
+
+    def full(*args):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(OSError, match="disk full"):
+        save_tensors(path, {"a": torch.zeros(2)}, {})
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+    assert torch.equal(load_tensors(path)[0]["a"], tensors["a"])
 
 
 def test_stop_signals_outside_the_block_are_the_callers():

@@ -1,0 +1,99 @@
+"""The verdict of the group report: whether a model beats its baselines, with what certainty."""
+
+import math
+from dataclasses import dataclass
+
+import pandas as pd
+
+from bids_spectsynth.evaluation.columns import NETWORK
+from bids_spectsynth.reports.group_tables import ALPHA
+from bids_spectsynth.reports.html import Block, Level, Note, p_value
+from bids_spectsynth.reports.subject_metrics import left_out_text, method_name
+
+#: With fewer subjects, a difference that is not significant says nothing either way.
+FEW_SUBJECTS = 10
+
+
+@dataclass(frozen=True)
+class _Duel:
+    """A model against one baseline: mean in-brain RMSE of the model minus that of the baseline."""
+
+    baseline: str
+    difference: float
+    n_subjects: int
+    p: float
+
+
+def verdicts(summary: pd.DataFrame, ttests: pd.DataFrame | None) -> list[Block]:
+    """Say for each model and part of the cohort whether a baseline has a lower in-brain RMSE.
+
+    Parameters
+    ----------
+    summary : DataFrame
+        ``group_summary.tsv``.
+    ttests : DataFrame, optional
+        ``group_ttests.tsv``; its subject-wise tests, corrected by Holm, decide whether a lead counts.
+
+    Returns
+    -------
+    list of Note
+        Green only where the model is ahead of every baseline with p < 0.01.
+    """
+    notes: list[Block] = []
+    errors = summary[summary["metric"] == "mask_rmse"]
+    for (model, split), group in errors.groupby(["model", "split"], sort=False):
+        rows = group.set_index("method")
+        if NETWORK in rows.index and len(rows) > 1:
+            duels = _duels(rows, _tests(ttests, str(model), str(split)))
+            notes.append(_note(f"{model} ({split})", duels, left_out_text(map(str, rows.index))))
+    return notes
+
+
+def _tests(ttests: pd.DataFrame | None, model: str, split: str) -> pd.DataFrame:
+    if ttests is None or ttests.empty:
+        return pd.DataFrame()
+    chosen = (ttests["comparison"] == "baseline") & (ttests["model_a"] == model) & (ttests["split"] == split)
+    chosen &= (ttests["metric"] == "mask_rmse") & (ttests["unit"] == "subject")
+    return ttests[chosen].set_index("method_b")
+
+
+def _duels(rows: pd.DataFrame, tests: pd.DataFrame) -> list[_Duel]:
+    means, counts = (dict(zip(rows.index, rows[name], strict=True)) for name in ("subject_mean", "n_subjects"))
+    duels = []
+    for name in rows.index:
+        if name == NETWORK:
+            continue
+        if name in tests.index:
+            # On the subjects that both were rated on.
+            test = tests.loc[name]
+            duels.append(
+                _Duel(str(name), float(test["mean_difference"]), int(test["n_subjects"]), float(test["p_holm"]))
+            )
+        else:
+            n_subjects = int(min(counts[name], counts[NETWORK]))
+            duels.append(_Duel(str(name), float(means[NETWORK] - means[name]), n_subjects, math.nan))
+    return duels
+
+
+def _note(where: str, duels: list[_Duel], absent: str) -> Note:
+    behind = [duel for duel in duels if not duel.difference < 0]
+    if behind:
+        named = ", ".join(
+            f"{method_name(d.baseline)} (n = {d.n_subjects} subjects, subject-wise Holm p {p_value(d.p)})"
+            for d in behind
+        )
+        return Note(
+            f"{where}: no lower mean in-brain RMSE than without a network: {named}.{absent}",
+            "warning",
+            "Baseline ahead",
+        )
+    least = min(duel.n_subjects for duel in duels)
+    # A test that could not be made counts as not significant.
+    p = max(1.0 if math.isnan(duel.p) else duel.p for duel in duels)
+    tested = (
+        "no subject-wise test" if any(math.isnan(d.p) for d in duels) else f"subject-wise Holm p at most {p_value(p)}"
+    )
+    level: Level = "good" if p < ALPHA else "info"
+    doubt = "" if p < ALPHA else ": too few to conclude" if least < FEW_SUBJECTS else ": not conclusive"
+    text = f"{where}: lower mean in-brain RMSE than every baseline (n = {least} subjects, {tested}{doubt}).{absent}"
+    return Note(text, level)
