@@ -138,7 +138,7 @@ def _is_held(prepared: PreparedCase | None, case: Case, settings: Settings) -> b
         return False
     needed = {T1W, INTERICTAL, *(role for inputs in settings.inputs for role in inputs)} & set(case.images)
     grid = tuple(round(length / settings.voxel_size) for length in FIELD_OF_VIEW_MM)
-    return needed <= set(prepared.images) and nib.load(prepared.images[T1W]).shape == grid
+    return needed <= set(prepared.images) and nib.Nifti1Image.from_filename(prepared.images[T1W]).shape == grid
 
 
 def _find(settings: Settings) -> tuple[list[Case], list[Outcome]]:

@@ -97,7 +97,8 @@ def _read_metrics(path: Path) -> pd.DataFrame:
     except (OSError, ValueError, KeyError) as error:
         reason = " ".join(str(error).split())
         raise DatasetError(f"{path}: not a metrics table ({reason}); delete it and evaluate again") from error
-    return frame.assign(**numbers)
+    # A program that reads and writes the table may spell it True.
+    return frame.assign(**numbers, in_block=frame["in_block"].str.lower())
 
 
 def summarise(held_out: pd.DataFrame) -> pd.DataFrame:

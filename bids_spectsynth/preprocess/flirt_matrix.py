@@ -36,6 +36,22 @@ def flirt_from_world(world: FloatArray, moving: nib.Nifti1Image, fixed: nib.Nift
     return np.asarray(toFlirt(forward, _fslpy(moving), _fslpy(fixed), "world", "world"), dtype=np.float64)
 
 
+def upright(image: nib.Nifti1Image) -> nib.Nifti1Image:
+    """The image with its voxels stored as near to RAS+ as whole axes allow; world coordinates stay.
+
+    FLIRT ignores headers and searches 90 degrees about each axis, which only then covers all that a header may mean.
+    """
+    return nib.as_closest_canonical(image)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def as_stored(values: npt.NDArray[Any], image: nib.Nifti1Image) -> npt.NDArray[Any]:
+    """``values`` on the voxels of :func:`upright` of ``image``, brought to the voxel order of ``image``."""
+    back = nib.orientations.ornt_transform(
+        np.array([[0, 1], [1, 1], [2, 1]]), nib.orientations.io_orientation(image.affine)
+    )  # type: ignore[no-untyped-call]
+    return np.ascontiguousarray(nib.orientations.apply_orientation(values, back))  # type: ignore[no-untyped-call]
+
+
 def fsl_ready(image: nib.Nifti1Image, data: npt.NDArray[Any] | None = None) -> nib.Nifti1Image:
     """Copy of an image as FSL reads it: float32, sform and qform both set to its affine.
 

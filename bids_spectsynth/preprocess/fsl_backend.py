@@ -8,16 +8,18 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 import scipy
+from scipy.spatial.transform import Rotation
 
 from bids_spectsynth.bids.cases import ICTAL, INTERICTAL, PET, T1W
 from bids_spectsynth.errors import ImageError
-from bids_spectsynth.preprocess.agreement import POOR_OVERLAP, correlation_ratio, mask_dice
+from bids_spectsynth.preprocess.agreement import correlation_ratio, mask_dice, mirror_gain, share_outside
 from bids_spectsynth.preprocess.backend import Registration
-from bids_spectsynth.preprocess.flirt_matrix import fsl_ready, world_from_flirt
+from bids_spectsynth.preprocess.flirt_matrix import as_stored, fsl_ready, upright, world_from_flirt
 from bids_spectsynth.preprocess.fsl_environment import require_fsl
-from bids_spectsynth.preprocess.fsl_tools import FslTools
+from bids_spectsynth.preprocess.fsl_tools import FslTools, fsl_version
 from bids_spectsynth.preprocess.grid import Grid, new_image
 from bids_spectsynth.preprocess.intensity import histogram_mask, solid_component
+from bids_spectsynth.preprocess.quality import CUT_NOTE, CUT_POOR, LEAST_OVERLAP, MOST_TURN_DEG
 from bids_spectsynth.preprocess.resampling import resample_image
 from bids_spectsynth.settings import CoregInit
 
@@ -29,6 +31,11 @@ METRIC = "correlation ratio of the moving image given 64 intensity classes of th
 BET_THRESHOLD = 0.5
 #: Below this Dice coefficient of the two brains at the header's positions, the header is no start worth trying.
 USEFUL_HEADER_OVERLAP = 0.3
+#: Below this correlation ratio the images have nothing in common.
+LEAST_RATIO = 0.1
+#: A mirrored head whose correlation ratio is higher by this shows a header that swaps left and right.
+MIRROR_GAIN = 0.01
+RIGID_DOF = 6
 
 
 class FslBackend:
@@ -61,7 +68,7 @@ class FslBackend:
         self.seed = seed
         self.threshold = threshold
         self.folder = folder
-        version = FslTools(Path(tempfile.gettempdir()).absolute()).version()
+        version = fsl_version()
         self.tools: Mapping[str, str] = {
             "FSL BET": version,
             "FSL FLIRT": version,
@@ -79,12 +86,13 @@ class FslBackend:
             return self._last_mask[2]
         with tempfile.TemporaryDirectory(prefix="bet_", dir=self._folder()) as folder:
             source = Path(folder) / "head.nii.gz"
-            nib.save(fsl_ready(image), source)
+            turned = upright(image)
+            nib.save(fsl_ready(turned), source)
             written = FslTools(Path(folder)).bet(source, threshold=self.threshold, robust=role != PET)
             inside = np.asanyarray(nib.Nifti1Image.from_filename(written).dataobj) > 0
-        if inside.shape != image.shape:
-            raise ImageError(f"bet wrote a mask of shape {inside.shape} for an image of shape {image.shape}")
-        mask = new_image(solid_component(inside), image.affine)
+        if inside.shape != turned.shape:
+            raise ImageError(f"bet wrote a mask of shape {inside.shape} for an image of shape {turned.shape}")
+        mask = new_image(solid_component(as_stored(inside, image)), image.affine)
         self._last_mask = (image, role, mask)
         return mask
 
@@ -101,20 +109,26 @@ class FslBackend:
         """FLIRT of the moving brain to the fixed brain.
 
         A moving T1w (to a template) is taken as brain-extracted already; other images are extracted here.
-        ``auto`` searches 90 degrees about each axis, tries the headers' positions too where the brains overlap there,
-        and keeps the better by correlation ratio; ``header`` refines the headers' positions; ``identity`` keeps them.
+        ``auto`` searches 90 degrees about each axis, starts from the headers too (as they are where the brains overlap
+        there, else with the brains' centres laid on each other), and keeps the better by correlation ratio;
+        ``header`` refines the headers' positions; ``identity`` keeps them.
         """
         moving_mask = _positive(moving) if role == T1W else self.extract_brain(moving, role)
         brain = _masked(moving, moving_mask)
         target = _masked(fixed, fixed_mask)
         results = {"headers' positions as they are": np.eye(4)}
         if init != "identity":
-            overlap = mask_dice(fixed_mask, moving_mask, np.eye(4))
-            header = init == "header" or overlap >= USEFUL_HEADER_OVERLAP
-            results = self._candidates(brain, target, dof, search=init == "auto", header=header)
+            starts: dict[str, FloatArray | None] = {"headers' positions": np.zeros(3)}
+            if init == "auto":
+                if mask_dice(fixed_mask, moving_mask, np.eye(4)) < USEFUL_HEADER_OVERLAP:
+                    starts = {"headers, brains centred": _centre(fixed_mask) - _centre(moving_mask)}
+                starts = {"search": None, **starts}
+            results = self._candidates(brain, target, dof, starts)
         scores = {start: correlation_ratio(target, fixed_mask, brain, matrix) for start, matrix in results.items()}
         best = max(scores, key=lambda start: scores[start])
-        return _judged(results[best], scores[best], mask_dice(fixed_mask, moving_mask, results[best]), best)
+        matrix, overlap = results[best], mask_dice(fixed_mask, moving_mask, results[best])
+        doubts, notes = _doubts(brain, target, fixed_mask, matrix, score=scores[best], overlap=overlap, dof=dof)
+        return Registration(matrix, scores[best], METRIC, overlap, bool(doubts), (f"start: {best}", *doubts, *notes))
 
     def resample(self, image: nib.Nifti1Image, grid: Grid, matrix: FloatArray, order: int) -> nib.Nifti1Image:
         """``image`` at the voxels of ``grid``: one interpolation through any affine, by SciPy.
@@ -124,34 +138,74 @@ class FslBackend:
         return resample_image(image, grid, matrix, order)
 
     def _candidates(
-        self, brain: nib.Nifti1Image, target: nib.Nifti1Image, dof: int, *, search: bool, header: bool
+        self, brain: nib.Nifti1Image, target: nib.Nifti1Image, dof: int, starts: Mapping[str, FloatArray | None]
     ) -> dict[str, FloatArray]:
-        """World matrices, fixed to moving, by the start that FLIRT had."""
+        """World matrices, fixed to moving, by the start that FLIRT had: None is a search, else a shift of the header.
+
+        The shift (3,) in mm is added to the moving image's header before, and taken out of the result.
+        """
         found: dict[str, FloatArray] = {}
+        target = upright(target)
         with tempfile.TemporaryDirectory(prefix="flirt_", dir=self._folder()) as folder:
             tools = FslTools(Path(folder))
             moving_file, fixed_file = Path(folder) / "moving.nii.gz", Path(folder) / "fixed.nii.gz"
-            nib.save(fsl_ready(brain), moving_file)
             nib.save(fsl_ready(target), fixed_file)
-            for start, wanted, from_header in (("search", search, False), ("headers' positions", header, True)):
-                if wanted:
-                    written = tools.flirt(moving_file, fixed_file, dof=dof, header_start=from_header)
-                    inverse = _read_matrix(tools.invert(written))
-                    found[start] = world_from_flirt(inverse, brain, target)
+            for start, shift in starts.items():
+                moved = _moved(upright(brain), np.zeros(3) if shift is None else shift)
+                nib.save(fsl_ready(moved), moving_file)
+                written = tools.flirt(moving_file, fixed_file, dof=dof, header_start=shift is not None)
+                matrix = world_from_flirt(_read_matrix(tools.invert(written)), moved, target)
+                found[start] = _shift(np.zeros(3) if shift is None else -shift) @ matrix
         return found
 
     def _folder(self) -> Path:
         return (self.folder or Path.cwd()).absolute()
 
 
-def _judged(matrix: FloatArray, score: float, overlap: float, start: str) -> Registration:
-    notes = [f"start: {start}"]
-    poor = overlap < POOR_OVERLAP
-    if poor:
-        notes.append(
-            f"the brains overlap with a Dice coefficient of {overlap:.2f} only (poor below {POOR_OVERLAP:.2f})"
-        )
-    return Registration(matrix, score, METRIC, overlap, poor, tuple(notes))
+def _doubts(
+    brain: nib.Nifti1Image,
+    target: nib.Nifti1Image,
+    fixed_mask: nib.Nifti1Image,
+    matrix: FloatArray,
+    *,
+    score: float,
+    overlap: float,
+    dof: int,
+) -> tuple[list[str], list[str]]:
+    """Why a registration is poor, and what is only worth knowing; one line each."""
+    doubts: list[str] = []
+    notes: list[str] = []
+    if overlap < LEAST_OVERLAP:
+        doubts.append(f"the brains overlap with a Dice coefficient of {overlap:.2f}, expected {LEAST_OVERLAP} or more")
+    if score < LEAST_RATIO:
+        doubts.append(f"the correlation ratio is {score:.2f}, expected {LEAST_RATIO} or more")
+    if dof == RIGID_DOF:
+        turn = float(np.degrees(Rotation.from_matrix(matrix[:3, :3]).magnitude()))
+        if turn > MOST_TURN_DEG:
+            doubts.append(f"turned by {turn:.0f} degrees against the header: the header's orientation may be wrong")
+        if mirror_gain(target, fixed_mask, brain, matrix) > MIRROR_GAIN:
+            doubts.append("a mirrored head fits better: the header may swap left and right (or be upside down)")
+    cut = share_outside(fixed_mask, brain, matrix)
+    if cut > CUT_NOTE:
+        (doubts if cut > CUT_POOR else notes).append(f"{cut:.0%} of the brain lies outside the moving image")
+    return doubts, notes
+
+
+def _centre(mask: nib.Nifti1Image) -> FloatArray:
+    """Centroid of a mask in world coordinates, shape (3,)."""
+    points = np.argwhere(np.asanyarray(mask.dataobj) > 0)
+    middle = points.mean(axis=0) if len(points) else (np.array(mask.shape) - 1) / 2
+    return np.asarray(mask.affine[:3, :3] @ middle + mask.affine[:3, 3], dtype=np.float64)
+
+
+def _shift(offset: FloatArray) -> FloatArray:
+    matrix = np.eye(4)
+    matrix[:3, 3] = offset
+    return matrix
+
+
+def _moved(image: nib.Nifti1Image, offset: FloatArray) -> nib.Nifti1Image:
+    return new_image(np.asanyarray(image.dataobj), _shift(offset) @ image.affine)
 
 
 def _positive(image: nib.Nifti1Image) -> nib.Nifti1Image:

@@ -1,13 +1,15 @@
 """BET, FLIRT and convert_xfm run through niwrap's typed wrappers, with errors in one line."""
 
 import logging
+import shutil
+import subprocess
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from niwrap.fsl import bet, convert_xfm, flirt
 from styxdefs import (  # type: ignore[import-untyped]
     LocalRunner,
-    Metadata,
     StyxRuntimeError,
     StyxValidationError,
 )
@@ -81,27 +83,34 @@ class FslTools:
             raise _one_line("convert_xfm", error) from error
         return _existing("convert_xfm", outputs.output_transformation)
 
-    def version(self) -> str:
-        """FSL's version: ``$FSLDIR/etc/fslversion``, else what ``flirt -version`` says."""
-        env = fsl_environment()
-        stated = Path(env.get("FSLDIR", "")) / "etc" / "fslversion"
-        if env.get("FSLDIR") and stated.is_file():
-            return stated.read_text(encoding="utf-8").split(":")[0].strip() or "unknown"
-        lines: list[str] = []
-        metadata = Metadata(id="fsl.flirt-version", name="flirt-version", package="fsl")
-        try:
-            execution = self._runner().start_execution(metadata)
-            execution.run(["flirt", "-version"], handle_stdout=lines.append)
-        except (StyxRuntimeError, OSError):
-            return "unknown"
-        return next((line.strip() for line in lines if line.strip()), "unknown")
-
     def _runner(self) -> LocalRunner:
         # The runner would attach a handler that prints every line at DEBUG level, unless there is one already.
         logger = logging.getLogger(LocalRunner.logger_name)
         if not logger.handlers:
             logger.addHandler(logging.NullHandler())
         return LocalRunner(data_dir=self.folder, environ=fsl_environment())
+
+
+def fsl_version() -> str:
+    """FSL's version: ``$FSLDIR/etc/fslversion``, else what ``flirt -version`` says; asked once per process."""
+    env = fsl_environment()
+    stated = Path(env.get("FSLDIR", "")) / "etc" / "fslversion"
+    if env.get("FSLDIR") and stated.is_file():
+        return stated.read_text(encoding="utf-8").split(":")[0].strip() or "unknown"
+    program = shutil.which("flirt", path=env.get("PATH", ""))
+    return _said_version(program) if program is not None else "unknown"
+
+
+@cache
+def _said_version(program: str) -> str:
+    try:
+        # Not by the runner, which makes a folder for each call.
+        done = subprocess.run(  # noqa: S603 - a program found on PATH, no shell
+            [program, "-version"], capture_output=True, text=True, env=fsl_environment(), timeout=60, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return next((line.strip() for line in done.stdout.splitlines() if line.strip()), "unknown")
 
 
 def _one_line(program: str, error: Exception) -> ImageError:

@@ -1,12 +1,15 @@
 """Nipype shells around the steps of preprocessing: they read files, call a function, write files.
 
-Everything that a result depends on is an input (backend, versions, threads, seed, options), so that Nipype's cache
-notices every change. Input images need not exist for a node to be made: reading them then gives the clear message.
+Everything that a result depends on is an input (backend, versions, options), so that Nipype's cache notices every
+change. No backend draws random numbers, so the seed is none. Input images need not exist for a node to be made: reading
+them then gives the clear message.
 """
 
 # mypy: allow-subclassing-any
 import os
 from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +30,17 @@ from nipype.interfaces.base import (
 )
 from nipype.interfaces.io import add_traits
 
-from bids_spectsynth.bids.cases import ICTAL, INTERICTAL, PET, T1W
+from bids_spectsynth.bids.cases import ICTAL, INTERICTAL, PET, T1W, Case
 from bids_spectsynth.bids.writing import write_image
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.preprocess.backend import Backend
 from bids_spectsynth.preprocess.backends import make_backend
+from bids_spectsynth.preprocess.brain_extraction import volume_note
 from bids_spectsynth.preprocess.grid import new_image
 from bids_spectsynth.preprocess.intensity import load_image
 from bids_spectsynth.preprocess.records import (
     StepRecord,
+    Written,
     case_from_text,
     load_record,
     one_line_reason,
@@ -44,16 +49,21 @@ from bids_spectsynth.preprocess.records import (
     save_record,
 )
 from bids_spectsynth.preprocess.templates import fetch_template
-from bids_spectsynth.preprocess.write_prepared import PreparedInputs, write_prepared
+from bids_spectsynth.preprocess.write_prepared import (
+    CaseRecords,
+    PreparedInputs,
+    role_words,
+    write_prepared,
+    write_transforms,
+)
 
 RIGID, AFFINE = 6, 12
+_NO_SEED = 0
 
 
 class _CommonInputs(BaseInterfaceInputSpec):
     backend = Str(mandatory=True, desc="resolved name of the backend")
     software = Str(mandatory=True, desc="versions of this package and of the backend's tools")
-    threads = traits.Int(1, usedefault=True)
-    seed = traits.Int(1234, usedefault=True)
     failure_file = Str(mandatory=True, nohash=True, desc="where the reason of a failure is left")
 
 
@@ -69,16 +79,20 @@ class _Step(SimpleInterface):
 
     def _run_interface(self, runtime: Any) -> Any:
         try:
-            backend = make_backend(self.inputs.backend, self.inputs.threads, self.inputs.seed)
+            backend = make_backend(self.inputs.backend, self._threads(), _NO_SEED)
             self._results.update(self._compute(Path(runtime.cwd), backend))
         except Exception as error:
             save_failure(Path(self.inputs.failure_file), one_line_reason(error, self.step))
             raise
         return runtime
 
+    def _threads(self) -> int:
+        return 1
+
 
 class _ReferenceInputs(_CommonInputs):
     t1w = File(mandatory=True)
+    threads = traits.Int(1, usedefault=True)
 
 
 class _ReferenceOutputs(TraitedSpec):
@@ -97,8 +111,12 @@ class PrepareReference(_Step):
         image, notes = load_image(Path(self.inputs.t1w))
         mask = named(Path(self.inputs.t1w), backend.extract_brain, image, T1W)
         write_image(folder / "brain_mask.nii.gz", mask, {})
-        save_record(folder / "record.json", StepRecord(notes))
+        unusual = volume_note(mask)
+        save_record(folder / "record.json", StepRecord((*notes, unusual) if unusual else notes))
         return {"mask": str(folder / "brain_mask.nii.gz"), "record": str(folder / "record.json")}
+
+    def _threads(self) -> int:
+        return int(self.inputs.threads)
 
 
 class _RegisterInputs(_CommonInputs):
@@ -108,6 +126,7 @@ class _RegisterInputs(_CommonInputs):
     t1w = File(mandatory=True)
     t1w_mask = File(exists=True, mandatory=True)
     coreg_init = Str(mandatory=True)
+    optional = traits.Bool(False, usedefault=True, nohash=True, desc="a defect leaves the image out, not the case")
 
 
 class _RegisterOutputs(TraitedSpec):
@@ -123,6 +142,15 @@ class RegisterToReference(_Step):
     step = "registration to the T1w"
 
     def _compute(self, folder: Path, backend: Backend) -> dict[str, Any]:
+        try:
+            return self._register(folder, backend)
+        except ImageError as error:
+            if not self.inputs.optional:
+                raise
+            save_record(folder / "record.json", StepRecord(left_out=one_line_reason(error, self.step)))
+            return {"record": str(folder / "record.json")}
+
+    def _register(self, folder: Path, backend: Backend) -> dict[str, Any]:
         durations = list(self.inputs.frame_durations) if isdefined(self.inputs.frame_durations) else None
         path, role = Path(self.inputs.moving), self.inputs.role
         moving, notes = load_image(path, durations)
@@ -179,22 +207,19 @@ class RegisterToTemplate(_Step):
 
 class _WriteInputs(DynamicTraitedSpec, _CommonInputs):
     case_text = Str(mandatory=True, desc="the case as JSON")
-    space = Str(mandatory=True)
-    voxel_size = traits.Float(mandatory=True)
+    optional = traits.List(Str(), desc="roles of images that no model needs")
     bids_dir = Str(mandatory=True)
     output_dir = Str(mandatory=True)
-    transforms_of = traits.List(Str(), desc="roles and templates whose transforms this node writes")
     manifest = Str(mandatory=True, desc="where it is recorded what was written")
     key = Str(mandatory=True, desc="fingerprint of everything that the files depend on")
-    t1w_mask = File(exists=True, mandatory=True)
 
 
 class _WriteOutputs(TraitedSpec):
     manifest = Str()
 
 
-class WritePrepared(_Step):
-    """Resample all images of a case into one space, each once, and write them to the output folder.
+class _Writer(_Step):
+    """A step that writes to the output folder.
 
     It always runs: whether the files are in the output folder is known before the workflow is built.
 
@@ -206,7 +231,6 @@ class WritePrepared(_Step):
 
     input_spec = _WriteInputs
     output_spec = _WriteOutputs
-    step = "resampling and writing"
     _always_run = True
 
     def __init__(self, steps: tuple[str, ...] = (), **inputs: Any) -> None:
@@ -214,23 +238,82 @@ class WritePrepared(_Step):
         self._steps = tuple(steps)
         add_traits(self.inputs, [f"{kind}_{step}" for step in self._steps for kind in ("record", "mask")])
 
+    @abstractmethod
+    def _write(self, known: CaseRecords, backend: Backend) -> Written:
+        """Write the files; warnings are what this step adds to those of the records."""
+
     def _compute(self, folder: Path, backend: Backend) -> dict[str, Any]:
-        records = {step: getattr(self.inputs, f"record_{step}") for step in self._steps}
-        masks = {step: getattr(self.inputs, f"mask_{step}") for step in self._steps}
-        inputs = PreparedInputs(
-            case=case_from_text(self.inputs.case_text),
-            space=self.inputs.space,
-            voxel_size=self.inputs.voxel_size,
+        paths = {step: getattr(self.inputs, f"record_{step}") for step in self._steps}
+        records = {step: load_record(Path(path)) for step, path in paths.items() if isdefined(path)}
+        left_out = {step: record.left_out for step, record in records.items() if record.left_out}
+        for role, reason in left_out.items():
+            # It was of no use when it was registered, but it is now.
+            if role not in self.inputs.optional:
+                raise ImageError(reason)
+        known = CaseRecords(
+            case=_without(case_from_text(self.inputs.case_text), left_out),
             bids_dir=Path(self.inputs.bids_dir),
             output_dir=Path(self.inputs.output_dir),
-            records={step: load_record(Path(path)) for step, path in records.items() if isdefined(path)},
-            t1w_mask=read_mask(Path(self.inputs.t1w_mask)),
-            own_masks={step: read_mask(Path(path)) for step, path in masks.items() if isdefined(path)},
-            transforms_of=tuple(self.inputs.transforms_of),
+            records={step: record for step, record in records.items() if step not in left_out},
         )
-        written = write_prepared(inputs, backend)
-        save_manifest(Path(self.inputs.manifest), self.inputs.key, inputs.output_dir, written)
+        written = self._write(known, backend)
+        left_out |= written.left_out
+        said = [f"{reason}; the {role_words(role)} is left out" for role, reason in left_out.items()]
+        written = replace(written, left_out=left_out, warnings=(*written.warnings, *said))
+        save_manifest(Path(self.inputs.manifest), self.inputs.key, known.output_dir, written)
         return {"manifest": self.inputs.manifest}
+
+
+class _PreparedInputs(_WriteInputs):
+    space = Str(mandatory=True)
+    voxel_size = traits.Float(mandatory=True)
+    t1w_mask = File(exists=True, mandatory=True)
+
+
+class WritePrepared(_Writer):
+    """Resample all images of a case into one space, each once, and write them to the output folder."""
+
+    input_spec = _PreparedInputs
+    step = "resampling and writing"
+
+    def _write(self, known: CaseRecords, backend: Backend) -> Written:
+        masks = {role: getattr(self.inputs, f"mask_{role}") for role in self._steps if role in known.case.images}
+        inputs = PreparedInputs(
+            case=known.case,
+            bids_dir=known.bids_dir,
+            output_dir=known.output_dir,
+            records=known.records,
+            space=self.inputs.space,
+            voxel_size=self.inputs.voxel_size,
+            t1w_mask=read_mask(Path(self.inputs.t1w_mask)),
+            own_masks={role: read_mask(Path(path)) for role, path in masks.items() if isdefined(path)},
+            optional=tuple(self.inputs.optional),
+        )
+        read = [f"{role_words(role)}: {note}" for role in known.case.images for note in known.records[role].notes]
+        return replace(write_prepared(inputs, backend), warnings=tuple(read))
+
+
+class WriteTransforms(_Writer):
+    """Write the transforms of images to the T1w, or of the T1w to a template, to the output folder."""
+
+    step = "writing the transforms"
+
+    def _write(self, known: CaseRecords, backend: Backend) -> Written:
+        names = [name for name in self._steps if name in known.records]
+        poor = [_poor_line(known, name) for name in names]
+        return replace(write_transforms(known, backend, names), warnings=tuple(line for line in poor if line))
+
+
+def _poor_line(known: CaseRecords, name: str) -> str | None:
+    found = known.records[name].registration
+    if found is None or not found.poor:
+        return None
+    pair = f"{role_words(name)} to the T1w" if name in known.case.images else f"T1w to {name}"
+    return f"the registration of the {pair} is poor, look at it: {'; '.join(found.notes)}"
+
+
+def _without(case: Case, roles: Mapping[str, str]) -> Case:
+    return replace(case, images={role: image for role, image in case.images.items() if role not in roles})
 
 
 def has_own_mask(role: str, backend: str) -> bool:

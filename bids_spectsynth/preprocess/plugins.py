@@ -4,7 +4,10 @@
 import logging
 import multiprocessing
 import os
+import threading
+from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from nipype.pipeline.plugins import LinearPlugin, MultiProcPlugin
 from nipype.pipeline.plugins.multiproc import run_node
 
 from bids_spectsynth.errors import UsageError
+from bids_spectsynth.preprocess.fsl_environment import FSL_PROGRAMS
 from bids_spectsynth.preprocess.records import MEMORY_ADVICE, save_failure
 from bids_spectsynth.settings import Settings
 
@@ -107,9 +111,41 @@ def log_nipype_to(log_file: Path, level: int) -> None:
 
 
 def _start_worker(folder: str, log_file: str, level: int) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     os.chdir(folder)
     os.environ["NIPYPE_NO_ET"] = "1"
     log_nipype_to(Path(log_file), level)
+
+
+def _end_with_parent() -> None:
+    """A worker whose main process was killed would wait for ever; it ends instead, with the programs it runs."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    parent.join()
+    _kill(psutil.Process().children(recursive=True))
+    os._exit(1)
+
+
+def end_processes(plugin: Any) -> None:
+    """End the worker processes of a plugin, and the external programs that they or this process run.
+
+    For a run that was interrupted; nothing is waited for. Files are written whole or not at all.
+    """
+    workers = plugin.close() if isinstance(plugin, ResilientMultiProcPlugin) else frozenset()
+    doomed = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            family = {process.pid, *(parent.pid for parent in process.parents())}
+            if family & workers or process.name() in FSL_PROGRAMS:
+                doomed.append(process)
+    _kill(doomed)
+
+
+def _kill(processes: Sequence[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 class ResilientMultiProcPlugin(MultiProcPlugin):
@@ -135,6 +171,14 @@ class ResilientMultiProcPlugin(MultiProcPlugin):
             initializer=_start_worker,
             initargs=(self._cwd, self.plugin_args["log_file"], level),
         )
+
+    def close(self) -> frozenset[int]:
+        """Take no more tasks; returns the ids of the workers, which may still be at work."""
+        pools = (self.pool, *self._own_pools.values())
+        workers = frozenset(pid for pool in pools for pid in (pool._processes or {}))
+        for pool in pools:
+            pool.shutdown(wait=False, cancel_futures=True)
+        return workers
 
     def _submit_job(self, node: Any, updatehash: bool = False) -> int:
         self._taskid += 1

@@ -58,16 +58,19 @@ class StepRecord:
         What was repaired or deserves a warning while the image was read.
     registration : Registration or None
         None for the reference image itself.
+    left_out : str or None
+        Why an image that no model needs is not used; None where all went well.
     """
 
     notes: tuple[str, ...] = field(default=())
     registration: Registration | None = None
+    left_out: str | None = None
 
 
 def save_record(path: Path, record: StepRecord) -> None:
     """Write a step's record as JSON; the matrix keeps all its digits."""
     found = record.registration
-    content: dict[str, Any] = {"notes": record.notes}
+    content: dict[str, Any] = {"notes": record.notes, "left_out": record.left_out}
     if found is not None:
         content["registration"] = {
             "matrix": np.asarray(found.matrix, dtype=np.float64).tolist(),
@@ -85,7 +88,7 @@ def load_record(path: Path) -> StepRecord:
     content = json.loads(path.read_text(encoding="utf-8"))
     stored = content.get("registration")
     if stored is None:
-        return StepRecord(tuple(content["notes"]))
+        return StepRecord(tuple(content["notes"]), None, content["left_out"])
     registration = Registration(
         matrix=np.array(stored["matrix"], dtype=np.float64),
         # JSON has no word for a score that is not finite.
@@ -95,7 +98,7 @@ def load_record(path: Path) -> StepRecord:
         poor=stored["poor"],
         notes=tuple(stored["notes"]),
     )
-    return StepRecord(tuple(content["notes"]), registration)
+    return StepRecord(tuple(content["notes"]), registration, content["left_out"])
 
 
 def fingerprint(content: Mapping[str, Any]) -> str:
@@ -112,36 +115,68 @@ def file_stamp(path: Path) -> list[int]:
     return [stat.st_size, stat.st_mtime_ns]
 
 
-def save_manifest(manifest: Path, key: str, output_dir: Path, files: Iterable[Path]) -> None:
-    """Record that ``files`` in the output folder were written from inputs with the fingerprint ``key``.
+@dataclass(frozen=True)
+class Written:
+    """What a step left in the output folder.
 
-    Files of an earlier manifest that were not written again are deleted: their input is no longer there.
+    Parameters
+    ----------
+    files : tuple of Path
+    left_out : mapping of str to str
+        Roles of images that no model needs and that could not be used, with the reason.
+    warnings : tuple of str
+        One line each: what users should know of this case.
     """
-    written = {path.relative_to(output_dir).as_posix(): file_stamp(path) for path in files}
-    for name in set(_manifest_files(manifest)) - set(written):
-        (output_dir / name).unlink(missing_ok=True)
-    write_json(manifest, {"key": key, "files": written})
+
+    files: tuple[Path, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
-def is_written(manifest: Path, key: str, output_dir: Path) -> bool:
-    """Whether all files of a manifest with this fingerprint lie in the output folder, unchanged."""
-    try:
-        content = json.loads(manifest.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+def save_manifest(manifest: Path, key: str, output_dir: Path, written: Written) -> None:
+    """Record what was written to the output folder from inputs with the fingerprint ``key``.
+
+    Files of an earlier manifest that were not written again are deleted, because their input is no longer there; but
+    not those that another manifest beside this one lists, or that changed since: they are another step's by now.
+    """
+    files = {path.relative_to(output_dir).as_posix(): file_stamp(path) for path in written.files}
+    others = (path for path in manifest.parent.glob("written_*.json") if path != manifest)
+    kept = set(files).union(*(_manifest_files(path) for path in others))
+    for name, stamp in _manifest_files(manifest).items():
+        if name not in kept and file_stamp(output_dir / name) == stamp:
+            (output_dir / name).unlink(missing_ok=True)
+    content = {"key": key, "files": files, "left_out": dict(written.left_out), "warnings": list(written.warnings)}
+    write_json(manifest, content)
+
+
+def is_written(manifest: Path, key: str, output_dir: Path, needed: Iterable[str] = ()) -> bool:
+    """Whether all files of a manifest with this fingerprint lie in the output folder, unchanged.
+
+    ``needed`` are roles that must not have been left out.
+    """
+    content = _read_manifest(manifest)
+    if content.get("key") != key or not set(needed).isdisjoint(content.get("left_out", {})):
         return False
-    files = _manifest_files(manifest)
-    if content.get("key") != key or not files:
-        return False
-    return all(stamp and file_stamp(output_dir / name) == stamp for name, stamp in files.items())
+    return all(stamp and file_stamp(output_dir / name) == stamp for name, stamp in _manifest_files(manifest).items())
 
 
-def _manifest_files(manifest: Path) -> dict[str, list[int]]:
+def manifest_warnings(manifest: Path, key: str) -> tuple[str, ...]:
+    """The warnings of a manifest with this fingerprint; none of another one's."""
+    content = _read_manifest(manifest)
+    return tuple(content.get("warnings", ())) if content.get("key") == key else ()
+
+
+def _read_manifest(manifest: Path) -> dict[str, Any]:
     try:
         content = json.loads(manifest.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    files = content.get("files", {}) if isinstance(content, dict) else {}
-    return files if isinstance(files, dict) else {}
+    return content if isinstance(content, dict) and isinstance(content.get("files"), dict) else {}
+
+
+def _manifest_files(manifest: Path) -> dict[str, list[int]]:
+    files: dict[str, list[int]] = _read_manifest(manifest).get("files", {})
+    return files
 
 
 def one_line_reason(error: BaseException, step: str) -> str:

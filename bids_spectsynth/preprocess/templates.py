@@ -8,7 +8,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
-from bids_spectsynth.errors import SpectSynthError, UsageError
+from bids_spectsynth.errors import UsageError
 from bids_spectsynth.preprocess.grid import new_image
 from bids_spectsynth.preprocess.intensity import load_image
 
@@ -47,9 +47,7 @@ def check_template(name: str) -> None:
     Raises
     ------
     UsageError
-        The name is unknown.
-    SpectSynthError
-        The template is neither stored nor can it be downloaded.
+        The name is unknown, or the template is neither stored nor can it be downloaded.
     """
     if name != BUILT_IN_TEMPLATE:
         _template_files(name)
@@ -67,9 +65,7 @@ def fetch_template(name: str) -> Template:
     Raises
     ------
     UsageError
-        The name is unknown.
-    SpectSynthError
-        The template is neither stored nor can it be downloaded.
+        The name is unknown, or the template is neither stored nor can it be downloaded.
     """
     if name == BUILT_IN_TEMPLATE:
         return _built_in()
@@ -139,12 +135,15 @@ def _download(name: str) -> tuple[Path, Path]:
     # The client passes on whatever its HTTP library, file system or index raises.
     except Exception as error:
         reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise SpectSynthError(
-            f"template {name} is not in {templateflow_home()} and cannot be downloaded ({reason}); {advice}"
+        raise UsageError(
+            f"--output-spaces: template {name} is not in {templateflow_home()} and cannot be downloaded ({reason}); "
+            f"{advice}"
         ) from error
     stored = _stored_files(name)
     if stored is None:
-        raise SpectSynthError(f"template {name}: the files in {templateflow_home()} are empty placeholders; {advice}")
+        raise UsageError(
+            f"--output-spaces: template {name}: the files in {templateflow_home()} are empty placeholders; {advice}"
+        )
     return stored
 
 

@@ -1,6 +1,6 @@
 """The last step of preprocessing: every image resampled once into a space and written with its sidecar."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_spectsynth.bids.cases import ICTAL, INTERICTAL, PET, T1W, Case, SourceImage
-from bids_spectsynth.bids.names import output_path, source_uri
+from bids_spectsynth.bids.names import output_path, parse_name, source_uri
 from bids_spectsynth.bids.writing import public_metadata, write_image, write_matrix
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.preprocess.backend import Backend, Registration
 from bids_spectsynth.preprocess.grid import Grid, apply_affine, axial_grid, mask_bounds, new_image
 from bids_spectsynth.preprocess.intensity import load_image
-from bids_spectsynth.preprocess.records import StepRecord
+from bids_spectsynth.preprocess.records import StepRecord, Written
 from bids_spectsynth.preprocess.templates import fetch_template
 from bids_spectsynth.settings import T1W_SPACE
 
@@ -33,37 +33,47 @@ _DATATYPES = {T1W: ("anat", "T1w"), PET: ("pet", "pet"), INTERICTAL: ("spect", "
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class PreparedInputs:
-    """What :func:`write_prepared` needs to know.
+class CaseRecords:
+    """What is known of a case when its images are aligned.
 
     Parameters
     ----------
     case : Case
-    space : str
-        ``T1w`` or a template name.
-    voxel_size : float
-        mm.
     bids_dir, output_dir : Path
     records : mapping
         By role: notes and, except for ``T1w``, the registration to the T1w. By template name: the registration of
         the T1w to it (template to T1w world coordinates).
+    """
+
+    case: Case
+    bids_dir: Path
+    output_dir: Path
+    records: Mapping[str, StepRecord]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PreparedInputs(CaseRecords):
+    """What :func:`write_prepared` needs to know besides.
+
+    Parameters
+    ----------
+    space : str
+        ``T1w`` or a template name.
+    voxel_size : float
+        mm.
     t1w_mask : Nifti1Image
         On the voxels of the T1w.
     own_masks : mapping
         By role, on the voxels of that image; a role without one takes the T1w's mask.
-    transforms_of : tuple of str
-        Roles and templates whose transforms are written too.
+    optional : tuple of str
+        Roles of images that no model needs: one that cannot be used is left out.
     """
 
-    case: Case
     space: str
     voxel_size: float
-    bids_dir: Path
-    output_dir: Path
-    records: Mapping[str, StepRecord]
     t1w_mask: nib.Nifti1Image
     own_masks: Mapping[str, nib.Nifti1Image]
-    transforms_of: tuple[str, ...]
+    optional: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,29 +86,39 @@ class _Target:
     reference: str
 
 
-def write_prepared(inputs: PreparedInputs, backend: Backend) -> list[Path]:
-    """Write the prepared images and masks of one case in one space, and the transforms.
+def write_prepared(inputs: PreparedInputs, backend: Backend) -> Written:
+    """Write the prepared images and masks of one case in one space.
 
-    Each image is interpolated once, from its own voxels, through the composed transform.
+    Each image is interpolated once, from its own voxels, through the composed transform. The T1w image is removed
+    first and written last: without it, a case does not count as prepared.
 
     Returns
     -------
-    list of Path
-        Everything that was written, sidecars included.
+    Written
+        Everything that was written, sidecars included; optional images that were left out, and why.
 
     Raises
     ------
     ImageError
         An image is not readable any more, or its mask does not reach into the grid.
     """
+    _image_path(inputs, T1W).unlink(missing_ok=True)
     target = _target(inputs, backend)
-    written: list[Path] = []
-    for name in inputs.transforms_of:
-        written += _write_transforms(inputs, backend, name)
-    written += _write_mask(inputs, T1W, target, target.brain)
-    for role in sorted(inputs.case.images):
-        written += _write_role(inputs, backend, target, role)
-    return written
+    left_out: dict[str, str] = {}
+    files: list[Path] = []
+    for role in sorted(inputs.case.images, key=lambda role: (role == T1W, role)):
+        try:
+            files += _write_role(inputs, backend, target, role)
+        except ImageError as error:
+            if role not in inputs.optional:
+                raise
+            left_out[role] = str(error)
+    return Written(tuple(files), left_out)
+
+
+def write_transforms(inputs: CaseRecords, backend: Backend, names: Iterable[str]) -> Written:
+    """Write both directions of the transforms of roles to the T1w, and of the T1w to templates."""
+    return Written(tuple(path for name in names for path in _write_transforms(inputs, backend, name)))
 
 
 def _target(inputs: PreparedInputs, backend: Backend) -> _Target:
@@ -141,7 +161,7 @@ def _resampled_box(
     return values
 
 
-def _registration(inputs: PreparedInputs, name: str) -> Registration:
+def _registration(inputs: CaseRecords, name: str) -> Registration:
     found = inputs.records[name].registration
     if found is None:
         raise KeyError(f"no registration of {name}")
@@ -159,19 +179,40 @@ def _write_role(inputs: PreparedInputs, backend: Backend, target: _Target, role:
             f"{source.path}: its brain lies outside the field of view of space-{inputs.space} after the "
             "registration; check the image's header, or try --coreg-init header"
         )
-    written = _write_mask(inputs, role, target, mask) if role in (PET, INTERICTAL, ICTAL) else []
     image, _ = load_image(source.path, frame_durations(source))
     corners = np.stack(mask_bounds(new_image(mask.astype(np.uint8), target.grid.affine)))
     values = _resampled_box(backend, image, target.grid, matrix, order=IMAGE_ORDER, corners=corners)
     # Splines overshoot a little below zero; counts and MR magnitudes do not.
     prepared = np.where(mask, np.maximum(values, 0), 0).astype(np.float32)
-    path = _path(inputs, role, {"space": inputs.space, "desc": "preproc"}, _names(role)[1], ".nii.gz")
+    path = _image_path(inputs, role)
     sidecar = _image_sidecar(inputs, backend, target, role)
     if role == T1W:
         # With these a synthetic image can be brought back to the voxels of the participant's own T1w.
         sidecar |= {"OriginalShape": list(image.shape), "OriginalAffine": np.asarray(image.affine).tolist()}
+    written = _write_mask(inputs, role, target, mask) if role in (T1W, PET, INTERICTAL, ICTAL) else []
     write_image(path, new_image(prepared, target.grid.affine), sidecar)
+    remove_rivals(path)
     return [*written, *_with_sidecar(path)]
+
+
+def _image_path(inputs: PreparedInputs, role: str) -> Path:
+    return _path(inputs, role, {"space": inputs.space, "desc": "preproc"}, _names(role)[1], ".nii.gz")
+
+
+def remove_rivals(path: Path) -> None:
+    """Delete what another choice of source image left: the same kind of file beside ``path``, of another run, say.
+
+    Otherwise a later run could take the old file for this case's.
+    """
+    own = _kind(path)
+    for other in path.parent.iterdir():
+        if other.name.partition(".")[0] != path.name.partition(".")[0] and _kind(other) == own:
+            other.unlink(missing_ok=True)
+
+
+def _kind(path: Path) -> tuple[str | None, ...]:
+    entities, suffix, _ = parse_name(path.name)
+    return (suffix, *(entities.get(key) for key in ("task", "from", "to", "space", "desc")))
 
 
 def _write_mask(inputs: PreparedInputs, role: str, target: _Target, mask: npt.NDArray[np.bool_]) -> list[Path]:
@@ -179,18 +220,21 @@ def _write_mask(inputs: PreparedInputs, role: str, target: _Target, mask: npt.ND
     own = role == T1W or role in inputs.own_masks
     sidecar = {
         "Type": "Brain",
-        "Description": f"Brain mask of the {_words(role)}." if own else "Brain mask of the T1w, which is used here.",
+        "Description": f"Brain mask of the {role_words(role)}."
+        if own
+        else "Brain mask of the T1w, which is used here.",
         "SpatialReference": target.reference,
         "Sources": _sources(inputs, role if own else T1W),
     }
     write_image(path, new_image(mask.astype(np.uint8), target.grid.affine), sidecar)
+    remove_rivals(path)
     return _with_sidecar(path)
 
 
 def _image_sidecar(inputs: PreparedInputs, backend: Backend, target: _Target, role: str) -> dict[str, Any]:
     i, j, k = target.grid.shape
     return {
-        "Description": f"{_words(role)}, brain-extracted, on the common grid of this space.",
+        "Description": f"{role_words(role)}, brain-extracted, on the common grid of this space.",
         "SpatialReference": target.reference,
         "SkullStripped": True,
         "Resolution": f"{inputs.voxel_size:g} mm isotropic, {i} x {j} x {k} voxels",
@@ -213,7 +257,7 @@ def _sources(inputs: PreparedInputs, role: str) -> list[str]:
     return [source_uri(file, inputs.bids_dir, inputs.output_dir) for file in files]
 
 
-def _write_transforms(inputs: PreparedInputs, backend: Backend, name: str) -> list[Path]:
+def _write_transforms(inputs: CaseRecords, backend: Backend, name: str) -> list[Path]:
     """Both directions of the transform of a role to the T1w, or of the T1w to a template."""
     found = _registration(inputs, name)
     rigid = name in inputs.case.images
@@ -239,11 +283,12 @@ def _write_transforms(inputs: PreparedInputs, backend: Backend, name: str) -> li
         path = _transform_path(inputs, name, inverse=inverse)
         start, end = _ends(inputs, name, inverse=inverse)
         write_matrix(path, matrix, {"Description": f"Transform from {start} to {end}.", **sidecar})
+        remove_rivals(path)
         written += _with_sidecar(path)
     return written
 
 
-def _transform_path(inputs: PreparedInputs, name: str, *, inverse: bool) -> Path:
+def _transform_path(inputs: CaseRecords, name: str, *, inverse: bool) -> Path:
     start, end = _ends(inputs, name, inverse=inverse)
     entities = {"from": start, "to": end, "mode": "image"}
     # Which T1w it was stands in the sidecar; other images keep their entities, because there may be two SPECTs.
@@ -253,7 +298,7 @@ def _transform_path(inputs: PreparedInputs, name: str, *, inverse: bool) -> Path
     return output_path(inputs.output_dir, case.participant, case.session, datatype, {**own, **entities}, "xfm", ".txt")
 
 
-def _ends(inputs: PreparedInputs, name: str, *, inverse: bool) -> tuple[str, str]:
+def _ends(inputs: CaseRecords, name: str, *, inverse: bool) -> tuple[str, str]:
     ends = (_names(name)[1], T1W) if name in inputs.case.images else (T1W, name)
     return (ends[1], ends[0]) if inverse else ends
 
@@ -278,7 +323,8 @@ def _names(role: str) -> tuple[str, str]:
     return _DATATYPES.get(role, ("anat", role))
 
 
-def _words(role: str) -> str:
+def role_words(role: str) -> str:
+    """A role as users read it."""
     return {PET: "PET", INTERICTAL: "Interictal SPECT", ICTAL: "Ictal SPECT"}.get(role, role)
 
 

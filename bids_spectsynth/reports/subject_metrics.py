@@ -69,7 +69,7 @@ def read_metrics(path: Path) -> pd.DataFrame:
     needed = {"method", "z_mm", "slice", "in_block", *(column for column, *_ in METRICS)}
     if missing := sorted(needed - set(frame.columns)):
         raise ValueError(f"{path.name} has no column {', '.join(missing)}")
-    return frame
+    return frame.assign(in_block=frame["in_block"].str.lower())
 
 
 def method_name(method: str) -> str:

@@ -108,7 +108,7 @@ def make_cohort(settings: Settings, names: Collection[str] | None) -> Cohort:
         split = dict(read_split_file(settings.split_file, usable, known=everybody))
     else:
         split = dict(split_participants(usable, settings.split, settings.random_seed))
-    return Cohort(cases, {label: str(part) for label, part in split.items()}, frozenset(everybody - set(split)))
+    return Cohort(cases, {label: str(part) for label, part in split.items()}, frozenset(usable) - set(split))
 
 
 def train_models(settings: Settings, names: Collection[str] | None) -> tuple[list[Path], list[Outcome]]:
@@ -138,8 +138,8 @@ def train_models(settings: Settings, names: Collection[str] | None) -> tuple[lis
         for (space, inputs), label in model_labels(settings).items()
     ]
     # Only now that no model refuses to be trained may the split of earlier models be written over.
-    by_file = dict.fromkeys(cohort.left_out, "excluded" if settings.split_file is not None else "n/a")
-    parts = {**by_file, **cohort.split}
+    others = {case.participant: "n/a" for cases in cohort.cases.values() for case in cases}
+    parts = {**others, **dict.fromkeys(cohort.left_out, "excluded"), **cohort.split}
     update_participants(settings.output_dir, {label: {"split": part} for label, part in parts.items()})
     counts = [f"{sum(p == part for p in cohort.split.values())} {part}" for part in ("train", "validation", "test")]
     logger.info("Split by participant: %s", ", ".join(counts))

@@ -116,7 +116,12 @@ def write_synthetic(
     source = output_path(
         out, participant, session, "pet", {"trc": "FDG", "space": "T1w", "desc": "preproc"}, "pet", ".nii.gz"
     )
-    content = {"Synthetic": True, "Units": "counts", "Sources": [f"bids::{source.relative_to(out).as_posix()}"]}
+    content = {
+        "Synthetic": True,
+        "ModelTrainedOnPhantom": True,
+        "Units": "counts",
+        "Sources": [f"bids::{source.relative_to(out).as_posix()}"],
+    }
     write_image(path, nib.Nifti1Image(uptake(9) * 3, AFFINE), content)
     who = {
         "participant_id": f"sub-{participant}",

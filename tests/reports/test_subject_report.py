@@ -189,7 +189,9 @@ def test_training_participants_and_better_baselines_are_named(tmp_path, write, p
     text = parse(subject_report(out, "03").read_text()).text
     assert "The model was trained on this participant" in text
     assert re.search(
-        r"Lower in-brain RMSE than the model \(0\.2\d\d\) in this participant: Constant in the brain", text
+        r"Lower mean in-brain RMSE than the model \(0\.2\d\d\) in this participant "
+        r"\(n = 1 participant, 10 slices\): Constant in the brain",
+        text,
     )
 
 

@@ -101,6 +101,8 @@ def test_a_split_file_may_leave_out_and_name_those_that_cannot_take_part(setting
     path.write_text("\n".join(lines) + "\n")
     found = make_cohort(settings_for(split_file=path), None)
     assert found.split == {"01": "train", "02": "validation", "03": "test"}
+    # 05 is not left out by the file: without a SPECT it cannot take part.
+    assert found.left_out == {"04"}
     path.write_text("\n".join([*lines, "06\ttest"]) + "\n")
     with pytest.raises(UsageError, match="unknown participant 06"):
         make_cohort(settings_for(split_file=path), None)
@@ -112,8 +114,8 @@ def test_a_model_without_validation_participants_is_refused(settings_for, hold, 
     monkeypatch.setattr(cohort, "make_cohort", lambda settings, names: Cohort({"T1w": cases}, split))
     with pytest.raises(ModelError, match=r"pix2pixPet: no validation participant has pet; see --split-file"):
         cohort.train_models(settings_for(inputs=["pet"]), None)
-    table = (tmp_path / "out" / "participants.tsv").read_text()
-    assert "sub-02\tvalidation" in table
+    # A training that is refused does not write over the split of earlier models.
+    assert not (tmp_path / "out" / "participants.tsv").exists()
 
 
 def test_finished_models_of_the_spaces_asked_for(settings_for, monkeypatch):

@@ -1,0 +1,222 @@
+"""The Nipype workflow of one case: a reference, one registration per image, templates, and what is written."""
+
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("NIPYPE_NO_ET", "1")
+
+from nipype.interfaces.utility import IdentityInterface
+from nipype.pipeline.engine import Node, Workflow
+
+from bids_spectsynth.bids.cases import INTERICTAL, T1W, Case
+from bids_spectsynth.preprocess.interfaces import (
+    PrepareReference,
+    RegisterToReference,
+    RegisterToTemplate,
+    WritePrepared,
+    WriteTransforms,
+    has_own_mask,
+)
+from bids_spectsynth.preprocess.records import case_to_text, file_stamp, fingerprint, is_written
+from bids_spectsynth.preprocess.templates import BUILT_IN_TEMPLATE
+from bids_spectsynth.preprocess.write_prepared import frame_durations
+from bids_spectsynth.settings import Settings
+
+#: Memory estimates in GB, measured at the paper's sizes (brain extraction with deepbet takes the most).
+MEMORY_GB = {"reference": 2.0, "register": 1.5, "template": 1.5, "write": 2.0}
+
+
+@dataclass(frozen=True)
+class BackendIdentity:
+    """Which backend, and the versions of all that computes: a change of either invalidates what is stored."""
+
+    name: str
+    software: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """Files of a case that one node writes, and that one manifest records.
+
+    The parts do not depend on the order of the output spaces, and no two write the same file.
+
+    Parameters
+    ----------
+    name : str
+        ``space-<space>``, ``transforms`` (of the images to the T1w) or ``to-<template>``.
+    space : str or None
+        The space that images are written in; None for transforms.
+    steps : tuple of str
+        The steps whose results are needed: ``T1w``, roles and templates.
+    """
+
+    name: str
+    space: str | None
+    steps: tuple[str, ...]
+
+
+def template_names(settings: Settings) -> tuple[str, ...]:
+    """Templates that every T1w is registered to: those asked for, else the one that needs no download."""
+    return settings.templates or (BUILT_IN_TEMPLATE,)
+
+
+def case_parts(case: Case, settings: Settings) -> tuple[Part, ...]:
+    """Everything that is written for a case."""
+    roles = tuple(role for role in case.images if role != T1W)
+    templates = template_names(settings)
+    return (
+        Part("transforms", None, roles),
+        *(Part(f"to-{name}", None, (name,)) for name in templates),
+        *(
+            Part(f"space-{space}", space, (T1W, *roles, *((space,) if space in templates else ())))
+            for space in settings.output_spaces
+        ),
+    )
+
+
+def optional_roles(case: Case, settings: Settings) -> tuple[str, ...]:
+    """Roles of images that no model needs, so that a defect of theirs must not cost the participant."""
+    needed = {T1W, INTERICTAL}.union(*settings.inputs)
+    return tuple(role for role in case.images if role not in needed)
+
+
+def case_status_folder(case: Case, settings: Settings) -> Path:
+    """Where the manifests of a case lie, in the work folder."""
+    return settings.work_folder / "status" / case.name
+
+
+def failure_file(case: Case, settings: Settings) -> Path:
+    """Where a step of a case leaves the reason of its failure."""
+    return case_status_folder(case, settings) / "failure.txt"
+
+
+def part_manifest(case: Case, settings: Settings, part: Part) -> Path:
+    """The file that records what was written."""
+    return case_status_folder(case, settings) / f"written_{part.name}.json"
+
+
+def part_key(case: Case, settings: Settings, identity: BackendIdentity, part: Part) -> str:
+    """Fingerprint of everything that the files of a part depend on."""
+    return fingerprint(
+        {
+            "case": case_to_text(case),
+            "files": {role: file_stamp(image.path) for role, image in case.images.items()},
+            "backend": identity.name,
+            "software": identity.software,
+            "threads": _mask_threads(settings, identity),
+            "coreg_init": settings.coreg_init,
+            "voxel_size": settings.voxel_size if part.space is not None else None,
+            "part": part.name,
+            "steps": part.steps,
+        }
+    )
+
+
+def is_done(case: Case, settings: Settings, identity: BackendIdentity) -> bool:
+    """Whether all of a case lies in the output folder, up to date, with every image that a model needs."""
+    needed = set(case.images).difference(optional_roles(case, settings))
+    return all(
+        is_written(
+            part_manifest(case, settings, part), part_key(case, settings, identity, part), settings.output_dir, needed
+        )
+        for part in case_parts(case, settings)
+    )
+
+
+def workflow_name(case: Case) -> str:
+    """A name that Nipype allows. It depends on the case alone, so that other cases do not change its folder."""
+    name = re.sub(r"\W", "_", case.name, flags=re.ASCII)
+    if name != case.name.replace("-", "_"):
+        # A "+" in a label became "_": the name must not be another case's.
+        name += "_" + hashlib.sha256(case.name.encode()).hexdigest()[:8]
+    return f"{name}_wf"
+
+
+def init_case_wf(*, case: Case, settings: Settings, identity: BackendIdentity) -> Workflow:
+    """Workflow of one case: reference, one registration per image, templates, one output per part.
+
+    Inputs of ``inputnode``: the path of each image, by role. Outputs of ``outputnode``: for each part, the manifest
+    of the files that were written to the output folder.
+    """
+    workflow = Workflow(name=workflow_name(case))
+    roles = tuple(role for role in case.images if role != T1W)
+    parts = {_node_name(part): part for part in case_parts(case, settings)}
+    inputnode = Node(IdentityInterface(fields=list(case.images)), name="inputnode")
+    for role, image in case.images.items():
+        setattr(inputnode.inputs, role, str(image.path))
+    outputnode = Node(IdentityInterface(fields=list(parts)), name="outputnode")
+    common = {
+        "backend": identity.name,
+        "software": identity.software,
+        "failure_file": str(failure_file(case, settings)),
+    }
+    threads = _mask_threads(settings, identity)
+    reference = _node(PrepareReference(threads=threads, **common), "reference", settings, "reference")
+    workflow.connect(inputnode, T1W, reference, "t1w")
+    steps = {T1W: reference}
+    for role in roles:
+        steps[role] = _register_node(case, role, settings, common)
+        workflow.connect(inputnode, role, steps[role], "moving")
+    for name in template_names(settings):
+        steps[name] = _node(RegisterToTemplate(template=name, **common), f"to_{name}", settings, "template")
+    for node in list(steps.values())[1:]:
+        workflow.connect([(inputnode, node, [(T1W, "t1w")]), (reference, node, [("mask", "t1w_mask")])])
+    for name, part in parts.items():
+        write = _write_node(case, part, settings, identity, common)
+        if part.space is not None:
+            workflow.connect(reference, "mask", write, "t1w_mask")
+        for step in part.steps:
+            workflow.connect(steps[step], "record", write, f"record_{step}")
+            if part.space is not None and step in roles and has_own_mask(step, identity.name):
+                workflow.connect(steps[step], "mask", write, f"mask_{step}")
+        workflow.connect(write, "manifest", outputnode, name)
+    return workflow
+
+
+def _mask_threads(settings: Settings, identity: BackendIdentity) -> int:
+    """Threads of the one step whose last digits they could change: the embedded backend's brain extraction."""
+    return settings.omp_nthreads if identity.name == "embedded" else 1
+
+
+def _node(interface: Any, name: str, settings: Settings, kind: str) -> Node:
+    return Node(interface, name=name, mem_gb=MEMORY_GB[kind], n_procs=min(settings.omp_nthreads, settings.nprocs))
+
+
+def _node_name(part: Part) -> str:
+    return "write_" + part.name.replace("-", "_")
+
+
+def _register_node(case: Case, role: str, settings: Settings, common: Mapping[str, Any]) -> Node:
+    interface = RegisterToReference(
+        role=role, coreg_init=settings.coreg_init, optional=role in optional_roles(case, settings), **common
+    )
+    durations = frame_durations(case.images[role])
+    if durations is not None:
+        interface.inputs.frame_durations = durations
+    return _node(interface, f"register_{role}", settings, "register")
+
+
+def _write_node(
+    case: Case, part: Part, settings: Settings, identity: BackendIdentity, common: Mapping[str, Any]
+) -> Node:
+    inputs = {
+        "steps": part.steps,
+        "case_text": case_to_text(case),
+        "optional": list(optional_roles(case, settings)),
+        "bids_dir": str(settings.bids_dir),
+        "output_dir": str(settings.output_dir),
+        "manifest": str(part_manifest(case, settings, part)),
+        "key": part_key(case, settings, identity, part),
+        **common,
+    }
+    interface: Any
+    if part.space is None:
+        interface = WriteTransforms(**inputs)
+    else:
+        interface = WritePrepared(space=part.space, voxel_size=settings.voxel_size, **inputs)
+    return _node(interface, _node_name(part), settings, "write")
