@@ -1,8 +1,8 @@
 """Registration and brain masks of a prepared phantom cohort against its truth.
 
-    bids_spectsynth-phantom PH -n 10 --size paper
-    bids_spectsynth PH OUT participant --mode preprocess
-    python benchmarks/registration_accuracy.py PH-truth OUT
+bids_spectsynth-phantom PH -n 10 --size paper
+bids_spectsynth PH OUT participant --mode preprocess
+python benchmarks/registration_accuracy.py PH-truth OUT
 """
 
 import argparse

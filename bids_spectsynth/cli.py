@@ -185,6 +185,7 @@ def _usable_cpus() -> int:
 def _limit_threads(count: int) -> None:
     # Read by the numerical libraries when they are loaded, here and in worker processes. The network's threads are set
     # apart, where it runs.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads crawl on a machine that others use too
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(count)
 

@@ -46,9 +46,8 @@ def upright(image: nib.Nifti1Image) -> nib.Nifti1Image:
 
 def as_stored(values: npt.NDArray[Any], image: nib.Nifti1Image) -> npt.NDArray[Any]:
     """``values`` on the voxels of :func:`upright` of ``image``, brought to the voxel order of ``image``."""
-    back = nib.orientations.ornt_transform(
-        np.array([[0, 1], [1, 1], [2, 1]]), nib.orientations.io_orientation(image.affine)
-    )  # type: ignore[no-untyped-call]
+    own = nib.orientations.io_orientation(image.affine)  # type: ignore[no-untyped-call]
+    back = nib.orientations.ornt_transform(np.array([[0, 1], [1, 1], [2, 1]]), own)  # type: ignore[no-untyped-call]
     return np.ascontiguousarray(nib.orientations.apply_orientation(values, back))  # type: ignore[no-untyped-call]
 
 

@@ -38,6 +38,10 @@ def check_header(path):
     datatype, = struct.unpack_from("<h", header, 70)
     forms = struct.unpack_from("<2h", header, 252)
     assert datatype == 16 and min(forms) > 0
+    rows = struct.unpack_from("<12f", header, 280)
+    for axis in range(3):
+        column = rows[axis::4][:3]
+        assert column[axis] == max(map(abs, column)), "stored as near to RAS as can be"
 
 if name == "bet":
     import nibabel as nib

@@ -12,9 +12,16 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from bids_spectsynth.errors import ImageError, UsageError
-from bids_spectsynth.preprocess.agreement import correlation_ratio, mask_dice
+from bids_spectsynth.preprocess import fsl_backend
+from bids_spectsynth.preprocess.agreement import correlation_ratio, mask_dice, mirror_gain, share_outside
 from bids_spectsynth.preprocess.backends import make_backend, resolve_backend
-from bids_spectsynth.preprocess.flirt_matrix import flirt_from_world, fsl_ready, world_from_flirt
+from bids_spectsynth.preprocess.flirt_matrix import (
+    as_stored,
+    flirt_from_world,
+    fsl_ready,
+    upright,
+    world_from_flirt,
+)
 from bids_spectsynth.preprocess.fsl_backend import FslBackend
 from bids_spectsynth.preprocess.fsl_environment import missing_programs
 from bids_spectsynth.preprocess.grid import grid_of
@@ -144,11 +151,10 @@ def test_the_start_is_the_users_choice(fake_fsl: Any, tmp_path: Path, init: Any,
 
 def test_a_registration_beside_the_brain_is_poor(fake_fsl: Any, tmp_path: Path) -> None:
     image = brain()
-    fake_fsl.finds("search", flirt_from_world(rigid((0, 0, 0), (45, 0, 0)), image, image))
     far = nib.Nifti1Image(np.asanyarray(image.dataobj), rigid((0, 0, 0), (500, 0, 0)) @ image.affine)
-    fake_fsl.finds("search", flirt_from_world(rigid((0, 0, 0), (545, 0, 0)), far, image))
+    for start in ("search", "header"):
+        fake_fsl.finds(start, flirt_from_world(rigid((0, 0, 0), (545, 0, 0)), far, image))
     found = FslBackend(folder=tmp_path).register(far, image, mask_of(image), dof=6, init="auto", role="interictal")
-    assert len(fake_fsl.calls("flirt")) == 1, "a header that puts the brains apart is no start"
     assert found.poor
     assert found.overlap < 0.5
     assert "Dice" in found.notes[1]
@@ -222,3 +228,133 @@ def test_dice_of_two_boxes() -> None:
     assert mask_dice(image, image, rigid((0, 0, 0), (2, 0, 0))) == pytest.approx(0.5)
     fine = nib.Nifti1Image(box.repeat(2, 0).repeat(2, 1).repeat(2, 2), np.diag([0.5, 0.5, 0.5, 1]))
     assert mask_dice(image, fine, rigid((0, 0, 0), (-0.25, -0.25, -0.25))) == pytest.approx(1)
+
+
+def stored_otherwise(image: nib.Nifti1Image, codes: str) -> nib.Nifti1Image:
+    """The same image in the same world, its voxels in another order."""
+    target = nib.orientations.axcodes2ornt(codes)
+    return image.as_reoriented(nib.orientations.ornt_transform(nib.io_orientation(image.affine), target))
+
+
+@settings(max_examples=40, deadline=None)
+@given(images())
+def test_turning_voxels_upright_and_back_changes_nothing(image: nib.Nifti1Image) -> None:
+    data = np.arange(np.prod(image.shape), dtype=np.float32).reshape(image.shape)
+    full = nib.Nifti1Image(data, image.affine)
+    turned = upright(full)
+    assert nib.aff2axcodes(turned.affine) == ("R", "A", "S")
+    np.testing.assert_array_equal(as_stored(np.asanyarray(turned.dataobj), full), data)
+    index = np.array(image.shape) // 2
+    value = data[tuple(index)]
+    (there,) = np.argwhere(np.asanyarray(turned.dataobj) == value)
+    np.testing.assert_allclose(nib.affines.apply_affine(turned.affine, there),
+                               nib.affines.apply_affine(image.affine, index), atol=1e-6)  # fmt: skip
+
+
+@pytest.mark.parametrize("codes", ["LPI", "ASR", "PIL"])
+def test_storage_order_does_not_matter(fake_fsl: Any, tmp_path: Path, codes: str) -> None:
+    fixed, moving = brain(), brain(5.0)
+    world = rigid((3, -2, 1), (2, 1, -3))
+    fake_fsl.finds("search", flirt_from_world(world, moving, fixed))
+    stored = stored_otherwise(moving, codes)
+    backend = FslBackend(folder=tmp_path)
+    mask = backend.extract_brain(stored, "pet")
+    np.testing.assert_array_equal(np.asanyarray(mask.dataobj), np.asanyarray(stored.dataobj) > 50)
+    np.testing.assert_allclose(mask.affine, stored.affine)
+    other = stored_otherwise(fixed, codes[::-1])
+    found = backend.register(stored, other, mask_of(other), dof=6, init="auto", role="pet")
+    np.testing.assert_allclose(found.matrix, world, atol=1e-5)
+
+
+def test_brains_far_apart_start_centred(fake_fsl: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    image = brain()
+    far = nib.Nifti1Image(np.asanyarray(image.dataobj), rigid((0, 0, 10), (500, -40, 0)) @ image.affine)
+    world = rigid((0, 0, 10), (500, -40, 0))
+    fake_fsl.finds("header", flirt_from_world(world, far, image))
+    fake_fsl.finds("search", flirt_from_world(rigid((0, 0, 0), (545, 0, 0)), far, image))
+    centres = []
+    original = fsl_backend.FslTools.flirt
+
+    def spy(self: Any, moving: Path, fixed: Path, *, dof: int, header_start: bool) -> Path:
+        if header_start:
+            centres.extend(fsl_backend._centre(mask_of(nib.load(path))) for path in (moving, fixed))
+        return original(self, moving, fixed, dof=dof, header_start=header_start)
+
+    monkeypatch.setattr(fsl_backend.FslTools, "flirt", spy)
+    found = FslBackend(folder=tmp_path).register(far, image, mask_of(image), dof=6, init="auto", role="interictal")
+    np.testing.assert_allclose(centres[0], centres[1], atol=1.0)
+    np.testing.assert_allclose(found.matrix, world, atol=1e-4)
+    assert (found.poor, found.notes) == (False, ("start: headers, brains centred",))
+    # What the user says of the start is followed to the letter.
+    fake_fsl.finds("header", flirt_from_world(world, far, image))
+    header = FslBackend(folder=tmp_path).register(far, image, mask_of(image), dof=6, init="header", role="interictal")
+    assert header.notes[0] == "start: headers' positions"
+    assert np.linalg.norm(centres[2] - centres[3]) > 400
+
+
+def lopsided() -> nib.Nifti1Image:
+    """A brain whose halves differ, in a shape that does not."""
+    image = brain()
+    x = np.indices(image.shape)[0] - (image.shape[0] - 1) / 2
+    data = np.asanyarray(image.dataobj)
+    return nib.Nifti1Image(np.where((x > 2) & (data > 0), data * 0.3, data).astype(np.float32), image.affine)
+
+
+def registered(fake_fsl: Any, tmp_path: Path, moving: Any, fixed: Any, world: np.ndarray, dof: int = 6) -> Any:
+    for start in ("search", "header"):
+        fake_fsl.finds(start, flirt_from_world(world, upright(moving), fixed))
+    return FslBackend(folder=tmp_path).register(moving, fixed, mask_of(fixed), dof=dof, init="auto", role="T1w")
+
+
+def test_a_header_turned_or_mirrored_is_poor(fake_fsl: Any, tmp_path: Path) -> None:
+    image = lopsided()
+    turn = rigid((0, 0, 90), (0, 0, 0))
+    turned = nib.Nifti1Image(np.asanyarray(image.dataobj), turn @ image.affine)
+    found = registered(fake_fsl, tmp_path, turned, image, turn)
+    assert found.poor
+    assert found.notes[1:] == ("turned by 90 degrees against the header: the header's orientation may be wrong",)
+    mirrored = nib.Nifti1Image(np.asanyarray(image.dataobj), np.diag([-1.0, 1, 1, 1]) @ image.affine)
+    found = registered(fake_fsl, tmp_path, mirrored, image, np.eye(4))
+    assert found.poor
+    assert "mirrored head fits better" in found.notes[-1]
+    assert not registered(fake_fsl, tmp_path, image, image, np.eye(4)).poor
+    # To a template, both are what an affine may do.
+    assert not registered(fake_fsl, tmp_path, turned, image, turn, dof=12).poor
+
+
+def test_a_cut_or_unrelated_image_is_poor(fake_fsl: Any, tmp_path: Path) -> None:
+    image = lopsided()
+    cut = nib.Nifti1Image(np.asanyarray(image.dataobj)[:, :, 8:], image.affine @ rigid((0, 0, 0), (0, 0, 8)))
+    found = registered(fake_fsl, tmp_path, cut, image, np.eye(4))
+    assert found.poor
+    assert any("outside the moving image" in note for note in found.notes)
+    inside = np.asanyarray(image.dataobj) > 0
+    noise = np.where(inside, np.random.default_rng(1).uniform(50, 90, image.shape), 0).astype(np.float32)
+    found = registered(fake_fsl, tmp_path, nib.Nifti1Image(noise, image.affine), image, np.eye(4))
+    assert found.poor
+    assert any(note.startswith("the correlation ratio is 0.0") for note in found.notes)
+
+
+def test_mirror_gain_has_the_right_sign() -> None:
+    image = lopsided()
+    mirrored = nib.Nifti1Image(np.asanyarray(image.dataobj)[::-1], image.affine)
+    off = rigid((2, -1, 2), (1, -2, 1))
+    assert mirror_gain(image, mask_of(image), image, off) < -0.05
+    assert mirror_gain(image, mask_of(image), mirrored, off) > 0.05
+
+
+@given(st.integers(0, 22))
+@settings(max_examples=10, deadline=None)
+def test_the_share_outside_the_field_of_view(n: int) -> None:
+    mask = nib.Nifti1Image(np.ones((4, 22, 4), dtype=np.uint8), np.eye(4))
+    moving = nib.Nifti1Image(np.zeros((4, 22, 4), dtype=np.float32), np.eye(4))
+    assert share_outside(mask, moving, rigid((0, 0, 0), (0, n, 0))) == pytest.approx(n / 22)
+
+
+def test_asking_for_the_version_leaves_nothing_behind(fake_fsl: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    for _ in range(3):
+        assert FslBackend(folder=tmp_path).tools["FSL BET"] == "FLIRT version 6.0"
+    assert list((tmp_path / "temporary").iterdir()) == []
+    assert (fake_fsl.folder / "calls.txt").read_text().splitlines() == ["flirt -version"]

@@ -24,11 +24,13 @@ from bids_spectsynth.preprocess.interfaces import (
 )
 from bids_spectsynth.preprocess.records import (
     StepRecord,
+    Written,
     case_from_text,
     case_to_text,
     is_written,
     load_failure,
     load_record,
+    manifest_warnings,
     one_line_reason,
     save_failure,
     save_manifest,
@@ -40,7 +42,7 @@ number = st.floats(-1e6, 1e6)
 
 
 def common(tmp_path: Path, **changes: Any) -> dict[str, Any]:
-    base = {"backend": "embedded", "software": "a 1", "threads": 1, "seed": 1, "failure_file": str(tmp_path / "why")}
+    base = {"backend": "embedded", "software": "a 1", "failure_file": str(tmp_path / "why")}
     return {**base, **changes}
 
 
@@ -88,9 +90,14 @@ def test_everything_that_matters_is_in_the_hash(tmp_path: Path) -> None:
         )
         return str(interface.inputs.get_hashval(hash_method="timestamp")[1])
 
-    changes = [{}, {"seed": 2}, {"threads": 2}, {"backend": "fsl"}, {"software": "a 2"}, {"coreg_init": "header"}]
+    changes = [{}, {"backend": "fsl"}, {"software": "a 2"}, {"coreg_init": "header"}]
     assert len({value(**change) for change in changes}) == len(changes)
-    assert value(failure_file="elsewhere") == value()
+    assert value(failure_file="elsewhere") == value(optional=True) == value()
+    hashes = {
+        str(PrepareReference(t1w="a", threads=n, **common(tmp_path)).inputs.get_hashval(hash_method="timestamp")[1])
+        for n in (1, 2)
+    }
+    assert len(hashes) == 2
 
 
 def test_the_writer_survives_the_way_to_another_process(tmp_path: Path) -> None:
@@ -99,6 +106,18 @@ def test_the_writer_survives_the_way_to_another_process(tmp_path: Path) -> None:
     copy = pickle.loads(pickle.dumps(interface))
     assert copy.inputs.record_pet == "somewhere"
     assert copy.always_run
+
+
+@pytest.mark.parametrize(("size", "n_notes"), [(22, 0), (12, 1)])
+def test_an_unusual_brain_volume_is_noted(tiny: Any, tmp_path: Path, size: int, n_notes: int) -> None:
+    data = np.zeros((32, 32, 32), dtype=np.float32)
+    data[4 : 4 + size, 4 : 4 + size, 4 : 4 + size] = 100
+    nib.save(nib.Nifti1Image(data, np.diag([5.0, 5, 5, 1])), tmp_path / "t1w.nii.gz")
+    (tmp_path / "step").mkdir()
+    interface = PrepareReference(t1w=str(tmp_path / "t1w.nii.gz"), **common(tmp_path))
+    outputs = interface.run(cwd=str(tmp_path / "step")).outputs
+    notes = load_record(Path(outputs.record)).notes
+    assert sum(note.startswith("brain mask of 0.22 l") for note in notes) == n_notes
 
 
 def test_a_failing_step_leaves_its_reason(tiny: Any, tmp_path: Path) -> None:
@@ -169,17 +188,29 @@ def test_a_manifest_knows_its_files(tmp_path: Path) -> None:
     for file in files:
         file.write_text(file.name)
     assert not is_written(manifest, "k", out)
-    save_manifest(manifest, "k", out, files)
-    assert is_written(manifest, "k", out)
+    save_manifest(manifest, "k", out, Written(tuple(files), {"pet": "why"}, ("look",)))
+    assert is_written(manifest, "k", out, ["T1w"])
+    assert not is_written(manifest, "k", out, ["T1w", "pet"])
+    assert (manifest_warnings(manifest, "k"), manifest_warnings(manifest, "other")) == (("look",), ())
     assert not is_written(manifest, "other", out)
     files[0].write_text("changed")
     assert not is_written(manifest, "k", out)
-    save_manifest(manifest, "k", out, files[1:])
-    assert not files[0].exists()
-    manifest.write_text(json.dumps({"key": "k", "files": {}}))
-    assert not is_written(manifest, "k", out)
-    manifest.write_text("{")
-    assert not is_written(manifest, "k", out)
+    for broken in ("{", "[]", json.dumps({"key": "k"}), json.dumps({"key": "k", "files": []})):
+        manifest.write_text(broken)
+        assert not is_written(manifest, "k", out)
+
+
+def test_a_manifest_deletes_only_what_is_still_its_own(tmp_path: Path) -> None:
+    out, mine, other = tmp_path / "out", tmp_path / "written_a.json", tmp_path / "written_b.json"
+    out.mkdir()
+    old, shared, changed, kept = files = tuple(out / f"{name}.txt" for name in "abcd")
+    for file in files:
+        file.write_text(file.name)
+    save_manifest(mine, "k", out, Written(files))
+    save_manifest(other, "k", out, Written((shared,)))
+    changed.write_text("written by another step since")
+    save_manifest(mine, "k2", out, Written((kept,)))
+    assert [file.exists() for file in (old, shared, changed, kept)] == [False, True, True, True]
 
 
 @pytest.mark.parametrize(("stated", "durations"), [([30, 60.5], [30.0, 60.5]), (30, None), (["a"], None), (None, None)])

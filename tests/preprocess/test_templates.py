@@ -9,7 +9,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from bids_spectsynth.errors import SpectSynthError, UsageError
+from bids_spectsynth.errors import UsageError
 from bids_spectsynth.preprocess.templates import BUILT_IN_TEMPLATE, check_template, fetch_template
 
 
@@ -71,7 +71,7 @@ def test_an_unknown_name_is_a_usage_error_that_lists_the_choices(name: str) -> N
 def test_no_network_says_how_to_prefetch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEMPLATEFLOW_HOME", str(tmp_path))
     fake_templateflow(monkeypatch, ConnectionError("no route to host"))
-    with pytest.raises(SpectSynthError, match=r"MNI152NLin6Asym.*no route to host.*TEMPLATEFLOW_HOME") as caught:
+    with pytest.raises(UsageError, match=r"MNI152NLin6Asym.*no route to host.*TEMPLATEFLOW_HOME") as caught:
         fetch_template("MNI152NLin6Asym")
     assert "\n" not in str(caught.value)
 
@@ -81,7 +81,7 @@ def test_placeholders_of_0_bytes_are_not_taken_for_a_template(tmp_path: Path, mo
     (tmp_path / "tpl-MNI152NLin6Sym" / "tpl-MNI152NLin6Sym_res-01_desc-brain_mask.nii.gz").write_bytes(b"")
     monkeypatch.setenv("TEMPLATEFLOW_HOME", str(tmp_path))
     fake_templateflow(monkeypatch, None)
-    with pytest.raises(SpectSynthError, match="placeholders"):
+    with pytest.raises(UsageError, match="placeholders"):
         check_template("MNI152NLin6Sym")
 
 

@@ -3,20 +3,28 @@
 import gzip
 import json
 import os
+import signal
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
+import psutil
 import pytest
 
 from bids_spectsynth.bids.derivatives import find_prepared, read_matrix
 from bids_spectsynth.errors import UsageError
-from bids_spectsynth.preprocess import interfaces, plugins, workflow, write_prepared
+from bids_spectsynth.preprocess import case_workflow, interfaces, plugins, workflow, write_prepared
 from bids_spectsynth.preprocess.grid import axial_grid, new_image
 from bids_spectsynth.preprocess.templates import Template
 from bids_spectsynth.preprocess.workflow import preprocess
+from bids_spectsynth.termination import Terminated
 
 MNI = "MNI152NLin2009aSym"
 
@@ -146,11 +154,11 @@ def test_images_are_resampled_through_the_composed_transform(
 
 
 def test_a_brain_outside_the_field_of_view_is_an_error(tiny: Any, make_case: Any, make_options: Any) -> None:
-    tiny.matrices["ictal"] = np.eye(4)
-    tiny.matrices["ictal"][:3, 3] = (900, 0, 0)
-    (outcome,) = preprocess([make_case("01", ("T1w", "ictal"))], make_options())
+    tiny.matrices["interictal"] = np.eye(4)
+    tiny.matrices["interictal"][:3, 3] = (900, 0, 0)
+    (outcome,) = preprocess([make_case("01", ("T1w", "interictal"))], make_options())
     assert outcome.status == "failed"
-    assert "task-ictal" in outcome.reason
+    assert "task-interictal" in outcome.reason
     assert "outside the field of view" in outcome.reason
 
 
@@ -300,10 +308,225 @@ def test_memory_follows_the_option(make_options: Any) -> None:
 
 def test_work_of_another_backend_is_not_taken(tiny: Any, make_case: Any, make_options: Any, tmp_path: Path) -> None:
     case, options = make_case("01"), make_options()
-    one = workflow._key(case, options, workflow.BackendIdentity("fsl", "FSL 6.0"), "T1w")
-    other = workflow._key(case, options, workflow.BackendIdentity("embedded", "FSL 6.0"), "T1w")
-    newer = workflow._key(case, options, workflow.BackendIdentity("fsl", "FSL 6.1"), "T1w")
-    assert len({one, other, newer}) == 3
-    before = workflow._key(case, options, workflow.BackendIdentity("fsl", "FSL 6.0"), "T1w")
-    case.images["pet"].path.write_bytes(gzip.compress(b"another image"))
-    assert workflow._key(case, options, workflow.BackendIdentity("fsl", "FSL 6.0"), "T1w") != before
+    for part in case_workflow.case_parts(case, options):
+
+        def key(name: str, software: str, part: case_workflow.Part = part) -> str:
+            return case_workflow.part_key(case, options, workflow.BackendIdentity(name, software), part)
+
+        assert len({key("fsl", "FSL 6.0"), key("embedded", "FSL 6.0"), key("fsl", "FSL 6.1")}) == 3
+        before = key("fsl", "FSL 6.0")
+        case.images["pet"].path.write_bytes(gzip.compress(part.name.encode() * 50))
+        assert key("fsl", "FSL 6.0") != before
+
+
+def test_the_order_of_spaces_changes_nothing(tiny: Any, make_case: Any, make_options: Any, tmp_path: Path) -> None:
+    case = make_case("01", ("T1w", "pet"))
+    for spaces in (["T1w", MNI], [MNI, "T1w"], ["T1w", MNI], ["T1w"], [MNI], [MNI, "T1w"]):
+        tiny.calls.clear()
+        before = stamps(tmp_path / "out")
+        (outcome,) = preprocess([case], make_options(output_spaces=spaces))
+        assert outcome.status == "ok", outcome.reason
+        assert len(list((tmp_path / "out").rglob("*_xfm.txt"))) == 4
+        if before:
+            assert (tiny.calls, stamps(tmp_path / "out")) == ([], before)
+
+
+@pytest.mark.parametrize("content", [b"", None])
+def test_a_damaged_image_that_no_model_needs_is_left_out(
+    tiny: Any, make_case: Any, make_options: Any, tmp_path: Path, caplog: Any, content: bytes | None
+) -> None:
+    case = make_case("01", ("T1w", "pet", "interictal", "ictal"))
+    whole = case.images["pet"].path.read_bytes()
+    for role in ("pet", "ictal"):
+        case.images[role].path.write_bytes(case.images[role].path.read_bytes()[:2000] if content is None else content)
+    pet_free = make_options(inputs=["T1w"])
+    (outcome,) = preprocess([case], pet_free)
+    assert outcome.status == "ok", outcome.reason
+    (prepared,) = find_prepared(tmp_path / "out", "T1w")
+    assert set(prepared.images) == {"T1w", "interictal"}
+    assert not list((tmp_path / "out").rglob("*from-pet*"))
+    for role, words in (("pet", "PET"), ("ictal", "Ictal SPECT")):
+        (line,) = {m for m in caplog.messages if str(case.images[role].path) in m and m.startswith("sub-01: ")}
+        assert line.endswith(f"; the {words} is left out")
+    tiny.calls.clear()
+    assert preprocess([case], pet_free)[0].status == "ok"
+    assert tiny.calls == [], "a second run is free"
+    # The same PET fails the case where a model needs it, although its step is stored; repaired, it is used.
+    (outcome,) = preprocess([case], make_options())
+    assert outcome.status == "failed"
+    assert str(case.images["pet"].path) in outcome.reason
+    case.images["pet"].path.write_bytes(whole)
+    assert preprocess([case], make_options())[0].status == "ok"
+    assert set(find_prepared(tmp_path / "out", "T1w")[0].images) == {"T1w", "interictal", "pet"}
+
+
+def test_an_optional_image_beside_the_field_of_view_is_left_out(
+    tiny: Any, make_case: Any, make_options: Any, tmp_path: Path, caplog: Any
+) -> None:
+    case = make_case("01", ("T1w", "ictal"))
+    assert preprocess([case], make_options())[0].status == "ok"
+    assert list((tmp_path / "out").rglob("*task-ictal_space-T1w*"))
+    tiny.matrices["ictal"] = np.eye(4)
+    tiny.matrices["ictal"][:3, 3] = (900, 0, 0)
+    assert preprocess([case], make_options(coreg_init="header"))[0].status == "ok"
+    assert not list((tmp_path / "out").rglob("*task-ictal_space-T1w*"))
+    assert any("outside the field of view" in m and "left out" in m for m in caplog.messages)
+
+
+def test_a_plus_in_a_label(tiny: Any, make_case: Any, make_options: Any, tmp_path: Path, caplog: Any) -> None:
+    caplog.set_level("INFO")
+    cases = [make_case("a+b", ("T1w",), session="1"), make_case("a", ("T1w",), session="b+1"), make_case("c", ("T1w",))]
+    assert [outcome.status for outcome in preprocess(cases, make_options())] == ["ok"] * 3
+    for case in cases:
+        assert f"{case.name}: reference done" in caplog.messages
+    assert len({case_workflow.workflow_name(case) for case in cases}) == 3
+    # A case keeps its stored work, whatever other cases there are.
+    tiny.calls.clear()
+    (tmp_path / "work" / "status" / cases[1].name / "written_space-T1w.json").unlink()
+    assert preprocess(cases[1:2], make_options())[0].status == "ok"
+    assert tiny.calls == []
+
+
+def test_a_seed_changes_no_preparation(tiny: Any, make_case: Any, make_options: Any, tmp_path: Path) -> None:
+    case = make_case("01", ("T1w", "pet"))
+    preprocess([case], make_options(random_seed=1))
+    before = stamps(tmp_path / "out")
+    tiny.calls.clear()
+    assert preprocess([case], make_options(random_seed=2))[0].status == "ok"
+    assert (tiny.calls, stamps(tmp_path / "out")) == ([], before)
+
+
+def test_threads_count_only_where_a_network_computes(make_case: Any, make_options: Any) -> None:
+    case = make_case("01")
+    for name, same in (("fsl", True), ("embedded", False)):
+        identity = workflow.BackendIdentity(name, "x 1")
+        keys = {
+            case_workflow.part_key(case, options, identity, case_workflow.case_parts(case, options)[0])
+            for options in (make_options(omp_nthreads=1), make_options(omp_nthreads=2))
+        }
+        assert (len(keys) == 1) is same
+
+
+def test_what_deserves_a_look_is_said_once_also_by_a_later_run(
+    tiny: Any, make_case: Any, make_options: Any, caplog: Any
+) -> None:
+    case = make_case("01", ("T1w", "interictal"))
+    image = nib.load(case.images["interictal"].path)
+    data = np.array(image.dataobj)
+    data[0, 0, 0] = np.nan
+    nib.save(nib.Nifti1Image(data, image.affine), case.images["interictal"].path)
+    for _ in range(2):
+        caplog.clear()
+        preprocess([case], make_options(output_spaces=["T1w", MNI]))
+        lines = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+        assert "sub-01: T1w: brain mask of 0.88 l, usual is 0.9 to 2.2 l: look at it" in lines
+        assert sum("registration of the Interictal SPECT to the T1w is poor" in line for line in lines) == 1
+        assert sum(f"registration of the T1w to {MNI} is poor" in line for line in lines) == 1
+        assert sum(line.startswith("sub-01: Interictal SPECT: ") and "NaN" in line for line in lines) == 1
+        assert len(lines) == len(set(lines))
+
+
+def test_only_what_is_done_is_called_done(tiny: Any, make_case: Any, make_options: Any, caplog: Any) -> None:
+    caplog.set_level("INFO")
+    case = make_case("01", ("T1w", "pet"))
+    truncate(case.images["pet"].path)
+    preprocess([case], make_options())
+    said = {m for m in caplog.messages if m.endswith((" done", " failed")) and "look at it" not in m}
+    assert said == {
+        "sub-01: reference done",
+        "sub-01: register_pet failed",
+        f"sub-01: to_{MNI} done",
+        f"sub-01: write_to_{MNI} done",
+    }
+
+
+def test_another_run_of_a_scan_replaces_the_first(tiny: Any, make_case: Any, make_options: Any, tmp_path: Path) -> None:
+    case = make_case("01", ("T1w", "pet", "interictal", "ictal"))
+
+    def with_run(run: str) -> Any:
+        images = {r: replace(i, entities={**i.entities, "run": run}) if r != "T1w" else i
+                  for r, i in case.images.items()}  # fmt: skip
+        return replace(case, images=images)
+
+    preprocess([with_run("1")], make_options(work_dir=tmp_path / "one"))
+    folder = tmp_path / "out" / "sub-01" / "spect"
+    synthetic = folder / "sub-01_task-interictal_run-1_space-T1w_desc-pix2pixT1w_spect.nii.gz"
+    synthetic.write_bytes(b"x")
+    # The work folder of the first run is gone, so no manifest knows the first files.
+    preprocess([with_run("2")], make_options(work_dir=tmp_path / "two"))
+    left = [p.name for p in (tmp_path / "out" / "sub-01").rglob("*run-1*")]
+    assert left == [synthetic.name]
+    assert len(list(folder.glob("*task-ictal*run-2*desc-preproc_spect*"))) == 2
+    assert len(list(folder.glob("*task-interictal*run-2*desc-brain_mask*"))) == 2
+
+
+def test_a_half_written_case_is_not_prepared(
+    tiny: Any, make_case: Any, make_options: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    case = make_case("01", ("T1w", "pet", "interictal"))
+    preprocess([case], make_options())
+    assert find_prepared(tmp_path / "out", "T1w")
+    original = write_prepared.write_image
+
+    def full(path: Path, *args: Any) -> None:
+        if "preproc_pet" in path.name:
+            raise OSError("no space left on device")
+        original(path, *args)
+
+    monkeypatch.setattr(write_prepared, "write_image", full)
+    assert preprocess([case], make_options(voxel_size=2))[0].status == "failed"
+    assert find_prepared(tmp_path / "out", "T1w") == []
+
+
+def gone(pid: int) -> bool:
+    for _ in range(100):
+        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_sigterm_ends_workers_and_their_programs(
+    tiny: Any, make_case: Any, make_options: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    forked(monkeypatch)
+
+    def slow(path: Path, *args: Any) -> Any:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        program = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100)"])
+        (tmp_path / f"{os.getpid()}-{program.pid}.busy").touch()
+        time.sleep(100)
+
+    monkeypatch.setattr(interfaces, "load_image", slow)
+    main = threading.main_thread()
+
+    def stop() -> None:
+        while not list(tmp_path.glob("*.busy")):
+            time.sleep(0.05)
+        signal.pthread_kill(main.ident, signal.SIGTERM)
+
+    threading.Thread(target=stop, daemon=True).start()
+    with pytest.raises(Terminated):
+        preprocess([make_case("01", ("T1w",))], make_options(nprocs=2))
+    (busy,) = tmp_path.glob("*.busy")
+    assert all(gone(int(pid)) for pid in busy.stem.split("-"))
+
+
+def test_a_worker_does_not_outlive_a_killed_main_process(tmp_path: Path) -> None:
+    script = f"""
+import multiprocessing, os, time
+from concurrent.futures import ProcessPoolExecutor
+from bids_spectsynth.preprocess.plugins import _start_worker
+pool = ProcessPoolExecutor(
+    1, multiprocessing.get_context("fork"), _start_worker, ({str(tmp_path)!r}, {str(tmp_path / "log")!r}, 20)
+)
+print(pool.submit(os.getpid).result(), flush=True)
+pool.submit(time.sleep, 100)
+time.sleep(100)
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as main:
+        assert main.stdout is not None
+        worker = int(main.stdout.readline())
+        assert psutil.pid_exists(worker)
+        main.kill()
+    assert gone(worker)
