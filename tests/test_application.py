@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bids_spectsynth import application
-from bids_spectsynth.application import check_served, is_younger, split_of
+from bids_spectsynth.application import check_served, is_younger, made_by, split_of
 from bids_spectsynth.bids.derivatives import PreparedCase, update_participants
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.exit_codes import Outcome
@@ -44,6 +44,8 @@ def card(train: str, validation: str) -> Any:
         ("03", "test", False, "external"),
         ("04", "n/a", True, "external"),
         ("05", None, True, "external"),
+        ("06", "excluded", True, "excluded"),
+        ("06", "excluded", False, "external"),
         # The card decides, not a table that another run has changed.
         ("01", "test", True, "train"),
         ("02", "test", True, "validation"),
@@ -110,3 +112,30 @@ def test_a_case_that_fails_is_an_outcome_and_leaves_the_others(
     assert len(result.says("sub-04 failed: ", words)) == 2
     assert app.participants()["sub-04"]["reason"] == words
     assert len(app.files("sub-05/**/*_metrics.tsv")) == 2
+
+
+def test_an_image_of_another_model_of_the_same_label_is_told_apart(tmp_path: Path) -> None:
+    image = tmp_path / "sub-01_desc-m_spect.nii.gz"
+    sidecar = tmp_path / "sub-01_desc-m_spect.json"
+    model: Any = SimpleNamespace(weights_sha256="abc")
+    assert not made_by(image, model)
+    sidecar.write_text('{"ModelChecksum": "sha256:abc"}')
+    assert made_by(image, model)
+    sidecar.write_text('{"ModelChecksum": "sha256:other"}')
+    assert not made_by(image, model)
+
+
+def test_a_table_of_an_earlier_training_does_not_outlive_it(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(application, "synthesise", lambda *_: None)
+    prepared = PreparedCase("01", None, "T1w", {"interictal": tmp_path}, {}, None, None)
+    table = application.metrics_path(settings.output_dir, prepared, "m")
+    table.parent.mkdir(parents=True)
+    for path in (table, table.with_suffix(".json")):
+        path.write_text("rated when it was held out")
+    model: Any = SimpleNamespace(card=card("01", "02"))
+    outcome = application._serve(model, tmp_path / "models" / "m", prepared, settings)
+    assert outcome.status == "ok"
+    assert not table.exists()
+    assert not table.with_suffix(".json").exists()

@@ -175,6 +175,8 @@ def test_numbers_must_be_finite(name: str, value: float) -> None:
         {"inputs": []},
         {"inputs": [[]]},
         {"inputs": ["spect"]},
+        {"inputs": ["T1w", "Interictal"]},
+        {"inputs": ["ictal"]},
         {"inputs": ["../T1w"]},
         {"inputs": 3},
         {"analysis_level": "subject"},
@@ -229,3 +231,12 @@ def test_settings_are_frozen_and_know_their_options() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         _settings().epochs = 3  # type: ignore[misc]
     assert not {"bids_dir", "output_dir", "analysis_level"} & set(option_names())
+
+
+def test_roles_are_spelled_as_bids_spells_them() -> None:
+    settings = make_settings({**REQUIRED, "inputs": [["PET", "t1w", "T1W", "flair"]]})
+    assert settings.inputs == (("T1w", "FLAIR", "pet"),)
+
+
+def test_a_space_that_is_named_twice_counts_once() -> None:
+    assert make_settings({**REQUIRED, "output_spaces": ["T1w", "A", "T1w"]}).output_spaces == ("T1w", "A")

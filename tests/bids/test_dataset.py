@@ -51,3 +51,19 @@ def test_descriptions_are_added_and_kept(dataset: Callable[..., Path], settings_
     table = pd.read_csv(out / "descriptions.tsv", sep="\t", index_col="desc_id")["description"]
     assert set(table.index) == {"desc-preproc", "desc-brain", "desc-pix2pixPet"}
     assert table["desc-pix2pixPet"] == "A better model."
+
+
+def test_where_the_images_came_from_is_kept_when_the_dataset_is_gone(
+    dataset: Callable[..., Path], settings_for: Callable[..., Settings]
+) -> None:
+    root = dataset("sub-01/anat/sub-01_T1w")
+    maker = [{"Name": "bids_spectsynth-phantom", "Version": "1"}]
+    description = {"Name": "x", "BIDSVersion": "1.10.1", "License": "CC0", "GeneratedBy": maker}
+    (root / "dataset_description.json").write_text(json.dumps(description))
+    settings = settings_for(root)
+    write_dataset_files(settings, {})
+    first = (settings.output_dir / "dataset_description.json").read_text()
+    assert json.loads(first)["PhantomData"] is True
+    (root / "dataset_description.json").unlink()
+    write_dataset_files(settings, {})
+    assert (settings.output_dir / "dataset_description.json").read_text() == first
