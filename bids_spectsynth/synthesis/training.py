@@ -234,7 +234,9 @@ class _Training:
                 config, self.statistics, state, self.stepper, len(self.data), self.selection, phantom=phantom
             )
             save_model(self.folder, card, state.best_weights)
-            logger.info("Model %s: best epoch %d, %s", config.label, state.best_epoch, state.best)
+            rmse, ssim = state.best["rmse"], state.best["ssim"]
+            words = "Model %s: best epoch %d, validation RMSE %.4f, SSIM %.4f"
+            logger.info(words, config.label, state.best_epoch, rmse, ssim)
 
     def _epoch(self, stop: StopSignals, bar: "tqdm[Any]") -> None:
         """The steps of one epoch that are still to do, validation, and the record of both."""
