@@ -263,7 +263,7 @@ def test_gains_that_a_network_gets_wrong_are_evened_out(profiles):
     recovered = slice_gains(output, case.mask, *profiles) * (output + 1) / 2
     ratio = through_slice_change(recovered, case.mask) / through_slice_change(volume, case.mask)
     assert through_slice_change(output + 1, case.mask) / through_slice_change(volume, case.mask) > 1.2
-    assert ratio == pytest.approx(1, abs=0.03)
+    assert ratio == pytest.approx(1, abs=0.05)
 
 
 def test_gains_do_not_depend_on_the_unit(profiles):
