@@ -15,6 +15,7 @@ from bids_spectsynth.bids.derivatives import read_matrix
 
 
 def world_points(mask: nib.Nifti1Image, step: int) -> np.ndarray:
+    """World coordinates (n, 3) in mm of every ``step``-th voxel of a mask."""
     voxels = np.argwhere(np.asanyarray(mask.dataobj) > 0)[::step]
     return voxels @ mask.affine[:3, :3].T + mask.affine[:3, 3]
 
@@ -38,6 +39,7 @@ def mask_dice(estimate: nib.Nifti1Image, truth: nib.Nifti1Image) -> float:
 
 
 def main() -> None:
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("truth", type=Path)
     parser.add_argument("output", type=Path)
