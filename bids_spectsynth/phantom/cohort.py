@@ -90,6 +90,8 @@ def _write_dataset_files(out: Path, truth: Path, plans: list[SubjectPlan]) -> No
     first = plans[0]
     description = sidecars.dataset_description(len(plans), first.size, first.seed)
     _write(out / "dataset_description.json", json.dumps(description, indent=2) + "\n")
+    # Others' validators know no SPECT.
+    _write(out / ".bidsignore", "**/spect\n")
     _write(out / "README", sidecars.README)
     rows = ["participant_id\tage\tsex\tresection"]
     for plan in plans:
