@@ -67,7 +67,7 @@ def test_dataset_has_the_files_of_bids(cohort):
         "sub-02/spect/sub-02_task-interictal_trc-HMPAO_spect.nii.gz",
     }
     sidecars = {name.replace(".nii.gz", ".json") for name in images}
-    top = {"dataset_description.json", "README", "participants.tsv", "participants.json"}
+    top = {".bidsignore", "dataset_description.json", "README", "participants.tsv", "participants.json"}
     assert names == images | sidecars | top
     description = json.loads((cohort / "dataset_description.json").read_text())
     assert "simulated" in description["Name"].lower()
