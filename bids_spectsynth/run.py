@@ -104,13 +104,16 @@ def _with_models(settings: Settings) -> Settings:
     UsageError
         ``--model-label`` does not fit.
     ModelError
-        A model is damaged, or works in another space or on other voxels than the settings ask for.
+        There is no such device; a model is damaged, or works in another space or on other voxels than was asked for.
     """
     import torch
 
     from bids_spectsynth.synthesis.cohort import model_folders, model_labels
+    from bids_spectsynth.synthesis.devices import resolve_device
     from bids_spectsynth.synthesis.model_folder import load_card, load_model
 
+    if settings.mode != "preprocess":
+        resolve_device(settings.device)
     model_labels(settings)
     if settings.model is not None:
         cards = [load_model(settings.model, torch.device("cpu")).card]

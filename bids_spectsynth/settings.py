@@ -220,6 +220,8 @@ def _check_ranges(settings: Settings) -> None:
         raise UsageError("--split: proportions for training, validation, test; the first two above zero")
     if settings.model_label is not None and not (settings.model_label.isascii() and settings.model_label.isalnum()):
         raise UsageError(f"--model-label: {settings.model_label!r} has other characters than letters and digits")
+    if settings.model is not None and settings.mode in ("train", "preprocess"):
+        raise UsageError(f"--model: --mode {settings.mode} applies no model; leave one of the two options out")
     if not settings.output_spaces:
         raise UsageError("--output-spaces: at least one space needed")
 
