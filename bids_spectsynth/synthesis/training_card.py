@@ -62,18 +62,8 @@ def make_card(
         architecture=_architecture(config, stepper),
         losses={"adversarial": config.adversarial_weight, "l1": config.l1_weight, "ssim": config.ssim_weight},
         training={**_training(config, state, stepper), **counts},
-        versions={
-            "bids_spectsynth": __version__,
-            "torch": str(torch.__version__),
-            "python": platform.python_version(),
-        },
-        target_statistics={
-            "mean_in_brain": statistics.mean_in_brain,
-            "units": statistics.units,
-            "heights": NODES.tolist(),
-            "log_gain": list(statistics.log_gain),
-            "log_step": list(statistics.log_step),
-        },
+        versions=_versions(),
+        target_statistics=_target_statistics(statistics),
         validation=state.best,
         config=config.as_json(),
         salt=salt,
@@ -83,6 +73,24 @@ def make_card(
         phantom=phantom,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "bids_spectsynth": __version__,
+        "torch": str(torch.__version__),
+        "python": platform.python_version(),
+    }
+
+
+def _target_statistics(statistics: CohortStatistics) -> dict[str, object]:
+    return {
+        "mean_in_brain": statistics.mean_in_brain,
+        "units": statistics.units,
+        "heights": NODES.tolist(),
+        "log_gain": list(statistics.log_gain),
+        "log_step": list(statistics.log_step),
+    }
 
 
 def _architecture(config: TrainingConfig, stepper: Stepper) -> dict[str, object]:
