@@ -11,6 +11,7 @@ import numpy as np
 from scipy import ndimage
 
 from bids_spectsynth.phantom.atlas import CORD_Z, Atlas, Bytes
+from bids_spectsynth.phantom.folding import fold_cortex
 from bids_spectsynth.phantom.smooth import (
     Array,
     FloatArray,
@@ -50,6 +51,10 @@ class Person:
     age: int
     sex: str
     widest: float = 150.0
+
+
+#: ``average``: the template's own folds, deformed; ``individual``: an individual's folds in place of them.
+Folds = Literal["average", "individual"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +110,13 @@ class Anatomy:
         return total
 
 
-def make_anatomy(rng: np.random.Generator, atlas: Atlas, person: Person, resolution: float) -> Anatomy:
+def make_anatomy(
+    rng: np.random.Generator,
+    atlas: Atlas,
+    person: Person,
+    resolution: float,
+    folding: np.random.Generator | None = None,
+) -> Anatomy:
     """Build one individual.
 
     Parameters
@@ -115,6 +126,9 @@ def make_anatomy(rng: np.random.Generator, atlas: Atlas, person: Person, resolut
     person : Person
     resolution : float
         Voxel size in millimetres before individual scaling (which is within about 15 %).
+    folding : Generator, optional
+        Random stream of an individual's cortical folds (:func:`bids_spectsynth.phantom.folding.fold_cortex`);
+        None for the template's folds, deformed.
 
     Returns
     -------
@@ -131,6 +145,8 @@ def make_anatomy(rng: np.random.Generator, atlas: Atlas, person: Person, resolut
     coordinates = np.stack([nodes.refine(part) for part in atlas_nodes])
     shell = _sample(atlas.distance, coordinates, atlas.distance_origin, 2.0)
     grey, white, brain = _tissues(rng, atlas, coordinates, shell, nodes, person)
+    if folding is not None:
+        grey, white = fold_cortex(folding, grey, white, shell, coordinates, step, person.age)
     affine = _head_affine(rng, brain, step, person)
     fluid = np.clip(brain - grey - white, 0, 1)
     limits = (float(determinant.min()), float(determinant.max()))

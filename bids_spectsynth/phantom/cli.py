@@ -26,6 +26,13 @@ def build_parser() -> argparse.ArgumentParser:
         help="paper: matrices and voxel sizes of Fard et al. 2024, Table 1; "
         "small (default): the same fields of view with coarser voxels",
     )
+    parser.add_argument(
+        "--folds",
+        choices=("average", "individual"),
+        default="average",
+        help="cortical folds: of the template, deformed (average, default), or each individual's own, which no "
+        "cohort mean fits",
+    )
     parser.add_argument("--seed", type=int, default=0, help="equal seeds give equal files (default 0)")
     parser.add_argument("--nprocs", type=int, default=1, metavar="N", help="subjects simulated at once (default 1)")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
@@ -50,7 +57,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     try:
         make_cohort(
-            arguments.out, arguments.subjects, size=arguments.size, seed=arguments.seed, nprocs=arguments.nprocs
+            arguments.out,
+            arguments.subjects,
+            size=arguments.size,
+            seed=arguments.seed,
+            nprocs=arguments.nprocs,
+            folds=arguments.folds,
         )
     except SpectSynthError as error:
         print(f"bids_spectsynth-phantom: {error}", file=sys.stderr)

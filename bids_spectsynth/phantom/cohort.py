@@ -9,6 +9,7 @@ from typing import get_args
 
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.phantom import sidecars
+from bids_spectsynth.phantom.anatomy import Folds
 from bids_spectsynth.phantom.subject import Size, SubjectPlan, make_subject
 
 
@@ -18,7 +19,9 @@ def truth_folder(out: Path) -> Path:
     return out.with_name(out.name + "-truth")
 
 
-def make_cohort(out: Path, n: int, *, size: str = "small", seed: int = 0, nprocs: int = 1) -> None:
+def make_cohort(
+    out: Path, n: int, *, size: str = "small", seed: int = 0, nprocs: int = 1, folds: str = "average"
+) -> None:
     """Write a simulated BIDS dataset, and its truth beside it.
 
     Subject number i is the same in every cohort of the same size and seed, however many subjects it has.
@@ -37,6 +40,8 @@ def make_cohort(out: Path, n: int, *, size: str = "small", seed: int = 0, nprocs
     nprocs : int
         Processes that simulate subjects side by side. With more than one, a script must guard its call with
         ``if __name__ == "__main__"`` (the processes are spawned).
+    folds : {'average', 'individual'}
+        Cortical folds of the template, deformed, or of each individual's own.
 
     Raises
     ------
@@ -46,7 +51,7 @@ def make_cohort(out: Path, n: int, *, size: str = "small", seed: int = 0, nprocs
         The folders cannot be written.
     """
     out = Path(out).resolve()
-    plans = _plans(n, size, seed, nprocs)
+    plans = _plans(n, size, seed, nprocs, folds)
     truth = truth_folder(out)
     for folder in (out, truth):
         _prepare(folder)
@@ -62,7 +67,7 @@ def make_cohort(out: Path, n: int, *, size: str = "small", seed: int = 0, nprocs
             continue
 
 
-def _plans(n: int, size: str, seed: int, nprocs: int) -> list[SubjectPlan]:
+def _plans(n: int, size: str, seed: int, nprocs: int, folds: str) -> list[SubjectPlan]:
     """Checked options as one plan per subject."""
     if n < 1:
         raise UsageError(f"number of subjects {n}: must be 1 or more")
@@ -70,10 +75,13 @@ def _plans(n: int, size: str, seed: int, nprocs: int) -> list[SubjectPlan]:
         raise UsageError(f"seed {seed}: must not be negative")
     if nprocs < 1:
         raise UsageError(f"number of processes {nprocs}: must be 1 or more")
-    for known in get_args(Size):
-        if size == known:
-            return [SubjectPlan(index, known, seed) for index in range(n)]
-    raise UsageError(f"size {size}: must be one of {', '.join(get_args(Size))}")
+    sizes: dict[str, Size] = {known: known for known in get_args(Size)}
+    kinds: dict[str, Folds] = {known: known for known in get_args(Folds)}
+    if size not in sizes:
+        raise UsageError(f"size {size}: must be one of {', '.join(sizes)}")
+    if folds not in kinds:
+        raise UsageError(f"folds {folds}: must be one of {', '.join(kinds)}")
+    return [SubjectPlan(index, sizes[size], seed, kinds[folds]) for index in range(n)]
 
 
 def _prepare(folder: Path) -> None:
@@ -88,7 +96,7 @@ def _prepare(folder: Path) -> None:
 def _write_dataset_files(out: Path, truth: Path, plans: list[SubjectPlan]) -> None:
     """Top-level files of the dataset and of the truth."""
     first = plans[0]
-    description = sidecars.dataset_description(len(plans), first.size, first.seed)
+    description = sidecars.dataset_description(len(plans), first.size, first.seed, first.folds)
     _write(out / "dataset_description.json", json.dumps(description, indent=2) + "\n")
     # Others' validators know no SPECT.
     _write(out / ".bidsignore", "**/spect\n")

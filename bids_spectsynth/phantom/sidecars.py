@@ -43,8 +43,9 @@ Truth of the simulated phantom cohort beside this folder
 """
 
 
-def dataset_description(n: int, size: str, seed: int) -> dict[str, Any]:
+def dataset_description(n: int, size: str, seed: int, folds: str = "average") -> dict[str, Any]:
     """Content of ``dataset_description.json``."""
+    options = f"-n {n} --size {size} --seed {seed}" + (f" --folds {folds}" if folds != "average" else "")
     return {
         "Name": f"Simulated phantom cohort (not patients): {n} subjects, size {size}, seed {seed}",
         "BIDSVersion": BIDS_VERSION,
@@ -56,7 +57,7 @@ def dataset_description(n: int, size: str, seed: int) -> dict[str, Any]:
             {
                 "Name": "bids_spectsynth-phantom",
                 "Version": __version__,
-                "Description": f"Simulated images; bids_spectsynth-phantom -n {n} --size {size} --seed {seed}",
+                "Description": f"Simulated images; bids_spectsynth-phantom {options}",
             }
         ],
     }

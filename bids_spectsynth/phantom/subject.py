@@ -10,7 +10,7 @@ import numpy as np
 from scipy import ndimage
 
 from bids_spectsynth.phantom import sidecars
-from bids_spectsynth.phantom.anatomy import Anatomy, Person, make_anatomy
+from bids_spectsynth.phantom.anatomy import Anatomy, Folds, Person, make_anatomy
 from bids_spectsynth.phantom.atlas import load_atlas
 from bids_spectsynth.phantom.head import t1w_signal
 from bids_spectsynth.phantom.nifti import write_volume
@@ -61,6 +61,7 @@ class SubjectPlan:
     index: int
     size: Size
     seed: int
+    folds: Folds = "average"
 
     @property
     def label(self) -> str:
@@ -99,8 +100,8 @@ class SubjectPlan:
         return t1w, pet, spect
 
     def generators(self) -> tuple[np.random.Generator, ...]:
-        """Independent random streams: person, anatomy, signal, uptake, geometry, noise."""
-        streams = np.random.SeedSequence([self.seed, self.index]).spawn(6)
+        """Independent random streams: person, anatomy, signal, uptake, geometry, noise, cortical folds."""
+        streams = np.random.SeedSequence([self.seed, self.index]).spawn(7)
         return tuple(np.random.default_rng(stream) for stream in streams)
 
     def person(self) -> Person:
@@ -119,8 +120,9 @@ def make_subject(plan: SubjectPlan, dataset: Path, truth: Path) -> None:
     dataset, truth : Path
         Folders of the BIDS dataset and of the truth; they exist.
     """
-    _, anatomy_rng, signal_rng, uptake_rng, geometry_rng, noise_rng = plan.generators()
-    anatomy = make_anatomy(anatomy_rng, load_atlas(), plan.person(), RESOLUTION[plan.size][0])
+    _, anatomy_rng, signal_rng, uptake_rng, geometry_rng, noise_rng, folding_rng = plan.generators()
+    folding = folding_rng if plan.folds == "individual" else None
+    anatomy = make_anatomy(anatomy_rng, load_atlas(), plan.person(), RESOLUTION[plan.size][0], folding)
     foci = draw_foci(uptake_rng, anatomy, cavity=plan.cavity, ictal=plan.ictal)
     anatomy = resect(anatomy, foci)
     modalities: tuple[Modality, ...] = ("pet", "interictal", "ictal") if plan.ictal else ("pet", "interictal")
