@@ -14,14 +14,19 @@ from typing import Any, get_args
 from bids_spectsynth import __version__
 from bids_spectsynth.errors import SpectSynthError
 from bids_spectsynth.exit_codes import ExitCode, error_code
+from bids_spectsynth.presets import Preset
 from bids_spectsynth.settings import (
+    AdversarialLoss,
     AnalysisLevel,
     BackendChoice,
+    CohortPrior,
     CoregInit,
     Device,
     Mode,
+    Orientations,
     Scaling,
     Settings,
+    Switch,
     make_settings,
     option_names,
     read_config,
@@ -62,6 +67,9 @@ def build_parser() -> argparse.ArgumentParser:
     _add_execution(parser)
     _add_preprocessing(parser)
     _add_synthesis(parser)
+    _add_recipe(parser)
+    _add_cohort(parser)
+    _add_evaluation(parser)
     return parser
 
 
@@ -134,12 +142,6 @@ def _add_synthesis(parser: argparse.ArgumentParser) -> None:
         metavar="IMAGE",
         help="images a model sees: T1w, pet, or another MR suffix (T2w, FLAIR); repeat for several models (T1w pet)",
     )
-    group.add_argument(
-        "--intensity-scaling", choices=get_args(Scaling), help="slice: as in the paper; volume: no steps (slice)"
-    )
-    group.add_argument("--adversarial-weight", type=float, metavar="W", help="weight of the adversarial loss (1)")
-    group.add_argument("--l1-weight", type=float, metavar="W", help="weight of the L1 loss (100)")
-    group.add_argument("--ssim-weight", type=float, metavar="W", help="weight of 1 - SSIM (0; the paper's variant: 1)")
     group.add_argument("--epochs", type=int, metavar="N", help="epochs of training (1000, as in the paper)")
     group.add_argument("--batch-size", type=int, metavar="N", help="slices in a batch (8)")
     group.add_argument("--learning-rate", type=float, metavar="R", help="learning rate of Adam (1e-4)")
@@ -149,14 +151,95 @@ def _add_synthesis(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--base-filters", type=int, metavar="N", help="filters of the first layer (64)")
     group.add_argument("--checkpoint-every", type=int, metavar="N", help="epochs between two checkpoints (10)")
     group.add_argument("--slices-per-subject", type=int, metavar="N", help="training slices of a subject (100 at 1 mm)")
+
+
+def _add_recipe(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("recipe of the model", "Each overrules the preset; defaults are of fard2024.")
+    group.add_argument(
+        "--preset", choices=get_args(Preset), help="fard2024: as in the paper; best: what measured best (fard2024)"
+    )
+    group.add_argument(
+        "--intensity-scaling", choices=get_args(Scaling), help="slice: as in the paper; volume: no steps (slice)"
+    )
+    group.add_argument("--adversarial-weight", type=float, metavar="W", help="weight of the adversarial loss (1)")
+    group.add_argument("--l1-weight", type=float, metavar="W", help="weight of the L1 loss (100)")
+    group.add_argument("--ssim-weight", type=float, metavar="W", help="weight of 1 - SSIM (0; the paper's variant: 1)")
+    group.add_argument(
+        "--adversarial-loss", choices=get_args(AdversarialLoss), help="binary cross-entropy or least squares (bce)"
+    )
+    group.add_argument(
+        "--neighbour-slices", type=int, metavar="N", help="slices on each side that the network sees too: 2.5D (0)"
+    )
+    group.add_argument(
+        "--cohort-prior",
+        choices=get_args(CohortPrior),
+        help="the training cohort's mean SPECT, times the PET ratio where there is PET, as a further input channel, or "
+        "as what the network adds to (none)",
+    )
+    group.add_argument(
+        "--augmentation", nargs="+", metavar="KIND", help="of training slices: none, flip, affine, elastic, intensity"
+    )
+    group.add_argument("--ema-decay", type=float, metavar="D", help="averaged weights: decay per step; 0: none (0)")
+    group.add_argument(
+        "--flip-average", choices=get_args(Switch), help="average over the slice and its left-right mirror image (off)"
+    )
+    group.add_argument(
+        "--orientations",
+        choices=get_args(Orientations),
+        help="axial slices, or one network each for axial, coronal and sagittal ones, averaged (axial)",
+    )
+    group.add_argument("--ensemble-members", type=int, metavar="N", help="networks of different seeds, averaged (1)")
+
+
+def _add_cohort(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("study and split")
+    group.add_argument(
+        "--study", metavar="NAME|TOML", help="fard2024: the paper's twelve models; or a file with a grid of models"
+    )
     group.add_argument(
         "--split", nargs=3, type=float, metavar=("TRAIN", "VALIDATION", "TEST"), help="proportions (30 6 12)"
+    )
+    group.add_argument(
+        "--split-counts",
+        nargs=3,
+        type=int,
+        metavar=("TRAIN", "VALIDATION", "TEST"),
+        help="numbers of participants; who is left over takes no part",
     )
     group.add_argument(
         "--split-file", type=Path, metavar="TSV", help="participant_id and split (train, validation, test) instead"
     )
     group.add_argument(
+        "--hold-out",
+        nargs="+",
+        metavar="COLUMN=VALUE",
+        help="participants.tsv of the dataset: who has the value is never trained on, e.g. resection=yes",
+    )
+    group.add_argument(
+        "--cross-validate", type=int, metavar="K", help="K models, each on other participants; all are held out once"
+    )
+
+
+def _add_evaluation(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("evaluation")
+    group.add_argument(
+        "--uncertainty",
+        type=int,
+        metavar="N",
+        help="also write the standard deviation over an ensemble's networks or, with one network, N dropout samples",
+    )
+    group.add_argument(
         "--data-range", type=float, metavar="R", help="data range of SSIM and PSNR on the (-1, 1) scale (2)"
+    )
+    group.add_argument(
+        "--bootstrap-samples", type=int, metavar="N", help="resamples behind confidence intervals; 0: none (10000)"
+    )
+    group.add_argument(
+        "--equivalence-margins",
+        nargs=3,
+        type=float,
+        metavar=("RMSE", "SSIM", "PSNR"),
+        help="differences that count as none (0.01 0.01 0.5)",
     )
 
 

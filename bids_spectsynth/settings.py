@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
 from bids_spectsynth.errors import UsageError
+from bids_spectsynth.presets import PRESETS, Preset
 
 AnalysisLevel = Literal["participant", "group"]
 Mode = Literal["auto", "preprocess", "train", "apply"]
@@ -17,6 +18,11 @@ BackendChoice = Literal["auto", "fsl", "embedded"]
 Scaling = Literal["slice", "volume"]
 Device = Literal["auto", "cpu", "cuda"]
 CoregInit = Literal["auto", "header", "identity"]
+AdversarialLoss = Literal["bce", "lsgan"]
+CohortPrior = Literal["none", "channel", "residual"]
+Augmentation = Literal["flip", "affine", "elastic", "intensity"]
+Orientations = Literal["axial", "three"]
+Switch = Literal["off", "on"]
 
 T1W_SPACE = "T1w"
 #: The field of view of every prepared image in millimetres (x, y, z), 256 x 256 x 192 at 1 mm (paper, section 2.2).
@@ -31,7 +37,9 @@ class Settings:
 
     Names equal the long command line options with underscores. Paths are absolute.
     ``inputs`` holds one tuple of image roles per model to train (``("T1w", "pet")``, ``("pet",)``);
-    ``output_spaces`` holds ``T1w`` or TemplateFlow template names.
+    ``output_spaces`` holds ``T1w`` or TemplateFlow template names. ``study`` is the name of a study or the path of its
+    TOML file. ``hold_out`` holds ``COLUMN=VALUE`` of ``participants.tsv``. ``equivalence_margins`` are those of RMSE,
+    SSIM and PSNR.
     """
 
     bids_dir: Path
@@ -58,8 +66,11 @@ class Settings:
     output_spaces: tuple[str, ...] = (T1W_SPACE,)
     backend: BackendChoice = "auto"
     coreg_init: CoregInit = "auto"
+    preset: Preset = "fard2024"
+    study: str | None = None
     intensity_scaling: Scaling = "slice"
     adversarial_weight: float = 1.0
+    adversarial_loss: AdversarialLoss = "bce"
     l1_weight: float = 100.0
     ssim_weight: float = 0.0
     epochs: int = 1000
@@ -68,11 +79,24 @@ class Settings:
     learning_rate_decay_epochs: int = 0
     base_filters: int = 64
     checkpoint_every: int = 10
+    neighbour_slices: int = 0
+    cohort_prior: CohortPrior = "none"
+    augmentation: tuple[str, ...] = ()
+    ema_decay: float = 0.0
+    flip_average: Switch = "off"
+    orientations: Orientations = "axial"
+    ensemble_members: int = 1
+    uncertainty: int = 0
     voxel_size: float = 1.0
     slices_per_subject: int | None = None
     split: tuple[float, float, float] = field(default=(30.0, 6.0, 12.0))
+    split_counts: tuple[int, int, int] | None = None
     split_file: Path | None = None
+    hold_out: tuple[str, ...] = ()
+    cross_validate: int = 0
     data_range: float = 2.0
+    bootstrap_samples: int = 10000
+    equivalence_margins: tuple[float, float, float] = (0.01, 0.01, 0.5)
 
     @property
     def work_folder(self) -> Path:
@@ -147,7 +171,9 @@ def make_settings(values: Mapping[str, Any]) -> Settings:
         A value is of the wrong type, no allowed choice, or out of range.
     """
     hints = get_type_hints(Settings)
-    coerced = {name: _coerce(name, value, hints[name]) for name, value in values.items() if value is not None}
+    preset: Preset = _coerce("preset", values.get("preset") or "fard2024", hints["preset"])
+    values = {**PRESETS[preset], **{name: value for name, value in values.items() if value is not None}}
+    coerced = {name: _coerce(name, value, hints[name]) for name, value in values.items()}
     settings = Settings(**coerced)
     _check_ranges(settings)
     return settings
@@ -158,11 +184,10 @@ def _coerce(name: str, value: Any, hint: Any) -> Any:
     try:
         if name == "inputs":
             return _input_sets(value)
-        if name == "split":
-            parts = tuple(float(v) for v in value)
-            if len(parts) != 3 or not all(map(math.isfinite, parts)):
-                raise ValueError("three numbers needed")
-            return parts
+        if name in ("split", "split_counts", "equivalence_margins"):
+            return _three_numbers(value, whole=name == "split_counts")
+        if name == "augmentation":
+            return _augmentation(value)
         if Path in get_args(hint) or hint is Path:
             return Path(value).expanduser().absolute()
         if hint == tuple[str, ...]:
@@ -184,6 +209,26 @@ def _coerce(name: str, value: Any, hint: Any) -> Any:
         raise UsageError(f"{option}: {value!r} is not usable ({error})") from error
 
 
+def _three_numbers(value: Any, *, whole: bool) -> tuple[float, ...]:
+    parts = tuple(float(v) for v in value)
+    if len(parts) != 3 or not all(map(math.isfinite, parts)):
+        raise ValueError("three numbers needed")
+    if whole and any(part != int(part) for part in parts):
+        raise ValueError("whole numbers needed")
+    return tuple(int(part) for part in parts) if whole else parts
+
+
+def _augmentation(value: Any) -> tuple[str, ...]:
+    names = [value] if isinstance(value, str) else [str(v) for v in value]
+    if names == ["none"]:
+        return ()
+    known = get_args(Augmentation)
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"{unknown[0]!r}: choose from none, {', '.join(known)}")
+    # One order, so that one set has one meaning.
+    return tuple(name for name in known if name in names)
+
+
 def _input_sets(value: Any) -> tuple[tuple[str, ...], ...]:
     sets = [[value]] if isinstance(value, str) else [value] if value and isinstance(value[0], str) else value
     out = []
@@ -203,12 +248,13 @@ def _input_sets(value: Any) -> tuple[tuple[str, ...], ...]:
 
 def _check_ranges(settings: Settings) -> None:
     positive = ("nprocs", "omp_nthreads", "mem_mb", "epochs", "batch_size", "learning_rate", "base_filters",
-                "checkpoint_every", "slices_per_subject", "data_range")  # fmt: skip
+                "checkpoint_every", "slices_per_subject", "data_range", "ensemble_members")  # fmt: skip
     for name in positive:
         value = getattr(settings, name)
         if value is not None and value <= 0:
             raise UsageError(f"--{name.replace('_', '-')}: {value} is not above zero")
-    weights = ("adversarial_weight", "l1_weight", "ssim_weight", "learning_rate_decay_epochs", "random_seed")
+    weights = ("adversarial_weight", "l1_weight", "ssim_weight", "learning_rate_decay_epochs", "random_seed",
+               "neighbour_slices", "uncertainty", "cross_validate", "bootstrap_samples")  # fmt: skip
     for name in weights:
         if getattr(settings, name) < 0:
             raise UsageError(f"--{name.replace('_', '-')}: {getattr(settings, name)} is below zero")
@@ -218,12 +264,46 @@ def _check_ranges(settings: Settings) -> None:
         raise UsageError(f"--voxel-size: {settings.voxel_size} is not 1, 2 or 4 (the network halves its grid)")
     if min(settings.split) < 0 or min(settings.split[:2]) == 0:
         raise UsageError("--split: proportions for training, validation, test; the first two above zero")
+    _check_splits(settings)
+    _check_recipe(settings)
     if settings.model_label is not None and not (settings.model_label.isascii() and settings.model_label.isalnum()):
         raise UsageError(f"--model-label: {settings.model_label!r} has other characters than letters and digits")
     if settings.model is not None and settings.mode in ("train", "preprocess"):
         raise UsageError(f"--model: --mode {settings.mode} applies no model; leave one of the two options out")
     if not settings.output_spaces:
         raise UsageError("--output-spaces: at least one space needed")
+
+
+def _check_splits(settings: Settings) -> None:
+    counts = settings.split_counts
+    if counts is not None and (min(counts) < 0 or min(counts[:2]) == 0):
+        raise UsageError("--split-counts: participants for training, validation, test; the first two above zero")
+    if settings.cross_validate == 1 or settings.cross_validate == 2:
+        raise UsageError("--cross-validate: 3 folds at least (one held out, one to choose the epoch, one to train on)")
+    others = [name for name in ("split_counts", "split_file") if getattr(settings, name) is not None]
+    if settings.cross_validate and others:
+        raise UsageError(f"--cross-validate: makes its own splits; leave --{others[0].replace('_', '-')} out")
+    if len(others) > 1:
+        raise UsageError("--split-counts: the split file says who is in which part; leave one of the two options out")
+    for condition in settings.hold_out:
+        if not all(part.strip() for part in condition.partition("=")):
+            raise UsageError(f"--hold-out: {condition!r} is not COLUMN=VALUE, e.g. resection=yes")
+    if settings.hold_out and settings.split_file is not None:
+        raise UsageError("--hold-out: the split file says who is in which part; leave one of the two options out")
+
+
+def _check_recipe(settings: Settings) -> None:
+    if not 0 <= settings.ema_decay < 1:
+        raise UsageError(f"--ema-decay: {settings.ema_decay} is not in 0 to below 1")
+    if settings.uncertainty == 1:
+        raise UsageError("--uncertainty: 2 samples at least")
+    if min(settings.equivalence_margins) <= 0:
+        raise UsageError("--equivalence-margins: three numbers above zero")
+    if settings.orientations == "three" and settings.intensity_scaling == "slice":
+        raise UsageError(
+            "--orientations three: needs --intensity-scaling volume; slices of different orientations that are each "
+            "scaled on their own cannot be averaged"
+        )
 
 
 def to_toml(settings: Settings) -> str:

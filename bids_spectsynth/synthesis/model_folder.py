@@ -15,6 +15,7 @@ from torch import Tensor
 from bids_spectsynth.bids.derivatives import PreparedCase
 from bids_spectsynth.bids.writing import write_json
 from bids_spectsynth.errors import ImageError, ModelError
+from bids_spectsynth.presets import GOVERNED, PRESETS, Preset
 from bids_spectsynth.settings import T1W_SPACE, Scaling
 from bids_spectsynth.synthesis.checkpoint import load_tensors, save_tensors
 from bids_spectsynth.synthesis.networks import UNetGenerator
@@ -26,6 +27,14 @@ STATEMENT = (
     "This model makes synthetic interictal SPECT. Its images are estimates from other scans, not measurements, and are "
     "not for diagnosis."
 )
+
+
+#: Names of governed options in a training's configuration, where they differ.
+_CONFIG_NAMES = {"intensity_scaling": "scaling"}
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +106,27 @@ class ModelCard:
     format_version: int = field(default=FORMAT_VERSION)
 
     @property
+    def configuration(self) -> str:
+        """What the model shares with those that were trained with other seeds: its label without the seed."""
+        return str(self.config.get("configuration") or self.label)
+
+    @property
+    def seed(self) -> int:
+        """Seed of initial weights, order and dropout; -1 if unknown."""
+        return int(self.config.get("seed", -1))
+
+    @property
+    def recipe(self) -> str:
+        """``fard2024`` or ``best`` where inputs, losses and scaling aside all is as in a preset; else ``custom``."""
+        aside = ("adversarial_weight", "adversarial_loss", "l1_weight", "ssim_weight", "ensemble_members")
+        names = [name for name in GOVERNED if name not in aside]
+        own = {name: _plain(self.config.get(_CONFIG_NAMES.get(name, name))) for name in names}
+        for preset, values in PRESETS.items():
+            if all(own[name] in (None, _plain(values[name])) for name in names):
+                return preset
+        return "custom"
+
+    @property
     def template(self) -> str | None:
         """The template whose space the model works in; None for the T1w's own."""
         return None if self.space == T1W_SPACE else self.space
@@ -112,11 +142,19 @@ class Model:
     device: torch.device
 
 
-def model_label(inputs: Sequence[str], space: str, scaling: Scaling, ssim_weight: float) -> str:
-    """Name of a model: ``pix2pix``, each input, ``Ssim`` and ``Volume`` if used, and the template if there is one."""
+def model_label(
+    inputs: Sequence[str], space: str, scaling: Scaling, ssim_weight: float, preset: Preset = "fard2024"
+) -> str:
+    """Name of a model: ``pix2pix``, each input, ``Ssim`` and ``Volume`` if used, and the template if there is one.
+
+    The preset's name stands in place of ``Volume`` where it is not the paper's.
+    """
     parts = ["pix2pix", *(role[:1].upper() + role[1:] for role in inputs)]
     parts += ["Ssim"] if ssim_weight > 0 else []
-    parts += ["Volume"] if scaling == "volume" else []
+    if preset != "fard2024":
+        parts += [preset[:1].upper() + preset[1:]]
+    elif scaling == "volume":
+        parts += ["Volume"]
     parts += [space] if space != T1W_SPACE else []
     return "".join(character for character in "".join(parts) if character.isalnum())
 

@@ -3,14 +3,16 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from bids_spectsynth.settings import Scaling, Settings
+from bids_spectsynth.settings import AdversarialLoss, CohortPrior, Orientations, Scaling, Settings, Switch
 from bids_spectsynth.synthesis.devices import Precision
 from bids_spectsynth.synthesis.model_folder import model_label
 
+#: Which slices a network sees.
+Orientation = Literal["axial", "coronal", "sagittal"]
 #: What may differ between a checkpoint and the training that goes on from it, if the learning rate is constant.
-_EXTENSIBLE = ("epochs", "checkpoint_every", "label")
+_EXTENSIBLE = ("epochs", "checkpoint_every", "label", "configuration")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +20,7 @@ class TrainingConfig:
     """Options of one training; two trainings with equal values on one machine give equal weights.
 
     ``data`` is a digest of the images (:meth:`bids_spectsynth.synthesis.slices.PreparedCases.digest`): a model is
-    trained anew when it changes. ``batch_size`` is that of one process. The learning rate is constant until the last
+    trained anew when it changes. ``configuration`` is the label without the seed. ``batch_size`` is that of one process. The learning rate is constant until the last
     ``learning_rate_decay_epochs`` epochs, over which it falls linearly towards 0.
     """
 
@@ -40,6 +42,15 @@ class TrainingConfig:
     seed: int = 1234
     precision: Precision = "auto"
     data: str = ""
+    configuration: str = ""
+    adversarial_loss: AdversarialLoss = "bce"
+    neighbour_slices: int = 0
+    cohort_prior: CohortPrior = "none"
+    augmentation: tuple[str, ...] = ()
+    ema_decay: float = 0.0
+    flip_average: Switch = "off"
+    orientations: Orientations = "axial"
+    orientation: Orientation = "axial"
 
     def as_json(self) -> dict[str, Any]:
         """Values of types that JSON has."""
@@ -55,14 +66,39 @@ class TrainingConfig:
         own = self.as_json()
         names = {name for name in {*own, *saved} if own.get(name) != saved.get(name)}
         decays = self.learning_rate_decay_epochs > 0
-        return names <= ({"checkpoint_every", "label"} if decays else set(_EXTENSIBLE))
+        return names <= ({"checkpoint_every", "label", "configuration"} if decays else set(_EXTENSIBLE))
 
 
-def training_config(settings: Settings, inputs: Sequence[str], space: str, data: str = "") -> TrainingConfig:
-    """Configuration of the model for one set of inputs and one space, from the settings of a run."""
-    default = model_label(inputs, space, settings.intensity_scaling, settings.ssim_weight)
+def training_config(
+    settings: Settings,
+    inputs: Sequence[str],
+    space: str,
+    data: str = "",
+    *,
+    label: str | None = None,
+    configuration: str | None = None,
+    seed: int | None = None,
+    orientation: Orientation = "axial",
+) -> TrainingConfig:
+    """Configuration of the model for one set of inputs and one space, from the settings of a run.
+
+    Parameters
+    ----------
+    settings : Settings
+    inputs : sequence of str
+    space : str
+    data : str
+        Digest of the images.
+    label, configuration : str, optional
+        By default ``model_label`` of the settings, or the label that the inputs, the space and the recipe give.
+    seed : int, optional
+        By default ``random_seed`` of the settings, which also makes the split.
+    orientation : {'axial', 'coronal', 'sagittal'}
+    """
+    default = model_label(inputs, space, settings.intensity_scaling, settings.ssim_weight, settings.preset)
+    chosen = label or settings.model_label or default
     return TrainingConfig(
-        label=settings.model_label or default,
+        label=chosen,
         inputs=tuple(inputs),
         space=space,
         scaling=settings.intensity_scaling,
@@ -77,6 +113,15 @@ def training_config(settings: Settings, inputs: Sequence[str], space: str, data:
         ssim_weight=settings.ssim_weight,
         base_filters=settings.base_filters,
         checkpoint_every=settings.checkpoint_every,
-        seed=settings.random_seed,
+        seed=settings.random_seed if seed is None else seed,
         data=data,
+        configuration=configuration or chosen,
+        adversarial_loss=settings.adversarial_loss,
+        neighbour_slices=settings.neighbour_slices,
+        cohort_prior=settings.cohort_prior,
+        augmentation=settings.augmentation,
+        ema_decay=settings.ema_decay,
+        flip_average=settings.flip_average,
+        orientations=settings.orientations,
+        orientation=orientation,
     )

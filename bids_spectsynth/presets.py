@@ -1,0 +1,38 @@
+"""Named recipes: values of the training options that belong together."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+Preset = Literal["fard2024", "best"]
+
+#: The recipe of Fard et al. 2024 as read in docs/method.md: the reference.
+_FARD2024: Mapping[str, Any] = {
+    "intensity_scaling": "slice",
+    "adversarial_weight": 1.0,
+    "adversarial_loss": "bce",
+    "l1_weight": 100.0,
+    "ssim_weight": 0.0,
+    "neighbour_slices": 0,
+    "cohort_prior": "none",
+    "augmentation": (),
+    "ema_decay": 0.0,
+    "flip_average": "off",
+    "orientations": "axial",
+    "ensemble_members": 1,
+}
+
+#: What measured best on simulated cohorts; docs/method.md has the numbers.
+_BEST: Mapping[str, Any] = {
+    **_FARD2024,
+    "intensity_scaling": "volume",
+    "adversarial_weight": 0.0,
+    "neighbour_slices": 1,
+    "cohort_prior": "residual",
+    "augmentation": ("flip", "affine", "intensity"),
+    "ema_decay": 0.99,
+    "flip_average": "on",
+}
+
+PRESETS: Mapping[Preset, Mapping[str, Any]] = {"fard2024": _FARD2024, "best": _BEST}
+#: Options that a preset decides on, unless they are given one by one.
+GOVERNED = tuple(_FARD2024)
