@@ -20,8 +20,9 @@ class TrainingConfig:
     """Options of one training; two trainings with equal values on one machine give equal weights.
 
     ``data`` is a digest of the images (:meth:`bids_spectsynth.synthesis.slices.PreparedCases.digest`): a model is
-    trained anew when it changes. ``configuration`` is the label without the seed. ``batch_size`` is that of one process. The learning rate is constant until the last
-    ``learning_rate_decay_epochs`` epochs, over which it falls linearly towards 0.
+    trained anew when it changes. ``configuration`` is the label without the seed. ``batch_size`` is that of one
+    process. The learning rate is constant until the last ``learning_rate_decay_epochs`` epochs, over which it falls
+    linearly towards 0.
     """
 
     label: str
