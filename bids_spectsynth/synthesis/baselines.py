@@ -16,6 +16,7 @@ from bids_spectsynth.bids.cases import INTERICTAL, PET
 from bids_spectsynth.bids.derivatives import PreparedCase, write_json
 from bids_spectsynth.bids.writing import atomic_file
 from bids_spectsynth.errors import ModelError
+from bids_spectsynth.preprocess.grid import Grid
 from bids_spectsynth.preprocess.intensity import apply_scaling, load_image, scaling_coefficients
 from bids_spectsynth.settings import T1W_SPACE, Scaling
 from bids_spectsynth.synthesis.cohort_mean import CohortMean, StraightLine, mean_grid, pet_ratio, sample_in_brain
@@ -25,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 #: Names of the baselines in the tables.
 BASELINES = ("constant", "petCopy", "regression", "meanSpect", "meanSpectPetRatio")
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 _OF_THE_PET = ("petCopy", "meanSpectPetRatio")
 _OF_THE_MEAN = ("meanSpect", "meanSpectPetRatio")
 _TENSORS, _CARD = "baselines.safetensors", "baselines.json"
@@ -59,7 +60,9 @@ class Baselines:
         Means of the training cases' images, each over its in-brain mean.
     calibration : mapping of str to (gain, offset)
         Of the two baselines that use the mean SPECT: scaled by its own maximum alone, a mean is too bright, because it
-        is smoother than any single SPECT.
+        is smoother than any single SPECT. Fitted with each training participant left out of its own mean.
+    coverage : mapping of str to array
+        How many brains cover each voxel of ``mean_spect`` and ``mean_pet``, by these names.
     left_out : mapping of str to str
         Reason by the name of each baseline that could not be fitted.
     """
@@ -76,10 +79,12 @@ class Baselines:
     mean_pet: Float32 | None
     left_out: Mapping[str, str]
     calibration: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    coverage: Mapping[str, Float32] = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:
         """Write ``baselines.safetensors`` and ``baselines.json``, each whole or not at all."""
         optional = {"mean_affine": self.mean_affine, "mean_spect": self.mean_spect, "mean_pet": self.mean_pet}
+        optional |= {f"coverage_{name}": array for name, array in self.coverage.items()}
         tensors = {name: np.ascontiguousarray(array) for name, array in optional.items() if array is not None}
         with atomic_file(folder / _TENSORS) as file:
             file.write(save({"coefficients": self.coefficients, **tensors}))
@@ -109,6 +114,8 @@ class Baselines:
         """
         try:
             card = json.loads((folder / _CARD).read_text(encoding="utf-8"))
+            if card["FormatVersion"] < FORMAT_VERSION:
+                raise ModelError(f"{folder / _CARD}: written by an older version; train the model again")
             if card["FormatVersion"] > FORMAT_VERSION:
                 raise ModelError(f"{folder / _CARD}: written by a newer version; update bids_spectsynth")
             tensors = load((folder / _TENSORS).read_bytes())
@@ -126,6 +133,11 @@ class Baselines:
                 left_out=dict(card["LeftOut"]),
                 calibration={
                     name: (float(gain), float(offset)) for name, (gain, offset) in card["Calibration"].items()
+                },
+                coverage={
+                    name.removeprefix("coverage_"): array
+                    for name, array in tensors.items()
+                    if name.startswith("coverage_")
                 },
             )
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
@@ -207,6 +219,7 @@ def fit_baselines(cases: Sequence[PreparedCase], inputs: Sequence[str], scaling:
         mean_spect=spect_mean.result() if spect_mean else None,
         mean_pet=pet_mean.result() if pet_mean else None,
         left_out=left_out,
+        coverage={name: mean.coverage for name, mean in (("mean_spect", spect_mean), ("mean_pet", pet_mean)) if mean},
     )
     return replace(fitted, calibration=_calibrate(fitted, cases)) if grid else fitted
 
@@ -215,11 +228,14 @@ def _calibrate(fitted: Baselines, cases: Sequence[PreparedCase]) -> dict[str, tu
     """Gain and offset of the baselines that use the mean SPECT, in a second pass over the training cases."""
     names = [name for name in _OF_THE_MEAN if name not in fitted.left_out]
     lines = {name: StraightLine() for name in names}
+    several = fitted.n_subjects > 1
     for case in cases:
         arrays = load_case(case, fitted.inputs[:1], fitted.scaling)
         target, rated = _target(arrays)
+        own = [other for other in cases if other.participant == case.participant] if several else []
+        others = _without(fitted, own)
         with_ratio = "meanSpectPetRatio" in lines
-        for name, image in _from_means(fitted, case, arrays.mask, arrays.affine, with_ratio=with_ratio).items():
+        for name, image in _from_means(others, case, arrays.mask, arrays.affine, with_ratio=with_ratio).items():
             lines[name].add(image[rated], target[rated])
     return {name: line.result() for name, line in lines.items()}
 
@@ -287,6 +303,67 @@ def _from_means(
         ratio = pet_ratio(_raw(prepared, PET), mean_pet, mask, affine)
         found["meanSpectPetRatio"] = _scaled(spect * ratio, mask, baselines.scaling)
     return found
+
+
+def mean_image(
+    baselines: Baselines,
+    name: str,
+    case: PreparedCase,
+    mask: Mask,
+    affine: Float64,
+    left_out: Sequence[PreparedCase] = (),
+) -> Float32:
+    """One of the two baselines that use the cohort's mean, for one case.
+
+    Parameters
+    ----------
+    baselines : Baselines
+    name : {'meanSpect', 'meanSpectPetRatio'}
+    case : PreparedCase
+    mask : array of bool, shape (I, J, K)
+    affine : array, shape (4, 4)
+        Of the mask.
+    left_out : sequence of PreparedCase
+        Cases that the means were fitted to and that shall not count; ignored where nobody else would be left.
+
+    Returns
+    -------
+    array, shape (I, J, K), float32
+        In [-1, 1]; -1 outside the brain.
+
+    Raises
+    ------
+    ModelError
+        The case has no transform to the template of the means.
+    """
+    if baselines.template != _template(case):
+        raise ModelError(f"{case.name}: no transform to {baselines.template}, which the cohort's mean SPECT lies in")
+    if baselines.n_subjects > len({one.participant for one in left_out}):
+        baselines = _without(baselines, left_out)
+    image = _from_means(baselines, case, mask, affine, with_ratio=name == "meanSpectPetRatio")[name]
+    gain, offset = baselines.calibration[name]
+    return _in_brain(np.clip(gain * image[mask] + offset, -1, 1), mask)
+
+
+def _without(fitted: Baselines, cases: Sequence[PreparedCase]) -> Baselines:
+    """The baselines with means that some of their cases do not count in."""
+    if not cases:
+        return fitted
+    assert fitted.mean_affine is not None
+    assert fitted.mean_spect is not None
+    i, j, k = fitted.mean_spect.shape
+    grid = Grid((i, j, k), fitted.mean_affine)
+    spect_own, pet_own = CohortMean(grid), CohortMean(grid)
+    for case in cases:
+        arrays = load_case(case, fitted.inputs[:1], fitted.scaling)
+        spect_own.add(case, _raw(case, INTERICTAL), _target(arrays)[1], arrays.affine)
+        if fitted.mean_pet is not None:
+            pet_own.add(case, _raw(case, PET), arrays.mask, arrays.affine)
+    spect = CohortMean.from_result(grid, fitted.mean_spect, fitted.coverage["mean_spect"]).without(spect_own).result()
+    if fitted.mean_pet is None:
+        return replace(fitted, mean_spect=spect)
+    pet = CohortMean.from_result(grid, fitted.mean_pet, fitted.coverage["mean_pet"]).without(pet_own).result()
+    return replace(fitted, mean_spect=spect, mean_pet=pet)
 
 
 def feature_names(inputs: Sequence[str]) -> list[str]:

@@ -106,6 +106,25 @@ class CohortMean:
         self._sum += _resample(volume * inside / np.float32(mean), to_voxels, self.grid.shape)
         self._coverage += _resample(inside, to_voxels, self.grid.shape)
 
+    @property
+    def coverage(self) -> Float32:
+        """How many brains cover each voxel, shape of the grid."""
+        return self._coverage.astype(np.float32)
+
+    @classmethod
+    def from_result(cls, grid: Grid, mean: Float32, coverage: Float32) -> "CohortMean":
+        """The sums behind a :meth:`result`; they are exact wherever it is a mean and not a nearest voxel's."""
+        sums = cls(grid)
+        sums._coverage = coverage.astype(np.float64)
+        sums._sum = mean * sums._coverage
+        return sums
+
+    def without(self, other: "CohortMean") -> "CohortMean":
+        """The sums less those of another that went into them."""
+        left = CohortMean(self.grid)
+        left._sum, left._coverage = self._sum - other._sum, self._coverage - other._coverage
+        return left
+
     def result(self) -> Float32:
         """The mean, shape of the grid; beyond all brains the value of the nearest covered voxel.
 
@@ -114,11 +133,12 @@ class CohortMean:
         ImageError
             No image with signal was added.
         """
-        covered = self._coverage >= MIN_COVERAGE
+        # Rounding may leave a trace of what was subtracted.
+        covered = self._coverage >= MIN_COVERAGE - 1e-6
         if not covered.any():
             raise ImageError("no training image has any signal in the brain; check the prepared images")
         mean = np.zeros(self.grid.shape, dtype=np.float32)
-        mean[covered] = self._sum[covered] / self._coverage[covered]
+        mean[covered] = np.maximum(self._sum[covered] / self._coverage[covered], 0)
         nearest = ndimage.distance_transform_edt(~covered, return_distances=False, return_indices=True)
         return np.asarray(mean[tuple(nearest)], dtype=np.float32)
 

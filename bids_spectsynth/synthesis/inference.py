@@ -20,7 +20,9 @@ from bids_spectsynth.errors import ImageError
 from bids_spectsynth.preprocess.grid import new_image
 from bids_spectsynth.settings import T1W_SPACE, Settings
 from bids_spectsynth.synthesis.devices import Precision, autocast, memory_format, resolve_precision
+from bids_spectsynth.synthesis.generation import predict_slices
 from bids_spectsynth.synthesis.model_folder import CARD_FILE, Model, ModelCard, check_fit
+from bids_spectsynth.synthesis.orientation import from_slices, to_slices
 from bids_spectsynth.synthesis.slices import CaseArrays, load_case
 from bids_spectsynth.synthesis.through_slice import brain_slices, slice_gains
 
@@ -55,23 +57,33 @@ def predict(model: Model, arrays: CaseArrays, *, batch_size: int = BATCH_SIZE, p
     array, shape (I, J, K), float32
         In [-1, 1]; -1 throughout in slices without brain, for which the network is not run.
     """
-    network, device = model.generator, model.device
+    network, device, recipe = model.generator, model.device, model.recipe
     chosen = resolve_precision(precision, device)
     layout = memory_format(device, chosen)
-    output = np.full(arrays.mask.shape, -1, dtype=np.float32)
+    stack, mask = (to_slices(v, recipe.orientation, fill) for v, fill in ((arrays.inputs, -1), (arrays.mask, False)))
+    output = np.full(mask.shape, -1, dtype=np.float32)
     was_training = network.training
     network.eval()
     network.to(memory_format=layout)  # type: ignore[call-overload]
     with torch.inference_mode():
-        slices = brain_slices(arrays.mask)
+        slices = brain_slices(mask)
         for start in range(0, len(slices), batch_size):
             k = slices[start : start + batch_size]
-            batch = torch.from_numpy(np.moveaxis(arrays.inputs[..., k], -1, 0).copy())
+            batch = torch.from_numpy(_channels(stack, k, recipe.neighbours))
             with autocast(device, chosen):
-                made = network(batch.to(device, memory_format=layout))
-            output[..., k] = np.moveaxis(made[:, 0].float().cpu().numpy(), 0, -1)
+                made = predict_slices(network, batch.to(device, memory_format=layout), recipe)
+            output[..., k] = np.moveaxis(made[:, 0].cpu().numpy(), 0, -1)
     network.train(was_training)
-    return output
+    i, j, n = arrays.mask.shape
+    return np.ascontiguousarray(from_slices(output, recipe.orientation, (i, j, n)))
+
+
+def _channels(stack: Volume, k: npt.NDArray[np.intp], neighbours: int) -> Volume:
+    """Input channels (len(k), C (2 neighbours + 1), H, W) of slices k of a stack (C, H, W, S)."""
+    around = (k[:, None] + np.arange(-neighbours, neighbours + 1)).clip(0, stack.shape[-1] - 1)
+    # (C, H, W, len(k), 2 neighbours + 1), slices and their neighbours to the front.
+    batch = np.moveaxis(stack[..., around], (3, 0, 4), (0, 1, 2))
+    return np.ascontiguousarray(batch.reshape(len(k), -1, *stack.shape[1:3]))
 
 
 def to_units(output: Volume, mask: npt.NDArray[np.bool_], card: ModelCard) -> tuple[Volume, FloatArray, FloatArray]:

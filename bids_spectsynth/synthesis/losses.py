@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bids_spectsynth.settings import AdversarialLoss
+
 #: Side of the Gaussian window and its standard deviation in pixels (Wang et al. 2004).
 WINDOW = 11
 SIGMA = 1.5
@@ -88,15 +90,23 @@ def masked_ssim(first: Tensor, second: Tensor, mask: Tensor) -> Tensor:
     return ssim_map(first, second)[inner].mean()
 
 
-def adversarial_loss(logits: Tensor, *, real: bool) -> Tensor:
-    """Binary cross-entropy of patch logits against "all real" or "all synthetic" (scalar, >= 0)."""
+def adversarial_loss(logits: Tensor, *, real: bool, kind: AdversarialLoss = "bce") -> Tensor:
+    """Loss of patch logits against "all real" or "all synthetic" (scalar, >= 0).
+
+    ``bce``: binary cross-entropy, as in the paper. ``lsgan``: mean squared distance from 1 (real) or 0 (Mao X et al.
+    Least squares generative adversarial networks. ICCV 2017).
+    """
     wanted = torch.ones_like(logits) if real else torch.zeros_like(logits)
+    if kind == "lsgan":
+        return F.mse_loss(logits.float(), wanted.float())
     return F.binary_cross_entropy_with_logits(logits.float(), wanted.float())
 
 
-def discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+def discriminator_loss(real_logits: Tensor, fake_logits: Tensor, kind: AdversarialLoss = "bce") -> Tensor:
     """Mean of the losses on real and on synthetic pairs, halved as published to slow the discriminator."""
-    return 0.5 * (adversarial_loss(real_logits, real=True) + adversarial_loss(fake_logits, real=False))
+    return 0.5 * (
+        adversarial_loss(real_logits, real=True, kind=kind) + adversarial_loss(fake_logits, real=False, kind=kind)
+    )
 
 
 def generator_loss(
@@ -107,6 +117,7 @@ def generator_loss(
     adversarial_weight: float,
     l1_weight: float,
     ssim_weight: float,
+    adversarial_kind: AdversarialLoss = "bce",
 ) -> GeneratorLoss:
     """Weighted sum of the adversarial term, the mean absolute error and 1 - SSIM.
 
@@ -118,6 +129,8 @@ def generator_loss(
         What the discriminator says of ``fake``; needed if ``adversarial_weight`` is above 0.
     adversarial_weight, l1_weight, ssim_weight : float
         Not negative; a term of weight 0 is left out.
+    adversarial_kind : {'bce', 'lsgan'}
+        See :func:`adversarial_loss`.
 
     Raises
     ------
@@ -130,7 +143,7 @@ def generator_loss(
     if adversarial_weight > 0:
         if fake_logits is None:
             raise ValueError("the adversarial term needs the discriminator's logits")
-        adversarial = adversarial_loss(fake_logits, real=True)
+        adversarial = adversarial_loss(fake_logits, real=True, kind=adversarial_kind)
         total = total + adversarial_weight * adversarial
     if l1_weight > 0:
         l1 = F.l1_loss(fake.float(), target.float())

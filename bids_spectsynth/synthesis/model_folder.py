@@ -18,7 +18,9 @@ from bids_spectsynth.errors import ImageError, ModelError
 from bids_spectsynth.presets import GOVERNED, PRESETS, Preset
 from bids_spectsynth.settings import T1W_SPACE, Scaling
 from bids_spectsynth.synthesis.checkpoint import load_tensors, save_tensors
+from bids_spectsynth.synthesis.generation import Recipe, recipe_of
 from bids_spectsynth.synthesis.networks import UNetGenerator
+from bids_spectsynth.synthesis.orientation import ORIENTATIONS
 
 FORMAT_VERSION = 1
 WEIGHTS_FILE = "model.safetensors"
@@ -141,6 +143,11 @@ class Model:
     generator: UNetGenerator
     device: torch.device
 
+    @property
+    def recipe(self) -> Recipe:
+        """What is done around the network."""
+        return recipe_of(self.card.config, len(self.card.inputs))
+
 
 def model_label(
     inputs: Sequence[str], space: str, scaling: Scaling, ssim_weight: float, preset: Preset = "fard2024"
@@ -239,7 +246,8 @@ def _check_card(card: ModelCard) -> None:
     levels, filters = int(card.architecture["levels"]), int(card.architecture["base_filters"])
     if not (2 <= levels <= 12 and 1 <= filters <= 1024):
         raise ValueError(f"{levels} levels of {filters} filters")
-    if int(card.architecture["input_channels"]) != len(card.inputs):
+    recipe = recipe_of(card.config, len(card.inputs))
+    if int(card.architecture["input_channels"]) != recipe.n_channels or recipe.orientation not in ORIENTATIONS:
         raise ValueError("the number of inputs is not that of the network")
     if len(card.grid_shape) != 3 or not all(isinstance(n, int) for n in card.grid_shape):
         raise ValueError("grid_shape is not three whole numbers")

@@ -3,8 +3,8 @@
 import hashlib
 import json
 import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import nibabel as nib
@@ -102,6 +102,11 @@ def load_case(prepared: PreparedCase, inputs: Sequence[str], scaling: Scaling, *
     )
 
 
+def with_image(arrays: CaseArrays, image: npt.NDArray[np.float32]) -> CaseArrays:
+    """The same case with one more input image, shape (I, J, K), after the others."""
+    return replace(arrays, inputs=np.concatenate([arrays.inputs, image[np.newaxis]]))
+
+
 def _rated(prepared: PreparedCase, mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     if INTERICTAL not in prepared.masks:
         return mask
@@ -145,17 +150,23 @@ def _units(path: Path) -> str:
 
 @dataclass(frozen=True)
 class PreparedCases:
-    """Cases that are read from disk one at a time while they are iterated over, so that memory holds one volume set."""
+    """Cases that are read from disk one at a time while they are iterated over, so that memory holds one volume set.
+
+    ``prior`` makes a further, last input image from a case and its arrays.
+    """
 
     cases: tuple[PreparedCase, ...]
     inputs: tuple[str, ...]
     scaling: Scaling
+    prior: Callable[[PreparedCase, CaseArrays], npt.NDArray[np.float32]] | None = field(default=None, compare=False)
 
     def __len__(self) -> int:
         return len(self.cases)
 
     def __iter__(self) -> Iterator[CaseArrays]:
-        return (load_case(case, self.inputs, self.scaling) for case in self.cases)
+        for case in self.cases:
+            arrays = load_case(case, self.inputs, self.scaling)
+            yield arrays if self.prior is None else with_image(arrays, self.prior(case, arrays))
 
     def __contains__(self, case: object) -> bool:
         return case in self.cases

@@ -8,8 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from bids_spectsynth.errors import ModelError
+from bids_spectsynth.synthesis.augmentation import augment
+from bids_spectsynth.synthesis.averaging import AveragedWeights
 from bids_spectsynth.synthesis.checkpoint import optimizer_tensors, restore_optimizer
 from bids_spectsynth.synthesis.devices import Precision, Processes, autocast, memory_format
+from bids_spectsynth.synthesis.generation import generate
 from bids_spectsynth.synthesis.losses import GeneratorLoss, discriminator_loss, generator_loss
 from bids_spectsynth.synthesis.networks import PatchDiscriminator, UNetGenerator, init_weights
 from bids_spectsynth.synthesis.training_config import TrainingConfig
@@ -62,6 +65,7 @@ class Stepper:
         processes: Processes,
     ) -> None:
         self.config, self.device, self.precision, self.processes = config, device, precision, processes
+        self.recipe = config.recipe
         self.generator = UNetGenerator(input_channels, 1, config.base_filters, levels)
         init_weights(self.generator, torch.Generator().manual_seed(derived_seed(config.seed, "generator")))
         self.discriminator: PatchDiscriminator | None = None
@@ -78,7 +82,12 @@ class Stepper:
             self.optimizers[name] = torch.optim.Adam(
                 network.parameters(), lr=config.learning_rate, betas=BETAS, fused=device.type == "cuda"
             )
+        self.average = AveragedWeights(self.generator, config.ema_decay) if config.ema_decay > 0 else None
         self._n_parts = 1
+
+    def weights(self) -> dict[str, Tensor]:
+        """The generator's weights for prediction: averaged over the steps, where the configuration says so."""
+        return self.average.values if self.average is not None else self.generator.state_dict()
 
     def set_rate(self, rate: float) -> None:
         """Set the learning rate of both optimisers."""
@@ -94,7 +103,7 @@ class Stepper:
         inputs, targets : tensor, shape (N, C, H, W) and (N, 1, H, W), float32
             Real slices in (-1, 1).
         seed : int
-            Of the dropout.
+            Of the dropout and the augmentation.
 
         Returns
         -------
@@ -108,6 +117,7 @@ class Stepper:
         """
         inputs = inputs.to(self.device, memory_format=self._layout)
         targets = targets.to(self.device, memory_format=self._layout)
+        inputs, targets = augment(inputs, targets, self.config.augmentation, derived_seed("augment", seed), self.recipe)
         judged: Tensor | None = None
         while True:
             parts = list(zip(inputs.chunk(self._n_parts), targets.chunk(self._n_parts), strict=True))
@@ -116,6 +126,8 @@ class Stepper:
                 if judged is None:
                     judged = self._discriminator_step(parts, fake, seed)
                 losses = self._generator_step(parts, fake, seed)
+                if self.average is not None:
+                    self.average.update(self.generator)
                 return torch.cat([losses, judged.reshape(1)])
             except torch.cuda.OutOfMemoryError:
                 # What the failed attempt holds is freed only once its traceback is gone, after this block.
@@ -136,7 +148,7 @@ class Stepper:
     def _generate(self, inputs: Tensor, seed: int) -> Tensor:
         seed_dropout(self.device, seed)
         with autocast(self.device, self.precision):
-            fake: Tensor = self.generator(inputs)
+            fake = generate(self.generator, inputs, self.recipe)
         return fake.float()
 
     @torch.no_grad()
@@ -160,7 +172,7 @@ class Stepper:
             known = fake.detach() if fake is not None else self._generate_without_trace(inputs, seed + number)
             with autocast(self.device, self.precision):
                 real_logits, fake_logits = self.discriminator(inputs, targets), self.discriminator(inputs, known)
-            loss = discriminator_loss(real_logits, fake_logits) * (len(inputs) / n)
+            loss = discriminator_loss(real_logits, fake_logits, self.config.adversarial_loss) * (len(inputs) / n)
             loss.backward()  # type: ignore[no-untyped-call]  # torch annotates only in part
             total += loss.detach()
         self.processes.average_gradients(self.discriminator)
@@ -197,6 +209,7 @@ class Stepper:
             adversarial_weight=config.adversarial_weight,
             l1_weight=config.l1_weight,
             ssim_weight=config.ssim_weight,
+            adversarial_kind=config.adversarial_loss,
         )
 
     def tensors(self) -> dict[str, Tensor]:
@@ -205,6 +218,8 @@ class Stepper:
         for name, network in self.networks.items():
             tensors |= {f"{name}.{key}": value for key, value in network.state_dict().items()}
             tensors |= optimizer_tensors(self.optimizers[name], f"optimizer.{name}")
+        if self.average is not None:
+            tensors |= self.average.tensors("average")
         return tensors
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
@@ -222,3 +237,5 @@ class Stepper:
             except RuntimeError as error:
                 raise ModelError("the checkpoint is of another network; delete the checkpoint folder") from error
             restore_optimizer(self.optimizers[name], f"optimizer.{name}", tensors)
+        if self.average is not None:
+            self.average.restore("average", tensors)

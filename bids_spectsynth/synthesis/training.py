@@ -1,5 +1,6 @@
 """The training of one model: a plain loop with checkpoints, from prepared cases to a model folder."""
 
+import copy
 import dataclasses
 import logging
 import math
@@ -18,6 +19,7 @@ from bids_spectsynth.errors import ModelError
 from bids_spectsynth.settings import Device
 from bids_spectsynth.synthesis import checkpoint
 from bids_spectsynth.synthesis.checkpoint import Interrupted, StopSignals, TrainingState
+from bids_spectsynth.synthesis.cohort_prior import with_prior
 from bids_spectsynth.synthesis.devices import (
     Processes,
     connected_processes,
@@ -68,7 +70,8 @@ def train(
     training, validation : collection of CaseArrays
         With targets; each is iterated over once, so that they may be read from disk on the way
         (:class:`bids_spectsynth.synthesis.slices.PreparedCases`). The weights depend on ``training`` alone; which
-        epoch's weights are kept depends on ``validation``.
+        epoch's weights are kept depends on ``validation``. With a cohort prior they are ``PreparedCases``, and the
+        baselines that it is made of lie in ``folder``.
     config : TrainingConfig
     folder : Path
         ``models/<label>``; receives ``model.safetensors``, ``model.json``, ``history.tsv`` and ``checkpoint``.
@@ -99,6 +102,9 @@ def train(
         torch.set_num_threads(threads)
     where = resolve_device(device, environment_rank().local_rank)
     with connected_processes(where) as processes, _own_random_numbers(where), StopSignals() as stop:
+        if config.cohort_prior != "none":
+            training = with_prior(training, folder, fitted_to=True)
+            validation = with_prior(validation, folder, fitted_to=False)
         run = _Training(training, validation, config, folder, where, processes)
         run.resume()
         run.fit(stop, progress=progress, phantom=phantom)
@@ -155,17 +161,18 @@ class _Training:
     ) -> None:
         self.config, self.folder, self.device, self.processes = config, folder, device, processes
         self.precision = resolve_precision(config.precision, device)
-        data, self.statistics = gather_slices(training, config.slices_per_subject, masks=False)
-        self.held_out, held_out_statistics = gather_slices(validation, config.slices_per_subject, masks=True)
+        around: dict[str, Any] = {"neighbours": config.neighbour_slices, "orientation": config.orientation}
+        data, self.statistics = gather_slices(training, config.slices_per_subject, masks=False, **around)
+        self.held_out, held_out_statistics = gather_slices(validation, config.slices_per_subject, masks=True, **around)
         _check_apart(self.statistics, held_out_statistics)
         self.selection = held_out_statistics.participants
-        _, channels, height, width = data.inputs.shape
+        height, width = data.images.shape[2:]
         try:
             levels = unet_levels(height, width)
         except ValueError as error:
             raise ModelError(f"{error}; prepare the images with another --voxel-size") from error
         self.data = resident(data, device)
-        self.stepper = Stepper(config, channels, levels, device, self.precision, processes)
+        self.stepper = Stepper(config, config.recipe.n_channels, levels, device, self.precision, processes)
         self.state = TrainingState(sums=torch.zeros(len(LOSS_NAMES), dtype=torch.float64))
 
     @property
@@ -250,7 +257,7 @@ class _Training:
         state.sums = state.sums.to(self.device)
         for rows in batches[state.step :]:
             seed = derived_seed(config.seed, "step", state.epoch, state.step, rank)
-            state.sums += self.stepper.step(self.data.inputs[rows], self.data.targets[rows], seed) * len(rows)
+            state.sums += self.stepper.step(self.data.inputs(rows), self.data.targets[rows], seed) * len(rows)
             state.step += 1
             state.seconds = time.monotonic() - started
             self._show(bar, sum(map(len, batches[: state.step])))
@@ -265,8 +272,19 @@ class _Training:
         unknown = {"rmse": math.nan, "ssim": math.nan}
         if not self.processes.is_first:
             return unknown
-        generator, size = self.stepper.generator, self.config.batch_size
-        found = validate(generator, self.held_out, size, self.device, self.precision, lambda: stop.number != 0)
+        config = self.config
+        generator = copy.deepcopy(self.stepper.generator) if config.ema_decay > 0 else self.stepper.generator
+        if config.ema_decay > 0:
+            generator.load_state_dict(self.stepper.weights())
+        found = validate(
+            generator,
+            self.held_out,
+            config.batch_size,
+            self.device,
+            self.precision,
+            lambda: stop.number != 0,
+            config.recipe,
+        )
         return found or unknown
 
     def _show(self, bar: "tqdm[Any]", n_seen: int) -> None:
@@ -298,7 +316,7 @@ class _Training:
         # Also taken where the first result is not a number, so that there is always a model to look at.
         if not state.best or metrics["rmse"] < state.best["rmse"] or math.isnan(state.best["rmse"]):
             state.best_epoch, state.best = state.epoch, metrics
-            weights = self.stepper.generator.state_dict()
+            weights = self.stepper.weights()
             state.best_weights = {name: value.detach().cpu().clone() for name, value in weights.items()}
         write_history(self.folder, state.history)
         logger.info(

@@ -99,7 +99,7 @@ def _architecture(config: TrainingConfig, stepper: Stepper) -> dict[str, object]
         "name": "pix2pix (Isola et al. 2017): U-Net generator",
         "levels": len(generator.downs),
         "base_filters": config.base_filters,
-        "input_channels": len(config.inputs),
+        "input_channels": config.recipe.n_channels,
         "output_channels": 1,
         "parameters": parameter_count(generator),
     }

@@ -3,14 +3,14 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from bids_spectsynth.settings import AdversarialLoss, CohortPrior, Orientations, Scaling, Settings, Switch
 from bids_spectsynth.synthesis.devices import Precision
+from bids_spectsynth.synthesis.generation import Recipe, recipe_of
 from bids_spectsynth.synthesis.model_folder import model_label
+from bids_spectsynth.synthesis.orientation import Orientation
 
-#: Which slices a network sees.
-Orientation = Literal["axial", "coronal", "sagittal"]
 #: What may differ between a checkpoint and the training that goes on from it, if the learning rate is constant.
 _EXTENSIBLE = ("epochs", "checkpoint_every", "label", "configuration")
 
@@ -56,6 +56,11 @@ class TrainingConfig:
     def as_json(self) -> dict[str, Any]:
         """Values of types that JSON has."""
         return {name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(self).items()}
+
+    @property
+    def recipe(self) -> Recipe:
+        """What is done around the network."""
+        return recipe_of(self.as_json(), len(self.inputs))
 
     def rate(self, epoch: int) -> float:
         """Learning rate of an epoch, counted from 0."""

@@ -1,7 +1,8 @@
 """The slices of a cohort as tensors in memory, their batches, and what is kept of the cohort's real SPECTs."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.preprocess.intensity import slice_block
+from bids_spectsynth.synthesis.orientation import Orientation, to_slices
 from bids_spectsynth.synthesis.slices import UNKNOWN_UNITS, CaseArrays
 from bids_spectsynth.synthesis.through_slice import NODES, case_profiles
 
@@ -22,22 +24,36 @@ class SliceData:
 
     Parameters
     ----------
-    inputs : tensor, shape (N, C, I, J), float32
+    images : tensor, shape (M, C, I, J), float32
+        The N slices and, with neighbours, the slices around each case's block; C input images.
+    centres : tensor, shape (N,), int64
+        Where the slices are in ``images``.
     targets : tensor, shape (N, 1, I, J), float32
     masks : tensor, shape (N, 1, I, J), bool
         Brain where the SPECT was measured (:attr:`CaseArrays.rated`); without slices (N = 0) where nobody needs it,
         because a large cohort's masks are large.
     cases : tensor, shape (N,), int64
         Which case a slice is of, counted from 0.
+    neighbours : int
+        Slices on each side of a slice that are input channels too.
     """
 
-    inputs: Tensor
+    images: Tensor
+    centres: Tensor
     targets: Tensor
     masks: Tensor
     cases: Tensor
+    neighbours: int = 0
 
     def __len__(self) -> int:
-        return self.inputs.shape[0]
+        return self.targets.shape[0]
+
+    def inputs(self, rows: Tensor) -> Tensor:
+        """Input channels (len(rows), C (2 neighbours + 1), I, J) of slices; those of one image follow each other."""
+        if not self.neighbours:
+            return self.images[self.centres[rows]]
+        offsets = torch.arange(-self.neighbours, self.neighbours + 1)
+        return self.images[self.centres[rows][:, None] + offsets].transpose(1, 2).flatten(1, 2)
 
 
 @dataclass(frozen=True)
@@ -66,7 +82,14 @@ class CohortStatistics:
     log_step: tuple[float, ...]
 
 
-def gather_slices(cases: Collection[CaseArrays], n_slices: int, *, masks: bool) -> tuple[SliceData, CohortStatistics]:
+def gather_slices(
+    cases: Collection[CaseArrays],
+    n_slices: int,
+    *,
+    masks: bool,
+    neighbours: int = 0,
+    orientation: Orientation = "axial",
+) -> tuple[SliceData, CohortStatistics]:
     """Take the block of slices with the most brain from every case.
 
     Parameters
@@ -77,6 +100,10 @@ def gather_slices(cases: Collection[CaseArrays], n_slices: int, *, masks: bool) 
         Slices per case (all of them where a volume has fewer).
     masks : bool
         Whether to keep the masks of the slices in which a synthetic SPECT is rated.
+    neighbours : int
+        Slices on each side that are input channels too; at a volume's ends the last slice is repeated.
+    orientation : {'axial', 'coronal', 'sagittal'}
+        Of the slices; the statistics are of the axial ones always.
 
     Raises
     ------
@@ -87,41 +114,56 @@ def gather_slices(cases: Collection[CaseArrays], n_slices: int, *, masks: bool) 
     facts: list[_CaseFacts] = []
     for number, case in enumerate(cases):
         if data is None:
-            data = _allocate(len(cases), case, min(n_slices, case.mask.shape[2]), masks=masks)
             shape = case.inputs.shape
+            data = _allocate(len(cases), case, n_slices, masks=masks, neighbours=neighbours, orientation=orientation)
         if case.inputs.shape != shape or case.target is None or case.target.shape != case.mask.shape:
             raise ModelError(
                 f"sub-{case.participant}: inputs {case.inputs.shape} where others have {shape}, or no SPECT; "
                 "prepare all participants with the same --voxel-size"
             )
-        _fill(data, number, case, n_slices)
+        _fill(data, number, case, n_slices, orientation)
         facts.append(_case_facts(case))
     if data is None:
         raise ModelError("no participant to train on; run --mode preprocess on participants with an interictal SPECT")
     return data, _statistics(facts)
 
 
-def _allocate(n_cases: int, case: CaseArrays, per_case: int, *, masks: bool) -> SliceData:
+def _allocate(
+    n_cases: int, case: CaseArrays, n_slices: int, *, masks: bool, neighbours: int, orientation: Orientation
+) -> SliceData:
     # One allocation for the cohort: collecting and concatenating would need the memory twice.
-    channels, i, j, _ = case.inputs.shape
-    n = n_cases * per_case
+    height, width, depth = to_slices(case.mask, orientation, False).shape
+    per_case = min(n_slices, depth)
+    n, stored = n_cases * per_case, per_case + 2 * neighbours
+    first = torch.arange(n_cases)[:, None] * stored + neighbours
     return SliceData(
-        torch.empty(n, channels, i, j),
-        torch.empty(n, 1, i, j),
-        torch.empty(n if masks else 0, 1, i, j, dtype=torch.bool),
+        torch.empty(n_cases * stored, case.inputs.shape[0], height, width),
+        (first + torch.arange(per_case)).flatten(),
+        torch.empty(n, 1, height, width),
+        torch.empty(n if masks else 0, 1, height, width, dtype=torch.bool),
         torch.arange(n_cases).repeat_interleave(per_case),
+        neighbours,
     )
 
 
-def _fill(data: SliceData, number: int, case: CaseArrays, n_slices: int) -> None:
-    block = slice_block(case.mask, n_slices)
-    rows = slice(number * (block.stop - block.start), (number + 1) * (block.stop - block.start))
+def _fill(data: SliceData, number: int, case: CaseArrays, n_slices: int, orientation: Orientation) -> None:
+    mask = to_slices(case.mask, orientation, False)
+    block = slice_block(mask, n_slices)
+    per_case = block.stop - block.start
+    rows = slice(number * per_case, (number + 1) * per_case)
+    around = np.arange(block.start - data.neighbours, block.stop + data.neighbours).clip(0, mask.shape[2] - 1)
+    stored = slice(number * len(around), (number + 1) * len(around))
     assert case.target is not None
-    data.inputs[rows] = torch.from_numpy(np.moveaxis(case.inputs[..., block], -1, 0).copy())
-    data.targets[rows, 0] = torch.from_numpy(np.moveaxis(case.target[..., block], -1, 0).copy())
+    data.images[stored] = _slices(case.inputs, orientation, -1, around)
+    data.targets[rows, 0] = _slices(case.target, orientation, -1, np.arange(block.start, block.stop))
     if len(data.masks):
         rated = case.mask if case.rated is None else case.rated
-        data.masks[rows, 0] = torch.from_numpy(np.moveaxis(rated[..., block], -1, 0).copy())
+        data.masks[rows, 0] = _slices(rated, orientation, False, np.arange(block.start, block.stop))
+
+
+def _slices(volume: npt.NDArray[Any], orientation: Orientation, fill: float, k: npt.NDArray[np.intp]) -> Tensor:
+    """Slices (len(k), ..., H, W) of a volume (..., I, J, K)."""
+    return torch.from_numpy(np.moveaxis(to_slices(volume, orientation, fill)[..., k], -1, 0).copy())
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,7 +228,7 @@ def resident(data: SliceData, device: torch.device) -> SliceData:
     """The slices on the GPU, if they take at most a quarter of its free memory; else as they are."""
     if device.type != "cuda":
         return data
-    n_bytes = sum(tensor.nbytes for tensor in (data.inputs, data.targets))
+    n_bytes = sum(tensor.nbytes for tensor in (data.images, data.targets))
     if n_bytes > torch.cuda.mem_get_info(device)[0] / 4:
         return data
-    return SliceData(data.inputs.to(device), data.targets.to(device), data.masks, data.cases)
+    return replace(data, images=data.images.to(device), targets=data.targets.to(device))

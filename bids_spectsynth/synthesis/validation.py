@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from bids_spectsynth.synthesis.devices import Precision, autocast, memory_format
+from bids_spectsynth.synthesis.generation import Recipe, predict_slices
 from bids_spectsynth.synthesis.losses import WINDOW, ssim_map
 from bids_spectsynth.synthesis.networks import UNetGenerator
 from bids_spectsynth.synthesis.training_data import SliceData
@@ -22,6 +23,7 @@ def validate(
     device: torch.device,
     precision: Precision,
     stopped: Callable[[], bool] = _go_on,
+    recipe: Recipe | None = None,
 ) -> dict[str, float] | None:
     """In-brain metrics on the (-1, 1) scale, in evaluation mode, without any change to the network.
 
@@ -35,6 +37,8 @@ def validate(
         As for training.
     stopped : callable
         Asked before every batch; True ends the validation without a result.
+    recipe : Recipe, optional
+        What is done around the network; nothing by default.
 
     Returns
     -------
@@ -45,6 +49,7 @@ def validate(
     n_cases = int(data.cases.max()) + 1
     # Columns: sum of squares, voxels, sum of SSIM, voxels where SSIM's window fits.
     sums = torch.zeros(n_cases, 4, dtype=torch.float64)
+    recipe = recipe or Recipe(n_images=data.images.shape[1])
     layout = memory_format(device, precision)
     was_training = generator.training
     generator.eval()
@@ -54,9 +59,9 @@ def validate(
             if stopped():
                 finished = False
                 break
-            inputs = data.inputs[rows].to(device, memory_format=layout)
+            inputs = data.inputs(rows).to(device, memory_format=layout)
             with autocast(device, precision):
-                made = generator(inputs).float()
+                made = predict_slices(generator, inputs, recipe)
             sums.index_add_(0, data.cases[rows], _sums(made, data.targets[rows], data.masks[rows]))
     generator.train(was_training)
     if not finished:

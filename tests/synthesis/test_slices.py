@@ -91,7 +91,7 @@ def test_gathered_slices_are_those_with_most_brain(make_case):
     for row in (0, 5, 6, 11):
         case, k = cases[row // 6], 5 + row % 6
         assert case.mask[..., k].sum() >= case.mask[..., 4].sum()
-        np.testing.assert_array_equal(data.inputs[row].numpy(), case.inputs[..., k])
+        np.testing.assert_array_equal(data.images[row].numpy(), case.inputs[..., k])
         np.testing.assert_array_equal(data.targets[row, 0].numpy(), case.target[..., k])
         np.testing.assert_array_equal(data.masks[row, 0].numpy(), case.mask[..., k])
     assert statistics.participants == ("01", "02")

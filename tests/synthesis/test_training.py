@@ -305,7 +305,7 @@ def test_validation_is_in_mask_and_changes_nothing(make_case):
     assert all(torch.equal(value, state[name]) for name, value in generator.state_dict().items())
     generator.eval()
     with torch.no_grad():
-        made = generator(data.inputs)
+        made = generator(data.images)
     rmse = []
     for number in (0, 1):
         own = data.cases == number
@@ -334,7 +334,7 @@ def test_config_from_settings(tmp_path):
         label="pix2pixPetSsimVolumeMNI152NLin6Sym", inputs=("pet",), space="MNI152NLin6Sym", scaling="volume",
         voxel_size=2.0, slices_per_subject=50, epochs=7, batch_size=3, learning_rate=0.5, learning_rate_decay_epochs=2,
         adversarial_weight=0.5, l1_weight=4.0, ssim_weight=2.0, base_filters=11, checkpoint_every=4, seed=8,
-        precision="auto", data="digest",
+        precision="auto", data="digest", configuration="pix2pixPetSsimVolumeMNI152NLin6Sym",
     )  # fmt: skip
 
 
