@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -18,14 +19,20 @@ from bids_spectsynth.exit_codes import Outcome
 from bids_spectsynth.settings import Settings
 from bids_spectsynth.synthesis.baselines import baseline_files
 from bids_spectsynth.synthesis.devices import resolve_device
-from bids_spectsynth.synthesis.inference import ORIGINAL_SPACE, synthesise, synthetic_path
+from bids_spectsynth.synthesis.ensemble import Member, load_members, members_for, model_name
+from bids_spectsynth.synthesis.inference import (
+    ORIGINAL_SPACE,
+    deviation_path,
+    model_checksum,
+    synthesise,
+    synthetic_path,
+)
 from bids_spectsynth.synthesis.model_folder import (
     Model,
     ModelCard,
     check_fit,
     is_selection_participant,
     is_training_participant,
-    load_card,
     load_model,
 )
 
@@ -33,6 +40,7 @@ logger = logging.getLogger(__name__)
 
 #: The model has seen nothing of these participants.
 RATED = ("test", "external")
+_RATINGS = ("metrics", "regions", "volume", "calibration")
 
 
 def apply_model(folder: Path, names: Collection[str], settings: Settings) -> list[Outcome]:
@@ -60,16 +68,32 @@ def apply_model(folder: Path, names: Collection[str], settings: Settings) -> lis
         The model is damaged.
     """
     torch.set_num_threads(settings.nprocs)
-    device = resolve_device(settings.device)
-    model = load_model(folder, device)
-    if model.card.phantom and not has_phantom_data(settings):
-        logger.warning("model %s learned from simulated heads; its images of real heads mean nothing", model.card.label)
-    cases = [case for case in find_prepared(settings.output_dir, model.card.space) if case.name in names]
-    fitting, outcomes = _fitting(model.card, cases, settings.voxel_size)
-    logger.info("Model %s (%s): applying to %d", model.card.label, device, len(fitting))
+    model = _Applied(folder, load_members(folder), resolve_device(settings.device))
+    card = model.members[0].card
+    if any(member.card.phantom for member in model.members) and not has_phantom_data(settings):
+        logger.warning("model %s learned from simulated heads; its images of real heads mean nothing", model.label)
+    cases = [case for case in find_prepared(settings.output_dir, card.space) if case.name in names]
+    fitting, outcomes = _fitting(card, cases, settings.voxel_size)
+    logger.info("Model %s (%s): applying to %d", model.label, model.device, len(fitting))
     for case in fitting:
-        outcomes.append(_serve(model, folder, case, settings))
+        outcomes.append(_serve(model, case, settings))
     return outcomes
+
+
+class _Applied:
+    """A model of one or more networks, each of which is loaded when the first case needs it."""
+
+    def __init__(self, folder: Path, members: tuple[Member, ...], device: torch.device) -> None:
+        self.folder, self.members, self.device = folder, members, device
+        self.label = model_name(folder, members)
+        self._loaded: dict[Path, Model] = {}
+
+    def networks(self, members: Iterable[Member]) -> list[Model]:
+        """The networks of some members."""
+        for member in members:
+            if member.folder not in self._loaded:
+                self._loaded[member.folder] = load_model(member.folder, self.device)
+        return [self._loaded[member.folder] for member in members]
 
 
 def _fitting(
@@ -106,31 +130,37 @@ def check_served(outcomes: Sequence[Outcome], folders: Sequence[Path], settings:
         return
     if outcomes:
         raise ModelError(outcomes[0].reason)
-    card = load_card(folders[0])
+    card = load_members(folders[0])[0].card
     spaces = " ".join(settings.output_spaces)
     raise ModelError(f"model {card.label} works in space {card.space}, not {spaces}; use --output-spaces {card.space}")
 
 
-def _serve(model: Model, folder: Path, case: PreparedCase, settings: Settings) -> Outcome:
+def _serve(model: _Applied, case: PreparedCase, settings: Settings) -> Outcome:
     stage = "synthesise"
     try:
-        path = synthetic_path(settings.output_dir, case, model.card.label)
+        label, output_dir = model.label, settings.output_dir
+        serving = members_for(model.members, case.participant)
+        cards = [member.card for member in serving]
+        path = synthetic_path(output_dir, case, label)
         sources = [*case.images.values(), *case.masks.values()]
-        native = synthetic_path(settings.output_dir, case, model.card.label, space=ORIGINAL_SPACE)
-        made = [path, sidecar_path(path)] + ([native] if case.space == "T1w" else [])
-        if not is_younger(made, sources) or not made_by(path, model.card):
-            synthesise(model, case, settings.output_dir, settings)
+        made = [path, sidecar_path(path)]
+        made += [synthetic_path(output_dir, case, label, space=ORIGINAL_SPACE)] if case.space == "T1w" else []
+        made += [deviation_path(output_dir, case, label)] if settings.uncertainty else []
+        if not is_younger(made, sources) or not made_by(path, cards) or not _is_same_sampling(case, label, settings):
+            synthesise(model.networks(serving), case, output_dir, settings, label=label)
         stage = "evaluate"
-        split = split_of(model.card, folder, case, settings)
-        table = metrics_path(settings.output_dir, case, model.card.label)
+        split = split_of(cards, model.folder, case, settings)
+        folder = serving[0].folder
+        table = metrics_path(output_dir, case, label)
         if INTERICTAL not in case.images or split not in RATED:
             # A table of an earlier training, which had not seen this participant, must not stay.
-            for stale in (table, table.with_suffix(".json")):
+            for stale in rating_tables(output_dir, case, label):
                 stale.unlink(missing_ok=True)
+                stale.with_suffix(".json").unlink(missing_ok=True)
         elif not is_younger([table], [path, *sources, *baseline_files(folder)]) or not _is_same_rating(
             table, settings.data_range, split
         ):
-            evaluate_case(case, folder, settings.output_dir, settings.data_range, split)
+            evaluate_case(case, folder, output_dir, settings.data_range, split, label=label)
     except Exception as error:
         known = isinstance(error, SpectSynthError)
         reason = str(error) if known else f"{type(error).__name__}: {error}"
@@ -140,8 +170,31 @@ def _serve(model: Model, folder: Path, case: PreparedCase, settings: Settings) -
     return Outcome(case.participant, case.session, stage, "ok")
 
 
-def split_of(card: ModelCard, folder: Path, case: PreparedCase, settings: Settings) -> str:
-    """On which side of the model's split a case lies: the model's own card decides before any table.
+def _is_same_sampling(case: PreparedCase, label: str, settings: Settings) -> bool:
+    """Whether a standard deviation that lies there was taken over as many samples as are asked for."""
+    if not settings.uncertainty:
+        return True
+    facts = _read_sidecar(deviation_path(settings.output_dir, case, label))
+    return facts.get("SampledBy") == "ensemble" or facts.get("Samples") == settings.uncertainty
+
+
+def rating_tables(output_dir: Path, case: PreparedCase, label: str) -> list[Path]:
+    """Tables that rate a synthetic image against the real one, whether they exist or not."""
+    metrics = metrics_path(output_dir, case, label)
+    return [metrics.with_name(metrics.name.replace("_metrics.tsv", f"_{suffix}.tsv")) for suffix in _RATINGS]
+
+
+def split_of(cards: Sequence[ModelCard], folder: Path, case: PreparedCase, settings: Settings) -> str:
+    """On which side of the model's split a case lies: the model's own cards decide before any table.
+
+    Parameters
+    ----------
+    cards : sequence of ModelCard
+        Of the networks that make the case's image; one that has seen the participant is enough.
+    folder : Path
+        Of the model.
+    case : PreparedCase
+    settings : Settings
 
     Returns
     -------
@@ -151,26 +204,32 @@ def split_of(card: ModelCard, folder: Path, case: PreparedCase, settings: Settin
         ``external``.
     """
     trained_here = folder.resolve().parent == (settings.output_dir / "models").resolve()
-    seen = "train" if is_training_participant(card, case.participant) else ""
-    seen = seen or ("validation" if is_selection_participant(card, case.participant) else "")
+    seen = "train" if any(is_training_participant(card, case.participant) for card in cards) else ""
+    seen = seen or ("validation" if any(is_selection_participant(card, case.participant) for card in cards) else "")
     if seen:
         if not trained_here:
             logger.warning(
-                "%s: not rated, because model %s was trained on a participant of this label", case.name, card.label
+                "%s: not rated, because model %s was trained on a participant of this label", case.name, folder.name
             )
         return seen
     table = read_participants(settings.output_dir)
     row = table.loc[table["participant_id"] == f"sub-{case.participant}", "split"]
-    return row.iloc[0] if trained_here and list(row) in (["test"], ["excluded"]) else "external"
+    # In a cross-validation everybody is held out by one of the folds.
+    parts = {"test": "test", "cross-validated": "test", "excluded": "excluded"}
+    return parts.get(row.iloc[0], "external") if trained_here and len(row) == 1 else "external"
 
 
-def made_by(path: Path, card: ModelCard) -> bool:
-    """Whether a synthetic image was made by this very model, and not by another one of the same label."""
+def made_by(path: Path, cards: Sequence[ModelCard]) -> bool:
+    """Whether a synthetic image was made by these very networks, and not by others of the same label."""
+    return _read_sidecar(path).get("ModelChecksum") == model_checksum(cards)
+
+
+def _read_sidecar(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(sidecar_path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
-    return isinstance(content, dict) and content.get("ModelChecksum") == f"sha256:{card.weights_sha256}"
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def is_younger(made: Iterable[Path], sources: Iterable[Path]) -> bool:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from bids_spectsynth import application
 from bids_spectsynth.application import check_served, is_younger, made_by, split_of
@@ -13,6 +14,7 @@ from bids_spectsynth.bids.derivatives import PreparedCase, update_participants
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.exit_codes import Outcome
 from bids_spectsynth.settings import Settings, make_settings
+from bids_spectsynth.synthesis.ensemble import Member
 from bids_spectsynth.synthesis.model_folder import participant_hash
 
 
@@ -31,7 +33,7 @@ def card(train: str, validation: str) -> Any:
     """A card that knows one training and one validation participant."""
     return SimpleNamespace(
         label="m", salt="s", participants=(participant_hash("s", train),),
-        selection_participants=(participant_hash("s", validation),), space="MNI", inputs=("T1w",),
+        selection_participants=(participant_hash("s", validation),), space="MNI", inputs=("T1w",), weights_sha256="abc",
     )  # fmt: skip
 
 
@@ -59,7 +61,7 @@ def test_the_card_decides_who_has_been_seen(
     if row is not None:
         update_participants(settings.output_dir, {label: {"split": row}})
     folder = (settings.output_dir if here else tmp_path / "other") / "models" / "m"
-    assert split_of(card("01", "02"), folder, case(label), settings) == expected
+    assert split_of([card("01", "02")], folder, case(label), settings) == expected
 
 
 @pytest.mark.parametrize(
@@ -86,7 +88,7 @@ def test_one_model_that_fits_is_enough(settings: Settings) -> None:
 
 
 def test_a_model_of_a_space_that_nobody_is_prepared_in(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(application, "load_card", lambda folder: card("01", "02"))
+    monkeypatch.setattr(application, "load_members", lambda folder: (Member(folder, card("01", "02")),))
     with pytest.raises(ModelError, match=r"space MNI, not T1w; use --output-spaces MNI"):
         check_served([], [Path("m")], settings)
 
@@ -98,10 +100,10 @@ def test_a_case_that_fails_is_an_outcome_and_leaves_the_others(
     app = finished.copy(tmp_path)
     original = application.evaluate_case
 
-    def broken(prepared: PreparedCase, *args: Any) -> Path:
+    def broken(prepared: PreparedCase, *args: Any, **options: Any) -> Path:
         if prepared.participant == "04":
             raise error
-        return original(prepared, *args)
+        return original(prepared, *args, **options)
 
     monkeypatch.setattr(application, "evaluate_case", broken)
     for path in app.output_dir.glob("sub-*/**/*_metrics.tsv"):
@@ -118,24 +120,26 @@ def test_an_image_of_another_model_of_the_same_label_is_told_apart(tmp_path: Pat
     image = tmp_path / "sub-01_desc-m_spect.nii.gz"
     sidecar = tmp_path / "sub-01_desc-m_spect.json"
     model: Any = SimpleNamespace(weights_sha256="abc")
-    assert not made_by(image, model)
+    assert not made_by(image, [model])
     sidecar.write_text('{"ModelChecksum": "sha256:abc"}')
-    assert made_by(image, model)
+    assert made_by(image, [model])
     sidecar.write_text('{"ModelChecksum": "sha256:other"}')
-    assert not made_by(image, model)
+    assert not made_by(image, [model])
 
 
 def test_a_table_of_an_earlier_training_does_not_outlive_it(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(application, "synthesise", lambda *_: None)
+    monkeypatch.setattr(application, "synthesise", lambda *_, **options: None)
     prepared = PreparedCase("01", None, "T1w", {"interictal": tmp_path}, {}, None, None)
     table = application.metrics_path(settings.output_dir, prepared, "m")
     table.parent.mkdir(parents=True)
     for path in (table, table.with_suffix(".json")):
         path.write_text("rated when it was held out")
-    model: Any = SimpleNamespace(card=card("01", "02"))
-    outcome = application._serve(model, tmp_path / "models" / "m", prepared, settings)
+    folder = tmp_path / "models" / "m"
+    model = application._Applied(folder, (Member(folder, card("01", "02")),), torch.device("cpu"))
+    monkeypatch.setattr(application, "load_model", lambda *_: None)
+    outcome = application._serve(model, prepared, settings)
     assert outcome.status == "ok"
     assert not table.exists()
     assert not table.with_suffix(".json").exists()

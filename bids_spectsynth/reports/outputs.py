@@ -157,7 +157,8 @@ def find_synthetic(output_dir: Path, case: PreparedCase) -> list[Synthetic]:
     folder = case_folder(output_dir, case.participant, case.session) / "spect"
     found = []
     for path in sorted(folder.glob(f"*_space-{case.space}_desc-*_spect.nii.gz")):
-        if sidecar(path).get("Synthetic") is not True:
+        facts = sidecar(path)
+        if facts.get("Synthetic") is not True or "StandardDeviationOf" in facts:
             continue
         entities, _, _ = parse_name(path.name)
         metrics = path.with_name(path.name.replace("_spect.nii.gz", "_metrics.tsv"))

@@ -1,81 +1,109 @@
-"""Training on a prepared cohort: who may be trained on, who is held out, and one model per space and input set."""
+"""The prepared cohort: who may be trained on, who is held out, and which models it has."""
 
-import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, Protocol, TypeVar
 
 from bids_spectsynth.bids.cases import INTERICTAL
-from bids_spectsynth.bids.dataset import add_descriptions, has_phantom_data
-from bids_spectsynth.bids.derivatives import PreparedCase, find_prepared, update_participants
-from bids_spectsynth.errors import ModelError, UsageError
-from bids_spectsynth.exit_codes import Outcome
+from bids_spectsynth.bids.derivatives import PreparedCase, find_prepared
+from bids_spectsynth.errors import ModelError
 from bids_spectsynth.settings import Settings
-from bids_spectsynth.synthesis.baselines import fit_baselines, has_baselines, remove_baselines
-from bids_spectsynth.synthesis.model_folder import CARD_FILE, load_card, model_label
-from bids_spectsynth.synthesis.slices import PreparedCases
-from bids_spectsynth.synthesis.split import read_split_file, split_participants
-from bids_spectsynth.synthesis.training import TrainingConfig, check_replaceable, finished_card, train, training_config
+from bids_spectsynth.synthesis.ensemble import find_models, load_members
+from bids_spectsynth.synthesis.hold_out import held_out
+from bids_spectsynth.synthesis.split import (
+    PARTS,
+    Part,
+    fold_splits,
+    read_split_file,
+    split_by_counts,
+    split_participants,
+)
 
-logger = logging.getLogger(__name__)
+
+class ImageCase(Protocol):
+    """What a split needs to know of a case, prepared or not."""
+
+    @property
+    def participant(self) -> str:
+        """Label without ``sub-``."""
+
+    @property
+    def images(self) -> Mapping[str, object]:
+        """Images by role."""
 
 
-def trainable(cases: Sequence[PreparedCase], inputs: Sequence[str]) -> list[PreparedCase]:
+AnyCase = TypeVar("AnyCase", bound=ImageCase)
+
+
+def trainable(cases: Sequence[AnyCase], inputs: Sequence[str]) -> list[AnyCase]:
     """The cases with an interictal SPECT and every input."""
     return [case for case in cases if all(role in case.images for role in (INTERICTAL, *inputs))]
 
 
-def model_labels(settings: Settings) -> dict[tuple[str, tuple[str, ...]], str]:
-    """Label of the model of every space and input set that the settings ask for.
-
-    Raises
-    ------
-    UsageError
-        ``--model-label`` is given for more than one model.
-    """
-    pairs = [(space, inputs) for space in settings.output_spaces for inputs in settings.inputs]
-    if settings.model_label is None:
-        scaling, ssim = settings.intensity_scaling, settings.ssim_weight
-        return {(space, inputs): model_label(inputs, space, scaling, ssim) for space, inputs in pairs}
-    if len(pairs) > 1:
-        raise UsageError(f"--model-label: {len(pairs)} models would share {settings.model_label}; train one a run")
-    return {pairs[0]: settings.model_label}
-
-
 def model_folders(settings: Settings) -> list[Path]:
-    """Finished models in the output folder, in the asked-for spaces.
+    """Finished models in the output folder, in the asked-for spaces; networks and ensembles.
 
     Raises
     ------
     ModelError
         There is none, or a card is damaged.
     """
-    folder = settings.output_dir / "models"
-    finished = [path.parent for path in sorted(folder.glob(f"*/{CARD_FILE}"))]
-    fitting = [path for path in finished if load_card(path).space in settings.output_spaces]
+    found = find_models(settings.output_dir)
+    # The members of one model share inputs and space.
+    fitting = [path for path in found if load_members(path)[0].card.space in settings.output_spaces]
     if not fitting:
         spaces = ", ".join(settings.output_spaces)
-        raise ModelError(f"{folder}: no finished model in space {spaces}; run --mode train first or give --model")
+        raise ModelError(
+            f"{settings.output_dir / 'models'}: no finished model in space {spaces}; run --mode train first or give "
+            "--model"
+        )
     return fitting
 
 
 @dataclass(frozen=True)
-class Cohort:
-    """The prepared cases by space, the split of their participants, and those that have no part in it."""
+class Cohort(Generic[AnyCase]):
+    """The cases by space, the splits of their participants, and those that have no part in it.
 
-    cases: dict[str, list[PreparedCase]]
-    split: dict[str, str]
+    Parameters
+    ----------
+    cases : mapping of space to list of cases
+    folds : tuple of mapping of participant to part
+        One split, or that of each fold of a cross-validation.
+    left_out : frozenset of str
+        Participants that could take part but are in no split.
+    """
+
+    cases: Mapping[str, Sequence[AnyCase]]
+    folds: tuple[Mapping[str, Part], ...]
     left_out: frozenset[str] = frozenset()
 
-    def part(self, space: str, inputs: Sequence[str], part: str) -> tuple[PreparedCase, ...]:
-        """Cases of one part of the split that a model of these inputs can use."""
-        return tuple(c for c in trainable(self.cases[space], inputs) if self.split.get(c.participant) == part)
+    @property
+    def split(self) -> dict[str, str]:
+        """Part of each participant; ``cross-validated`` where it differs between folds."""
+        parts = {label: {fold[label] for fold in self.folds} for label in self.folds[0]}
+        return {label: next(iter(own)) if len(own) == 1 else "cross-validated" for label, own in parts.items()}
+
+    def part(self, space: str, inputs: Sequence[str], part: Part, fold: int = 0) -> tuple[AnyCase, ...]:
+        """Cases of one part of a split that a model of these inputs can use; folds count from 1, 0 without them."""
+        split = self.folds[max(fold - 1, 0)]
+        return tuple(c for c in trainable(self.cases[space], inputs) if split.get(c.participant) == part)
+
+    def counts(self) -> str:
+        """How many participants are in which part, in words."""
+        first = list(self.folds[0].values())
+        words = ", ".join(f"{first.count(part)} {part}" for part in PARTS)
+        if len(self.folds) > 1:
+            sizes = [list(fold.values()).count("test") for fold in self.folds]
+            always = list(self.split.values()).count("test")
+            own = ", ".join(str(size - always) for size in sizes)
+            words = f"{len(sizes)} folds that hold out {own}; fold 1: {words}"
+            words += f" ({always} of them in every fold)" if always else ""
+        return words + (f"; {len(self.left_out)} excluded" if self.left_out else "")
 
 
-def make_cohort(settings: Settings, names: Collection[str] | None) -> Cohort:
-    """Split everybody who can be trained on; one split serves all models of a run.
-
-    All sessions of a participant fall on one side. The models are thus compared on the same held-out participants.
+def make_cohort(settings: Settings, names: Collection[str] | None) -> Cohort[PreparedCase]:
+    """Split everybody who is prepared and can be trained on; see :func:`split_cohort`.
 
     Parameters
     ----------
@@ -86,9 +114,9 @@ def make_cohort(settings: Settings, names: Collection[str] | None) -> Cohort:
     Raises
     ------
     ModelError
-        Nothing is prepared, nobody has an interictal SPECT, or there are fewer than three participants.
+        Nothing is prepared, or see :func:`split_cohort`.
     UsageError
-        The split file does not fit the participants.
+        See :func:`split_cohort`.
     """
     cases = {}
     for space in settings.output_spaces:
@@ -96,6 +124,27 @@ def make_cohort(settings: Settings, names: Collection[str] | None) -> Cohort:
         cases[space] = [case for case in found if names is None or case.name in names]
         if not cases[space]:
             raise ModelError(f"{settings.output_dir}: nobody is prepared in {space}; run --mode preprocess first")
+    return split_cohort(settings, cases)
+
+
+def split_cohort(settings: Settings, cases: Mapping[str, Sequence[AnyCase]]) -> Cohort[AnyCase]:
+    """Split everybody who can be trained on; one split (or one set of folds) serves all models of a run.
+
+    All sessions of a participant fall on one side. The models are thus compared on the same held-out participants.
+
+    Parameters
+    ----------
+    settings : Settings
+        With the inputs of all models.
+    cases : mapping of space to cases
+
+    Raises
+    ------
+    ModelError
+        Nobody has an interictal SPECT, or there are too few participants.
+    UsageError
+        The split file does not fit the participants, or the column to hold out by is not there.
+    """
     everybody = {case.participant for found in cases.values() for case in found}
     usable = sorted({c.participant for found in cases.values() for i in settings.inputs for c in trainable(found, i)})
     if not usable:
@@ -104,88 +153,22 @@ def make_cohort(settings: Settings, names: Collection[str] | None) -> Cohort:
             f"{settings.output_dir}: no participant has an interictal SPECT and {wanted}, so there is nothing to train "
             "on; use --mode preprocess to prepare only, or --model to apply a trained model"
         )
+    folds = _folds(settings, usable, everybody)
+    return Cohort(cases, folds, frozenset(usable) - set(folds[0]))
+
+
+def _folds(settings: Settings, usable: Sequence[str], everybody: Collection[str]) -> tuple[dict[str, Part], ...]:
     if settings.split_file is not None:
-        split = dict(read_split_file(settings.split_file, usable, known=everybody))
+        return (read_split_file(settings.split_file, usable, known=everybody),)
+    kept = held_out(settings) & set(usable)
+    others = [label for label in usable if label not in kept]
+    seed = settings.random_seed
+    folds: tuple[dict[str, Part], ...]
+    if settings.cross_validate:
+        folds = fold_splits(others, settings.cross_validate, settings.split, seed)
+    elif settings.split_counts is not None:
+        folds = (split_by_counts(others, settings.split_counts, seed),)
     else:
-        split = dict(split_participants(usable, settings.split, settings.random_seed))
-    return Cohort(cases, {label: str(part) for label, part in split.items()}, frozenset(usable) - set(split))
-
-
-def train_models(settings: Settings, names: Collection[str] | None) -> tuple[list[Path], list[Outcome]]:
-    """Train the model of every space and input set, each with its baselines; finished ones are left as they are.
-
-    Parameters
-    ----------
-    settings : Settings
-    names : collection of str, optional
-        See :func:`make_cohort`.
-
-    Returns
-    -------
-    folders : list of Path
-        ``models/<label>``.
-    outcomes : list of Outcome
-        One per participant of the split.
-
-    Raises
-    ------
-    ModelError
-        See :func:`make_cohort`; or a model lacks training or validation participants; or a folder holds another model.
-    """
-    cohort = make_cohort(settings, names)
-    trainings = [
-        _plan_training(settings, cohort, space, inputs, settings.output_dir / "models" / label)
-        for (space, inputs), label in model_labels(settings).items()
-    ]
-    # Only now that no model refuses to be trained may the split of earlier models be written over.
-    others = {case.participant: "n/a" for cases in cohort.cases.values() for case in cases}
-    parts = {**others, **dict.fromkeys(cohort.left_out, "excluded"), **cohort.split}
-    update_participants(settings.output_dir, {label: {"split": part} for label, part in parts.items()})
-    counts = [f"{sum(p == part for p in cohort.split.values())} {part}" for part in ("train", "validation", "test")]
-    logger.info("Split by participant: %s", ", ".join(counts))
-    folders = [_train_model(settings, training) for training in trainings]
-    return folders, [Outcome(label, None, "train", "ok") for label in sorted(cohort.split)]
-
-
-@dataclass(frozen=True)
-class _Training:
-    """One model to train, checked: there is somebody to train on, and no other model lies in its folder."""
-
-    folder: Path
-    config: TrainingConfig
-    training: PreparedCases
-    validation: PreparedCases
-
-
-def _plan_training(settings: Settings, cohort: Cohort, space: str, inputs: tuple[str, ...], folder: Path) -> _Training:
-    parts = {part: cohort.part(space, inputs, part) for part in ("train", "validation")}
-    for part, members in parts.items():
-        if not members:
-            raise ModelError(f"model {folder.name}: no {part} participant has {' and '.join(inputs)}; see --split-file")
-    training, validation = (PreparedCases(members, inputs, settings.intensity_scaling) for members in parts.values())
-    config = training_config(settings, inputs, space, training.digest() + validation.digest())
-    check_replaceable(folder, config)
-    return _Training(folder, config, training, validation)
-
-
-def _train_model(settings: Settings, planned: _Training) -> Path:
-    folder, config = planned.folder, planned.config
-    if finished_card(folder, config) is None:
-        # Baselines of an earlier training would be of another cohort.
-        remove_baselines(folder)
-    simulated = has_phantom_data(settings) or None
-    train(
-        planned.training,
-        planned.validation,
-        config,
-        folder,
-        device=settings.device,
-        threads=settings.nprocs,
-        phantom=simulated,
-    )
-    if not has_baselines(folder):
-        fit_baselines(planned.training.cases, config.inputs, config.scaling).save(folder)
-    inputs = " and ".join(config.inputs)
-    words = f"Synthetic interictal SPECT of the pix2pix model trained on {inputs} in space {config.space}."
-    add_descriptions(settings.output_dir, {folder.name: words})
-    return folder
+        folds = (split_participants(others, settings.split, seed),)
+    tested: dict[str, Part] = dict.fromkeys(kept, "test")
+    return tuple(dict(sorted({**fold, **tested}.items())) for fold in folds)

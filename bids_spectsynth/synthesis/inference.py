@@ -1,15 +1,16 @@
 """From a model and a prepared case to a synthetic SPECT volume, and its way to and from the file."""
 
+import dataclasses
+import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
 import numpy.typing as npt
-import torch
 from scipy import ndimage
 
 from bids_spectsynth.bids.cases import INTERICTAL, T1W
@@ -19,71 +20,21 @@ from bids_spectsynth.bids.writing import sidecar_path, write_image
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.preprocess.grid import new_image
 from bids_spectsynth.settings import T1W_SPACE, Settings
-from bids_spectsynth.synthesis.devices import Precision, autocast, memory_format, resolve_precision
-from bids_spectsynth.synthesis.generation import predict_slices
 from bids_spectsynth.synthesis.model_folder import CARD_FILE, Model, ModelCard, check_fit
-from bids_spectsynth.synthesis.orientation import from_slices, to_slices
-from bids_spectsynth.synthesis.slices import CaseArrays, load_case
-from bids_spectsynth.synthesis.through_slice import brain_slices, slice_gains
+from bids_spectsynth.synthesis.prediction import predict_members
+from bids_spectsynth.synthesis.slices import UNKNOWN_UNITS, load_case
+from bids_spectsynth.synthesis.through_slice import slice_gains
 
 logger = logging.getLogger(__name__)
 
 FloatArray = npt.NDArray[np.float64]
 Volume = npt.NDArray[np.float32]
 
-BATCH_SIZE = 8
 DESCRIPTION = "Synthetic interictal SPECT; not a measurement"
 #: Sidecar keys of the prepared T1w that tell the voxels of the participant's own T1w.
 SHAPE_KEY = "OriginalShape"
 AFFINE_KEY = "OriginalAffine"
 ORIGINAL_SPACE = "orig"
-
-
-def predict(model: Model, arrays: CaseArrays, *, batch_size: int = BATCH_SIZE, precision: Precision = "auto") -> Volume:
-    """Network output for every axial slice, in evaluation mode: nothing in the model changes.
-
-    Parameters
-    ----------
-    model : Model
-    arrays : CaseArrays
-        Inputs (C, I, J, K) in (-1, 1) and the brain mask.
-    batch_size : int
-        Slices at a time.
-    precision : str
-        ``auto``: bfloat16 where the hardware has it.
-
-    Returns
-    -------
-    array, shape (I, J, K), float32
-        In [-1, 1]; -1 throughout in slices without brain, for which the network is not run.
-    """
-    network, device, recipe = model.generator, model.device, model.recipe
-    chosen = resolve_precision(precision, device)
-    layout = memory_format(device, chosen)
-    stack, mask = (to_slices(v, recipe.orientation, fill) for v, fill in ((arrays.inputs, -1), (arrays.mask, False)))
-    output = np.full(mask.shape, -1, dtype=np.float32)
-    was_training = network.training
-    network.eval()
-    network.to(memory_format=layout)  # type: ignore[call-overload]
-    with torch.inference_mode():
-        slices = brain_slices(mask)
-        for start in range(0, len(slices), batch_size):
-            k = slices[start : start + batch_size]
-            batch = torch.from_numpy(_channels(stack, k, recipe.neighbours))
-            with autocast(device, chosen):
-                made = predict_slices(network, batch.to(device, memory_format=layout), recipe)
-            output[..., k] = np.moveaxis(made[:, 0].cpu().numpy(), 0, -1)
-    network.train(was_training)
-    i, j, n = arrays.mask.shape
-    return np.ascontiguousarray(from_slices(output, recipe.orientation, (i, j, n)))
-
-
-def _channels(stack: Volume, k: npt.NDArray[np.intp], neighbours: int) -> Volume:
-    """Input channels (len(k), C (2 neighbours + 1), H, W) of slices k of a stack (C, H, W, S)."""
-    around = (k[:, None] + np.arange(-neighbours, neighbours + 1)).clip(0, stack.shape[-1] - 1)
-    # (C, H, W, len(k), 2 neighbours + 1), slices and their neighbours to the front.
-    batch = np.moveaxis(stack[..., around], (3, 0, 4), (0, 1, 2))
-    return np.ascontiguousarray(batch.reshape(len(k), -1, *stack.shape[1:3]))
 
 
 def to_units(output: Volume, mask: npt.NDArray[np.bool_], card: ModelCard) -> tuple[Volume, FloatArray, FloatArray]:
@@ -127,18 +78,30 @@ def synthetic_path(output_dir: Path, prepared: PreparedCase, label: str, *, spac
     return output_path(output_dir, prepared.participant, prepared.session, "spect", entities, "spect", ".nii.gz")
 
 
-def synthesise(model: Model, prepared: PreparedCase, output_dir: Path, settings: Settings) -> Path:
+def deviation_path(output_dir: Path, prepared: PreparedCase, label: str) -> Path:
+    """Where the standard deviation of a model's synthetic SPECT lies."""
+    return synthetic_path(output_dir, prepared, f"{label}Sd")
+
+
+def synthesise(
+    models: Sequence[Model], prepared: PreparedCase, output_dir: Path, settings: Settings, *, label: str | None = None
+) -> Path:
     """Write the synthetic SPECT of a case.
 
-    On the prepared grid and, in the T1w's space, also on the voxels of the participant's own T1w (trilinear).
+    On the prepared grid and, in the T1w's space, also on the voxels of the participant's own T1w (trilinear). With
+    ``--uncertainty`` its standard deviation too, on the prepared grid and in the same units
+    (:func:`bids_spectsynth.synthesis.prediction.predict_members`).
 
     Parameters
     ----------
-    model : Model
+    models : sequence of Model
+        One network, or those of an ensemble that serve this case; their outputs are averaged.
     prepared : PreparedCase
     output_dir : Path
     settings : Settings
-        For ``voxel_size`` and ``bids_dir`` (to name sources).
+        For ``voxel_size``, ``uncertainty`` and ``bids_dir`` (to name sources).
+    label : str, optional
+        Of the whole model; by default that of the first network.
 
     Returns
     -------
@@ -152,13 +115,18 @@ def synthesise(model: Model, prepared: PreparedCase, output_dir: Path, settings:
     ImageError
         A prepared image or its sidecar is missing or damaged.
     """
-    card = model.card
-    check_fit(card, prepared, settings.voxel_size)
+    for model in models:
+        check_fit(model.card, prepared, settings.voxel_size)
+    card = dataclasses.replace(
+        models[0].card,
+        label=label or models[0].card.label,
+        target_statistics=mean_statistics([model.card for model in models]),
+    )
     native = original_grid(prepared.images[T1W]) if prepared.space == T1W_SPACE else None
     arrays = load_case(prepared, card.inputs, card.scaling, target=False)
-    output = predict(model, arrays)
+    output, deviation = predict_members(models, prepared, arrays, samples=settings.uncertainty)
     values, slope, intercept = to_units(output, arrays.mask, card)
-    sidecar = _sidecar(model, prepared, output_dir, settings)
+    sidecar = _sidecar(card, models, prepared, output_dir, settings)
     path = synthetic_path(output_dir, prepared, card.label)
     image = new_image(values, arrays.affine)
     if native is not None:
@@ -169,14 +137,52 @@ def synthesise(model: Model, prepared: PreparedCase, output_dir: Path, settings:
         write_image(
             synthetic_path(output_dir, prepared, card.label, space=ORIGINAL_SPACE), new_image(moved, affine), own
         )
+    if deviation is not None:
+        spread = new_image((slope * deviation * arrays.mask).astype(np.float32), arrays.affine)
+        own = {**sidecar, **_deviation_facts(models, settings.uncertainty)}
+        own["Sources"] = [*own["Sources"], source_uri(path, settings.bids_dir, output_dir)]
+        write_image(deviation_path(output_dir, prepared, card.label), spread, own)
     scale = {"ScaleSlope": slope.tolist(), "ScaleIntercept": intercept.tolist()}
     write_image(path, image, {**sidecar, **scale})
     logger.info("%s: %s", prepared.name, path)
     return path
 
 
-def _sidecar(model: Model, prepared: PreparedCase, output_dir: Path, settings: Settings) -> dict[str, Any]:
-    card = model.card
+def _deviation_facts(models: Sequence[Model], samples: int) -> dict[str, Any]:
+    """What the sidecar of a standard deviation says beyond that of the image."""
+    among = f"the outputs of {len(models)} networks" if len(models) > 1 else f"{samples} outputs with dropout left on"
+    return {
+        "Description": f"Standard deviation of a synthetic interictal SPECT over {among}; not a measurement",
+        "StandardDeviationOf": models[0].card.target,
+        "Samples": len(models) if len(models) > 1 else samples,
+        "SampledBy": "ensemble" if len(models) > 1 else "dropout",
+        "UncertaintyDescription": (
+            "How much networks disagree, not how far they all are from the truth: compare it with the calibration in "
+            "the group report."
+        ),
+    }
+
+
+def mean_statistics(cards: Sequence[ModelCard]) -> Mapping[str, Any]:
+    """Target statistics of an ensemble: the mean over its networks' cohorts."""
+    statistics = [card.target_statistics for card in cards]
+    if len(statistics) == 1:
+        return statistics[0]
+    names = ("mean_in_brain", "log_gain", "log_step")
+    means = {name: np.mean([one[name] for one in statistics], axis=0).tolist() for name in names}
+    units = {one["units"] for one in statistics}
+    return {**statistics[0], **means, "units": units.pop() if len(units) == 1 else UNKNOWN_UNITS}
+
+
+def model_checksum(cards: Sequence[ModelCard]) -> str:
+    """What tells the network, or the networks together, from all others: ``sha256:`` and hexadecimal digits."""
+    own = [card.weights_sha256 for card in cards]
+    return f"sha256:{own[0] if len(own) == 1 else hashlib.sha256(' '.join(own).encode()).hexdigest()}"
+
+
+def _sidecar(
+    card: ModelCard, models: Sequence[Model], prepared: PreparedCase, output_dir: Path, settings: Settings
+) -> dict[str, Any]:
     used = [prepared.images[role] for role in card.inputs] + [prepared.masks[T1W]]
     units = card.target_statistics["units"]
     correction = "one factor for all slices"
@@ -190,8 +196,9 @@ def _sidecar(model: Model, prepared: PreparedCase, output_dir: Path, settings: S
         "Synthetic": True,
         "Statement": card.statement,
         "Model": card.label,
-        **_model_uri(model.folder, output_dir),
-        "ModelChecksum": f"sha256:{card.weights_sha256}",
+        **_model_uri([model.folder for model in models], output_dir),
+        "ModelChecksum": model_checksum([model.card for model in models]),
+        "NumberOfNetworks": len(models),
         "ModelLicense": card.licence,
         **({"ModelTrainedOnPhantom": True} if card.phantom else {}),
         "Scaling": card.scaling,
@@ -207,10 +214,14 @@ def _sidecar(model: Model, prepared: PreparedCase, output_dir: Path, settings: S
     }
 
 
-def _model_uri(folder: Path, output_dir: Path) -> dict[str, str]:
-    """URI of the card, if the model lies in the output folder; another place would tell of this machine only."""
-    card, root = (folder / CARD_FILE).resolve(), output_dir.resolve()
-    return {"ModelURI": f"bids::{card.relative_to(root).as_posix()}"} if card.is_relative_to(root) else {}
+def _model_uri(folders: Sequence[Path], output_dir: Path) -> dict[str, str | list[str]]:
+    """URIs of the cards, if the model lies in the output folder; another place would tell of this machine only."""
+    root = output_dir.resolve()
+    cards = [(folder / CARD_FILE).resolve() for folder in folders]
+    if not all(card.is_relative_to(root) for card in cards):
+        return {}
+    uris = [f"bids::{card.relative_to(root).as_posix()}" for card in cards]
+    return {"ModelURI": uris[0] if len(uris) == 1 else uris}
 
 
 def original_grid(path: Path) -> tuple[tuple[int, int, int], FloatArray]:

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from bids_spectsynth.errors import ModelError, UsageError
 
 Part = Literal["train", "validation", "test"]
-PARTS: tuple[Part, ...] = get_args(Part)
+PARTS: tuple[Part, Part, Part] = get_args(Part)
 #: A participant with this word in a split file takes no part.
 LEFT_OUT = "n/a"
 MINIMUM = 3
@@ -40,18 +40,82 @@ def split_participants(
     ModelError
         There are fewer than three participants.
     """
+    shuffled = _shuffled(participants, seed, MINIMUM, "to train")
+    return _assigned(shuffled, part_counts(len(shuffled), proportions))
+
+
+def split_by_counts(participants: Sequence[str], counts: tuple[int, int, int], seed: int) -> dict[str, Part]:
+    """Assign exactly so many participants to training, validation and test; who is left over is in no part.
+
+    Parameters
+    ----------
+    participants, seed
+        See :func:`split_participants`.
+    counts : tuple of int
+        Participants for training, validation and test.
+
+    Raises
+    ------
+    ModelError
+        There are fewer participants than that.
+    """
+    words = f"for --split-counts {' '.join(map(str, counts))}"
+    return _assigned(_shuffled(participants, seed, sum(counts), words), counts)
+
+
+def fold_splits(
+    participants: Sequence[str], n_folds: int, proportions: tuple[float, float, float], seed: int
+) -> tuple[dict[str, Part], ...]:
+    """The splits of a cross-validation: in each fold other participants are the test set, and everybody once.
+
+    Parameters
+    ----------
+    participants, seed
+        See :func:`split_participants`.
+    n_folds : int
+        At least 3.
+    proportions : tuple of float
+        Of training and validation among those that the fold does not hold out; at least one each. The third is not
+        used.
+
+    Returns
+    -------
+    tuple of dict of str to str
+        One split per fold, each of all participants. Test sets differ in size by one participant at most. Validation
+        participants come from the test sets of the folds that follow, so that nobody validates much more often than
+        others.
+
+    Raises
+    ------
+    ModelError
+        There are fewer participants than folds.
+    """
+    shuffled = _shuffled(participants, seed, n_folds, f"for --cross-validate {n_folds}")
+    groups = [shuffled[fold::n_folds] for fold in range(n_folds)]
+    splits = []
+    for fold, held_out in enumerate(groups):
+        rest = [label for group in (*groups[fold + 1 :], *groups[:fold]) for label in group]
+        n_training, n_validation, _ = part_counts(len(rest), (*proportions[:2], 0))
+        counts = (n_validation, n_training, len(held_out))
+        splits.append(_assigned([*rest, *held_out], counts, ("validation", "train", "test")))
+    return tuple(splits)
+
+
+def _shuffled(participants: Sequence[str], seed: int, minimum: int, purpose: str) -> list[str]:
     labels = sorted(set(participants))
-    if len(labels) < MINIMUM:
+    if len(labels) < minimum:
         raise ModelError(
-            f"{len(labels)} participant(s) with an interictal SPECT and all inputs, at least {MINIMUM} needed to "
-            "train; run --mode preprocess on more participants first, or apply a trained model with --model"
+            f"{len(labels)} participant(s) with an interictal SPECT and all inputs, at least {minimum} needed "
+            f"{purpose}; run --mode preprocess on more participants first, or apply a trained model with --model"
         )
-    shuffled = sorted(labels, key=lambda label: hashlib.sha256(f"{seed}:{label}".encode()).hexdigest())
-    parts: list[Part] = []
-    for part, count in zip(PARTS, part_counts(len(labels), proportions), strict=True):
-        parts += [part] * count
-    assigned = dict(zip(shuffled, parts, strict=True))
-    return {label: assigned[label] for label in labels}
+    return sorted(labels, key=lambda label: hashlib.sha256(f"{seed}:{label}".encode()).hexdigest())
+
+
+def _assigned(
+    ordered: Sequence[str], counts: tuple[int, int, int], order: tuple[Part, Part, Part] = PARTS
+) -> dict[str, Part]:
+    parts = [part for part, count in zip(order, counts, strict=True) for _ in range(count)]
+    return dict(sorted(zip(ordered, parts, strict=False)))
 
 
 def part_counts(n: int, proportions: tuple[float, float, float]) -> tuple[int, int, int]:

@@ -12,8 +12,9 @@ from scipy import ndimage
 from bids_spectsynth.errors import ImageError, ModelError
 from bids_spectsynth.preprocess.intensity import apply_scaling, scaling_coefficients
 from bids_spectsynth.settings import make_settings
-from bids_spectsynth.synthesis.inference import network_output, predict, resample_linear, synthesise, to_units
+from bids_spectsynth.synthesis.inference import network_output, resample_linear, synthesise, to_units
 from bids_spectsynth.synthesis.model_folder import load_model
+from bids_spectsynth.synthesis.prediction import predict
 from bids_spectsynth.synthesis.slices import CaseArrays, PreparedCases, load_case
 from bids_spectsynth.synthesis.through_slice import brain_slices, relative_heights, slice_gains
 from bids_spectsynth.synthesis.training import train
@@ -91,7 +92,7 @@ def test_units_follow_slope_and_intercept(trained):
 
 def test_written_image_and_its_way_back(trained):
     model, output_dir, prepared = trained
-    path = synthesise(model, prepared, output_dir, settings_for(output_dir))
+    path = synthesise([model], prepared, output_dir, settings_for(output_dir))
     assert path == output_dir / "sub-04/spect/sub-04_task-interictal_space-T1w_desc-demo_spect.nii.gz"
     arrays = load_case(prepared, model.card.inputs, model.card.scaling, target=False)
     np.testing.assert_allclose(network_output(path), predict(model, arrays), atol=2e-6)
@@ -114,7 +115,7 @@ def test_written_image_and_its_way_back(trained):
 
 def test_native_geometry_shows_the_same_head(trained):
     model, output_dir, prepared = trained
-    path = synthesise(model, prepared, output_dir, settings_for(output_dir))
+    path = synthesise([model], prepared, output_dir, settings_for(output_dir))
     native_path = path.with_name(path.name.replace("space-T1w", "space-orig"))
     native, grid = nib.load(native_path), nib.load(path)
     assert native.shape == (20, 30, 28)
@@ -134,7 +135,7 @@ def test_template_space_has_no_native_copy(trained, tmp_path):
     model = dataclasses.replace(model, card=dataclasses.replace(model.card, space="MNI152NLin6Sym"))
     moved = dataclasses.replace(prepared, space="MNI152NLin6Sym")
     settings = dataclasses.replace(settings_for(tmp_path), bids_dir=prepared.images["T1w"].parents[2])
-    path = synthesise(model, moved, tmp_path, settings)
+    path = synthesise([model], moved, tmp_path, settings)
     assert [p.name for p in path.parent.glob("*.nii.gz")] == [path.name]
     assert "space-MNI152NLin6Sym" in path.name
     # A model from elsewhere is named by its checksum, not by a path of this machine.
@@ -147,14 +148,14 @@ def test_misfitting_case_is_refused_and_nothing_written(trained, tmp_path, write
     model, _, _ = trained
     prepared = write_prepared(tmp_path, "09", 9)
     with pytest.raises(ModelError, match="voxels of 2 mm, not 1"):
-        synthesise(model, prepared, tmp_path, settings_for(tmp_path, voxel_size=1.0))
+        synthesise([model], prepared, tmp_path, settings_for(tmp_path, voxel_size=1.0))
     sidecar = prepared.images["T1w"].with_name("sub-09_space-T1w_desc-preproc_T1w.json")
     sidecar.write_text('{"OriginalShape": [1, 2]}')
     with pytest.raises(ImageError, match="OriginalShape or OriginalAffine missing"):
-        synthesise(model, prepared, tmp_path, settings_for(tmp_path))
+        synthesise([model], prepared, tmp_path, settings_for(tmp_path))
     sidecar.unlink()
     with pytest.raises(ImageError, match="cannot read the sidecar"):
-        synthesise(model, prepared, tmp_path, settings_for(tmp_path))
+        synthesise([model], prepared, tmp_path, settings_for(tmp_path))
     assert not list(tmp_path.rglob("*desc-demo*"))
 
 
