@@ -14,6 +14,7 @@ from bids_spectsynth.bids.dataset import has_phantom_data
 from bids_spectsynth.bids.derivatives import PreparedCase, find_prepared, read_participants
 from bids_spectsynth.bids.writing import sidecar_path
 from bids_spectsynth.errors import ModelError, SpectSynthError
+from bids_spectsynth.evaluation.calibration import calibrate_case
 from bids_spectsynth.evaluation.evaluate import evaluate_case, metrics_path
 from bids_spectsynth.exit_codes import Outcome
 from bids_spectsynth.settings import Settings
@@ -161,6 +162,8 @@ def _serve(model: _Applied, case: PreparedCase, settings: Settings) -> Outcome:
             table, settings.data_range, split
         ):
             evaluate_case(case, folder, output_dir, settings.data_range, split, label=label)
+        if settings.uncertainty and split in RATED and INTERICTAL in case.images:
+            _calibrate(case, label, split, serving[0].card, settings)
     except Exception as error:
         known = isinstance(error, SpectSynthError)
         reason = str(error) if known else f"{type(error).__name__}: {error}"
@@ -168,6 +171,20 @@ def _serve(model: _Applied, case: PreparedCase, settings: Settings) -> Outcome:
         logger.debug("%s, %s", case.name, stage, exc_info=True)
         return Outcome(case.participant, case.session, stage, "failed", reason)
     return Outcome(case.participant, case.session, stage, "ok")
+
+
+def _calibrate(case: PreparedCase, label: str, split: str, card: ModelCard, settings: Settings) -> None:
+    """Rate the standard deviation of a synthetic image, unless that is done already."""
+    synthetic, deviation = (find(settings.output_dir, case, label) for find in (synthetic_path, deviation_path))
+    table = rating_tables(settings.output_dir, case, label)[-1]
+    if is_younger([table], [synthetic, deviation, *case.images.values(), *case.masks.values()]):
+        return
+    sampled = _read_sidecar(deviation)
+    facts = {"sampled_by": sampled.get("SampledBy", "n/a"), "samples": sampled.get("Samples", "n/a")}
+    # Seeds of one configuration share it, folds and members carry the model's own label.
+    configuration = card.configuration if card.label == label else label
+    facts |= {"model": label, "configuration": configuration, "split": split}
+    calibrate_case(case, synthetic, deviation, table, facts)
 
 
 def _is_same_sampling(case: PreparedCase, label: str, settings: Settings) -> bool:

@@ -2,14 +2,15 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from bids_spectsynth.bids.derivatives import PreparedCase
 from bids_spectsynth.errors import ModelError, UsageError
 from bids_spectsynth.settings import make_settings
-from bids_spectsynth.synthesis import cohort
-from bids_spectsynth.synthesis.cohort import Cohort, make_cohort, model_folders, model_labels, trainable
+from bids_spectsynth.synthesis import cohort, train_cohort
+from bids_spectsynth.synthesis.cohort import Cohort, make_cohort, model_folders, trainable
 
 FULL = ("T1w", "pet", "interictal")
 
@@ -44,19 +45,6 @@ def test_trainable_has_the_target_and_every_input():
     cases = [prepared("01"), prepared("02", ("T1w", "interictal")), prepared("03", ("T1w", "pet"))]
     assert [case.participant for case in trainable(cases, ("T1w", "pet"))] == ["01"]
     assert [case.participant for case in trainable(cases, ("T1w",))] == ["01", "02"]
-
-
-def test_labels_of_every_space_and_input_set(settings_for):
-    settings = settings_for(inputs=[["T1w", "pet"], ["pet"]], output_spaces=["T1w", "MNI152NLin6Sym"], ssim_weight=1)
-    assert list(model_labels(settings).values()) == [
-        "pix2pixT1wPetSsim",
-        "pix2pixPetSsim",
-        "pix2pixT1wPetSsimMNI152NLin6Sym",
-        "pix2pixPetSsimMNI152NLin6Sym",
-    ]
-    assert list(model_labels(settings_for(model_label="mine")).values()) == ["mine"]
-    with pytest.raises(UsageError, match=r"--model-label: 2 models would share mine"):
-        model_labels(settings_for(model_label="mine", inputs=[["T1w"], ["pet"]]))
 
 
 def test_all_sessions_of_a_participant_are_on_one_side(settings_for, hold):
@@ -108,12 +96,69 @@ def test_a_split_file_may_leave_out_and_name_those_that_cannot_take_part(setting
         make_cohort(settings_for(split_file=path), None)
 
 
+def test_exact_counts_leave_the_rest_out(settings_for, hold):
+    hold(*(prepared(f"{n}") for n in range(8)))
+    found = make_cohort(settings_for(split_counts=[3, 1, 2]), None)
+    assert sorted(found.split.values()) == ["test", "test", "train", "train", "train", "validation"]
+    assert len(found.left_out) == 2
+    assert not found.left_out & set(found.split)
+    assert found.counts() == "3 train, 1 validation, 2 test; 2 excluded"
+    with pytest.raises(ModelError, match=r"8 participant\(s\).*at least 9 needed for --split-counts 5 2 2"):
+        make_cohort(settings_for(split_counts=[5, 2, 2]), None)
+
+
+@pytest.fixture
+def resected(tmp_path):
+    """The dataset's participants.tsv: 1 and 5 were operated on, and so was 9, who takes no part."""
+    rows = [f"sub-{n}\t{'yes' if n in (1, 5, 9) else 'no'}" for n in range(10)]
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "participants.tsv").write_text("\n".join(["participant_id\tresection", *rows]) + "\n")
+    return {"hold_out": ["resection=yes"]}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{}, {"split_counts": [3, 1, 0]}, {"cross_validate": 3}, {"split": [5, 1, 0]}, {"random_seed": 5}],
+    ids=str,
+)
+def test_who_is_held_out_is_never_trained_on(settings_for, hold, resected, values):
+    hold(*(prepared(f"{n}") for n in range(8)))
+    found = make_cohort(settings_for(**resected, **values), None)
+    assert all(fold["1"] == fold["5"] == "test" for fold in found.folds)
+    assert found.split["1"] == found.split["5"] == "test"
+    assert "9" not in found.split
+    for fold in range(1, len(found.folds) + 1):
+        for part in ("train", "validation"):
+            seen = {case.participant for case in found.part("T1w", ("pet",), part, fold)}
+            assert seen
+            assert not seen & {"1", "5"}
+
+
+def test_in_a_cross_validation_everybody_is_held_out_by_one_fold(settings_for, hold, resected):
+    hold(*(prepared(f"{n}") for n in range(8)))
+    found = make_cohort(settings_for(cross_validate=3, **resected), None)
+    assert found.split == {f"{n}": "test" if n in (1, 5) else "cross-validated" for n in range(8)}
+    tested = [{c.participant for c in found.part("T1w", ("pet",), "test", fold)} - {"1", "5"} for fold in (1, 2, 3)]
+    assert set.union(*tested) == {"0", "2", "3", "4", "6", "7"}
+    assert sum(map(len, tested)) == 6
+    assert found.counts() == (
+        "3 folds that hold out 2, 2, 2; fold 1: 3 train, 1 validation, 4 test (2 of them in every fold)"
+    )
+
+
+def test_a_fold_that_a_model_cannot_validate_in(settings_for, hold):
+    # Five see the MRI alone; whoever of the two with a PET validates, no fold has it both ways.
+    hold(*(prepared(f"{n}", FULL if n < 2 else ("T1w", "interictal")) for n in range(7)))
+    with pytest.raises(ModelError, match=r"pix2pixPet, fold \d: no (train|validation) participant has pet; use fewer"):
+        train_cohort.train_models(settings_for(inputs=[["T1w"], ["pet"]], cross_validate=3), None)
+
+
 def test_a_model_without_validation_participants_is_refused(settings_for, hold, monkeypatch, tmp_path):
     split = {"01": "train", "02": "validation", "03": "test"}
     cases = [prepared("01"), prepared("02", ("T1w", "interictal")), prepared("03")]
-    monkeypatch.setattr(cohort, "make_cohort", lambda settings, names: Cohort({"T1w": cases}, split))
+    monkeypatch.setattr(train_cohort, "make_cohort", lambda settings, names: Cohort({"T1w": cases}, (split,)))
     with pytest.raises(ModelError, match=r"pix2pixPet: no validation participant has pet; see --split-file"):
-        cohort.train_models(settings_for(inputs=["pet"]), None)
+        train_cohort.train_models(settings_for(inputs=["pet"]), None)
     # A training that is refused does not write over the split of earlier models.
     assert not (tmp_path / "out" / "participants.tsv").exists()
 
@@ -128,6 +173,10 @@ def test_finished_models_of_the_spaces_asked_for(settings_for, monkeypatch):
         folder.mkdir(parents=True)
         if name in spaces:
             (folder / "model.json").write_text("{}")
-    monkeypatch.setattr(cohort, "load_card", lambda folder: prepared("x", space=spaces[folder.name]))
+
+    def members(folder):
+        return (SimpleNamespace(card=SimpleNamespace(space=spaces[folder.name])),)
+
+    monkeypatch.setattr(cohort, "load_members", members)
     assert [folder.name for folder in model_folders(settings)] == ["a", "c"]
     assert [folder.name for folder in model_folders(settings_for(output_spaces=["MNI152NLin6Sym"]))] == ["b"]

@@ -3,7 +3,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bids_spectsynth.errors import ModelError, UsageError
-from bids_spectsynth.synthesis.split import part_counts, read_split_file, split_participants
+from bids_spectsynth.synthesis.split import (
+    fold_splits,
+    part_counts,
+    read_split_file,
+    split_by_counts,
+    split_participants,
+)
 
 PAPER = (30.0, 6.0, 12.0)
 
@@ -51,6 +57,63 @@ PINNED = ["01", "04", "05"]
 def test_too_few_participants(n):
     with pytest.raises(ModelError, match=r"--mode preprocess.*--model"):
         split_participants(labels(n), PAPER, 0)
+
+
+def members(split, part):
+    return {label for label, own in split.items() if own == part}
+
+
+def test_exact_counts():
+    split = split_by_counts(labels(50), (30, 6, 12), 1)
+    assert [len(members(split, part)) for part in ("train", "validation", "test")] == [30, 6, 12]
+    assert set(split) < set(labels(50))
+    assert (
+        split == split_by_counts([*reversed(labels(50))], (30, 6, 12), 1) != split_by_counts(labels(50), (30, 6, 12), 2)
+    )
+    # The same people as with the proportions, where the numbers are the same.
+    assert split_by_counts(labels(48), (30, 6, 12), 7) == split_participants(labels(48), PAPER, 7)
+
+
+def test_fewer_participants_than_the_counts_need():
+    with pytest.raises(ModelError, match=r"^47 participant\(s\).*at least 48 needed for --split-counts 30 6 12"):
+        split_by_counts(labels(47), (30, 6, 12), 1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(3, 12).flatmap(lambda k: st.tuples(st.just(k), st.integers(k, 60))),
+    st.tuples(st.floats(0.1, 50), st.floats(0.1, 50), st.floats(0, 50)),
+    st.integers(0, 9),
+)
+def test_folds_hold_everybody_out_once(sizes, proportions, seed):
+    n_folds, n = sizes
+    folds = fold_splits(labels(n), n_folds, proportions, seed)
+    tested = [members(fold, "test") for fold in folds]
+    assert len(folds) == n_folds
+    assert set.union(*tested) == set(labels(n))
+    assert sum(map(len, tested)) == n
+    assert max(map(len, tested)) - min(map(len, tested)) <= 1
+    for fold in folds:
+        # A mapping: nobody is in two parts; everybody is in one.
+        assert list(fold) == labels(n)
+        training, validation = (len(members(fold, part)) for part in ("train", "validation"))
+        assert training >= 1
+        assert validation >= 1
+        wanted = (training + validation) * proportions[1] / (proportions[0] + proportions[1])
+        assert abs(validation - wanted) < 1.5
+
+
+def test_folds_depend_on_the_seed_alone_and_share_the_validating():
+    first = fold_splits(labels(12), 4, PAPER, 1)
+    assert first == fold_splits([*reversed(labels(12)), "07"], 4, PAPER, 1)
+    assert first != fold_splits(labels(12), 4, PAPER, 2)
+    validating = [label for fold in first for label in members(fold, "validation")]
+    assert len(set(validating)) == len(validating) == 4
+
+
+def test_more_folds_than_participants():
+    with pytest.raises(ModelError, match=r"^4 participant\(s\).*at least 5 needed for --cross-validate 5"):
+        fold_splits(labels(4), 5, PAPER, 0)
 
 
 def write(folder, text):

@@ -1,0 +1,88 @@
+"""Section of the group report: whether the predicted standard deviation tells where a synthetic SPECT is wrong."""
+
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from bids_spectsynth.evaluation.calibration import ALL
+from bids_spectsynth.reports.html import Block, Cell, Column, Picture, Section, Table, Text, number
+from bids_spectsynth.reports.mosaic import drawing_style, to_svg
+
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
+
+
+def calibration_section(output_dir: Path) -> Section | None:
+    """Table and figure of ``group_calibration.tsv``; None where no uncertainty was rated."""
+    path = output_dir / "group_calibration.tsv"
+    if not path.exists():
+        return None
+    table = pd.read_csv(path, sep="\t", dtype={"bin": str}, na_values="n/a", keep_default_na=False)
+    blocks: list[Block] = [
+        Text(
+            "A predicted standard deviation says how much networks disagree. Here it is compared with the error that "
+            "was found on held-out subjects: on the dashed line both are equal, above it the image is less certain "
+            "than it claims. Noise of the real SPECT is part of the error and of no prediction."
+        ),
+        Picture(
+            _figure(table), "Error against predicted standard deviation", "Tenths of the voxels, mean over subjects."
+        ),
+        _table(table),
+    ]
+    return Section("uncertainty", "Uncertainty of synthetic images", blocks)
+
+
+def _figure(table: pd.DataFrame) -> str:
+    bins = table[table["bin"] != ALL]
+    with drawing_style():
+        figure = Figure(figsize=(7.0, 4.6), facecolor="white", layout="constrained")
+        axes = figure.subplots()
+        top = 1.05 * float(bins[["rmse", "predicted_sd"]].max().max())
+        axes.plot([0, top], [0, top], color="#555555", linestyle="--", linewidth=1, label="error as predicted")
+        for position, (name, rows) in enumerate(bins.groupby(["configuration", "sampled_by"], sort=False)):
+            label = f"{name[0]} ({name[1]})"
+            axes.errorbar(
+                rows["predicted_sd"],
+                rows["rmse"],
+                yerr=rows["rmse_sd"].fillna(0),
+                color=_COLOURS[position % len(_COLOURS)],
+                marker="o",
+                markersize=4,
+                linewidth=1.2,
+                capsize=2,
+                label=label,
+            )
+        axes.set_xlabel("predicted standard deviation (fraction of the in-brain mean)")
+        axes.set_ylabel("error found, root mean square (fraction of the in-brain mean)")
+        axes.set_xlim(0, None)
+        axes.set_ylim(0, None)
+        axes.legend(frameon=False, fontsize=8)
+        axes.spines[["top", "right"]].set_visible(False)
+        return to_svg(figure)
+
+
+def _table(table: pd.DataFrame) -> Table:
+    rows = [
+        [
+            Cell(str(row["configuration"])),
+            Cell(str(row["sampled_by"])),
+            Cell(str(row["samples"])),
+            Cell(number(float(row["predicted_sd"]))),
+            Cell(f"{number(float(row['rmse']))} ± {number(float(row['rmse_sd']))}"),
+            Cell(number(float(row["ratio"]), 2)),
+            Cell(number(float(row["rank_correlation"]), 2)),
+            Cell(str(row["n_subjects"])),
+        ]
+        for row in table[table["bin"] == ALL].to_dict("records")
+    ]
+    columns = [
+        Column("Model"),
+        Column("Sampled by"),
+        Column("Samples", numeric=True),
+        Column("Predicted SD", "Fraction of the in-brain mean", numeric=True),
+        Column("Error found", "Root mean square; mean ± SD over subjects", numeric=True),
+        Column("Ratio", "Error over predicted SD; 1 where the prediction is right", numeric=True),
+        Column("Rank correlation", "Of predicted SD and absolute error over voxels", numeric=True),
+        Column("Subjects", numeric=True),
+    ]
+    return Table(columns, rows, "All voxels of brain where the SPECT was measured, held-out subjects.")
