@@ -15,7 +15,7 @@ from bids_spectsynth.bids.derivatives import PreparedCase, find_prepared, read_p
 from bids_spectsynth.bids.writing import sidecar_path
 from bids_spectsynth.errors import ModelError, SpectSynthError
 from bids_spectsynth.evaluation.calibration import calibrate_case
-from bids_spectsynth.evaluation.evaluate import evaluate_case, metrics_path
+from bids_spectsynth.evaluation.evaluate import case_tables, evaluate_case, metrics_path
 from bids_spectsynth.exit_codes import Outcome
 from bids_spectsynth.settings import Settings
 from bids_spectsynth.synthesis.baselines import baseline_files
@@ -158,9 +158,9 @@ def _serve(model: _Applied, case: PreparedCase, settings: Settings) -> Outcome:
             for stale in rating_tables(output_dir, case, label):
                 stale.unlink(missing_ok=True)
                 stale.with_suffix(".json").unlink(missing_ok=True)
-        elif not is_younger([table], [path, *sources, *baseline_files(folder)]) or not _is_same_rating(
-            table, settings.data_range, split
-        ):
+        elif not is_younger(
+            case_tables(output_dir, case, label), [path, *sources, *baseline_files(folder)]
+        ) or not _is_same_rating(table, settings.data_range, split):
             evaluate_case(case, folder, output_dir, settings.data_range, split, label=label)
         if settings.uncertainty and split in RATED and INTERICTAL in case.images:
             _calibrate(case, label, split, serving[0].card, settings)

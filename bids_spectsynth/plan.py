@@ -3,10 +3,16 @@
 import logging
 from collections.abc import Sequence
 
+from bids_spectsynth import estimate
 from bids_spectsynth.bids.cases import Case
+from bids_spectsynth.errors import ModelError
 from bids_spectsynth.exit_codes import Outcome
 from bids_spectsynth.logs import LOGGER_NAME
+from bids_spectsynth.preprocess.workflow import resolve_backend
 from bids_spectsynth.settings import Settings
+from bids_spectsynth.study import PlannedModel, planned_models, trains
+from bids_spectsynth.synthesis.cohort import AnyCase, Cohort, make_cohort, split_cohort
+from bids_spectsynth.synthesis.train_cohort import planned_networks
 
 logger = logging.getLogger(f"{LOGGER_NAME}.plan")
 
@@ -18,7 +24,10 @@ def log_plan(settings: Settings, cases: Sequence[Case], outcomes: Sequence[Outco
 
 
 def plan_lines(settings: Settings, cases: Sequence[Case], outcomes: Sequence[Outcome]) -> list[str]:
-    """Lines of the plan; paths are relative to the dataset."""
+    """Lines of the plan; paths are relative to the dataset.
+
+    Where models are trained, a training step is measured for about a second.
+    """
     lines = [f"dry run: nothing is written; {len(cases)} to prepare, {len(outcomes)} skipped or failed"]
     for case in cases:
         lines.append(f"{case.name}:")
@@ -30,17 +39,17 @@ def plan_lines(settings: Settings, cases: Sequence[Case], outcomes: Sequence[Out
     for outcome in outcomes:
         session = f" ses-{outcome.session}" if outcome.session else ""
         lines.append(f"sub-{outcome.participant}{session}: {outcome.status}: {outcome.reason}")
-    return [*lines, *_stage_lines(settings)]
+    if not trains(settings):
+        return [*lines, *_stage_lines(settings, ())]
+    models = planned_models(settings)
+    return [*lines, *_stage_lines(settings, models), *_model_lines(models), *_cohort_lines(settings, cases, models)]
 
 
-def _stage_lines(settings: Settings) -> list[str]:
-    from bids_spectsynth.preprocess.workflow import resolve_backend
-    from bids_spectsynth.synthesis.cohort import model_labels
-
+def _stage_lines(settings: Settings, models: Sequence[PlannedModel]) -> list[str]:
     backend = resolve_backend(settings.backend)
     spaces = ", ".join(settings.output_spaces)
     prepare = f"prepare with the {backend} backend at {settings.voxel_size:g} mm in {spaces}"
-    train = f"train {', '.join(model_labels(settings).values())}"
+    train = f"train {', '.join(model.label for model in models)}"
     apply = f"apply {settings.model}" if settings.model else "apply the models in the output folder that fit"
     if settings.mode == "train":
         stages = [train]
@@ -51,3 +60,64 @@ def _stage_lines(settings: Settings) -> list[str]:
     else:
         stages = [prepare, train, apply]
     return [f"then: {stage}" for stage in stages]
+
+
+def _model_lines(models: Sequence[PlannedModel]) -> list[str]:
+    lines = [f"models to train: {len(models)}"]
+    for model in models:
+        count = len(planned_networks(model))
+        networks = "1 network" if count == 1 else f"{count} networks"
+        inputs = " + ".join(model.inputs)
+        facts = (f"{inputs} in {model.space}", model.losses, f"recipe {model.recipe}", f"seed {model.seed}", networks)
+        lines.append(f"  {model.label}: {', '.join(facts)}")
+    return lines
+
+
+def _cohort_lines(settings: Settings, cases: Sequence[Case], models: Sequence[PlannedModel]) -> list[str]:
+    """The split and the estimates: in ``train`` mode of what is prepared, else of what was found."""
+    try:
+        if settings.mode == "train":
+            prepared = make_cohort(settings, None)
+            return [f"split: {prepared.counts()}", *_estimates(settings, _loads(prepared, models), ())]
+        found = split_cohort(settings, dict.fromkeys(settings.output_spaces, cases))
+        return [
+            f"split, if all can be prepared: {found.counts()}",
+            *_estimates(settings, _loads(found, models), cases),
+        ]
+    except ModelError as error:
+        return [f"split: not possible with what there is now ({error})"]
+
+
+def _loads(cohort: Cohort[AnyCase], models: Sequence[PlannedModel]) -> list[estimate.Load]:
+    loads = []
+    for model in models:
+        cases = []
+        for network in planned_networks(model):
+            where = model.space, model.inputs
+            training, validation = (cohort.part(*where, part, network.fold) for part in ("train", "validation"))
+            cases.append((len(training), len(validation)))
+        loads.append(estimate.Load(model, tuple(cases)))
+    return loads
+
+
+def _estimates(settings: Settings, loads: Sequence[estimate.Load], cases: Sequence[Case]) -> list[str]:
+    """Lines on disk and time; ``cases`` are those to prepare and to apply the models to."""
+    n_images = sum(len(case.images) for case in cases)
+    sizes = estimate.estimated_sizes(loads, len(cases), n_images, len(settings.output_spaces))
+    parts = {
+        "networks with their checkpoints": sizes.networks,
+        "prepared images": sizes.prepared,
+        "synthetic images": sizes.synthetic,
+    }
+    named = ", ".join(f"{name} {estimate.size_words(size)}" for name, size in parts.items() if size > 0)
+    seconds = estimate.estimated_seconds(
+        loads, lambda config: estimate.measure_step(config, settings.device, settings.nprocs)
+    )
+    lines = [
+        f"estimate, disk: {estimate.size_words(sizes.total)} ({named})",
+        f"estimate, time: training {estimate.duration_words(seconds)}, from a step measured now on this machine",
+    ]
+    if cases:
+        each = estimate.PREPARATION_SECONDS[settings.voxel_size]
+        lines.append(f"estimate, time: preparation, not in that, roughly {each:g} s a participant on two cores")
+    return lines

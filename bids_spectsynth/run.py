@@ -78,8 +78,8 @@ def run_participant(settings: Settings) -> ExitCode:
     """Find, prepare, train or apply, evaluate and report; which of these, ``settings.mode`` says."""
     from bids_spectsynth.plan import log_plan
 
-    settings = _with_models(settings)
-    run_folder = None if settings.dry_run else open_run_log(settings)
+    given, settings = settings, _with_models(settings)
+    run_folder = None if settings.dry_run else open_run_log(given)
     cases, outcomes = ([], []) if settings.mode == "train" else _find(settings)
     if run_folder is None:
         log_plan(settings, cases, outcomes)
@@ -97,28 +97,36 @@ def run_participant(settings: Settings) -> ExitCode:
 
 
 def _with_models(settings: Settings) -> Settings:
-    """Settings whose inputs are those of the models to apply; what cannot work is refused before hours of work.
+    """Settings with the inputs and spaces of all models to train, or the inputs of those to apply.
+
+    What cannot work is refused before hours of work.
 
     Raises
     ------
     UsageError
-        ``--model-label`` does not fit.
+        The study, ``--model-label`` or ``--hold-out`` does not fit.
     ModelError
         There is no such device; a model is damaged, or works in another space or on other voxels than was asked for.
     """
     import torch
 
-    from bids_spectsynth.synthesis.cohort import model_folders, model_labels
+    from bids_spectsynth.study import planned_models, trains, united
+    from bids_spectsynth.synthesis.cohort import model_folders
     from bids_spectsynth.synthesis.devices import resolve_device
-    from bids_spectsynth.synthesis.model_folder import load_card, load_model
+    from bids_spectsynth.synthesis.ensemble import load_members
+    from bids_spectsynth.synthesis.hold_out import held_out
+    from bids_spectsynth.synthesis.model_folder import load_model
 
     if settings.mode != "preprocess":
         resolve_device(settings.device)
-    model_labels(settings)
+    settings = united(settings, planned_models(settings))
+    if trains(settings):
+        held_out(settings)
     if settings.model is not None:
-        cards = [load_model(settings.model, torch.device("cpu")).card]
+        cards = [load_model(member.folder, torch.device("cpu")).card for member in load_members(settings.model)]
     elif settings.mode == "apply":
-        cards = [load_card(folder) for folder in model_folders(settings)]
+        # The members of one model share inputs, space and voxels.
+        cards = [load_members(folder)[0].card for folder in model_folders(settings)]
     else:
         return settings
     for card in cards:
@@ -184,13 +192,15 @@ def _synthesise(settings: Settings, cases: Sequence[Case], outcomes: list[Outcom
     if settings.mode == "preprocess":
         return
     from bids_spectsynth.application import apply_model, check_served
-    from bids_spectsynth.synthesis.cohort import model_folders, train_models
+    from bids_spectsynth.study import trains
+    from bids_spectsynth.synthesis.cohort import model_folders
+    from bids_spectsynth.synthesis.train_cohort import train_models
 
     failed = {(o.participant, o.session) for o in outcomes if o.status == "failed"}
     names = {case.name for case in cases if (case.participant, case.session) not in failed}
     if settings.mode != "train" and not names:
         return
-    if settings.mode == "train" or (settings.mode == "auto" and settings.model is None):
+    if trains(settings):
         folders, trained = train_models(settings, names if settings.mode == "auto" else None)
         outcomes += trained
     else:
@@ -265,6 +275,7 @@ def _name(outcome: Outcome) -> str:
 
 def run_group(settings: Settings) -> ExitCode:
     """Tables, tests, figures and the report of the whole output folder; the dataset is not read."""
+    from bids_spectsynth.evaluation.comparisons import StatisticsOptions
     from bids_spectsynth.evaluation.figures import write_figures
     from bids_spectsynth.evaluation.tables import group_tables, write_group_tables
     from bids_spectsynth.reports.group import group_report
@@ -275,7 +286,7 @@ def run_group(settings: Settings) -> ExitCode:
     if next(settings.output_dir.glob("sub-*/**/*_desc-preproc_T1w.nii.gz"), None) is None:
         raise DatasetError(f"{settings.output_dir}: holds no prepared participant; run the participant level first")
     open_run_log(settings)
-    tables = group_tables(settings.output_dir)
+    tables = group_tables(settings.output_dir, StatisticsOptions.of(settings))
     write_group_tables(tables, settings.output_dir)
     write_figures(tables, settings.output_dir)
     logger.info("Group report: %s", group_report(settings.output_dir))

@@ -10,6 +10,7 @@ import pytest
 from bids_spectsynth import __version__, cli
 from bids_spectsynth.cli import build_parser, main, parse
 from bids_spectsynth.errors import UsageError
+from bids_spectsynth.presets import GOVERNED, PRESETS
 from bids_spectsynth.settings import Settings, option_names
 
 POSITIONAL = ["/data", "/out", "participant"]
@@ -58,7 +59,24 @@ OPTIONS: list[tuple[list[str], str, Any]] = [
     (["--checkpoint-every", "2"], "checkpoint_every", 2),
     (["--slices-per-subject", "20"], "slices_per_subject", 20),
     (["--split", "2", "1", "1"], "split", (2.0, 1.0, 1.0)),
+    (["--split-counts", "2", "1", "0"], "split_counts", (2, 1, 0)),
     (["--split-file", "/s.tsv"], "split_file", Path("/s.tsv")),
+    (["--hold-out", "resection=yes", "site=2"], "hold_out", ("resection=yes", "site=2")),
+    (["--cross-validate", "4"], "cross_validate", 4),
+    (["--study", "fard2024"], "study", "fard2024"),
+    (["--preset", "fard2024"], "preset", "fard2024"),
+    (["--adversarial-loss", "lsgan"], "adversarial_loss", "lsgan"),
+    (["--neighbour-slices", "2"], "neighbour_slices", 2),
+    (["--cohort-prior", "channel"], "cohort_prior", "channel"),
+    (["--augmentation", "elastic", "flip"], "augmentation", ("flip", "elastic")),
+    (["--augmentation", "none"], "augmentation", ()),
+    (["--ema-decay", "0.9"], "ema_decay", 0.9),
+    (["--flip-average", "on"], "flip_average", "on"),
+    (["--orientations", "axial"], "orientations", "axial"),
+    (["--ensemble-members", "3"], "ensemble_members", 3),
+    (["--uncertainty", "8"], "uncertainty", 8),
+    (["--bootstrap-samples", "0"], "bootstrap_samples", 0),
+    (["--equivalence-margins", "0.02", "0.03", "1"], "equivalence_margins", (0.02, 0.03, 1.0)),
     (["--data-range", "2.3"], "data_range", 2.3),
 ]
 
@@ -88,6 +106,21 @@ def test_without_options_the_settings_have_their_defaults() -> None:
     plain = Settings(bids_dir=Path("/data"), output_dir=Path("/out"), analysis_level="participant")
     assert all(getattr(settings, name) == getattr(plain, name) for name in option_names() if name != "nprocs")
     assert settings.nprocs >= 1
+
+
+def test_a_preset_sets_what_it_governs_and_nothing_else() -> None:
+    best, default = parse([*POSITIONAL, "--preset", "best"]), parse(POSITIONAL)
+    assert {name: getattr(best, name) for name in GOVERNED} == PRESETS["best"]
+    others = [name for name in option_names() if name not in (*GOVERNED, "preset")]
+    assert [getattr(best, name) for name in others] == [getattr(default, name) for name in others]
+
+
+def test_an_option_overrules_the_preset_of_a_file(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text('preset = "best"\nema-decay = 0.5\n')
+    settings = parse([*POSITIONAL, "--config-file", str(config), "--cohort-prior", "none", "--augmentation", "none"])
+    assert (settings.intensity_scaling, settings.ema_decay) == ("volume", 0.5)
+    assert (settings.cohort_prior, settings.augmentation) == ("none", ())
 
 
 def test_inputs_can_be_repeated_for_several_models() -> None:

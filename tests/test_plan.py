@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from bids_spectsynth import estimate
 from bids_spectsynth.bids.cases import Case, SourceImage
 from bids_spectsynth.exit_codes import Outcome
 from bids_spectsynth.plan import plan_lines
@@ -52,3 +53,57 @@ def test_stages_follow_the_mode(values: dict[str, Any], stages: list[str]) -> No
 def test_preparation_is_described() -> None:
     lines = plan_lines(settings(voxel_size=2, output_spaces=["T1w", "MNI152NLin6Sym"]), [], [])
     assert "then: prepare with the embedded backend at 2 mm in T1w, MNI152NLin6Sym" in lines
+
+
+def complete(label: str, roles: tuple[str, ...] = ("T1w", "pet", "interictal")) -> Case:
+    return Case(label, None, {r: SourceImage(Path(f"/data/{label}/{r}"), r, {}, {}, "only") for r in roles}, ())
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Trainings whose step was measured; a slice takes a tenth of a second."""
+    configurations: list[Any] = []
+
+    def measure(config: Any, device: str, threads: int) -> float:
+        configurations.append((config, device, threads))
+        return 0.1
+
+    monkeypatch.setattr(estimate, "measure_step", measure)
+    return configurations
+
+
+def test_the_papers_study_is_planned(measured: list[Any]) -> None:
+    chosen = settings(study="fard2024", epochs=10, voxel_size=2, nprocs=2, output_spaces=["T1w", "MNI152NLin2009aSym"])
+    lines = plan_lines(chosen, [complete(f"{n}") for n in range(8)], [])
+    start = lines.index("models to train: 12")
+    assert lines[start + 1] == "  pix2pixT1w: T1w in T1w, L1+BCE, recipe fard2024, seed 1234, 1 network"
+    assert all(line.endswith("1 network") for line in lines[start + 1 : start + 13])
+    assert any("L1+BCE+SSIM" in line for line in lines[start:])
+    assert "split, if all can be prepared: 5 train, 1 validation, 2 test" in lines
+    # 12 networks x 10 epochs x 50 slices x (5 + 1 / 4 heads) x 0.1 s
+    assert "estimate, time: training 52 min, from a step measured now on this machine" in lines
+    assert [(device, threads) for _, device, threads in measured] == [("auto", 2)]
+    assert "estimate, time: preparation, not in that, roughly 15 s a participant on two cores" in lines
+    assert any(line.startswith("estimate, disk: ") and "synthetic" in line for line in lines)
+
+
+def test_a_cross_validation_is_planned(measured: list[Any]) -> None:
+    chosen = settings(cross_validate=4, ensemble_members=2, epochs=1, voxel_size=4)
+    lines = plan_lines(chosen, [complete(f"{n}") for n in range(8)], [])
+    assert "  pix2pixT1wPet: T1w + pet in T1w, L1+BCE, recipe fard2024, seed 1234, 8 networks" in lines
+    assert "split, if all can be prepared: 4 folds that hold out 2, 2, 2, 2; fold 1: 5 train, 1 validation, 2 test" in (
+        lines
+    )
+
+
+def test_a_split_that_is_not_possible_is_said(measured: list[Any]) -> None:
+    lines = plan_lines(settings(), [complete("1"), complete("2")], [])
+    assert len([line for line in lines if line.startswith("split: not possible") and "2 participant(s)" in line]) == 1
+    assert measured == []
+
+
+@pytest.mark.parametrize("values", [{"mode": "preprocess"}, {"mode": "apply"}, {"model": "/m"}], ids=str)
+def test_without_training_nothing_is_measured(measured: list[Any], values: dict[str, Any]) -> None:
+    lines = plan_lines(settings(**values), [complete("1")], [])
+    assert measured == []
+    assert not [line for line in lines if line.startswith(("models", "split", "estimate"))]

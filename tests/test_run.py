@@ -25,6 +25,7 @@ from bids_spectsynth.synthesis.checkpoint import load_tensors
 from bids_spectsynth.synthesis.model_folder import weights_checksum
 from bids_spectsynth.synthesis.steps import Stepper
 
+COHORT = ("01", "03", "04", "05", "06", "07", "08")
 HELD_OUT = ("sub-04", "sub-05/ses-a")
 LABELS = ("pix2pixT1wPet", "pix2pixT1w")
 KEPT = ("models/**/*", "sub-*/**/*", "sub-*.html")
@@ -92,6 +93,7 @@ def test_only_held_out_participants_are_rated(finished: Any) -> None:
     assert set(summary["n_subjects"]) == {2}
     for label in LABELS:
         rows = table[(table["model"] == label) & (table["method"] == "pix2pix") & table["in_block"]]
+        rows = rows[rows["scale"] == rows["scaling"]]
         assert set(summary.loc[(summary["model"] == label) & (summary["metric"] == "rmse"), "n_slices"]) == {len(rows)}
     assert {"constant", "regression", "petCopy", "meanSpect", "meanSpectPetRatio"} <= set(table["method"])
 
@@ -125,7 +127,8 @@ def test_a_lost_synthetic_image_and_an_outdated_table_are_made_again(copied: Any
     changed = {name for name in after if after[name] != before.get(name)}
     stem = "sub-04/spect/sub-04_task-interictal_space-{}_desc-pix2pixT1w_{}"
     images = {stem.format(space, f"spect.{kind}") for space in ("T1w", "orig") for kind in ("nii.gz", "json")}
-    assert changed == images | {stem.format("T1w", f"metrics.{kind}") for kind in ("tsv", "json")} | {"sub-04.html"}
+    kinds = [f"{table}.{kind}" for table in ("metrics", "regions", "volume") for kind in ("tsv", "json")]
+    assert changed == images | {stem.format("T1w", kind) for kind in kinds} | {"sub-04.html"}
 
 
 def test_the_report_shows_the_models(copied: Any) -> None:
@@ -304,6 +307,12 @@ MODEL_OPTIONS: dict[str, ModelOption] = {
     "base_filters": (("--base-filters", "3"), "base_filters", 3),
     "slices_per_subject": (("--slices-per-subject", "7"), "slices_per_subject", 7),
     "inputs": (("--inputs", "pet"), "inputs", ["pet"]),
+    "preset": (("--preset", "best", "--cohort-prior", "none"), "scaling", "volume"),
+    "adversarial_loss": (("--adversarial-loss", "lsgan"), "adversarial_loss", "lsgan"),
+    "neighbour_slices": (("--neighbour-slices", "1"), "neighbour_slices", 1),
+    "cohort_prior": (("--cohort-prior", "channel", "--inputs", "T1w"), "cohort_prior", "channel"),
+    "augmentation": (("--augmentation", "flip"), "augmentation", ["flip"]),
+    "ema_decay": (("--ema-decay", "0.5"), "ema_decay", 0.5),
 }
 
 
@@ -343,6 +352,68 @@ def test_split_proportions_and_seed(workshop: Any) -> None:
         ["test", "train", "train", "validation", "validation"],
         ["train"] * 4 + ["validation"],
     ]
+
+
+def test_exact_counts_and_who_is_held_out(workshop: Any) -> None:
+    lines = [f"sub-{label}\t{'yes' if label == '03' else 'no'}" for label in COHORT]
+    table = workshop.bids_dir / "participants.tsv"
+    table.write_text("\n".join(["participant_id\tresection", *lines]) + "\n")
+    try:
+        options = ("--inputs", "T1w", "--split-counts", "1", "1", "0", "--hold-out", "resection=yes")
+        assert workshop("--mode", "train", *options, "--model-label", "heldout").code == 0
+        wrong = workshop("--mode", "train", "--inputs", "T1w", "--hold-out", "resection=left")
+    finally:
+        table.unlink()
+    parts = {name: row["split"] for name, row in workshop.participants().items()}
+    assert parts["sub-03"] == "test"
+    assert sorted(parts.values()) == ["excluded", "excluded", "n/a", "n/a", "test", "train", "validation"]
+    assert wrong.code == 2
+    assert "there are no, yes" in wrong.errors[0]
+
+
+def test_a_cross_validated_study_from_training_to_tables(copied: Any, tmp_path: Path) -> None:
+    study = tmp_path / "study.toml"
+    study.write_text('inputs = [["T1w"]]\n[[losses]]\nname = "A"\n[[losses]]\nname = "B"\nadversarial_weight = 0\n')
+    options = ("--study", study, "--cross-validate", "3")
+    labels = ("pix2pixT1wA", "pix2pixT1wB")
+    shutil.rmtree(copied.output_dir / "models")
+    assert copied("--mode", "train", *options).code == 0
+    assert copied.files("models/**/model.json") == {
+        f"models/{label}/fold-{fold}/model.json" for label in labels for fold in (1, 2, 3)
+    }
+    before = copied.stamps("models/**/*")
+    assert copied("--mode", "apply", *options).code == 0
+    parts = {name: row["split"] for name, row in copied.participants().items()}
+    assert [name for name, part in parts.items() if part == "cross-validated"] == [f"sub-0{n}" for n in (1, 3, 4, 5, 6)]
+    for label in labels:
+        tables = copied.files(f"sub-*/**/*desc-{label}_metrics.tsv")
+        assert len(tables) == 5
+        assert {split for name in tables for split in pd.read_csv(copied.output_dir / name, sep="\t")["split"]} == {
+            "test"
+        }
+    assert copied("--mode", "train", *options).code == 0
+    assert copied.stamps("models/**/*") == before
+
+
+def test_members_and_orientations_make_one_image(workshop: Any) -> None:
+    options = ("--inputs", "T1w", "--intensity-scaling", "volume", "--split-file", workshop.split_file)
+    assert workshop("--mode", "train", *options, "--model-label", "plain").code == 0
+    assert workshop("--mode", "train", *options, "--model-label", "flipped", "--flip-average", "on").code == 0
+    assert workshop("--mode", "train", *options, "--model-label", "two", "--ensemble-members", "2").code == 0
+    assert workshop("--mode", "train", *options, "--model-label", "three", "--orientations", "three").code == 0
+    images = {}
+    for label in ("plain", "flipped", "two", "three"):
+        model = workshop.output_dir / "models" / label
+        assert (
+            workshop("--mode", "apply", "--participant-label", "04", "--model", model, "--uncertainty", "2").code == 0
+        )
+        stem = f"sub-04/spect/sub-04_task-interictal_space-T1w_desc-{label}"
+        images[label] = nib.load(workshop.output_dir / f"{stem}_spect.nii.gz").get_fdata()
+        assert workshop.files(f"{stem}Sd_spect.nii.gz")
+    assert weights(workshop, "flipped") == weights(workshop, "plain")
+    assert weights(workshop, "two/member-1") == weights(workshop, "plain")
+    distinct = {image.tobytes() for image in images.values()}
+    assert len(distinct) == 4
 
 
 def test_threads_of_the_network(workshop: Any) -> None:
@@ -388,6 +459,28 @@ def test_options_of_the_preparation(alone: Any, tmp_path: Path) -> None:
     assert nib.load(alone.output_dir / sorted(images)[0]).shape == (64, 64, 48)
     assert (tmp_path / "elsewhere" / "status").is_dir()
     assert not alone.files("work/**/*")
+
+
+def test_a_study_is_prepared_once_in_all_its_spaces(alone: Any) -> None:
+    assert alone("--mode", "preprocess", "--study", "fard2024").code == 0
+    images = alone.files("sub-01/**/*_desc-preproc_*.nii.gz")
+    assert {(name.split("space-")[1].split("_")[0], name.rsplit("_", 1)[1]) for name in images} == {
+        (space, f"{suffix}.nii.gz") for space in ("T1w", "MNI152NLin2009aSym") for suffix in ("T1w", "pet", "spect")
+    }
+    # What is recorded is what was given, and can be given again.
+    recorded = next(alone.output_dir.glob("logs/*/settings.toml"))
+    assert 'output_spaces = ["T1w"]' in recorded.read_text()
+    result = alone("--config-file", recorded, "--mode", "auto", "--dry-run")
+    assert result.code == 0
+    assert result.says("models to train: 12")
+    assert result.says("split: not possible", "1 participant(s)")
+
+
+def test_a_study_that_does_not_exist(alone: Any) -> None:
+    result = alone("--mode", "preprocess", "--study", "fard2023")
+    assert result.code == 2
+    assert "fard2023" in result.errors[0]
+    assert not alone.files("sub-*/**/*")
 
 
 def test_verbose(alone: Any) -> None:
@@ -512,15 +605,31 @@ SHOWN_ELSEWHERE = {
     "checkpoint_every": "test_epochs_and_checkpoints",
     "split": "test_split_proportions_and_seed",
     "split_file": "test_participants_table_tells_split_status_and_reason",
+    "split_counts": "test_exact_counts_and_who_is_held_out",
+    "hold_out": "test_exact_counts_and_who_is_held_out",
+    "study": "test_a_cross_validated_study_from_training_to_tables",
+    "cross_validate": "test_a_cross_validated_study_from_training_to_tables",
+    **dict.fromkeys(
+        ("ensemble_members", "orientations", "flip_average", "uncertainty"),
+        "test_members_and_orientations_make_one_image",
+    ),
     **dict.fromkeys(
         ("work_dir", "omp_nthreads", "coreg_init", "output_spaces", "voxel_size"), "test_options_of_the_preparation"
     ),
 }
 
 
+#: Options of the group level, whose effect tests of that level's own modules show.
+SHOWN_BY_MODULES = {
+    "bootstrap_samples": "evaluation/test_comparisons.py",
+    "equivalence_margins": "evaluation/test_comparisons.py",
+}
+
+
 def test_every_option_has_a_test_of_its_effect() -> None:
-    assert {*MODEL_OPTIONS, *SHOWN_ELSEWHERE} == set(option_names())
+    assert {*MODEL_OPTIONS, *SHOWN_ELSEWHERE, *SHOWN_BY_MODULES} == set(option_names())
     assert all(callable(globals().get(name)) for name in SHOWN_ELSEWHERE.values())
+    assert all(name in (Path(__file__).parent / file).read_text() for name, file in SHOWN_BY_MODULES.items())
 
 
 # Folders

@@ -2,21 +2,29 @@ import dataclasses
 import math
 import string
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from bids_spectsynth.errors import UsageError
+from bids_spectsynth.presets import GOVERNED, PRESETS, Preset
 from bids_spectsynth.settings import (
+    AdversarialLoss,
+    Augmentation,
     BackendChoice,
+    CohortPrior,
     CoregInit,
     Device,
     Mode,
+    Orientations,
     Scaling,
     Settings,
+    Switch,
     make_settings,
     option_names,
     read_config,
@@ -81,15 +89,45 @@ any_settings = st.fixed_dictionaries(
         "voxel_size": st.sampled_from([1, 2, 4, 1.0, 2.0, 4.0]),
         "slices_per_subject": _counts,
         "split": st.tuples(_positive, _positive, _positive),
+        "split_counts": st.tuples(_counts, _counts, st.integers(0, 100)),
         "split_file": _paths,
+        "hold_out": st.lists(st.builds("{}={}".format, _labels, _labels), max_size=2, unique=True).map(tuple),
+        "cross_validate": st.just(0) | st.integers(3, 100),
         "data_range": _positive,
+        "preset": st.sampled_from(get_args(Preset)),
+        "study": _names,
+        "adversarial_loss": st.sampled_from(get_args(AdversarialLoss)),
+        "neighbour_slices": st.integers(0, 9),
+        "cohort_prior": st.sampled_from(get_args(CohortPrior)),
+        "augmentation": st.lists(st.sampled_from(get_args(Augmentation)), unique=True),
+        "ema_decay": st.floats(0, 1, exclude_max=True),
+        "flip_average": st.sampled_from(get_args(Switch)),
+        "orientations": st.sampled_from(get_args(Orientations)),
+        "ensemble_members": _counts,
+        "uncertainty": st.just(0) | st.integers(2, 100),
+        "bootstrap_samples": st.integers(0, 10**6),
+        "equivalence_margins": st.tuples(_positive, _positive, _positive),
     },
-).filter(lambda values: "model" not in values or values.get("mode") in (None, "auto", "apply"))
+).map(lambda values: _that_go_together(values))
+
+
+def _that_go_together(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a drawn set without those that another one excludes."""
+    excluded = {"model"} if values.get("mode") in ("train", "preprocess") else set()
+    splits = [name for name in ("cross_validate", "split_counts", "split_file") if values.get(name)]
+    excluded |= set(splits[1:])
+    if splits[:1] == ["split_file"]:
+        excluded.add("hold_out")
+    scaling = PRESETS[values.get("preset", "fard2024")]["intensity_scaling"]
+    if values.get("intensity_scaling", scaling) == "slice":
+        excluded.add("orientations")
+    return {name: value for name, value in values.items() if name not in excluded}
 
 
 def test_the_strategy_reaches_every_field() -> None:
     drawn: set[str] = set()
 
+    @hypothesis_settings(max_examples=300)
     @given(any_settings)
     def collect(values: dict[str, Any]) -> None:
         drawn.update(values)
@@ -128,7 +166,7 @@ def test_a_configuration_file_cannot_set_something_unknown(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "name",
     ["nprocs", "omp_nthreads", "mem_mb", "epochs", "batch_size", "learning_rate", "base_filters", "checkpoint_every",
-     "slices_per_subject", "data_range"],
+     "slices_per_subject", "data_range", "ensemble_members"],
 )  # fmt: skip
 @pytest.mark.parametrize("value", [0, -1])
 def test_what_counts_or_scales_must_be_above_zero(name: str, value: int) -> None:
@@ -138,8 +176,10 @@ def test_what_counts_or_scales_must_be_above_zero(name: str, value: int) -> None
 
 
 @pytest.mark.parametrize(
-    "name", ["adversarial_weight", "l1_weight", "ssim_weight", "learning_rate_decay_epochs", "random_seed"]
-)
+    "name",
+    ["adversarial_weight", "l1_weight", "ssim_weight", "learning_rate_decay_epochs", "random_seed", "neighbour_slices",
+     "uncertainty", "cross_validate", "bootstrap_samples"],
+)  # fmt: skip
 def test_weights_and_the_seed_must_not_be_negative(name: str) -> None:
     assert getattr(_settings(**{name: 0}), name) == 0
     with pytest.raises(UsageError, match="below zero"):
@@ -188,6 +228,32 @@ def test_numbers_must_be_finite(name: str, value: float) -> None:
         {"epochs": True},
         {"dry_run": 1},
         {"work_dir": 3},
+        {"preset": "worst"},
+        {"split_counts": (30, 6)},
+        {"split_counts": (30, 6, 1.5)},
+        {"split_counts": (0, 6, 12)},
+        {"split_counts": (30, 0, 12)},
+        {"split_counts": (30, 6, -1)},
+        {"split_counts": (30, 6, 12), "split_file": "s.tsv"},
+        {"cross_validate": 1},
+        {"cross_validate": 2},
+        {"cross_validate": 3, "split_file": "s.tsv"},
+        {"cross_validate": 3, "split_counts": (30, 6, 12)},
+        {"hold_out": "resection"},
+        {"hold_out": ["resection=yes", "=yes"]},
+        {"hold_out": "resection= "},
+        {"hold_out": "resection=yes", "split_file": "s.tsv"},
+        {"augmentation": ["flip", "none"]},
+        {"augmentation": "rotate"},
+        {"ema_decay": 1},
+        {"ema_decay": -0.1},
+        {"uncertainty": 1},
+        {"equivalence_margins": (0.01, 0, 0.5)},
+        {"equivalence_margins": (0.01, 0.5)},
+        {"orientations": "three"},
+        {"orientations": "three", "preset": "best", "intensity_scaling": "slice"},
+        {"cohort_prior": "sum"},
+        {"flip_average": True},
     ],
     ids=str,
 )
@@ -200,6 +266,39 @@ def test_unusable_values_are_refused_with_one_line(values: dict[str, Any]) -> No
 
 def test_a_test_set_may_be_empty() -> None:
     assert _settings(split=(3, 1, 0)).split == (3.0, 1.0, 0.0)
+    assert _settings(split_counts=(3, 1, 0)).split_counts == (3, 1, 0)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_decides_on_what_is_not_given(preset: Preset) -> None:
+    settings = _settings(preset=preset)
+    assert {name: getattr(settings, name) for name in GOVERNED} == PRESETS[preset]
+    assert _settings(preset=preset, l1_weight=3).l1_weight == 3
+    assert _settings(preset=preset, l1_weight=None) == settings
+
+
+def test_presets_hold_what_the_options_would() -> None:
+    """A value of a preset that no option could give would differ from itself when read back."""
+    for preset, values in PRESETS.items():
+        given = make_settings({**REQUIRED, **{name: value or "none" if name == "augmentation" else value
+                                              for name, value in values.items()}})  # fmt: skip
+        assert {name: getattr(given, name) for name in GOVERNED} == values, preset
+
+
+def test_without_a_preset_the_recipe_is_the_papers() -> None:
+    plain = Settings(bids_dir=Path("/data"), output_dir=Path("/out"), analysis_level="participant")
+    assert {name: getattr(plain, name) for name in GOVERNED} == PRESETS["fard2024"]
+
+
+def test_kinds_of_augmentation_have_one_order() -> None:
+    assert _settings(augmentation=["intensity", "flip", "flip"]).augmentation == ("flip", "intensity")
+    assert _settings(augmentation="affine").augmentation == ("affine",)
+    assert _settings(preset="best", augmentation="none").augmentation == ()
+
+
+def test_three_orientations_need_one_scale() -> None:
+    assert _settings(preset="best", orientations="three").orientations == "three"
+    assert _settings(intensity_scaling="volume", orientations="three").orientations == "three"
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,15 @@
 """``participants.tsv`` of the output folder, shared by processes that run at the same time."""
 
 import io
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from bids_spectsynth.bids.names import bare_label
-from bids_spectsynth.bids.writing import folder_lock, write_table
+from bids_spectsynth.bids.writing import folder_lock, sidecar_path, write_table
 from bids_spectsynth.errors import DatasetError
 
 COLUMNS = ("participant_id", "split", "status", "reason")
@@ -20,7 +21,11 @@ DICTIONARY: dict[str, dict[str, Any]] = {
             "train": "The networks and baselines were fitted to it.",
             "validation": "It chose the best epoch.",
             "test": "Held out; the evaluation of the models rests on it.",
-            "excluded": "Left out of training and evaluation by the split file.",
+            "cross-validated": (
+                "Each fold of a cross-validation has its own split. One fold held the participant out; its network "
+                "makes the participant's image, and the evaluation rests on that."
+            ),
+            "excluded": "Left out of training and evaluation by the split file, or left over by the counts of a split.",
         },
     },
     "status": {
@@ -42,7 +47,8 @@ def read_participants(output_dir: Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns ``participant_id`` (with ``sub-``), ``split``, ``status``, ``reason``; no rows where there is no file.
+        Columns ``participant_id`` (with ``sub-``), ``split``, ``status``, ``reason``, then what else the file has; no
+        rows where there is no file.
 
     Raises
     ------
@@ -60,7 +66,8 @@ def read_participants(output_dir: Path) -> pd.DataFrame:
         raise DatasetError(f"{path}: not a table ({error}); remove the file and run again") from error
     if "participant_id" not in frame.columns:
         raise DatasetError(f"{path}: the column participant_id is missing; remove the file and run again")
-    return frame.reindex(columns=list(COLUMNS), fill_value=_MISSING).replace("", _MISSING)
+    columns = dict.fromkeys((*COLUMNS, *map(str, frame.columns)))
+    return frame.reindex(columns=list(columns), fill_value=_MISSING).replace("", _MISSING)
 
 
 def update_participants(output_dir: Path, rows: Mapping[str, Mapping[str, str]]) -> None:
@@ -88,14 +95,27 @@ def update_participants(output_dir: Path, rows: Mapping[str, Mapping[str, str]])
         raise ValueError(f"participants.tsv has no column {min(unknown)}")
     output_dir.mkdir(parents=True, exist_ok=True)
     with folder_lock(output_dir):
-        old = read_participants(output_dir).to_dict("records")
-        table = {str(row["participant_id"]): {str(key): str(value) for key, value in row.items()} for row in old}
+        old = read_participants(output_dir)
+        columns = [str(column) for column in old.columns]
+        table = {str(row["participant_id"]): {str(k): str(v) for k, v in row.items()} for row in old.to_dict("records")}
         for label, row in rows.items():
             name = f"sub-{bare_label(label, 'sub')}"
-            empty = {"participant_id": name} | dict.fromkeys(COLUMNS[1:], _MISSING)
+            empty = {"participant_id": name} | dict.fromkeys(columns[1:], _MISSING)
             table[name] = {**table.get(name, empty), **{key: _one_line(value) for key, value in row.items()}}
-        frame = pd.DataFrame([table[name] for name in sorted(table)], columns=list(COLUMNS))
-        write_table(output_dir / "participants.tsv", frame, DICTIONARY)
+        frame = pd.DataFrame([table[name] for name in sorted(table)], columns=columns)
+        path = output_dir / "participants.tsv"
+        write_table(path, frame, {**_further_columns(path, columns), **DICTIONARY})
+
+
+def _further_columns(path: Path, columns: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Descriptions of columns that somebody has added to the table, as far as its data dictionary has them."""
+    try:
+        known = json.loads(sidecar_path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        known = {}
+    known = known if isinstance(known, dict) else {}
+    plain = {"Description": "Not written by bids_spectsynth; kept as it was found."}
+    return {column: known[column] if isinstance(known.get(column), dict) else plain for column in columns}
 
 
 def _one_line(value: str) -> str:

@@ -2,7 +2,8 @@
 
 BIDS has no SPECT. The extension mirrors PET's names (which have no ``acq``): a ``spect`` datatype with a ``_spect``
 suffix. It also admits what the derivatives here need and the standard lacks: brain masks beside PET and SPECT,
-linear transforms (``_xfm``), and metric tables (``_metrics``).
+linear transforms (``_xfm``), and the tables of the evaluation (``_metrics``, ``_regions``, ``_volume``,
+``_calibration``).
 Run ``python -m bids_spectsynth.bids.schema`` after an update of bidsschematools to renew the shipped file.
 """
 
@@ -16,7 +17,9 @@ from typing import Any
 Schema = dict[str, Any]
 
 SCHEMA_FILE = "bids_schema_spect.json.gz"
-NOT_A_TABLE = 'suffix != "metrics"'
+#: Suffixes of the evaluation's tables.
+TABLES = ("metrics", "regions", "volume", "calibration")
+NOT_A_TABLE = tuple(f'suffix != "{table}"' for table in TABLES)
 _LABEL_ENTITIES = {
     "from": "Space or image that a transform maps coordinates from.",
     "to": "Space or image that a transform maps coordinates to.",
@@ -46,9 +49,9 @@ def build_schema() -> Schema:
     order[order.index("space") : order.index("space")] = list(_LABEL_ENTITIES)
     schema["rules"]["modalities"]["spect"] = {"datatypes": ["spect"]}
     _treat_spect_as_imaging(schema["rules"])
-    # A table of metrics has no voxels that could be aligned to a reference.
+    # A table has no voxels that could be aligned to a reference.
     for name in ("SpatialReferenceEntity", "SpatialReferenceNonStandard"):
-        schema["rules"]["sidecars"]["derivatives"]["common_derivatives"][name]["selectors"].append(NOT_A_TABLE)
+        schema["rules"]["sidecars"]["derivatives"]["common_derivatives"][name]["selectors"].extend(NOT_A_TABLE)
     return schema
 
 
@@ -58,7 +61,8 @@ def _add_objects(objects: Schema) -> None:
     objects["datatypes"]["spect"] = {"value": "spect", "display_name": name, "description": "SPECT data.\n"}
     objects["suffixes"]["spect"] = {"value": "spect", "display_name": name, "description": "A SPECT image.\n"}
     objects["suffixes"]["xfm"] = {"value": "xfm", "display_name": "Transform", "description": "A 4x4 matrix.\n"}
-    objects["suffixes"]["metrics"] = {"value": "metrics", "display_name": "Metrics", "description": "A table.\n"}
+    for table in TABLES:
+        objects["suffixes"][table] = {"value": table, "display_name": table.capitalize(), "description": "A table.\n"}
     for key, text in _LABEL_ENTITIES.items():
         objects["entities"][key] = {
             "name": key,
@@ -86,9 +90,9 @@ def _add_file_rules(files: Schema) -> None:
         "datatypes": ["anat", "pet", "spect"],
         "selectors": selectors,
     }
-    imaging["spect_metrics"] = {
+    imaging["spect_tables"] = {
         "entities": _FREE_ENTITIES | {"space": "optional", "resolution": "optional", "description": "required"},
-        "suffixes": ["metrics"],
+        "suffixes": list(TABLES),
         "extensions": [".tsv", ".json"],
         "datatypes": ["spect"],
         "selectors": selectors,

@@ -54,17 +54,39 @@ METRIC_TITLES = {
     "mask_psnr": "PSNR, in brain (dB)",
 }
 
+_SCALES = {
+    "slice": "By each axial slice's own minimum and maximum.",
+    "volume": "By zero and the 99.8th in-brain percentile of the volume.",
+}
+
 _MODEL: Dictionary = {
     "model": {"Description": "Label of the model; baselines stand under the model whose training cohort they share."},
+    "configuration": {"Description": "The model's label without its seed: models that share it differ by seed alone."},
+    "seed": {"Description": "Seed of initial weights, order and dropout of the model's training; -1 if unknown."},
     "method": {"Description": "The network or one of its baselines.", "Levels": METHODS},
     "inputs": {"Description": "Images that the model takes, joined by +."},
     "space": {"Description": "Space of the images: T1w (native) or the name of a template."},
     "scaling": {
-        "Description": "How images are brought to the range from -1 to 1.",
+        "Description": "How the model's images were brought to the range from -1 to 1 in training.",
+        "Levels": _SCALES,
+    },
+    "losses": {
+        "Description": "Terms of the network's loss with a weight above 0, joined by +: L1 (mean absolute error), "
+        "BCE or LSGAN (adversarial: cross-entropy or least squares), SSIM; n/a if unknown."
+    },
+    "recipe": {
+        "Description": "Recipe that the model was trained by, inputs and loss weights aside.",
         "Levels": {
-            "slice": "By each axial slice's own minimum and maximum.",
-            "volume": "By zero and the 99.8th in-brain percentile of the volume.",
+            "fard2024": "The paper's.",
+            "best": "The preset of that name; see docs/method.md.",
+            "custom": "Another one.",
         },
+    },
+    "scale": {
+        "Description": "How both images were brought to the range from -1 to 1 for these numbers. Every network is "
+        "rated on the scale of its training, beside its baselines, and alone on the other one, so that models of "
+        "different scaling can be compared on one scale. Rows of different scales are not to be compared.",
+        "Levels": _SCALES,
     },
     "split": {"Description": "Part of the cohort that the participant belongs to for this model.", "Levels": SPLITS},
     "data_range": {"Description": "Range of values that SSIM and PSNR assume.", "Units": "scaled intensity"},
@@ -106,34 +128,84 @@ SUMMARY_DICTIONARY: Dictionary = {
     "n_infinite": {"Description": "Slices left out because their PSNR is infinite (both images identical)."},
 }
 
+#: Tests in the order in which tables show them, the one to conclude from first.
+TESTS = {
+    "subject_t": "Paired t-test over subjects (each subject's mean over slices). The primary test.",
+    "wilcoxon": "Signed-rank test over subjects (Wilcoxon 1945), exact or approximate as scipy chooses.",
+    "equivalence": "Two one-sided paired t-tests over subjects (Schuirmann 1987): a small p shows that the mean "
+    "difference lies within the margin.",
+    "mixed": "Linear mixed model of the differences of slices, with a random intercept per subject (REML); t with "
+    "subjects minus 1 degrees of freedom.",
+    "slice_t": "Paired t-test over slices, the paper's. Slices of one head are not independent: p is far too small.",
+}
+
+#: The test to conclude from.
+PRIMARY = "subject_t"
+#: Remark on every t-test over slices.
+NOT_INDEPENDENT = "slices of one head are not independent: this p is far too small"
+
+#: What is compared in a comparison of each kind.
+COMPARISONS = {
+    "space": "Two networks that differ in space alone.",
+    "loss": "Two networks that differ in their losses alone.",
+    "inputs": "Two networks that differ in their inputs alone.",
+    "recipe": "Two networks of the same inputs and space that differ in recipe, scaling or other options of training.",
+    "baseline": "A network and one of its baselines, on the scale of the network's training.",
+}
+
+_INTERVAL = "of the 95 % confidence interval over subjects"
+_STUDENTISED = "(studentised bootstrap, Efron 1982); subject_t only."
+_BCA = "(bootstrap, BCa, Efron 1987); subject_t only."
+
 TTEST_DICTIONARY: Dictionary = {
     "comparison": {
-        "Description": "What is compared; two-tailed paired t-tests on held-out subjects. "
-        f"{_IN_BLOCK} {_NOT_INDEPENDENT}",
-        "Levels": {"models": "The networks of two models.", "baseline": "A model's network and one of its baselines."},
+        "Description": f"What is compared, on held-out subjects. {_IN_BLOCK} {_NOT_INDEPENDENT}",
+        "Levels": COMPARISONS,
     },
-    "model_a": {"Description": "Model of the first method."},
+    "configuration_a": {"Description": "Configuration of the first method; its seeds are averaged slice by slice."},
     "method_a": {"Description": "First method.", "Levels": METHODS},
-    "model_b": {"Description": "Model of the second method."},
+    "configuration_b": {"Description": "Configuration of the second method; its seeds are averaged slice by slice."},
     "method_b": {"Description": "Second method.", "Levels": METHODS},
+    "scale": {"Description": "Scale on which both methods were rated; see group_metrics.json.", "Levels": _SCALES},
     "split": {"Description": "Parts of the cohort that the compared subjects belong to, joined by +."},
     "metric": {"Description": "Which metric; see group_metrics.json."},
+    "test": {"Description": "Which test; two-tailed but for equivalence.", "Levels": TESTS},
+    "primary": {
+        "Description": "Whether this is the test to conclude from.",
+        "Levels": {"true": "It is.", "false": "It is not."},
+    },
     "unit": {
         "Description": "What is paired.",
         "Levels": {
-            "slice": "The same slice of the same subject and session, as in the paper; far too sure about subjects.",
-            "subject": "The mean over slices of each subject; the test to rely on.",
+            "slice": "The same slice of the same subject and session; in two spaces the slice at the same position "
+            "within the block.",
+            "subject": "The mean over slices of each subject.",
         },
     },
     "n_subjects": {"Description": "Subjects that both methods were rated on."},
     "n_slices": {"Description": "Slices behind the test."},
     "mean_a": {"Description": "Mean of the first method over the pairs."},
     "mean_b": {"Description": "Mean of the second method over the pairs."},
-    "mean_difference": {"Description": "First minus second."},
-    "t": {"Description": "t statistic of the paired t-test."},
-    "df": {"Description": "Degrees of freedom: pairs minus 1."},
-    "p": {"Description": "Two-tailed p, not corrected."},
-    "p_holm": {"Description": "p corrected by Holm over the rows of the same comparison, metric and unit."},
-    "cohens_dz": {"Description": "Mean difference over the standard deviation of the differences; subject-wise only."},
-    "note": {"Description": "Why numbers are n/a, or what limits the comparison; n/a where nothing does."},
+    "mean_difference": {"Description": "First minus second; of the mixed model its estimate."},
+    "ci_low": {"Description": f"mean_difference: lower limit {_INTERVAL} {_STUDENTISED}"},
+    "ci_high": {"Description": f"mean_difference: upper limit {_INTERVAL} {_STUDENTISED}"},
+    "statistic": {
+        "Description": "t; of wilcoxon the smaller sum of ranks; of equivalence the t with the larger one-sided p."
+    },
+    "df": {"Description": "Degrees of freedom: pairs minus 1, of the mixed model subjects minus 1."},
+    "p": {"Description": "p, not corrected; of equivalence the larger of both one-sided ones."},
+    "p_holm": {
+        "Description": "p corrected by Holm (1979) over its family: the rows of the same comparison, test and scale, "
+        "of all pairs and of the three whole-slice or the three in-brain metrics."
+    },
+    "p_bh": {"Description": "p corrected by Benjamini and Hochberg (1995) over the same family."},
+    "cohens_dz": {"Description": "Mean difference over the standard deviation of the differences; subject_t only."},
+    "hedges_g": {"Description": "cohens_dz without its bias in small samples (Hedges 1981); subject_t only."},
+    "g_low": {"Description": f"hedges_g: lower limit {_INTERVAL} {_BCA}"},
+    "g_high": {"Description": f"hedges_g: upper limit {_INTERVAL} {_BCA}"},
+    "margin": {"Description": "The largest mean difference that counts as none, in the unit of the metric."},
+    "note": {
+        "Description": "Why numbers are n/a, what limits the comparison, or whether equivalence was shown (corrected "
+        "by Holm, at alpha 0.01); n/a where there is nothing to say."
+    },
 }

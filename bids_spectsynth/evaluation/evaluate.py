@@ -1,8 +1,10 @@
 """Metrics of one case: the synthetic SPECT of a model, and the model's baselines, against the real SPECT."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from bids_spectsynth.bids.cases import INTERICTAL
@@ -10,11 +12,17 @@ from bids_spectsynth.bids.derivatives import PreparedCase, output_path, write_ta
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.evaluation.columns import METRICS_DICTIONARY, NETWORK
 from bids_spectsynth.evaluation.metrics import slice_metrics
-from bids_spectsynth.preprocess.intensity import slice_block
+from bids_spectsynth.evaluation.region_tables import regions_path, volume_path, write_case_tables
+from bids_spectsynth.preprocess.intensity import apply_scaling, load_image, scaling_coefficients, slice_block
+from bids_spectsynth.settings import Scaling
 from bids_spectsynth.synthesis.baselines import Baselines, has_baselines, predict
 from bids_spectsynth.synthesis.inference import network_output, synthetic_path
 from bids_spectsynth.synthesis.model_folder import ModelCard, load_card
 from bids_spectsynth.synthesis.slices import CaseArrays, load_case
+
+_OTHER_SCALE: dict[Scaling, Scaling] = {"slice": "volume", "volume": "slice"}
+
+Volume = npt.NDArray[np.float32]
 
 
 def metrics_path(output_dir: Path, prepared: PreparedCase, label: str) -> Path:
@@ -23,73 +31,156 @@ def metrics_path(output_dir: Path, prepared: PreparedCase, label: str) -> Path:
     return output_path(output_dir, prepared.participant, prepared.session, "spect", entities, "metrics", ".tsv")
 
 
-def evaluate_case(prepared: PreparedCase, model_folder: Path, output_dir: Path, data_range: float, split: str) -> Path:
-    """Rate a synthetic SPECT and the model's baselines against the real one, slice by slice.
+def case_tables(output_dir: Path, prepared: PreparedCase, label: str) -> list[Path]:
+    """The tables that :func:`evaluate_case` writes: metrics, regions, volume measures."""
+    return [path(output_dir, prepared, label) for path in (metrics_path, regions_path, volume_path)]
+
+
+def on_one_scale(
+    real: Volume, synthetic: Volume, mask: npt.NDArray[np.bool_], rated: npt.NDArray[np.bool_], scale: Scaling
+) -> tuple[Volume, Volume]:
+    """Two unscaled volumes on a scale that the synthetic one was not made on.
+
+    Both are scaled with the coefficients of the real SPECT, after the synthetic one was brought to its mean over the
+    rated voxels, as a subtraction of scans does. Its own maximum would not do: a real SPECT owes its maximum to noise,
+    so that a smooth image scaled by its own is too bright.
+
+    Parameters
+    ----------
+    real, synthetic : array, shape (I, J, K)
+    mask, rated : array of bool, shape (I, J, K)
+        Brain, and the part of it where the SPECT was measured.
+    scale : {'slice', 'volume'}
+
+    Returns
+    -------
+    real, synthetic : array, shape (I, J, K), float32
+        In [-1, 1].
+    """
+    coefficients = scaling_coefficients(real, mask, scale)
+    level = float(synthetic[rated].mean(dtype=np.float64))
+    factor = float(real[rated].mean(dtype=np.float64)) / level if level > 0 else 1.0
+    matched = (synthetic * np.float32(factor)).astype(np.float32)
+    return apply_scaling(real, *coefficients), apply_scaling(matched, *coefficients)
+
+
+def losses_label(card: ModelCard) -> str:
+    """Terms of a model's loss with a weight above 0: ``L1+BCE``, ``L1+LSGAN+SSIM``, ...; ``n/a`` if unknown."""
+    adversarial = "LSGAN" if card.config.get("adversarial_loss") == "lsgan" else "BCE"
+    names = {"l1": "L1", "adversarial": adversarial, "ssim": "SSIM"}
+    return "+".join(name for term, name in names.items() if card.losses.get(term, 0) > 0) or "n/a"
+
+
+def evaluate_case(
+    prepared: PreparedCase,
+    model_folder: Path,
+    output_dir: Path,
+    data_range: float,
+    split: str,
+    label: str | None = None,
+) -> Path:
+    """Rate a synthetic SPECT and the model's baselines against the real one: by slice, by region, and as a volume.
+
+    Network and baselines are rated on the scale of the model's training, the network also on the other scale: there
+    the synthetic image in its units and the unscaled real one are scaled alike. Regions and volumes are rated on
+    relative uptake: the network always, baselines if the model is volume-scaled (slices that were scaled one by one
+    make no volume).
 
     Parameters
     ----------
     prepared : PreparedCase
         With an interictal SPECT, in the model's space.
     model_folder : Path
-        ``models/<label>``; without ``baselines.json`` in it the network is rated alone.
+        Of the network that made the image, ``models/<label>`` or a member of an ensemble; without ``baselines.json``
+        in it the network is rated alone.
     output_dir : Path
         Holds the synthetic SPECT and takes the table.
     data_range : float
         Range of values for SSIM and PSNR; the images lie in -1 to 1.
     split : str
         ``train``, ``validation``, ``test`` or ``external``.
+    label : str, optional
+        Of the whole model, which names the image and the table; by default that of the card in ``model_folder``.
 
     Returns
     -------
     Path
-        ``..._space-<space>_desc-<model>_metrics.tsv``, with its JSON data dictionary.
+        ``..._space-<space>_desc-<model>_metrics.tsv``, written last; beside it ``..._regions.tsv`` and
+        ``..._volume.tsv``, all with JSON data dictionaries.
 
     Raises
     ------
     ImageError
-        There is no real or no synthetic SPECT, the real one does not overlap with the brain, or an image is damaged or
-        on another grid.
+        There is no real or no synthetic SPECT, the real one does not overlap with the brain, an image is damaged or on
+        another grid, or the transform to the template cannot be read.
     ModelError
         The model card or the baselines cannot be read.
     """
     if INTERICTAL not in prepared.images:
         raise ImageError(f"{prepared.name}: no interictal SPECT to compare with; only the synthetic one is written")
     card = load_card(model_folder)
+    label = label or card.label
     # No input channel is needed here but the loader reads at least one.
     arrays = load_case(prepared, card.inputs[:1], card.scaling)
     assert arrays.target is not None
     assert arrays.rated is not None
     if not arrays.rated.any():
         raise ImageError(f"{prepared.name}: its SPECT does not overlap with the brain; look at the registration")
-    synthetic = synthetic_path(output_dir, prepared, card.label)
+    synthetic = synthetic_path(output_dir, prepared, label)
     images = {NETWORK: network_output(synthetic)}
-    made, real = images[NETWORK].shape, arrays.target.shape
-    if made != real:
-        raise ImageError(f"{synthetic}: {made} voxels, the real SPECT has {real}; apply the model again")
+    made, wanted = images[NETWORK].shape, arrays.target.shape
+    if made != wanted:
+        raise ImageError(f"{synthetic}: {made} voxels, the real SPECT has {wanted}; apply the model again")
     if has_baselines(model_folder):
         images |= predict(Baselines.load(model_folder), prepared)
+    real, values = _units(prepared.images[INTERICTAL]), _units(synthetic)
+    identity = {**_identity(prepared, card, label), "split": split}
+    volumes = {NETWORK: values}
+    if card.scaling == "volume":  # else the baselines' slices have no common scale
+        volumes |= {
+            method: (image + np.float32(1)) / np.float32(2) for method, image in images.items() if method != NETWORK
+        }
+    write_case_tables(output_dir, prepared, label, identity, volumes, real, arrays.rated, arrays.affine)
     tables = [
-        slice_metrics(arrays.target, image, arrays.rated, data_range).assign(method=method)
+        slice_metrics(arrays.target, image, arrays.rated, data_range).assign(method=method, scale=card.scaling)
         for method, image in images.items()
     ]
-    table = pd.concat(tables, ignore_index=True)
-    table = _described(table, prepared, card, arrays).assign(split=split, data_range=data_range)
-    path = metrics_path(output_dir, prepared, card.label)
+    other = _OTHER_SCALE[card.scaling]
+    pair = on_one_scale(real, values, arrays.mask, arrays.rated, other)
+    tables.append(slice_metrics(pair[0], pair[1], arrays.rated, data_range).assign(method=NETWORK, scale=other))
+    table = _positioned(pd.concat(tables, ignore_index=True), card, arrays).assign(**identity, data_range=data_range)
+    path = metrics_path(output_dir, prepared, label)
     write_table(path, table[list(METRICS_DICTIONARY)], METRICS_DICTIONARY)
     return path
 
 
-def _described(table: pd.DataFrame, prepared: PreparedCase, card: ModelCard, arrays: CaseArrays) -> pd.DataFrame:
-    """The rows with whose and what they are."""
+def _units(path: Path) -> Volume:
+    """An image in its own units."""
+    return np.asarray(load_image(path)[0].dataobj, dtype=np.float32)
+
+
+def _positioned(table: pd.DataFrame, card: ModelCard, arrays: CaseArrays) -> pd.DataFrame:
+    """The rows with where their slices lie."""
     # A card that does not tell took all slices.
     block = slice_block(arrays.mask, int(card.config.get("slices_per_subject", arrays.mask.shape[2])))
     return table.assign(
-        participant_id=f"sub-{prepared.participant}",
-        session_id=f"ses-{prepared.session}" if prepared.session else "n/a",
         z_mm=arrays.affine[2, 2] * table["slice"] + arrays.affine[2, 3],
         in_block=np.where(table["slice"].between(block.start, block.stop - 1), "true", "false"),
-        model=card.label,
-        inputs="+".join(card.inputs),
-        space=prepared.space,
-        scaling=card.scaling,
     )
+
+
+def _identity(prepared: PreparedCase, card: ModelCard, label: str) -> dict[str, Any]:
+    """Whose and what the rows of a case and a model are."""
+    return {
+        "participant_id": f"sub-{prepared.participant}",
+        "session_id": f"ses-{prepared.session}" if prepared.session else "n/a",
+        "model": label,
+        # Whoever renames a model cannot mean the configuration of its card.
+        "configuration": card.configuration if card.label == label else label,
+        "seed": card.seed,
+        "inputs": "+".join(card.inputs),
+        "space": prepared.space,
+        "scaling": card.scaling,
+        "losses": losses_label(card),
+        "recipe": card.recipe,
+    }

@@ -1,7 +1,5 @@
 """Group tables from the metric tables of the output folder: all rows, their summary, and tests between methods."""
 
-import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,15 +13,17 @@ from bids_spectsynth.evaluation.columns import (
     HELD_OUT,
     METHODS,
     METRICS_DICTIONARY,
-    NETWORK,
     SUMMARY_DICTIONARY,
     TTEST_DICTIONARY,
 )
+from bids_spectsynth.evaluation.comparisons import Run, StatisticsOptions, compare, find_pairs, find_runs
+from bids_spectsynth.evaluation.corrections import benjamini_hochberg, holm
 from bids_spectsynth.evaluation.metrics import METRICS
-from bids_spectsynth.evaluation.statistics import Comparison, compare, holm
+from bids_spectsynth.evaluation.paired_tests import ALPHA
 
 _NUMBERS = ("slice", "z_mm", "data_range", *METRICS, "mask_voxels")
-_SUMMARY_KEYS = ["model", "method", "inputs", "space", "scaling", "split", "data_range"]
+_SUMMARY_KEYS = ["model", "configuration", "method", "inputs", "space", "scaling", "losses", "recipe", "scale", "split",
+                 "data_range"]  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +44,14 @@ class GroupTables:
     ttests: pd.DataFrame
 
 
-def group_tables(output_dir: Path) -> GroupTables:
+def group_tables(output_dir: Path, options: StatisticsOptions | None = None) -> GroupTables:
     """Gather the metric tables in the output folder and compute the other two; nothing else is read.
+
+    Parameters
+    ----------
+    output_dir : Path
+    options : StatisticsOptions, optional
+        Of the tests; the defaults of the command line if left out.
 
     Raises
     ------
@@ -54,7 +60,7 @@ def group_tables(output_dir: Path) -> GroupTables:
     """
     metrics = gather_metrics(output_dir)
     held_out = compared_rows(metrics)
-    return GroupTables(metrics, summarise(held_out), compare_methods(held_out))
+    return GroupTables(metrics, summarise(held_out), compare_methods(held_out, options or StatisticsOptions()))
 
 
 def compared_rows(metrics: pd.DataFrame) -> pd.DataFrame:
@@ -84,7 +90,7 @@ def gather_metrics(output_dir: Path) -> pd.DataFrame:
         return pd.DataFrame(columns=list(METRICS_DICTIONARY))
     rows = pd.concat(frames, ignore_index=True)
     rank = rows["method"].map({name: n for n, name in enumerate(METHODS)}).fillna(len(METHODS))
-    order = ["space", "model", "rank", "method", "participant_id", "session_id", "slice"]
+    order = ["space", "model", "rank", "method", "scale", "participant_id", "session_id", "slice"]
     return rows.assign(rank=rank).sort_values(order, kind="stable", ignore_index=True).drop(columns="rank")
 
 
@@ -102,7 +108,7 @@ def _read_metrics(path: Path) -> pd.DataFrame:
 
 
 def summarise(held_out: pd.DataFrame) -> pd.DataFrame:
-    """Mean, spread and counts of every metric, by model, method and part of the cohort.
+    """Mean, spread and counts of every metric, by model, method, scale and part of the cohort.
 
     Parameters
     ----------
@@ -112,7 +118,9 @@ def summarise(held_out: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for key, group in held_out.groupby(_SUMMARY_KEYS, sort=False):
-        rows += [dict(zip(_SUMMARY_KEYS, key, strict=True)) | _summary(group, metric) for metric in METRICS]
+        # The folds of a cross-validation may have seeds of their own.
+        own = dict(zip(_SUMMARY_KEYS, key, strict=True)) | {"seed": "+".join(sorted(set(group["seed"])))}
+        rows += [own | _summary(group, metric) for metric in METRICS]
     return pd.DataFrame(rows, columns=list(SUMMARY_DICTIONARY))
 
 
@@ -134,77 +142,52 @@ def _summary(group: pd.DataFrame, metric: str) -> dict[str, Any]:
     }
 
 
-def compare_methods(held_out: pd.DataFrame) -> pd.DataFrame:
-    """Paired t-tests between the networks of all models, and between each network and its model's baselines.
+def compare_methods(held_out: pd.DataFrame, options: StatisticsOptions) -> pd.DataFrame:
+    """All tests between the networks that differ in one respect, and between each network and its baselines.
+
+    Models that differ by seed alone are averaged slice by slice first.
 
     Parameters
     ----------
     held_out : DataFrame
         Rows of :func:`compared_rows`.
+    options : StatisticsOptions
 
     Returns
     -------
     DataFrame
-        Two rows (slice-wise, subject-wise) for each pair and metric. ``p_holm`` is corrected within a comparison
-        (between models, or against baselines), metric and unit.
+        Five rows (one for each test) for each pair, scale and metric. ``p_holm`` and ``p_bh`` are corrected over the
+        rows of the same comparison, test and scale: all pairs, and the three whole-slice or the three in-brain metrics.
     """
-    runs = {
-        (str(model), str(method)): rows for (model, method), rows in held_out.groupby(["model", "method"], sort=False)
-    }
-    rows = [row for kind, a, b in _pairs(list(runs)) for row in _test_rows(kind, a, b, runs[a], runs[b])]
+    rows: list[dict[str, Any]] = []
+    for kind, a, b in find_pairs(find_runs(held_out)):
+        named = _named(a, b)
+        rows += [{"comparison": kind, **named, **row} for row in compare(a, b, options)]
     table = pd.DataFrame(rows, columns=list(TTEST_DICTIONARY))
-    for _, family in table.groupby(["comparison", "metric", "unit"]):
+    in_brain = table["metric"].str.startswith("mask_")
+    for _, family in table.groupby(["comparison", "test", "scale", in_brain]):
         table.loc[family.index, "p_holm"] = holm(family["p"])
-    return table
+        table.loc[family.index, "p_bh"] = benjamini_hochberg(family["p"])
+    return table.assign(note=[_note(row) for row in table.to_dict("records")])
 
 
-def _pairs(runs: list[tuple[str, str]]) -> Iterator[tuple[str, tuple[str, str], tuple[str, str]]]:
-    networks = [run for run in runs if run[1] == NETWORK]
-    for a, b in itertools.combinations(networks, 2):
-        yield "models", a, b
-    for network in networks:
-        for run in runs:
-            if run[0] == network[0] and run != network:
-                yield "baseline", network, run
-
-
-def _test_rows(
-    kind: str, a: tuple[str, str], b: tuple[str, str], first: pd.DataFrame, second: pd.DataFrame
-) -> Iterator[dict[str, Any]]:
-    same_slices = set(first["space"]) == set(second["space"])
-    caveats = [
-        f"{text} differ"
-        for column, text in (("scaling", "intensity scalings"), ("data_range", "data ranges"))
-        if set(first[column]) != set(second[column])
-    ]
-    common = set(first["participant_id"]) & set(second["participant_id"])
-    splits = {split for rows in (first, second) for split in rows.loc[rows["participant_id"].isin(common), "split"]}
-    for result in compare(first, second, METRICS, same_slices=same_slices):
-        yield {
-            "comparison": kind,
-            "model_a": a[0],
-            "method_a": a[1],
-            "model_b": b[0],
-            "method_b": b[1],
-            "split": "+".join(sorted(splits)) or "n/a",
-            **_numbers(result),
-            "note": "; ".join([*([result.test.reason] if result.test.reason else []), *caveats]) or "n/a",
-        }
-
-
-def _numbers(result: Comparison) -> dict[str, Any]:
-    test = result.test
+def _named(a: Run, b: Run) -> dict[str, str]:
+    people = [run.rows[["participant_id", "split"]].drop_duplicates() for run in (a, b)]
+    common = set(people[0]["participant_id"]) & set(people[1]["participant_id"])
+    splits = {part for own in people for part in own.loc[own["participant_id"].isin(common), "split"]}
     return {
-        "metric": result.metric,
-        "unit": result.unit,
-        "n_subjects": result.n_subjects,
-        "n_slices": result.n_slices,
-        "mean_a": test.mean_first,
-        "mean_b": test.mean_second,
-        "mean_difference": test.mean_difference,
-        "t": test.t,
-        "df": test.df,
-        "p": test.p,
-        "p_holm": np.nan,
-        "cohens_dz": test.cohens_dz if result.unit == "subject" else np.nan,
+        "configuration_a": a.configuration,
+        "method_a": a.method,
+        "configuration_b": b.configuration,
+        "method_b": b.method,
+        "scale": a.scale,
+        "split": "+".join(sorted(splits)) or "n/a",
     }
+
+
+def _note(row: dict[Any, Any]) -> str:
+    verdict = ""
+    if row["test"] == "equivalence" and np.isfinite(row["p_holm"]):
+        verdict = "equivalent" if row["p_holm"] < ALPHA else "equivalence not shown"
+        verdict += f" (margin {row['margin']:g}, Holm p, alpha {ALPHA:g})"
+    return "; ".join(text for text in (verdict, row["note"]) if text) or "n/a"

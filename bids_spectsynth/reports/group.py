@@ -15,13 +15,12 @@ from bids_spectsynth.reports.group_tables import (
     models_table,
     registration_table,
     summary_tables,
-    ttest_table,
 )
+from bids_spectsynth.reports.group_tests import tests_section
 from bids_spectsynth.reports.html import (
     Block,
     Cell,
     Column,
-    Heading,
     Items,
     Note,
     Page,
@@ -42,10 +41,6 @@ from bids_spectsynth.reports.outputs import (
 from bids_spectsynth.reports.verdicts import verdicts
 
 _SPLITS = ("train", "validation", "test", "external", "n/a")
-_SLICE_WISE = (
-    "As in the paper; slices of one head are not independent: p-values too small, often by many orders of magnitude. "
-    "Do not conclude from them that methods differ between subjects."
-)
 _BLOCK = (
     "Only the block of slices with the most brain is counted, as many slices of each participant as training takes "
     "(in_block in group_metrics.tsv), as in the paper."
@@ -211,25 +206,7 @@ def _tests_section(context: _GroupContext) -> Section | None:
     ttests = context.table("group_ttests.tsv")
     if ttests is None:
         return None
-    if ttests.empty:
-        return Section("tests", "Statistical tests", [Note("There were not two methods to compare.", "info")])
-    dictionary = read_object(context.output_dir / "group_ttests.json")
-    blocks: list[Block] = [
-        Text(
-            f"Two-tailed paired t-tests on held-out participants. {_BLOCK} A cell holds the first minus the second "
-            "method and p; bold: p < 0.01; †: also after Holm's correction over the rows of the same comparison, "
-            "metric and unit."
-        )
-    ]
-    for unit, title in (("subject", "Subject-wise: one mean per subject"), ("slice", "Slice-wise")):
-        blocks.append(Heading(title))
-        if unit == "slice":
-            blocks.append(Note(_SLICE_WISE, "warning", "Not independent"))
-        for comparison, caption in (("models", "Between models"), ("baseline", "Models against their baselines")):
-            table = ttest_table(ttests, comparison, unit, dictionary)
-            if table.rows:
-                blocks.append(Table(table.columns, table.rows, caption, table.footnotes))
-    return Section("tests", "Statistical tests", blocks)
+    return tests_section(ttests, read_object(context.output_dir / "group_ttests.json"), _BLOCK)
 
 
 def _figures_section(context: _GroupContext) -> Section | None:

@@ -1,20 +1,18 @@
 """Tables of the group report, from the group's TSV files and the registrations' sidecars."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from bids_spectsynth.evaluation.columns import METHODS, NETWORK
-from bids_spectsynth.reports.html import Cell, Column, Table, number, p_value
+from bids_spectsynth.reports.html import Cell, Column, Table, number
 from bids_spectsynth.reports.outputs import Transform, as_number, strings
 from bids_spectsynth.reports.subject_metrics import METRICS, description, method_name, method_order
 
-#: Level of significance of the paper.
-ALPHA = 0.01
 _FAMILIES = {"rmse": "Root mean squared error", "ssim": "Structural similarity", "psnr": "Peak signal-to-noise ratio"}
-_RUN = ["model", "inputs", "space", "scaling", "split", "data_range"]
+_RUN = ["model", "inputs", "space", "scale", "split", "data_range"]
 Dictionary = Mapping[str, Any]
 
 
@@ -52,23 +50,24 @@ def registration_table(transforms: Sequence[Transform], links: Mapping[str, str]
 
 
 def lead_table(summary: pd.DataFrame) -> Table:
-    """In-brain RMSE of each model beside its baselines: mean and standard deviation over subjects.
+    """In-brain RMSE of each model beside its baselines, on its own scale: mean and standard deviation over subjects.
 
     Parameters
     ----------
     summary : DataFrame
         ``group_summary.tsv``.
     """
-    chosen = summary[summary["metric"] == "mask_rmse"]
+    # Baselines are rated on the scale of the model's training alone.
+    chosen = summary[(summary["metric"] == "mask_rmse") & (summary["scale"] == summary["scaling"])]
     methods = method_order(chosen["method"])
     rows = []
     for run, group in chosen.groupby(_RUN, sort=False, dropna=False):
         found = {str(row["method"]): row for row in group.to_dict("records")}
         lowest = min((float(row["subject_mean"]) for row in found.values()), default=math.nan)
-        cells = [Cell(str(value)) for value in (*run[:3], run[4])]
+        cells = [Cell(str(value)) for value in run[:5]]
         cells += [_mean_and_spread(found.get(method), lowest) for method in methods]
-        rows.append([*cells, Cell(_range(group["n_subjects"])), Cell(_range(group["n_slices"]))])
-    columns = [Column("Model"), Column("Inputs"), Column("Space"), Column("Split")]
+        rows.append([*cells, Cell(count_range(group["n_subjects"])), Cell(count_range(group["n_slices"]))])
+    columns = [Column(name) for name in ("Model", "Inputs", "Space", "Scale", "Split")]
     columns += [Column(method_name(method), METHODS.get(method, ""), numeric=True) for method in methods]
     columns += [Column("Subjects", numeric=True), Column("Slices", numeric=True)]
     caption = "RMSE in the brain: mean ± standard deviation over subjects; lower is better, the lowest in bold."
@@ -102,14 +101,16 @@ def _family_table(summary: pd.DataFrame, family: str, title: str, dictionary: Di
     for run, group in chosen.groupby(_RUN, sort=False, dropna=False):
         for position, method in enumerate(method_order(group["method"])):
             own = {str(row["metric"]): row for row in group[group["method"] == method].to_dict("records")}
-            cells = [Cell(str(run[0]), "muted" if position else ""), Cell(str(run[4]), "muted" if position else "")]
+            cells = [Cell(str(run[place]), "muted" if position else "") for place in (0, 3, 4)]
             cells.append(Cell(method_name(method), "best" if method == NETWORK else ""))
             for metric in (f"mask_{family}", family):
                 cells += _statistics(own.get(metric), digits)
             counted = own.get(f"mask_{family}") or own.get(family) or {}
             cells += [Cell(_count(float(counted.get(name, math.nan)))) for name in ("n_subjects", "n_slices")]
             rows.append([*cells, Cell(str(run[5]))])
-    columns = [Column(name.capitalize(), description(dictionary, name)) for name in ("model", "split", "method")]
+    columns = [
+        Column(name.capitalize(), description(dictionary, name)) for name in ("model", "scale", "split", "method")
+    ]
     for where in ("in brain", "whole slice"):
         columns += [
             Column(f"Mean, {where}", description(dictionary, "mean"), numeric=True),
@@ -129,51 +130,6 @@ def _statistics(row: Mapping[Any, Any] | None, digits: int) -> list[Cell]:
         return [Cell("–", "muted")] * 3
     mean, spread, variation = (float(row[name]) for name in ("mean", "sd", "cv_percent"))
     return [Cell(number(mean, digits)), Cell(number(spread, digits)), Cell(number(variation, 1))]
-
-
-def ttest_table(ttests: pd.DataFrame, comparison: str, unit: str, dictionary: Dictionary) -> Table:
-    """Paired t-tests: one row for each pair, one column for each metric.
-
-    Parameters
-    ----------
-    ttests : DataFrame
-        ``group_ttests.tsv``.
-    comparison : {'models', 'baseline'}
-    unit : {'subject', 'slice'}
-    dictionary : mapping
-        ``group_ttests.json``; its descriptions become footnotes.
-    """
-    chosen = ttests[(ttests["comparison"] == comparison) & (ttests["unit"] == unit)]
-    rows = []
-    for pair, group in chosen.groupby(["model_a", "method_a", "model_b", "method_b"], sort=False):
-        found = {str(row["metric"]): row for row in group.to_dict("records")}
-        second = str(pair[2]) if comparison == "models" else method_name(str(pair[3]))
-        cells = [Cell(str(pair[0])), Cell(second)]
-        cells += [_test_cell(found.get(column), digits) for column, _, digits, _ in METRICS]
-        cells += [Cell(_range(group["n_subjects"])), Cell(_range(group["n_slices"]))]
-        rows.append([*cells, Cell(_notes(group["note"]))])
-    # A column of notes only where there is one to show.
-    noted = any(row[-1].text for row in rows)
-    rows = rows if noted else [row[:-1] for row in rows]
-    columns = [Column("First"), Column("Second")]
-    columns += [Column(label, "First minus second; p of the paired t-test", numeric=True) for _, label, _, _ in METRICS]
-    columns += [Column("Subjects", numeric=True), Column("Slices", numeric=True)]
-    columns += [Column("Note")] if noted else []
-    terms = [(name, description(dictionary, name)) for name in ("mean_difference", "p", "p_holm")]
-    return Table(columns, rows, footnotes=[(term, text) for term, text in terms if text] if rows else [])
-
-
-def _test_cell(row: Mapping[Any, Any] | None, digits: int) -> Cell:
-    if row is None:
-        return Cell("–", "muted")
-    difference, p, corrected = (float(row[name]) for name in ("mean_difference", "p", "p_holm"))
-    mark = " †" if corrected < ALPHA else ""
-    # One decimal more than a value has: differences are smaller.
-    return Cell(f"{number(difference, digits + 1)}\np {p_value(p)}{mark}", "best" if p < ALPHA else "")
-
-
-def _notes(notes: Iterable[object]) -> str:
-    return "; ".join(dict.fromkeys(str(note) for note in notes if isinstance(note, str) and note != "n/a"))
 
 
 def models_table(cards: Mapping[str, Mapping[str, Any]]) -> Table:
@@ -209,7 +165,8 @@ def models_table(cards: Mapping[str, Mapping[str, Any]]) -> Table:
     return Table(columns, rows)
 
 
-def _range(values: pd.Series) -> str:
+def count_range(values: pd.Series) -> str:
+    """The counts in a column, as one number where they are equal."""
     low, high = float(values.min()), float(values.max())
     return _count(low) if low == high else f"{_count(low)}–{_count(high)}"
 

@@ -70,12 +70,13 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under columns; ``caption`` stands above."""
+    """Rows under columns; ``caption`` stands above. A ``folded`` table unfolds under its caption."""
 
     columns: Sequence[Column]
     rows: Sequence[Sequence[Cell]]
     caption: str = ""
     footnotes: Sequence[tuple[str, str]] = ()
+    folded: bool = False
     kind: str = field(default="table", init=False)
 
 

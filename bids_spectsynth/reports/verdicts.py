@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bids_spectsynth.evaluation.columns import NETWORK
-from bids_spectsynth.reports.group_tables import ALPHA
+from bids_spectsynth.evaluation.columns import NETWORK, PRIMARY
+from bids_spectsynth.evaluation.paired_tests import ALPHA
 from bids_spectsynth.reports.html import Block, Level, Note, p_value
 from bids_spectsynth.reports.subject_metrics import left_out_text, method_name
 
@@ -16,7 +16,7 @@ FEW_SUBJECTS = 10
 
 @dataclass(frozen=True)
 class _Duel:
-    """A model against one baseline: mean in-brain RMSE of the model minus that of the baseline."""
+    """A network against one baseline: mean in-brain RMSE of the network minus that of the baseline."""
 
     baseline: str
     difference: float
@@ -25,35 +25,37 @@ class _Duel:
 
 
 def verdicts(summary: pd.DataFrame, ttests: pd.DataFrame | None) -> list[Block]:
-    """Say for each model and part of the cohort whether a baseline has a lower in-brain RMSE.
+    """Say for each configuration and part of the cohort whether a baseline has a lower in-brain RMSE.
 
     Parameters
     ----------
     summary : DataFrame
         ``group_summary.tsv``.
     ttests : DataFrame, optional
-        ``group_ttests.tsv``; its subject-wise tests, corrected by Holm, decide whether a lead counts.
+        ``group_ttests.tsv``; its primary tests, corrected by Holm, decide whether a lead counts.
 
     Returns
     -------
     list of Note
-        Green only where the model is ahead of every baseline with p < 0.01.
+        Green only where the network is ahead of every baseline with p < 0.01.
     """
     notes: list[Block] = []
-    errors = summary[summary["metric"] == "mask_rmse"]
-    for (model, split), group in errors.groupby(["model", "split"], sort=False):
-        rows = group.set_index("method")
+    # On the scale of the training, the only one that baselines are rated on.
+    errors = summary[(summary["metric"] == "mask_rmse") & (summary["scale"] == summary["scaling"])]
+    for (configuration, split), group in errors.groupby(["configuration", "split"], sort=False):
+        # Of models that differ by seed, the mean.
+        rows = group.groupby("method", sort=False).agg({"subject_mean": "mean", "n_subjects": "min"})
         if NETWORK in rows.index and len(rows) > 1:
-            duels = _duels(rows, _tests(ttests, str(model), str(split)))
-            notes.append(_note(f"{model} ({split})", duels, left_out_text(map(str, rows.index))))
+            duels = _duels(rows, _tests(ttests, str(configuration), str(split)))
+            notes.append(_note(f"{configuration} ({split})", duels, left_out_text(map(str, rows.index))))
     return notes
 
 
-def _tests(ttests: pd.DataFrame | None, model: str, split: str) -> pd.DataFrame:
+def _tests(ttests: pd.DataFrame | None, configuration: str, split: str) -> pd.DataFrame:
     if ttests is None or ttests.empty:
         return pd.DataFrame()
-    chosen = (ttests["comparison"] == "baseline") & (ttests["model_a"] == model) & (ttests["split"] == split)
-    chosen &= (ttests["metric"] == "mask_rmse") & (ttests["unit"] == "subject")
+    chosen = (ttests["comparison"] == "baseline") & (ttests["configuration_a"] == configuration)
+    chosen &= (ttests["metric"] == "mask_rmse") & (ttests["test"] == PRIMARY) & (ttests["split"] == split)
     return ttests[chosen].set_index("method_b")
 
 

@@ -10,8 +10,8 @@ from bids_spectsynth.errors import ModelError, UsageError
 
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, Part, Part] = get_args(Part)
-#: A participant with this word in a split file takes no part.
-LEFT_OUT = "n/a"
+#: A participant with one of these words in a split file takes no part; the second is that of ``participants.tsv``.
+LEFT_OUT = ("n/a", "excluded")
 MINIMUM = 3
 
 
@@ -143,8 +143,8 @@ def read_split_file(path: Path, participants: Sequence[str], *, known: Collectio
     ----------
     path : Path
         A tab-separated table with the columns ``participant_id`` (``sub-01`` or ``01``) and ``split``
-        (``train``, ``validation``, ``test``; ``n/a`` leaves a participant out). Further columns are ignored, so that
-        the ``participants.tsv`` of an earlier output can be given.
+        (``train``, ``validation``, ``test``; ``n/a`` or ``excluded`` leaves a participant out). Further columns are
+        ignored, so that the ``participants.tsv`` of an earlier output can be given.
     participants : sequence of str
         Labels of those that can take part.
     known : collection of str
@@ -159,8 +159,8 @@ def read_split_file(path: Path, participants: Sequence[str], *, known: Collectio
     rows = _read_rows(path)
     split: dict[str, str] = {}
     for number, (participant, word) in enumerate(rows, start=2):
-        if word not in (*PARTS, LEFT_OUT):
-            raise UsageError(f"{path}, line {number}: split {word!r} is none of {', '.join(PARTS)}, {LEFT_OUT}")
+        if word not in (*PARTS, *LEFT_OUT):
+            raise UsageError(f"{path}, line {number}: split {word!r} is none of {', '.join((*PARTS, *LEFT_OUT))}")
         if participant in split:
             raise UsageError(f"{path}, line {number}: participant {participant} is listed twice")
         split[participant] = word

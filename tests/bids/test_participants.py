@@ -1,5 +1,6 @@
 """The table of participants under many writers."""
 
+import json
 import multiprocessing
 from pathlib import Path
 
@@ -26,6 +27,20 @@ def test_rows_merge_by_column(tmp_path: Path) -> None:
     assert (tmp_path / "participants.json").exists()
     with pytest.raises(ValueError, match="no column age"):
         update_participants(tmp_path, {"01": {"age": "3"}})
+
+
+def test_columns_of_others_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "participants.tsv").write_text("participant_id\tresection\tage\nsub-01\tyes\t31\n")
+    (tmp_path / "participants.json").write_text('{"resection": {"Description": "Surgery before the scans"}}')
+    for _ in range(2):
+        update_participants(tmp_path, {"01": {"split": "test"}, "02": {"split": "train"}})
+    assert [(row["split"], row["resection"], row["age"]) for row in record(tmp_path)] == [
+        ("test", "yes", "31"),
+        ("train", "n/a", "n/a"),
+    ]
+    described = json.loads((tmp_path / "participants.json").read_text())
+    assert described["resection"] == {"Description": "Surgery before the scans"}
+    assert {"split", "age"} <= set(described)
 
 
 def test_labels_that_look_like_numbers_stay_text(tmp_path: Path) -> None:

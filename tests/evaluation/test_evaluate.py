@@ -10,9 +10,12 @@ import pytest
 from bids_spectsynth.bids.derivatives import PreparedCase, find_metrics, write_image, write_json, write_matrix
 from bids_spectsynth.errors import ImageError, ModelError
 from bids_spectsynth.evaluation.columns import METRICS_DICTIONARY
-from bids_spectsynth.evaluation.evaluate import evaluate_case
+from bids_spectsynth.evaluation.evaluate import case_tables, evaluate_case, losses_label
 from bids_spectsynth.evaluation.metrics import slice_metrics
+from bids_spectsynth.evaluation.region_columns import VOLUME_DICTIONARY
 from bids_spectsynth.evaluation.tables import group_tables
+from bids_spectsynth.preprocess.intensity import apply_scaling, scaling_coefficients
+from bids_spectsynth.settings import Scaling
 from bids_spectsynth.synthesis.baselines import BASELINES, fit_baselines, predict
 from bids_spectsynth.synthesis.inference import synthetic_path
 from bids_spectsynth.synthesis.model_folder import CARD_FILE, ModelCard
@@ -95,6 +98,11 @@ def write_synthetic(case: PreparedCase, output_dir: Path, seed: int = 0) -> np.n
     return output
 
 
+def own_scale(path: Path) -> pd.DataFrame:
+    table = pd.read_csv(path, sep="\t")
+    return table[table["scale"] == CARD.scaling].reset_index(drop=True)
+
+
 @pytest.fixture
 def model_folder(tmp_path: Path) -> Path:
     folder = tmp_path / "models" / "renamed"
@@ -126,8 +134,74 @@ def test_network_and_baselines_are_rated_on_the_real_image(tmp_path: Path, model
     real = load_case(case, ("T1w",), "slice").target
     for method, image in {"pix2pix": output, **predict(baselines, case)}.items():
         wanted = slice_metrics(real, image, brain(), 2.3)
-        found = table[table["method"] == method].reset_index()[wanted.columns]
+        found = table[(table["method"] == method) & (table["scale"] == "slice")].reset_index()[wanted.columns]
         np.testing.assert_allclose(found.astype(float), wanted, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("own", "other"), [("slice", "volume"), ("volume", "slice")])
+def test_the_network_is_also_rated_on_the_other_scale(
+    tmp_path: Path, model_folder: Path, own: Scaling, other: Scaling
+) -> None:
+    write_json(model_folder / CARD_FILE, dataclasses.asdict(dataclasses.replace(CARD, scaling=own)))
+    case = with_spect_mask(prepare(tmp_path, "03"))
+    fit_baselines([prepare(tmp_path, "01")], CARD.inputs, own).save(model_folder)
+    write_synthetic(case, tmp_path)
+    table = pd.read_csv(evaluate_case(case, model_folder, tmp_path, 2.0, "test"), sep="\t")
+    assert table[table["scale"] == own]["method"].unique().tolist() == ["pix2pix", *BASELINES]
+    found = table[table["scale"] == other]
+    assert set(found["method"]) == {"pix2pix"}
+    assert set(table["scaling"]) == {own}
+    # What a reader of the two files would do.
+    values = np.asarray(nib.load(synthetic_path(tmp_path, case, CARD.label)).dataobj)
+    real = np.asarray(nib.load(case.images["interictal"]).dataobj)
+    rated = brain() & measured()
+    matched = values * real[rated].mean() / values[rated].mean()
+    scaled = apply_scaling(matched, *scaling_coefficients(real, brain(), other))
+    wanted = slice_metrics(load_case(case, ("T1w",), other).target, scaled, brain() & measured(), 2.0)
+    np.testing.assert_allclose(found[wanted.columns].astype(float), wanted, rtol=1e-4)
+
+
+def test_units_do_not_matter_on_the_other_scale(tmp_path: Path, model_folder: Path) -> None:
+    case = prepare(tmp_path, "03")
+    tables = []
+    for gain in (1.0, 7.0):
+        real = np.asarray(nib.load(case.images["interictal"]).dataobj)
+        sidecar = {"ScaleSlope": [1.0] * SHAPE[2], "ScaleIntercept": [1.0] * SHAPE[2]}
+        path = synthetic_path(tmp_path, case, CARD.label)
+        write_image(path, nib.Nifti1Image((gain * real).astype(np.float32), AFFINE), sidecar)
+        table = pd.read_csv(evaluate_case(case, model_folder, tmp_path, 2.0, "test"), sep="\t")
+        tables.append(table[table["scale"] == "volume"]["mask_rmse"])
+    np.testing.assert_allclose(tables, 0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("weights", "kind", "label"),
+    [
+        ({"l1": 100.0, "adversarial": 1.0, "ssim": 0.0}, "bce", "L1+BCE"),
+        ({"adversarial": 1.0, "l1": 100.0, "ssim": 2.0}, "lsgan", "L1+LSGAN+SSIM"),
+        ({"adversarial": 0.0, "l1": 1.0}, "lsgan", "L1"),
+        ({}, "bce", "n/a"),
+    ],
+)
+def test_losses_are_named_where_they_weigh(weights: dict[str, float], kind: str, label: str) -> None:
+    assert losses_label(dataclasses.replace(CARD, losses=weights, config={"adversarial_loss": kind})) == label
+
+
+@pytest.mark.parametrize(("own", "configuration"), [(CARD.label, "family"), ("another", CARD.label)])
+def test_a_member_of_an_ensemble_is_rated_under_the_label_of_the_whole(
+    tmp_path: Path, model_folder: Path, own: str, configuration: str
+) -> None:
+    member = dataclasses.replace(CARD, label=own, config={"seed": 7, "configuration": "family"})
+    write_json(model_folder / CARD_FILE, dataclasses.asdict(member))
+    case = prepare(tmp_path, "03")
+    write_synthetic(case, tmp_path)
+    path = evaluate_case(case, model_folder, tmp_path, 2.0, "test", label=CARD.label)
+    assert f"_desc-{CARD.label}_metrics.tsv" in path.name
+    for one in case_tables(tmp_path, case, CARD.label):
+        table = pd.read_csv(one, sep="\t", keep_default_na=False)
+        assert set(zip(table["model"], table["configuration"], table["seed"], strict=True)) == {
+            (CARD.label, configuration, 7)
+        }
 
 
 def test_model_without_baselines_is_rated_alone(tmp_path: Path, model_folder: Path) -> None:
@@ -142,7 +216,7 @@ def test_model_without_baselines_is_rated_alone(tmp_path: Path, model_folder: Pa
 def test_only_what_was_measured_is_rated_in_the_brain(tmp_path: Path, model_folder: Path) -> None:
     case = with_spect_mask(prepare(tmp_path, "03"))
     output = write_synthetic(case, tmp_path)
-    first = pd.read_csv(evaluate_case(case, model_folder, tmp_path, 2.0, "test"), sep="\t")
+    first = own_scale(evaluate_case(case, model_folder, tmp_path, 2.0, "test"))
     assert first["slice"].tolist() == [4, 5, 6, 7]
     rated = brain() & measured()
     assert first["mask_voxels"].tolist() == rated.sum(axis=(0, 1))[4:8].tolist()
@@ -154,7 +228,7 @@ def test_only_what_was_measured_is_rated_in_the_brain(tmp_path: Path, model_fold
     worse = slope * np.where(there, 0.99, output) + slope
     sidecar = json.loads(path.with_name(path.name.replace(".nii.gz", ".json")).read_text())
     write_image(path, nib.Nifti1Image(worse.astype(np.float32), AFFINE), sidecar)
-    second = pd.read_csv(evaluate_case(case, model_folder, tmp_path, 2.0, "test"), sep="\t")
+    second = own_scale(evaluate_case(case, model_folder, tmp_path, 2.0, "test"))
     np.testing.assert_allclose(second["mask_rmse"], first["mask_rmse"], rtol=1e-6)
     assert (second["rmse"] > first["rmse"]).all()
 
@@ -187,11 +261,43 @@ def test_evaluated_cases_make_group_tables(tmp_path: Path, model_folder: Path) -
         write_synthetic(case, tmp_path, int(case.participant))
         evaluate_case(case, model_folder, tmp_path, 2.0, split)
     tables = group_tables(tmp_path)
-    assert len(tables.metrics) == 4 * 6 * 6
+    assert len(tables.metrics) == 4 * (6 + 1) * 6
     assert tables.metrics["method"].unique().tolist() == ["pix2pix", *BASELINES]
-    assert len(tables.summary) == 6 * 6
+    assert len(tables.summary) == (6 + 1) * 6
     assert (tables.summary["n_subjects"] == 2).all()
-    assert len(tables.ttests) == 5 * 6 * 2
+    assert set(tables.ttests["method_b"]) == set(BASELINES)
+
+
+@pytest.mark.parametrize("scaling", ["slice", "volume"])
+def test_regions_and_volumes_are_rated_beside_the_slices(tmp_path: Path, model_folder: Path, scaling: Scaling) -> None:
+    write_json(model_folder / CARD_FILE, dataclasses.asdict(dataclasses.replace(CARD, scaling=scaling)))
+    case = with_spect_mask(prepare(tmp_path, "03", "x"))
+    baselines = fit_baselines([prepare(tmp_path, "01")], CARD.inputs, scaling)
+    baselines.save(model_folder)
+    write_synthetic(case, tmp_path)
+    path = evaluate_case(case, model_folder, tmp_path, 2.0, "test")
+    paths = case_tables(tmp_path, case, CARD.label)
+    assert paths == [
+        path,
+        *(path.with_name(path.name.replace("_metrics", f"_{name}")) for name in ("regions", "volume")),
+    ]
+    regions, volumes = (pd.read_csv(one, sep="\t", keep_default_na=False) for one in paths[1:])
+    assert list(volumes.columns) == list(VOLUME_DICTIONARY)
+    # Slices that were scaled one by one make no volume.
+    methods = ["pix2pix", *BASELINES] if scaling == "volume" else ["pix2pix"]
+    assert volumes["method"].tolist() == regions["method"].unique().tolist() == methods
+    assert set(regions["template"]) == {"MNI"}
+    # The network's image in its units, against the SPECT in its own, where it was measured.
+    rated = brain() & measured()
+    made = np.asarray(nib.load(synthetic_path(tmp_path, case, CARD.label)).dataobj)[rated]
+    real = np.asarray(nib.load(case.images["interictal"]).dataobj)[rated]
+    error = made / made.mean() - real / real.mean()
+    assert float(volumes["volume_rmse"].iloc[0]) == pytest.approx(np.sqrt(np.mean(error**2)), rel=1e-4)
+    assert volumes["rated_voxels"].unique().tolist() == [rated.sum()]
+    if scaling == "volume":
+        output = predict(baselines, case)["petCopy"][rated] + 1
+        found = float(volumes["volume_correlation"][volumes["method"] == "petCopy"].iloc[0])
+        assert found == pytest.approx(np.corrcoef(output, real)[0, 1], abs=1e-4)
 
 
 def test_nothing_to_compare_is_said_in_one_line(tmp_path: Path, model_folder: Path) -> None:

@@ -20,7 +20,17 @@ def rows(model: str, method: str, seed: int, *, split: str = "test", n_subjects:
         ]
     )
     values = {metric: rng.uniform(0.1, 0.9, len(frame)) for metric in METRICS}
-    return frame.assign(model=model, method=method, space="T1w", split=split, in_block="true", **values)
+    return frame.assign(
+        model=model,
+        configuration=model,
+        method=method,
+        space="T1w",
+        split=split,
+        in_block="true",
+        scaling="slice",
+        scale="slice",
+        **values,
+    )
 
 
 def texts(svg: str) -> list[str]:
@@ -81,6 +91,21 @@ def test_slices_beyond_the_block_are_left_out(metrics: pd.DataFrame) -> None:
     assert violin(pd.concat([metrics, beyond], ignore_index=True), "rmse") == violin(metrics, "rmse")
 
 
+def test_each_model_is_shown_on_the_scale_of_its_training(metrics: pd.DataFrame) -> None:
+    other = metrics.assign(scale="volume", rmse=9.0)
+    assert violin(pd.concat([metrics, other], ignore_index=True), "rmse") == violin(metrics, "rmse")
+    volume = rows("m", "pix2pix", 9).assign(scaling="volume", scale="volume")
+    shown = " ".join(texts(violin(pd.concat([metrics, volume], ignore_index=True), "rmse")))
+    assert "not to be compared across scales" in shown
+
+
+def test_seeds_share_a_violin(metrics: pd.DataFrame) -> None:
+    seeds = pd.concat([rows(f"m{n}", "pix2pix", n).assign(configuration="m") for n in (1, 2)], ignore_index=True)
+    shown = texts(violin(seeds, "rmse"))
+    assert shown.count("m") == 1
+    assert not {"m1", "m2"} & set(shown)
+
+
 def test_counts_that_differ_stand_beside_each_violin(metrics: pd.DataFrame) -> None:
     mixed = pd.concat([metrics, rows("other", "pix2pix", 9, n_subjects=2)], ignore_index=True)
     assert "2 subjects, 10 slices" in " ".join(texts(violin(mixed, "rmse")))
@@ -109,3 +134,4 @@ def test_one_file_per_metric(tmp_path: Path) -> None:
     assert list(paths) == list(METRICS)
     assert paths["mask_ssim"] == tmp_path / "figures" / "group_mask_ssim.svg"
     assert paths["mask_ssim"].read_text() == violin(metrics, "mask_ssim")
+    assert paths["mask_ssim"].with_suffix(".png").read_bytes().startswith(b"\x89PNG")

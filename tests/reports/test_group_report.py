@@ -79,7 +79,7 @@ def test_the_worst_registration_comes_first(html):
 def test_the_lead_table_sets_models_beside_their_baselines(html, parse):
     rows = table_with(html, "RMSE in the brain")
     assert [row[0] for row in rows] == ["pix2pixPet", "pix2pixT1w"]
-    assert re.fullmatch(r"0\.(09|10)\d\n± 0\.\d{3}", rows[0][4])
+    assert re.fullmatch(r"0\.(09|10)\d\n± 0\.\d{3}", rows[0][5])
     assert rows[0][-2:] == ["4", "40"], "held-out subjects and slices"
     text = parse(html).text
     assert re.search(
@@ -111,14 +111,17 @@ METHOD_RMSE = {"pix2pix": 0.1, "constant": 0.3, "regression": 0.2}
 
 
 def verdict(n, p, *, means=METHOD_RMSE, split="test", tested="test"):
-    keys = {"model": "m", "split": split, "metric": "mask_rmse", "n_subjects": n}
+    keys = {"model": "m1", "configuration": "m", "split": split, "metric": "mask_rmse", "n_subjects": n}
+    keys |= {"scale": "slice", "scaling": "slice"}
     summary = pd.DataFrame([{**keys, "method": name, "subject_mean": value} for name, value in means.items()])
-    common = {"comparison": "baseline", "model_a": "m", "split": tested, "metric": "mask_rmse", "unit": "subject"}
+    common = {"comparison": "baseline", "configuration_a": "m", "split": tested, "metric": "mask_rmse"}
     ttests = pd.DataFrame(
         [
-            {**common, "method_b": name, "n_subjects": n, "mean_difference": means["pix2pix"] - value, "p_holm": p}
+            {**common, "method_b": name, "n_subjects": n, "mean_difference": means["pix2pix"] - value, **test}
             for name, value in means.items()
             if name != "pix2pix"
+            # The paper's test must not decide.
+            for test in ({"test": "subject_t", "p_holm": p}, {"test": "slice_t", "p_holm": 1e-30})
         ]
     )
     (note,) = verdicts(summary, ttests)
@@ -150,21 +153,63 @@ def test_a_baseline_ahead_is_named_whatever_p():
     assert "Constant in the brain" not in note.text
 
 
+def test_the_verdict_on_a_configuration_is_on_the_mean_of_its_seeds_on_the_scale_of_its_training():
+    keys = {"configuration": "m", "split": "test", "metric": "mask_rmse", "n_subjects": 12, "scaling": "slice"}
+    rows = [
+        {**keys, "model": model, "method": method, "scale": scale, "subject_mean": value}
+        for model, method, scale, value in (
+            ("m1", "pix2pix", "slice", 0.1), ("m2", "pix2pix", "slice", 0.28), ("m1", "pix2pix", "volume", 0.9),
+            ("m1", "constant", "slice", 0.2), ("m2", "constant", "slice", 0.2),
+        )
+    ]  # fmt: skip
+    (note,) = verdicts(pd.DataFrame(rows), None)
+    assert note.text.startswith("m (test): lower mean in-brain RMSE than every baseline")
+    rows[1]["subject_mean"] = 0.32
+    (note,) = verdicts(pd.DataFrame(rows), None)
+    assert note.level == "warning"
+
+
 def test_summary_has_both_regions_with_definitions_as_tooltips(html, parse):
     rows = table_with(html, "(PSNR) over slices")
     assert len(rows) == 12, "two models, six methods each"
-    assert len(rows[0]) == 12
+    assert len(rows[0]) == 13
     assert any("Table 4" in title for title in parse(html).titles)
 
 
-def test_subject_wise_tests_come_first_and_slice_wise_ones_are_warned_of(html, parse):
+def test_the_primary_test_comes_first_with_effect_and_equivalence(cohort, html, parse):
     text = parse(html).text
-    subject, slice_wise = text.index("Subject-wise"), text.index("Slice-wise")
-    assert subject < slice_wise < text.index("slices of one head are not independent: p-values too small")
-    rows = table_with(html, "Between models")
-    assert rows[0][:2] == ["pix2pixPet", "pix2pixT1w"]
-    assert rows[0][2].startswith("−0.1")
-    assert rows[0][-2:] == ["4", "40"]
+    assert text.index("Paired t-tests over subjects") < text.index("All tests")
+    rows = table_with(html, "Inputs, slice scale. In the brain")
+    assert [row[:3] for row in rows] == [["pix2pixPet", "pix2pixT1w", name] for name in ("RMSE", "SSIM", "PSNR (dB)")]
+    ttests = pd.read_csv(cohort / "group_ttests.tsv", sep="\t").query(
+        "comparison == 'inputs' and metric == 'mask_rmse'"
+    )
+    primary = ttests.set_index("test").loc["subject_t"]
+    low, high = (f"{primary[name]:.4f}".replace("-", "−") for name in ("ci_low", "ci_high"))
+    assert rows[0][3] == f"{primary['mean_difference']:.4f}".replace("-", "−") + f"\n[{low}, {high}]"
+    assert re.fullmatch(r"−\d+\.\d\d(\n\[−\d+\.\d\d, −\d+\.\d\d\])?", rows[0][4])
+    assert rows[0][7].startswith("not shown\nmargin 0.01, Holm p ")
+    assert rows[0][8:10] == ["4", "40"], "held-out subjects and slices"
+    baselines = table_with(html, "Networks against their baselines, slice scale")
+    assert [row[1] for row in baselines[:4]] == ["Constant in the brain"] * 3 + ["Copy of the PET"]
+
+
+def test_all_tests_are_folded_the_slice_wise_one_last_and_warned_of(html, parse):
+    text = parse(html).text
+    warning = text.index("slices of one head are not independent: p-values too small")
+    folded = html.split("<details>")[1:]
+    titles = [re.search(r"<summary>(.*?)</summary>", part).group(1) for part in folded]
+    assert titles == ["All tests: Inputs", "All tests: Networks against their baselines"]
+    assert warning < text.index("All tests: Inputs")
+    headings = [re.sub("<[^>]*>", "", cell) for cell in re.findall(r"<th[^>]*>(.*?)</th>", folded[0], re.S)]
+    tests = [name for name in headings if "over subjects" in name or "model" in name.lower() or "slices" in name]
+    assert tests[1:] == ["t over subjects (primary)", "Wilcoxon over subjects", "Equivalence over subjects",
+                         "Mixed model", "t over slices (the paper&#39;s)"]  # fmt: skip
+    (row, *_) = [re.findall(r"<td[^>]*>(.*?)</td>", part, re.S) for part in folded[0].split("<tr>")[2:]]
+    assert row[:4] == ["pix2pixPet", "pix2pixT1w", "slice", "RMSE, in brain"]
+    assert all(re.fullmatch(r"[^\n]+\nHolm [^\n]+\nBH [^\n]+", cell) or cell == "n/a" for cell in row[5:10])
+    assert "cannot give a p below 0.125" in row[-1]
+    assert "not independent" not in row[-1], "said once, above"
 
 
 def test_definitions_of_a_dictionary_are_escaped(cohort, tmp_path, parse):

@@ -147,10 +147,10 @@ def test_in_a_cross_validation_everybody_is_held_out_by_one_fold(settings_for, h
 
 
 def test_a_fold_that_a_model_cannot_validate_in(settings_for, hold):
-    # Five see the MRI alone; whoever of the two with a PET validates, no fold has it both ways.
+    # Two have a PET: in the folds that hold one of them out, nobody is left to train on or to validate with.
     hold(*(prepared(f"{n}", FULL if n < 2 else ("T1w", "interictal")) for n in range(7)))
     with pytest.raises(ModelError, match=r"pix2pixPet, fold \d: no (train|validation) participant has pet; use fewer"):
-        train_cohort.train_models(settings_for(inputs=[["T1w"], ["pet"]], cross_validate=3), None)
+        train_cohort.train_models(settings_for(inputs=[["pet"], ["T1w"]], cross_validate=3), None)
 
 
 def test_a_model_without_validation_participants_is_refused(settings_for, hold, monkeypatch, tmp_path):

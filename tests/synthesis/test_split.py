@@ -126,9 +126,9 @@ def test_split_file(tmp_path):
     path = write(
         tmp_path,
         "participant_id\tage\tsplit\nsub-02\t40\ttrain\n01\t41\tvalidation\nsub-03\t9\tn/a\nsub-04\t9\ttest\n"
-        "sub-05\t1\ttrain\n",
+        "sub-05\t1\ttrain\nsub-06\t1\texcluded\n",
     )
-    split = read_split_file(path, labels(4), known=["05"])
+    split = read_split_file(path, [*labels(4), "06"], known=["05"])
     assert split == {"01": "validation", "02": "train", "04": "test"}
 
 

@@ -14,7 +14,7 @@ from bids_spectsynth.bids.derivatives import read_participants
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.settings import make_settings
 from bids_spectsynth.study import planned_models
-from bids_spectsynth.synthesis import cohort
+from bids_spectsynth.synthesis import cohort, train_cohort, training
 from bids_spectsynth.synthesis.baselines import has_baselines
 from bids_spectsynth.synthesis.checkpoint import Interrupted
 from bids_spectsynth.synthesis.ensemble import ENSEMBLE_FILE, find_models, is_model, load_members, members_for
@@ -138,20 +138,45 @@ def test_a_second_training_changes_nothing(trained):
     assert stamps(trained) == before
 
 
-@pytest.mark.parametrize("n_steps", [1, 6])
-def test_a_study_that_is_stopped_goes_on_to_the_same_models(prepared, trained, tmp_path, monkeypatch, n_steps):
-    shutil.copytree(prepared, tmp_path, dirs_exist_ok=True)
-    step, count = Stepper.step, itertools.count(1)
+class KilledError(Exception):
+    """The process is gone at once."""
 
-    def stopped(self, *args):
-        losses = step(self, *args)
-        if next(count) == n_steps:
+
+def stop_after(module, name, n_calls, *, at_once):
+    """Replace a function by one that stops the process in its n-th call: by SIGTERM after it, or at once within it."""
+    original, count = getattr(module, name), itertools.count(1)
+
+    def stopped(*args, **kwargs):
+        last = next(count) == n_calls
+        if last and at_once:
+            raise KilledError
+        result = original(*args, **kwargs)
+        if last:
             os.kill(os.getpid(), signal.SIGTERM)
-        return losses
+        return result
 
-    monkeypatch.setattr(Stepper, "step", stopped)
-    with pytest.raises(Interrupted):
-        train_models(study_options(tmp_path), None)
+    return stopped
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "n_calls", "at_once"),
+    [
+        (Stepper, "step", 1, False),
+        (Stepper, "step", 6, False),
+        (Stepper, "step", 4, True),
+        (training, "make_card", 2, True),
+        (train_cohort, "write_ensemble", 1, True),
+        (train_cohort, "train", 5, True),
+    ],
+)
+def test_a_study_that_is_stopped_goes_on_to_the_same_models(
+    prepared, trained, tmp_path, monkeypatch, module, name, n_calls, at_once
+):
+    shutil.copytree(prepared, tmp_path, dirs_exist_ok=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, name, stop_after(module, name, n_calls, at_once=at_once))
+        with pytest.raises(KilledError if at_once else Interrupted):
+            train_models(study_options(tmp_path), None)
     assert not all(is_model(tmp_path / "out" / "models" / label) for label in MODELS)
     done = {path: stamp for path, stamp in stamps(tmp_path).items() if (path.parent / "model.json").exists()}
     train_models(study_options(tmp_path), None)

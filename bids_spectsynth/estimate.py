@@ -1,0 +1,187 @@
+"""How long a run will take and how much it will write: estimates for a dry run, by formula and a short measurement."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from bids_spectsynth.settings import FIELD_OF_VIEW_MM, T1W_SPACE, Device
+from bids_spectsynth.study import PlannedModel
+from bids_spectsynth.synthesis.devices import Processes, resolve_device, resolve_precision
+from bids_spectsynth.synthesis.networks import PatchDiscriminator, UNetGenerator, parameter_count, unet_levels
+from bids_spectsynth.synthesis.steps import Stepper
+from bids_spectsynth.synthesis.training_config import TrainingConfig, training_config
+
+_BYTES = 4  # float32
+#: A brain in mm3, and what gzip leaves of its float32 voxels; measured on simulated heads: 6 MB an image at 1 mm.
+BRAIN_MM3, BRAIN_COMPRESSION = 1.5e6, 1.0
+#: What gzip leaves of a synthetic image, which has values outside the brain, too; measured: 0.4 to 0.7.
+SYNTHETIC_COMPRESSION = 0.6
+#: A synthetic image in the geometry of the original T1w, in bytes; it hardly depends on the voxel size.
+ORIGINAL_BYTES = 12e6
+#: Preparation of a participant on two cores with the built-in backend, in seconds by voxel size in mm; at 4 mm the
+#: registration, which works on its own grid, takes as long as at 2 mm.
+PREPARATION_SECONDS = {1.0: 70.0, 2.0: 15.0, 4.0: 15.0}
+#: Validating a slice (generator alone, forwards) over a training step of it.
+VALIDATION_SHARE = 0.25
+#: Seconds that one measurement may take, roughly.
+_BUDGET = 1.0
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Bytes that a run writes: prepared images, networks with their checkpoints, and synthetic images."""
+
+    prepared: float
+    networks: float
+    synthetic: float
+
+    @property
+    def total(self) -> float:
+        """Of all together."""
+        return self.prepared + self.networks + self.synthetic
+
+
+@dataclass(frozen=True)
+class Load:
+    """What one model has to be trained on: one pair of numbers of cases (training, validation) per network."""
+
+    model: PlannedModel
+    cases: tuple[tuple[int, int], ...]
+
+
+def prepared_bytes(n_images: int, n_spaces: int, voxel_size: float) -> float:
+    """Bytes of the prepared images: ``n_images`` (of all participants) in ``n_spaces`` spaces."""
+    return n_images * n_spaces * BRAIN_MM3 / voxel_size**3 * _BYTES * BRAIN_COMPRESSION
+
+
+def synthetic_bytes(models: Sequence[PlannedModel], n_cases: int) -> float:
+    """Bytes of the synthetic images of ``n_cases`` cases; those of the T1w's space also come in original geometry."""
+    total = 0.0
+    for model in models:
+        voxel_size = model.settings.voxel_size
+        on_grid = math.prod(FIELD_OF_VIEW_MM) / voxel_size**3 * _BYTES * SYNTHETIC_COMPRESSION
+        images = 2 if model.settings.uncertainty else 1
+        total += n_cases * (images * on_grid + (ORIGINAL_BYTES if model.space == T1W_SPACE else 0))
+    return total
+
+
+def network_bytes(config: TrainingConfig) -> int:
+    """Bytes of a trained network: its best weights, and the checkpoint.
+
+    The checkpoint holds the weights and the two moments of Adam of generator and discriminator, the best weights once
+    more, and the averaged ones where there are such. Batch norm's statistics are left out of account.
+    """
+    with torch.device("meta"):
+        channels = config.recipe.n_channels
+        generator = parameter_count(UNetGenerator(channels, 1, config.base_filters, _levels(config)))
+        discriminator = parameter_count(PatchDiscriminator(channels + 1, config.base_filters))
+    trained = generator + (discriminator if config.adversarial_weight > 0 else 0)
+    copies = 2 + (config.ema_decay > 0)
+    return _BYTES * (3 * trained + copies * generator)
+
+
+def training_seconds(config: TrainingConfig, n_training: int, n_validation: int, per_slice: float) -> float:
+    """Seconds of one network's training.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+    n_training, n_validation : int
+        Cases.
+    per_slice : float
+        Seconds of a training step, over the slices in it; :func:`measure_step`.
+    """
+    slices = config.slices_per_subject * (n_training + VALIDATION_SHARE * n_validation)
+    return config.epochs * slices * per_slice
+
+
+def estimated_sizes(loads: Sequence[Load], n_cases: int, n_images: int, n_spaces: int) -> Sizes:
+    """Bytes that training and applying these models write; see the functions for each part."""
+    voxel_size = loads[0].model.settings.voxel_size
+    return Sizes(
+        prepared=prepared_bytes(n_images, n_spaces, voxel_size),
+        networks=sum(len(load.cases) * network_bytes(_config(load.model)) for load in loads),
+        synthetic=synthetic_bytes([load.model for load in loads], n_cases),
+    )
+
+
+def estimated_seconds(loads: Sequence[Load], per_slice: Callable[[TrainingConfig], float]) -> float:
+    """Seconds of all trainings one after the other.
+
+    Parameters
+    ----------
+    loads : sequence of Load
+    per_slice : callable
+        Seconds per training slice of a configuration; called once with, and once without a discriminator.
+    """
+    measured: dict[tuple[bool, int], float] = {}
+    total = 0.0
+    for load in loads:
+        config = _config(load.model)
+        kind = (config.adversarial_weight > 0, config.base_filters)
+        if kind not in measured:
+            measured[kind] = per_slice(config)
+        total += sum(training_seconds(config, *cases, measured[kind]) for cases in load.cases)
+    return total
+
+
+def measure_step(config: TrainingConfig, device: Device, threads: int) -> float:
+    """Seconds per slice of a training step on this machine, measured on random slices within seconds.
+
+    The second of two steps is measured, on as many slices of a batch as fit into about a second, at least one: where
+    there are less than in a batch, the estimate is somewhat long. What else the machine is busy with counts, too.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        where = resolve_device(device)
+        with torch.random.fork_rng([where] if where.type == "cuda" else []):
+            stepper = Stepper(
+                config, config.recipe.n_channels, _levels(config), where, resolve_precision("auto", where), Processes()
+            )
+            # The first step takes longer than others: memory is taken, and the state of Adam made.
+            first = _timed_step(stepper, config, 1)
+            n_slices = max(1, min(config.batch_size, int(_BUDGET / first)))
+            return _timed_step(stepper, config, n_slices) / n_slices
+    finally:
+        torch.set_num_threads(before)
+
+
+def _timed_step(stepper: Stepper, config: TrainingConfig, n_slices: int) -> float:
+    side = _side(config)
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.rand((n_slices, config.recipe.n_channels, side, side), generator=generator) * 2 - 1
+    targets = torch.rand((n_slices, 1, side, side), generator=generator) * 2 - 1
+    started = time.perf_counter()
+    # Reading the losses waits for a GPU.
+    stepper.step(inputs, targets, 0).tolist()
+    return time.perf_counter() - started
+
+
+def _config(model: PlannedModel) -> TrainingConfig:
+    return training_config(model.settings, model.inputs, model.space, label=model.label)
+
+
+def _side(config: TrainingConfig) -> int:
+    return round(FIELD_OF_VIEW_MM[0] / config.voxel_size)
+
+
+def _levels(config: TrainingConfig) -> int:
+    return unet_levels(_side(config), _side(config))
+
+
+def duration_words(seconds: float) -> str:
+    """A duration with one sensible unit: ``40 s``, ``12 min``, ``3.5 h``, ``2.1 days``."""
+    for limit, unit, digits in ((90, 1, 0), (90 * 60, 60, 0), (48 * 3600, 3600, 1)):
+        if seconds < limit:
+            name = {1: "s", 60: "min", 3600: "h"}[unit]
+            return f"{seconds / unit:.{digits}f} {name}"
+    return f"{seconds / 86400:.1f} days"
+
+
+def size_words(size: float) -> str:
+    """A size in MB or GB (powers of ten): ``120 MB``, ``13.5 GB``."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"

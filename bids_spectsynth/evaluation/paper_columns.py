@@ -1,0 +1,96 @@
+"""What the columns of the tables in the paper's own layout mean: their JSON data dictionaries."""
+
+from bids_spectsynth.evaluation.columns import METRICS_DICTIONARY, Dictionary
+
+_REGION: Dictionary = {
+    "region": {
+        "Description": "Where the metric is taken.",
+        "Levels": {
+            "whole": "Over the whole slice, background included, as in the paper.",
+            "brain": "In the brain where the SPECT was measured.",
+        },
+    },
+    "metric": {
+        "Description": "rmse, ssim or psnr on slice scale; see group_metrics.json.",
+        "Levels": {
+            "rmse": "Root mean square error (scaled intensity, -1 to 1).",
+            "ssim": "Structural similarity.",
+            "psnr": "Peak signal-to-noise ratio (dB).",
+        },
+    },
+}
+_ON_SLICE_SCALE = (
+    "Networks on held-out participants, on slice scale (each axial slice by its own minimum and maximum), in the block "
+    "of slices with the most brain."
+)
+
+
+def _of_models(*names: str) -> Dictionary:
+    return {name: METRICS_DICTIONARY[name] for name in names}
+
+
+TABLE_4_DICTIONARY: Dictionary = {
+    **_REGION,
+    **_of_models("space", "losses", "recipe", "scaling", "inputs", "configuration"),
+    "n_seeds": {
+        "Description": f"Models that differ by their seed alone; averaged slice by slice first. {_ON_SLICE_SCALE}"
+    },
+    "mean": {"Description": "Mean over the slices in the block of all held-out subjects, as in the paper's Table 4."},
+    "sd": {"Description": "Sample standard deviation over slices."},
+    "cv_percent": {"Description": "Coefficient of variation over slices, 100 sd / |mean|.", "Units": "percent"},
+    "n_subjects": {"Description": "Held-out subjects behind the numbers."},
+    "n_slices": {"Description": "Slices behind the numbers."},
+    "n_infinite": {"Description": "Slices left out because their PSNR is infinite (both images identical)."},
+}
+
+EXAMPLES_DICTIONARY: Dictionary = {
+    "example": {
+        "Description": "Number of the example, as in the figure: the first held-out participants by label, then one of "
+        "another cohort where there is one. One slice of each: the middle of its block, whatever its metrics."
+    },
+    **_of_models("participant_id", "session_id", "split", "slice", "z_mm"),
+    **_of_models("space", "inputs", "losses", "recipe", "scaling", "configuration"),
+    "model": {"Description": "The model whose image is rated: of a configuration the one with the lowest seed."},
+    **_of_models("seed", "data_range", "rmse", "ssim", "psnr", "mask_rmse", "mask_ssim", "mask_psnr"),
+}
+
+COMPARISONS_DICTIONARY: Dictionary = {
+    "figure": {"Description": f"Figure of the paper that the comparison belongs to. {_ON_SLICE_SCALE}"},
+    "comparison": {
+        "Description": "What the two sides differ in; everything else is equal.",
+        "Levels": {
+            "space": "Native against template space (Figure 5).",
+            "loss": "Terms of the loss (Figure 6).",
+            "inputs": "Images that the model takes (Figure 7).",
+        },
+    },
+    **_REGION,
+    **{f"{name}_a": {"Description": f"First side: {name}."} for name in ("inputs", "space", "losses", "configuration")},
+    **{
+        f"{name}_b": {"Description": f"Second side: {name}."} for name in ("inputs", "space", "losses", "configuration")
+    },
+    **_of_models("recipe", "scaling"),
+    "n_subjects": {"Description": "Subjects that both sides were rated on."},
+    "n_slices": {"Description": "Pairs of slices behind the slice-wise test."},
+    "mean_a": {"Description": "Mean of the first side over subjects' means."},
+    "mean_b": {"Description": "Mean of the second side over subjects' means."},
+    "mean_difference": {"Description": "First minus second, over subjects' means."},
+    "p_slice": {
+        "Description": "Two-tailed paired t-test over slices, the paper's, not corrected. Slices of one head are not "
+        "independent: far too small where the question is about subjects."
+    },
+    "p_subject": {"Description": "Two-tailed paired t-test over the subjects' means, not corrected."},
+    "p_subject_holm": {
+        "Description": "p_subject corrected by Holm over all comparisons of the kind, with the three metrics together, "
+        "whole slice and in-brain separately; the one to rely on."
+    },
+    "p_equivalence": {
+        "Description": "Two one-sided t-tests over the subjects' means, not corrected: small where the mean difference "
+        "lies within the margin that group_ttests.tsv states."
+    },
+    "p_equivalence_holm": {"Description": "p_equivalence corrected by Holm over the same family as p_subject_holm."},
+    "better": {
+        "Description": "Side with the better mean, whether or not the difference is significant.",
+        "Levels": {"a": "The first.", "b": "The second.", "equal": "Neither.", "n/a": "Not compared."},
+    },
+}

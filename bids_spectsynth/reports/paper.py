@@ -1,0 +1,134 @@
+"""Sections of the group report in the paper's own order: its Tables 2, 3 and 4, its comparisons, its Figures 3 to 7."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pandas as pd
+
+from bids_spectsynth.reports.html import Block, Heading, Note, Picture, Section, Text
+from bids_spectsynth.reports.outputs import PHANTOM_TEXT, is_phantom, read_object
+from bids_spectsynth.reports.paper_tables import (
+    comparison_counts,
+    comparison_table,
+    example_tables,
+    table_4,
+)
+
+_DUBLIN_CORE = "{http://purl.org/dc/elements/1.1/}"
+#: Figures narrower than this (points, two thirds of a printed page) are shown at half of the report's width.
+_NARROW = 340.0
+_TABLES = (
+    "As in the paper: networks alone, held-out participants, the block of slices with the most brain, each axial slice "
+    "of either image scaled by its own minimum and maximum. Background raises SSIM and PSNR and lowers RMSE over whole "
+    "slices; the numbers in the brain are the ones to judge by, and those of the baselines stand elsewhere in this "
+    "report."
+)
+_EXAMPLES = (
+    "One slice of each of the first five held-out participants by label (and of one of another cohort, where there is "
+    "one): the middle of its block, chosen without a look at the metrics. Single slices are no basis for conclusions."
+)
+_COMPARISONS = (
+    "The paper's comparisons, with its slice-wise test and with the subject-wise one. Slices of one head are not "
+    "independent: the slice-wise test is far too often positive. Conclude from the subject-wise one (†)."
+)
+_COMPARED = {
+    5: "Figure 5: native against template space",
+    6: "Figure 6: terms of the loss",
+    7: "Figure 7: images that the model takes",
+}
+
+
+def paper_sections(output_dir: Path) -> list[Section]:
+    """The sections for whatever tables and figures there are; none where no model was rated.
+
+    Parameters
+    ----------
+    output_dir : Path
+        Holds ``group_table2.tsv``, ``group_table3.tsv``, ``group_table4.tsv``, ``group_comparisons.tsv`` and
+        ``figures/paper_*.svg``.
+
+    Raises
+    ------
+    OSError, ValueError, KeyError
+        A table or a figure is damaged.
+    """
+    makers = (paper_tables_section, paper_comparisons_section, paper_examples_section)
+    return [section for maker in makers if (section := maker(output_dir)) is not None]
+
+
+def paper_tables_section(output_dir: Path) -> Section | None:
+    """Table 4 over whole slices and in the brain, and Tables 2 and 3; None without them."""
+    summary = _read(output_dir / "group_table4.tsv")
+    if summary is None or summary.empty:
+        return None
+    dictionary = read_object(output_dir / "group_table4.json")
+    blocks: list[Block] = [*_phantom_note(output_dir), Text(_TABLES), Heading("Table 4: all models")]
+    blocks += [table_4(summary, region, dictionary) for region in ("whole", "brain")]
+    for number, space in ((2, "native"), (3, "template")):
+        examples = _read(output_dir / f"group_table{number}.tsv")
+        if examples is not None and not examples.empty:
+            blocks += [Heading(f"Table {number}: examples in {space} space"), Text(_EXAMPLES)]
+            blocks += example_tables(examples, number)
+    return Section("paper-tables", "The paper's tables", blocks)
+
+
+def paper_comparisons_section(output_dir: Path) -> Section | None:
+    """Figures 5, 6 and 7 with the table behind each; None where no two models can be compared."""
+    comparisons = _read(output_dir / "group_comparisons.tsv")
+    if comparisons is None or comparisons.empty:
+        return None
+    dictionary = read_object(output_dir / "group_comparisons.json")
+    blocks: list[Block] = [*_phantom_note(output_dir), Note(_COMPARISONS, "warning", "Two tests")]
+    for number, title in _COMPARED.items():
+        own = comparisons[comparisons["figure"] == str(number)]
+        if own.empty:
+            continue
+        blocks += [Heading(title), Text(comparison_counts(own))]
+        blocks += _pictures(output_dir, [f"paper_figure{number}.svg", f"paper_figure{number}_brain.svg"])
+        blocks.append(comparison_table(own, title, dictionary))
+    return Section("paper-comparisons", "The paper's comparisons", blocks)
+
+
+def paper_examples_section(output_dir: Path) -> Section | None:
+    """Figures 3 and 4 and their like for other losses and recipes; None without them."""
+    folder = output_dir / "figures"
+    names = [path.name for number in (3, 4) for path in sorted(folder.glob(f"paper_figure{number}*.svg"), key=_by_stem)]
+    pictures = list(_pictures(output_dir, names))
+    if not pictures:
+        return None
+    return Section("paper-examples", "Example slices", [*_phantom_note(output_dir), Text(_EXAMPLES), *pictures])
+
+
+def _by_stem(path: Path) -> str:
+    # The paper's loss first: its name is the beginning of the others'.
+    return path.stem
+
+
+def _read(path: Path) -> pd.DataFrame | None:
+    """A table with all columns as text, ``n/a`` where there is no value; None where it was not written."""
+    return pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False) if path.is_file() else None
+
+
+def _phantom_note(output_dir: Path) -> list[Block]:
+    return [Note(PHANTOM_TEXT, "warning", "Phantom data")] if is_phantom(output_dir) else []
+
+
+def _pictures(output_dir: Path, names: Sequence[str]) -> Iterator[Block]:
+    for name in names:
+        path = output_dir / "figures" / name
+        if path.is_file():
+            svg = path.read_text(encoding="utf-8")
+            # The file is this software's own, and the parser loads nothing from elsewhere.
+            root = ElementTree.fromstring(svg)  # noqa: S314
+            words = _metadata(root)
+            title = words.get("title", path.stem)
+            caption = f"{title}. {words.get('description', '')} As PNG: figures/{path.stem}.png."
+            narrow = float(root.get("width", "inf").removesuffix("pt")) < _NARROW
+            yield Picture(svg, title, caption, path.relative_to(output_dir).as_posix(), narrow=narrow)
+
+
+def _metadata(root: ElementTree.Element) -> Mapping[str, str]:
+    """Title and description that a figure carries."""
+    found = {name: root.find(f".//{_DUBLIN_CORE}{name}") for name in ("title", "description")}
+    return {name: element.text for name, element in found.items() if element is not None and element.text}

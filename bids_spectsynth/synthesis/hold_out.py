@@ -1,0 +1,80 @@
+"""Participants that no model may be trained on, named by a column of ``participants.tsv``."""
+
+import csv
+from pathlib import Path
+
+from bids_spectsynth.errors import UsageError
+from bids_spectsynth.settings import Settings
+
+#: Values that an error message names at most.
+_SHOWN = 10
+
+Rows = list[dict[str, str]]
+
+
+def held_out(settings: Settings) -> frozenset[str]:
+    """Labels of the participants that fulfil one of the conditions of ``hold_out``.
+
+    The dataset's ``participants.tsv`` decides. Where training runs without the dataset (``--mode train``), that of the
+    output folder does, if it has the column.
+
+    Parameters
+    ----------
+    settings : Settings
+        ``hold_out`` holds conditions ``COLUMN=VALUE``.
+
+    Returns
+    -------
+    frozenset of str
+        Labels without ``sub-``; also of participants that are not part of the run. Empty without a condition.
+
+    Raises
+    ------
+    UsageError
+        There is no such table or column, or nobody has the value; says which there are.
+    """
+    if not settings.hold_out:
+        return frozenset()
+    path, rows = _table(settings)
+    labels: set[str] = set()
+    for condition in settings.hold_out:
+        column, _, value = (part.strip() for part in condition.partition("="))
+        if column not in rows[0]:
+            raise UsageError(f"--hold-out {condition}: {path} has no column {column}; it has {', '.join(rows[0])}")
+        found = {row["participant_id"].removeprefix("sub-") for row in rows if row[column] == value}
+        if not found:
+            values = sorted({row[column] for row in rows})
+            shown = ", ".join(values[:_SHOWN]) + (", ..." if len(values) > _SHOWN else "")
+            raise UsageError(f"--hold-out {condition}: nobody has this value in {path}; there are {shown}")
+        labels |= found
+    return frozenset(labels)
+
+
+def _table(settings: Settings) -> tuple[Path, Rows]:
+    path = settings.bids_dir / "participants.tsv"
+    if path.is_file() or settings.mode != "train":
+        return path, _read(path)
+    own = settings.output_dir / "participants.tsv"
+    columns = {condition.partition("=")[0].strip() for condition in settings.hold_out}
+    rows = _read(own) if own.is_file() else []
+    if not rows or not columns <= set(rows[0]):
+        raise UsageError(
+            f"--hold-out: {path} does not exist, and {own} has no column {' and '.join(sorted(columns))}; "
+            "give the folder of the dataset, or say with --split-file who is in which part"
+        )
+    return own, rows
+
+
+def _read(path: Path) -> Rows:
+    """Rows of a table with the column ``participant_id``, at least one; all values as text without blanks around."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            table = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE, restkey="")
+            rows = [{key: (value or "").strip() for key, value in row.items() if key} for row in table]
+    except OSError as error:
+        raise UsageError(f"--hold-out: {path} cannot be read ({error.strerror})") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"--hold-out: {path} is not a tab-separated text table ({error})") from error
+    if not rows or "participant_id" not in rows[0]:
+        raise UsageError(f"--hold-out: {path} has no participants; participant_id and further columns needed")
+    return rows

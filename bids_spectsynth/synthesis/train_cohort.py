@@ -1,0 +1,228 @@
+"""Training all models of a run on a prepared cohort: every network of every model, each beside its baselines."""
+
+import logging
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bids_spectsynth.bids.dataset import add_descriptions, has_phantom_data
+from bids_spectsynth.bids.derivatives import PreparedCase, update_participants
+from bids_spectsynth.errors import ModelError
+from bids_spectsynth.exit_codes import Outcome
+from bids_spectsynth.settings import Settings
+from bids_spectsynth.study import PlannedModel, planned_models, united
+from bids_spectsynth.synthesis.baselines import Baselines, fit_baselines, has_baselines, remove_baselines
+from bids_spectsynth.synthesis.cohort import Cohort, make_cohort
+from bids_spectsynth.synthesis.devices import environment_rank
+from bids_spectsynth.synthesis.ensemble import ENSEMBLE_FILE, load_members, member_name, write_ensemble
+from bids_spectsynth.synthesis.model_folder import CARD_FILE
+from bids_spectsynth.synthesis.orientation import ORIENTATIONS, Orientation
+from bids_spectsynth.synthesis.slices import PreparedCases
+from bids_spectsynth.synthesis.split import PARTS
+from bids_spectsynth.synthesis.steps import derived_seed
+from bids_spectsynth.synthesis.training import TrainingConfig, check_replaceable, finished_card, train, training_config
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PlannedNetwork:
+    """One network of a model.
+
+    Parameters
+    ----------
+    name : str
+        Its folder within that of the model; empty where the model is this network alone.
+    fold : int
+        Of the cross-validation, from 1; 0 without one.
+    seed : int
+    orientation : {'axial', 'coronal', 'sagittal'}
+    """
+
+    name: str
+    fold: int
+    seed: int
+    orientation: Orientation
+
+
+def planned_networks(model: PlannedModel) -> tuple[PlannedNetwork, ...]:
+    """The networks that a model consists of: every fold, member and orientation.
+
+    The first member has the model's own seed, so that it equals a model without further members; the seeds of the
+    others follow from it and do not meet those of models with neighbouring seeds.
+    """
+    settings = model.settings
+    n_folds, n_members = settings.cross_validate, settings.ensemble_members
+    orientations = ORIENTATIONS if settings.orientations == "three" else ORIENTATIONS[:1]
+    counts = {"n_folds": n_folds, "n_members": n_members, "n_orientations": len(orientations)}
+    return tuple(
+        PlannedNetwork(
+            name=member_name(fold, number, orientation, **counts),
+            fold=fold,
+            seed=model.seed if number == 1 else derived_seed(model.seed, "member", number),
+            orientation=orientation,
+        )
+        for fold in (range(1, n_folds + 1) if n_folds else (0,))
+        for number in range(1, n_members + 1)
+        for orientation in orientations
+    )
+
+
+def train_models(settings: Settings, names: Collection[str] | None) -> tuple[list[Path], list[Outcome]]:
+    """Train every model that the settings ask for, each with its baselines; finished networks are left as they are.
+
+    Parameters
+    ----------
+    settings : Settings
+    names : collection of str, optional
+        See :func:`bids_spectsynth.synthesis.cohort.make_cohort`.
+
+    Returns
+    -------
+    folders : list of Path
+        ``models/<label>``.
+    outcomes : list of Outcome
+        One per participant of the split.
+
+    Raises
+    ------
+    ModelError
+        The cohort cannot be split; or a model lacks training or validation participants; or a folder holds another
+        model.
+    UsageError
+        The study or the split cannot be followed.
+    """
+    models = planned_models(settings)
+    settings = united(settings, models)
+    cohort = make_cohort(settings, names)
+    plans = {model: _plan_model(settings, cohort, model) for model in models}
+    # Only now that no model refuses to be trained may the split of earlier models be written over.
+    others = {case.participant: "n/a" for cases in cohort.cases.values() for case in cases}
+    parts = {**others, **dict.fromkeys(cohort.left_out, "excluded"), **cohort.split}
+    update_participants(settings.output_dir, {label: {"split": part} for label, part in parts.items()})
+    logger.info("Split by participant: %s", cohort.counts())
+    fitted: dict[tuple[str, str], Path] = {}
+    folders = []
+    for number, (model, plan) in enumerate(plans.items(), start=1):
+        logger.info("Model %d of %d, %s: networks: %d", number, len(models), model.label, len(plan))
+        folders.append(_train_model(settings, model, plan, fitted))
+    return folders, [Outcome(label, None, "train", "ok") for label in sorted(cohort.split)]
+
+
+@dataclass(frozen=True)
+class _Training:
+    """One network to train, checked: there is somebody to train on, and nothing else lies in its folder."""
+
+    folder: Path
+    network: PlannedNetwork
+    config: TrainingConfig
+    training: PreparedCases
+    validation: PreparedCases
+
+    @property
+    def is_finished(self) -> bool:
+        return finished_card(self.folder, self.config) is not None
+
+
+def _plan_model(settings: Settings, cohort: Cohort[PreparedCase], model: PlannedModel) -> list[_Training]:
+    folder = settings.output_dir / "models" / model.label
+    networks = planned_networks(model)
+    _check_layout(folder, networks)
+    data = {fold: _fold_data(cohort, model, fold) for fold in {network.fold for network in networks}}
+    digests = {fold: "".join(part.digest() for part in parts) for fold, parts in data.items()}
+    trainings = []
+    for network in networks:
+        config = training_config(
+            model.settings,
+            model.inputs,
+            model.space,
+            digests[network.fold],
+            label=model.label,
+            configuration=model.configuration,
+            seed=network.seed,
+            orientation=network.orientation,
+        )
+        check_replaceable(folder / network.name, config)
+        trainings.append(_Training(folder / network.name, network, config, *data[network.fold]))
+    return trainings
+
+
+def _check_layout(folder: Path, networks: Sequence[PlannedNetwork]) -> None:
+    """Refuse to put an ensemble over a single network, a network over an ensemble, or one ensemble over another."""
+    if (folder / ENSEMBLE_FILE).exists():
+        present = [member.folder.name for member in load_members(folder)]
+    elif (folder / CARD_FILE).exists():
+        present = [""]
+    else:
+        return
+    if present != [network.name for network in networks]:
+        raise ModelError(
+            f"{folder}: holds a model of {len(present)} network(s), which are other ones than the {len(networks)} to "
+            "be trained (--cross-validate, --ensemble-members, --orientations); keep it and give --model-label NAME "
+            "to train another, or remove the folder"
+        )
+
+
+def _fold_data(cohort: Cohort[PreparedCase], model: PlannedModel, fold: int) -> tuple[PreparedCases, PreparedCases]:
+    parts = []
+    for part in PARTS[:2]:
+        cases = cohort.part(model.space, model.inputs, part, fold)
+        if not cases:
+            where, hint = (f", fold {fold}", "use fewer folds") if fold else ("", "see --split-file")
+            wanted = " and ".join(model.inputs)
+            raise ModelError(f"model {model.label}{where}: no {part} participant has {wanted}; {hint}")
+        parts.append(PreparedCases(cases, model.inputs, model.settings.intensity_scaling))
+    return parts[0], parts[1]
+
+
+def _train_model(
+    settings: Settings, model: PlannedModel, plan: Sequence[_Training], fitted: dict[tuple[str, str], Path]
+) -> Path:
+    folder = settings.output_dir / "models" / model.label
+    ensemble = folder / ENSEMBLE_FILE
+    if not all(planned.is_finished for planned in plan):
+        # Members that are trained for longer are incomplete for a while: the ensemble exists when all are done.
+        ensemble.unlink(missing_ok=True)
+    for planned in plan:
+        if planned.network.name:
+            logger.info("Model %s: %s", model.label, planned.network.name)
+        _train_network(settings, planned, fitted)
+    if any(planned.network.name for planned in plan) and not ensemble.exists():
+        write_ensemble(folder, model.label, [(planned.network.name, planned.network.fold) for planned in plan])
+    inputs = " and ".join(model.inputs)
+    words = f"Synthetic interictal SPECT of the pix2pix model trained on {inputs} in space {model.space}."
+    add_descriptions(settings.output_dir, {model.label: words})
+    return folder
+
+
+def _train_network(settings: Settings, planned: _Training, fitted: dict[tuple[str, str], Path]) -> None:
+    # The cohort's mean, which a network may see, is one of the baselines: they come first.
+    _provide_baselines(planned, fitted)
+    train(
+        planned.training,
+        planned.validation,
+        planned.config,
+        planned.folder,
+        device=settings.device,
+        threads=settings.nprocs,
+        phantom=has_phantom_data(settings) or None,
+    )
+
+
+def _provide_baselines(planned: _Training, fitted: dict[tuple[str, str], Path]) -> None:
+    """Fit the baselines of a network, or take over those of another one with the same training images.
+
+    ``fitted`` maps training images and space to a folder with baselines, and is added to.
+    """
+    folder, key = planned.folder, (planned.training.digest(), planned.config.space)
+    finished = planned.is_finished
+    if not finished and environment_rank().is_first:
+        # Baselines of an earlier training would be of another cohort.
+        remove_baselines(folder)
+    if not (finished and has_baselines(folder)):
+        folder.mkdir(parents=True, exist_ok=True)
+        if key in fitted:
+            Baselines.load(fitted[key]).save(folder)
+        else:
+            fit_baselines(planned.training.cases, planned.config.inputs, planned.config.scaling).save(folder)
+    fitted.setdefault(key, folder)
