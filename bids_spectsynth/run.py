@@ -275,10 +275,7 @@ def _name(outcome: Outcome) -> str:
 
 def run_group(settings: Settings) -> ExitCode:
     """Tables, tests, figures and the report of the whole output folder; the dataset is not read."""
-    from bids_spectsynth.evaluation.comparisons import StatisticsOptions
-    from bids_spectsynth.evaluation.figures import write_figures
-    from bids_spectsynth.evaluation.tables import group_tables, write_group_tables
-    from bids_spectsynth.reports.group import group_report
+    from bids_spectsynth.group_level import write_group_level
 
     if settings.dry_run:
         logger.info("dry run: tables and report of %s would be written", settings.output_dir)
@@ -286,8 +283,5 @@ def run_group(settings: Settings) -> ExitCode:
     if next(settings.output_dir.glob("sub-*/**/*_desc-preproc_T1w.nii.gz"), None) is None:
         raise DatasetError(f"{settings.output_dir}: holds no prepared participant; run the participant level first")
     open_run_log(settings)
-    tables = group_tables(settings.output_dir, StatisticsOptions.of(settings))
-    write_group_tables(tables, settings.output_dir)
-    write_figures(tables, settings.output_dir)
-    logger.info("Group report: %s", group_report(settings.output_dir))
+    logger.info("Group report: %s", write_group_level(settings))
     return ExitCode.OK

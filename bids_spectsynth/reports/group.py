@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,10 @@ import pandas as pd
 
 from bids_spectsynth.bids.derivatives import read_participants, write_text
 from bids_spectsynth.errors import SpectSynthError
+from bids_spectsynth.evaluation.agreement_figures import PREFIX as AGREEMENT_PREFIX
 from bids_spectsynth.evaluation.columns import METRIC_TITLES
+from bids_spectsynth.reports.agreement import agreement_section
+from bids_spectsynth.reports.calibration import calibration_section
 from bids_spectsynth.reports.group_tables import (
     lead_table,
     models_table,
@@ -37,6 +41,11 @@ from bids_spectsynth.reports.outputs import (
     is_phantom,
     read_object,
     software_version,
+)
+from bids_spectsynth.reports.paper import (
+    paper_comparisons_section,
+    paper_examples_section,
+    paper_tables_section,
 )
 from bids_spectsynth.reports.verdicts import verdicts
 
@@ -95,6 +104,11 @@ def group_report(output_dir: Path) -> Path:
         _models_section,
         _summary_section,
         _tests_section,
+        _of_output(paper_tables_section),
+        _of_output(paper_comparisons_section),
+        _of_output(paper_examples_section),
+        _of_output(agreement_section),
+        _of_output(calibration_section),
         _figures_section,
         _reports_section,
     )
@@ -107,6 +121,16 @@ def group_report(output_dir: Path) -> Path:
     path = output_dir / "group.html"
     write_text(path, render(page))
     return path
+
+
+def _of_output(maker: Callable[[Path], Section | None]) -> Callable[[_GroupContext], Section | None]:
+    """A section that reads the output folder itself."""
+
+    @wraps(maker)
+    def made(context: _GroupContext) -> Section | None:
+        return maker(context.output_dir)
+
+    return made
 
 
 def _guarded(context: _GroupContext, maker: Callable[[_GroupContext], Section | None]) -> Section | None:
@@ -180,8 +204,10 @@ def _registration_section(context: _GroupContext) -> Section:
 
 
 def _models_section(context: _GroupContext) -> Section | None:
-    folders = sorted(path.parent for path in (context.output_dir / "models").glob("*/model.json"))
-    cards = {folder.name: read_object(folder / "model.json") for folder in folders}
+    root = context.output_dir / "models"
+    # The networks of an ensemble lie one folder deeper.
+    paths = sorted([*root.glob("*/model.json"), *root.glob("*/*/model.json")])
+    cards = {path.parent.relative_to(root).as_posix(): read_object(path) for path in paths}
     return Section("models", "Models", [models_table(cards)]) if cards else None
 
 
@@ -211,7 +237,8 @@ def _tests_section(context: _GroupContext) -> Section | None:
 
 def _figures_section(context: _GroupContext) -> Section | None:
     names = {f"group_{metric}": title for metric, title in METRIC_TITLES.items()}
-    found = {path.stem: path for path in sorted((context.output_dir / "figures").glob("*.svg"))}
+    found = {path.stem: path for path in sorted((context.output_dir / "figures").glob("group_*.svg"))}
+    found = {stem: path for stem, path in found.items() if not stem.startswith(AGREEMENT_PREFIX)}
     # In-brain metrics first, then the rest as named.
     ordered = sorted(found, key=lambda stem: (not stem.startswith("group_mask_"), stem not in names, stem))
     blocks: list[Block] = [Text(f"Held-out participants. {_BLOCK}")] if ordered else []

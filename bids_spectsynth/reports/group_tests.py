@@ -1,7 +1,8 @@
 """The section of the group report on statistical tests: the primary test first, then all of them."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -72,7 +73,7 @@ def _primary_tables(ttests: pd.DataFrame, dictionary: Dictionary) -> Iterator[Ta
         scales = list(dict.fromkeys(ttests.loc[ttests["comparison"] == kind, "scale"]))
         for scale in scales:
             table = primary_table(ttests, kind, scale, dictionary)
-            yield Table(table.columns, table.rows, table.caption, shown)
+            yield replace(table, footnotes=[*table.footnotes, *shown])
             # Once is enough.
             shown = []
 
@@ -91,13 +92,14 @@ def primary_table(ttests: pd.DataFrame, kind: str, scale: str, dictionary: Dicti
         ``group_ttests.json``.
     """
     chosen = ttests[(ttests["comparison"] == kind) & (ttests["scale"] == scale)]
-    rows = []
+    rows, notes = [], []
     for pair, group in chosen.groupby(_PAIR, sort=False):
         for metric, label, digits, _ in METRICS:
             own = {str(row["test"]): row for row in group[group["metric"] == metric].to_dict("records")}
             if metric.startswith("mask_") and PRIMARY in own:
                 named = [*_names(kind, pair), Cell(label.partition(",")[0])]
                 rows.append([*named, *_primary_cells(own[PRIMARY], own.get("equivalence"), digits)])
+                notes.append(_remarks([own[PRIMARY]["note"]]))
     columns = [Column("First"), Column("Second"), Column("Metric")]
     columns += [
         Column("Difference [95 % CI]", description(dictionary, "mean_difference"), numeric=True),
@@ -107,9 +109,8 @@ def primary_table(ttests: pd.DataFrame, kind: str, scale: str, dictionary: Dicti
         Column("Equivalence", TESTS["equivalence"]),
         Column("Subjects", numeric=True),
         Column("Slices", numeric=True),
-        Column("Note"),
     ]
-    return Table(columns, rows, f"{_TITLES[kind]}, {scale} scale. In the brain, over subjects.")
+    return _with_notes(Table(columns, rows, f"{_TITLES[kind]}, {scale} scale. In the brain, over subjects."), notes)
 
 
 def _names(kind: str, pair: tuple[Any, ...]) -> list[Cell]:
@@ -128,7 +129,6 @@ def _primary_cells(row: Mapping[Any, Any], equivalence: Mapping[Any, Any] | None
         Cell(p_value(corrected), "best" if corrected < ALPHA else ""),
         _equivalence_cell(equivalence),
         *(Cell(count_range(pd.Series([row[name]]))) for name in ("n_subjects", "n_slices")),
-        Cell(_notes([row["note"]])),
     ]
 
 
@@ -143,7 +143,7 @@ def _equivalence_cell(row: Mapping[Any, Any] | None) -> Cell:
     if row is None or not math.isfinite(float(row["p_holm"])):
         return Cell("n/a", "muted")
     p = float(row["p_holm"])
-    margin = f"margin {float(row['margin']):g}, Holm p {p_value(p)}"
+    margin = f"margin {float(row['margin']):g}\nHolm p {p_value(p)}"
     return Cell(f"equivalent\n{margin}", "good") if p < ALPHA else Cell(f"not shown\n{margin}")
 
 
@@ -160,7 +160,7 @@ def all_tests_table(ttests: pd.DataFrame, kind: str, dictionary: Dictionary) -> 
         ``group_ttests.json``.
     """
     chosen = ttests[ttests["comparison"] == kind]
-    rows = []
+    rows, notes = [], []
     for (*pair, scale), group in chosen.groupby([*_PAIR, "scale"], sort=False):
         for metric, label, digits, _ in METRICS:
             own = group[group["metric"] == metric]
@@ -168,12 +168,13 @@ def all_tests_table(ttests: pd.DataFrame, kind: str, dictionary: Dictionary) -> 
             cells = [*_names(kind, tuple(pair)), Cell(str(scale)), Cell(label), _difference_cell(found, digits)]
             cells += [_test_cell(found.get(test)) for test in TESTS]
             counts = [Cell(count_range(own[name])) for name in ("n_subjects", "n_slices")]
-            rows.append([*cells, *counts, Cell(_notes(own["note"]))])
+            rows.append([*cells, *counts])
+            notes.append(_remarks(own["note"]))
     columns = [Column("First"), Column("Second"), Column("Scale"), Column("Metric")]
     columns += [Column("Difference over subjects", description(dictionary, "mean_difference"), numeric=True)]
     columns += [Column(_TEST_TITLES[test], meaning, numeric=True) for test, meaning in TESTS.items()]
-    columns += [Column("Subjects", numeric=True), Column("Slices", numeric=True), Column("Note")]
-    return Table(columns, rows, f"All tests: {_TITLES[kind]}", folded=True)
+    columns += [Column("Subjects", numeric=True), Column("Slices", numeric=True)]
+    return _with_notes(Table(columns, rows, f"All tests: {_TITLES[kind]}", folded=True), notes)
 
 
 def _difference_cell(found: Mapping[str, Mapping[Any, Any]], digits: int) -> Cell:
@@ -191,7 +192,19 @@ def _test_cell(row: Mapping[Any, Any] | None) -> Cell:
     return Cell(f"{p_value(p)}\nHolm {p_value(holm)}\nBH {p_value(hochberg)}", "best" if holm < ALPHA else "")
 
 
-def _notes(notes: Iterable[object]) -> str:
-    """Every remark once, without the warning that stands above the tables."""
+def _remarks(notes: Iterable[object]) -> list[str]:
+    """Every remark once, without the warning that stands above the tables and the verdict that has its column."""
     remarks = [part for note in notes if isinstance(note, str) for part in note.split("; ")]
-    return "; ".join(part for part in dict.fromkeys(remarks) if part not in ("n/a", NOT_INDEPENDENT))
+    said = ("n/a", NOT_INDEPENDENT, "equivalen")
+    return [part for part in dict.fromkeys(remarks) if not part.startswith(said)]
+
+
+def _with_notes(table: Table, notes: Sequence[Sequence[str]]) -> Table:
+    """The table with remarks on all of its rows below it, and those on some rows in a last column."""
+    common = [part for part in (notes[0] if notes else []) if all(part in own for own in notes)]
+    rest = ["; ".join(part for part in own if part not in common) for own in notes]
+    footnotes = [("note", part) for part in common]
+    if not any(rest):
+        return replace(table, footnotes=footnotes)
+    rows = [[*row, Cell(text)] for row, text in zip(table.rows, rest, strict=True)]
+    return replace(table, columns=[*table.columns, Column("Note")], rows=rows, footnotes=footnotes)

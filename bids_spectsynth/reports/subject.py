@@ -133,7 +133,10 @@ def _banners(context: SubjectContext, row: Mapping[str, str]) -> list[Note]:
 def _cards(context: SubjectContext) -> dict[str, dict[str, Any]]:
     """Model cards by label, empty where the model's folder lies elsewhere."""
     labels = dict.fromkeys(synthetic.model for _, synthetic in context.synthetic)
-    return {label: read_object(context.output_dir / "models" / label / "model.json") for label in labels}
+    folders = {label: context.output_dir / "models" / label for label in labels}
+    # The networks of an ensemble share all but seed, fold and orientation; the first one stands for them.
+    found = {label: next(iter(sorted(folder.glob("*/model.json"))), None) for label, folder in folders.items()}
+    return {label: read_object(found[label] or folder / "model.json") for label, folder in folders.items()}
 
 
 def _summary_section(context: SubjectContext, row: Mapping[str, str]) -> Section:

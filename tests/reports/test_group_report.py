@@ -188,7 +188,7 @@ def test_the_primary_test_comes_first_with_effect_and_equivalence(cohort, html, 
     low, high = (f"{primary[name]:.4f}".replace("-", "−") for name in ("ci_low", "ci_high"))
     assert rows[0][3] == f"{primary['mean_difference']:.4f}".replace("-", "−") + f"\n[{low}, {high}]"
     assert re.fullmatch(r"−\d+\.\d\d(\n\[−\d+\.\d\d, −\d+\.\d\d\])?", rows[0][4])
-    assert rows[0][7].startswith("not shown\nmargin 0.01, Holm p ")
+    assert rows[0][7].startswith("not shown\nmargin 0.01\nHolm p ")
     assert rows[0][8:10] == ["4", "40"], "held-out subjects and slices"
     baselines = table_with(html, "Networks against their baselines, slice scale")
     assert [row[1] for row in baselines[:4]] == ["Constant in the brain"] * 3 + ["Copy of the PET"]
@@ -208,8 +208,22 @@ def test_all_tests_are_folded_the_slice_wise_one_last_and_warned_of(html, parse)
     (row, *_) = [re.findall(r"<td[^>]*>(.*?)</td>", part, re.S) for part in folded[0].split("<tr>")[2:]]
     assert row[:4] == ["pix2pixPet", "pix2pixT1w", "slice", "RMSE, in brain"]
     assert all(re.fullmatch(r"[^\n]+\nHolm [^\n]+\nBH [^\n]+", cell) or cell == "n/a" for cell in row[5:10])
-    assert "cannot give a p below 0.125" in row[-1]
-    assert "not independent" not in row[-1], "said once, above"
+    assert row[-2:] == ["4", "40"]
+    assert "cannot give a p below 0.125" in folded[0].partition("</table>")[2]
+    assert "this p is far too small" not in text, "said once, above"
+
+
+def test_remarks_on_some_rows_stand_beside_them_and_remarks_on_all_below(cohort, tmp_path):
+    out = shutil.copytree(cohort, tmp_path / "out")
+    ttests = pd.read_csv(out / "group_ttests.tsv", sep="\t", keep_default_na=False)
+    marked = (ttests["test"] == "subject_t") & (ttests["metric"] == "mask_ssim")
+    ttests["note"] = "data ranges differ"
+    ttests.loc[marked, "note"] += "; a: mean of 3 seeds"
+    ttests.to_csv(out / "group_ttests.tsv", sep="\t", index=False)
+    html = group_report(out).read_text()
+    rows = table_with(html, "Inputs, slice scale. In the brain")
+    assert [row[-1] for row in rows] == ["", "a: mean of 3 seeds", ""]
+    assert "<dt>note</dt><dd>data ranges differ</dd>" in html
 
 
 def test_definitions_of_a_dictionary_are_escaped(cohort, tmp_path, parse):

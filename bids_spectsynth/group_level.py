@@ -1,0 +1,39 @@
+"""Everything that the group level writes, from the output folder alone: tables, tests, figures, and the report."""
+
+import logging
+from pathlib import Path
+
+from bids_spectsynth.evaluation.agreement_figures import write_agreement_figures
+from bids_spectsynth.evaluation.agreement_tables import group_agreement, write_agreement_tables
+from bids_spectsynth.evaluation.calibration import write_group_calibration
+from bids_spectsynth.evaluation.comparisons import StatisticsOptions
+from bids_spectsynth.evaluation.figures import write_figures
+from bids_spectsynth.evaluation.paper_figures import write_paper_figures
+from bids_spectsynth.evaluation.paper_tables import write_paper_tables
+from bids_spectsynth.evaluation.tables import group_tables, write_group_tables
+from bids_spectsynth.reports.group import group_report
+from bids_spectsynth.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+def write_group_level(settings: Settings) -> Path:
+    """Write all group tables, figures and ``group.html``; returns the path of the report.
+
+    Raises
+    ------
+    DatasetError
+        A case's table is damaged.
+    """
+    output_dir = settings.output_dir
+    tables = group_tables(output_dir, StatisticsOptions.of(settings))
+    write_group_tables(tables, output_dir)
+    write_paper_tables(tables, output_dir)
+    agreement = group_agreement(output_dir)
+    write_agreement_tables(agreement, output_dir)
+    write_group_calibration(output_dir)
+    logger.info("Tables and tests: %d rated slices, %d tests", len(tables.metrics), len(tables.ttests))
+    write_figures(tables, output_dir)
+    write_paper_figures(tables, output_dir)
+    write_agreement_figures(agreement, output_dir)
+    return group_report(output_dir)
