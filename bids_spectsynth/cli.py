@@ -196,8 +196,8 @@ def _add_cohort(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--study",
         metavar="NAME|TOML",
-        help="fard2024: the paper's twelve models, native and in the template of --output-spaces (else MNI152NLin2009aSym; "
-        "the paper's is MNI152NLin6Sym); or a file with a grid of models",
+        help="fard2024: the paper's twelve models, in T1w and the template of --output-spaces, else MNI152NLin2009aSym "
+        "(the paper's is MNI152NLin6Sym); or a file with a grid of models",
     )
     group.add_argument(
         "--split", nargs=3, type=float, metavar=("TRAIN", "VALIDATION", "TEST"), help="proportions (30 6 12)"
