@@ -22,7 +22,8 @@ from bids_spectsynth.bids.derivatives import PreparedCase, find_prepared
 from bids_spectsynth.evaluation.corrections import holm
 from bids_spectsynth.evaluation.effect_size import studentised_interval
 from bids_spectsynth.evaluation.tables import gather_metrics
-from bids_spectsynth.synthesis.baselines import Baselines, has_baselines
+from bids_spectsynth.synthesis.baseline_files import has_baselines
+from bids_spectsynth.synthesis.baselines import Baselines
 from bids_spectsynth.synthesis.baselines import predict as predict_baselines
 from bids_spectsynth.synthesis.cohort_mean import template_matrix
 from bids_spectsynth.synthesis.ensemble import load_members, members_for

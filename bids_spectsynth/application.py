@@ -18,7 +18,7 @@ from bids_spectsynth.evaluation.calibration import calibrate_case
 from bids_spectsynth.evaluation.evaluate import case_tables, evaluate_case, metrics_path
 from bids_spectsynth.exit_codes import Outcome
 from bids_spectsynth.settings import Settings
-from bids_spectsynth.synthesis.baselines import baseline_files
+from bids_spectsynth.synthesis.baseline_files import baseline_files
 from bids_spectsynth.synthesis.devices import resolve_device
 from bids_spectsynth.synthesis.ensemble import Member, load_members, members_for, model_name
 from bids_spectsynth.synthesis.inference import (
@@ -86,7 +86,7 @@ class _Applied:
 
     def __init__(self, folder: Path, members: tuple[Member, ...], device: torch.device) -> None:
         self.folder, self.members, self.device = folder, members, device
-        self.label = model_name(folder, members)
+        self.label = model_name(members)
         self._loaded: dict[Path, Model] = {}
 
     def networks(self, members: Iterable[Member]) -> list[Model]:
@@ -147,7 +147,14 @@ def _serve(model: _Applied, case: PreparedCase, settings: Settings) -> Outcome:
         made = [path, sidecar_path(path)]
         made += [synthetic_path(output_dir, case, label, space=ORIGINAL_SPACE)] if case.space == "T1w" else []
         made += [deviation_path(output_dir, case, label)] if settings.uncertainty else []
-        if not is_younger(made, sources) or not made_by(path, cards) or not _is_same_sampling(case, label, settings):
+        if serving[0].card.prior_sha256 and case.template_xfm is not None:
+            sources.append(case.template_xfm)
+        if (
+            not is_younger(made, sources)
+            or not made_by(path, cards)
+            or (settings.uncertainty and not _is_same_sampling(case, label, cards, settings.uncertainty, output_dir))
+        ):
+            _remove_deviation(output_dir, case, label)
             synthesise(model.networks(serving), case, output_dir, settings, label=label)
         stage = "evaluate"
         split = split_of(cards, model.folder, case, settings)
@@ -187,12 +194,22 @@ def _calibrate(case: PreparedCase, label: str, split: str, card: ModelCard, sett
     calibrate_case(case, synthetic, deviation, table, facts)
 
 
-def _is_same_sampling(case: PreparedCase, label: str, settings: Settings) -> bool:
-    """Whether a standard deviation that lies there was taken over as many samples as are asked for."""
-    if not settings.uncertainty:
-        return True
-    facts = _read_sidecar(deviation_path(settings.output_dir, case, label))
-    return facts.get("SampledBy") == "ensemble" or facts.get("Samples") == settings.uncertainty
+def _is_same_sampling(
+    case: PreparedCase, label: str, cards: Sequence[ModelCard], samples: int, output_dir: Path
+) -> bool:
+    """Whether the standard deviation that lies there is of these networks and of as many samples as are asked for."""
+    path = deviation_path(output_dir, case, label)
+    facts = _read_sidecar(path)
+    wanted = ("ensemble", len(cards)) if len(cards) > 1 else ("dropout", samples)
+    return made_by(path, cards) and (facts.get("SampledBy"), facts.get("Samples")) == wanted
+
+
+def _remove_deviation(output_dir: Path, case: PreparedCase, label: str) -> None:
+    """Remove what was said of an image that is made anew: its standard deviation and how far that was right."""
+    calibrated = rating_tables(output_dir, case, label)[-1]
+    for path in (deviation_path(output_dir, case, label), calibrated):
+        for stale in (path, sidecar_path(path)):
+            stale.unlink(missing_ok=True)
 
 
 def rating_tables(output_dir: Path, case: PreparedCase, label: str) -> list[Path]:

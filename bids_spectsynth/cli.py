@@ -14,7 +14,7 @@ from typing import Any, get_args
 from bids_spectsynth import __version__
 from bids_spectsynth.errors import SpectSynthError
 from bids_spectsynth.exit_codes import ExitCode, error_code
-from bids_spectsynth.presets import Preset
+from bids_spectsynth.presets import GOVERNED, Preset
 from bids_spectsynth.settings import (
     AdversarialLoss,
     AnalysisLevel,
@@ -257,6 +257,9 @@ def parse(argv: Sequence[str]) -> Settings:
     given = vars(build_parser().parse_args(argv))
     config = given.pop("config_file", None)
     values = read_config(config) if config is not None else {}
+    if "preset" in given:
+        # A preset of the command line wins over the options of the file that a preset decides on.
+        values = {name: value for name, value in values.items() if name not in GOVERNED}
     settings = make_settings({"nprocs": _usable_cpus(), **values, **given})
     return _without_prefixes(settings)
 

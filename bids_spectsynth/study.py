@@ -97,7 +97,8 @@ def planned_models(settings: Settings) -> tuple[PlannedModel, ...]:
     seeds = grid.seeds or (settings.random_seed,)
     models = tuple(
         PlannedModel(
-            label=f"{name}Seed{seed}" if len(seeds) > 1 else name,
+            # Also a single seed, so that the file can be given more of them later.
+            label=f"{name}Seed{seed}" if grid.seeds else name,
             configuration=name,
             settings=own,
             inputs=own.inputs[0],

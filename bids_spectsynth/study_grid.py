@@ -66,6 +66,10 @@ def _paper_grid(settings: Settings) -> StudyGrid:
         raise UsageError(
             f"--output-spaces: the study {PAPER_STUDY} has one template, not {', '.join(settings.templates)}; name one"
         )
+    if settings.preset != "fard2024":
+        raise UsageError(
+            f"--preset: the study {PAPER_STUDY} is of the paper's recipe; put presets into a study file instead"
+        )
     template = next(iter(settings.templates), BUILT_IN_TEMPLATE)
     plain = {name: PRESETS["fard2024"][name] for name in LOSS_OPTIONS}
     return StudyGrid(

@@ -72,7 +72,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six participants with a transform to the template, which the cohort prior needs, and a column to hold out by."""
     folder = tmp_path_factory.mktemp("prepared")
     for seed, label in enumerate(LABELS):
-        write_prepared(folder / "out", label, seed)
+        write_prepared(folder / "out", label, seed, (32, 32, 10))
         matrix = np.eye(4)
         matrix[:3, 3] = seed - 2
         transform = f"sub-{label}_from-T1w_to-{TEMPLATE}_mode-image_xfm.txt"
@@ -164,8 +164,8 @@ def test_the_pattern_would_be_seen(train: Train, preset: str) -> None:
     assert {"model.json", "model.safetensors", "history.tsv", "baselines.json", "baselines.safetensors"} <= changed
 
 
-@pytest.mark.parametrize("marked", ["01", "04", "06"])
-@pytest.mark.parametrize("preset", PRESETS)
+# Each of the three folds holds out one of them; two of them choose the epoch of another fold.
+@pytest.mark.parametrize(("preset", "marked"), [("best", "05"), ("best", "03"), ("fard2024", "06")])
 def test_each_fold_knows_its_own_participants_only(train: Train, preset: str, marked: str) -> None:
     settings, model = train(preset=preset, cross_validate=3)
     marked_settings, marked_model = train(marked, preset=preset, cross_validate=3)
@@ -210,10 +210,10 @@ def check_choice_only(plain: Trace, other: Trace, changed: set[str]) -> None:
         assert plain["model.safetensors"] == other["model.safetensors"]
 
 
-@pytest.mark.parametrize("values", [{"preset": "best", "cross_validate": 3}, {"preset": "best"}], ids=str)
-def test_its_own_spect_does_not_change_a_held_out_image(train: Train, values: dict[str, Any]) -> None:
+def test_a_held_out_image_does_not_depend_on_its_own_spect(train: Train) -> None:
+    values = {"preset": "best", "cross_validate": 3}
     settings, model = train(**values)
-    label = next(label for label, word in split(settings).items() if word in ("test", "cross-validated"))
+    label = LABELS[2]
     images = []
     for run_settings, folder in ((settings, model), train(label, "interictal", **values)):
         (outcome,) = apply_model(folder, {f"sub-{label}"}, run_settings)

@@ -164,8 +164,8 @@ def test_the_example() -> None:
 def test_what_a_study_does_not_say_comes_from_the_options(write: Any) -> None:
     (model,) = planned_models(options(study=write("seeds = [9]"), ema_decay=0.5, inputs=[["pet"]], random_seed=4))
     assert (model.inputs, model.space, model.seed, model.settings.ema_decay) == (("pet",), "T1w", 9, 0.5)
-    # One seed needs no name; the split keeps its own.
-    assert (model.label, model.settings.random_seed) == ("pix2pixPet", 4)
+    # The file may be given more seeds later; the split keeps its own.
+    assert (model.label, model.configuration, model.settings.random_seed) == ("pix2pixPetSeed9", "pix2pixPet", 4)
 
 
 def test_a_preset_of_the_grid_governs_but_for_the_losses(write: Any) -> None:
@@ -180,7 +180,7 @@ def test_a_preset_of_the_grid_governs_but_for_the_losses(write: Any) -> None:
 
 def test_options_beside_what_the_file_decides(write: Any) -> None:
     everything = write('inputs = [["pet"]]\nspaces = ["T1w"]\npresets = ["best"]\nseeds = [1]\n')
-    assert labels(study=everything) == ["pix2pixPetBest"]
+    assert labels(study=everything) == ["pix2pixPetBestSeed1"]
     for name, value in (
         ("inputs", [["T1w"]]),
         ("output_spaces", ["T1w", TEMPLATE]),

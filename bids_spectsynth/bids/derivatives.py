@@ -1,7 +1,7 @@
 """The output folder: one place to import its names and writers from, and to find what earlier stages wrote."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bids_spectsynth.bids.dataset import add_descriptions, write_dataset_files
@@ -69,6 +69,8 @@ class PreparedCase:
         ``from-T1w_to-<template>_mode-image_xfm.txt``.
     template : str
         The template that it leads to.
+    template_xfms : mapping of str to Path
+        All such transforms, by template.
     """
 
     participant: str
@@ -78,11 +80,18 @@ class PreparedCase:
     masks: Mapping[str, Path]
     template_xfm: Path | None
     template: str | None
+    template_xfms: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """``sub-01`` or ``sub-01_ses-x``."""
         return f"sub-{self.participant}" + (f"_ses-{self.session}" if self.session else "")
+
+    def through(self, template: str | None) -> "PreparedCase":
+        """The same case with the transform to one template, where it has one; as it is otherwise."""
+        if template is None or template not in self.template_xfms or self.space != T1W_SPACE:
+            return self
+        return replace(self, template=template, template_xfm=self.template_xfms[template])
 
 
 def find_prepared(output_dir: Path, space: str, participants: tuple[str, ...] = ()) -> list[PreparedCase]:
@@ -134,8 +143,10 @@ def _prepared_case(folder: Path, participant: str, session: str | None, space: s
             masks[role] = path
     if "T1w" not in images or "T1w" not in masks:
         return None
-    xfm, template = _template_transform(folder, space)
-    return PreparedCase(participant, session, space, images, masks, xfm, template)
+    found = _template_transforms(folder)
+    template = next(iter(found), None) if space == T1W_SPACE else (space if space in found else None)
+    xfm = None if template is None else found[template]
+    return PreparedCase(participant, session, space, images, masks, xfm, template, found)
 
 
 def _role(datatype: str, suffix: str, entities: Mapping[str, str]) -> str:
@@ -149,15 +160,14 @@ def _role(datatype: str, suffix: str, entities: Mapping[str, str]) -> str:
             return "T1w" if suffix == "mask" else suffix
 
 
-def _template_transform(folder: Path, space: str) -> tuple[Path | None, str | None]:
-    """The transform from T1w to ``space``; in T1w space to the only template, or the first by name."""
+def _template_transforms(folder: Path) -> dict[str, Path]:
+    """The transforms from T1w to templates, by name; the first one serves where nobody asks for another."""
     found = {}
     for path in sorted(folder.glob("anat/*_from-T1w_to-*_mode-image_xfm.txt")):
         entities, _, _ = parse_name(path.name)
         if not any(folder.glob(f"anat/*_desc-{PREPARED}_{entities['to']}.nii.gz")):  # else another MR image's
             found[entities["to"]] = path
-    template = next(iter(found), None) if space == T1W_SPACE else (space if space in found else None)
-    return (found[template], template) if template is not None else (None, None)
+    return found
 
 
 def find_metrics(output_dir: Path) -> list[Path]:

@@ -47,9 +47,17 @@ CALIBRATION_DICTIONARY: dict[str, dict[str, Any]] = {
     },
     "n_voxels": {"Description": "Voxels of brain where the SPECT was measured."},
 }
+#: Columns of names: one that consists of digits is no number.
+_NAMES = dict.fromkeys(
+    ("participant_id", "session_id", "model", "configuration", "space", "split", "sampled_by", "bin"), "str"
+)
 GROUP_CALIBRATION_DICTIONARY: dict[str, dict[str, Any]] = {
     **{name: CALIBRATION_DICTIONARY[name] for name in ("configuration", "space", "sampled_by", "samples", "bin")},
     "n_subjects": {"Description": "Held-out subjects behind the numbers."},
+    "n_voxels": {
+        "Description": "Voxels of brain behind the numbers, of all subjects (of several sessions or seeds of a subject "
+        "their mean). What is binned and counted here are voxels, not slices."
+    },
     "predicted_sd": {"Description": "Mean over subjects of predicted_sd.", "Units": _RELATIVE},
     "rmse": {"Description": "Mean over subjects of rmse.", "Units": _RELATIVE},
     "rmse_sd": {"Description": "Standard deviation over subjects of rmse.", "Units": _RELATIVE},
@@ -162,7 +170,7 @@ def gather_calibration(output_dir: Path) -> pd.DataFrame:
     frames = []
     for path in sorted(output_dir.glob("sub-*/**/*_calibration.tsv")):
         try:
-            frame = pd.read_csv(path, sep="\t", dtype={"bin": str}, na_values="n/a", keep_default_na=False)
+            frame = pd.read_csv(path, sep="\t", dtype=_NAMES, na_values="n/a", keep_default_na=False)
             frames.append(frame[list(CALIBRATION_DICTIONARY)])
         except (OSError, ValueError, KeyError) as error:
             reason = " ".join(str(error).split())
@@ -176,11 +184,12 @@ def group_calibration(cases: pd.DataFrame) -> pd.DataFrame:
     measures = ["predicted_sd", "rmse", "ratio", "rank_correlation"]
     if cases.empty:
         return pd.DataFrame(columns=list(GROUP_CALIBRATION_DICTIONARY))
-    subjects = cases.groupby([*keys, "participant_id"], sort=False)[measures].mean().reset_index()
+    subjects = cases.groupby([*keys, "participant_id"], sort=False)[[*measures, "n_voxels"]].mean().reset_index()
     grouped = subjects.groupby(keys, sort=False)
     table = grouped[measures].mean()
     table["rmse_sd"] = grouped["rmse"].std(ddof=1)
     table["n_subjects"] = grouped.size()
+    table["n_voxels"] = grouped["n_voxels"].sum().round().astype(np.int64)
     table = table.reset_index()
     number = pd.to_numeric(table["bin"].replace(ALL, str(N_BINS + 1)))
     ordered = table.assign(number=number).sort_values(["configuration", "space", "sampled_by", "samples", "number"])

@@ -59,6 +59,12 @@ _SCALES = {
     "volume": "By zero and the 99.8th in-brain percentile of the volume.",
 }
 
+_TWO_WAYS = (
+    "On the scale of its training, a network's output stands as it is against the real SPECT scaled so. On the other "
+    "scale, its synthetic volume was brought to the real SPECT's mean over the rated voxels, and both were scaled with "
+    "the real SPECT's coefficients: there the level of the volume is no part of the error."
+)
+
 _MODEL: Dictionary = {
     "model": {"Description": "Label of the model; baselines stand under the model whose training cohort they share."},
     "configuration": {"Description": "The model's label without its seed: models that share it differ by seed alone."},
@@ -72,7 +78,8 @@ _MODEL: Dictionary = {
     },
     "losses": {
         "Description": "Terms of the network's loss with a weight above 0, joined by +: L1 (mean absolute error), "
-        "BCE or LSGAN (adversarial: cross-entropy or least squares), SSIM; n/a if unknown."
+        "BCE or LSGAN (adversarial: cross-entropy or least squares), SSIM; a weight in brackets where it is not 100, 1 "
+        "and 1; n/a if unknown."
     },
     "recipe": {
         "Description": "Recipe that the model was trained by, inputs and loss weights aside.",
@@ -82,10 +89,15 @@ _MODEL: Dictionary = {
             "custom": "Another one.",
         },
     },
+    "training": {
+        "Description": "Fingerprint (8 hexadecimal digits of a SHA-256) of all other options of the training and of "
+        "the numbers of networks and folds: inputs, space, seed and losses aside, models that share it were trained "
+        "alike."
+    },
     "scale": {
         "Description": "How both images were brought to the range from -1 to 1 for these numbers. Every network is "
         "rated on the scale of its training, beside its baselines, and alone on the other one, so that models of "
-        "different scaling can be compared on one scale. Rows of different scales are not to be compared.",
+        f"different scaling can be compared on one scale. {_TWO_WAYS} Rows of different scales are not to be compared.",
         "Levels": _SCALES,
     },
     "split": {"Description": "Part of the cohort that the participant belongs to for this model.", "Levels": SPLITS},
@@ -101,6 +113,10 @@ METRICS_DICTIONARY: Dictionary = {
         "Description": "Whether the slice is in the block of neighbouring slices with the most brain, as many as "
         "training takes from a participant. Summaries, tests and violins use these slices alone, as the article does.",
         "Levels": {"true": "In the block.", "false": "Above or below it."},
+    },
+    "block_position": {
+        "Description": "Position of the slice in that block, from 0 for the block's first slice, rated or not; n/a "
+        "outside of it. Slices of two spaces are paired by it."
     },
     **_MODEL,
     **METRIC_DICTIONARY,
@@ -125,6 +141,9 @@ SUMMARY_DICTIONARY: Dictionary = {
     "subject_sd": {"Description": "Sample standard deviation over subjects of each subject's mean over slices."},
     "n_subjects": {"Description": "Subjects behind the numbers."},
     "n_slices": {"Description": "Slices behind the numbers."},
+    "subjects": {
+        "Description": "Fingerprint of the participants behind the numbers: rows that share it rest on the same ones."
+    },
     "n_infinite": {"Description": "Slices left out because their PSNR is infinite (both images identical)."},
 }
 
@@ -146,10 +165,11 @@ NOT_INDEPENDENT = "slices of one head are not independent: this p is far too sma
 
 #: What is compared in a comparison of each kind.
 COMPARISONS = {
-    "space": "Two networks that differ in space alone.",
+    "space": "Two networks, of native and of template space, that differ in space alone.",
     "loss": "Two networks that differ in their losses alone.",
     "inputs": "Two networks that differ in their inputs alone.",
-    "recipe": "Two networks of the same inputs and space that differ in recipe, scaling or other options of training.",
+    "recipe": "Two networks of the same inputs and space that differ in recipe, scaling or other options of training "
+    "(whatever their losses).",
     "baseline": "A network and one of its baselines, on the scale of the network's training.",
 }
 
@@ -166,7 +186,10 @@ TTEST_DICTIONARY: Dictionary = {
     "method_a": {"Description": "First method.", "Levels": METHODS},
     "configuration_b": {"Description": "Configuration of the second method; its seeds are averaged slice by slice."},
     "method_b": {"Description": "Second method.", "Levels": METHODS},
-    "scale": {"Description": "Scale on which both methods were rated; see group_metrics.json.", "Levels": _SCALES},
+    "scale": {
+        "Description": f"Scale on which both methods were rated; see group_metrics.json. {_TWO_WAYS}",
+        "Levels": _SCALES,
+    },
     "split": {"Description": "Parts of the cohort that the compared subjects belong to, joined by +."},
     "metric": {"Description": "Which metric; see group_metrics.json."},
     "test": {"Description": "Which test; two-tailed but for equivalence.", "Levels": TESTS},

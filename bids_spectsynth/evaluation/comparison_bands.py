@@ -14,6 +14,8 @@ from bids_spectsynth.evaluation.configurations import (
 )
 from bids_spectsynth.settings import T1W_SPACE
 
+#: Most brackets side by side; a band that needs more has none, because violins would have no room.
+MAX_LEVELS = 4
 #: Rows that a band takes besides its violins: the heading, and the gap below.
 HEADING, GAP = 1.0, 0.35
 
@@ -32,6 +34,7 @@ class Band:
     """Configurations that differ in one respect, one row below the other.
 
     ``top`` is the height of the heading's row, 0 for the first band and lower for the next; ``labels`` name the rows.
+    ``crowded`` bands have more pairs than brackets have room for, and no brackets.
     """
 
     group: tuple[Configuration, ...]
@@ -39,6 +42,7 @@ class Band:
     labels: tuple[str, ...]
     top: float
     brackets: tuple[Bracket, ...]
+    crowded: bool = False
 
     @property
     def heights(self) -> tuple[float, ...]:
@@ -61,6 +65,7 @@ def bands_of(groups: Sequence[tuple[Configuration, ...]], kind: Kind) -> list[Ba
     kind : {'space', 'loss', 'inputs'}
     """
     several = len({one.space for group in groups for one in group} - {T1W_SPACE}) > 1
+    headings = [heading_of(group[0], kind, several_templates=several) for group in groups]
     bands, top = [], 0.0
     for number, group in enumerate(groups):
         levels = [level_name(one, kind) for one in group]
@@ -68,8 +73,14 @@ def bands_of(groups: Sequence[tuple[Configuration, ...]], kind: Kind) -> list[Ba
         labels = tuple(
             level if levels.count(level) == 1 else one.name for one, level in zip(group, levels, strict=True)
         )
-        heading = f"{_letter(number)}  {heading_of(group[0], kind, several_templates=several)}"
-        bands.append(Band(group, heading, labels, top, tuple(_brackets(group, kind))))
+        brackets = tuple(_brackets(group, kind))
+        crowded = any(bracket.level >= MAX_LEVELS for bracket in brackets)
+        heading = f"{_letter(number)}  {headings[number]}"
+        if headings.count(headings[number]) > 1:
+            heading += f", training {group[0].training}"
+        if crowded:
+            heading += " (tests: see the table)"
+        bands.append(Band(group, heading, labels, top, () if crowded else brackets, crowded))
         top -= len(group) + HEADING + GAP
     return bands
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from bids_spectsynth.evaluation.columns import METRIC_TITLES
-from bids_spectsynth.evaluation.comparison_bands import GAP, HEADING, Band, bands_of
+from bids_spectsynth.evaluation.comparison_bands import GAP, HEADING, MAX_LEVELS, Band, bands_of
 from bids_spectsynth.evaluation.configurations import (
     FIGURE_NUMBERS,
     Kind,
@@ -37,7 +37,9 @@ from bids_spectsynth.evaluation.figure_files import (
     settle,
 )
 from bids_spectsynth.evaluation.figures import draw_violin
+from bids_spectsynth.evaluation.paper_columns import ON_PAPER_SCALE
 from bids_spectsynth.evaluation.paper_comparisons import ComparisonTests, PairResult
+from bids_spectsynth.evaluation.subject_counts import split_counts, split_text, subjects_fingerprint
 from bids_spectsynth.settings import T1W_SPACE
 
 FloatArray = npt.NDArray[np.float64]
@@ -45,8 +47,8 @@ FloatArray = npt.NDArray[np.float64]
 _COLOURS = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY)
 #: Height of a row, and what lies above and below all rows: counts, axis labels, legend.
 _ROW_MM, _MARGINS_MM = 6.0, 34.0
-#: Shares of an axis's width: a bracket with its mark, and the bracket's hooks.
-_LEVEL, _HOOK = 0.13, 0.015
+#: Shares of an axis's width: a bracket with its mark, and the bracket's hooks; all brackets keep to half of the width.
+_LEVEL, _HOOK = 0.5 / MAX_LEVELS, 0.015
 _QUESTIONS: dict[Kind, str] = {
     "space": "native against template space",
     "loss": "terms of the loss",
@@ -109,14 +111,15 @@ def comparison_figure(
                 _draw_band(axes, band, kind, violins, colours)
                 _draw_brackets(axes, band, kind, column, results, right)
             axes.set_xlabel(METRIC_TITLES[column].replace(" (", "\n("))
-        _name_rows(figure.axes[0], bands)
         counts = _counts([means[one.name] for band in bands for one in band.group])
+        _name_rows(figure.axes[0], bands, means if "different subjects" in counts else {})
         figure.suptitle(("PHANTOM DATA. " if phantom else "") + counts, fontsize=FONT_SIZE)
         _legend(figure, colours)
         settle(figure)
     title = f"Figure {FIGURE_NUMBERS[kind]}, {_region(columns)}: {_QUESTIONS[kind]}"
     templates = sorted({one.space for band in bands for one in band.group} - {T1W_SPACE})
-    return Drawing(figure, title, _caption(kind, columns, counts, templates, phantom))
+    crowded = any(band.crowded for band in bands)
+    return Drawing(figure, title, _caption(kind, columns, counts, templates, phantom=phantom, crowded=crowded))
 
 
 def _region(columns: Sequence[str]) -> str:
@@ -136,7 +139,7 @@ def _colours(bands: Sequence[Band], kind: Kind) -> dict[str, str]:
 
 def _set_limits(axes: Axes, bands: Sequence[Band], violins: Mapping[str, _Violin]) -> float:
     """Room for the data at the left and for brackets at the right; returns where these begin, as a share."""
-    n_levels = 1 + max(bracket.level for band in bands for bracket in band.brackets)
+    n_levels = 1 + max((bracket.level for band in bands for bracket in band.brackets), default=-1)
     right = 1 - _LEVEL * n_levels
     found = [violins[one.name].values for band in bands for one in band.group]
     values = np.concatenate(found)
@@ -187,16 +190,25 @@ def _marks(result: PairResult) -> list[tuple[str, str, float]]:
     return [*stars, *daggers] or [("ns", GREY, 0.0)]
 
 
-def _name_rows(axes: Axes, bands: Sequence[Band]) -> None:
+def _name_rows(axes: Axes, bands: Sequence[Band], counted: Mapping[str, pd.DataFrame]) -> None:
+    """Name the rows, with the number of subjects of those whose rows are given."""
     # Headings are longer than one axis may be wide; nothing stands in their way beside it.
     axes.set_zorder(1)
     for other in axes.figure.axes[1:]:
         other.spines["left"].set_visible(False)
     heights = [height for band in bands for height in band.heights]
-    axes.set_yticks(heights, [label for band in bands for label in band.labels])
+    axes.set_yticks(heights, [label for band in bands for label in _row_labels(band, counted)])
     for band in bands:
         axes.text(0.01, band.top, band.heading, transform=axes.get_yaxis_transform(), va="center", fontweight="bold",
                   clip_on=False, in_layout=False)  # fmt: skip
+
+
+def _row_labels(band: Band, counted: Mapping[str, pd.DataFrame]) -> list[str]:
+    labels = []
+    for one, label in zip(band.group, band.labels, strict=True):
+        n = f" (n = {counted[one.name]['participant_id'].nunique()})" if one.name in counted else ""
+        labels.append(label + n)
+    return labels
 
 
 def _legend(figure: Figure, colours: Mapping[str, str]) -> None:
@@ -208,10 +220,13 @@ def _legend(figure: Figure, colours: Mapping[str, str]) -> None:
 
 
 def _counts(found: Sequence[pd.DataFrame]) -> str:
-    """How many subjects and slices stand behind each violin; a range where they differ."""
+    """How many subjects and slices stand behind each violin; a range where they differ, and that they do."""
     subjects = [own["participant_id"].nunique() for own in found]
+    splits = sorted({split_text(*split_counts(own)) for own in found})
     slices = [len(own) for own in found]
-    return f"Each violin: {_span(subjects)} held-out subjects, {_span(slices)} slices"
+    counts = f"Each violin: {_span(subjects)} held-out subjects ({' or '.join(splits)}), {_span(slices)} slices"
+    same = len({subjects_fingerprint(own["participant_id"]) for own in found}) == 1
+    return counts if same else f"{counts}; not all models were rated on the same: different subjects"
 
 
 def _span(counts: Sequence[int]) -> str:
@@ -219,7 +234,9 @@ def _span(counts: Sequence[int]) -> str:
     return str(low) if low == high else f"{low} to {high}"
 
 
-def _caption(kind: Kind, columns: Sequence[str], counts: str, templates: Sequence[str], phantom: bool) -> str:
+def _caption(
+    kind: Kind, columns: Sequence[str], counts: str, templates: Sequence[str], *, phantom: bool, crowded: bool
+) -> str:
     varied = {
         "space": "The two sides of a bracket differ in the space of the images alone. They show different anatomy: "
         "slices are paired by their position within the block.",
@@ -233,12 +250,17 @@ def _caption(kind: Kind, columns: Sequence[str], counts: str, templates: Sequenc
         if columns[0].startswith("mask_")
         else "Metrics over the whole slice, as in the paper (background raises SSIM and PSNR and lowers RMSE)"
     )
+    left_out = (
+        " Brackets are left out where there are too many pairs: their tests stand in group_comparisons.tsv."
+        if crowded
+        else ""
+    )
     named = f" Template: {', '.join(templates)}." if templates else ""
     simulated = " The images were simulated (phantoms): these are no clinical numbers." if phantom else ""
     return (
-        f"{varied} {where}, between synthetic and real SPECT, each axial slice scaled by its own minimum and maximum. "
-        f"{counts} in the block with the most brain. Grey star: slice-wise paired t-test, two-tailed, p < .01, not "
-        "corrected, as in the paper; slices of one head are not independent, so that it is far too often positive. "
+        f"{varied} {where}, between synthetic and real SPECT, each axial slice of the real one scaled by its own "
+        f"minimum and maximum. {ON_PAPER_SCALE} The block of slices with the most brain is counted. {counts}.{left_out} "
+        "Grey star: slice-wise paired t-test, two-tailed, p < .01, not corrected, as in the paper; slices of one head are not independent, so that it is far too often positive. "
         "Black dagger: paired t-test over the subjects' means, p < .01 after Holm's correction over all pairs and "
         f"metrics of the figure. ns: neither. Dash: not tested.{named}{simulated}"
     )

@@ -11,7 +11,7 @@ import pandas as pd
 
 from bids_spectsynth.evaluation.columns import NETWORK, NOT_INDEPENDENT, PRIMARY
 from bids_spectsynth.evaluation.effect_size import bca_interval, cohens_dz, hedges_g, studentised_interval
-from bids_spectsynth.evaluation.matching import PairedValues, average_seeds, match, paired_values
+from bids_spectsynth.evaluation.matching import PairedValues, average_seeds, joined, match, paired_values
 from bids_spectsynth.evaluation.metrics import METRICS
 from bids_spectsynth.evaluation.mixed_model import mixed_model_test
 from bids_spectsynth.evaluation.paired_tests import (
@@ -20,14 +20,14 @@ from bids_spectsynth.evaluation.paired_tests import (
     paired_t_test,
     signed_rank_test,
 )
-from bids_spectsynth.settings import Settings
+from bids_spectsynth.settings import T1W_SPACE, Settings
 
 _OTHER_ANATOMY = {
     "slice": "slices of the two spaces show different anatomy and are paired by position within the block",
     "subject": "means over each space's own slices",
 }
 #: What a network is, its seed aside.
-_TRAITS = ("inputs", "space", "losses", "recipe", "scaling")
+_TRAITS = ("inputs", "space", "losses", "recipe", "training", "scaling")
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Run:
     ----------
     configuration, method, scale : str
     traits : dict of str
-        Inputs, space, losses, recipe and scaling of the training.
+        Inputs, space, losses, recipe, scaling and fingerprint of the training.
     rows : DataFrame
         One row per slice.
     n_models : int
@@ -92,7 +92,8 @@ def find_runs(rows: pd.DataFrame) -> list[Run]:
     """Sort rows of metrics by configuration, method and scale, in the order in which they appear."""
     runs = []
     for (configuration, method, scale), own in rows.groupby(["configuration", "method", "scale"], sort=False):
-        traits = {name: str(own[name].iloc[0]) for name in _TRAITS}
+        # Seeds that were not trained alike are like no other configuration.
+        traits = {name: str(own[name].iloc[0]) for name in _TRAITS} | {"training": joined(own["training"])}
         averaged = average_seeds(own, list(METRICS))
         n_models = int(own["model"].nunique())
         complete = len(own) == n_models * len(averaged)
@@ -103,12 +104,12 @@ def find_runs(rows: pd.DataFrame) -> list[Run]:
 def find_pairs(runs: Sequence[Run]) -> Iterator[tuple[str, Run, Run]]:
     """What is compared, with the kind of the comparison: networks among each other, then networks with baselines.
 
-    Only runs on one scale are compared, and only networks that differ in one respect: ``space``, ``loss``, ``inputs``,
-    or ``recipe`` (recipe or scaling, whatever the losses; also options that no column of the tables names).
+    Only runs on one scale are compared, and only networks that differ in one respect: ``space`` (native against
+    template), ``loss``, ``inputs``, or ``recipe`` (recipe, scaling or other options of training, whatever the losses).
     """
     networks = [run for run in runs if run.method == NETWORK]
     for a, b in itertools.combinations(networks, 2):
-        kind = _kind({name for name in _TRAITS if a.traits[name] != b.traits[name]})
+        kind = _kind(a, b)
         if kind and a.scale == b.scale:
             yield kind, a, b
     for network in networks:
@@ -117,11 +118,14 @@ def find_pairs(runs: Sequence[Run]) -> Iterator[tuple[str, Run, Run]]:
                 yield "baseline", network, run
 
 
-def _kind(differing: set[str]) -> str | None:
-    single = {"space": "space", "losses": "loss", "inputs": "inputs"}
-    if len(differing) == 1 and (name := next(iter(differing))) in single:
-        return single[name]
-    return "recipe" if not differing & {"inputs", "space"} else None
+def _kind(a: Run, b: Run) -> str | None:
+    differing = {name for name in _TRAITS if a.traits[name] != b.traits[name]}
+    if differing == {"space"}:
+        # Two templates are not native against template space.
+        return "space" if T1W_SPACE in (a.traits["space"], b.traits["space"]) else None
+    if differing in ({"losses"}, {"inputs"}):
+        return "loss" if "losses" in differing else "inputs"
+    return "recipe" if differing and not differing & {"inputs", "space"} else None
 
 
 def compare(a: Run, b: Run, options: StatisticsOptions) -> Iterator[dict[str, Any]]:
@@ -144,9 +148,14 @@ def compare(a: Run, b: Run, options: StatisticsOptions) -> Iterator[dict[str, An
 
 def _caveats(a: Run, b: Run) -> list[str]:
     caveats = ["data ranges differ"] if set(a.rows["data_range"].unique()) != set(b.rows["data_range"].unique()) else []
+    if a.traits["scaling"] != b.traits["scaling"]:
+        matched, other = ("b", "a") if a.traits["scaling"] == a.scale else ("a", "b")
+        caveats.append(f"{matched} was level-matched to the real SPECT (rated on the other scale than trained on), "
+                       f"{other} was not")  # fmt: skip
     for name, run in (("a", a), ("b", b)):
         if run.n_models > 1:
             partly = "" if run.complete else ", not all of them on every slice"
+            partly += ", not trained alike" if "+" in run.traits["training"] else ""
             caveats.append(f"{name}: mean of {run.n_models} seeds{partly}")
     return caveats
 

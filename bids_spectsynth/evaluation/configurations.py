@@ -1,6 +1,7 @@
 """The trained configurations of a study, their names for readers, and which of them differ in one respect alone."""
 
 import itertools
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +9,7 @@ from typing import Literal
 import pandas as pd
 
 from bids_spectsynth.evaluation.columns import NETWORK
-from bids_spectsynth.evaluation.matching import average_seeds
+from bids_spectsynth.evaluation.matching import average_seeds, joined
 from bids_spectsynth.evaluation.metrics import METRICS
 from bids_spectsynth.evaluation.tables import compared_rows
 from bids_spectsynth.settings import T1W_SPACE
@@ -32,7 +33,7 @@ _SHORT_LOSS_NAMES = {"BCE": "CE"}
 
 @dataclass(frozen=True)
 class Configuration:
-    """What models that differ by their seed alone share; fields are those of ``group_metrics.tsv``."""
+    """What models that differ by their seed alone share; fields but the name are columns of ``group_metrics.tsv``."""
 
     name: str
     inputs: str
@@ -40,6 +41,7 @@ class Configuration:
     losses: str
     recipe: str
     scaling: str
+    training: str = ""
 
     @property
     def is_paper_recipe(self) -> bool:
@@ -65,15 +67,21 @@ def input_name(inputs: str) -> str:
 
 
 def loss_name(losses: str, *, short: bool = False) -> str:
-    """The paper's name of the terms of a loss; the short one is for axes.
+    """The paper's name of the terms of a loss, with weights that are not the usual ones; the short one is for axes.
 
     Examples
     --------
-    >>> loss_name("L1+BCE+SSIM"), loss_name("L1+BCE", short=True)
-    ('1-norm + cross-entropy + SSIM', 'L1 + CE')
+    >>> loss_name("L1+BCE+SSIM"), loss_name("L1+BCE(0.1)", short=True)
+    ('1-norm + cross-entropy + SSIM', 'L1 + CE (0.1)')
     """
     names = _SHORT_LOSS_NAMES if short else _LOSS_NAMES
-    return " + ".join(names.get(term, term) for term in losses.split("+"))
+    terms = [term.partition("(") for term in _split_terms(losses)]
+    return " + ".join(names.get(term, term) + (f" ({weight}" if weight else "") for term, _, weight in terms)
+
+
+def _split_terms(losses: str) -> list[str]:
+    # Not the sign of an exponent: 1e+06.
+    return re.split(r"\+(?![^(]*\))", losses)
 
 
 def space_name(space: str, *, short: bool = False) -> str:
@@ -131,8 +139,12 @@ def configurations(rows: pd.DataFrame) -> list[Configuration]:
     rows : DataFrame
         Rows of ``group_metrics.tsv``.
     """
-    columns = ["configuration", "inputs", "space", "losses", "recipe", "scaling"]
-    found = {Configuration(*map(str, values)) for values in rows[columns].drop_duplicates().itertuples(index=False)}
+    columns = ["configuration", "inputs", "space", "losses", "recipe", "scaling", "training"]
+    distinct = rows[columns].drop_duplicates()
+    # Seeds that were not trained alike are like no other configuration.
+    training = distinct.groupby("configuration")["training"].transform(joined)
+    distinct = distinct.assign(training=training).drop_duplicates()
+    found = {Configuration(*map(str, values)) for values in distinct.itertuples(index=False)}
     return sorted(found, key=_order)
 
 
@@ -145,6 +157,7 @@ def _order(configuration: Configuration) -> tuple[object, ...]:
         configuration.scaling,
         _rank(configuration.losses, _LOSSES),
         input_order(configuration.inputs),
+        configuration.training,
         configuration.name,
     )
 
@@ -170,13 +183,15 @@ def comparison_groups(found: Sequence[Configuration], kind: Kind) -> list[tuple[
     """
     groups: dict[tuple[str, ...], list[Configuration]] = {}
     for one in found:
-        fields = ("inputs", "space", "losses", "recipe", "scaling")
+        fields = ("inputs", "space", "losses", "recipe", "scaling", "training")
         key = tuple(getattr(one, name) for name in fields if name != _VARIED[kind])
         groups.setdefault(key, []).append(one)
     return [tuple(group) for group in groups.values() if any(True for _ in pairs(group, kind))]
 
 
 def pairs(group: Sequence[Configuration], kind: Kind) -> Iterator[tuple[Configuration, Configuration]]:
-    """The pairs of a group that differ in what the comparison varies."""
+    """The pairs of a group that differ in what the comparison varies; of spaces, native ones against templates."""
     name = _VARIED[kind]
-    return ((a, b) for a, b in itertools.combinations(group, 2) if getattr(a, name) != getattr(b, name))
+    for a, b in itertools.combinations(group, 2):
+        if getattr(a, name) != getattr(b, name) and (kind != "space" or T1W_SPACE in (a.space, b.space)):
+            yield a, b

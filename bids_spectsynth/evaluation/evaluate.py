@@ -1,7 +1,6 @@
 """Metrics of one case: the synthetic SPECT of a model, and the model's baselines, against the real SPECT."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +11,13 @@ from bids_spectsynth.bids.derivatives import PreparedCase, output_path, write_ta
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.evaluation.columns import METRICS_DICTIONARY, NETWORK
 from bids_spectsynth.evaluation.metrics import slice_metrics
+from bids_spectsynth.evaluation.model_identity import model_identity
 from bids_spectsynth.evaluation.region_tables import regions_path, volume_path, write_case_tables
-from bids_spectsynth.preprocess.intensity import apply_scaling, load_image, scaling_coefficients, slice_block
+from bids_spectsynth.evaluation.scales import on_one_scale
+from bids_spectsynth.preprocess.intensity import load_image, slice_block
 from bids_spectsynth.settings import Scaling
-from bids_spectsynth.synthesis.baselines import Baselines, has_baselines, predict
+from bids_spectsynth.synthesis.baseline_files import has_baselines
+from bids_spectsynth.synthesis.baselines import Baselines, predict
 from bids_spectsynth.synthesis.inference import network_output, synthetic_path
 from bids_spectsynth.synthesis.model_folder import ModelCard, load_card
 from bids_spectsynth.synthesis.slices import CaseArrays, load_case
@@ -34,41 +36,6 @@ def metrics_path(output_dir: Path, prepared: PreparedCase, label: str) -> Path:
 def case_tables(output_dir: Path, prepared: PreparedCase, label: str) -> list[Path]:
     """The tables that :func:`evaluate_case` writes: metrics, regions, volume measures."""
     return [path(output_dir, prepared, label) for path in (metrics_path, regions_path, volume_path)]
-
-
-def on_one_scale(
-    real: Volume, synthetic: Volume, mask: npt.NDArray[np.bool_], rated: npt.NDArray[np.bool_], scale: Scaling
-) -> tuple[Volume, Volume]:
-    """Two unscaled volumes on a scale that the synthetic one was not made on.
-
-    Both are scaled with the coefficients of the real SPECT, after the synthetic one was brought to its mean over the
-    rated voxels, as a subtraction of scans does. Its own maximum would not do: a real SPECT owes its maximum to noise,
-    so that a smooth image scaled by its own is too bright.
-
-    Parameters
-    ----------
-    real, synthetic : array, shape (I, J, K)
-    mask, rated : array of bool, shape (I, J, K)
-        Brain, and the part of it where the SPECT was measured.
-    scale : {'slice', 'volume'}
-
-    Returns
-    -------
-    real, synthetic : array, shape (I, J, K), float32
-        In [-1, 1].
-    """
-    coefficients = scaling_coefficients(real, mask, scale)
-    level = float(synthetic[rated].mean(dtype=np.float64))
-    factor = float(real[rated].mean(dtype=np.float64)) / level if level > 0 else 1.0
-    matched = (synthetic * np.float32(factor)).astype(np.float32)
-    return apply_scaling(real, *coefficients), apply_scaling(matched, *coefficients)
-
-
-def losses_label(card: ModelCard) -> str:
-    """Terms of a model's loss with a weight above 0: ``L1+BCE``, ``L1+LSGAN+SSIM``, ...; ``n/a`` if unknown."""
-    adversarial = "LSGAN" if card.config.get("adversarial_loss") == "lsgan" else "BCE"
-    names = {"l1": "L1", "adversarial": adversarial, "ssim": "SSIM"}
-    return "+".join(name for term, name in names.items() if card.losses.get(term, 0) > 0) or "n/a"
 
 
 def evaluate_case(
@@ -134,7 +101,7 @@ def evaluate_case(
     if has_baselines(model_folder):
         images |= predict(Baselines.load(model_folder), prepared)
     real, values = _units(prepared.images[INTERICTAL]), _units(synthetic)
-    identity = {**_identity(prepared, card, label), "split": split}
+    identity = {**model_identity(prepared, card, model_folder, label), "split": split}
     volumes = {NETWORK: values}
     if card.scaling == "volume":  # else the baselines' slices have no common scale
         volumes |= {
@@ -163,24 +130,9 @@ def _positioned(table: pd.DataFrame, card: ModelCard, arrays: CaseArrays) -> pd.
     """The rows with where their slices lie."""
     # A card that does not tell took all slices.
     block = slice_block(arrays.mask, int(card.config.get("slices_per_subject", arrays.mask.shape[2])))
+    inside = table["slice"].between(block.start, block.stop - 1)
     return table.assign(
         z_mm=arrays.affine[2, 2] * table["slice"] + arrays.affine[2, 3],
-        in_block=np.where(table["slice"].between(block.start, block.stop - 1), "true", "false"),
+        in_block=np.where(inside, "true", "false"),
+        block_position=(table["slice"] - block.start).where(inside).astype("Int64"),
     )
-
-
-def _identity(prepared: PreparedCase, card: ModelCard, label: str) -> dict[str, Any]:
-    """Whose and what the rows of a case and a model are."""
-    return {
-        "participant_id": f"sub-{prepared.participant}",
-        "session_id": f"ses-{prepared.session}" if prepared.session else "n/a",
-        "model": label,
-        # Whoever renames a model cannot mean the configuration of its card.
-        "configuration": card.configuration if card.label == label else label,
-        "seed": card.seed,
-        "inputs": "+".join(card.inputs),
-        "space": prepared.space,
-        "scaling": card.scaling,
-        "losses": losses_label(card),
-        "recipe": card.recipe,
-    }

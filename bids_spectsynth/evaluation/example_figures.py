@@ -31,13 +31,17 @@ from bids_spectsynth.evaluation.example_panels import (
 )
 from bids_spectsynth.evaluation.examples import choose_examples, shown_models
 from bids_spectsynth.evaluation.figure_files import MM, Drawing, print_style
+from bids_spectsynth.evaluation.paper_columns import ON_PAPER_SCALE
 from bids_spectsynth.evaluation.paper_tables import example_table
+from bids_spectsynth.evaluation.subject_counts import split_counts, split_text
 from bids_spectsynth.settings import T1W_SPACE
 
 logger = logging.getLogger(__name__)
 
 #: Models side by side in one figure.
 _WIDEST = 4
+#: In names of files: terms of a loss, and their weights.
+_FILE_NAME = str.maketrans({"+": "_", "(": "-", ")": None})
 _INPUT_TITLES = {"T1w": "T1w", "pet": "PET"}
 _UPTAKE_COLOURS = (UPTAKE, -1.0, 1.0)
 #: Where the two lines of column titles stand, mm above the first row.
@@ -106,7 +110,7 @@ def _variants(shown: Sequence[tuple[Configuration, str]], stem: str) -> Iterator
     for one, model in shown:
         groups.setdefault((one.losses, one.recipe, one.scaling), []).append((one, model))
     for place, ((losses, recipe, scaling), models) in enumerate(groups.items()):
-        parts = [losses.replace("+", "_"), *([recipe] if recipe != "fard2024" else [])]
+        parts = [losses.translate(_FILE_NAME), *([recipe] if recipe != "fard2024" else [])]
         parts += [scaling] if scaling != PAPER_SCALE else []
         name = "_".join([stem, *(parts if place else [])]).replace("/", "")
         for start in range(0, len(models), _WIDEST):
@@ -211,14 +215,17 @@ def _metrics(numbers: pd.DataFrame, example: int, model: str) -> str:
 
 def _caption(variant: _Variant, images: Sequence[ExampleImages], phantom: bool) -> str:
     one, number = variant.one, 2 if variant.one.space == T1W_SPACE else 3
-    external = any(shown.example.split == "external" for shown in images)
+    external = {shown.example.split == "external" for shown in images}
+    others = {(True,): ", all of another cohort", (False, True): ", the last one of another cohort"}
+    cohort = others.get(tuple(sorted(external)), "")
+    counts = split_text(*split_counts(pd.DataFrame([vars(shown.example) for shown in images])))
     recipe = f" ({one.recipe_name})" if one.recipe_name else ""
     simulated = " The images were simulated (phantoms): these are no clinical numbers." if phantom else ""
     return (
         f"Models in {space_name(one.space)} space, loss {loss_name(one.losses)}{recipe}. Rows: {len(images)} held-out "
-        f"subjects, the first by label{', the last one of another cohort' if external else ''}; of each the middle "
-        "slice of its block, chosen without a look at the metrics. Real and synthetic SPECT are scaled slice by slice "
-        "to −1 to 1 as in the paper; T1w and PET are shown in grey from 0 to the slice's maximum. Difference: "
+        f"subjects ({counts}), the first by label{cohort}; of each the middle slice of its block, chosen without a "
+        "look at the metrics. Each slice of the real SPECT is scaled by its own minimum and maximum to −1 to 1 as in the "
+        f"paper. {ON_PAPER_SCALE} T1w and PET are shown in grey from 0 to the slice's maximum. Difference: "
         "synthetic minus real; red where the synthetic image is higher, blue where it is lower; grey line: the T1w's "
         "brain mask. RMSE, SSIM and PSNR of the shown slice, whole slice (one slice of one subject: no basis for "
         f"conclusions), as in Table {number}. Of models that differ by their seed alone the one with the lowest seed "

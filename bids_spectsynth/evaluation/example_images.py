@@ -11,8 +11,10 @@ import numpy.typing as npt
 from bids_spectsynth.bids.cases import INTERICTAL, T1W
 from bids_spectsynth.bids.derivatives import PreparedCase, find_prepared
 from bids_spectsynth.errors import ImageError
+from bids_spectsynth.evaluation.configurations import PAPER_SCALE
 from bids_spectsynth.evaluation.examples import Example
-from bids_spectsynth.preprocess.intensity import apply_scaling, scaling_coefficients
+from bids_spectsynth.evaluation.scales import on_one_scale
+from bids_spectsynth.preprocess.intensity import apply_scaling, load_image, scaling_coefficients
 from bids_spectsynth.reports.outputs import find_synthetic, sidecar
 
 Plane = npt.NDArray[np.float32]
@@ -33,7 +35,8 @@ class ExampleImages:
     real : array
         In (-1, 1), by the slice's own minimum and maximum.
     synthetic : mapping of model to array
-        In (-1, 1), as rated on slice scale; a missing one is left out.
+        In (-1, 1), as rated on slice scale: the network's output, or of a model of another scaling what
+        :func:`bids_spectsynth.evaluation.scales.on_one_scale` makes of it. A missing one is left out.
     brain : array of bool
     zooms : tuple of float
         Voxel size along both axes, mm.
@@ -71,11 +74,16 @@ def read_example(output_dir: Path, example: Example, scalings: Mapping[str, str]
     if INTERICTAL not in planes:
         raise ImageError(f"{case.name}: no prepared interictal SPECT in space {case.space}; prepare it again")
     real = _by_own_extremes(planes.pop(INTERICTAL))
-    synthetic = {
-        found.model: _synthetic(found.path, example.slice, scalings[found.model], brain.shape)
-        for found in find_synthetic(output_dir, case)
-        if found.model in scalings
-    }
+    wanted = [found for found in find_synthetic(output_dir, case) if found.model in scalings]
+    matched = any(scalings[found.model] != PAPER_SCALE for found in wanted)
+    # Whole volumes are read only for those whose level depends on them.
+    reference = _reference(case) if matched else None
+    synthetic = {}
+    for found in wanted:
+        if scalings[found.model] == PAPER_SCALE or reference is None:
+            synthetic[found.model] = _network_output(found.path, example.slice, brain.shape)
+        else:
+            synthetic[found.model] = _level_matched(found.path, example.slice, reference)
     inputs = {role: _to_unit(plane) for role, plane in planes.items()}
     return ExampleImages(example, inputs, real, synthetic, brain > 0, zooms)
 
@@ -120,11 +128,9 @@ def _by_own_extremes(plane: Plane) -> Plane:
     return np.asarray(scaled[..., 0], dtype=np.float32)
 
 
-def _synthetic(path: Path, k: int, scaling: str, shape: tuple[int, ...]) -> Plane:
-    """As the metrics on slice scale take it: the network's output where it was trained so, else by own extremes."""
+def _network_output(path: Path, k: int, shape: tuple[int, ...]) -> Plane:
+    """Output of a network that was trained on slice scale."""
     plane = _on_grid(path, k, shape)
-    if scaling != "slice":
-        return _by_own_extremes(plane)
     content = sidecar(path)
     try:
         slope, intercept = (float(content[name][k]) for name in ("ScaleSlope", "ScaleIntercept"))
@@ -132,6 +138,38 @@ def _synthetic(path: Path, k: int, scaling: str, shape: tuple[int, ...]) -> Plan
         raise ImageError(f"{path}: its sidecar does not tell the scale of slice {k}; apply the model again") from error
     output = (plane - intercept) / slope if slope > 0 else np.full(shape, -1.0)
     return np.asarray(np.clip(output, -1, 1), dtype=np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class _Reference:
+    """The volumes that an evaluation rates by: real SPECT, brain, and the brain where the SPECT was measured."""
+
+    real: npt.NDArray[np.float32]
+    mask: npt.NDArray[np.bool_]
+    rated: npt.NDArray[np.bool_]
+
+
+def _reference(case: PreparedCase) -> _Reference:
+    real, mask = _volume(case.images[INTERICTAL]), _volume(case.masks[T1W]) > 0
+    measured = _volume(case.masks[INTERICTAL]) > 0 if INTERICTAL in case.masks else mask
+    if not real.shape == mask.shape == measured.shape:
+        raise ImageError(f"{case.name}: SPECT and masks are on different grids; prepare it again")
+    return _Reference(real, mask, mask & measured)
+
+
+def _level_matched(path: Path, k: int, reference: _Reference) -> Plane:
+    """As the evaluation rates it: brought to the real SPECT's in-brain mean, scaled with its coefficients."""
+    synthetic = _volume(path)
+    if synthetic.shape != reference.real.shape:
+        raise ImageError(
+            f"{path}: {synthetic.shape} voxels, the real SPECT has {reference.real.shape}; apply the model again"
+        )
+    _, matched = on_one_scale(reference.real, synthetic, reference.mask, reference.rated, PAPER_SCALE)
+    return np.asarray(matched[..., k], dtype=np.float32)
+
+
+def _volume(path: Path) -> npt.NDArray[np.float32]:
+    return np.asarray(load_image(path)[0].dataobj, dtype=np.float32)
 
 
 def _to_unit(plane: Plane) -> Plane:

@@ -25,17 +25,19 @@ from bids_spectsynth.evaluation.figure_files import (
     write_drawing,
 )
 from bids_spectsynth.evaluation.metrics import METRICS
+from bids_spectsynth.evaluation.subject_counts import split_counts, split_text, subjects_fingerprint
 from bids_spectsynth.evaluation.tables import GroupTables, compared_rows
 
 
 @dataclass(frozen=True, eq=False)
 class _Row:
-    """One violin: whose it is, its finite values, and each subject's mean."""
+    """One violin: whose it is, its finite values, each subject's mean, and a fingerprint of the subjects."""
 
     configuration: str
     method: str
     values: npt.NDArray[np.float64]
     subject_means: npt.NDArray[np.float64]
+    subjects: str
 
 
 def violin(metrics: pd.DataFrame, metric: str) -> str:
@@ -75,7 +77,8 @@ def _drawing(metrics: pd.DataFrame, metric: str) -> Drawing:
     with print_style():
         figure = Figure(figsize=(WIDTH_MM * MM, (18 + 9 * max(len(rows), 1)) * MM), layout="constrained")
         axes = figure.subplots()
-        axes.set_title(_title(held_out))
+        different = len({row.subjects for row in rows}) > 1
+        axes.set_title(_title(held_out) + ("\nnot all were rated on the same subjects" if different else ""))
         axes.set_xlabel(METRIC_TITLES[metric])
         if rows:
             _draw(axes, rows)
@@ -87,12 +90,10 @@ def _drawing(metrics: pd.DataFrame, metric: str) -> Drawing:
 
 
 def _title(held_out: pd.DataFrame) -> str:
-    n_subjects = held_out["participant_id"].nunique()
     n_slices = len(held_out[["space", "participant_id", "session_id", "slice"]].drop_duplicates())
     spaces = held_out["space"].nunique()
-    splits = " and ".join(sorted(set(held_out["split"]))) or "none"
     across = f" (over {spaces} spaces)" if spaces > 1 else ""
-    counted = f"Held-out subjects ({splits}): {n_subjects} subjects, {n_slices} slices in the block{across}"
+    counted = f"Held-out subjects: {split_text(*split_counts(held_out))}; {n_slices} slices in the block{across}"
     scales = sorted(set(held_out["scaling"]))
     # Numbers of two scales stand on one axis only because a reader is told so.
     each = "; each model on the scale of its training, not to be compared across scales" if len(scales) > 1 else ""
@@ -114,14 +115,15 @@ def _rows(held_out: pd.DataFrame, metric: str) -> list[_Row]:
             continue
         seen.add(same)
         means = ordered.groupby("participant_id")[metric].mean().to_numpy(dtype=np.float64)
-        rows.append(_Row(str(configuration), str(method), values, means))
+        subjects = subjects_fingerprint(ordered["participant_id"])
+        rows.append(_Row(str(configuration), str(method), values, means, subjects))
     order = list(METHODS)
     return sorted(rows, key=lambda row: order.index(row.method) if row.method in order else len(order))
 
 
 def _labels(rows: Sequence[_Row]) -> list[str]:
     methods = [row.method for row in rows]
-    counts = {(len(row.values), len(row.subject_means)) for row in rows}
+    counts = {(len(row.values), row.subjects) for row in rows}
     labels = []
     for row in rows:
         label = row.configuration if row.method == NETWORK else row.method

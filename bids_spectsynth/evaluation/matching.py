@@ -11,7 +11,7 @@ Float64 = npt.NDArray[np.float64]
 _CASE = ["participant_id", "session_id"]
 #: What tells one slice from another; the position guards against grids of two voxel sizes.
 _SAME_ANATOMY = [*_CASE, "slice", "z_mm"]
-_SAME_POSITION = [*_CASE, "position"]
+_SAME_POSITION = [*_CASE, "block_position"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,17 +79,29 @@ def average_seeds(rows: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:
     return rows.groupby(_SAME_ANATOMY, as_index=False).agg(how)
 
 
+def joined(values: "pd.Series[str]") -> str:
+    """The different values of a column, joined by ``+``.
+
+    Examples
+    --------
+    >>> joined(pd.Series(["b", "a", "b"]))
+    'a+b'
+    """
+    return "+".join(sorted(set(map(str, values))))
+
+
 def match(first: pd.DataFrame, second: pd.DataFrame, metrics: list[str], *, same_slices: bool) -> MatchedTables:
     """Find the slices, or where slices show other anatomy the cases, that both tables hold.
 
     Parameters
     ----------
     first, second : DataFrame
-        One row per slice of the block: ``participant_id``, ``session_id``, ``slice``, ``z_mm`` and the metrics.
+        One row per slice of the block: ``participant_id``, ``session_id``, ``slice``, ``z_mm``, ``block_position`` and
+        the metrics.
     metrics : list of str
     same_slices : bool
         Whether slices of both tables show the same anatomy. If not (native and template space), slices are paired by
-        their position within the block, counted from the lowest, and every slice counts for its subject's mean.
+        their position within the block, from its first slice, and every slice counts for its subject's mean.
     """
     tables = [_indexed(table, metrics, same_slices=same_slices) for table in (first, second)]
     common = tables[0].index.intersection(tables[1].index, sort=True)
@@ -105,8 +117,9 @@ def match(first: pd.DataFrame, second: pd.DataFrame, metrics: list[str], *, same
 def _indexed(table: pd.DataFrame, metrics: list[str], *, same_slices: bool) -> pd.DataFrame:
     if same_slices:
         return table.set_index(_SAME_ANATOMY)[metrics]
-    lowest = table.groupby(_CASE)["slice"].transform("min")
-    return table.assign(position=table["slice"] - lowest).set_index(_SAME_POSITION)[metrics]
+    # Not the rank among the rated slices: where the lowest were not rated, all others would be paired wrongly.
+    position = table["block_position"].astype(np.int64)
+    return table.assign(block_position=position).set_index(_SAME_POSITION)[metrics]
 
 
 def paired_values(tables: MatchedTables, metric: str, *, same_slices: bool) -> PairedValues:

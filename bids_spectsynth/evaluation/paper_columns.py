@@ -1,6 +1,6 @@
 """What the columns of the tables in the paper's own layout mean: their JSON data dictionaries."""
 
-from bids_spectsynth.evaluation.columns import METRICS_DICTIONARY, Dictionary
+from bids_spectsynth.evaluation.columns import METRICS_DICTIONARY, SUMMARY_DICTIONARY, Dictionary
 
 _REGION: Dictionary = {
     "region": {
@@ -19,9 +19,14 @@ _REGION: Dictionary = {
         },
     },
 }
+#: What the paper's scale means for models of either scaling.
+ON_PAPER_SCALE = (
+    "Of slice-scaled models the network's output is rated as it is; the volume of any other model was brought to the "
+    "real SPECT's in-brain mean and then scaled with the real SPECT's coefficients."
+)
 _ON_SLICE_SCALE = (
-    "Networks on held-out participants, on slice scale (each axial slice by its own minimum and maximum), in the block "
-    "of slices with the most brain."
+    "Networks on held-out participants, on slice scale (each axial slice of the real SPECT by its own minimum and "
+    f"maximum), in the block of slices with the most brain. {ON_PAPER_SCALE}"
 )
 
 
@@ -31,7 +36,7 @@ def _of_models(*names: str) -> Dictionary:
 
 TABLE_4_DICTIONARY: Dictionary = {
     **_REGION,
-    **_of_models("space", "losses", "recipe", "scaling", "inputs", "configuration"),
+    **_of_models("space", "losses", "recipe", "training", "scaling", "inputs", "configuration"),
     "n_seeds": {
         "Description": f"Models that differ by their seed alone; averaged slice by slice first. {_ON_SLICE_SCALE}"
     },
@@ -39,6 +44,9 @@ TABLE_4_DICTIONARY: Dictionary = {
     "sd": {"Description": "Sample standard deviation over slices."},
     "cv_percent": {"Description": "Coefficient of variation over slices, 100 sd / |mean|.", "Units": "percent"},
     "n_subjects": {"Description": "Held-out subjects behind the numbers."},
+    "n_test": {"Description": "Of these, the subjects of the split test."},
+    "n_external": {"Description": "The others: subjects of another cohort than the model's."},
+    "subjects": SUMMARY_DICTIONARY["subjects"],
     "n_slices": {"Description": "Slices behind the numbers."},
     "n_infinite": {"Description": "Slices left out because their PSNR is infinite (both images identical)."},
 }
@@ -46,7 +54,8 @@ TABLE_4_DICTIONARY: Dictionary = {
 EXAMPLES_DICTIONARY: Dictionary = {
     "example": {
         "Description": "Number of the example, as in the figure: the first held-out participants by label, then one of "
-        "another cohort where there is one. One slice of each: the middle of its block, whatever its metrics."
+        "another cohort where there is one; all of other cohorts where nobody else was held out. One slice of each: "
+        "the middle of its block, whatever its metrics."
     },
     **_of_models("participant_id", "session_id", "split", "slice", "z_mm"),
     **_of_models("space", "inputs", "losses", "recipe", "scaling", "configuration"),

@@ -13,6 +13,7 @@ from bids_spectsynth.evaluation.examples import choose_examples, shown_models
 from bids_spectsynth.evaluation.metrics import METRICS
 from bids_spectsynth.evaluation.paper_columns import COMPARISONS_DICTIONARY, EXAMPLES_DICTIONARY, TABLE_4_DICTIONARY
 from bids_spectsynth.evaluation.paper_comparisons import paper_comparisons, region_and_metric
+from bids_spectsynth.evaluation.subject_counts import split_counts, subjects_fingerprint
 from bids_spectsynth.evaluation.tables import GroupTables
 from bids_spectsynth.settings import T1W_SPACE
 
@@ -73,6 +74,7 @@ def table_4(rows: pd.DataFrame) -> pd.DataFrame:
                     "space": one.space,
                     "losses": one.losses,
                     "recipe": one.recipe,
+                    "training": one.training,
                     "scaling": one.scaling,
                     "inputs": one.inputs,
                     "configuration": one.name,
@@ -83,15 +85,19 @@ def table_4(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(out, columns=list(TABLE_4_DICTIONARY))
 
 
-def _over_slices(rows: pd.DataFrame, column: str) -> dict[str, float | int]:
+def _over_slices(rows: pd.DataFrame, column: str) -> dict[str, float | int | str]:
     finite = rows[np.isfinite(rows[column])]
     values = finite[column]
     mean, sd = float(values.mean()), float(values.std(ddof=1))
+    n_test, n_external = split_counts(finite)
     return {
         "mean": mean,
         "sd": sd,
         "cv_percent": 100 * sd / abs(mean) if mean else np.nan,
         "n_subjects": int(finite["participant_id"].nunique()),
+        "n_test": n_test,
+        "n_external": n_external,
+        "subjects": subjects_fingerprint(finite["participant_id"]),
         "n_slices": len(finite),
         "n_infinite": len(rows) - len(finite),
     }

@@ -43,7 +43,11 @@ REGIONS_DICTIONARY: Dictionary = {
     "real": {"Description": f"Mean over the region of the real SPECT, {_UPTAKE}.", "Units": _RELATIVE},
     "synthetic": {"Description": f"The same of the synthetic SPECT, {_UPTAKE}.", "Units": _RELATIVE},
     "voxels": {"Description": "Rated voxels of the region: in the brain and where the SPECT was measured."},
-    "volume_ml": {"Description": "Their volume in the participant's own head.", "Units": "mL"},
+    "volume_ml": {
+        "Description": "Their volume: in the participant's own head if space is T1w, else in the template's world, to "
+        "whose size all heads were brought.",
+        "Units": "mL",
+    },
     "asymmetry_real": {
         "Description": f"Asymmetry index of the real SPECT, {_INDEX}; the same in the rows of both sides.",
         "Units": "percent",
@@ -103,8 +107,12 @@ AGREEMENT_DICTIONARY: Dictionary = {
         "Levels": {"L": "Left.", "R": "Right."},
     },
     "n_subjects": {"Description": "Participants behind the numbers."},
-    "n_regions": {"Description": "Different regions (for asymmetry: pairs) behind the numbers."},
-    "n_values": {"Description": "Pairs of a real and a synthetic value."},
+    "n_regions": {"Description": "Different regions (for asymmetry: pairs of regions) behind the numbers."},
+    "n_values": {
+        "Description": "Pairs of a real and a synthetic value behind the numbers: one for each region (for asymmetry: "
+        "pair of regions) of each session of each participant. What is counted are blocks or hemispheres, not slices "
+        "or voxels; rated_slices and rated_voxels in group_volumes.tsv tell what they were taken from."
+    },
     "bias": {"Description": "Mean over participants of each one's mean difference, synthetic minus real."},
     "bias_low": {"Description": "Lower end of its 95 % confidence interval over participants (t)."},
     "bias_high": {"Description": "Upper end."},

@@ -20,10 +20,11 @@ from bids_spectsynth.evaluation.comparisons import Run, StatisticsOptions, compa
 from bids_spectsynth.evaluation.corrections import benjamini_hochberg, holm
 from bids_spectsynth.evaluation.metrics import METRICS
 from bids_spectsynth.evaluation.paired_tests import ALPHA
+from bids_spectsynth.evaluation.subject_counts import subjects_fingerprint
 
-_NUMBERS = ("slice", "z_mm", "data_range", *METRICS, "mask_voxels")
-_SUMMARY_KEYS = ["model", "configuration", "method", "inputs", "space", "scaling", "losses", "recipe", "scale", "split",
-                 "data_range"]  # fmt: skip
+_NUMBERS = ("slice", "z_mm", "block_position", "data_range", *METRICS, "mask_voxels")
+_SUMMARY_KEYS = ["model", "configuration", "method", "inputs", "space", "scaling", "losses", "recipe", "training",
+                 "scale", "split", "data_range"]  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,10 +100,11 @@ def _read_metrics(path: Path) -> pd.DataFrame:
     try:
         # Only numbers may be missing: "n/a" in a name column is a value that rows are grouped by.
         frame = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)[columns]
-        numbers = {name: pd.to_numeric(frame[name].replace("n/a", "nan")) for name in _NUMBERS}
+        numbers = {name: pd.to_numeric(frame[name].mask(frame[name] == "n/a")) for name in _NUMBERS}
     except (OSError, ValueError, KeyError) as error:
         reason = " ".join(str(error).split())
         raise DatasetError(f"{path}: not a metrics table ({reason}); delete it and evaluate again") from error
+    numbers["block_position"] = numbers["block_position"].astype("Int64")
     # A program that reads and writes the table may spell it True.
     return frame.assign(**numbers, in_block=frame["in_block"].str.lower())
 
@@ -138,6 +140,7 @@ def _summary(group: pd.DataFrame, metric: str) -> dict[str, Any]:
         "subject_sd": subjects.std(ddof=1),
         "n_subjects": len(subjects),
         "n_slices": len(values),
+        "subjects": subjects_fingerprint(finite["participant_id"]),
         "n_infinite": len(group) - len(finite),
     }
 

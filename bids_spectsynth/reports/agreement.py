@@ -13,7 +13,7 @@ from bids_spectsynth.evaluation.agreement_figures import PREFIX
 from bids_spectsynth.evaluation.agreement_tables import ALL_REGIONS, held_out
 from bids_spectsynth.evaluation.regions import BLOCK_MM, HEMISPHERE
 from bids_spectsynth.reports.html import Block, Cell, Column, Heading, Note, Picture, Section, Table, Text, number
-from bids_spectsynth.reports.outputs import read_object
+from bids_spectsynth.reports.outputs import read_object, read_table
 from bids_spectsynth.reports.subject_metrics import description, method_name, method_order
 
 #: A through-slice ratio in this range is taken for as smooth as the real SPECT.
@@ -70,9 +70,7 @@ def agreement_section(output_dir: Path) -> Section | None:
 
 
 def _read(path: Path) -> pd.DataFrame | None:
-    if not path.is_file():
-        return None
-    return pd.read_csv(path, sep="\t", na_values=["n/a"], keep_default_na=False)
+    return read_table(path) if path.is_file() else None
 
 
 def _pictures(output_dir: Path) -> list[Block]:

@@ -8,7 +8,9 @@ from matplotlib.figure import Figure
 from bids_spectsynth.evaluation.calibration import ALL
 from bids_spectsynth.reports.html import Block, Cell, Column, Picture, Section, Table, Text, number
 from bids_spectsynth.reports.mosaic import drawing_style, to_svg
+from bids_spectsynth.reports.outputs import read_table
 
+_LINE = ["configuration", "space", "sampled_by", "samples"]
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
 
 
@@ -17,7 +19,7 @@ def calibration_section(output_dir: Path) -> Section | None:
     path = output_dir / "group_calibration.tsv"
     if not path.exists():
         return None
-    table = pd.read_csv(path, sep="\t", dtype={"bin": str}, na_values="n/a", keep_default_na=False)
+    table = read_table(path)
     blocks: list[Block] = [
         Text(
             "A predicted standard deviation says how much networks disagree. Here it is compared with the error that "
@@ -39,8 +41,10 @@ def _figure(table: pd.DataFrame) -> str:
         axes = figure.subplots()
         top = 1.05 * float(bins[["rmse", "predicted_sd"]].max().max())
         axes.plot([0, top], [0, top], color="#555555", linestyle="--", linewidth=1, label="error as predicted")
-        for position, (name, rows) in enumerate(bins.groupby(["configuration", "sampled_by"], sort=False)):
-            label = f"{name[0]} ({name[1]})"
+        # Each line is of one model and one way of sampling: a line through two of them would be of neither.
+        for position, (name, rows) in enumerate(bins.groupby(_LINE, sort=False)):
+            configuration, space, sampled_by, samples = name
+            label = f"{configuration}, {space} ({samples} by {sampled_by})"
             axes.errorbar(
                 rows["predicted_sd"],
                 rows["rmse"],
@@ -65,6 +69,7 @@ def _table(table: pd.DataFrame) -> Table:
     rows = [
         [
             Cell(str(row["configuration"])),
+            Cell(str(row["space"])),
             Cell(str(row["sampled_by"])),
             Cell(str(row["samples"])),
             Cell(number(float(row["predicted_sd"]))),
@@ -72,11 +77,13 @@ def _table(table: pd.DataFrame) -> Table:
             Cell(number(float(row["ratio"]), 2)),
             Cell(number(float(row["rank_correlation"]), 2)),
             Cell(str(row["n_subjects"])),
+            Cell(f"{row['n_voxels']:.0f}"),
         ]
         for row in table[table["bin"] == ALL].to_dict("records")
     ]
     columns = [
         Column("Model"),
+        Column("Space"),
         Column("Sampled by"),
         Column("Samples", numeric=True),
         Column("Predicted SD", "Fraction of the in-brain mean", numeric=True),
@@ -84,5 +91,6 @@ def _table(table: pd.DataFrame) -> Table:
         Column("Ratio", "Error over predicted SD; 1 where the prediction is right", numeric=True),
         Column("Rank correlation", "Of predicted SD and absolute error over voxels", numeric=True),
         Column("Subjects", numeric=True),
+        Column("Voxels", "Of all subjects; of several sessions or seeds of a subject their mean", numeric=True),
     ]
     return Table(columns, rows, "All voxels of brain where the SPECT was measured, held-out subjects.")

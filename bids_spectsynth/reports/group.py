@@ -40,6 +40,7 @@ from bids_spectsynth.reports.outputs import (
     find_transforms,
     is_phantom,
     read_object,
+    read_table,
     software_version,
 )
 from bids_spectsynth.reports.paper import (
@@ -77,7 +78,7 @@ class _GroupContext:
         if not path.is_file():
             return None
         try:
-            return pd.read_csv(path, sep="\t", na_values=["n/a"], keep_default_na=False)
+            return read_table(path)
         except (ValueError, OSError) as error:
             self.errors.append(f"{name}: {error}")
             return None

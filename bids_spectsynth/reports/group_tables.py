@@ -63,22 +63,40 @@ def lead_table(summary: pd.DataFrame) -> Table:
     rows = []
     for run, group in chosen.groupby(_RUN, sort=False, dropna=False):
         found = {str(row["method"]): row for row in group.to_dict("records")}
-        lowest = min((float(row["subject_mean"]) for row in found.values()), default=math.nan)
+        # Means over different subjects have no order.
+        same = group["subjects"].nunique() == 1
+        lowest = min((float(row["subject_mean"]) for row in found.values()), default=math.nan) if same else math.nan
         cells = [Cell(str(value)) for value in run[:5]]
-        cells += [_mean_and_spread(found.get(method), lowest) for method in methods]
+        cells += [_mean_and_spread(found.get(method), lowest, counted=not same) for method in methods]
         rows.append([*cells, Cell(count_range(group["n_subjects"])), Cell(count_range(group["n_slices"]))])
     columns = [Column(name) for name in ("Model", "Inputs", "Space", "Scale", "Split")]
     columns += [Column(method_name(method), METHODS.get(method, ""), numeric=True) for method in methods]
     columns += [Column("Subjects", numeric=True), Column("Slices", numeric=True)]
-    caption = "RMSE in the brain: mean ± standard deviation over subjects; lower is better, the lowest in bold."
-    return Table(columns, rows, caption)
+    caption = (
+        "RMSE in the brain: mean ± standard deviation over subjects; lower is better, the lowest in bold where all "
+        "methods of a model were rated on the same subjects."
+    )
+    return Table(columns, rows, caption, _different_subjects(chosen))
 
 
-def _mean_and_spread(row: Mapping[Any, Any] | None, lowest: float) -> Cell:
+def _different_subjects(rows: pd.DataFrame) -> list[tuple[str, str]]:
+    """A warning that names the models of each split that were not all rated on the same subjects; none if they were."""
+    notes = []
+    for split, group in rows.groupby("split", sort=False):
+        if group["subjects"].nunique() > 1:
+            own = group.groupby("model", sort=False)["n_subjects"]
+            named = ", ".join(f"{model} ({count_range(counts)})" for model, counts in own)
+            notes.append(("Different subjects", f"{split}: {named}. Rows are not to be compared as they stand."))
+    return notes
+
+
+def _mean_and_spread(row: Mapping[Any, Any] | None, lowest: float, *, counted: bool) -> Cell:
     if row is None:
         return Cell("–", "muted")
     mean = float(row["subject_mean"])
-    return Cell(f"{number(mean)}\n± {number(float(row['subject_sd']))}", "best" if mean == lowest else "")
+    text = f"{number(mean)}\n± {number(float(row['subject_sd']))}"
+    text += f"\nn = {_count(float(row['n_subjects']))}" if counted else ""
+    return Cell(text, "best" if mean == lowest else "")
 
 
 def summary_tables(summary: pd.DataFrame, dictionary: Dictionary) -> list[Table]:

@@ -12,6 +12,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from bids_spectsynth.bids.derivatives import PreparedCase, case_folder, find_prepared, parse_name
 from bids_spectsynth.errors import ImageError
@@ -42,6 +43,26 @@ def read_object(path: Path) -> dict[str, Any]:
 def sidecar(path: Path) -> dict[str, Any]:
     """The JSON file beside an image, a table or a transform."""
     return read_object(path.with_name(path.name.partition(".")[0] + ".json"))
+
+
+#: Columns of tables that are names: one that consists of digits is no number.
+_NAMES = (
+    "participant_id", "session_id", "model", "configuration", "configuration_a", "configuration_b", "method",
+    "method_a", "method_b", "inputs", "space", "scaling", "losses", "recipe", "training", "scale", "seed", "split",
+    "subjects", "comparison", "metric", "test", "primary", "unit", "note", "template", "region", "hemisphere",
+    "measure", "sampled_by", "bin",
+)  # fmt: skip
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A table of the group level: names as text, all else as numbers; NaN for ``n/a``.
+
+    Raises
+    ------
+    OSError, ValueError
+        It cannot be read.
+    """
+    return pd.read_csv(path, sep="\t", na_values=["n/a"], keep_default_na=False, dtype=dict.fromkeys(_NAMES, str))
 
 
 def strings(value: object) -> list[str]:

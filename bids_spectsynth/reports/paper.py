@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 
 import pandas as pd
 
+from bids_spectsynth.evaluation.paper_columns import ON_PAPER_SCALE
 from bids_spectsynth.reports.html import Block, Heading, Note, Picture, Section, Text
 from bids_spectsynth.reports.outputs import PHANTOM_TEXT, is_phantom, read_object
 from bids_spectsynth.reports.paper_tables import (
@@ -20,13 +21,14 @@ _DUBLIN_CORE = "{http://purl.org/dc/elements/1.1/}"
 _NARROW = 340.0
 _TABLES = (
     "As in the paper: networks alone, held-out participants, the block of slices with the most brain, each axial slice "
-    "of either image scaled by its own minimum and maximum. Background raises SSIM and PSNR and lowers RMSE over whole "
-    "slices; the numbers in the brain are the ones to judge by, and those of the baselines stand elsewhere in this "
-    "report."
+    f"of the real SPECT scaled by its own minimum and maximum. {ON_PAPER_SCALE} Background raises SSIM and PSNR and "
+    "lowers RMSE over whole slices; the numbers in the brain are the ones to judge by, and those of the baselines stand "
+    "elsewhere in this report."
 )
 _EXAMPLES = (
     "One slice of each of the first five held-out participants by label (and of one of another cohort, where there is "
-    "one): the middle of its block, chosen without a look at the metrics. Single slices are no basis for conclusions."
+    "one; all of other cohorts where nobody else was held out): the middle of its block, chosen without a look at the "
+    "metrics. Single slices are no basis for conclusions."
 )
 _COMPARISONS = (
     "The paper's comparisons, with its slice-wise test and with the subject-wise one. Slices of one head are not "

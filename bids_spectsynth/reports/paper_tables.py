@@ -8,6 +8,8 @@ import pandas as pd
 
 from bids_spectsynth.evaluation.configurations import input_name, input_order, loss_name, space_name
 from bids_spectsynth.evaluation.paired_tests import ALPHA
+from bids_spectsynth.evaluation.paper_columns import ON_PAPER_SCALE
+from bids_spectsynth.evaluation.subject_counts import split_text
 from bids_spectsynth.reports.html import Cell, Column, Table, number, p_value
 from bids_spectsynth.reports.subject_metrics import description
 from bids_spectsynth.settings import T1W_SPACE
@@ -20,6 +22,14 @@ _REGIONS = {"whole": "whole slice", "brain": "in the brain"}
 _MODEL = ["space", "losses", "recipe", "scaling"]
 #: Decimals of a difference: one more than values of the size have in the paper.
 _DIGITS = {"rmse": 3, "ssim": 3, "psnr": 2}
+
+
+_DIFFERENT = (
+    "Different subjects",
+    "not all of these models were rated on the same subjects: n stands in each cell, and cells with the same "
+    "fingerprint in the column subjects of group_table4.tsv rest on the same ones. Others are not to be compared as "
+    "they stand.",
+)
 
 
 def table_4(summary: pd.DataFrame, region: str, dictionary: Dictionary) -> Table:
@@ -37,12 +47,13 @@ def table_4(summary: pd.DataFrame, region: str, dictionary: Dictionary) -> Table
     inputs = sorted(dict.fromkeys(chosen["inputs"]), key=input_order)
     # Template space stands first in the paper.
     groups = sorted(chosen.groupby(_MODEL, sort=False), key=lambda item: item[0][0] == T1W_SPACE)
+    different = chosen["subjects"].nunique() > 1
     rows = []
     for model, group in groups:
         for place, (metric, title) in enumerate(_METRICS.items()):
             own = group[group["metric"] == metric]
             cells = [Cell(_model_name(*map(str, model)), "muted" if place else ""), Cell(title)]
-            cells += [_mean_and_variation(own[own["inputs"] == name]) for name in inputs]
+            cells += [_mean_and_variation(own[own["inputs"] == name], counted=different) for name in inputs]
             rows.append([*cells, Cell(_span(own["n_subjects"])), Cell(_span(own["n_slices"]))])
     help_text = f"{description(dictionary, 'mean')} {description(dictionary, 'cv_percent')}".strip()
     columns = [Column("Space / loss"), Column("Metric")]
@@ -50,9 +61,15 @@ def table_4(summary: pd.DataFrame, region: str, dictionary: Dictionary) -> Table
     columns += [Column("Subjects", numeric=True), Column("Slices", numeric=True)]
     caption = (
         f"Table 4, {_REGIONS[region]}: mean (coefficient of variation) over the slices in the block of all held-out "
-        "subjects. MRI: T1w."
+        f"subjects ({_splits(chosen)}). MRI: T1w. {ON_PAPER_SCALE}"
     )
-    return Table(columns, rows, caption)
+    return Table(columns, rows, caption, [_DIFFERENT] if different else [])
+
+
+def _splits(rows: pd.DataFrame) -> str:
+    """How many test and external subjects there are; all that occur where they differ."""
+    pairs = rows[["n_test", "n_external"]].drop_duplicates().to_dict("records")
+    return " or ".join(dict.fromkeys(split_text(int(pair["n_test"]), int(pair["n_external"])) for pair in pairs))
 
 
 def _model_name(space: str, losses: str, recipe: str, scaling: str) -> str:
@@ -62,7 +79,7 @@ def _model_name(space: str, losses: str, recipe: str, scaling: str) -> str:
     return ", ".join([*parts, *([f"{scaling} scaling"] if scaling != "slice" else [])])
 
 
-def _mean_and_variation(found: pd.DataFrame) -> Cell:
+def _mean_and_variation(found: pd.DataFrame, *, counted: bool) -> Cell:
     rows = found.to_dict("records")
     if not rows:
         return Cell("–", "muted")
@@ -70,6 +87,7 @@ def _mean_and_variation(found: pd.DataFrame) -> Cell:
     for row in rows:
         text = f"{number(_float(row['mean']), 2)} ({number(_float(row['cv_percent']), 2)}%)"
         text += f", {row['n_seeds']} seeds" if row["n_seeds"] != "1" else ""
+        text += f", n = {row['n_subjects']}" if counted else ""
         # Two configurations that no column tells apart.
         texts.append(f"{row['configuration']}: {text}" if len(rows) > 1 else text)
     return Cell("\n".join(texts))

@@ -7,6 +7,7 @@ import pandas as pd
 
 from bids_spectsynth.evaluation.columns import NETWORK, PRIMARY
 from bids_spectsynth.evaluation.paired_tests import ALPHA
+from bids_spectsynth.evaluation.subject_counts import split_text
 from bids_spectsynth.reports.html import Block, Level, Note, p_value
 from bids_spectsynth.reports.subject_metrics import left_out_text, method_name
 
@@ -25,7 +26,7 @@ class _Duel:
 
 
 def verdicts(summary: pd.DataFrame, ttests: pd.DataFrame | None) -> list[Block]:
-    """Say for each configuration and part of the cohort whether a baseline has a lower in-brain RMSE.
+    """Say for each configuration whether a baseline has a lower in-brain RMSE, on all held-out subjects together.
 
     Parameters
     ----------
@@ -42,13 +43,23 @@ def verdicts(summary: pd.DataFrame, ttests: pd.DataFrame | None) -> list[Block]:
     notes: list[Block] = []
     # On the scale of the training, the only one that baselines are rated on.
     errors = summary[(summary["metric"] == "mask_rmse") & (summary["scale"] == summary["scaling"])]
-    for (configuration, split), group in errors.groupby(["configuration", "split"], sort=False):
-        # Of models that differ by seed, the mean.
-        rows = group.groupby("method", sort=False).agg({"subject_mean": "mean", "n_subjects": "min"})
+    for configuration, group in errors.groupby("configuration", sort=False):
+        rows = _pooled(group)
         if NETWORK in rows.index and len(rows) > 1:
-            duels = _duels(rows, _tests(ttests, str(configuration), str(split)))
-            notes.append(_note(f"{configuration} ({split})", duels, left_out_text(map(str, rows.index))))
+            # The tests are on test and external subjects together, and say so in this way.
+            duels = _duels(rows, _tests(ttests, str(configuration), "+".join(sorted(set(group["split"])))))
+            network = group[group["method"] == NETWORK].groupby("split")["n_subjects"].min()
+            counts = split_text(int(network.get("test", 0)), int(network.get("external", 0)))
+            notes.append(_note(f"{configuration} ({counts})", duels, left_out_text(map(str, rows.index))))
     return notes
+
+
+def _pooled(group: pd.DataFrame) -> pd.DataFrame:
+    """Mean over all held-out subjects by method: of models that differ by seed the mean, of both splits by subjects."""
+    by_split = group.groupby(["method", "split"], sort=False).agg({"subject_mean": "mean", "n_subjects": "min"})
+    total = by_split.assign(total=by_split["subject_mean"] * by_split["n_subjects"])
+    rows = total.groupby("method", sort=False)[["total", "n_subjects"]].sum()
+    return rows.assign(subject_mean=rows["total"] / rows["n_subjects"])
 
 
 def _tests(ttests: pd.DataFrame | None, configuration: str, split: str) -> pd.DataFrame:

@@ -19,6 +19,7 @@ from bids_spectsynth.errors import ModelError
 from bids_spectsynth.preprocess.grid import Grid
 from bids_spectsynth.preprocess.intensity import apply_scaling, load_image, scaling_coefficients
 from bids_spectsynth.settings import T1W_SPACE, Scaling
+from bids_spectsynth.synthesis.baseline_files import CARD_FILE, FORMAT_VERSION, TENSORS_FILE
 from bids_spectsynth.synthesis.cohort_mean import CohortMean, StraightLine, mean_grid, pet_ratio, sample_in_brain
 from bids_spectsynth.synthesis.slices import CaseArrays, load_case
 
@@ -26,10 +27,8 @@ logger = logging.getLogger(__name__)
 
 #: Names of the baselines in the tables.
 BASELINES = ("constant", "petCopy", "regression", "meanSpect", "meanSpectPetRatio")
-FORMAT_VERSION = 3
 _OF_THE_PET = ("petCopy", "meanSpectPetRatio")
 _OF_THE_MEAN = ("meanSpect", "meanSpectPetRatio")
-_TENSORS, _CARD = "baselines.safetensors", "baselines.json"
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -86,7 +85,7 @@ class Baselines:
         optional = {"mean_affine": self.mean_affine, "mean_spect": self.mean_spect, "mean_pet": self.mean_pet}
         optional |= {f"coverage_{name}": array for name, array in self.coverage.items()}
         tensors = {name: np.ascontiguousarray(array) for name, array in optional.items() if array is not None}
-        with atomic_file(folder / _TENSORS) as file:
+        with atomic_file(folder / TENSORS_FILE) as file:
             file.write(save({"coefficients": self.coefficients, **tensors}))
         card = {
             "Description": "Baselines beside the network, fitted on its training participants",
@@ -101,7 +100,7 @@ class Baselines:
             "Calibration": {name: list(pair) for name, pair in self.calibration.items()},
             "LeftOut": self.left_out,
         }
-        write_json(folder / _CARD, card)
+        write_json(folder / CARD_FILE, card)
 
     @classmethod
     def load(cls, folder: Path) -> "Baselines":
@@ -113,12 +112,12 @@ class Baselines:
             A file is missing, damaged, or of a newer version.
         """
         try:
-            card = json.loads((folder / _CARD).read_text(encoding="utf-8"))
+            card = json.loads((folder / CARD_FILE).read_text(encoding="utf-8"))
             if card["FormatVersion"] < FORMAT_VERSION:
-                raise ModelError(f"{folder / _CARD}: written by an older version; train the model again")
+                raise ModelError(f"{folder / CARD_FILE}: written by an older version; train the model again")
             if card["FormatVersion"] > FORMAT_VERSION:
-                raise ModelError(f"{folder / _CARD}: written by a newer version; update bids_spectsynth")
-            tensors = load((folder / _TENSORS).read_bytes())
+                raise ModelError(f"{folder / CARD_FILE}: written by a newer version; update bids_spectsynth")
+            tensors = load((folder / TENSORS_FILE).read_bytes())
             return cls(
                 inputs=tuple(card["Inputs"]),
                 space=card["Space"],
@@ -143,22 +142,6 @@ class Baselines:
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             reason = " ".join(str(error).split())
             raise ModelError(f"{folder}: the baselines cannot be read ({reason}); train the model again") from error
-
-
-def has_baselines(folder: Path) -> bool:
-    """Whether a model folder comes with baselines."""
-    return (folder / _CARD).exists()
-
-
-def baseline_files(folder: Path) -> list[Path]:
-    """The baselines' files that a model folder holds."""
-    return [path for path in (folder / _CARD, folder / _TENSORS) if path.exists()]
-
-
-def remove_baselines(folder: Path) -> None:
-    """Remove the baselines from a model folder, so that they are fitted anew."""
-    for path in baseline_files(folder):
-        path.unlink()
 
 
 def fit_baselines(cases: Sequence[PreparedCase], inputs: Sequence[str], scaling: Scaling) -> Baselines:
@@ -266,6 +249,7 @@ def predict(baselines: Baselines, prepared: PreparedCase) -> dict[str, Float32]:
     ImageError
         An image is missing or damaged.
     """
+    prepared = prepared.through(baselines.template)
     absent = _left_out([prepared]) | dict(baselines.left_out)
     if baselines.template and baselines.template != _template(prepared):
         absent |= dict.fromkeys(_OF_THE_MEAN, f"no transform to {baselines.template}")
@@ -336,8 +320,12 @@ def mean_image(
     ModelError
         The case has no transform to the template of the means.
     """
+    case = case.through(baselines.template)
     if baselines.template != _template(case):
-        raise ModelError(f"{case.name}: no transform to {baselines.template}, which the cohort's mean SPECT lies in")
+        raise ModelError(
+            f"{case.name}: no transform to {baselines.template}, in which the model's cohort mean lies; prepare with "
+            f"--output-spaces {case.space} {baselines.template}"
+        )
     if baselines.n_subjects > len({one.participant for one in left_out}):
         baselines = _without(baselines, left_out)
     image = _from_means(baselines, case, mask, affine, with_ratio=name == "meanSpectPetRatio")[name]
@@ -354,7 +342,8 @@ def _without(fitted: Baselines, cases: Sequence[PreparedCase]) -> Baselines:
     i, j, k = fitted.mean_spect.shape
     grid = Grid((i, j, k), fitted.mean_affine)
     spect_own, pet_own = CohortMean(grid), CohortMean(grid)
-    for case in cases:
+    for one in cases:
+        case = one.through(fitted.template)
         arrays = load_case(case, fitted.inputs[:1], fitted.scaling)
         spect_own.add(case, _raw(case, INTERICTAL), _target(arrays)[1], arrays.affine)
         if fitted.mean_pet is not None:

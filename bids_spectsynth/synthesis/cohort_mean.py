@@ -15,6 +15,8 @@ from bids_spectsynth.settings import T1W_SPACE
 
 #: Half a subject's brain must cover a voxel of the mean; elsewhere the nearest such voxel's mean is taken.
 MIN_COVERAGE = 0.5
+#: Voxels around the covered box in which the mean is continued.
+FILL_MARGIN = 16
 #: Both PETs are smoothed before they are divided, towards the coarser resolution of SPECT (full width, mm).
 RATIO_FWHM_MM = 4.0
 #: Added to both PETs, which have an in-brain mean of 1: where both are near zero (ventricles, a cavity, the rim)
@@ -126,7 +128,7 @@ class CohortMean:
         return left
 
     def result(self) -> Float32:
-        """The mean, shape of the grid; beyond all brains the value of the nearest covered voxel.
+        """The mean, shape of the grid; beyond all brains the value of the nearest covered voxel, far away 0.
 
         Raises
         ------
@@ -139,8 +141,14 @@ class CohortMean:
             raise ImageError("no training image has any signal in the brain; check the prepared images")
         mean = np.zeros(self.grid.shape, dtype=np.float32)
         mean[covered] = np.maximum(self._sum[covered] / self._coverage[covered], 0)
-        nearest = ndimage.distance_transform_edt(~covered, return_distances=False, return_indices=True)
-        return np.asarray(mean[tuple(nearest)], dtype=np.float32)
+        # A brain reaches beyond those of the cohort by millimetres; the far field is not looked at.
+        box = tuple(
+            slice(max(part.start - FILL_MARGIN, 0), part.stop + FILL_MARGIN)
+            for part in ndimage.find_objects(covered.astype(np.uint8))[0]
+        )
+        nearest = ndimage.distance_transform_edt(~covered[box], return_distances=False, return_indices=True)
+        mean[box] = mean[box][tuple(nearest)]
+        return mean
 
 
 class StraightLine:

@@ -75,6 +75,8 @@ def with_prior(cases: Collection[CaseArrays], folder: Path, *, fitted_to: bool) 
     if not isinstance(cases, PreparedCases):
         raise ModelError("--cohort-prior: needs prepared images on disk")
     baselines = Baselines.load(folder)
+    if baselines.n_subjects < 2:
+        raise ModelError("--cohort-prior: one training participant has no others to take a mean of; use none")
     own: dict[str, tuple[PreparedCase, ...]] = {}
     if fitted_to:
         for case in cases.cases:

@@ -26,11 +26,12 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class Member:
-    """One network of a model: its folder, its card, and the fold of the cross-validation (0: none)."""
+    """One network of a model: its folder, its card, its fold (0: none), and the label of the ensemble that it is of."""
 
     folder: Path
     card: ModelCard
     fold: int = 0
+    ensemble: str = ""
 
 
 def member_name(fold: int, number: int, orientation: str, *, n_folds: int, n_members: int, n_orientations: int) -> str:
@@ -102,17 +103,24 @@ def load_members(folder: Path) -> tuple[Member, ...]:
         if content["format_version"] > FORMAT_VERSION:
             raise ModelError(f"{path}: written by a newer version; update bids_spectsynth")
         named = [(str(one["folder"]), int(one["fold"])) for one in content["members"]]
+        label = str(content["label"])
         # A name with separators could point out of the model's folder.
         if not named or any(Path(name).name != name or name in ("", ".", "..") for name, _ in named):
             raise ValueError("members are not named as folders")
+        if not (label.isascii() and label.isalnum()):
+            raise ValueError(f"label {label!r} has other characters than letters and digits")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path}: damaged ({error}); copy the model folder again or train anew") from error
-    return tuple(Member(folder / name, load_card(folder / name), fold) for name, fold in named)
+    members = tuple(Member(folder / name, load_card(folder / name), fold, label) for name, fold in named)
+    kinds = {(one.card.inputs, one.card.space, one.card.scaling, one.card.voxel_size) for one in members}
+    if len(kinds) > 1:
+        raise ModelError(f"{path}: its networks differ in inputs, space, scaling or voxel size; train the model anew")
+    return members
 
 
-def model_name(folder: Path, members: Sequence[Member]) -> str:
-    """Label of the whole model: the ``desc-`` of its images."""
-    return members[0].card.label if len(members) == 1 else folder.name
+def model_name(members: Sequence[Member]) -> str:
+    """Label of the whole model, whatever its folder is called: the ``desc-`` of its images."""
+    return members[0].ensemble or members[0].card.label
 
 
 def members_for(members: Sequence[Member], participant: str) -> tuple[Member, ...]:

@@ -156,6 +156,7 @@ def _deviation_facts(models: Sequence[Model], samples: int) -> dict[str, Any]:
         "StandardDeviationOf": models[0].card.target,
         "Samples": len(models) if len(models) > 1 else samples,
         "SampledBy": "ensemble" if len(models) > 1 else "dropout",
+        "UnitsDescription": "As of the synthetic SPECT that it belongs to; 0 outside the brain.",
         "UncertaintyDescription": (
             "How much networks disagree, not how far they all are from the truth: compare it with the calibration in "
             "the group report."
@@ -175,8 +176,11 @@ def mean_statistics(cards: Sequence[ModelCard]) -> Mapping[str, Any]:
 
 
 def model_checksum(cards: Sequence[ModelCard]) -> str:
-    """What tells the network, or the networks together, from all others: ``sha256:`` and hexadecimal digits."""
-    own = [card.weights_sha256 for card in cards]
+    """What tells the network, or the networks together, from all others: ``sha256:`` and hexadecimal digits.
+
+    Of one network without a cohort prior it is the checksum of its weights.
+    """
+    own = [part for card in cards for part in (card.weights_sha256, card.prior_sha256) if part]
     return f"sha256:{own[0] if len(own) == 1 else hashlib.sha256(' '.join(own).encode()).hexdigest()}"
 
 

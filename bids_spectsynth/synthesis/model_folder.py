@@ -17,12 +17,15 @@ from bids_spectsynth.bids.writing import write_json
 from bids_spectsynth.errors import ImageError, ModelError
 from bids_spectsynth.presets import GOVERNED, PRESETS, Preset
 from bids_spectsynth.settings import T1W_SPACE, Scaling
+from bids_spectsynth.synthesis.baseline_files import baselines_checksum
 from bids_spectsynth.synthesis.checkpoint import load_tensors, save_tensors
 from bids_spectsynth.synthesis.generation import Recipe, recipe_of
 from bids_spectsynth.synthesis.networks import UNetGenerator
 from bids_spectsynth.synthesis.orientation import ORIENTATIONS
 
-FORMAT_VERSION = 1
+#: 1 had no recipes: earlier software refuses what it would apply wrongly.
+FORMAT_VERSION = 2
+_READABLE = (1, 2)
 WEIGHTS_FILE = "model.safetensors"
 CARD_FILE = "model.json"
 STATEMENT = (
@@ -78,6 +81,8 @@ class ModelCard:
         The same of the validation participants, who chose the epoch, see :func:`is_selection_participant`.
     weights_sha256 : str
         Checksum of the weights, see :func:`weights_checksum`.
+    prior_sha256 : str
+        Checksum of the baselines' files, of which a cohort prior is made; empty without one.
     licence, created, statement : str
     phantom : bool or None
         Whether it was trained on simulated data; None if unknown.
@@ -102,6 +107,7 @@ class ModelCard:
     selection_participants: tuple[str, ...]
     weights_sha256: str
     created: str
+    prior_sha256: str = ""
     licence: str = "unspecified; ask the authors"
     statement: str = STATEMENT
     phantom: bool | None = None
@@ -119,7 +125,7 @@ class ModelCard:
 
     @property
     def recipe(self) -> str:
-        """``fard2024`` or ``best`` where inputs, losses and scaling aside all is as in a preset; else ``custom``."""
+        """``fard2024`` or ``best`` where, inputs and losses aside, all is as in a preset; else ``custom``."""
         aside = ("adversarial_weight", "adversarial_loss", "l1_weight", "ssim_weight", "ensemble_members")
         names = [name for name in GOVERNED if name not in aside]
         own = {name: _plain(self.config.get(_CONFIG_NAMES.get(name, name))) for name in names}
@@ -223,7 +229,7 @@ def load_card(folder: Path) -> ModelCard:
         raise ModelError(
             f"{path}: card of version {version}, this software knows up to {FORMAT_VERSION}; update bids_spectsynth"
         )
-    if version != FORMAT_VERSION:
+    if version not in _READABLE:
         raise ModelError(f"{path}: not a model card of bids_spectsynth (no format_version {FORMAT_VERSION})")
     return _card_from(content, path)
 
@@ -291,6 +297,10 @@ def load_model(folder: Path, device: torch.device) -> Model:
     if wanted != found:
         differing = sorted(name for name in {*wanted, *found} if wanted.get(name) != found.get(name))
         raise ModelError(f"{folder / WEIGHTS_FILE}: does not fit {CARD_FILE} ({differing[0]}); copy the folder again")
+    if card.prior_sha256 and baselines_checksum(folder) != card.prior_sha256:
+        raise ModelError(
+            f"{folder}: the baselines, of which the cohort prior is made, are not the model's; copy it again"
+        )
     if weights_checksum(weights) != card.weights_sha256:
         raise ModelError(f"{folder / WEIGHTS_FILE}: not the weights that {CARD_FILE} describes; copy the folder again")
     generator.load_state_dict(weights, assign=True)

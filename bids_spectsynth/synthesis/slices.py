@@ -171,10 +171,11 @@ class PreparedCases:
     def __contains__(self, case: object) -> bool:
         return case in self.cases
 
-    def digest(self) -> str:
+    def digest(self, *, transforms: bool = False) -> str:
         """Hexadecimal digest that changes when a participant, an input or the content of an image changes.
 
         Compressed images are not unpacked: their last eight bytes are the checksum and length of the content.
+        ``transforms``: also when the way to the template changes, which a cohort prior depends on.
 
         Raises
         ------
@@ -191,6 +192,8 @@ class PreparedCases:
                 if path is None:
                     raise ImageError(f"{case.name}: no prepared {role} image in space {case.space}; prepare it first")
                 digest.update(f"{case.name} {role} {_checksum(path)}".encode())
+            if transforms and case.template_xfm is not None:
+                digest.update(f"{case.name} to {case.template} {_checksum(case.template_xfm)}".encode())
         return digest.hexdigest()
 
 

@@ -11,7 +11,8 @@ from bids_spectsynth.errors import ModelError
 from bids_spectsynth.exit_codes import Outcome
 from bids_spectsynth.settings import Settings
 from bids_spectsynth.study import PlannedModel, planned_models, united
-from bids_spectsynth.synthesis.baselines import Baselines, fit_baselines, has_baselines, remove_baselines
+from bids_spectsynth.synthesis.baseline_files import has_baselines, remove_baselines
+from bids_spectsynth.synthesis.baselines import Baselines, fit_baselines
 from bids_spectsynth.synthesis.cohort import Cohort, make_cohort
 from bids_spectsynth.synthesis.devices import environment_rank
 from bids_spectsynth.synthesis.ensemble import ENSEMBLE_FILE, load_members, member_name, write_ensemble
@@ -95,7 +96,7 @@ def train_models(settings: Settings, names: Collection[str] | None) -> tuple[lis
     models = planned_models(settings)
     settings = united(settings, models)
     cohort = make_cohort(settings, names)
-    plans = {model: _plan_model(settings, cohort, model) for model in models}
+    plans = _plan_models(settings, cohort, models)
     # Only now that no model refuses to be trained may the split of earlier models be written over.
     others = {case.participant: "n/a" for cases in cohort.cases.values() for case in cases}
     parts = {**others, **dict.fromkeys(cohort.left_out, "excluded"), **cohort.split}
@@ -124,12 +125,35 @@ class _Training:
         return finished_card(self.folder, self.config) is not None
 
 
+def _plan_models(
+    settings: Settings, cohort: Cohort[PreparedCase], models: Sequence[PlannedModel]
+) -> dict[PlannedModel, list[_Training]]:
+    """The networks of every model; of a study, those models are left out that nobody can be trained or tested for."""
+    plans = {}
+    refused: list[_NobodyError] = []
+    for model in models:
+        try:
+            plans[model] = _plan_model(settings, cohort, model)
+        except _NobodyError as error:
+            refused.append(error)
+    if refused and (settings.study is None or not plans):
+        raise refused[0]
+    for reason in refused:
+        logger.warning("left out of the study: %s", reason)
+    return plans
+
+
+class _NobodyError(ModelError):
+    """A part of the split has no participant with the inputs of a model."""
+
+
 def _plan_model(settings: Settings, cohort: Cohort[PreparedCase], model: PlannedModel) -> list[_Training]:
     folder = settings.output_dir / "models" / model.label
     networks = planned_networks(model)
     _check_layout(folder, networks)
+    prior = model.settings.cohort_prior != "none"
     data = {fold: _fold_data(cohort, model, fold) for fold in {network.fold for network in networks}}
-    digests = {fold: "".join(part.digest() for part in parts) for fold, parts in data.items()}
+    digests = {fold: "".join(part.digest(transforms=prior) for part in parts) for fold, parts in data.items()}
     trainings = []
     for network in networks:
         config = training_config(
@@ -170,7 +194,7 @@ def _fold_data(cohort: Cohort[PreparedCase], model: PlannedModel, fold: int) -> 
         if not cases:
             where, hint = (f", fold {fold}", "use fewer folds") if fold else ("", "see --split-file")
             wanted = " and ".join(model.inputs)
-            raise ModelError(f"model {model.label}{where}: no {part} participant has {wanted}; {hint}")
+            raise _NobodyError(f"model {model.label}{where}: no {part} participant has {wanted}; {hint}")
         parts.append(PreparedCases(cases, model.inputs, model.settings.intensity_scaling))
     return parts[0], parts[1]
 

@@ -18,6 +18,7 @@ from bids_spectsynth.bids.writing import write_table
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.settings import Device
 from bids_spectsynth.synthesis import checkpoint
+from bids_spectsynth.synthesis.baseline_files import baselines_checksum
 from bids_spectsynth.synthesis.checkpoint import Interrupted, StopSignals, TrainingState
 from bids_spectsynth.synthesis.cohort_prior import with_prior
 from bids_spectsynth.synthesis.devices import (
@@ -101,13 +102,15 @@ def train(
     if threads is not None:
         torch.set_num_threads(threads)
     where = resolve_device(device, environment_rank().local_rank)
-    with connected_processes(where) as processes, _own_random_numbers(where), StopSignals() as stop:
+    with connected_processes(where) as processes, _own_random_numbers(where):
         if config.cohort_prior != "none":
             training = with_prior(training, folder, fitted_to=True)
             validation = with_prior(validation, folder, fitted_to=False)
+        # Images are read before signals are put off: until there is a step to finish, they end the run at once.
         run = _Training(training, validation, config, folder, where, processes)
-        run.resume()
-        run.fit(stop, progress=progress, phantom=phantom)
+        with StopSignals() as stop:
+            run.resume()
+            run.fit(stop, progress=progress, phantom=phantom)
         processes.wait()
     if stop.number:
         raise Interrupted(stop.number)
@@ -124,7 +127,8 @@ def finished_card(folder: Path, config: TrainingConfig) -> ModelCard | None:
     if not (folder / CARD_FILE).exists():
         return None
     card = load_card(folder)
-    if dataclasses.replace(config, checkpoint_every=1).as_json() == {**card.config, "checkpoint_every": 1}:
+    earlier = {**config.filled(card.config), "checkpoint_every": 1}
+    if dataclasses.replace(config, checkpoint_every=1).as_json() == earlier:
         return card
     return None
 
@@ -139,7 +143,7 @@ def check_replaceable(folder: Path, config: TrainingConfig) -> None:
     """
     if not (folder / CARD_FILE).exists():
         return
-    earlier = load_card(folder).config
+    earlier = config.filled(load_card(folder).config)
     if not config.continues(earlier) or int(earlier.get("epochs", 0)) > config.epochs:
         own = config.as_json()
         differing = sorted(name for name in {*own, *earlier} if own.get(name) != earlier.get(name))
@@ -238,7 +242,14 @@ class _Training:
                     self._stop_if_asked(stop)
         if self.processes.is_first:
             card = make_card(
-                config, self.statistics, state, self.stepper, len(self.data), self.selection, phantom=phantom
+                config,
+                self.statistics,
+                state,
+                self.stepper,
+                len(self.data),
+                self.selection,
+                phantom=phantom,
+                prior=baselines_checksum(self.folder) if config.recipe.prior else "",
             )
             save_model(self.folder, card, state.best_weights)
             rmse, ssim = state.best["rmse"], state.best["ssim"]

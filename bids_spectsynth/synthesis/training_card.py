@@ -27,6 +27,7 @@ def make_card(
     selection: Sequence[str],
     *,
     phantom: bool | None = None,
+    prior: str = "",
 ) -> ModelCard:
     """Describe a finished training.
 
@@ -44,6 +45,8 @@ def make_card(
         Labels of the validation participants, who chose the epoch.
     phantom : bool, optional
         Whether the images are simulated; None if unknown.
+    prior : str
+        Checksum of the files that the cohort prior is made of.
     """
     counts = {
         "participants": len(statistics.participants),
@@ -71,6 +74,7 @@ def make_card(
         selection_participants=tuple(sorted(participant_hash(salt, label) for label in selection)),
         weights_sha256=weights_checksum(state.best_weights),
         phantom=phantom,
+        prior_sha256=prior,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
 

@@ -67,9 +67,15 @@ class TrainingConfig:
         left = (self.epochs - epoch) / (self.learning_rate_decay_epochs + 1)
         return self.learning_rate * min(1.0, left)
 
+    def filled(self, saved: Mapping[str, Any]) -> dict[str, Any]:
+        """Saved values of an earlier version with the defaults of the options that it did not have."""
+        defaults = {field.name: field.default for field in dataclasses.fields(self) if field.name != "configuration"}
+        plain = {name: list(v) if isinstance(v, tuple) else v for name, v in defaults.items()}
+        return {**plain, "configuration": self.configuration, **saved}
+
     def continues(self, saved: Mapping[str, Any]) -> bool:
         """Whether a training with the values ``saved`` (:meth:`as_json`) can go on with this configuration."""
-        own = self.as_json()
+        own, saved = self.as_json(), self.filled(saved)
         names = {name for name in {*own, *saved} if own.get(name) != saved.get(name)}
         decays = self.learning_rate_decay_epochs > 0
         return names <= ({"checkpoint_every", "label", "configuration"} if decays else set(_EXTENSIBLE))

@@ -1,6 +1,6 @@
 """The slices of a cohort as tensors in memory, their batches, and what is kept of the cohort's real SPECTs."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,9 @@ from bids_spectsynth.synthesis.slices import UNKNOWN_UNITS, CaseArrays
 from bids_spectsynth.synthesis.through_slice import NODES, case_profiles
 
 FloatArray = npt.NDArray[np.float64]
+
+#: Slices of an orientation for each axial one, so that the block leaves out no more of a brain than the axial one does.
+SLICES_OF: Mapping[Orientation, float] = {"axial": 1.0, "coronal": 1.4, "sagittal": 1.1}
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,13 +106,15 @@ def gather_slices(
     neighbours : int
         Slices on each side that are input channels too; at a volume's ends the last slice is repeated.
     orientation : {'axial', 'coronal', 'sagittal'}
-        Of the slices; the statistics are of the axial ones always.
+        Of the slices; the statistics are of the axial ones always. A brain has more coronal and sagittal slices than
+        axial ones: their number is ``n_slices`` times :data:`SLICES_OF`.
 
     Raises
     ------
     ModelError
         There is no case, or the cases lie on grids of different shapes.
     """
+    n_slices = round(n_slices * SLICES_OF[orientation])
     data: SliceData | None = None
     facts: list[_CaseFacts] = []
     for number, case in enumerate(cases):

@@ -30,6 +30,7 @@ def model_rows(
     split: str = "test",
     recipe: str = "fard2024",
     scaling: str = "slice",
+    training: str = "0a1b2c3d",
 ) -> pd.DataFrame:
     """Rows of one model: slices 10 to 14 in the block and 15 beyond it, on both scales, and a baseline."""
     rng = np.random.default_rng([seed, *configuration.encode()])
@@ -41,6 +42,7 @@ def model_rows(
         )
         place = {"participant_id": f"sub-{label}", "session_id": "n/a", "slice": k, "z_mm": 2.0 * k - 30}
         own = {**place, "in_block": "true" if k < 15 else "false", **values}
+        own["block_position"] = k - 10 if k < 15 else np.nan
         rows.append({**own, "method": "pix2pix", "scale": "slice"})
         # What no table of the paper may count.
         wrong = dict.fromkeys(METRICS, 7.0)
@@ -49,7 +51,7 @@ def model_rows(
     label = configuration + (f"Seed{seed}" if seed != 1 else "")
     return pd.DataFrame(rows).assign(
         model=label, configuration=configuration, seed=str(seed), inputs=inputs, space=space, losses=losses,
-        recipe=recipe, scaling=scaling, split=split, data_range=2.0, mask_voxels=100,
+        recipe=recipe, training=training, scaling=scaling, split=split, data_range=2.0, mask_voxels=100,
     )  # fmt: skip
 
 
@@ -59,7 +61,7 @@ def study_rows(
     """Rows of all combinations; the paper's twelve models by default."""
     models = itertools.product(inputs, spaces, losses)
     # Labels of models hold letters and digits only.
-    rows = [model_rows(f"m{i}{s}{x}".replace("+", ""), i, s, x) for i, s, x in models]
+    rows = [model_rows("".join(filter(str.isalnum, f"m{i}{s}{x}")), i, s, x) for i, s, x in models]
     return pd.concat(rows, ignore_index=True)
 
 

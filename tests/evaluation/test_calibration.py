@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +14,7 @@ from bids_spectsynth.evaluation.calibration import (
     group_calibration,
     write_group_calibration,
 )
+from bids_spectsynth.reports.calibration import calibration_section
 
 SHAPE = (20, 20, 20)
 
@@ -75,10 +78,37 @@ def test_subjects_count_once_however_many_seeds_they_have(truth, tmp_path):
     group = write_group_calibration(tmp_path / "out")
     assert list(group["bin"]) == [*map(str, range(1, 11)), ALL]
     assert set(group["n_subjects"]) == {2}
+    assert group["n_voxels"].iloc[-1] == 2 * tables[0]["n_voxels"].iloc[-1], "seeds are not counted again"
     # 01 has ratios 1 and 2, so 1.5 on average; 02 has 1.
     assert group["ratio"].iloc[-1] == pytest.approx(1.25, rel=0.05)
     read = pd.read_csv(tmp_path / "out" / "group_calibration.tsv", sep="\t")
     assert len(read) == 11
+
+
+def test_labels_of_digits_stay_as_they_are(truth, tmp_path):
+    path = tmp_path / "sub-01" / "spect" / "x_calibration.tsv"
+    path.parent.mkdir(parents=True)
+    write_table(path, case_table(truth, "sub-01", 1).assign(configuration="007", model="007"), CALIBRATION_DICTIONARY)
+    assert set(write_group_calibration(tmp_path)["configuration"]) == {"007"}
+
+
+def test_each_line_of_the_report_is_of_one_space_and_one_way_of_sampling(truth, tmp_path):
+    own = [
+        case_table(truth, "sub-01", 1).assign(**{"configuration": "007", "model": "007", **keys})
+        for keys in ({}, {"space": "Tpl"}, {"samples": 16}, {"sampled_by": "ensemble"})
+    ]
+    for number, table in enumerate(own):
+        path = tmp_path / f"sub-{number}" / "spect" / "x_calibration.tsv"
+        path.parent.mkdir(parents=True)
+        write_table(path, table, CALIBRATION_DICTIONARY)
+    write_group_calibration(tmp_path)
+    _, picture, table = calibration_section(tmp_path).blocks
+    lines = re.findall(r"007, (\w+) \((\d+) by (\w+)\)", picture.svg)
+    assert sorted(set(lines)) == [("T1w", "16", "dropout"), ("T1w", "8", "dropout"), ("T1w", "8", "ensemble"),
+                                  ("Tpl", "8", "dropout")]  # fmt: skip
+    assert len(table.rows) == 4
+    assert {row[1].text for row in table.rows} == {"T1w", "Tpl"}
+    assert {row[-1].text for row in table.rows} == {str(own[0]["n_voxels"].iloc[-1])}
 
 
 def test_without_tables_an_old_one_goes(tmp_path):

@@ -73,12 +73,56 @@ def test_both_marks_stand_side_by_side(model):
 def test_counts_units_and_phantoms_are_named(study):
     drawing = comparison_figure(study(), NO_TESTS, "space", WHOLE, phantom=True)
     shown = " ".join(texts(svg_text(drawing)))
-    assert "PHANTOM DATA. Each violin: 3 held-out subjects, 15 slices" in shown
+    assert "PHANTOM DATA. Each violin: 3 held-out subjects (3 test), 15 slices" in shown
     assert "(dB)" in shown
     assert shown.count("template") >= 6
-    assert "3 held-out subjects, 15 slices" in drawing.caption
+    assert "3 held-out subjects (3 test), 15 slices" in drawing.caption
+    assert "different subjects" not in drawing.caption
     assert "phantoms" in drawing.caption
     assert "MNI152NLin2009aSym" in drawing.caption
+
+
+@pytest.mark.parametrize(("n_rows", "drawn"), [(2, True), (4, True), (6, False), (8, False)])
+def test_brackets_leave_half_of_the_width_to_the_violins(model, n_rows, drawn):
+    metrics = pd.concat([model(f"m{n}", f"in{n}", "T1w", "L1+BCE") for n in range(n_rows)])
+    drawing = comparison_figure(metrics, NO_TESTS, "inputs", WHOLE, phantom=False)
+    for axes in drawing.figure.axes:
+        low, high = axes.get_xlim()
+        assert low < high, "not reversed"
+        column = WHOLE[drawing.figure.axes.index(axes)]
+        own = paper_rows(metrics)[column]
+        assert (own.max() - low) / (high - low) > 0.45
+        assert own.max() < high
+    marks = [text for text in texts(svg_text(drawing)) if text == "–"]
+    assert len(marks) == (3 * n_rows * (n_rows - 1) / 2 if drawn else 0)
+    assert ("group_comparisons.tsv" in drawing.caption) is not drawn
+
+
+def test_bands_of_other_trainings_have_names_of_their_own(model):
+    rows = [
+        model(f"m{inputs}{training}", inputs, "T1w", "L1", recipe="custom", training=training)
+        for inputs in ("T1w", "pet")
+        for training in ("aaaaaaaa", "bbbbbbbb")
+    ]
+    bands = bands_of(comparison_groups(configurations(paper_rows(pd.concat(rows))), "inputs"), "inputs")
+    assert [len(band.group) for band in bands] == [2, 2]
+    assert {band.heading[-8:] for band in bands} == {"aaaaaaaa", "bbbbbbbb"}
+
+
+def test_violins_of_different_subjects_are_counted_one_by_one(model):
+    def drawing_of(participants):
+        other = model("b", "pet", "T1w", "L1+BCE", participants=participants)
+        external = model("b", "pet", "T1w", "L1+BCE", participants=("x1",), split="external")
+        rows = pd.concat([model("a", "T1w", "T1w", "L1+BCE"), other, *([external] if len(participants) < 3 else [])])
+        return comparison_figure(rows, NO_TESTS, "inputs", ("rmse",), phantom=False)
+
+    drawing = drawing_of(("01", "02"))
+    labels = [text.get_text() for text in drawing.figure.axes[0].get_yticklabels()]
+    assert labels == ["MRI (n = 3)", "PET (n = 3)"]
+    assert "3 held-out subjects (2 test + 1 external or 3 test)" in drawing.caption
+    assert "different subjects" in drawing.caption
+    same = drawing_of(("01", "02", "03"))
+    assert [text.get_text() for text in same.figure.axes[0].get_yticklabels()] == ["MRI", "PET"]
 
 
 def test_text_is_readable_at_the_width_of_a_page(study):

@@ -22,6 +22,7 @@ def rows(
     subjects = np.repeat(np.arange(n_subjects), n_slices)
     base = 0.3 + offset + rng.normal(0, 0.02, n_subjects)[subjects] + rng.normal(0, 0.01, subjects.size)
     traits = {"inputs": "pet", "space": "T1w", "losses": "L1+BCE", "recipe": "fard2024", "scaling": "slice"}
+    traits["training"] = "0a1b2c3d"
     common = {"model": configuration, "method": NETWORK, "scale": "slice", "session_id": "n/a", "data_range": 2.0}
     place = np.tile(np.arange(n_slices), n_subjects)
     table = pd.DataFrame({metric: base + number for number, metric in enumerate(METRICS)})
@@ -30,6 +31,7 @@ def rows(
         participant_id=[f"sub-{number:02d}" for number in subjects],
         slice=place,
         z_mm=2.0 * place,
+        block_position=place,
         split="test",
     )
 
@@ -64,7 +66,42 @@ def test_networks_that_differ_in_two_respects_are_not_compared() -> None:
 def test_recipes_are_compared_whatever_their_losses() -> None:
     assert kinds(rows("a"), rows("b", recipe="best", losses="L1", scaling="volume")) == [("recipe", "a", "b")]
     assert kinds(rows("a"), rows("b", scaling="volume")) == [("recipe", "a", "b")]
-    assert kinds(rows("a", recipe="custom"), rows("b", recipe="custom")) == [("recipe", "a", "b")]
+    assert kinds(rows("a", training="1"), rows("b", training="2", losses="L1")) == [("recipe", "a", "b")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "own"), [("space", {"space": "MNI"}), ("loss", {"losses": "L1"}), ("inputs", {"inputs": "T1w"})]
+)
+def test_a_pair_is_not_called_by_one_respect_if_it_was_trained_otherwise(kind: str, own: dict[str, str]) -> None:
+    assert kinds(rows("a"), rows("b", **own)) == [(kind, "a", "b")]
+    otherwise = kinds(rows("a"), rows("b", training="ffffffff", **own))
+    assert otherwise == ([("recipe", "a", "b")] if kind == "loss" else [])
+
+
+def test_models_that_differ_in_nothing_are_not_compared() -> None:
+    assert kinds(rows("a"), rows("b")) == []
+
+
+def test_two_templates_are_not_native_against_template() -> None:
+    templates = [rows(name, space=name) for name in ("TplA", "TplB")]
+    assert kinds(*templates) == []
+    assert kinds(rows("a"), *templates) == [("space", "a", "TplA"), ("space", "a", "TplB")]
+
+
+def test_seeds_that_were_not_trained_alike_are_like_no_other_configuration() -> None:
+    seeds = [rows("a", model=f"a{seed}", training=f"{seed}") for seed in (1, 2)]
+    assert kinds(*seeds, rows("b", inputs="T1w", training="1")) == []
+    table = results(pd.concat(seeds), rows("b", training="1"))
+    assert table["note"].str.contains("a: mean of 2 seeds, not trained alike").all()
+
+
+@pytest.mark.parametrize(("scale", "matched", "other"), [("slice", "b", "a"), ("volume", "a", "b")])
+def test_of_two_scalings_the_level_matched_side_is_named(scale: str, matched: str, other: str) -> None:
+    table = results(rows("a", scale=scale), rows("b", scale=scale, scaling="volume"))
+    text = rf"{matched} was level-matched to the real SPECT \(.*\), {other} was not"
+    assert table["note"].str.contains(text).all()
+    same = results(rows("a", scale=scale), rows("b", scale=scale, inputs="T1w"))
+    assert not same["note"].str.contains("level-matched").any()
 
 
 def test_networks_are_compared_with_their_own_baselines_on_each_scale() -> None:

@@ -10,7 +10,7 @@ import pytest
 from bids_spectsynth.bids.derivatives import PreparedCase, find_metrics, write_image, write_json, write_matrix
 from bids_spectsynth.errors import ImageError, ModelError
 from bids_spectsynth.evaluation.columns import METRICS_DICTIONARY
-from bids_spectsynth.evaluation.evaluate import case_tables, evaluate_case, losses_label
+from bids_spectsynth.evaluation.evaluate import case_tables, evaluate_case
 from bids_spectsynth.evaluation.metrics import slice_metrics
 from bids_spectsynth.evaluation.region_columns import VOLUME_DICTIONARY
 from bids_spectsynth.evaluation.tables import group_tables
@@ -174,19 +174,6 @@ def test_units_do_not_matter_on_the_other_scale(tmp_path: Path, model_folder: Pa
     np.testing.assert_allclose(tables, 0, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("weights", "kind", "label"),
-    [
-        ({"l1": 100.0, "adversarial": 1.0, "ssim": 0.0}, "bce", "L1+BCE"),
-        ({"adversarial": 1.0, "l1": 100.0, "ssim": 2.0}, "lsgan", "L1+LSGAN+SSIM"),
-        ({"adversarial": 0.0, "l1": 1.0}, "lsgan", "L1"),
-        ({}, "bce", "n/a"),
-    ],
-)
-def test_losses_are_named_where_they_weigh(weights: dict[str, float], kind: str, label: str) -> None:
-    assert losses_label(dataclasses.replace(CARD, losses=weights, config={"adversarial_loss": kind})) == label
-
-
 @pytest.mark.parametrize(("own", "configuration"), [(CARD.label, "family"), ("another", CARD.label)])
 def test_a_member_of_an_ensemble_is_rated_under_the_label_of_the_whole(
     tmp_path: Path, model_folder: Path, own: str, configuration: str
@@ -252,6 +239,8 @@ def test_the_block_is_that_of_training(tmp_path: Path, model_folder: Path) -> No
     path = evaluate_case(case, model_folder, tmp_path, 2.0, "test")
     table = pd.read_csv(path, sep="\t", dtype={"in_block": str}).set_index("slice")
     assert table["in_block"].to_dict() == {k: "true" if k >= 4 else "false" for k in range(2, 8)}
+    assert table["block_position"].dropna().to_dict() == {4: 0, 5: 1, 6: 2, 7: 3}
+    assert "\t3\t" in path.read_text(), "a whole number"
 
 
 def test_evaluated_cases_make_group_tables(tmp_path: Path, model_folder: Path) -> None:

@@ -106,6 +106,29 @@ def test_what_is_synthetic_real_or_simulated_is_said(drawn):
     assert "phantoms" in drawing.caption
 
 
+@pytest.mark.parametrize(
+    ("splits", "said", "unsaid"),
+    [
+        ({}, "3 held-out subjects (3 test), the first by label; of each", "another cohort"),
+        ({"sub-03": "external"}, "(2 test + 1 external), the first by label, the last one of another", "all of"),
+        (dict.fromkeys(("sub-01", "sub-02", "sub-03"), "external"), "(3 external), the first by label, all of another",
+         "the last one"),
+    ],
+)  # fmt: skip
+def test_the_caption_tells_whose_cohort_it_is(tmp_path, study, images, splits, said, unsaid):
+    metrics = study(inputs=("pet",), spaces=("T1w",), losses=("L1+BCE",))
+    metrics["split"] = metrics["participant_id"].map(splits).fillna("test")
+    images(tmp_path, metrics)
+    (drawing,) = dict(example_figures(metrics, tmp_path, phantom=False)).values()
+    assert said in drawing.caption
+    assert unsaid not in drawing.caption
+
+
+def test_weights_of_a_loss_stand_in_names_of_files_without_brackets(drawn):
+    names = list(drawn(inputs=("pet",), spaces=("T1w",), losses=("L1+BCE", "L1+BCE(0.1)")))
+    assert names == ["paper_figure3", "paper_figure3_L1_BCE-0.1"]
+
+
 def test_metrics_below_an_image_are_its_own(tmp_path, study, images):
     metrics = study(inputs=("pet",), spaces=("T1w",), losses=("L1+BCE",))
     own = (metrics["participant_id"] == "sub-02") & (metrics["slice"] == 12) & (metrics["scale"] == "slice")

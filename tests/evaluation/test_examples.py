@@ -1,3 +1,4 @@
+import dataclasses
 import gzip
 
 import nibabel as nib
@@ -76,10 +77,20 @@ def test_slices_are_those_that_were_rated(output):
     assert set(read.inputs) == {"T1w", "pet"}
 
 
-def test_images_of_volume_scaling_are_brought_to_slice_scale(output):
+def test_images_of_volume_scaling_are_shown_as_they_were_rated(output):
     out, example = output
-    made = read_example(out, example, {"m": "volume"}).synthetic["m"]
-    assert (made.min(), made.max()) == (-1, 1)
+    folder = out / example.participant_id / "spect"
+    (path,) = folder.glob("*_desc-m_spect.nii.gz")
+    made, real = (np.asarray(nib.load(one).dataobj) for one in (path, *folder.glob("*_desc-preproc_spect.nii.gz")))
+    (mask,) = (out / example.participant_id / "anat").glob("*_mask.nii.gz")
+    brain = np.asarray(nib.load(mask).dataobj) > 0
+    example = dataclasses.replace(example, slice=7)
+    shown = read_example(out, example, {"m": "volume"}).synthetic["m"]
+    # By hand: the real SPECT's mean over the brain, then the extremes of the real slice.
+    matched = made[..., example.slice] * (real[brain].mean() / made[brain].mean())
+    low, high = real[..., example.slice].min(), real[..., example.slice].max()
+    np.testing.assert_allclose(shown, np.clip(2 * (matched - low) / (high - low) - 1, -1, 1), atol=1e-5)
+    assert shown.max() < 0.99, "its own extremes would reach 1"
 
 
 def test_what_is_absent_is_left_out(output):

@@ -57,7 +57,7 @@ def metrics() -> pd.DataFrame:
 def test_names_units_and_counts_are_shown(metrics: pd.DataFrame) -> None:
     shown = texts(violin(metrics, "mask_psnr"))
     assert "PSNR, in brain (dB)" in shown
-    assert any("3 subjects, 15 slices" in text for text in shown)
+    assert any("3 test; 15 slices" in text for text in shown)
     assert {"pix2pixPet", "pix2pixT1w"} <= set(shown)
 
 

@@ -7,11 +7,12 @@ from bids_spectsynth.evaluation.matching import PairedValues, average_seeds, mat
 
 def table(values: dict[str, list[float]], session: str = "n/a", first_slice: int = 0, model: str = "m") -> pd.DataFrame:
     rows = [
-        (sub, session, first_slice + k, 2.0 * (first_slice + k), model, v)
+        (sub, session, first_slice + k, 2.0 * (first_slice + k), k, model, v)
         for sub, numbers in values.items()
         for k, v in enumerate(numbers)
     ]
-    return pd.DataFrame(rows, columns=["participant_id", "session_id", "slice", "z_mm", "model", "rmse"])
+    columns = ["participant_id", "session_id", "slice", "z_mm", "block_position", "model", "rmse"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def values(first: pd.DataFrame, second: pd.DataFrame, *, same_slices: bool = True) -> PairedValues:
@@ -68,6 +69,13 @@ def test_a_gap_in_the_block_keeps_the_positions_above_it() -> None:
     first = table({"sub-1": [1, 2, 3], "sub-2": [4, 5, 6]})
     found = values(first[first["slice"] != 1], first.assign(slice=first["slice"] + 5), same_slices=False)
     np.testing.assert_array_equal(found.first, found.second)
+
+
+def test_positions_are_counted_from_the_first_slice_of_the_block_rated_or_not() -> None:
+    first = table({"sub-1": [1, 2, 3], "sub-2": [4, 5, 6]})
+    second = first.assign(slice=first["slice"] + 5)
+    found = values(first[first["block_position"] > 0], second, same_slices=False)
+    assert found.first.tolist() == found.second.tolist() == [2, 3, 5, 6]
 
 
 @pytest.mark.parametrize("same_slices", [True, False])

@@ -80,6 +80,16 @@ def test_table_4_is_mean_and_variation_over_slices(study):
     assert (row["n_subjects"], row["n_slices"], row["n_seeds"]) == (3, 15, 1)
 
 
+def test_table_4_tells_test_from_external_subjects_and_one_cohort_from_another(model):
+    own = [model("a", "pet", "T1w", "L1+BCE"), model("b", "T1w", "T1w", "L1+BCE", participants=("01", "02"))]
+    other = model("b", "T1w", "T1w", "L1+BCE", participants=("x1",), split="external")
+    table = table_4(paper_rows(pd.concat([*own, other]))).drop_duplicates("configuration").set_index("configuration")
+    counts = ["n_subjects", "n_test", "n_external"]
+    assert table.loc["a", counts].tolist() == [3, 3, 0]
+    assert table.loc["b", counts].tolist() == [3, 2, 1]
+    assert table.loc["a", "subjects"] != table.loc["b", "subjects"]
+
+
 def test_table_4_averages_seeds_and_counts_what_is_infinite(model):
     rows = paper_rows(pd.concat([model("m", "pet", "T1w", "L1+BCE", seed=seed) for seed in (1, 2)]))
     rows.loc[rows.index[0], "psnr"] = np.inf

@@ -14,6 +14,7 @@ from bids_spectsynth.errors import DatasetError
 from bids_spectsynth.evaluation.columns import METRICS_DICTIONARY
 from bids_spectsynth.evaluation.comparisons import StatisticsOptions
 from bids_spectsynth.evaluation.metrics import METRICS
+from bids_spectsynth.evaluation.subject_counts import subjects_fingerprint
 from bids_spectsynth.evaluation.tables import group_tables, write_group_tables
 
 VALUES = {"pix2pix": 0.1, "constant": 0.3, "petCopy": 0.2}
@@ -46,6 +47,7 @@ def write_case(
                     "slice": k,
                     "z_mm": 2.0 * k - 3.5,
                     "in_block": "true" if k < n_in_block else "false",
+                    "block_position": k if k < n_in_block else "n/a",
                     "model": model,
                     "configuration": model,
                     "seed": 1,
@@ -55,6 +57,7 @@ def write_case(
                     "scaling": "slice",
                     "losses": "L1+BCE",
                     "recipe": "fard2024",
+                    "training": "0a1b2c3d",
                     "scale": scale,
                     "split": split,
                     "data_range": 2.0,
@@ -97,6 +100,7 @@ def test_summary_by_hand(tmp_path: Path) -> None:
     means = [values[:2].mean(), values[2:].mean()]
     assert row["subject_mean"] == pytest.approx(np.mean(means))
     assert row["subject_sd"] == pytest.approx(np.std(means, ddof=1))
+    assert row["subjects"] == subjects_fingerprint(["sub-02", "sub-01"])
     assert (row["n_subjects"], row["n_slices"], row["n_infinite"]) == (2, 8, 0)
 
 
@@ -108,6 +112,22 @@ def test_slices_beyond_the_block_are_gathered_and_not_counted(tmp_path: Path) ->
     assert len(found.metrics) == 3 * len(expected.metrics)
     pd.testing.assert_frame_equal(found.summary, expected.summary)
     pd.testing.assert_frame_equal(found.ttests, expected.ttests)
+
+
+def test_two_spaces_are_paired_by_the_position_that_the_tables_tell(tmp_path: Path) -> None:
+    for participant in ("01", "02", "03"):
+        native = write_case(tmp_path, participant, "native", n_slices=5, n_in_block=4)
+        write_case(tmp_path, participant, "template", space="Tpl", n_slices=5, n_in_block=4)
+        # The lowest slice of the block was not rated.
+        frame = pd.read_csv(native, sep="\t", dtype=str, keep_default_na=False)
+        frame[frame["slice"] != "0"].to_csv(native, sep="\t", index=False)
+    tables = group_tables(tmp_path, StatisticsOptions(bootstrap_samples=0))
+    write_group_tables(tables, tmp_path)
+    written = pd.read_csv(tmp_path / "group_metrics.tsv", sep="\t", dtype=str, keep_default_na=False)
+    assert set(written["block_position"]) == {"0", "1", "2", "3", "n/a"}
+    row = tables.ttests.query("comparison == 'space' and metric == 'rmse' and test == 'slice_t'").iloc[0]
+    assert row["n_slices"] == 9
+    assert row["mean_difference"] == pytest.approx(0, abs=1e-12)
 
 
 def test_infinite_psnr_is_counted_and_left_out(tmp_path: Path) -> None:

@@ -134,6 +134,7 @@ def write_synthetic(
         "scaling": "slice",
         "losses": "L1+BCE",
         "recipe": "fard2024",
+        "training": "0a1b2c3d",
         "scale": "slice",
         "split": split,
         "data_range": 2.0,
@@ -146,9 +147,11 @@ def write_synthetic(
             metrics = {"rmse": rmse / 2, "ssim": 1 - rmse, "psnr": 20 * np.log10(4 / rmse)}
             in_brain = {"mask_rmse": rmse, "mask_ssim": 1 - 2 * rmse, "mask_psnr": 20 * np.log10(2 / rmse)}
             place = {"slice": k, "z_mm": AFFINE[2, 2] * k + AFFINE[2, 3], "in_block": "true", "mask_voxels": 500}
+            place["block_position"] = k - 18
             rows.append({**who, "method": method, **place, **metrics, **in_brain})
         # Beyond the block: an error that no mean may count.
-        rows.append({**rows[-1], "slice": 28, "z_mm": 18.0, "in_block": "false", "mask_rmse": 1.9, "rmse": 1.9})
+        beyond = {"slice": 28, "z_mm": 18.0, "in_block": "false", "block_position": "n/a"}
+        rows.append({**rows[-1], **beyond, "mask_rmse": 1.9, "rmse": 1.9})
     write_table(
         path.with_name(path.name.replace("_spect.nii.gz", "_metrics.tsv")), pd.DataFrame(rows), METRICS_DICTIONARY
     )

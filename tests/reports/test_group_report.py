@@ -9,6 +9,7 @@ from bids_spectsynth.bids.derivatives import update_participants
 from bids_spectsynth.evaluation.figures import violin
 from bids_spectsynth.evaluation.tables import group_tables, write_group_tables
 from bids_spectsynth.reports.group import group_report
+from bids_spectsynth.reports.group_tables import lead_table
 from bids_spectsynth.reports.verdicts import verdicts
 
 EVIL = "<script>alert(1)</script>"
@@ -83,12 +84,12 @@ def test_the_lead_table_sets_models_beside_their_baselines(html, parse):
     assert rows[0][-2:] == ["4", "40"], "held-out subjects and slices"
     text = parse(html).text
     assert re.search(
-        r"pix2pixPet \(test\): lower mean in-brain RMSE than every baseline "
+        r"pix2pixPet \(4 test\): lower mean in-brain RMSE than every baseline "
         r"\(n = 4 subjects, subject-wise Holm p at most [0-9e.−-]+\)\.",
         text,
     )
     assert re.search(
-        r"pix2pixT1w \(test\): no lower mean in-brain RMSE than without a network: "
+        r"pix2pixT1w \(4 test\): no lower mean in-brain RMSE than without a network: "
         r"Constant in the brain \(n = 4 subjects, subject-wise Holm p [^)]+\)\.",
         text,
     )
@@ -146,6 +147,58 @@ def test_a_test_of_other_participants_is_no_evidence():
     assert "no subject-wise test" in note.text
 
 
+@pytest.mark.parametrize(("p", "level"), [(0.004, "good"), (0.2, "info")])
+def test_test_and_external_subjects_get_one_verdict_by_the_test_on_both(p, level):
+    keys = {"model": "m", "configuration": "m", "metric": "mask_rmse", "scale": "slice", "scaling": "slice"}
+    summary = pd.DataFrame(
+        {**keys, "method": method, "split": split, "n_subjects": n, "subject_mean": mean}
+        for split, n, means in (("test", 11, (0.1, 0.2)), ("external", 4, (0.3, 0.25)))
+        for method, mean in zip(("pix2pix", "constant"), means, strict=True)
+    )
+    ttests = pd.DataFrame(
+        [{"comparison": "baseline", "configuration_a": "m", "method_b": "constant", "split": "external+test",
+          "metric": "mask_rmse", "test": "subject_t", "p_holm": p, "n_subjects": 15, "mean_difference": -0.06}]
+    )  # fmt: skip
+    (note,) = verdicts(summary, ttests)
+    assert note.text.startswith("m (11 test + 4 external): lower mean in-brain RMSE than every baseline (n = 15 ")
+    assert note.level == level
+    (note,) = verdicts(summary, None)
+    assert "no subject-wise test" in note.text
+    assert note.text.startswith("m (11 test + 4 external): lower"), "11 x -0.1 outweighs 4 x 0.05"
+
+
+def summary_of(**fingerprints):
+    keys = {"inputs": "pet", "space": "T1w", "scale": "slice", "scaling": "slice", "split": "test", "data_range": 2.0}
+    keys |= {"metric": "mask_rmse", "n_subjects": 12, "n_slices": 60, "subject_sd": 0.01}
+    return pd.DataFrame(
+        {**keys, "model": model, "method": method, "subject_mean": 0.1 + 0.1 * place, "subjects": fingerprint}
+        for model, own in fingerprints.items()
+        for place, (method, fingerprint) in enumerate(zip(("pix2pix", "constant"), own, strict=True))
+    )
+
+
+def test_only_what_was_rated_on_the_same_subjects_is_ranked():
+    same = lead_table(summary_of(a=("1", "1"), b=("1", "1")))
+    assert [[cell.tone for cell in row[5:7]] for row in same.rows] == [["best", ""]] * 2
+    assert same.footnotes == []
+    table = lead_table(summary_of(a=("1", "2"), b=("1", "1")))
+    assert [[cell.tone for cell in row[5:7]] for row in table.rows] == [["", ""], ["best", ""]]
+    assert table.rows[0][5].text.endswith("n = 12")
+    assert table.footnotes[0][1].startswith("test: a (12), b (12).")
+
+
+def test_labels_of_digits_stay_as_they_are(tmp_path, write, parse):
+    write.describe(tmp_path)
+    for label in ("01", "02", "03"):
+        for model in ("007", "2024"):
+            write.synthetic(tmp_path, label, model, "test")
+    write_group_tables(group_tables(tmp_path), tmp_path)
+    html = group_report(tmp_path).read_text(encoding="utf-8")
+    assert [row[0] for row in table_with(html, "RMSE in the brain")] == ["007", "2024"]
+    assert "007 (3 test): lower mean in-brain RMSE" in parse(html).text
+    assert "no subject-wise test" not in parse(html).text
+
+
 def test_a_baseline_ahead_is_named_whatever_p():
     note = verdict(3, 0.5, means={**METHOD_RMSE, "regression": 0.05})
     assert note.level == "warning"
@@ -163,7 +216,7 @@ def test_the_verdict_on_a_configuration_is_on_the_mean_of_its_seeds_on_the_scale
         )
     ]  # fmt: skip
     (note,) = verdicts(pd.DataFrame(rows), None)
-    assert note.text.startswith("m (test): lower mean in-brain RMSE than every baseline")
+    assert note.text.startswith("m (12 test): lower mean in-brain RMSE than every baseline")
     rows[1]["subject_mean"] = 0.32
     (note,) = verdicts(pd.DataFrame(rows), None)
     assert note.level == "warning"

@@ -11,6 +11,7 @@ from bids_spectsynth.reports.paper import paper_sections
 TEMPLATE = "MNI152NLin2009aSym"
 METRICS = ("rmse", "ssim", "psnr")
 COUNTS = {"n_subjects": 12, "n_slices": 600}
+PEOPLE = {"n_test": 11, "n_external": 1, "subjects": "12345678", "training": "00000012"}
 SVG = (
     '<svg xmlns="http://www.w3.org/2000/svg" xmlns:dc="http://purl.org/dc/elements/1.1/"><metadata>'
     "<dc:title>{title}</dc:title><dc:description>{caption}</dc:description></metadata></svg>"
@@ -21,7 +22,16 @@ def summary_rows(**model):
     fixed = {"recipe": "fard2024", "scaling": "slice", "configuration": "m", "n_seeds": 1, "n_infinite": 0, "sd": 0.1}
     values = {"rmse": (0.1034, 38.456), "ssim": (0.82, 6.1), "psnr": (24.53, 11.01)}
     return [
-        {**fixed, **model, **COUNTS, "region": region, "metric": metric, "mean": mean, "cv_percent": variation}
+        {
+            **fixed,
+            **COUNTS,
+            **PEOPLE,
+            **model,
+            "region": region,
+            "metric": metric,
+            "mean": mean,
+            "cv_percent": variation,
+        }
         for region in ("whole", "brain")
         for metric, (mean, variation) in values.items()
     ]
@@ -95,6 +105,21 @@ def test_table_4_has_the_papers_cells_with_counts(output):
     ]  # fmt: skip
     assert cells(whole)[-1][:3] == ["Native, 1-norm + cross-entropy", "PSNR (dB)", "24.53 (11.01%)"]
     assert "in the brain" in brain.caption
+
+
+def test_table_4_counts_both_parts_of_the_cohort_and_warns_of_different_subjects(output):
+    table, _ = (table for table in blocks(output, Table) if table.caption.startswith("Table 4"))
+    assert "held-out subjects (11 test + 1 external)" in table.caption
+    assert "brought to the real SPECT's in-brain mean" in table.caption
+    assert table.footnotes == []
+    # As many, but others.
+    rows = summary_rows(inputs="pet", space="T1w", losses="L1")
+    rows += summary_rows(inputs="T1w", space="T1w", losses="L1", subjects="87654321", n_test=12, n_external=0)
+    write(output, "table4", rows, TABLE_4_DICTIONARY)
+    table, _ = (table for table in blocks(output, Table) if table.caption.startswith("Table 4"))
+    assert cells(table)[0][2:4] == ["0.10 (38.46%), n = 12"] * 2
+    assert "11 test + 1 external or 12 test" in table.caption
+    assert "not all of these models were rated on the same subjects" in table.footnotes[0][1]
 
 
 def test_models_that_no_column_tells_apart_are_named(output):

@@ -11,12 +11,12 @@ from scipy import ndimage
 
 from bids_spectsynth.bids.derivatives import PreparedCase, write_matrix
 from bids_spectsynth.errors import ModelError
+from bids_spectsynth.synthesis.baseline_files import has_baselines
 from bids_spectsynth.synthesis.baselines import (
     BASELINES,
     Baselines,
     feature_names,
     fit_baselines,
-    has_baselines,
     predict,
     quadratic_features,
 )

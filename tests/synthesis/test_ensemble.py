@@ -24,6 +24,7 @@ class Card:
 
     def __init__(self, label, training=(), selection=()):
         self.label, self.salt = label, "s"
+        self.inputs, self.space, self.scaling, self.voxel_size = ("pet",), "T1w", "slice", 2.0
         self.participants = tuple(participant_hash("s", one) for one in training)
         self.selection_participants = tuple(participant_hash("s", one) for one in selection)
 
@@ -78,7 +79,7 @@ def test_models_are_found_when_they_are_finished(folds, tmp_path):
     (tmp_path / "models" / "single").mkdir()
     (tmp_path / "models" / "single" / "model.json").write_text("{}")
     assert [path.name for path in find_models(tmp_path)] == ["m", "single"]
-    assert model_name(folds, load_members(folds)) == "m"
+    assert model_name(load_members(folds.rename(folds.with_name("my-model")))) == "m"
 
 
 @pytest.mark.parametrize(
@@ -87,8 +88,9 @@ def test_models_are_found_when_they_are_finished(folds, tmp_path):
         "not json",
         "[]",
         json.dumps({"format_version": 1, "members": []}),
-        json.dumps({"format_version": 1, "members": [{"folder": "../other", "fold": 1}]}),
-        json.dumps({"format_version": 1, "members": [{"folder": "..", "fold": 1}]}),
+        json.dumps({"format_version": 1, "label": "m", "members": [{"folder": "../other", "fold": 1}]}),
+        json.dumps({"format_version": 1, "label": "m", "members": [{"folder": "..", "fold": 1}]}),
+        json.dumps({"format_version": 1, "label": "my-model", "members": [{"folder": "fold-1", "fold": 1}]}),
         json.dumps({"format_version": 1, "members": [{"folder": "fold-1"}]}),
     ],
 )

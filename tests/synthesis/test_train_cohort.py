@@ -15,7 +15,7 @@ from bids_spectsynth.errors import ModelError
 from bids_spectsynth.settings import make_settings
 from bids_spectsynth.study import planned_models
 from bids_spectsynth.synthesis import cohort, train_cohort, training
-from bids_spectsynth.synthesis.baselines import has_baselines
+from bids_spectsynth.synthesis.baseline_files import has_baselines
 from bids_spectsynth.synthesis.checkpoint import Interrupted
 from bids_spectsynth.synthesis.ensemble import ENSEMBLE_FILE, find_models, is_model, load_members, members_for
 from bids_spectsynth.synthesis.model_folder import is_selection_participant, is_training_participant

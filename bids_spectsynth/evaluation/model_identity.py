@@ -1,0 +1,93 @@
+"""What the tables say of the model behind a row, so that only like is compared with like."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from bids_spectsynth.bids.derivatives import PreparedCase
+from bids_spectsynth.errors import ModelError
+from bids_spectsynth.synthesis.ensemble import ENSEMBLE_FILE, load_members
+from bids_spectsynth.synthesis.model_folder import ModelCard
+
+#: Weights that all presets give a term of the loss where they use it.
+USUAL_WEIGHTS = {"l1": 100.0, "adversarial": 1.0, "ssim": 1.0}
+#: Options with columns of their own, and those that the weights of a single network do not tell apart.
+_NOT_TRAINING = (
+    "label", "configuration", "inputs", "space", "seed", "data", "checkpoint_every", "orientation",
+    "adversarial_weight", "adversarial_loss", "l1_weight", "ssim_weight",
+)  # fmt: skip
+_DIGITS = 8
+
+
+def losses_label(card: ModelCard) -> str:
+    """Terms of a model's loss with a weight above 0: ``L1+BCE``, ``L1+LSGAN+SSIM``, ...; ``n/a`` if unknown.
+
+    A weight is named where it is not the usual one (:data:`USUAL_WEIGHTS`): ``L1+BCE(0.1)``.
+    """
+    adversarial = "LSGAN" if card.config.get("adversarial_loss") == "lsgan" else "BCE"
+    names = {"l1": "L1", "adversarial": adversarial, "ssim": "SSIM"}
+    terms = []
+    for term, name in names.items():
+        weight = float(card.losses.get(term, 0))
+        if weight > 0:
+            terms.append(name if weight == USUAL_WEIGHTS[term] else f"{name}({weight:g})")
+    return "+".join(terms) or "n/a"
+
+
+def training_fingerprint(card: ModelCard, model_folder: Path) -> str:
+    """Eight hexadecimal digits that two models share if they were trained alike.
+
+    They are those of the SHA-256 of all training options but inputs, space, seed and loss, and of how many networks
+    and folds the model has.
+
+    Parameters
+    ----------
+    card : ModelCard
+    model_folder : Path
+        Of the network; its parent may be an ensemble.
+    """
+    networks, folds = _networks_and_folds(model_folder)
+    options = {name: value for name, value in card.config.items() if name not in _NOT_TRAINING}
+    content = {"options": options, "networks": networks, "folds": folds}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:_DIGITS]
+
+
+def _networks_and_folds(model_folder: Path) -> tuple[int, int]:
+    whole = model_folder.parent
+    if not (whole / ENSEMBLE_FILE).exists():
+        return 1, 1
+    try:
+        members = load_members(whole)
+    except ModelError:
+        # One network of an ensemble whose others are gone stands for itself.
+        return 1, 1
+    return len(members), len({member.fold for member in members})
+
+
+def model_identity(prepared: PreparedCase, card: ModelCard, model_folder: Path, label: str) -> dict[str, Any]:
+    """Whose and what the rows of a case and a model are, by column of ``group_metrics.tsv``.
+
+    Parameters
+    ----------
+    prepared : PreparedCase
+    card : ModelCard
+    model_folder : Path
+        Of the network that the card describes.
+    label : str
+        Of the whole model.
+    """
+    return {
+        "participant_id": f"sub-{prepared.participant}",
+        "session_id": f"ses-{prepared.session}" if prepared.session else "n/a",
+        "model": label,
+        # Whoever renames a model cannot mean the configuration of its card.
+        "configuration": card.configuration if card.label == label else label,
+        "seed": card.seed,
+        "inputs": "+".join(card.inputs),
+        "space": prepared.space,
+        "scaling": card.scaling,
+        "losses": losses_label(card),
+        "recipe": card.recipe,
+        "training": training_fingerprint(card, model_folder),
+    }

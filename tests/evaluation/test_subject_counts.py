@@ -1,0 +1,15 @@
+import pandas as pd
+
+from bids_spectsynth.evaluation.subject_counts import split_counts, subjects_fingerprint
+
+
+def test_who_is_held_out_for_one_model_and_a_stranger_to_another_counts_once() -> None:
+    rows = pd.DataFrame({"participant_id": ["a", "a", "b", "c"], "split": ["test", "external", "external", "test"]})
+    assert split_counts(rows) == (2, 1)
+    assert split_counts(rows[:0]) == (0, 0)
+
+
+def test_equal_sets_have_equal_fingerprints_and_others_not() -> None:
+    assert subjects_fingerprint(["b", "a", "b"]) == subjects_fingerprint(["a", "b"])
+    assert subjects_fingerprint(["a", "b"]) != subjects_fingerprint(["ab"])
+    assert len(subjects_fingerprint([])) == 8
