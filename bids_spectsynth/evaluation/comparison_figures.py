@@ -113,7 +113,7 @@ def comparison_figure(
             axes.set_xlabel(METRIC_TITLES[column].replace(" (", "\n("))
         counts = _counts([means[one.name] for band in bands for one in band.group])
         _name_rows(figure.axes[0], bands, means if "different subjects" in counts else {})
-        figure.suptitle(("PHANTOM DATA. " if phantom else "") + counts, fontsize=FONT_SIZE)
+        figure.suptitle(("PHANTOM DATA. " if phantom else "") + counts.replace("; ", "\n"), fontsize=FONT_SIZE)
         _legend(figure, colours)
         settle(figure)
     title = f"Figure {FIGURE_NUMBERS[kind]}, {_region(columns)}: {_QUESTIONS[kind]}"
@@ -226,7 +226,7 @@ def _counts(found: Sequence[pd.DataFrame]) -> str:
     slices = [len(own) for own in found]
     counts = f"Each violin: {_span(subjects)} held-out subjects ({' or '.join(splits)}), {_span(slices)} slices"
     same = len({subjects_fingerprint(own["participant_id"]) for own in found}) == 1
-    return counts if same else f"{counts}; not all models were rated on the same: different subjects"
+    return counts if same else f"{counts}; models were rated on different subjects"
 
 
 def _span(counts: Sequence[int]) -> str:
@@ -259,8 +259,10 @@ def _caption(
     simulated = " The images were simulated (phantoms): these are no clinical numbers." if phantom else ""
     return (
         f"{varied} {where}, between synthetic and real SPECT, each axial slice of the real one scaled by its own "
-        f"minimum and maximum. {ON_PAPER_SCALE} The block of slices with the most brain is counted. {counts}.{left_out} "
-        "Grey star: slice-wise paired t-test, two-tailed, p < .01, not corrected, as in the paper; slices of one head are not independent, so that it is far too often positive. "
+        f"minimum and maximum. {ON_PAPER_SCALE} The block of slices with the most brain is counted. "
+        f"{counts}.{left_out} "
+        "Grey star: slice-wise paired t-test, two-tailed, p < .01, not corrected, as in the paper; slices of one head "
+        "are not independent, so that it is far too often positive. "
         "Black dagger: paired t-test over the subjects' means, p < .01 after Holm's correction over all pairs and "
         f"metrics of the figure. ns: neither. Dash: not tested.{named}{simulated}"
     )

@@ -12,7 +12,7 @@ from bids_spectsynth.evaluation.columns import NETWORK
 from bids_spectsynth.evaluation.matching import average_seeds, joined
 from bids_spectsynth.evaluation.metrics import METRICS
 from bids_spectsynth.evaluation.tables import compared_rows
-from bids_spectsynth.settings import T1W_SPACE
+from bids_spectsynth.settings import T1W_SPACE, Scaling
 
 Kind = Literal["space", "loss", "inputs"]
 
@@ -20,7 +20,7 @@ Kind = Literal["space", "loss", "inputs"]
 FIGURE_NUMBERS: dict[Kind, int] = {"space": 5, "loss": 6, "inputs": 7}
 
 #: The intensity scale on which the paper rates all of its models.
-PAPER_SCALE = "slice"
+PAPER_SCALE: Scaling = "slice"
 
 _VARIED: dict[Kind, str] = {"space": "space", "loss": "losses", "inputs": "inputs"}
 _INPUTS = ("T1w", "pet", "T1w+pet")

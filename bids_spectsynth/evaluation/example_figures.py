@@ -224,8 +224,8 @@ def _caption(variant: _Variant, images: Sequence[ExampleImages], phantom: bool) 
     return (
         f"Models in {space_name(one.space)} space, loss {loss_name(one.losses)}{recipe}. Rows: {len(images)} held-out "
         f"subjects ({counts}), the first by label{cohort}; of each the middle slice of its block, chosen without a "
-        "look at the metrics. Each slice of the real SPECT is scaled by its own minimum and maximum to −1 to 1 as in the "
-        f"paper. {ON_PAPER_SCALE} T1w and PET are shown in grey from 0 to the slice's maximum. Difference: "
+        "look at the metrics. Each slice of the real SPECT is scaled by its own minimum and maximum to −1 to 1 as in "
+        f"the paper. {ON_PAPER_SCALE} T1w and PET are shown in grey from 0 to the slice's maximum. Difference: "
         "synthetic minus real; red where the synthetic image is higher, blue where it is lower; grey line: the T1w's "
         "brain mask. RMSE, SSIM and PSNR of the shown slice, whole slice (one slice of one subject: no basis for "
         f"conclusions), as in Table {number}. Of models that differ by their seed alone the one with the lowest seed "

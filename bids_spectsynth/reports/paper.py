@@ -22,8 +22,8 @@ _NARROW = 340.0
 _TABLES = (
     "As in the paper: networks alone, held-out participants, the block of slices with the most brain, each axial slice "
     f"of the real SPECT scaled by its own minimum and maximum. {ON_PAPER_SCALE} Background raises SSIM and PSNR and "
-    "lowers RMSE over whole slices; the numbers in the brain are the ones to judge by, and those of the baselines stand "
-    "elsewhere in this report."
+    "lowers RMSE over whole slices; the numbers in the brain are the ones to judge by, and those of the baselines "
+    "stand elsewhere in this report."
 )
 _EXAMPLES = (
     "One slice of each of the first five held-out participants by label (and of one of another cohort, where there is "

@@ -15,7 +15,9 @@ from bids_spectsynth.evaluation.agreement_tables import (
     held_out,
     write_agreement_tables,
 )
+from bids_spectsynth.evaluation.calibration import GROUP_CALIBRATION_DICTIONARY
 from bids_spectsynth.evaluation.figure_files import svg_text
+from bids_spectsynth.evaluation.paper_columns import TABLE_4_DICTIONARY
 from bids_spectsynth.evaluation.region_columns import AGREEMENT_DICTIONARY, REGIONS_DICTIONARY, VOLUME_DICTIONARY
 from bids_spectsynth.evaluation.region_tables import find_regions, find_volumes, write_case_tables
 from bids_spectsynth.evaluation.regions import HEMISPHERE
@@ -270,3 +272,13 @@ def test_slices_and_subjects_stand_beside_the_volumes(tables: AgreementTables, t
     # A copy changes from slice to slice as the real image does.
     assert entries["Through-slice ratio"].tone == "good"
     assert entries["Through-slice ratio"].text == "1.00 ± 0.00\n1.00 to 1.00"
+
+
+@pytest.mark.parametrize(
+    "dictionary",
+    [REGIONS_DICTIONARY, AGREEMENT_DICTIONARY, VOLUME_DICTIONARY, GROUP_CALIBRATION_DICTIONARY, TABLE_4_DICTIONARY],
+    ids=["regions", "agreement", "volume", "calibration", "table4"],
+)
+def test_the_outputs_page_describes_every_column(dictionary) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "outputs.md").read_text(encoding="utf-8")
+    assert [name for name in dictionary if f"`{name}`" not in text] == []

@@ -106,6 +106,16 @@ def test_seeds_share_a_violin(metrics: pd.DataFrame) -> None:
     assert not {"m1", "m2"} & set(shown)
 
 
+def test_as_many_but_other_subjects_are_named(metrics: pd.DataFrame) -> None:
+    assert not any("same subjects" in text for text in texts(violin(metrics, "rmse")))
+    other = rows("pix2pixBoth", "pix2pix", 6).assign(split="external")
+    other["participant_id"] = other["participant_id"] + "x"
+    shown = texts(violin(pd.concat([metrics, other]), "rmse"))
+    assert any("not all were rated on the same subjects" in text for text in shown)
+    assert any("3 test + 3 external" in text for text in shown)
+    assert "3 subjects, 15 slices" in shown
+
+
 def test_counts_that_differ_stand_beside_each_violin(metrics: pd.DataFrame) -> None:
     mixed = pd.concat([metrics, rows("other", "pix2pix", 9, n_subjects=2)], ignore_index=True)
     assert "2 subjects, 10 slices" in " ".join(texts(violin(mixed, "rmse")))
