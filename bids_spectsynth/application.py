@@ -15,6 +15,7 @@ from bids_spectsynth.bids.derivatives import PreparedCase, find_prepared, read_p
 from bids_spectsynth.bids.writing import sidecar_path
 from bids_spectsynth.errors import ModelError, SpectSynthError
 from bids_spectsynth.evaluation.calibration import calibrate_case
+from bids_spectsynth.evaluation.columns import METRICS_DICTIONARY
 from bids_spectsynth.evaluation.evaluate import case_tables, evaluate_case, metrics_path
 from bids_spectsynth.exit_codes import Outcome
 from bids_spectsynth.settings import Settings
@@ -275,5 +276,8 @@ def is_younger(made: Iterable[Path], sources: Iterable[Path]) -> bool:
 
 
 def _is_same_rating(table: Path, data_range: float, split: str) -> bool:
-    rated = pd.read_csv(table, sep="\t", usecols=["data_range", "split"])
+    rated = pd.read_csv(table, sep="\t")
+    # A table of an earlier version lacks what the group level needs.
+    if list(rated.columns) != list(METRICS_DICTIONARY):
+        return False
     return set(rated["data_range"]) == {data_range} and set(rated["split"]) == {split}

@@ -33,7 +33,7 @@ def card(train: str, validation: str) -> Any:
     """A card that knows one training and one validation participant."""
     return SimpleNamespace(
         label="m", salt="s", participants=(participant_hash("s", train),),
-        selection_participants=(participant_hash("s", validation),), space="MNI", inputs=("T1w",), weights_sha256="abc",
+        selection_participants=(participant_hash("s", validation),), space="MNI", inputs=("T1w",), weights_sha256="abc", prior_sha256="",
     )  # fmt: skip
 
 
@@ -119,7 +119,7 @@ def test_a_case_that_fails_is_an_outcome_and_leaves_the_others(
 def test_an_image_of_another_model_of_the_same_label_is_told_apart(tmp_path: Path) -> None:
     image = tmp_path / "sub-01_desc-m_spect.nii.gz"
     sidecar = tmp_path / "sub-01_desc-m_spect.json"
-    model: Any = SimpleNamespace(weights_sha256="abc")
+    model: Any = SimpleNamespace(weights_sha256="abc", prior_sha256="")
     assert not made_by(image, [model])
     sidecar.write_text('{"ModelChecksum": "sha256:abc"}')
     assert made_by(image, [model])
