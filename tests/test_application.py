@@ -33,7 +33,8 @@ def card(train: str, validation: str) -> Any:
     """A card that knows one training and one validation participant."""
     return SimpleNamespace(
         label="m", salt="s", participants=(participant_hash("s", train),),
-        selection_participants=(participant_hash("s", validation),), space="MNI", inputs=("T1w",), weights_sha256="abc", prior_sha256="",
+        selection_participants=(participant_hash("s", validation),), space="MNI", inputs=("T1w",),
+        weights_sha256="abc", prior_sha256="",
     )  # fmt: skip
 
 

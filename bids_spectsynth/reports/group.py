@@ -1,7 +1,7 @@
 """The group report: ``group.html``, from what lies in the output folder."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,9 @@ from bids_spectsynth.reports.paper import (
 )
 from bids_spectsynth.reports.verdicts import verdicts
 
-_SPLITS = ("train", "validation", "test", "external", "n/a")
+#: Rows beyond which a table of details is folded.
+LONG_TABLE = 24
+_SPLITS = ("train", "validation", "test", "cross-validated", "excluded", "external", "n/a")
 _BLOCK = (
     "Only the block of slices with the most brain is counted, as many slices of each participant as training takes "
     "(in_block in group_metrics.tsv), as in the paper."
@@ -201,7 +203,10 @@ def _registration_section(context: _GroupContext) -> Section:
         )
     else:
         note = Note(f"None of {len(transforms)} registrations is flagged. Look at the figures all the same.", "good")
-    return Section("registration", "Registration quality", [note, registration_table(transforms, links)])
+    table = registration_table(transforms, links)
+    # Many rows that nobody needs to look at stay folded.
+    folded = not poor and len(table.rows) > LONG_TABLE
+    return Section("registration", "Registration quality", [note, replace(table, folded=folded)])
 
 
 def _models_section(context: _GroupContext) -> Section | None:
@@ -225,8 +230,9 @@ def _summary_section(context: _GroupContext) -> Section | None:
         "the paper; background raises SSIM and PSNR and lowers RMSE, so the in-brain numbers are the ones to judge by. "
         f"They are taken where the SPECT was measured. {_BLOCK}"
     )
+    tables = [replace(one, folded=len(one.rows) > LONG_TABLE) for one in summary_tables(summary, dictionary)]
     blocks: list[Block] = [Text(intro), lead_table(summary), *verdicts(summary, context.table("group_ttests.tsv"))]
-    return Section("summary", "Agreement with the real SPECT", [*blocks, *summary_tables(summary, dictionary)])
+    return Section("summary", "Agreement with the real SPECT", [*blocks, *tables])
 
 
 def _tests_section(context: _GroupContext) -> Section | None:
