@@ -1,5 +1,6 @@
 """Who counts as held out, what is made again, and who is served."""
 
+import json
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -144,3 +145,32 @@ def test_a_table_of_an_earlier_training_does_not_outlive_it(
     assert outcome.status == "ok"
     assert not table.exists()
     assert not table.with_suffix(".json").exists()
+
+
+def test_a_deviation_is_of_these_networks_and_of_as_many_samples(settings: Settings) -> None:
+    prepared, networks = case("01"), [card("01", "02")]
+    path = application.deviation_path(settings.output_dir, prepared, "m")
+    path.parent.mkdir(parents=True)
+
+    def held(samples: int, cards: Any = networks, **facts: Any) -> bool:
+        content = {"ModelChecksum": "sha256:abc", "SampledBy": "dropout", "Samples": 5} | facts
+        path.with_name(path.name.replace(".nii.gz", ".json")).write_text(json.dumps(content))
+        return application._is_same_sampling(prepared, "m", cards, samples, settings.output_dir)
+
+    assert held(5)
+    assert not held(6)
+    assert not held(5, ModelChecksum="sha256:other")
+    assert not held(5, SampledBy="ensemble")
+    assert not held(5, cards=[*networks, *networks])
+
+
+def test_what_was_said_of_an_image_goes_with_it(settings: Settings) -> None:
+    prepared = case("01")
+    deviation = application.deviation_path(settings.output_dir, prepared, "m")
+    table = application.rating_tables(settings.output_dir, prepared, "m")[-1]
+    deviation.parent.mkdir(parents=True)
+    for path in (deviation, table):
+        path.write_text("old")
+    application._remove_deviation(settings.output_dir, prepared, "m")
+    assert not deviation.exists()
+    assert not table.exists()

@@ -243,9 +243,9 @@ def test_a_model_of_another_input_set(make_app: Callable[..., Any], model: Path)
 
 
 def test_a_card_of_a_newer_version(make_app: Callable[..., Any], model: Path) -> None:
-    change_card(model, format_version=2)
+    change_card(model, format_version=3)
     app = make_app(["01"])
-    refused(app("--model", model), 5, "version 2", "update bids_spectsynth")
+    refused(app("--model", model), 5, "version 3", "update bids_spectsynth")
     assert app.calls == []
 
 

@@ -11,7 +11,7 @@ from bids_spectsynth import __version__, cli
 from bids_spectsynth.cli import build_parser, main, parse
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.presets import GOVERNED, PRESETS
-from bids_spectsynth.settings import Settings, option_names
+from bids_spectsynth.settings import Settings, option_names, to_toml
 
 POSITIONAL = ["/data", "/out", "participant"]
 
@@ -298,3 +298,11 @@ def test_help_and_wrong_syntax_import_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", code, "--help"], capture_output=True, text=True, check=True)
     added = set(done.stdout.splitlines()[-1].split()) - set(before.stdout.split())
     assert added == {"bids_spectsynth"}
+
+
+def test_a_preset_of_the_command_line_wins_over_a_recorded_file(tmp_path: Path) -> None:
+    recorded = tmp_path / "settings.toml"
+    recorded.write_text(to_toml(parse(["in", "out", "participant", "--epochs", "3", "--l1-weight", "7"])))
+    settings = parse(["in", "out", "participant", "--config-file", str(recorded), "--preset", "best"])
+    expected = parse(["in", "out", "participant", "--preset", "best", "--epochs", "3"])
+    assert settings == expected

@@ -44,7 +44,7 @@ def test_a_stopped_run_is_recorded_and_goes_on(finished: Any, tmp_path: Any, mon
     for path in app.output_dir.glob("sub-*/**/*_metrics.tsv"):
         path.unlink()
     with monkeypatch.context() as patch:
-        patch.setattr(application, "evaluate_case", lambda *args: os.kill(os.getpid(), signal.SIGTERM))
+        patch.setattr(application, "evaluate_case", lambda *args, **options: os.kill(os.getpid(), signal.SIGTERM))
         result = app("--mode", "apply", "--participant-label", "04")
     assert result.code == 143
     assert result.err.splitlines()[-1] == "bids_spectsynth: stopped by SIGTERM; start again to go on from here"

@@ -135,8 +135,10 @@ def _plan_models(
         try:
             plans[model] = _plan_model(settings, cohort, model)
         except _NobodyError as error:
+            if settings.study is None:
+                raise
             refused.append(error)
-    if refused and (settings.study is None or not plans):
+    if not plans:
         raise refused[0]
     for reason in refused:
         logger.warning("left out of the study: %s", reason)

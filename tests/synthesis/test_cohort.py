@@ -153,6 +153,19 @@ def test_a_fold_that_a_model_cannot_validate_in(settings_for, hold):
         train_cohort.train_models(settings_for(inputs=[["pet"], ["T1w"]], cross_validate=3), None)
 
 
+def test_a_study_goes_on_without_what_cannot_be_trained(settings_for, hold, tmp_path, monkeypatch, caplog):
+    hold(*(prepared(f"{n}", ("T1w", "interictal")) for n in range(6)))
+    study = tmp_path / "study.toml"
+    study.write_text('inputs = [["pet"], ["T1w"]]')
+    planned = []
+    monkeypatch.setattr(train_cohort, "_train_model", lambda settings, model, plan, fitted: planned.append(model.label))
+    monkeypatch.setattr("bids_spectsynth.synthesis.slices.PreparedCases.digest", lambda *_, **options: "")
+    with caplog.at_level("WARNING"):
+        train_cohort.train_models(settings_for(study=str(study)), None)
+    assert planned == ["pix2pixT1w"]
+    assert "left out of the study: model pix2pixPet: no train participant has pet" in caplog.text
+
+
 def test_a_model_without_validation_participants_is_refused(settings_for, hold, monkeypatch, tmp_path):
     split = {"01": "train", "02": "validation", "03": "test"}
     cases = [prepared("01"), prepared("02", ("T1w", "interictal")), prepared("03")]
