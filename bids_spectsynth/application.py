@@ -159,7 +159,7 @@ def _serve(model: _Applied, case: PreparedCase, settings: Settings) -> Outcome:
             synthesise(model.networks(serving), case, output_dir, settings, label=label)
         stage = "evaluate"
         split = split_of(cards, model.folder, case, settings)
-        folder = serving[0].folder
+        folders = [member.folder for member in serving]
         table = metrics_path(output_dir, case, label)
         if INTERICTAL not in case.images or split not in RATED:
             # A table of an earlier training, which had not seen this participant, must not stay.
@@ -167,9 +167,10 @@ def _serve(model: _Applied, case: PreparedCase, settings: Settings) -> Outcome:
                 stale.unlink(missing_ok=True)
                 stale.with_suffix(".json").unlink(missing_ok=True)
         elif not is_younger(
-            case_tables(output_dir, case, label), [path, *sources, *baseline_files(folder)]
+            case_tables(output_dir, case, label), [path, *sources, *(p for f in folders for p in baseline_files(f))]
         ) or not _is_same_rating(table, settings.data_range, split):
-            evaluate_case(case, folder, output_dir, settings.data_range, split, label=label)
+            own, *further = folders
+            evaluate_case(case, own, output_dir, settings.data_range, split, label=label, further_folders=further)
         if settings.uncertainty and split in RATED and INTERICTAL in case.images:
             _calibrate(case, label, split, serving[0].card, settings)
     except Exception as error:

@@ -1,5 +1,6 @@
 """Metrics of one case: the synthetic SPECT of a model, and the model's baselines, against the real SPECT."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from bids_spectsynth.evaluation.region_tables import regions_path, volume_path, 
 from bids_spectsynth.evaluation.scales import on_one_scale
 from bids_spectsynth.preprocess.intensity import load_image, slice_block
 from bids_spectsynth.settings import Scaling
-from bids_spectsynth.synthesis.baseline_files import has_baselines
+from bids_spectsynth.synthesis.baseline_files import baselines_checksum, has_baselines
 from bids_spectsynth.synthesis.baselines import Baselines, predict
 from bids_spectsynth.synthesis.inference import network_output, synthetic_path
 from bids_spectsynth.synthesis.model_folder import ModelCard, load_card
@@ -45,6 +46,7 @@ def evaluate_case(
     data_range: float,
     split: str,
     label: str | None = None,
+    further_folders: Sequence[Path] = (),
 ) -> Path:
     """Rate a synthetic SPECT and the model's baselines against the real one: by slice, by region, and as a volume.
 
@@ -68,6 +70,9 @@ def evaluate_case(
         ``train``, ``validation``, ``test`` or ``external``.
     label : str, optional
         Of the whole model, which names the image and the table; by default that of the card in ``model_folder``.
+    further_folders : sequence of Path
+        Of the other networks whose outputs were averaged: their baselines are averaged alike, so that a mean over
+        folds is compared with a mean over folds.
 
     Returns
     -------
@@ -98,8 +103,7 @@ def evaluate_case(
     made, wanted = images[NETWORK].shape, arrays.target.shape
     if made != wanted:
         raise ImageError(f"{synthetic}: {made} voxels, the real SPECT has {wanted}; apply the model again")
-    if has_baselines(model_folder):
-        images |= predict(Baselines.load(model_folder), prepared)
+    images |= _baseline_images((model_folder, *further_folders), prepared)
     real, values = _units(prepared.images[INTERICTAL]), _units(synthetic)
     identity = {**model_identity(prepared, card, model_folder, label), "split": split}
     volumes = {NETWORK: values}
@@ -124,6 +128,16 @@ def evaluate_case(
 def _units(path: Path) -> Volume:
     """An image in its own units."""
     return np.asarray(load_image(path)[0].dataobj, dtype=np.float32)
+
+
+def _baseline_images(folders: Sequence[Path], prepared: PreparedCase) -> dict[str, Volume]:
+    """Baselines of the networks that made an image, averaged; networks of one training cohort share theirs."""
+    own = {baselines_checksum(folder): folder for folder in folders if has_baselines(folder)}
+    found = [predict(Baselines.load(folder), prepared) for folder in own.values()]
+    if not found:
+        return {}
+    names = [name for name in found[0] if all(name in images for images in found)]
+    return {name: np.mean([images[name] for images in found], axis=0, dtype=np.float32) for name in names}
 
 
 def _positioned(table: pd.DataFrame, card: ModelCard, arrays: CaseArrays) -> pd.DataFrame:

@@ -308,3 +308,22 @@ def test_synthetic_image_on_another_grid_is_refused(tmp_path: Path, model_folder
     write_image(path, nib.Nifti1Image(np.ones((8, 9, SHAPE[2]), dtype=np.float32), AFFINE), scales)
     with pytest.raises(ImageError, match="the real SPECT has"):
         evaluate_case(case, model_folder, tmp_path, 2.0, "test")
+
+
+def test_baselines_of_several_networks_are_averaged(tmp_path: Path, model_folder: Path) -> None:
+    case = with_spect_mask(prepare(tmp_path, "03"))
+    write_synthetic(case, tmp_path)
+    other = model_folder.with_name("other")
+    other.mkdir()
+    folders = {model_folder: "01", other: "02"}
+    fitted = [fit_baselines([prepare(tmp_path, label)], CARD.inputs, "slice") for label in folders.values()]
+    for folder, baselines in zip(folders, fitted, strict=True):
+        baselines.save(folder)
+    path = evaluate_case(case, model_folder, tmp_path, 2.0, "test", further_folders=[other])
+    table = pd.read_csv(path, sep="\t")
+    images = [predict(baselines, case)["regression"] for baselines in fitted]
+    assert not np.allclose(*images)
+    real = load_case(case, ("T1w",), "slice").target
+    wanted = slice_metrics(real, np.mean(images, axis=0), brain() & measured(), 2.0)
+    found = table[table["method"] == "regression"].reset_index()[wanted.columns]
+    np.testing.assert_allclose(found.astype(float), wanted, rtol=1e-4)
