@@ -46,7 +46,7 @@ def registration_table(transforms: Sequence[Transform], links: Mapping[str, str]
         Column("Metric"),
         Column("Notes"),
     ]
-    return Table(columns, rows, "Registrations, the worst first.")
+    return Table(columns, rows, "Registrations. Worst first.")
 
 
 def lead_table(summary: pd.DataFrame) -> Table:
