@@ -1,6 +1,6 @@
 """Metrics of one case: the synthetic SPECT of a model, and the model's baselines, against the real SPECT."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ from bids_spectsynth.synthesis.slices import CaseArrays, load_case
 _OTHER_SCALE: dict[Scaling, Scaling] = {"slice": "volume", "volume": "slice"}
 
 Volume = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
 
 
 def metrics_path(output_dir: Path, prepared: PreparedCase, label: str) -> Path:
@@ -92,17 +93,11 @@ def evaluate_case(
         raise ImageError(f"{prepared.name}: no interictal SPECT to compare with; only the synthetic one is written")
     card = load_card(model_folder)
     label = label or card.label
-    # No input channel is needed here but the loader reads at least one.
-    arrays = load_case(prepared, card.inputs[:1], card.scaling)
-    assert arrays.target is not None
-    assert arrays.rated is not None
-    if not arrays.rated.any():
-        raise ImageError(f"{prepared.name}: its SPECT does not overlap with the brain; look at the registration")
     synthetic = synthetic_path(output_dir, prepared, label)
     images = {NETWORK: network_output(synthetic)}
-    made, wanted = images[NETWORK].shape, arrays.target.shape
-    if made != wanted:
-        raise ImageError(f"{synthetic}: {made} voxels, the real SPECT has {wanted}; apply the model again")
+    # No input channel is needed here but the loader reads at least one.
+    arrays = load_case(prepared, card.inputs[:1], card.scaling)
+    rated = _checked_overlap(arrays, prepared, images[NETWORK], synthetic)
     images |= _baseline_images((model_folder, *further_folders), prepared)
     real, values = _units(prepared.images[INTERICTAL]), _units(synthetic)
     identity = {**model_identity(prepared, card, model_folder, label), "split": split}
@@ -111,18 +106,35 @@ def evaluate_case(
         volumes |= {
             method: (image + np.float32(1)) / np.float32(2) for method, image in images.items() if method != NETWORK
         }
-    write_case_tables(output_dir, prepared, label, identity, volumes, real, arrays.rated, arrays.affine)
-    tables = [
-        slice_metrics(arrays.target, image, arrays.rated, data_range).assign(method=method, scale=card.scaling)
-        for method, image in images.items()
-    ]
+    write_case_tables(output_dir, prepared, label, identity, volumes, real, rated, arrays.affine)
+    own = _rate(arrays, images, rated, data_range).assign(scale=card.scaling)
     other = _OTHER_SCALE[card.scaling]
-    pair = on_one_scale(real, values, arrays.mask, arrays.rated, other)
-    tables.append(slice_metrics(pair[0], pair[1], arrays.rated, data_range).assign(method=NETWORK, scale=other))
-    table = _positioned(pd.concat(tables, ignore_index=True), card, arrays).assign(**identity, data_range=data_range)
+    pair = on_one_scale(real, values, arrays.mask, rated, other)
+    another = slice_metrics(pair[0], pair[1], rated, data_range).assign(method=NETWORK, scale=other)
+    rows = pd.concat([own, another], ignore_index=True)
+    table = _positioned(rows, card, arrays).assign(**identity, data_range=data_range)
     path = metrics_path(output_dir, prepared, label)
     write_table(path, table[list(METRICS_DICTIONARY)], METRICS_DICTIONARY)
     return path
+
+
+def _checked_overlap(arrays: CaseArrays, prepared: PreparedCase, made: Volume, synthetic: Path) -> Mask:
+    """Where the SPECT was measured in the brain, if the synthetic one can be compared with it there."""
+    assert arrays.target is not None
+    assert arrays.rated is not None
+    if not arrays.rated.any():
+        raise ImageError(f"{prepared.name}: its SPECT does not overlap with the brain; look at the registration")
+    wanted = arrays.target.shape
+    if made.shape != wanted:
+        raise ImageError(f"{synthetic}: {made.shape} voxels, the real SPECT has {wanted}; apply the model again")
+    return arrays.rated
+
+
+def _rate(arrays: CaseArrays, images: Mapping[str, Volume], rated: Mask, data_range: float) -> pd.DataFrame:
+    """Metrics of every method on the scale of the model's training."""
+    assert arrays.target is not None
+    tables = [slice_metrics(arrays.target, v, rated, data_range).assign(method=name) for name, v in images.items()]
+    return pd.concat(tables, ignore_index=True)
 
 
 def _units(path: Path) -> Volume:

@@ -1,6 +1,5 @@
 """What a network has to beat: five ways to guess a SPECT that need no network, fitted on the training subjects."""
 
-import itertools
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -20,7 +19,8 @@ from bids_spectsynth.preprocess.grid import Grid
 from bids_spectsynth.preprocess.intensity import apply_scaling, load_image, scaling_coefficients
 from bids_spectsynth.settings import T1W_SPACE, Scaling
 from bids_spectsynth.synthesis.baseline_files import CARD_FILE, FORMAT_VERSION, TENSORS_FILE
-from bids_spectsynth.synthesis.cohort_mean import CohortMean, StraightLine, mean_grid, pet_ratio, sample_in_brain
+from bids_spectsynth.synthesis.cohort_mean import CohortMean, pet_ratio, sample_in_brain
+from bids_spectsynth.synthesis.quadratic import feature_names, quadratic_features
 from bids_spectsynth.synthesis.slices import CaseArrays, load_case
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 #: Names of the baselines in the tables.
 BASELINES = ("constant", "petCopy", "regression", "meanSpect", "meanSpectPetRatio")
 _OF_THE_PET = ("petCopy", "meanSpectPetRatio")
-_OF_THE_MEAN = ("meanSpect", "meanSpectPetRatio")
+OF_THE_MEAN = ("meanSpect", "meanSpectPetRatio")
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -144,86 +144,8 @@ class Baselines:
             raise ModelError(f"{folder}: the baselines cannot be read ({reason}); train the model again") from error
 
 
-def fit_baselines(cases: Sequence[PreparedCase], inputs: Sequence[str], scaling: Scaling) -> Baselines:
-    """Fit the five baselines; images are read one case at a time.
-
-    Parameters
-    ----------
-    cases : sequence of PreparedCase
-        The training cases only, of one space, each with an interictal SPECT and the inputs.
-    inputs : sequence of str
-        Roles of the model's input channels.
-    scaling : {'slice', 'volume'}
-
-    Returns
-    -------
-    Baselines
-        Without those that use PET unless all cases have one, and without those that use the cohort's mean where
-        cases lack a transform to one common template; ``left_out`` has the reasons.
-
-    Raises
-    ------
-    ModelError
-        There is no case, the cases lie in several spaces, or no SPECT overlaps with its brain.
-    ImageError
-        An image is missing or damaged.
-    """
-    if not cases or len({case.space for case in cases}) > 1:
-        raise ModelError(f"baselines need training cases of one space, not {len(cases)} of several or none")
-    left_out = _left_out(cases)
-    grid = None if "meanSpect" in left_out else mean_grid(cases)
-    spect_mean = CohortMean(grid) if grid else None
-    pet_mean = CohortMean(grid) if grid and "petCopy" not in left_out else None
-    n_terms = len(feature_names(inputs))
-    gram, moments = np.zeros((n_terms, n_terms)), np.zeros(n_terms)
-    for case in cases:
-        arrays = load_case(case, inputs, scaling)
-        target, rated = _target(arrays)
-        features = quadratic_features(arrays.inputs[:, rated])
-        gram += features @ features.T
-        moments += features @ target[rated].astype(np.float64)
-        if spect_mean:
-            spect_mean.add(case, _raw(case, INTERICTAL), rated, arrays.affine)
-        if pet_mean:
-            pet_mean.add(case, _raw(case, PET), arrays.mask, arrays.affine)
-    if not gram[0, 0]:
-        raise ModelError("no training SPECT overlaps with the brain of its T1w; look at the registrations")
-    # The least-norm solution also serves inputs that are constant or equal to each other.
-    coefficients = np.linalg.lstsq(gram, moments, rcond=1e-10)[0]
-    fitted = Baselines(
-        inputs=tuple(inputs),
-        space=cases[0].space,
-        scaling=scaling,
-        template=_template(cases[0]) if grid else None,
-        n_subjects=len({case.participant for case in cases}),
-        constant=float(moments[0] / gram[0, 0]),
-        coefficients=np.asarray(coefficients, dtype=np.float64),
-        mean_affine=grid.affine if grid else None,
-        mean_spect=spect_mean.result() if spect_mean else None,
-        mean_pet=pet_mean.result() if pet_mean else None,
-        left_out=left_out,
-        coverage={name: mean.coverage for name, mean in (("mean_spect", spect_mean), ("mean_pet", pet_mean)) if mean},
-    )
-    return replace(fitted, calibration=_calibrate(fitted, cases)) if grid else fitted
-
-
-def _calibrate(fitted: Baselines, cases: Sequence[PreparedCase]) -> dict[str, tuple[float, float]]:
-    """Gain and offset of the baselines that use the mean SPECT, in a second pass over the training cases."""
-    names = [name for name in _OF_THE_MEAN if name not in fitted.left_out]
-    lines = {name: StraightLine() for name in names}
-    several = fitted.n_subjects > 1
-    for case in cases:
-        arrays = load_case(case, fitted.inputs[:1], fitted.scaling)
-        target, rated = _target(arrays)
-        own = [other for other in cases if other.participant == case.participant] if several else []
-        others = _without(fitted, own)
-        with_ratio = "meanSpectPetRatio" in lines
-        for name, image in _from_means(others, case, arrays.mask, arrays.affine, with_ratio=with_ratio).items():
-            lines[name].add(image[rated], target[rated])
-    return {name: line.result() for name, line in lines.items()}
-
-
-def _target(arrays: CaseArrays) -> tuple[Float32, Mask]:
+def rated_target(arrays: CaseArrays) -> tuple[Float32, Mask]:
+    """The scaled SPECT of a case that was loaded with it, and where it was measured in the brain."""
     assert arrays.target is not None
     assert arrays.rated is not None
     return arrays.target, arrays.rated
@@ -250,9 +172,9 @@ def predict(baselines: Baselines, prepared: PreparedCase) -> dict[str, Float32]:
         An image is missing or damaged.
     """
     prepared = prepared.through(baselines.template)
-    absent = _left_out([prepared]) | dict(baselines.left_out)
-    if baselines.template and baselines.template != _template(prepared):
-        absent |= dict.fromkeys(_OF_THE_MEAN, f"no transform to {baselines.template}")
+    absent = left_out_of([prepared]) | dict(baselines.left_out)
+    if baselines.template and baselines.template != template_of(prepared):
+        absent |= dict.fromkeys(OF_THE_MEAN, f"no transform to {baselines.template}")
     names = [name for name in BASELINES if name not in absent]
     for name in sorted(set(absent)):
         logger.info("%s: baseline %s left out: %s", prepared.name, name, absent[name])
@@ -267,16 +189,17 @@ def predict(baselines: Baselines, prepared: PreparedCase) -> dict[str, Float32]:
     if with_pet:
         found["petCopy"] = np.where(mask, arrays.inputs[roles.index(PET)], np.float32(-1))
     if "meanSpect" in names:
-        means = _from_means(baselines, prepared, mask, arrays.affine, with_ratio="meanSpectPetRatio" in names)
+        means = from_means(baselines, prepared, mask, arrays.affine, with_ratio="meanSpectPetRatio" in names)
         for name, image in means.items():
             gain, offset = baselines.calibration[name]
             found[name] = _in_brain(np.clip(gain * image[mask] + offset, -1, 1), mask)
     return {name: found[name] for name in names}
 
 
-def _from_means(
+def from_means(
     baselines: Baselines, prepared: PreparedCase, mask: Mask, affine: Float64, *, with_ratio: bool
 ) -> dict[str, Float32]:
+    """The baselines that use the cohort's means, scaled but without their gain and offset, by name."""
     assert baselines.mean_affine is not None
     assert baselines.mean_spect is not None
     spect = sample_in_brain(baselines.mean_spect, baselines.mean_affine, prepared, mask, affine)
@@ -284,7 +207,7 @@ def _from_means(
     if with_ratio:
         assert baselines.mean_pet is not None
         mean_pet = sample_in_brain(baselines.mean_pet, baselines.mean_affine, prepared, mask, affine)
-        ratio = pet_ratio(_raw(prepared, PET), mean_pet, mask, affine)
+        ratio = pet_ratio(unscaled(prepared, PET), mean_pet, mask, affine)
         found["meanSpectPetRatio"] = _scaled(spect * ratio, mask, baselines.scaling)
     return found
 
@@ -321,19 +244,19 @@ def mean_image(
         The case has no transform to the template of the means.
     """
     case = case.through(baselines.template)
-    if baselines.template != _template(case):
+    if baselines.template != template_of(case):
         raise ModelError(
             f"{case.name}: no transform to {baselines.template}, in which the model's cohort mean lies; prepare with "
             f"--output-spaces {case.space} {baselines.template}"
         )
     if baselines.n_subjects > len({one.participant for one in left_out}):
-        baselines = _without(baselines, left_out)
-    image = _from_means(baselines, case, mask, affine, with_ratio=name == "meanSpectPetRatio")[name]
+        baselines = without_cases(baselines, left_out)
+    image = from_means(baselines, case, mask, affine, with_ratio=name == "meanSpectPetRatio")[name]
     gain, offset = baselines.calibration[name]
     return _in_brain(np.clip(gain * image[mask] + offset, -1, 1), mask)
 
 
-def _without(fitted: Baselines, cases: Sequence[PreparedCase]) -> Baselines:
+def without_cases(fitted: Baselines, cases: Sequence[PreparedCase]) -> Baselines:
     """The baselines with means that some of their cases do not count in."""
     if not cases:
         return fitted
@@ -345,37 +268,14 @@ def _without(fitted: Baselines, cases: Sequence[PreparedCase]) -> Baselines:
     for one in cases:
         case = one.through(fitted.template)
         arrays = load_case(case, fitted.inputs[:1], fitted.scaling)
-        spect_own.add(case, _raw(case, INTERICTAL), _target(arrays)[1], arrays.affine)
+        spect_own.add(case, unscaled(case, INTERICTAL), rated_target(arrays)[1], arrays.affine)
         if fitted.mean_pet is not None:
-            pet_own.add(case, _raw(case, PET), arrays.mask, arrays.affine)
+            pet_own.add(case, unscaled(case, PET), arrays.mask, arrays.affine)
     spect = CohortMean.from_result(grid, fitted.mean_spect, fitted.coverage["mean_spect"]).without(spect_own).result()
     if fitted.mean_pet is None:
         return replace(fitted, mean_spect=spect)
     pet = CohortMean.from_result(grid, fitted.mean_pet, fitted.coverage["mean_pet"]).without(pet_own).result()
     return replace(fitted, mean_spect=spect, mean_pet=pet)
-
-
-def feature_names(inputs: Sequence[str]) -> list[str]:
-    """Names of the regression's terms, in the order of :func:`quadratic_features`."""
-    pairs = itertools.combinations_with_replacement(inputs, 2)
-    return ["1", *inputs, *(f"{a}*{b}" for a, b in pairs)]
-
-
-def quadratic_features(values: npt.NDArray[np.floating]) -> Float64:
-    """Terms of a quadratic polynomial: 1, every input, every product of two inputs.
-
-    Parameters
-    ----------
-    values : array, shape (C, N)
-        Scaled inputs at N voxels.
-
-    Returns
-    -------
-    array, shape (1 + C + C (C + 1) / 2, N), float64
-    """
-    x = np.asarray(values, dtype=np.float64)
-    products = [x[c] * x[d] for c, d in itertools.combinations_with_replacement(range(len(x)), 2)]
-    return np.stack([np.ones(x.shape[1]), *x, *products])
 
 
 def _regress(inputs: Float32, mask: Mask, coefficients: Float64) -> Float32:
@@ -392,21 +292,23 @@ def _scaled(volume: Float32, mask: Mask, scaling: Scaling) -> Float32:
     return apply_scaling(volume, *scaling_coefficients(volume, mask, scaling))
 
 
-def _raw(case: PreparedCase, role: str) -> Float32:
+def unscaled(case: PreparedCase, role: str) -> Float32:
+    """A prepared image as it is, shape (I, J, K)."""
     return np.asarray(load_image(case.images[role])[0].dataobj, dtype=np.float32)
 
 
-def _left_out(cases: Sequence[PreparedCase]) -> dict[str, str]:
+def left_out_of(cases: Sequence[PreparedCase]) -> dict[str, str]:
     """Which baselines these cases cannot have, and why."""
     left_out = {}
     without_pet = [case.name for case in cases if PET not in case.images]
     if without_pet:
         left_out = dict.fromkeys(_OF_THE_PET, f"{len(without_pet)} of {len(cases)} cases without PET")
-    templates = {_template(case) for case in cases}
+    templates = {template_of(case) for case in cases}
     if None in templates or len(templates) > 1:
-        left_out |= dict.fromkeys(_OF_THE_MEAN, "cases without a transform to one common template")
+        left_out |= dict.fromkeys(OF_THE_MEAN, "cases without a transform to one common template")
     return left_out
 
 
-def _template(case: PreparedCase) -> str | None:
+def template_of(case: PreparedCase) -> str | None:
+    """The template whose world a case's mean images lie in; None without a transform to one."""
     return case.template if case.space == T1W_SPACE else case.space

@@ -128,22 +128,19 @@ def synthesise(
     values, slope, intercept = to_units(output, arrays.mask, card)
     sidecar = _sidecar(card, models, prepared, output_dir, settings)
     path = synthetic_path(output_dir, prepared, card.label)
-    image = new_image(values, arrays.affine)
+    source = source_uri(path, settings.bids_dir, output_dir)
     if native is not None:
         shape, affine = native
-        moved = resample_linear(values, arrays.affine, shape, affine)
-        source = source_uri(path, settings.bids_dir, output_dir)
+        moved = new_image(resample_linear(values, arrays.affine, shape, affine), affine)
         own = {**sidecar, "SpatialReference": ORIGINAL_SPACE, "Sources": [source], "Interpolation": "trilinear"}
-        write_image(
-            synthetic_path(output_dir, prepared, card.label, space=ORIGINAL_SPACE), new_image(moved, affine), own
-        )
+        write_image(synthetic_path(output_dir, prepared, card.label, space=ORIGINAL_SPACE), moved, own)
     if deviation is not None:
         spread = new_image((slope * deviation * arrays.mask).astype(np.float32), arrays.affine)
-        own = {**sidecar, **_deviation_facts(models, settings.uncertainty)}
-        own["Sources"] = [*own["Sources"], source_uri(path, settings.bids_dir, output_dir)]
+        sources = [*sidecar["Sources"], source]
+        own = {**sidecar, **_deviation_facts(models, settings.uncertainty), "Sources": sources}
         write_image(deviation_path(output_dir, prepared, card.label), spread, own)
     scale = {"ScaleSlope": slope.tolist(), "ScaleIntercept": intercept.tolist()}
-    write_image(path, image, {**sidecar, **scale})
+    write_image(path, new_image(values, arrays.affine), {**sidecar, **scale})
     logger.info("%s: %s", prepared.name, path)
     return path
 

@@ -12,7 +12,8 @@ from bids_spectsynth.exit_codes import Outcome
 from bids_spectsynth.settings import Settings
 from bids_spectsynth.study import PlannedModel, planned_models, united
 from bids_spectsynth.synthesis.baseline_files import has_baselines, remove_baselines
-from bids_spectsynth.synthesis.baselines import Baselines, fit_baselines
+from bids_spectsynth.synthesis.baseline_fitting import fit_baselines
+from bids_spectsynth.synthesis.baselines import Baselines
 from bids_spectsynth.synthesis.cohort import Cohort, make_cohort
 from bids_spectsynth.synthesis.devices import environment_rank
 from bids_spectsynth.synthesis.ensemble import ENSEMBLE_FILE, load_members, member_name, write_ensemble

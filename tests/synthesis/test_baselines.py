@@ -12,14 +12,9 @@ from scipy import ndimage
 from bids_spectsynth.bids.derivatives import PreparedCase, write_matrix
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.synthesis.baseline_files import has_baselines
-from bids_spectsynth.synthesis.baselines import (
-    BASELINES,
-    Baselines,
-    feature_names,
-    fit_baselines,
-    predict,
-    quadratic_features,
-)
+from bids_spectsynth.synthesis.baseline_fitting import fit_baselines
+from bids_spectsynth.synthesis.baselines import BASELINES, Baselines, predict
+from bids_spectsynth.synthesis.quadratic import feature_names, quadratic_features
 from bids_spectsynth.synthesis.slices import load_case
 
 SHAPE = (20, 22, 14)

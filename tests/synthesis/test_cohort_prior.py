@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from bids_spectsynth.errors import ModelError
-from bids_spectsynth.synthesis.baselines import Baselines, fit_baselines, predict
+from bids_spectsynth.synthesis.baseline_fitting import fit_baselines
+from bids_spectsynth.synthesis.baselines import Baselines, predict
 from bids_spectsynth.synthesis.cohort_prior import cohort_prior, prior_baseline, with_prior
 from bids_spectsynth.synthesis.slices import PreparedCases, load_case
 from tests.synthesis.test_baselines import TEMPLATE, make_case
