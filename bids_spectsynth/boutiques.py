@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from bids_spectsynth import __version__
-from bids_spectsynth.cli import build_parser
 from bids_spectsynth.exit_codes import ExitCode
+from bids_spectsynth.parser import build_parser
 
 #: Paths that need not exist before the run; Boutiques would refuse a ``File`` that is absent.
 _CREATED = frozenset({"output_dir", "work_dir"})

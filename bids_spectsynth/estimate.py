@@ -9,7 +9,8 @@ import torch
 
 from bids_spectsynth.settings import FIELD_OF_VIEW_MM, T1W_SPACE, Device
 from bids_spectsynth.study import PlannedModel
-from bids_spectsynth.synthesis.devices import Processes, resolve_device, resolve_precision
+from bids_spectsynth.synthesis.computation import training_computation
+from bids_spectsynth.synthesis.devices import Processes, resolve_device
 from bids_spectsynth.synthesis.networks import PatchDiscriminator, UNetGenerator, parameter_count, unet_levels
 from bids_spectsynth.synthesis.steps import Stepper
 from bids_spectsynth.synthesis.training_config import TrainingConfig, training_config
@@ -139,9 +140,8 @@ def measure_step(config: TrainingConfig, device: Device, threads: int) -> float:
     try:
         where = resolve_device(device)
         with torch.random.fork_rng([where] if where.type == "cuda" else []):
-            stepper = Stepper(
-                config, config.recipe.n_channels, _levels(config), where, resolve_precision("auto", where), Processes()
-            )
+            computation = training_computation(where, config.precision, config.memory_format, "off")
+            stepper = Stepper(config, config.recipe.n_channels, _levels(config), computation, Processes())
             # The first step takes longer than others: memory is taken, and the state of Adam made.
             first = _timed_step(stepper, config, 1)
             n_slices = max(1, min(config.batch_size, int(_BUDGET / first)))

@@ -23,6 +23,10 @@ CohortPrior = Literal["none", "channel", "residual"]
 Augmentation = Literal["flip", "affine", "elastic", "intensity"]
 Orientations = Literal["axial", "three"]
 Switch = Literal["off", "on"]
+Precision = Literal["auto", "float32", "bfloat16"]
+MemoryFormat = Literal["auto", "contiguous", "channels_last"]
+Compile = Literal["auto", "on", "off"]
+SliceStorage = Literal["auto", "memory", "disk"]
 
 T1W_SPACE = "T1w"
 #: The field of view of every prepared image in millimetres (x, y, z), 256 x 256 x 192 at 1 mm (paper, section 2.2).
@@ -57,6 +61,10 @@ class Settings:
     stop_on_first_crash: bool = False
     random_seed: int = 1234
     device: Device = "auto"
+    precision: Precision = "auto"
+    memory_format: MemoryFormat = "auto"
+    compile: Compile = "auto"
+    slice_storage: SliceStorage = "auto"
     dry_run: bool = False
     verbose: int = 0
     mode: Mode = "auto"

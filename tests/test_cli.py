@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from bids_spectsynth import __version__, cli
-from bids_spectsynth.cli import build_parser, main, parse
+from bids_spectsynth.cli import main, parse
 from bids_spectsynth.errors import UsageError
+from bids_spectsynth.parser import build_parser
 from bids_spectsynth.presets import GOVERNED, PRESETS
 from bids_spectsynth.settings import Settings, option_names, to_toml
 
@@ -35,6 +36,10 @@ OPTIONS: list[tuple[list[str], str, Any]] = [
     (["--stop-on-first-crash"], "stop_on_first_crash", True),
     (["--random-seed", "7"], "random_seed", 7),
     (["--device", "cpu"], "device", "cpu"),
+    (["--precision", "bfloat16"], "precision", "bfloat16"),
+    (["--memory-format", "channels_last"], "memory_format", "channels_last"),
+    (["--compile", "off"], "compile", "off"),
+    (["--slice-storage", "disk"], "slice_storage", "disk"),
     (["--dry-run"], "dry_run", True),
     (["-v"], "verbose", 1),
     (["--verbose", "-v"], "verbose", 2),

@@ -11,6 +11,7 @@ from safetensors.torch import save
 from bids_spectsynth import estimate
 from bids_spectsynth.settings import make_settings
 from bids_spectsynth.study import PlannedModel, planned_models
+from bids_spectsynth.synthesis.computation import Computation
 from bids_spectsynth.synthesis.devices import Processes
 from bids_spectsynth.synthesis.steps import Stepper
 from bids_spectsynth.synthesis.training_config import TrainingConfig, training_config
@@ -47,8 +48,7 @@ def test_prepared_images_shrink_with_the_cube_of_the_voxel() -> None:
 )
 def test_a_network_takes_what_its_checkpoint_and_weights_take(values: dict[str, Any]) -> None:
     own = config(**values)
-    device = torch.device("cpu")
-    stepper = Stepper(own, own.recipe.n_channels, 6, device, "float32", Processes())
+    stepper = Stepper(own, own.recipe.n_channels, 6, Computation(torch.device("cpu")), Processes())
     batch = torch.zeros((2, own.recipe.n_channels, 64, 64))
     stepper.step(batch, torch.zeros((2, 1, 64, 64)), 0)
     best = {name: value.clone().contiguous() for name, value in stepper.weights().items()}

@@ -20,6 +20,7 @@ from bids_spectsynth.bids.writing import sidecar_path, write_image
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.preprocess.grid import new_image
 from bids_spectsynth.settings import T1W_SPACE, Settings
+from bids_spectsynth.synthesis.computation import prediction_computation
 from bids_spectsynth.synthesis.model_folder import CARD_FILE, Model, ModelCard, check_fit
 from bids_spectsynth.synthesis.prediction import predict_members
 from bids_spectsynth.synthesis.slices import UNKNOWN_UNITS, load_case
@@ -99,7 +100,7 @@ def synthesise(
     prepared : PreparedCase
     output_dir : Path
     settings : Settings
-        For ``voxel_size``, ``uncertainty`` and ``bids_dir`` (to name sources).
+        For ``voxel_size``, ``uncertainty``, ``precision``, ``memory_format`` and ``bids_dir`` (to name sources).
     label : str, optional
         Of the whole model; by default that of the first network.
 
@@ -124,7 +125,8 @@ def synthesise(
     )
     native = original_grid(prepared.images[T1W]) if prepared.space == T1W_SPACE else None
     arrays = load_case(prepared, card.inputs, card.scaling, target=False)
-    output, deviation = predict_members(models, prepared, arrays, samples=settings.uncertainty)
+    how = prediction_computation(models[0].device, settings.precision, settings.memory_format)
+    output, deviation = predict_members(models, prepared, arrays, samples=settings.uncertainty, computation=how)
     values, slope, intercept = to_units(output, arrays.mask, card)
     sidecar = _sidecar(card, models, prepared, output_dir, settings)
     path = synthetic_path(output_dir, prepared, card.label)

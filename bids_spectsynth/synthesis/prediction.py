@@ -11,7 +11,7 @@ from torch import nn
 from bids_spectsynth.bids.derivatives import PreparedCase
 from bids_spectsynth.synthesis.baselines import Baselines
 from bids_spectsynth.synthesis.cohort_prior import cohort_prior
-from bids_spectsynth.synthesis.devices import Precision, autocast, memory_format, resolve_precision
+from bids_spectsynth.synthesis.computation import Computation, prediction_computation
 from bids_spectsynth.synthesis.generation import predict_slices
 from bids_spectsynth.synthesis.model_folder import Model
 from bids_spectsynth.synthesis.orientation import from_slices, to_slices
@@ -24,7 +24,9 @@ Volume = npt.NDArray[np.float32]
 BATCH_SIZE = 8
 
 
-def predict(model: Model, arrays: CaseArrays, *, batch_size: int = BATCH_SIZE, precision: Precision = "auto") -> Volume:
+def predict(
+    model: Model, arrays: CaseArrays, *, batch_size: int = BATCH_SIZE, computation: Computation | None = None
+) -> Volume:
     """Network output for every axial slice, in evaluation mode: nothing in the model changes.
 
     Parameters
@@ -34,29 +36,28 @@ def predict(model: Model, arrays: CaseArrays, *, batch_size: int = BATCH_SIZE, p
         Inputs (C, I, J, K) in (-1, 1) and the brain mask.
     batch_size : int
         Slices at a time.
-    precision : str
-        ``auto``: bfloat16 where the hardware has it.
+    computation : Computation, optional
+        On the model's device; by default what suits that device.
 
     Returns
     -------
     array, shape (I, J, K), float32
         In [-1, 1]; -1 throughout in slices without brain, for which the network is not run.
     """
-    network, device, recipe = model.generator, model.device, model.recipe
-    chosen = resolve_precision(precision, device)
-    layout = memory_format(device, chosen)
+    network, recipe = model.generator, model.recipe
+    how = computation or prediction_computation(model.device)
     stack, mask = (to_slices(v, recipe.orientation, fill) for v, fill in ((arrays.inputs, -1), (arrays.mask, False)))
     output = np.full(mask.shape, -1, dtype=np.float32)
     was_training = network.training
     network.eval()
-    network.to(memory_format=layout)  # type: ignore[call-overload]
+    network.to(memory_format=how.memory_format)  # type: ignore[call-overload]
     with torch.inference_mode():
         slices = brain_slices(mask)
         for start in range(0, len(slices), batch_size):
             k = slices[start : start + batch_size]
             batch = torch.from_numpy(_channels(stack, k, recipe.neighbours))
-            with autocast(device, chosen):
-                made = predict_slices(network, batch.to(device, memory_format=layout), recipe)
+            with how.autocast():
+                made = predict_slices(network, batch.to(how.device, memory_format=how.memory_format), recipe)
             output[..., k] = np.moveaxis(made[:, 0].cpu().numpy(), 0, -1)
     network.train(was_training)
     i, j, n = arrays.mask.shape
@@ -85,7 +86,12 @@ def with_members_prior(model: Model, prepared: PreparedCase, arrays: CaseArrays)
 
 
 def predict_members(
-    models: Sequence[Model], prepared: PreparedCase, arrays: CaseArrays, *, samples: int = 0
+    models: Sequence[Model],
+    prepared: PreparedCase,
+    arrays: CaseArrays,
+    *,
+    samples: int = 0,
+    computation: Computation | None = None,
 ) -> tuple[Volume, Volume | None]:
     """Mean network output of one or more networks, and how much they disagree.
 
@@ -99,6 +105,8 @@ def predict_members(
     samples : int
         0: no standard deviation. Otherwise, with several networks, that of their outputs (n - 1); with one, that of
         so many outputs with its dropout left on (Gal Y, Ghahramani Z. Dropout as a Bayesian approximation. ICML 2016).
+    computation : Computation, optional
+        See :func:`predict`.
 
     Returns
     -------
@@ -107,20 +115,20 @@ def predict_members(
     deviation : array, shape (I, J, K), float32, or None
         On the same scale, not negative; 0 in slices without brain.
     """
-    outputs = [predict(model, with_members_prior(model, prepared, arrays)) for model in models]
+    outputs = [predict(model, with_members_prior(model, prepared, arrays), computation=computation) for model in models]
     mean = np.asarray(np.mean(outputs, axis=0, dtype=np.float64), dtype=np.float32)
     if not samples:
         return mean, None
     if len(models) == 1:
         shown = with_members_prior(models[0], prepared, arrays)
-        outputs = [_dropout_sample(models[0], shown, number) for number in range(samples)]
+        outputs = [_dropout_sample(models[0], shown, number, computation) for number in range(samples)]
     return mean, np.asarray(np.std(outputs, axis=0, ddof=1, dtype=np.float64), dtype=np.float32)
 
 
-def _dropout_sample(model: Model, arrays: CaseArrays, number: int) -> Volume:
+def _dropout_sample(model: Model, arrays: CaseArrays, number: int, computation: Computation | None) -> Volume:
     with torch.random.fork_rng([model.device] if model.device.type == "cuda" else []), _dropout_on(model.generator):
         seed_dropout(model.device, derived_seed(model.card.weights_sha256, "dropout", number))
-        return predict(model, arrays)
+        return predict(model, arrays, computation=computation)
 
 
 def _into_training_mode(layer: nn.Module, inputs: object) -> None:

@@ -11,7 +11,8 @@ from bids_spectsynth.errors import ModelError
 from bids_spectsynth.synthesis.augmentation import augment
 from bids_spectsynth.synthesis.averaging import AveragedWeights
 from bids_spectsynth.synthesis.checkpoint import optimizer_tensors, restore_optimizer
-from bids_spectsynth.synthesis.devices import Precision, Processes, autocast, memory_format
+from bids_spectsynth.synthesis.computation import Computation
+from bids_spectsynth.synthesis.devices import Processes
 from bids_spectsynth.synthesis.generation import generate
 from bids_spectsynth.synthesis.losses import GeneratorLoss, discriminator_loss, generator_loss
 from bids_spectsynth.synthesis.networks import PatchDiscriminator, UNetGenerator, init_weights
@@ -48,9 +49,7 @@ class Stepper:
     ----------
     config : TrainingConfig
     input_channels, levels : int
-    device : torch.device
-    precision : str
-        ``float32`` or ``bfloat16``.
+    computation : Computation
     processes : Processes
         Gradients are averaged over them.
     """
@@ -60,11 +59,11 @@ class Stepper:
         config: TrainingConfig,
         input_channels: int,
         levels: int,
-        device: torch.device,
-        precision: Precision,
+        computation: Computation,
         processes: Processes,
     ) -> None:
-        self.config, self.device, self.precision, self.processes = config, device, precision, processes
+        self.config, self.computation, self.processes = config, computation, processes
+        self.device = computation.device
         self.recipe = config.recipe
         self.generator = UNetGenerator(input_channels, 1, config.base_filters, levels)
         init_weights(self.generator, torch.Generator().manual_seed(derived_seed(config.seed, "generator")))
@@ -75,13 +74,15 @@ class Stepper:
         networks: dict[str, nn.Module | None] = {"generator": self.generator, "discriminator": self.discriminator}
         self.networks = {name: network for name, network in networks.items() if network is not None}
         self.optimizers: dict[str, torch.optim.Adam] = {}
-        self._layout = memory_format(device, precision)
+        self._layout = computation.memory_format
         for name, network in self.networks.items():
-            network.to(device=device, memory_format=self._layout)  # type: ignore[call-overload]
+            network.to(device=self.device, memory_format=self._layout)  # type: ignore[call-overload]
             network.train()
+            # One pass over the weights instead of ten; a third of the time on a CPU, one launch on a GPU.
             self.optimizers[name] = torch.optim.Adam(
-                network.parameters(), lr=config.learning_rate, betas=BETAS, fused=device.type == "cuda"
+                network.parameters(), lr=config.learning_rate, betas=BETAS, fused=True
             )
+        self._run = {name: computation.prepared(network) for name, network in self.networks.items()}
         self.average = AveragedWeights(self.generator, config.ema_decay) if config.ema_decay > 0 else None
         self._n_parts = 1
 
@@ -147,8 +148,8 @@ class Stepper:
 
     def _generate(self, inputs: Tensor, seed: int) -> Tensor:
         seed_dropout(self.device, seed)
-        with autocast(self.device, self.precision):
-            fake = generate(self.generator, inputs, self.recipe)
+        with self.computation.autocast():
+            fake = generate(self._run["generator"], inputs, self.recipe)
         return fake.float()
 
     @torch.no_grad()
@@ -170,8 +171,8 @@ class Stepper:
         total = torch.zeros(1, dtype=torch.float64, device=self.device)
         for number, (inputs, targets) in enumerate(parts):
             known = fake.detach() if fake is not None else self._generate_without_trace(inputs, seed + number)
-            with autocast(self.device, self.precision):
-                real_logits, fake_logits = self.discriminator(inputs, targets), self.discriminator(inputs, known)
+            with self.computation.autocast():
+                real_logits, fake_logits = (self._run["discriminator"](inputs, image) for image in (targets, known))
             loss = discriminator_loss(real_logits, fake_logits, self.config.adversarial_loss) * (len(inputs) / n)
             loss.backward()  # type: ignore[no-untyped-call]  # torch annotates only in part
             total += loss.detach()
@@ -199,8 +200,8 @@ class Stepper:
     def _generator_loss(self, inputs: Tensor, targets: Tensor, fake: Tensor) -> GeneratorLoss:
         logits = None
         if self.discriminator is not None:
-            with autocast(self.device, self.precision):
-                logits = self.discriminator(inputs, fake)
+            with self.computation.autocast():
+                logits = self._run["discriminator"](inputs, fake)
         config = self.config
         return generator_loss(
             fake,

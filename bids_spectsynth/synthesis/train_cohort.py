@@ -19,6 +19,7 @@ from bids_spectsynth.synthesis.devices import environment_rank
 from bids_spectsynth.synthesis.ensemble import ENSEMBLE_FILE, load_members, member_name, write_ensemble
 from bids_spectsynth.synthesis.model_folder import CARD_FILE
 from bids_spectsynth.synthesis.orientation import ORIENTATIONS, Orientation
+from bids_spectsynth.synthesis.slice_storage import storage_for
 from bids_spectsynth.synthesis.slices import PreparedCases
 from bids_spectsynth.synthesis.split import PARTS
 from bids_spectsynth.synthesis.steps import derived_seed
@@ -233,6 +234,7 @@ def _train_network(settings: Settings, planned: _Training, fitted: dict[tuple[st
         device=settings.device,
         threads=settings.nprocs,
         phantom=has_phantom_data(settings) or None,
+        storage=storage_for(settings, f"{planned.config.label}{planned.network.name}", environment_rank().count),
     )
 
 

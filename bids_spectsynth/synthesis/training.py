@@ -1,12 +1,13 @@
 """The training of one model: a plain loop with checkpoints, from prepared cases to a model folder."""
 
+import contextlib
 import copy
-import dataclasses
 import logging
 import math
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +22,28 @@ from bids_spectsynth.synthesis import checkpoint
 from bids_spectsynth.synthesis.baseline_files import baselines_checksum
 from bids_spectsynth.synthesis.checkpoint import Interrupted, StopSignals, TrainingState
 from bids_spectsynth.synthesis.cohort_prior import with_prior
+from bids_spectsynth.synthesis.computation import training_computation
 from bids_spectsynth.synthesis.devices import (
     Processes,
     connected_processes,
     environment_rank,
     resolve_device,
-    resolve_precision,
 )
 from bids_spectsynth.synthesis.model_folder import CARD_FILE, ModelCard, load_card, save_model
 from bids_spectsynth.synthesis.networks import unet_levels
+from bids_spectsynth.synthesis.slice_storage import Storage, decoded_on
 from bids_spectsynth.synthesis.slices import CaseArrays
 from bids_spectsynth.synthesis.steps import LOSS_NAMES, Stepper, derived_seed
 from bids_spectsynth.synthesis.training_card import make_card
 from bids_spectsynth.synthesis.training_config import TrainingConfig, training_config
-from bids_spectsynth.synthesis.training_data import CohortStatistics, gather_slices, resident, shuffled_batches
+from bids_spectsynth.synthesis.training_data import (
+    CohortStatistics,
+    SliceData,
+    gather_once,
+    gather_slices,
+    resident,
+    shuffled_batches,
+)
 from bids_spectsynth.synthesis.validation import validate
 
 __all__ = ["Interrupted", "TrainingConfig", "train", "training_config"]
@@ -63,6 +72,7 @@ def train(
     progress: bool = True,
     threads: int | None = None,
     phantom: bool | None = None,
+    storage: Storage | None = None,
 ) -> ModelCard:
     """Train a model, or go on with its training, or return it where it is finished.
 
@@ -83,6 +93,8 @@ def train(
         Of the CPU; repeated trainings are equal only with equal numbers.
     phantom : bool, optional
         Whether the images are simulated, for the card.
+    storage : Storage, optional
+        Where the slices lie while the training lasts; by default in memory.
 
     Returns
     -------
@@ -102,12 +114,13 @@ def train(
     if threads is not None:
         torch.set_num_threads(threads)
     where = resolve_device(device, environment_rank().local_rank)
-    with connected_processes(where) as processes, _own_random_numbers(where):
+    storage = storage or Storage()
+    with connected_processes(where) as processes, _own_random_numbers(where), _removed_at_the_end(storage, processes):
         if config.cohort_prior != "none":
             training = with_prior(training, folder, fitted_to=True)
             validation = with_prior(validation, folder, fitted_to=False)
         # Images are read before signals are put off: until there is a step to finish, they end the run at once.
-        run = _Training(training, validation, config, folder, where, processes)
+        run = _Training(training, validation, config, folder, where, processes, storage)
         with StopSignals() as stop:
             run.resume()
             run.fit(stop, progress=progress, phantom=phantom)
@@ -122,15 +135,22 @@ def _own_random_numbers(device: torch.device) -> AbstractContextManager[None]:
     return torch.random.fork_rng([device] if device.type == "cuda" else [])
 
 
+@contextlib.contextmanager
+def _removed_at_the_end(storage: Storage, processes: Processes) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        # Files that another process still maps stay readable to it.
+        if processes.local_rank == 0:
+            storage.remove()
+
+
 def finished_card(folder: Path, config: TrainingConfig) -> ModelCard | None:
     """Card of the model in a folder, if its training had the same configuration (besides the checkpoints)."""
     if not (folder / CARD_FILE).exists():
         return None
     card = load_card(folder)
-    earlier = {**config.filled(card.config), "checkpoint_every": 1}
-    if dataclasses.replace(config, checkpoint_every=1).as_json() == earlier:
-        return card
-    return None
+    return card if config.same_as(card.config) else None
 
 
 def check_replaceable(folder: Path, config: TrainingConfig) -> None:
@@ -162,22 +182,36 @@ class _Training:
         folder: Path,
         device: torch.device,
         processes: Processes,
+        storage: Storage,
     ) -> None:
         self.config, self.folder, self.device, self.processes = config, folder, device, processes
-        self.precision = resolve_precision(config.precision, device)
-        around: dict[str, Any] = {"neighbours": config.neighbour_slices, "orientation": config.orientation}
-        data, self.statistics = gather_slices(training, config.slices_per_subject, masks=False, **around)
-        self.held_out, held_out_statistics = gather_slices(validation, config.slices_per_subject, masks=True, **around)
+
+        def gathered(cases: Collection[CaseArrays], name: str, *, masks: bool) -> tuple[SliceData, CohortStatistics]:
+            part = storage.part(name)
+            around: dict[str, Any] = {"neighbours": config.neighbour_slices, "orientation": config.orientation}
+            gather = partial(gather_slices, cases, config.slices_per_subject, masks=masks, storage=part, **around)
+            return gather_once(part, processes, gather)
+
+        data, self.statistics = gathered(training, "training", masks=False)
+        self.held_out, held_out_statistics = gathered(validation, "validation", masks=True)
         _check_apart(self.statistics, held_out_statistics)
         self.selection = held_out_statistics.participants
-        height, width = data.images.shape[2:]
         try:
-            levels = unet_levels(height, width)
+            levels = unet_levels(data.layout.height, data.layout.width)
         except ValueError as error:
             raise ModelError(f"{error}; prepare the images with another --voxel-size") from error
         self.data = resident(data, device)
-        self.stepper = Stepper(config, config.recipe.n_channels, levels, device, self.precision, processes)
+        n_steps = config.epochs * self._steps_per_epoch
+        computation = training_computation(
+            device, config.precision, config.memory_format, config.compile, n_steps=n_steps
+        )
+        self.stepper = Stepper(config, config.recipe.n_channels, levels, computation, processes)
         self.state = TrainingState(sums=torch.zeros(len(LOSS_NAMES), dtype=torch.float64))
+
+    @property
+    def _steps_per_epoch(self) -> int:
+        per_process = -(-len(self.data) // self.processes.count)
+        return -(-per_process // self.config.batch_size)
 
     @property
     def checkpoint_path(self) -> Path:
@@ -198,7 +232,7 @@ class _Training:
                 self.checkpoint_path, header.get("processes", "an unknown number of"), self.processes.count,
             )  # fmt: skip
             return
-        if (header["precision"], header["device"]) != (self.precision, self.device.type):
+        if any(header.get(name, value) != value for name, value in self.stepper.computation.facts().items()):
             logger.warning("%s: was computed elsewhere; the result may differ slightly", self.checkpoint_path)
         self.stepper.restore(tensors)
         best = {k.removeprefix("best."): v for k, v in tensors.items() if k.startswith("best.")}
@@ -212,8 +246,7 @@ class _Training:
             return
         header = {
             "config": self.config.as_json(),
-            "precision": self.precision,
-            "device": self.device.type,
+            **self.stepper.computation.facts(),
             "processes": self.processes.count,
         }
         tensors = self.stepper.tensors() | {"sums": self.state.sums}
@@ -222,10 +255,9 @@ class _Training:
 
     def fit(self, stop: StopSignals, *, progress: bool, phantom: bool | None = None) -> None:
         """Train the remaining epochs, then write the model."""
-        per_process = -(-len(self.data) // self.processes.count)
-        n_steps = -(-per_process // self.config.batch_size)
-        state, config = self.state, self.config
-        logger.info("Model %s: %d slices, %d steps an epoch, %s", config.label, len(self.data), n_steps, self.precision)
+        n_steps, state, config = self._steps_per_epoch, self.state, self.config
+        how = ", ".join(f"{name} {value}" for name, value in self.stepper.computation.facts().items())
+        logger.info("Model %s: %d slices, %d steps an epoch (%s)", config.label, len(self.data), n_steps, how)
         with tqdm(
             total=n_steps * config.epochs,
             initial=n_steps * state.epoch + state.step,
@@ -265,10 +297,11 @@ class _Training:
         order = torch.Generator().manual_seed(derived_seed(config.seed, "order", state.epoch))
         rank, count = self.processes.rank, self.processes.count
         batches = shuffled_batches(len(self.data), config.batch_size, order, rank=rank, processes=count)
-        state.sums = state.sums.to(self.device)
+        state.sums, how = state.sums.to(self.device), self.stepper.computation
         for rows in batches[state.step :]:
             seed = derived_seed(config.seed, "step", state.epoch, state.step, rank)
-            state.sums += self.stepper.step(self.data.inputs(rows), self.data.targets[rows], seed) * len(rows)
+            inputs, targets = (decoded_on(slices, how) for slices in (self.data.inputs(rows), self.data.targets[rows]))
+            state.sums += self.stepper.step(inputs, targets, seed) * len(rows)
             state.step += 1
             state.seconds = time.monotonic() - started
             self._show(bar, sum(map(len, batches[: state.step])))
@@ -291,8 +324,7 @@ class _Training:
             generator,
             self.held_out,
             config.batch_size,
-            self.device,
-            self.precision,
+            self.stepper.computation,
             lambda: stop.number != 0,
             config.recipe,
         )

@@ -126,6 +126,5 @@ def _training(config: TrainingConfig, state: TrainingState, stepper: Stepper) ->
         "learning_rate_decay_epochs": config.learning_rate_decay_epochs,
         "slices_per_participant": config.slices_per_subject,
         "seed": config.seed,
-        "precision": stepper.precision,
-        "device": stepper.device.type,
+        **stepper.computation.facts(),
     }

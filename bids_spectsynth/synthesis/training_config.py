@@ -5,14 +5,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bids_spectsynth.settings import AdversarialLoss, CohortPrior, Orientations, Scaling, Settings, Switch
-from bids_spectsynth.synthesis.devices import Precision
+from bids_spectsynth.settings import (
+    AdversarialLoss,
+    CohortPrior,
+    Compile,
+    MemoryFormat,
+    Orientations,
+    Precision,
+    Scaling,
+    Settings,
+    Switch,
+)
 from bids_spectsynth.synthesis.generation import Recipe, recipe_of
 from bids_spectsynth.synthesis.model_folder import model_label
 from bids_spectsynth.synthesis.orientation import Orientation
 
-#: What may differ between a checkpoint and the training that goes on from it, if the learning rate is constant.
-_EXTENSIBLE = ("epochs", "checkpoint_every", "label", "configuration")
+#: How the network is computed changes weights as another machine does, in the last digits: it makes no other model.
+COMPUTATION = ("precision", "memory_format", "compile")
+#: What may differ between a checkpoint and the training that goes on from it.
+_FREE = ("checkpoint_every", "label", "configuration", *COMPUTATION)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +53,8 @@ class TrainingConfig:
     checkpoint_every: int = 10
     seed: int = 1234
     precision: Precision = "auto"
+    memory_format: MemoryFormat = "auto"
+    compile: Compile = "auto"
     data: str = ""
     configuration: str = ""
     adversarial_loss: AdversarialLoss = "bce"
@@ -77,8 +90,14 @@ class TrainingConfig:
         """Whether a training with the values ``saved`` (:meth:`as_json`) can go on with this configuration."""
         own, saved = self.as_json(), self.filled(saved)
         names = {name for name in {*own, *saved} if own.get(name) != saved.get(name)}
-        decays = self.learning_rate_decay_epochs > 0
-        return names <= ({"checkpoint_every", "label", "configuration"} if decays else set(_EXTENSIBLE))
+        # Where the learning rate falls towards the last epoch, another last epoch is another training.
+        return names <= ({*_FREE} if self.learning_rate_decay_epochs > 0 else {*_FREE, "epochs"})
+
+    def same_as(self, saved: Mapping[str, Any]) -> bool:
+        """Whether a finished training with the values ``saved`` is the one that this configuration asks for."""
+        own, saved = self.as_json(), self.filled(saved)
+        aside = {"checkpoint_every", *COMPUTATION}
+        return {**own, **dict.fromkeys(aside)} == {**saved, **dict.fromkeys(aside)}
 
 
 def training_config(
@@ -126,6 +145,9 @@ def training_config(
         base_filters=settings.base_filters,
         checkpoint_every=settings.checkpoint_every,
         seed=settings.random_seed if seed is None else seed,
+        precision=settings.precision,
+        memory_format=settings.memory_format,
+        compile=settings.compile,
         data=data,
         configuration=configuration or chosen,
         adversarial_loss=settings.adversarial_loss,

@@ -1,6 +1,6 @@
 """The slices of a cohort as tensors in memory, their batches, and what is kept of the cohort's real SPECTs."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +11,9 @@ from torch import Tensor
 
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.preprocess.intensity import slice_block
+from bids_spectsynth.synthesis.devices import Processes
 from bids_spectsynth.synthesis.orientation import Orientation, to_slices
+from bids_spectsynth.synthesis.slice_storage import Storage, encode, mapped, read_index, write_index
 from bids_spectsynth.synthesis.slices import UNKNOWN_UNITS, CaseArrays
 from bids_spectsynth.synthesis.through_slice import NODES, case_profiles
 
@@ -21,42 +23,82 @@ FloatArray = npt.NDArray[np.float64]
 SLICES_OF: Mapping[Orientation, float] = {"axial": 1.0, "coronal": 1.4, "sagittal": 1.1}
 
 
+@dataclass(frozen=True)
+class SliceLayout:
+    """Numbers that say how the slices of a cohort are laid out.
+
+    Parameters
+    ----------
+    n_cases, per_case : int
+        Cases, and slices of each.
+    channels, height, width : int
+        Input images, and the size of a slice.
+    neighbours : int
+        Slices on each side of a slice that are input channels too.
+    masks : bool
+        Whether masks are kept; without them where nobody needs them, because a large cohort's are large.
+    """
+
+    n_cases: int
+    per_case: int
+    channels: int
+    height: int
+    width: int
+    neighbours: int
+    masks: bool
+
+    @property
+    def stored(self) -> int:
+        """Slices of a case with those around its block."""
+        return self.per_case + 2 * self.neighbours
+
+    @property
+    def specs(self) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
+        """Shapes and types of what is stored."""
+        n, size = self.n_cases * self.per_case, (self.height, self.width)
+        return {
+            "images": ((self.n_cases * self.stored, self.channels, *size), torch.int16),
+            "targets": ((n, 1, *size), torch.int16),
+            "masks": ((n if self.masks else 0, 1, *size), torch.bool),
+        }
+
+
 @dataclass(frozen=True, eq=False)
 class SliceData:
     """Slices of a cohort.
 
     Parameters
     ----------
-    images : tensor, shape (M, C, I, J), float32
+    layout : SliceLayout
+    images : tensor, shape (M, C, I, J), int16
         The N slices and, with neighbours, the slices around each case's block; C input images.
-    centres : tensor, shape (N,), int64
-        Where the slices are in ``images``.
-    targets : tensor, shape (N, 1, I, J), float32
+        :func:`bids_spectsynth.synthesis.slice_storage.decode` gives them in (-1, 1).
+    targets : tensor, shape (N, 1, I, J), int16
     masks : tensor, shape (N, 1, I, J), bool
-        Brain where the SPECT was measured (:attr:`CaseArrays.rated`); without slices (N = 0) where nobody needs it,
-        because a large cohort's masks are large.
-    cases : tensor, shape (N,), int64
-        Which case a slice is of, counted from 0.
-    neighbours : int
-        Slices on each side of a slice that are input channels too.
+        Brain where the SPECT was measured (:attr:`CaseArrays.rated`); N = 0 where masks are not kept.
     """
 
+    layout: SliceLayout
     images: Tensor
-    centres: Tensor
     targets: Tensor
     masks: Tensor
-    cases: Tensor
-    neighbours: int = 0
 
     def __len__(self) -> int:
         return self.targets.shape[0]
 
+    @property
+    def cases(self) -> Tensor:
+        """Which case a slice is of, counted from 0: (N,), int64."""
+        return torch.arange(self.layout.n_cases).repeat_interleave(self.layout.per_case)
+
     def inputs(self, rows: Tensor) -> Tensor:
-        """Input channels (len(rows), C (2 neighbours + 1), I, J) of slices; those of one image follow each other."""
-        if not self.neighbours:
-            return self.images[self.centres[rows]]
-        offsets = torch.arange(-self.neighbours, self.neighbours + 1)
-        return self.images[self.centres[rows][:, None] + offsets].transpose(1, 2).flatten(1, 2)
+        """Input channels (len(rows), C (2 neighbours + 1), I, J), int16; those of one image follow each other."""
+        layout = self.layout
+        centres = rows // layout.per_case * layout.stored + rows % layout.per_case + layout.neighbours
+        if not layout.neighbours:
+            return self.images[centres]
+        offsets = torch.arange(-layout.neighbours, layout.neighbours + 1)
+        return self.images[centres[:, None] + offsets].transpose(1, 2).flatten(1, 2)
 
 
 @dataclass(frozen=True)
@@ -92,6 +134,7 @@ def gather_slices(
     masks: bool,
     neighbours: int = 0,
     orientation: Orientation = "axial",
+    storage: Storage | None = None,
 ) -> tuple[SliceData, CohortStatistics]:
     """Take the block of slices with the most brain from every case.
 
@@ -108,11 +151,13 @@ def gather_slices(
     orientation : {'axial', 'coronal', 'sagittal'}
         Of the slices; the statistics are of the axial ones always. A brain has more coronal and sagittal slices than
         axial ones: their number is ``n_slices`` times :data:`SLICES_OF`.
+    storage : Storage, optional
+        Where the slices lie; by default in memory.
 
     Raises
     ------
     ModelError
-        There is no case, or the cases lie on grids of different shapes.
+        There is no case, the cases lie on grids of different shapes, or there is no room for the slices.
     """
     n_slices = round(n_slices * SLICES_OF[orientation])
     data: SliceData | None = None
@@ -120,7 +165,9 @@ def gather_slices(
     for number, case in enumerate(cases):
         if data is None:
             shape = case.inputs.shape
-            data = _allocate(len(cases), case, n_slices, masks=masks, neighbours=neighbours, orientation=orientation)
+            layout = _layout(len(cases), case, n_slices, masks=masks, neighbours=neighbours, orientation=orientation)
+            # One allocation for the cohort: collecting and concatenating would need the memory twice.
+            data = SliceData(layout, **(storage or Storage()).allocate(layout.specs))
         if case.inputs.shape != shape or case.target is None or case.target.shape != case.mask.shape:
             raise ModelError(
                 f"sub-{case.participant}: inputs {case.inputs.shape} where others have {shape}, or no SPECT; "
@@ -133,35 +180,52 @@ def gather_slices(
     return data, _statistics(facts)
 
 
-def _allocate(
+def gather_once(
+    storage: Storage, processes: Processes, gather: Callable[[], tuple[SliceData, CohortStatistics]]
+) -> tuple[SliceData, CohortStatistics]:
+    """What ``gather`` gives, done by one process of each machine and mapped by its others.
+
+    Parameters
+    ----------
+    storage : Storage
+        With a folder where there are several processes.
+    processes : Processes
+    gather : callable
+        Fills that storage.
+    """
+    if processes.count == 1 or storage.folder is None:
+        return gather()
+    if processes.local_rank == 0:
+        data, statistics = gather()
+        write_index(storage.folder, layout=data.layout, statistics=statistics)
+    processes.wait()
+    if processes.local_rank != 0:
+        index = read_index(storage.folder)
+        layout = SliceLayout(**index["layout"])
+        data = SliceData(layout, **mapped(storage.folder, layout.specs))
+        lists = {name: tuple(value) for name, value in index["statistics"].items() if isinstance(value, list)}
+        statistics = CohortStatistics(**{**index["statistics"], **lists})
+    return data, statistics
+
+
+def _layout(
     n_cases: int, case: CaseArrays, n_slices: int, *, masks: bool, neighbours: int, orientation: Orientation
-) -> SliceData:
-    # One allocation for the cohort: collecting and concatenating would need the memory twice.
+) -> SliceLayout:
     height, width, depth = to_slices(case.mask, orientation, False).shape
-    per_case = min(n_slices, depth)
-    n, stored = n_cases * per_case, per_case + 2 * neighbours
-    first = torch.arange(n_cases)[:, None] * stored + neighbours
-    return SliceData(
-        torch.empty(n_cases * stored, case.inputs.shape[0], height, width),
-        (first + torch.arange(per_case)).flatten(),
-        torch.empty(n, 1, height, width),
-        torch.empty(n if masks else 0, 1, height, width, dtype=torch.bool),
-        torch.arange(n_cases).repeat_interleave(per_case),
-        neighbours,
-    )
+    return SliceLayout(n_cases, min(n_slices, depth), case.inputs.shape[0], height, width, neighbours, masks)
 
 
 def _fill(data: SliceData, number: int, case: CaseArrays, n_slices: int, orientation: Orientation) -> None:
     mask = to_slices(case.mask, orientation, False)
     block = slice_block(mask, n_slices)
-    per_case = block.stop - block.start
-    rows = slice(number * per_case, (number + 1) * per_case)
-    around = np.arange(block.start - data.neighbours, block.stop + data.neighbours).clip(0, mask.shape[2] - 1)
-    stored = slice(number * len(around), (number + 1) * len(around))
+    layout = data.layout
+    rows = slice(number * layout.per_case, (number + 1) * layout.per_case)
+    around = np.arange(block.start - layout.neighbours, block.stop + layout.neighbours).clip(0, mask.shape[2] - 1)
+    stored = slice(number * layout.stored, (number + 1) * layout.stored)
     assert case.target is not None
-    data.images[stored] = _slices(case.inputs, orientation, -1, around)
-    data.targets[rows, 0] = _slices(case.target, orientation, -1, np.arange(block.start, block.stop))
-    if len(data.masks):
+    data.images[stored] = encode(_slices(case.inputs, orientation, -1, around))
+    data.targets[rows, 0] = encode(_slices(case.target, orientation, -1, np.arange(block.start, block.stop)))
+    if layout.masks:
         rated = case.mask if case.rated is None else case.rated
         data.masks[rows, 0] = _slices(rated, orientation, False, np.arange(block.start, block.stop))
 

@@ -5,10 +5,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from bids_spectsynth.synthesis.devices import Precision, autocast, memory_format
+from bids_spectsynth.synthesis.computation import Computation
 from bids_spectsynth.synthesis.generation import Recipe, predict_slices
 from bids_spectsynth.synthesis.losses import WINDOW, ssim_map
 from bids_spectsynth.synthesis.networks import UNetGenerator
+from bids_spectsynth.synthesis.slice_storage import decode, decoded_on
 from bids_spectsynth.synthesis.training_data import SliceData
 
 
@@ -20,8 +21,7 @@ def validate(
     generator: UNetGenerator,
     data: SliceData,
     batch_size: int,
-    device: torch.device,
-    precision: Precision,
+    computation: Computation,
     stopped: Callable[[], bool] = _go_on,
     recipe: Recipe | None = None,
 ) -> dict[str, float] | None:
@@ -33,7 +33,7 @@ def validate(
     data : SliceData
         Validation slices, with masks.
     batch_size : int
-    device, precision
+    computation : Computation
         As for training.
     stopped : callable
         Asked before every batch; True ends the validation without a result.
@@ -46,11 +46,10 @@ def validate(
         ``rmse`` (root of the mean square over a subject's rated voxels: brain where the SPECT was measured) and
         ``ssim`` (mean over them), each averaged over the subjects.
     """
-    n_cases = int(data.cases.max()) + 1
+    n_cases, cases = data.layout.n_cases, data.cases
     # Columns: sum of squares, voxels, sum of SSIM, voxels where SSIM's window fits.
     sums = torch.zeros(n_cases, 4, dtype=torch.float64)
-    recipe = recipe or Recipe(n_images=data.images.shape[1])
-    layout = memory_format(device, precision)
+    recipe = recipe or Recipe(n_images=data.layout.channels)
     was_training = generator.training
     generator.eval()
     finished = True
@@ -59,10 +58,10 @@ def validate(
             if stopped():
                 finished = False
                 break
-            inputs = data.inputs(rows).to(device, memory_format=layout)
-            with autocast(device, precision):
+            inputs = decoded_on(data.inputs(rows), computation)
+            with computation.autocast():
                 made = predict_slices(generator, inputs, recipe)
-            sums.index_add_(0, data.cases[rows], _sums(made, data.targets[rows], data.masks[rows]))
+            sums.index_add_(0, cases[rows], _sums(made, decode(data.targets[rows]), data.masks[rows]))
     generator.train(was_training)
     if not finished:
         return None

@@ -14,15 +14,18 @@ import torch
 
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.settings import make_settings
-from bids_spectsynth.synthesis import checkpoint, devices, training, training_data
+from bids_spectsynth.synthesis import checkpoint, training, training_data
 from bids_spectsynth.synthesis.checkpoint import Interrupted, StopSignals, load_tensors, save_tensors
-from bids_spectsynth.synthesis.devices import Processes, resolve_device, resolve_precision
+from bids_spectsynth.synthesis.computation import Computation
+from bids_spectsynth.synthesis.devices import Processes, resolve_device
 from bids_spectsynth.synthesis.model_folder import load_card, load_model
+from bids_spectsynth.synthesis.slice_storage import Storage, decode
 from bids_spectsynth.synthesis.steps import LOSS_NAMES, Stepper
 from bids_spectsynth.synthesis.training import check_replaceable, train
 from bids_spectsynth.synthesis.training_config import TrainingConfig, training_config
 from bids_spectsynth.synthesis.validation import validate
 
+COMPUTATION = Computation(torch.device("cpu"))
 CONFIG = TrainingConfig(
     label="pix2pixT1wPet",
     inputs=("T1w", "pet"),
@@ -223,7 +226,7 @@ def test_damaged_checkpoint(tmp_path, cohort):
 
 
 def make_stepper(config=CONFIG, processes=None):
-    return Stepper(config, 2, 5, torch.device("cpu"), "float32", processes or Processes())
+    return Stepper(config, 2, 5, COMPUTATION, processes or Processes())
 
 
 @pytest.fixture
@@ -300,16 +303,16 @@ def test_validation_is_in_mask_and_changes_nothing(make_case):
     data, _ = training_data.gather_slices([case, make_case("02", 2)], 5, masks=True)
     generator = make_stepper().generator
     state = {name: value.clone() for name, value in generator.state_dict().items()}
-    metrics = validate(generator, data, 3, torch.device("cpu"), "float32")
+    metrics = validate(generator, data, 3, COMPUTATION)
     assert generator.training
     assert all(torch.equal(value, state[name]) for name, value in generator.state_dict().items())
     generator.eval()
     with torch.no_grad():
-        made = generator(data.images)
+        made = generator(decode(data.images))
     rmse = []
     for number in (0, 1):
         own = data.cases == number
-        rmse.append((made[own] - data.targets[own])[data.masks[own]].square().mean().sqrt().item())
+        rmse.append((made[own] - decode(data.targets[own]))[data.masks[own]].square().mean().sqrt().item())
     assert metrics["rmse"] == pytest.approx(np.mean(rmse), rel=1e-5)
     assert metrics["ssim"] < 1
 
@@ -351,13 +354,6 @@ def test_the_device_is_logged(caplog):
     assert "on the CPU" in caplog.text
 
 
-@pytest.mark.parametrize(("has", "precision"), [(True, "bfloat16"), (False, "float32")])
-def test_precision_follows_the_hardware(monkeypatch, has, precision):
-    monkeypatch.setattr(devices, "_cpu_has_bfloat16", lambda: has)
-    assert resolve_precision("auto", torch.device("cpu")) == precision
-    assert resolve_precision("float32", torch.device("cpu")) == "float32"
-
-
 def test_a_stop_during_validation_leaves_validation_to_the_next_run(tmp_path, cohort, monkeypatch):
     fit(cohort, CONFIG, tmp_path / "whole")
     asked = []
@@ -388,7 +384,7 @@ def test_validation_can_be_stopped(make_case):
     data, _ = training_data.gather_slices([make_case("01", 1)], 5, masks=True)
     generator = make_stepper().generator
     answers = iter((False, True))
-    assert validate(generator, data, 1, torch.device("cpu"), "float32", lambda: next(answers)) is None
+    assert validate(generator, data, 1, COMPUTATION, lambda: next(answers)) is None
     assert next(answers, "asked twice") == "asked twice"
     assert generator.training
 
@@ -403,7 +399,7 @@ def test_another_number_of_processes(tmp_path, cohort, monkeypatch, caplog, at_s
             interrupt(patch, at_step, lambda: os.kill(os.getpid(), signal.SIGTERM))
             with pytest.raises(Interrupted):
                 fit(cohort, config, tmp_path)
-    run = training._Training(*cohort, CONFIG, tmp_path, torch.device("cpu"), Processes(rank=0, count=2))
+    run = training._Training(*cohort, CONFIG, tmp_path, torch.device("cpu"), Processes(rank=0, count=2), Storage())
     run.resume()
     assert ("number" in caplog.text or "process(es)" in caplog.text) is not kept
     assert (run.state.epoch, run.state.step) == ((1, 0) if kept else (0, 0))

@@ -1,0 +1,151 @@
+"""How exactly a network is computed: number format, memory layout, compiled or not, by what the hardware can do."""
+
+import functools
+import importlib.util
+import logging
+import shutil
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from bids_spectsynth.errors import ModelError
+from bids_spectsynth.settings import Compile, MemoryFormat, Precision
+
+logger = logging.getLogger(__name__)
+
+#: Compiling takes 20 to 70 s on a CPU; a training of fewer steps would not earn that back.
+MIN_STEPS_TO_COMPILE = 1000
+
+
+@dataclass(frozen=True)
+class Computation:
+    """How a network is computed on a device.
+
+    Parameters
+    ----------
+    device : torch.device
+    precision : {'float32', 'bfloat16'}
+        Of convolutions; with bfloat16 (autocast) weights, norms, losses and optimisers stay in float32.
+    layout : {'contiguous', 'channels_last'}
+        Of images and of the weights of convolutions in memory.
+    compiled : bool
+        Whether training runs through ``torch.compile``.
+    """
+
+    device: torch.device
+    precision: Precision = "float32"
+    layout: MemoryFormat = "contiguous"
+    compiled: bool = False
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """The layout as torch names it."""
+        return torch.channels_last if self.layout == "channels_last" else torch.contiguous_format
+
+    def autocast(self) -> torch.autocast:
+        """Context in which a network runs in this precision."""
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bfloat16")
+
+    def prepared(self, network: nn.Module) -> Any:
+        """The network as a callable: itself, or compiled.
+
+        One compiled form is made for each size of batch and for each set of weights that are trained; a network that
+        follows the size at run time is slower.
+        """
+        return torch.compile(network, dynamic=False) if self.compiled else network
+
+    def facts(self) -> dict[str, object]:
+        """What a model card and a checkpoint say of it."""
+        return {
+            "precision": self.precision,
+            "device": self.device.type,
+            "memory_format": self.layout,
+            "compiled": self.compiled,
+        }
+
+
+def training_computation(
+    device: torch.device,
+    precision: Precision = "auto",
+    layout: MemoryFormat = "auto",
+    compiling: Compile = "auto",
+    *,
+    n_steps: int | None = None,
+) -> Computation:
+    """How a network is trained on a device.
+
+    Parameters
+    ----------
+    device : torch.device
+    precision : {'auto', 'float32', 'bfloat16'}
+        ``auto`` takes bfloat16 where the hardware multiplies it: GPUs from Ampere on, CPUs with AVX512-BF16 or AMX.
+        Elsewhere it is emulated and many times slower.
+    layout : {'auto', 'contiguous', 'channels_last'}
+        ``auto`` takes channels last on GPUs and with bfloat16. With float32 on a CPU it wins forwards and loses
+        backwards.
+    compiling : {'auto', 'on', 'off'}
+        ``auto`` compiles where that was measured to be faster (not with float32 on a CPU), a compiler is there, and
+        the training is long enough.
+    n_steps : int, optional
+        Steps of the whole training; without it ``auto`` does not compile.
+
+    Raises
+    ------
+    ModelError
+        ``compiling`` is ``on`` and there is no compiler for the device.
+    """
+    chosen = resolve_precision(precision, device)
+    fast = device.type == "cuda" or chosen == "bfloat16"
+    if compiling == "on" and not can_compile(device):
+        raise ModelError(f"--compile on: {_missing_compiler(device)}; install it, or use --compile off")
+    worth = compiling == "auto" and fast and (n_steps or 0) >= MIN_STEPS_TO_COMPILE and can_compile(device)
+    chosen_layout: MemoryFormat = layout if layout != "auto" else ("channels_last" if fast else "contiguous")
+    return Computation(device, chosen, chosen_layout, compiled=compiling == "on" or worth)
+
+
+def prediction_computation(
+    device: torch.device, precision: Precision = "auto", layout: MemoryFormat = "auto"
+) -> Computation:
+    """How a trained network is applied on a device: never compiled, by default with channels last.
+
+    A volume takes less time than compiling. Forwards, channels last is faster in both number formats.
+    """
+    chosen_layout: MemoryFormat = "channels_last" if layout == "auto" else layout
+    return Computation(device, resolve_precision(precision, device), chosen_layout)
+
+
+def resolve_precision(choice: Precision, device: torch.device) -> Precision:
+    """Number format of convolutions for a choice of the user; see :func:`training_computation`."""
+    if choice != "auto":
+        if choice == "bfloat16" and not has_bfloat16(device):
+            logger.warning("--precision bfloat16: this %s only emulates it; float32 is faster here", device.type)
+        return choice
+    return "bfloat16" if has_bfloat16(device) else "float32"
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 matrices in hardware."""
+    if device.type == "cuda":
+        major, _ = torch.cuda.get_device_capability(device)
+        return major >= 8
+    return _cpu_has_bfloat16()
+
+
+def _cpu_has_bfloat16() -> bool:
+    # The queries are not public in every torch release; without them the safe answer is no.
+    queries = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return any(bool(query()) for query in queries if callable(query))
+
+
+@functools.cache
+def can_compile(device: torch.device) -> bool:
+    """Whether ``torch.compile`` has what it needs: Triton for a GPU, a C++ compiler for a CPU."""
+    if device.type == "cuda":
+        return importlib.util.find_spec("triton") is not None
+    return any(shutil.which(name) for name in ("g++", "clang++"))
+
+
+def _missing_compiler(device: torch.device) -> str:
+    return "Triton is not installed" if device.type == "cuda" else "no C++ compiler (g++) is on PATH"
