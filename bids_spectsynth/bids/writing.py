@@ -32,7 +32,8 @@ PUBLIC_KEYS = (
     "AttenuationCorrection",
     "ImageDecayCorrected",
 )
-_GZIP_LEVEL = 6
+#: Prepared images are mostly 0 and noise: level 3 packs and unpacks them in half the time of 6, to files 5 % larger.
+_GZIP_LEVEL = 3
 #: Bits of the NIfTI field xyzt_units: where the spatial unit stands, and millimetres.
 _SPATIAL_UNITS, _MILLIMETRES = 0b111, 2
 

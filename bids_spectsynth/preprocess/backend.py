@@ -76,5 +76,6 @@ class Backend(Protocol):
     ) -> nib.Nifti1Image:
         """``image`` at the voxels of ``grid``; ``matrix`` maps world coordinates of the grid to those of the image.
 
-        ``order`` 0 is nearest neighbour, 1 linear, 3 cubic B-spline. Outside the image is 0. float32.
+        ``order`` 0 is nearest neighbour, 1 linear, 3 cubic B-spline. Outside the image is 0. float32. Of a
+        :class:`~bids_spectsynth.preprocess.grid.MaskedGrid` the voxels that are not wanted may hold anything.
         """

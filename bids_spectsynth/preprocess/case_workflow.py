@@ -1,8 +1,7 @@
-"""The Nipype workflow of one case: a reference, one registration per image, templates, and what is written."""
+"""The Nipype workflow of one case: one registration per image, and what is written."""
 
 import hashlib
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,29 +13,20 @@ from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline.engine import Node, Workflow
 
 from bids_spectsynth.bids.cases import INTERICTAL, T1W, Case
-from bids_spectsynth.preprocess.interfaces import (
-    PrepareReference,
-    RegisterToReference,
-    RegisterToTemplate,
-    WritePrepared,
-    WriteTransforms,
-    has_own_mask,
+from bids_spectsynth.preprocess.head_workflow import (
+    MEMORY_GB,
+    BackendIdentity,
+    common_inputs,
+    mask_threads,
+    nipype_name,
+    record_field,
+    status_folder,
+    template_names,
 )
+from bids_spectsynth.preprocess.interfaces import RegisterToReference, WritePrepared, WriteTransforms, has_own_mask
 from bids_spectsynth.preprocess.records import case_to_text, file_stamp, fingerprint, is_written
-from bids_spectsynth.preprocess.templates import BUILT_IN_TEMPLATE
 from bids_spectsynth.preprocess.write_prepared import frame_durations
 from bids_spectsynth.settings import Settings
-
-#: Memory estimates in GB, measured at the paper's sizes (brain extraction with deepbet takes the most).
-MEMORY_GB = {"reference": 2.0, "register": 1.5, "template": 1.5, "write": 2.0}
-
-
-@dataclass(frozen=True)
-class BackendIdentity:
-    """Which backend, and the versions of all that computes: a change of either invalidates what is stored."""
-
-    name: str
-    software: str
 
 
 @dataclass(frozen=True)
@@ -60,11 +50,6 @@ class Part:
     steps: tuple[str, ...]
 
 
-def template_names(settings: Settings) -> tuple[str, ...]:
-    """Templates that every T1w is registered to: those asked for, else the one that needs no download."""
-    return settings.templates or (BUILT_IN_TEMPLATE,)
-
-
 def case_parts(case: Case, settings: Settings) -> tuple[Part, ...]:
     """Everything that is written for a case."""
     roles = tuple(role for role in case.images if role != T1W)
@@ -85,19 +70,9 @@ def optional_roles(case: Case, settings: Settings) -> tuple[str, ...]:
     return tuple(role for role in case.images if role not in needed)
 
 
-def case_status_folder(case: Case, settings: Settings) -> Path:
-    """Where the manifests of a case lie, in the work folder."""
-    return settings.work_folder / "status" / case.name
-
-
-def failure_file(case: Case, settings: Settings) -> Path:
-    """Where a step of a case leaves the reason of its failure."""
-    return case_status_folder(case, settings) / "failure.txt"
-
-
 def part_manifest(case: Case, settings: Settings, part: Part) -> Path:
     """The file that records what was written."""
-    return case_status_folder(case, settings) / f"written_{part.name}.json"
+    return status_folder(case.name, settings) / f"written_{part.name}.json"
 
 
 def part_key(case: Case, settings: Settings, identity: BackendIdentity, part: Part) -> str:
@@ -108,7 +83,7 @@ def part_key(case: Case, settings: Settings, identity: BackendIdentity, part: Pa
             "files": {role: file_stamp(image.path) for role, image in case.images.items()},
             "backend": identity.name,
             "software": identity.software,
-            "threads": _mask_threads(settings, identity),
+            "threads": mask_threads(settings, identity),
             "coreg_init": settings.coreg_init,
             "voxel_size": settings.voxel_size if part.space is not None else None,
             "part": part.name,
@@ -130,7 +105,7 @@ def is_done(case: Case, settings: Settings, identity: BackendIdentity) -> bool:
 
 def workflow_name(case: Case) -> str:
     """A name that Nipype allows. It depends on the case alone, so that other cases do not change its folder."""
-    name = re.sub(r"\W", "_", case.name, flags=re.ASCII)
+    name = nipype_name(case.name)
     if name != case.name.replace("-", "_"):
         # A "+" in a label became "_": the name must not be another case's.
         name += "_" + hashlib.sha256(case.name.encode()).hexdigest()[:8]
@@ -138,53 +113,41 @@ def workflow_name(case: Case) -> str:
 
 
 def init_case_wf(*, case: Case, settings: Settings, identity: BackendIdentity) -> Workflow:
-    """Workflow of one case: reference, one registration per image, templates, one output per part.
+    """Workflow of one case: one registration per image, one output per part.
 
-    Inputs of ``inputnode``: the path of each image, by role. Outputs of ``outputnode``: for each part, the manifest
-    of the files that were written to the output folder.
+    Inputs of ``inputnode``: the path of each image, by role, and what the workflow of its T1w image gives
+    (:func:`bids_spectsynth.preprocess.head_workflow.init_head_wf`). Outputs of ``outputnode``: for each part, the
+    manifest of the files that were written to the output folder.
     """
     workflow = Workflow(name=workflow_name(case))
-    roles = tuple(role for role in case.images if role != T1W)
     parts = {_node_name(part): part for part in case_parts(case, settings)}
-    inputnode = Node(IdentityInterface(fields=list(case.images)), name="inputnode")
+    given = [record_field(step) for step in (T1W, *template_names(settings))]
+    inputnode = Node(IdentityInterface(fields=[*case.images, "t1w_mask", *given]), name="inputnode")
     for role, image in case.images.items():
         setattr(inputnode.inputs, role, str(image.path))
     outputnode = Node(IdentityInterface(fields=list(parts)), name="outputnode")
-    common = {
-        "backend": identity.name,
-        "software": identity.software,
-        "failure_file": str(failure_file(case, settings)),
-    }
-    threads = _mask_threads(settings, identity)
-    reference = _node(PrepareReference(threads=threads, **common), "reference", settings, "reference")
-    workflow.connect(inputnode, T1W, reference, "t1w")
-    steps = {T1W: reference}
-    for role in roles:
-        steps[role] = _register_node(case, role, settings, common)
-        workflow.connect(inputnode, role, steps[role], "moving")
-    for name in template_names(settings):
-        steps[name] = _node(RegisterToTemplate(template=name, **common), f"to_{name}", settings, "template")
-    for node in list(steps.values())[1:]:
-        workflow.connect([(inputnode, node, [(T1W, "t1w")]), (reference, node, [("mask", "t1w_mask")])])
+    common = common_inputs(case.name, settings, identity)
+    steps = {role: _register_node(case, role, settings, common) for role in case.images if role != T1W}
+    for role, node in steps.items():
+        workflow.connect([(inputnode, node, [(role, "moving"), (T1W, "t1w"), ("t1w_mask", "t1w_mask")])])
     for name, part in parts.items():
         write = _write_node(case, part, settings, identity, common)
         if part.space is not None:
-            workflow.connect(reference, "mask", write, "t1w_mask")
+            workflow.connect(inputnode, "t1w_mask", write, "t1w_mask")
         for step in part.steps:
-            workflow.connect(steps[step], "record", write, f"record_{step}")
-            if part.space is not None and step in roles and has_own_mask(step, identity.name):
+            if step in steps:
+                workflow.connect(steps[step], "record", write, record_field(step))
+            else:
+                workflow.connect(inputnode, record_field(step), write, record_field(step))
+            if part.space is not None and step in steps and has_own_mask(step, identity.name):
                 workflow.connect(steps[step], "mask", write, f"mask_{step}")
         workflow.connect(write, "manifest", outputnode, name)
     return workflow
 
 
-def _mask_threads(settings: Settings, identity: BackendIdentity) -> int:
-    """Threads of the one step whose last digits they could change: the embedded backend's brain extraction."""
-    return settings.omp_nthreads if identity.name == "embedded" else 1
-
-
-def _node(interface: Any, name: str, settings: Settings, kind: str) -> Node:
-    return Node(interface, name=name, mem_gb=MEMORY_GB[kind], n_procs=min(settings.omp_nthreads, settings.nprocs))
+def _node(interface: Any, name: str, kind: str) -> Node:
+    # One thread each, whatever --omp-nthreads says, so that registrations run side by side.
+    return Node(interface, name=name, mem_gb=MEMORY_GB[kind], n_procs=1)
 
 
 def _node_name(part: Part) -> str:
@@ -198,7 +161,7 @@ def _register_node(case: Case, role: str, settings: Settings, common: Mapping[st
     durations = frame_durations(case.images[role])
     if durations is not None:
         interface.inputs.frame_durations = durations
-    return _node(interface, f"register_{role}", settings, "register")
+    return _node(interface, f"register_{role}", "register")
 
 
 def _write_node(
@@ -219,4 +182,4 @@ def _write_node(
         interface = WriteTransforms(**inputs)
     else:
         interface = WritePrepared(space=part.space, voxel_size=settings.voxel_size, **inputs)
-    return _node(interface, _node_name(part), settings, "write")
+    return _node(interface, _node_name(part), "write")

@@ -34,6 +34,21 @@ class Grid:
         return bool(np.abs(apply_affine(self.affine - other.affine, corners)).max() <= tolerance)
 
 
+@dataclass(frozen=True, eq=False)
+class MaskedGrid(Grid):
+    """A grid of which only some voxels are wanted.
+
+    Who computes values on it may leave the others at 0.
+
+    Parameters
+    ----------
+    inside : array of bool, shape of the grid
+        The voxels that are wanted.
+    """
+
+    inside: npt.NDArray[np.bool_]
+
+
 def apply_affine(matrix: npt.ArrayLike, points: npt.ArrayLike) -> FloatArray:
     """Apply a 4x4 ``matrix`` to ``points`` of shape (n, 3)."""
     m = np.asarray(matrix, dtype=np.float64)

@@ -1,6 +1,5 @@
 """Image values: reading them safely, masking by histogram, and scaling slices for the network."""
 
-import gzip
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy.typing as npt
 
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.preprocess.grid import apply_affine, new_image
+from bids_spectsynth.preprocess.nifti import opened_image
 from bids_spectsynth.settings import Scaling
 
 MaskMethod = Literal["half-p99.5", "otsu"]
@@ -33,7 +33,8 @@ _READ_ERRORS = (OSError, EOFError, ValueError, TypeError, zlib.error, nib.fileba
 def load_image(path: Path, frame_durations: Sequence[float] | None = None) -> tuple[nib.Nifti1Image, tuple[str, ...]]:
     """Read a NIfTI file as a sanitised image of three dimensions.
 
-    Frames of a 4D image are averaged (:func:`average_frames`), read one by one to spare memory.
+    The file is opened and decompressed once. Frames of a 4D image are averaged (:func:`average_frames`), read one by
+    one to spare memory.
 
     Parameters
     ----------
@@ -59,16 +60,11 @@ def load_image(path: Path, frame_durations: Sequence[float] | None = None) -> tu
     if path.stat().st_size == 0:
         raise ImageError(f"{path}: the file is empty (0 bytes); copy or convert it again")
     try:
-        if path.suffix == ".gz":
-            _check_gzip(path)
-        # An open file reads the frames of a compressed series in one pass.
-        image = nib.load(path, keep_file_open=True)
-        if not isinstance(image, nib.spatialimages.SpatialImage):
-            raise ImageError(f"{path}: not an image of voxels; a NIfTI file is needed")
-        notes: tuple[str, ...] = ()
-        if len(image.shape) == 4 and image.shape[3] > 1:
-            image, notes = _averaged(image, frame_durations, path)
-        clean, more = sanitise(image, path)
+        with opened_image(path) as image:
+            notes: tuple[str, ...] = ()
+            if len(image.shape) == 4 and image.shape[3] > 1:
+                image, notes = _averaged(image, frame_durations, path)
+            clean, more = sanitise(image, path)
     except ImageError:
         raise
     except MemoryError as error:
@@ -77,13 +73,6 @@ def load_image(path: Path, frame_durations: Sequence[float] | None = None) -> tu
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ImageError(f"{path}: damaged or truncated ({reason}); copy or convert it again") from error
     return clean, notes + more
-
-
-def _check_gzip(path: Path) -> None:
-    # nibabel stops reading at the last voxel and so never compares the checksum behind it.
-    with gzip.open(path) as stream:
-        while stream.read(1 << 22):
-            pass
 
 
 def _averaged(

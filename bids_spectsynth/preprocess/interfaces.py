@@ -38,6 +38,7 @@ from bids_spectsynth.preprocess.backends import make_backend
 from bids_spectsynth.preprocess.brain_extraction import volume_note
 from bids_spectsynth.preprocess.grid import new_image
 from bids_spectsynth.preprocess.intensity import load_image
+from bids_spectsynth.preprocess.nifti import opened_image
 from bids_spectsynth.preprocess.records import (
     StepRecord,
     Written,
@@ -323,8 +324,8 @@ def has_own_mask(role: str, backend: str) -> bool:
 
 def read_mask(path: Path) -> nib.Nifti1Image:
     """Brain mask of an earlier step, uint8."""
-    image = nib.Nifti1Image.from_filename(path)
-    return new_image(np.asanyarray(image.dataobj).astype(np.uint8), image.affine)
+    with opened_image(path) as image:
+        return new_image(np.array(image.dataobj, dtype=np.uint8), image.affine)
 
 
 def named(path: Path, function: Any, *args: Any, **kwargs: Any) -> Any:

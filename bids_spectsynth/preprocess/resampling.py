@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from bids_spectsynth.preprocess.grid import FloatArray, Grid, apply_affine, new_image
+from bids_spectsynth.preprocess.grid import FloatArray, Grid, MaskedGrid, apply_affine, new_image
 
 SplineOrder = Literal[0, 1, 3]
 #: A grid this much coarser than the source voxels gets a low-pass filter first.
@@ -33,7 +33,8 @@ def resample_image(
     image : image, shape (i, j, k)
         Finite values.
     grid : Grid
-        Where values are wanted.
+        Where values are wanted. Of a :class:`MaskedGrid` only the voxels inside are computed, to the values that the
+        whole grid gives; the others are 0.
     matrix : array, shape (4, 4)
         World coordinates (RAS+ mm) of the grid to those of the image.
     order : {0, 1, 3}
@@ -56,11 +57,35 @@ def resample_image(
     degree = cast(SplineOrder, order)
     if degree > 1:
         data = ndimage.spline_filter(data, degree, np.empty(data.shape, dtype=np.float32))
-    out = np.zeros(grid.shape, dtype=np.float32)
-    ndimage.affine_transform(
-        data, to_block[:3, :3], to_block[:3, 3], output=out, order=degree, mode="constant", cval=0.0, prefilter=False
-    )
-    return new_image(out, grid.affine)
+    inside = grid.inside if isinstance(grid, MaskedGrid) else None
+    return new_image(_interpolated(data, to_block, grid.shape, inside, degree), grid.affine)
+
+
+def _interpolated(
+    data: npt.NDArray[np.float32],
+    to_source: FloatArray,
+    shape: tuple[int, int, int],
+    inside: npt.NDArray[np.bool_] | None,
+    order: SplineOrder,
+) -> npt.NDArray[np.float32]:
+    out = np.zeros(shape, dtype=np.float32)
+    matrix, shift = to_source[:3, :3], to_source[:3, 3]
+    if inside is None:
+        ndimage.affine_transform(
+            data, matrix, shift, output=out, order=order, mode="constant", cval=0.0, prefilter=False
+        )
+        return out
+    voxels = np.nonzero(inside)
+    coordinates = np.repeat(shift[:, None], len(voxels[0]), axis=1)
+    # Summed in the order in which affine_transform does, so that both give the same bits (on x86-64; where compilers
+    # fuse multiplication and addition, voxels on the very border of the image may fall to its other side).
+    for row, factors in zip(coordinates, matrix, strict=True):
+        for index, factor in zip(voxels, factors, strict=True):
+            row += index * factor
+    values = np.empty(len(voxels[0]), dtype=np.float32)
+    ndimage.map_coordinates(data, coordinates, output=values, order=order, mode="constant", cval=0.0, prefilter=False)
+    out[voxels] = values
+    return out
 
 
 def _needed_block(

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ import numpy as np
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.preprocess.grid import new_image
 from bids_spectsynth.preprocess.intensity import load_image
+from bids_spectsynth.preprocess.nifti import opened_image
 
 #: The template that needs no download; T1w images are registered to it where no other template is asked for.
 BUILT_IN_TEMPLATE = "MNI152NLin2009aSym"
 #: Human adult templates with a T1w and a brain mask at 1 mm that TemplateFlow serves.
 TEMPLATEFLOW_TEMPLATES = ("MNI152NLin6Sym", "MNI152NLin6Asym", "MNI152NLin2009cAsym")
+_BUILT_IN_FILE = "datasets/data/mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz"
 _BASE_URL = "https://templateflow.s3.amazonaws.com"
 
 
@@ -83,13 +86,21 @@ def fetch_template(name: str) -> Template:
 
 
 def _built_in() -> Template:
-    from nilearn.datasets import load_mni152_template
-
-    image = load_mni152_template(resolution=1)
-    data = np.asarray(image.dataobj, dtype=np.float32)
+    with opened_image(_built_in_file()) as image:
+        data = np.array(image.dataobj).astype(np.float32)
+    data /= data.max()  # 0 to 1, as nilearn gives it
     inside = (data > 0).astype(np.uint8)
     source = "MNI ICBM152 2009a nonlinear symmetric, brain-extracted, as distributed with nilearn"
     return Template(BUILT_IN_TEMPLATE, new_image(data, image.affine), new_image(inside, image.affine), source)
+
+
+def _built_in_file() -> Path:
+    # nilearn's own loader gives the same values, but importing it takes seconds in every process.
+    package = find_spec("nilearn")
+    path = Path(package.origin).parent / _BUILT_IN_FILE if package is not None and package.origin is not None else None
+    if path is None or not path.is_file():
+        raise UsageError(f"template {BUILT_IN_TEMPLATE}: not found in nilearn; install it again: pip install nilearn")
+    return path
 
 
 def templateflow_home() -> Path:

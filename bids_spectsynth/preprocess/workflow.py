@@ -16,17 +16,22 @@ from bids_spectsynth.errors import SpectSynthError
 from bids_spectsynth.exit_codes import Outcome
 from bids_spectsynth.preprocess.backends import make_backend, resolve_backend
 from bids_spectsynth.preprocess.case_workflow import (
-    BackendIdentity,
     case_parts,
-    failure_file,
     init_case_wf,
     is_done,
     part_key,
     part_manifest,
-    template_names,
     workflow_name,
 )
-from bids_spectsynth.preprocess.plugins import end_processes, log_nipype_to, make_plugin
+from bids_spectsynth.preprocess.head_workflow import (
+    BackendIdentity,
+    Head,
+    failure_file,
+    head_of,
+    init_head_wf,
+    template_names,
+)
+from bids_spectsynth.preprocess.plugins import end_processes, log_nipype_to, make_plugin, quick_collection
 from bids_spectsynth.preprocess.records import load_failure, manifest_warnings, one_line_reason
 from bids_spectsynth.preprocess.templates import check_template
 from bids_spectsynth.settings import Settings
@@ -35,6 +40,7 @@ from bids_spectsynth.termination import clean_end
 __all__ = [
     "BackendIdentity",
     "init_case_wf",
+    "init_head_wf",
     "init_preprocess_wf",
     "make_backend",
     "preprocess",
@@ -96,14 +102,16 @@ def _run(cases: Sequence[Case], settings: Settings, identity: BackendIdentity, l
     """Run the workflow of these cases; returns what Nipype raised, because each case has its own reason."""
     log_file = log_dir / "nipype.log"
     log_nipype_to(log_file, logging.DEBUG if settings.verbose > 1 else logging.INFO)
-    progress = Progress({workflow_name(case): case.name for case in cases})
+    heads = {head_of(case, settings) for case in cases}
+    names = {workflow_name(case): case.name for case in cases} | {f"{head.key}_wf": head.name for head in heads}
+    progress = Progress(names)
     plugin, arguments = make_plugin(settings, log_file, progress)
-    for case in cases:
-        failure_file(case, settings).unlink(missing_ok=True)
+    for name in (*(case.name for case in cases), *(head.key for head in heads)):
+        failure_file(name, settings).unlink(missing_ok=True)
     workflow = init_preprocess_wf(cases=cases, settings=settings, identity=identity, log_dir=log_dir)
     folder = Path.cwd()
     try:
-        with clean_end():
+        with clean_end(), quick_collection():
             _run_or_end(workflow, plugin, arguments)
     # Nipype raises what the first failing step raised, of any type; the others have run by then.
     except Exception as error:
@@ -136,7 +144,7 @@ def _warn(case: Case, settings: Settings, identity: BackendIdentity) -> None:
 def init_preprocess_wf(
     *, cases: Sequence[Case], settings: Settings, identity: BackendIdentity, log_dir: Path
 ) -> Workflow:
-    """Workflow of all cases in the work folder, one branch per case."""
+    """Workflow of all cases in the work folder: one branch per T1w image, and from it one per case."""
     workflow = Workflow(name="bids_spectsynth_wf", base_dir=str(settings.work_folder))
     workflow.config["execution"] = {
         "crashdump_dir": str(log_dir),
@@ -149,14 +157,22 @@ def init_preprocess_wf(
         "poll_sleep_duration": "0.1",
         "check_version": "false",
     }
-    workflow.add_nodes([init_case_wf(case=case, settings=settings, identity=identity) for case in cases])
+    heads: dict[Head, Workflow] = {}
+    for case in cases:
+        head = head_of(case, settings)
+        if head not in heads:
+            heads[head] = init_head_wf(head=head, settings=settings, identity=identity)
+        own = init_case_wf(case=case, settings=settings, identity=identity)
+        fields = heads[head].get_node("outputnode").outputs.get()
+        workflow.connect([(heads[head], own, [(f"outputnode.{name}", f"inputnode.{name}") for name in fields])])
     return workflow
 
 
 def _outcome(case: Case, settings: Settings, identity: BackendIdentity, error: Exception | None) -> Outcome:
     if is_done(case, settings, identity):
         return Outcome(case.participant, case.session, "preprocess", "ok")
-    reason = load_failure(failure_file(case, settings))
+    failures = (failure_file(name, settings) for name in (case.name, head_of(case, settings).key))
+    reason = next(filter(None, map(load_failure, failures)), None)
     if reason is None and settings.stop_on_first_crash and error is not None:
         reason = "not finished, because another case failed (--stop-on-first-crash)"
     if reason is None and isinstance(error, SpectSynthError):
@@ -173,25 +189,25 @@ class Progress:
 
     Parameters
     ----------
-    cases : mapping of str to str
-        Names of the cases' workflows to names of the cases.
+    names : mapping of str to str
+        Names of workflows to what users call them: the case, or the T1w image of one or more cases.
     """
 
-    def __init__(self, cases: Mapping[str, str]) -> None:
-        self._cases = cases
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self._names = names
         self._started: set[str] = set()
 
     def __call__(self, node: Any, status: str) -> None:
-        case = self._cases[node.fullname.split(".")[-2]]
+        name = self._names[node.fullname.split(".")[-2]]
         if status == "start":
             self._started.add(node.fullname)
-            log.debug("%s: %s started", case, node.name)
+            log.debug("%s: %s started", name, node.name)
         elif status == "exception":
             self._started.discard(node.fullname)
-            log.warning("%s: %s failed", case, node.name)
+            log.warning("%s: %s failed", name, node.name)
         elif node.fullname in self._started and _has_result(node):
             self._started.discard(node.fullname)
-            log.info("%s: %s done", case, node.name)
+            log.info("%s: %s done", name, node.name)
 
 
 def _has_result(node: Any) -> bool:

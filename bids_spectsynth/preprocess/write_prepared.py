@@ -15,7 +15,7 @@ from bids_spectsynth.bids.names import output_path, parse_name, source_uri
 from bids_spectsynth.bids.writing import public_metadata, write_image, write_matrix
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.preprocess.backend import Backend, Registration
-from bids_spectsynth.preprocess.grid import Grid, apply_affine, axial_grid, mask_bounds, new_image
+from bids_spectsynth.preprocess.grid import Grid, MaskedGrid, apply_affine, axial_grid, mask_bounds, new_image
 from bids_spectsynth.preprocess.intensity import load_image
 from bids_spectsynth.preprocess.records import StepRecord, Written
 from bids_spectsynth.preprocess.templates import fetch_template
@@ -145,19 +145,25 @@ def _resampled_box(
 ) -> npt.NDArray[np.float32]:
     """Values on the whole grid, computed only between ``corners`` (n, 3; mm in the grid's world), 0 elsewhere.
 
-    A brain fills a quarter of its box, and the box an eighth to a quarter of the grid.
+    Of a :class:`MaskedGrid` only the voxels inside are computed. A brain fills half of its box, and the box an eighth
+    to a quarter of the grid. In Fortran's order, as NIfTI files are, so that writing needs no reordering.
     """
     voxels = apply_affine(np.linalg.inv(grid.affine), corners)
     size = np.array(grid.shape)
     low = np.clip(np.floor(voxels.min(axis=0)) - 1, 0, size).astype(int)
     high = np.clip(np.ceil(voxels.max(axis=0)) + 2, low, size).astype(int)
-    values = np.zeros(grid.shape, dtype=np.float32)
-    i, j, k = (high - low).tolist()
+    values = np.zeros(grid.shape, dtype=np.float32, order="F")
+    box = slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2])
+    i, j, k = values[box].shape
     if i and j and k:
         shift = np.eye(4)
         shift[:3, 3] = low
-        part = backend.resample(image, Grid((i, j, k), grid.affine @ shift), matrix, order)
-        values[low[0] : high[0], low[1] : high[1], low[2] : high[2]] = np.asanyarray(part.dataobj)
+        part = Grid((i, j, k), grid.affine @ shift)
+        if isinstance(grid, MaskedGrid):
+            part = MaskedGrid(part.shape, part.affine, grid.inside[box])
+            values[box] = np.where(part.inside, backend.resample(image, part, matrix, order).dataobj, 0)
+        else:
+            values[box] = backend.resample(image, part, matrix, order).dataobj
     return values
 
 
@@ -181,9 +187,10 @@ def _write_role(inputs: PreparedInputs, backend: Backend, target: _Target, role:
         )
     image, _ = load_image(source.path, frame_durations(source))
     corners = np.stack(mask_bounds(new_image(mask.astype(np.uint8), target.grid.affine)))
-    values = _resampled_box(backend, image, target.grid, matrix, order=IMAGE_ORDER, corners=corners)
+    wanted = MaskedGrid(target.grid.shape, target.grid.affine, mask)
+    values = _resampled_box(backend, image, wanted, matrix, order=IMAGE_ORDER, corners=corners)
     # Splines overshoot a little below zero; counts and MR magnitudes do not.
-    prepared = np.where(mask, np.maximum(values, 0), 0).astype(np.float32)
+    prepared = np.maximum(values, 0, out=values)
     path = _image_path(inputs, role)
     sidecar = _image_sidecar(inputs, backend, target, role)
     if role == T1W:

@@ -5,11 +5,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bids_spectsynth.bids.cases import find_cases
 from bids_spectsynth.bids.layout import build_layout, find_participants, find_sessions, read_metadata
 from bids_spectsynth.errors import DatasetError, ImageError
+from bids_spectsynth.settings import Settings
 
 Dataset = Callable[..., Path]
 
@@ -32,6 +35,33 @@ def test_layout_knows_spect_and_only_the_chosen(dataset: Dataset) -> None:
     narrow = build_layout(root, ("01",), ("a",))
     assert narrow.get_sessions() == ["a"]
     assert len(narrow.get(suffix="spect")) == 1  # images without a session always count
+
+
+def test_nobody_elses_folder_is_entered(dataset: Dataset, settings_for: Callable[..., Settings]) -> None:
+    images = [
+        f"{base}sub-{label}/ses-{session}/{name.format(label=label, session=session)}"
+        for base in ("", "derivatives/other/", "sourcedata/")
+        for label in ("01", "02", "03", "031")
+        for session in ("a", "b")
+        for name in ("anat/sub-{label}_ses-{session}_T1w", "spect/sub-{label}_ses-{session}_task-interictal_spect")
+    ]
+    root = dataset(*images)
+    entered: list[str] = []
+    listening = True
+
+    def listen(event: str, arguments: tuple[Any, ...]) -> None:
+        if listening and event in ("os.scandir", "os.listdir") and str(arguments[0]).startswith(str(root)):
+            entered.append(Path(str(arguments[0])).relative_to(root).as_posix())
+
+    sys.addaudithook(listen)  # a hook cannot be taken back
+    cases, _ = find_cases(settings_for(root, participant_label=["03"]))
+    listening = False
+    assert [case.name for case in cases] == ["sub-03_ses-a", "sub-03_ses-b"]
+    assert set(entered) == {
+        ".",
+        "sub-03",
+        *(f"sub-03/ses-{session}{datatype}" for session in "ab" for datatype in ("", "/anat", "/spect")),
+    }
 
 
 def test_participants_with_or_without_prefix(dataset: Dataset) -> None:

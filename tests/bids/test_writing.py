@@ -1,5 +1,6 @@
 """Files appear whole or not at all, and say the same thing twice."""
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,16 @@ def test_results_are_as_readable_as_other_files(tmp_path: Path) -> None:
     write_text(tmp_path / "a", "x")
     (tmp_path / "b").touch()
     assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_packing_keeps_every_bit(order: Any, tmp_path: Path) -> None:
+    values = np.random.default_rng(0).random((20, 30, 10), dtype=np.float32) * (np.arange(30)[:, None] > 15)
+    image = nib.Nifti1Image(np.array(values, order=order), np.diag([1.0, 2.0, 3.0, 1.0]))
+    write_image(tmp_path / "packed.nii.gz", image, {})
+    write_image(tmp_path / "plain.nii", image, {})
+    assert gzip.decompress((tmp_path / "packed.nii.gz").read_bytes()) == (tmp_path / "plain.nii").read_bytes()
+    np.testing.assert_array_equal(np.asanyarray(nib.load(tmp_path / "plain.nii").dataobj), values)
 
 
 def test_equal_images_give_equal_bytes(tmp_path: Path, image: nib.Nifti1Image) -> None:

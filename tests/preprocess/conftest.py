@@ -1,8 +1,10 @@
 """Stand-ins for FSL's programs, and tiny heads, for tests that must not need FSL or minutes."""
 
+import os
+import re
 import stat
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,11 @@ import numpy as np
 import pytest
 
 from bids_spectsynth.bids.cases import Case, SourceImage
-from bids_spectsynth.preprocess import interfaces, workflow
+from bids_spectsynth.preprocess import interfaces, workflow, write_prepared
 from bids_spectsynth.preprocess.backend import Registration
+from bids_spectsynth.preprocess.grid import new_image
 from bids_spectsynth.preprocess.resampling import resample_image
+from bids_spectsynth.preprocess.templates import Template
 from bids_spectsynth.settings import Settings, make_settings
 
 # Checks its arguments as the real programs would, and notes each call; the matrix that "flirt" finds is given.
@@ -73,6 +77,46 @@ else:
     assert args[0] == "-omat" and args[2] == "-inverse" and len(args) == 4
     np.savetxt(args[1], np.linalg.inv(np.loadtxt(args[3])), fmt="%.12g")
 """
+
+
+class Openings:
+    """Image files that this process opened, and how often; those to be written by their final name."""
+
+    def __init__(self) -> None:
+        self.read: dict[str, int] = {}
+        self.written: dict[str, int] = {}
+
+    def clear(self) -> None:
+        self.read.clear()
+        self.written.clear()
+
+    def note(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event != "open" or not isinstance(arguments[0], str | os.PathLike):
+            return
+        path = Path(arguments[0])
+        temporary = re.fullmatch(r"\.(.+)\.\d+-[0-9a-f]+\.tmp", path.name)
+        if temporary:
+            path = path.with_name(temporary[1])
+        if path.name.endswith((".nii", ".nii.gz")):
+            counts = self.written if temporary else self.read
+            counts[str(path)] = counts.get(str(path), 0) + 1
+
+
+@pytest.fixture(scope="session")
+def listeners() -> list[Callable[[str, tuple[Any, ...]], None]]:
+    """Functions that hear of what Python does; a hook itself cannot be taken back."""
+    active: list[Callable[[str, tuple[Any, ...]], None]] = []
+    sys.addaudithook(lambda event, arguments: [listen(event, arguments) for listen in active] and None)
+    return active
+
+
+@pytest.fixture
+def openings(listeners: list[Callable[[str, tuple[Any, ...]], None]]) -> Iterator[Openings]:
+    """Counts from the beginning of the test."""
+    counter = Openings()
+    listeners.append(counter.note)
+    yield counter
+    listeners.remove(counter.note)
 
 
 class FakeFsl:
@@ -196,3 +240,18 @@ def make_options(tmp_path: Path) -> Callable[..., Settings]:
         return make_settings({**base, **values})
 
     return make
+
+
+@pytest.fixture
+def tiny_template(monkeypatch: pytest.MonkeyPatch, make_head: Callable[..., Any]) -> None:
+    """A coarse template, so that no test waits for a real one; for processes that share this one's memory."""
+
+    def fetch(name: str) -> Template:
+        image = make_head((32, 40, 30), 5.0, centre=(0, -10, 10))
+        inside = np.asanyarray(image.dataobj) > 50
+        brain = np.where(inside, np.asanyarray(image.dataobj), 0)
+        mask = new_image(inside.astype(np.uint8), image.affine)
+        return Template(name, new_image(brain, image.affine), mask, "a template")
+
+    monkeypatch.setattr(interfaces, "fetch_template", fetch)
+    monkeypatch.setattr(write_prepared, "fetch_template", fetch)

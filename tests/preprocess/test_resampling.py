@@ -1,12 +1,14 @@
 """Resampling against functions whose values are known everywhere."""
 
+import platform
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from bids_spectsynth.preprocess.grid import Grid, apply_affine, grid_of, new_image
+from bids_spectsynth.preprocess.grid import Grid, MaskedGrid, apply_affine, grid_of, new_image
 from bids_spectsynth.preprocess.resampling import resample_image
 
 
@@ -101,3 +103,38 @@ def test_a_coarse_grid_does_not_fold_noise_in() -> None:
     constant = new_image(np.full((30, 30, 30), 7, np.float32), np.eye(4))
     target = Grid((4, 4, 4), _affine([0, 0, 0], [3, 3, 3], [8, 8, 8]))
     np.testing.assert_allclose(np.asanyarray(resample_image(constant, target, np.eye(4), 3).dataobj), 7, rtol=1e-5)
+
+
+@pytest.mark.parametrize("order", [0, 1, 3])
+@pytest.mark.parametrize("size", [0.9, 1.0, 2.5])
+def test_the_voxels_inside_a_mask_get_the_bits_that_the_whole_grid_gives(order: int, size: float) -> None:
+    data = np.random.default_rng(1).random((20, 22, 24), dtype=np.float32)
+    image = new_image(data, _affine([20, -35, 110], [1.1, 1.3, 0.9], [-9, 4, 7], 0.2))
+    matrix = _affine([-7, 3, 12], [1, 1.05, 1], [0.3, -2.1, 1.7])
+    centre = apply_affine(np.linalg.inv(matrix) @ image.affine, [[10, 11, 12]])[0]
+    grid = Grid((25, 26, 27), _affine([0, 0, 0], [size, size, size], (centre - 13 * size).tolist()))
+    inside = np.random.default_rng(2).random(grid.shape) < 0.4
+    whole = np.asanyarray(resample_image(image, grid, matrix, order).dataobj)
+    masked = MaskedGrid(grid.shape, grid.affine, inside)
+    part = np.asanyarray(resample_image(image, masked, matrix, order).dataobj)
+    assert np.count_nonzero(whole[inside]) > 200
+    np.testing.assert_array_equal(part, np.where(inside, whole, np.float32(0)))
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="compilers fuse the sums of SciPy elsewhere")
+@pytest.mark.parametrize("order", [0, 1, 3])
+def test_rounding_at_the_borders_is_the_same_inside_a_mask(order: int) -> None:
+    """On the image's own oblique grid, the last digit decides whether a border voxel lies in the field of view."""
+    data = np.random.default_rng(1).random((20, 22, 24), dtype=np.float32) + 1
+    image = new_image(data, _affine([20, -35, 110], [1.1, 1.3, 0.9], [-9, 4, 7], 0.2))
+    grid = grid_of(image)
+    whole = np.asanyarray(resample_image(image, grid, np.eye(4), order).dataobj)
+    inside = MaskedGrid(grid.shape, grid.affine, np.ones(grid.shape, dtype=bool))
+    assert order == 0 or 0 < np.count_nonzero(whole == 0) < 5000
+    np.testing.assert_array_equal(np.asanyarray(resample_image(image, inside, np.eye(4), order).dataobj), whole)
+
+
+def test_nothing_inside_gives_nothing() -> None:
+    grid = MaskedGrid((5, 6, 7), np.eye(4), np.zeros((5, 6, 7), dtype=bool))
+    out = resample_image(new_image(np.ones((9, 9, 9), np.float32), np.eye(4)), grid, np.eye(4), 3)
+    assert not np.asanyarray(out.dataobj).any()

@@ -1,15 +1,18 @@
 """Templates are found without a network, under their own names only."""
 
+import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
+from nilearn.datasets import load_mni152_template
 
 from bids_spectsynth.errors import UsageError
+from bids_spectsynth.preprocess import templates
 from bids_spectsynth.preprocess.templates import BUILT_IN_TEMPLATE, check_template, fetch_template
 
 
@@ -49,6 +52,25 @@ def test_the_built_in_template_is_a_brain_at_1_mm() -> None:
     assert 1.5e6 < mask.sum() < 2.2e6
     assert np.all(image[mask == 0] == 0)
     assert template.name == "MNI152NLin2009aSym"
+
+
+def test_the_built_in_template_is_nilearns_own_without_importing_it() -> None:
+    code = (
+        "import sys; from bids_spectsynth.preprocess.templates import fetch_template; "
+        f"fetch_template({BUILT_IN_TEMPLATE!r}); sys.exit('nilearn.datasets' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    plain = load_mni152_template(resolution=1)
+    image = fetch_template(BUILT_IN_TEMPLATE).image
+    np.testing.assert_array_equal(np.asarray(image.dataobj), np.asarray(plain.dataobj, dtype=np.float32))
+    np.testing.assert_array_equal(image.affine, plain.affine)
+
+
+def test_a_nilearn_without_the_template_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for found in (None, SimpleNamespace(origin=str(tmp_path / "__init__.py"))):
+        monkeypatch.setattr(templates, "find_spec", lambda name, found=found: found)
+        with pytest.raises(UsageError, match="pip install nilearn"):
+            fetch_template(BUILT_IN_TEMPLATE)
 
 
 def test_a_stored_template_is_masked_and_needs_no_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,26 +21,12 @@ from bids_spectsynth.bids.derivatives import find_prepared, read_matrix
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.preprocess import case_workflow, interfaces, plugins, workflow, write_prepared
 from bids_spectsynth.preprocess.grid import axial_grid, new_image
-from bids_spectsynth.preprocess.templates import Template
 from bids_spectsynth.preprocess.workflow import preprocess
 from bids_spectsynth.termination import Terminated
 
+pytestmark = pytest.mark.usefixtures("tiny_template")
+
 MNI = "MNI152NLin2009aSym"
-
-
-@pytest.fixture(autouse=True)
-def tiny_template(monkeypatch: pytest.MonkeyPatch, make_head: Callable[..., Any]) -> None:
-    """A coarse template, so that no test waits for a real one; for processes that share this one's memory."""
-
-    def fetch(name: str) -> Template:
-        image = make_head((32, 40, 30), 5.0, centre=(0, -10, 10))
-        inside = np.asanyarray(image.dataobj) > 50
-        brain = np.where(inside, np.asanyarray(image.dataobj), 0)
-        mask = new_image(inside.astype(np.uint8), image.affine)
-        return Template(name, new_image(brain, image.affine), mask, "a template")
-
-    monkeypatch.setattr(interfaces, "fetch_template", fetch)
-    monkeypatch.setattr(write_prepared, "fetch_template", fetch)
 
 
 def truncate(path: Path) -> None:
@@ -378,7 +363,7 @@ def test_a_plus_in_a_label(tiny: Any, make_case: Any, make_options: Any, tmp_pat
     cases = [make_case("a+b", ("T1w",), session="1"), make_case("a", ("T1w",), session="b+1"), make_case("c", ("T1w",))]
     assert [outcome.status for outcome in preprocess(cases, make_options())] == ["ok"] * 3
     for case in cases:
-        assert f"{case.name}: reference done" in caplog.messages
+        assert f"{case.images['T1w'].path.name[:-7]}: reference done" in caplog.messages
     assert len({case_workflow.workflow_name(case) for case in cases}) == 3
     # A case keeps its stored work, whatever other cases there are.
     tiny.calls.clear()
@@ -433,9 +418,9 @@ def test_only_what_is_done_is_called_done(tiny: Any, make_case: Any, make_option
     preprocess([case], make_options())
     said = {m for m in caplog.messages if m.endswith((" done", " failed")) and "look at it" not in m}
     assert said == {
-        "sub-01: reference done",
+        "sub-01_T1w: reference done",
         "sub-01: register_pet failed",
-        f"sub-01: to_{MNI} done",
+        f"sub-01_T1w: to_{MNI} done",
         f"sub-01: write_to_{MNI} done",
     }
 

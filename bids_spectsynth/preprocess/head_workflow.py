@@ -1,0 +1,124 @@
+"""The steps that need a T1w image alone: its brain mask and its registrations to templates.
+
+Cases that use one T1w image (sessions of a participant) share them.
+"""
+
+import hashlib
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("NIPYPE_NO_ET", "1")
+
+from nipype.interfaces.utility import IdentityInterface
+from nipype.pipeline.engine import Node, Workflow
+
+from bids_spectsynth.bids.cases import T1W, Case
+from bids_spectsynth.preprocess.interfaces import PrepareReference, RegisterToTemplate
+from bids_spectsynth.preprocess.templates import BUILT_IN_TEMPLATE
+from bids_spectsynth.settings import Settings
+
+#: Memory in GB that a step is given. Measured at the paper's sizes: 1.3, 1.0, 0.9 and 0.9; larger matrices take more.
+MEMORY_GB = {"reference": 2.0, "register": 1.5, "template": 1.5, "write": 2.0}
+
+
+@dataclass(frozen=True)
+class BackendIdentity:
+    """Which backend, and the versions of all that computes: a change of either invalidates what is stored."""
+
+    name: str
+    software: str
+
+
+@dataclass(frozen=True)
+class Head:
+    """A T1w image by what it is called in messages and folders.
+
+    Parameters
+    ----------
+    name : str
+        Its file name without extension.
+    key : str
+        A name that Nipype allows and that no other image of the dataset has.
+    path : Path
+    """
+
+    name: str
+    key: str
+    path: Path
+
+
+def head_of(case: Case, settings: Settings) -> Head:
+    """The T1w image of a case; equal for cases that share it."""
+    path = case.images[T1W].path
+    name = path.name.partition(".")[0]
+    place = path.relative_to(settings.bids_dir) if path.is_relative_to(settings.bids_dir) else path
+    key = f"{nipype_name(name)}_{hashlib.sha256(place.as_posix().encode()).hexdigest()[:8]}"
+    return Head(name, key, path)
+
+
+def nipype_name(label: str) -> str:
+    """A label with every character that Nipype forbids replaced; different labels may become equal."""
+    return re.sub(r"\W", "_", label, flags=re.ASCII)
+
+
+def template_names(settings: Settings) -> tuple[str, ...]:
+    """Templates that every T1w is registered to: those asked for, else the one that needs no download."""
+    return settings.templates or (BUILT_IN_TEMPLATE,)
+
+
+def status_folder(name: str, settings: Settings) -> Path:
+    """Where the manifests and failures of a case, by its name, or of a head, by its key, lie in the work folder."""
+    return settings.work_folder / "status" / name
+
+
+def failure_file(name: str, settings: Settings) -> Path:
+    """Where a step of a case or head leaves the reason of its failure."""
+    return status_folder(name, settings) / "failure.txt"
+
+
+def common_inputs(name: str, settings: Settings, identity: BackendIdentity) -> dict[str, Any]:
+    """Inputs that all steps of a case or head have."""
+    return {
+        "backend": identity.name,
+        "software": identity.software,
+        "failure_file": str(failure_file(name, settings)),
+    }
+
+
+def mask_threads(settings: Settings, identity: BackendIdentity) -> int:
+    """Threads of the one step whose last digits they could change: the embedded backend's brain extraction."""
+    return settings.omp_nthreads if identity.name == "embedded" else 1
+
+
+def record_field(step: str) -> str:
+    """Name of the field that holds the record of a step (``T1w``, a role or a template)."""
+    return f"record_{step}"
+
+
+def init_head_wf(*, head: Head, settings: Settings, identity: BackendIdentity) -> Workflow:
+    """Workflow of one T1w image: brain mask, and one registration per template.
+
+    Outputs of ``outputnode``: ``t1w_mask``; ``record_T1w``; ``record_<template>`` of each template.
+    """
+    workflow = Workflow(name=f"{head.key}_wf")
+    templates = template_names(settings)
+    fields = ["t1w_mask", *(record_field(step) for step in (T1W, *templates))]
+    outputnode = Node(IdentityInterface(fields=fields), name="outputnode")
+    common = common_inputs(head.key, settings, identity)
+    threads = mask_threads(settings, identity)
+    reference = Node(
+        PrepareReference(t1w=str(head.path), threads=threads, **common),
+        name="reference",
+        mem_gb=MEMORY_GB["reference"],
+        n_procs=min(threads, settings.nprocs),
+    )
+    workflow.connect([(reference, outputnode, [("mask", "t1w_mask"), ("record", record_field(T1W))])])
+    for name in templates:
+        interface = RegisterToTemplate(t1w=str(head.path), template=name, **common)
+        register = Node(interface, name=f"to_{name}", mem_gb=MEMORY_GB["template"], n_procs=1)
+        workflow.connect(reference, "mask", register, "t1w_mask")
+        workflow.connect(register, "record", outputnode, record_field(name))
+    return workflow

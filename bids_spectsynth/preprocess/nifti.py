@@ -1,0 +1,45 @@
+"""NIfTI files opened once and read in one pass."""
+
+import gzip
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import nibabel as nib
+
+#: Length of the longer of the two headers (NIfTI-2), bytes.
+_HEADER_BYTES = 540
+_BLOCK_BYTES = 1 << 22
+
+
+@contextmanager
+def opened_image(path: Path) -> Iterator[nib.Nifti1Image]:
+    """NIfTI image whose voxels can be read inside the block only; its file is opened and decompressed once.
+
+    Where the block ends well, the rest of a compressed file is read too: only at its end does gzip compare the
+    checksum, and nibabel by itself stops at the last voxel.
+
+    Parameters
+    ----------
+    path : Path
+        ``.nii`` or ``.nii.gz``, NIfTI-1 or NIfTI-2.
+
+    Raises
+    ------
+    OSError, EOFError, zlib.error, ImageFileError, HeaderDataError
+        The file is missing, damaged, truncated, or no NIfTI; also after the block, for a wrong checksum.
+    """
+    packed = path.suffix == ".gz"
+    with gzip.open(path) if packed else path.open("rb") as stream:
+        start = stream.read(_HEADER_BYTES)
+        stream.seek(0)
+        yield _kind(start).from_stream(stream)
+        while packed and stream.read(_BLOCK_BYTES):
+            pass
+
+
+def _kind(start: bytes) -> type[nib.Nifti1Image]:
+    for kind in (nib.Nifti1Image, nib.Nifti2Image):
+        if kind.header_class.may_contain_header(start):  # type: ignore[no-untyped-call]
+            return kind
+    raise nib.filebasedimages.ImageFileError("no NIfTI header")

@@ -1,0 +1,89 @@
+"""One pass over a file gives what nibabel gives, and finds damage that nibabel does not look for."""
+
+import gzip
+import zlib
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from bids_spectsynth.preprocess.intensity import average_frames, load_image, sanitise
+from bids_spectsynth.preprocess.nifti import opened_image
+
+DATA = np.random.default_rng(0).integers(-50, 1000, (7, 6, 5, 4)).astype(np.int16)
+AFFINE = np.array([[-2.0, 0.1, 0, 40], [0.1, 2.1, 0, -30], [0, 0, 3.0, 12], [0, 0, 0, 1]])
+
+
+def scaled() -> nib.Nifti1Image:
+    image = nib.Nifti1Image(DATA[..., 0], AFFINE)
+    image.header.set_slope_inter(0.37, -2.5)
+    return image
+
+
+def big_endian() -> nib.Nifti1Image:
+    return nib.Nifti1Image(DATA[..., 1].astype(">i2"), AFFINE, nib.Nifti1Header(endianness=">"))
+
+
+IMAGES: dict[str, Any] = {
+    "scaled": scaled,
+    "big_endian": big_endian,
+    "nifti2": lambda: nib.Nifti2Image(DATA[..., 2].astype(np.float32), AFFINE),
+    "float64": lambda: nib.Nifti1Image(DATA[..., 0] / 7, AFFINE),
+    "series": lambda: nib.Nifti1Image(DATA, AFFINE),
+}
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("kind", IMAGES)
+def test_one_pass_gives_the_bits_of_nibabels_own_reading(kind: str, suffix: str, tmp_path: Path, openings: Any) -> None:
+    path = tmp_path / f"image{suffix}"
+    nib.save(IMAGES[kind](), path)
+    plain = nib.load(path)
+    if plain.ndim == 4:
+        plain = nib.Nifti1Image(average_frames(plain.dataobj), plain.affine, plain.header)
+    expected, _ = sanitise(plain, path)
+    openings.clear()
+    found, _ = load_image(path)
+    assert openings.read == {str(path): 1}
+    np.testing.assert_array_equal(np.asanyarray(found.dataobj), np.asanyarray(expected.dataobj))
+    np.testing.assert_array_equal(found.affine, expected.affine)
+    assert found.get_data_dtype() == np.float32
+
+
+def test_a_series_is_decompressed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "series.nii.gz"
+    frames = np.random.default_rng(0).random((40, 40, 30, 6), dtype=np.float32)
+    nib.save(nib.Nifti1Image(frames, AFFINE), path)
+    unpacked = [0]
+    original = gzip._GzipReader.read
+
+    def read(self: Any, size: int = -1) -> bytes:
+        data = original(self, size)
+        unpacked[0] += len(data)
+        return data
+
+    monkeypatch.setattr(gzip._GzipReader, "read", read)
+    load_image(path, [1, 0, 2, 3, 4, 5])
+    assert unpacked[0] == frames.nbytes + 352
+
+
+def test_a_wrong_checksum_behind_the_voxels_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "image.nii.gz"
+    # Large enough that reading the header does not reach the end.
+    nib.save(nib.Nifti1Image(np.random.default_rng(1).random((30, 30, 30)), AFFINE), path)
+    content = bytearray(path.read_bytes())
+    content[-8] ^= 1  # the checksum: the last eight bytes are it and the length
+    path.write_bytes(content)
+    np.asanyarray(nib.load(path).dataobj)  # nibabel does not mind
+    with pytest.raises(gzip.BadGzipFile, match="CRC"), opened_image(path) as image:
+        np.asanyarray(image.dataobj)
+
+
+@pytest.mark.parametrize("name", ["x.nii", "x.nii.gz"])
+def test_what_is_no_nifti_is_refused(name: str, tmp_path: Path) -> None:
+    text = b"no image " * 100
+    (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
+    with pytest.raises((nib.filebasedimages.ImageFileError, zlib.error)), opened_image(tmp_path / name):
+        pass
