@@ -117,7 +117,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cohorts", type=int, default=2000)
-    parser.add_argument("--mixed-cohorts", type=int, default=500, help="the mixed model is slow")
+    parser.add_argument("--mixed-cohorts", type=int, default=500)
     parser.add_argument("--subjects", type=int, default=11)
     parser.add_argument("--slices", type=int, default=100)
     parser.add_argument("--bootstrap-samples", type=int, default=10_000)

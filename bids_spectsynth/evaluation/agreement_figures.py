@@ -50,7 +50,7 @@ def agreement_drawing(rows: pd.DataFrame, model: str) -> Drawing:
         real against that of the synthetic SPECT, a point for each pair of blocks, with the line of identity.
     """
     usable = rows[np.isfinite(rows[["real", "synthetic"]].to_numpy(dtype=np.float64)).all(axis=1)]
-    splits = " and ".join(sorted(set(usable["split"])))
+    splits = " and ".join(sorted(usable["split"].unique()))
     counted = f"{usable['participant_id'].nunique()} subjects ({splits})"
     title = f"Regional agreement of synthetic and real SPECT, {model}"
     with print_style():

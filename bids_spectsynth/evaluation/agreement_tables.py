@@ -1,15 +1,17 @@
 """Group tables of regional agreement, left-right asymmetry and volume measures, from the tables of the cases."""
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from bids_spectsynth.bids.derivatives import write_table
-from bids_spectsynth.errors import DatasetError
 from bids_spectsynth.evaluation.agreement import (
     concordance,
     grouped_correlation,
@@ -17,6 +19,7 @@ from bids_spectsynth.evaluation.agreement import (
     mean_correlation,
     sign_agreement,
 )
+from bids_spectsynth.evaluation.case_tables import read_case_tables
 from bids_spectsynth.evaluation.columns import HELD_OUT, METHODS
 from bids_spectsynth.evaluation.region_columns import (
     AGREEMENT_DICTIONARY,
@@ -81,7 +84,7 @@ def held_out(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _gather(paths: Sequence[Path], dictionary: Mapping[str, Any], what: str) -> pd.DataFrame:
-    frames = [_read(path, list(dictionary), what) for path in paths]
+    frames = read_case_tables(paths, partial(_parse, columns=list(dictionary)), what)
     frames = [frame for frame in frames if len(frame)]
     if not frames:
         return pd.DataFrame(columns=list(dictionary))
@@ -91,16 +94,11 @@ def _gather(paths: Sequence[Path], dictionary: Mapping[str, Any], what: str) -> 
     return rows.assign(rank=rank).sort_values(order, kind="stable", ignore_index=True).drop(columns="rank")
 
 
-def _read(path: Path, columns: list[str], what: str) -> pd.DataFrame:
-    try:
-        # Only numbers may be missing: "n/a" in a name column is a value that rows are grouped by.
-        frame = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)[columns]
-        named = [name for name in columns if name not in _TEXT]
-        numbers = {name: pd.to_numeric(frame[name].mask(frame[name] == "n/a")) for name in named}
-    except (OSError, ValueError, KeyError) as error:
-        reason = " ".join(str(error).split())
-        raise DatasetError(f"{path}: not a {what} ({reason}); delete it and evaluate again") from error
-    return frame.assign(**numbers)
+def _parse(source: Path | io.BytesIO, columns: list[str]) -> pd.DataFrame:
+    # Only numbers may be missing: "n/a" in a name column is a value that rows are grouped by.
+    frame = pd.read_csv(source, sep="\t", dtype=str, keep_default_na=False)[columns]
+    named = [name for name in columns if name not in _TEXT]
+    return frame.assign(**{name: pd.to_numeric(frame[name].mask(frame[name] == "n/a")) for name in named})
 
 
 def rate_agreement(rows: pd.DataFrame) -> pd.DataFrame:
@@ -123,35 +121,52 @@ def rate_agreement(rows: pd.DataFrame) -> pd.DataFrame:
     for key, group in rows.groupby(_RUN, sort=False):
         run = dict(zip(_RUN, key, strict=True))
         for place, values in _places(group):
-            found.append({**run, **place, **_agreement(values, place["measure"])})
+            found.append({**run, **place, **_agreement(values)})
     return pd.DataFrame(found, columns=list(AGREEMENT_DICTIONARY))
 
 
-def _places(group: pd.DataFrame) -> Iterator[tuple[dict[str, str], pd.DataFrame]]:
+@dataclass(frozen=True, eq=False)
+class _Values:
+    """Paired values (N,) of a measure; whose and where each is as numbers, because hundreds of regions ask for it."""
+
+    measure: str
+    x: npt.NDArray[np.float64]
+    y: npt.NDArray[np.float64]
+    subjects: npt.NDArray[np.intp]
+    places: npt.NDArray[np.intp]
+
+    def at(self, rows: npt.NDArray[Any]) -> "_Values":
+        """Some of them."""
+        return _Values(self.measure, self.x[rows], self.y[rows], self.subjects[rows], self.places[rows])
+
+
+def _places(group: pd.DataFrame) -> Iterator[tuple[dict[str, str], _Values]]:
     """What the rows of a model and method are rated on: a measure and all blocks, or one region of it."""
     pairs = group[group["hemisphere"] == "L"]
     for measure, rows in (("uptake", group), ("asymmetry", pairs)):
-        names = _MEASURES[measure]
-        usable = rows[np.isfinite(rows[list(names)].to_numpy(dtype=np.float64)).all(axis=1)]
-        usable = usable.assign(x=usable[names[0]], y=usable[names[1]])
-        blocks = usable[usable["region"] != HEMISPHERE]
-        if len(blocks):
-            yield {"measure": measure, "region": ALL_REGIONS, "hemisphere": "n/a"}, blocks
-        for (region, side), values in usable.groupby(["region", "hemisphere"]):
+        pair = rows[list(_MEASURES[measure])].to_numpy(dtype=np.float64)
+        finite = np.isfinite(pair).all(axis=1)
+        usable, (x, y) = rows[finite], pair[finite].T
+        subjects, _ = pd.factorize(usable["participant_id"], sort=True)
+        by_place = usable.groupby(["region", "hemisphere"])
+        values = _Values(measure, x, y, subjects, by_place.ngroup().to_numpy(dtype=np.intp))
+        blocks = (usable["region"] != HEMISPHERE).to_numpy()
+        if blocks.any():
+            yield {"measure": measure, "region": ALL_REGIONS, "hemisphere": "n/a"}, values.at(blocks)
+        for (region, side), chosen in sorted(by_place.indices.items()):
             place = {"measure": measure, "region": str(region)}
-            yield {**place, "hemisphere": str(side) if measure == "uptake" else "n/a"}, values
+            yield {**place, "hemisphere": str(side) if measure == "uptake" else "n/a"}, values.at(chosen)
 
 
-def _agreement(rows: pd.DataFrame, measure: str) -> dict[str, Any]:
-    x, y = (rows[name].to_numpy(dtype=np.float64) for name in ("x", "y"))
-    _, subjects = np.unique(rows["participant_id"].to_numpy(dtype=str), return_inverse=True)
-    place = rows["region"].to_numpy(dtype=str) + " " + rows["hemisphere"].to_numpy(dtype=str)
-    regions, place_number = np.unique(place, return_inverse=True)
+def _agreement(values: _Values) -> dict[str, Any]:
+    x, y = values.x, values.y
+    _, subjects = np.unique(values.subjects, return_inverse=True)
+    regions, place_number = np.unique(values.places, return_inverse=True)
     limits = limits_of_agreement(y - x, subjects)
     within, ccc = mean_correlation(x, y, subjects), concordance(x, y, subjects)
     n_subjects = int(subjects.max()) + 1
     counts = np.bincount(subjects)
-    n_marked, share = sign_agreement(x, y) if measure == "asymmetry" else (np.nan, np.nan)
+    n_marked, share = sign_agreement(x, y) if values.measure == "asymmetry" else (np.nan, np.nan)
     return {
         "n_subjects": n_subjects,
         "n_regions": len(regions),

@@ -1,5 +1,6 @@
 """How far a predicted standard deviation can be trusted: the error that is found where a given one is predicted."""
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from scipy import stats
 from bids_spectsynth.bids.cases import INTERICTAL, T1W
 from bids_spectsynth.bids.derivatives import PreparedCase
 from bids_spectsynth.bids.writing import write_table
-from bids_spectsynth.errors import DatasetError, ImageError
+from bids_spectsynth.errors import ImageError
+from bids_spectsynth.evaluation.case_tables import read_case_tables
 from bids_spectsynth.preprocess.intensity import load_image
 
 #: Bins of equally many voxels.
@@ -167,15 +169,14 @@ def gather_calibration(output_dir: Path) -> pd.DataFrame:
     DatasetError
         A table is damaged.
     """
-    frames = []
-    for path in sorted(output_dir.glob("sub-*/**/*_calibration.tsv")):
-        try:
-            frame = pd.read_csv(path, sep="\t", dtype=_NAMES, na_values="n/a", keep_default_na=False)
-            frames.append(frame[list(CALIBRATION_DICTIONARY)])
-        except (OSError, ValueError, KeyError) as error:
-            reason = " ".join(str(error).split())
-            raise DatasetError(f"{path}: not a calibration table ({reason}); delete it and evaluate again") from error
+    paths = sorted(output_dir.glob("sub-*/**/*_calibration.tsv"))
+    frames = read_case_tables(paths, _parse, "calibration table")
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(CALIBRATION_DICTIONARY))
+
+
+def _parse(source: Path | io.BytesIO) -> pd.DataFrame:
+    frame = pd.read_csv(source, sep="\t", dtype=_NAMES, na_values="n/a", keep_default_na=False)
+    return frame[list(CALIBRATION_DICTIONARY)]
 
 
 def group_calibration(cases: pd.DataFrame) -> pd.DataFrame:

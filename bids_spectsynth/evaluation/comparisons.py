@@ -10,7 +10,13 @@ import numpy as np
 import pandas as pd
 
 from bids_spectsynth.evaluation.columns import NETWORK, NOT_INDEPENDENT, PRIMARY
-from bids_spectsynth.evaluation.effect_size import bca_interval, cohens_dz, hedges_g, studentised_interval
+from bids_spectsynth.evaluation.effect_size import (
+    RepeatedDraws,
+    bca_interval,
+    cohens_dz,
+    hedges_g,
+    studentised_interval,
+)
 from bids_spectsynth.evaluation.matching import PairedValues, average_seeds, joined, match, paired_values
 from bids_spectsynth.evaluation.metrics import METRICS
 from bids_spectsynth.evaluation.mixed_model import mixed_model_test
@@ -138,10 +144,10 @@ def compare(a: Run, b: Run, options: StatisticsOptions) -> Iterator[dict[str, An
     same_slices = a.traits["space"] == b.traits["space"]
     tables = match(a.rows, b.rows, list(METRICS), same_slices=same_slices)
     caveats = _caveats(a, b)
-    seed = [options.random_seed, zlib.crc32(f"{a.name} {b.name}".encode())]
+    draws = RepeatedDraws([options.random_seed, zlib.crc32(f"{a.name} {b.name}".encode())])
     for metric in METRICS:
         values = paired_values(tables, metric, same_slices=same_slices)
-        for row in (*_subject_tests(values, options.margin(metric), options, seed), *_slice_tests(values)):
+        for row in (*_subject_tests(values, options.margin(metric), options, draws), *_slice_tests(values)):
             notes = [row["note"], *([] if same_slices else [_OTHER_ANATOMY[row["unit"]]]), *caveats]
             yield {"metric": metric, **row, "note": "; ".join(note for note in notes if note)}
 
@@ -161,12 +167,12 @@ def _caveats(a: Run, b: Run) -> list[str]:
 
 
 def _subject_tests(
-    values: PairedValues, margin: float, options: StatisticsOptions, seed: Sequence[int]
+    values: PairedValues, margin: float, options: StatisticsOptions, draws: RepeatedDraws
 ) -> Iterator[dict[str, Any]]:
     first, second = values.first_means, values.second_means
     common = _means(first, second) | {"unit": "subject", "n_subjects": first.size, "n_slices": values.n_slices}
     t = paired_t_test(first, second)
-    yield {**common, **_numbers(PRIMARY, t), "primary": "true", **_effect(first - second, t, options, seed)}
+    yield {**common, **_numbers(PRIMARY, t), "primary": "true", **_effect(first - second, t, options, draws)}
     yield {**common, **_numbers("wilcoxon", signed_rank_test(first, second))}
     yield {**common, **_numbers("equivalence", equivalence_test(first, second, margin)), "margin": margin}
 
@@ -204,15 +210,15 @@ def _numbers(test: str, result: PairedResult) -> dict[str, Any]:
 
 
 def _effect(
-    differences: np.ndarray, test: PairedResult, options: StatisticsOptions, seed: Sequence[int]
+    differences: np.ndarray, test: PairedResult, options: StatisticsOptions, draws: RepeatedDraws
 ) -> dict[str, Any]:
     """Effect size and intervals, where there is a spread between subjects to measure by."""
     if test.note:
         return {}
     # Measured for 11 subjects (benchmarks/false_positives.py): BCa holds the true g, but not the true mean, as often
     # as it says.
-    ci = studentised_interval(differences, options.bootstrap_samples, np.random.default_rng(seed))
-    g = bca_interval(differences, hedges_g, options.bootstrap_samples, np.random.default_rng(seed))
+    ci = studentised_interval(differences, options.bootstrap_samples, draws)
+    g = bca_interval(differences, hedges_g, options.bootstrap_samples, draws)
     note = ci.note or (g.note and f"Hedges g: {g.note}")
     return {
         "ci_low": ci.low,

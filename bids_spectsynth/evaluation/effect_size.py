@@ -1,8 +1,9 @@
 """Effect size of paired differences, and bootstrap intervals."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -11,9 +12,40 @@ from scipy.special import gammaln, ndtr, ndtri
 Float64 = npt.NDArray[np.float64]
 #: Reduces the last axis.
 Statistic = Callable[[Float64], Float64]
+Indices = npt.NDArray[np.int64]
 
 #: Confidence of the intervals.
 CONFIDENCE = 0.95
+
+
+class Draws(Protocol):
+    """Where random whole numbers come from: a NumPy generator, or :class:`RepeatedDraws`."""
+
+    def integers(self, low: int, high: int, size: tuple[int, int], /) -> Indices:
+        """Whole numbers from ``low`` to below ``high``."""
+        ...
+
+
+class RepeatedDraws:
+    """A generator that begins anew for everyone who asks it, but draws only once for those who ask the same.
+
+    For several intervals that are to rest on the same resamples.
+
+    Parameters
+    ----------
+    seed : sequence of int
+    """
+
+    def __init__(self, seed: Sequence[int]) -> None:
+        self._seed = tuple(seed)
+        self._drawn: dict[tuple[int, int, tuple[int, int]], Indices] = {}
+
+    def integers(self, low: int, high: int, size: tuple[int, int], /) -> Indices:
+        """What a new generator with the seed would draw first."""
+        asked = (low, high, size)
+        if asked not in self._drawn:
+            self._drawn[asked] = np.random.default_rng(self._seed).integers(low, high, size)
+        return self._drawn[asked]
 
 
 @dataclass(frozen=True)
@@ -62,7 +94,7 @@ def bca_interval(
     differences: npt.ArrayLike,
     statistic: Statistic,
     n_resamples: int,
-    rng: np.random.Generator,
+    rng: Draws,
     confidence: float = CONFIDENCE,
 ) -> Interval:
     """Bootstrap interval of a statistic, corrected for bias and acceleration (BCa, Efron 1987).
@@ -78,7 +110,7 @@ def bca_interval(
         Reduces the last axis of an array of shape (..., n).
     n_resamples : int
         0: no interval.
-    rng : Generator
+    rng : Generator or RepeatedDraws
     confidence : float
 
     Returns
@@ -98,7 +130,7 @@ def bca_interval(
 
 
 def studentised_interval(
-    differences: npt.ArrayLike, n_resamples: int, rng: np.random.Generator, confidence: float = CONFIDENCE
+    differences: npt.ArrayLike, n_resamples: int, rng: Draws, confidence: float = CONFIDENCE
 ) -> Interval:
     """Studentised bootstrap interval (bootstrap-t, Efron 1982) of a mean.
 
@@ -111,7 +143,7 @@ def studentised_interval(
         One value per subject; subjects are what is drawn.
     n_resamples : int
         0: no interval.
-    rng : Generator
+    rng : Generator or RepeatedDraws
     confidence : float
 
     Returns
@@ -141,7 +173,7 @@ def _why_no_interval(values: Float64, n_resamples: int) -> str | None:
     return None
 
 
-def _resample(values: Float64, n_resamples: int, rng: np.random.Generator) -> Float64:
+def _resample(values: Float64, n_resamples: int, rng: Draws) -> Float64:
     return values[rng.integers(0, values.size, (n_resamples, values.size))]
 
 

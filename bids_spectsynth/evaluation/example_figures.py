@@ -1,7 +1,9 @@
 """The paper's Figures 3 and 4: example slices, real and synthetic, their difference, and their metrics."""
 
 import logging
+import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +31,7 @@ from bids_spectsynth.evaluation.example_panels import (
     draw_panel,
     window_of,
 )
-from bids_spectsynth.evaluation.examples import choose_examples, shown_models
+from bids_spectsynth.evaluation.examples import Example, choose_examples, shown_models
 from bids_spectsynth.evaluation.figure_files import MM, Drawing, print_style
 from bids_spectsynth.evaluation.paper_columns import ON_PAPER_SCALE
 from bids_spectsynth.evaluation.paper_tables import example_table
@@ -40,6 +42,8 @@ logger = logging.getLogger(__name__)
 
 #: Models side by side in one figure.
 _WIDEST = 4
+#: Examples read at once; each may hold a few whole volumes.
+_MAX_THREADS = 2
 #: In names of files: terms of a loss, and their weights.
 _FILE_NAME = str.maketrans({"+": "_", "(": "-", ")": None})
 _INPUT_TITLES = {"T1w": "T1w", "pet": "PET"}
@@ -81,7 +85,7 @@ def example_figures(metrics: pd.DataFrame, output_dir: Path, *, phantom: bool) -
     drawing : Drawing
     """
     rows = paper_rows(metrics)
-    templates = sorted(set(rows["space"]) - {T1W_SPACE})
+    templates = sorted(set(rows["space"].unique()) - {T1W_SPACE})
     for space in [T1W_SPACE, *templates]:
         shown = shown_models(rows, space)
         images = _read(rows, space, {model: one.scaling for one, model in shown}, output_dir)
@@ -95,14 +99,17 @@ def example_figures(metrics: pd.DataFrame, output_dir: Path, *, phantom: bool) -
 
 
 def _read(rows: pd.DataFrame, space: str, scalings: dict[str, str], output_dir: Path) -> list[ExampleImages]:
-    images = []
-    for example in choose_examples(rows, space):
+    def read(example: Example) -> ExampleImages | None:
         # One participant's damaged image must not cost the whole cohort its figures.
         try:
-            images.append(read_example(output_dir, example, scalings))
+            return read_example(output_dir, example, scalings)
         except SpectSynthError as error:
             logger.warning("no example figure of %s: %s", example.participant_id, error)
-    return images
+            return None
+
+    # Unpacking, which takes nearly all of the time, leaves the interpreter to others.
+    with ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1)) as pool:
+        return [images for images in pool.map(read, choose_examples(rows, space)) if images is not None]
 
 
 def _variants(shown: Sequence[tuple[Configuration, str]], stem: str) -> Iterator[_Variant]:

@@ -13,7 +13,7 @@ from bids_spectsynth.bids.derivatives import PreparedCase, find_prepared
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.evaluation.configurations import PAPER_SCALE
 from bids_spectsynth.evaluation.examples import Example
-from bids_spectsynth.evaluation.scales import on_one_scale
+from bids_spectsynth.evaluation.scales import slice_on_paper_scale
 from bids_spectsynth.preprocess.intensity import apply_scaling, load_image, scaling_coefficients
 from bids_spectsynth.reports.outputs import find_synthetic, sidecar
 
@@ -164,8 +164,7 @@ def _level_matched(path: Path, k: int, reference: _Reference) -> Plane:
         raise ImageError(
             f"{path}: {synthetic.shape} voxels, the real SPECT has {reference.real.shape}; apply the model again"
         )
-    _, matched = on_one_scale(reference.real, synthetic, reference.mask, reference.rated, PAPER_SCALE)
-    return np.asarray(matched[..., k], dtype=np.float32)
+    return slice_on_paper_scale(reference.real, synthetic, reference.mask, reference.rated, k)
 
 
 def _volume(path: Path) -> npt.NDArray[np.float32]:

@@ -62,7 +62,9 @@ def print_style() -> Iterator[None]:
 
 def settle(figure: Figure) -> None:
     """Lay a figure out now, once, instead of anew for each file."""
-    figure.draw_without_rendering()
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
     figure.set_layout_engine("none")
 
 

@@ -28,6 +28,8 @@ from bids_spectsynth.evaluation.metrics import METRICS
 from bids_spectsynth.evaluation.subject_counts import split_counts, split_text, subjects_fingerprint
 from bids_spectsynth.evaluation.tables import GroupTables, compared_rows
 
+_SLICE = ["participant_id", "session_id", "slice"]
+
 
 @dataclass(frozen=True, eq=False)
 class _Row:
@@ -38,6 +40,25 @@ class _Row:
     values: npt.NDArray[np.float64]
     subject_means: npt.NDArray[np.float64]
     subjects: str
+
+
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """A method of a configuration: its rows in order, seeds averaged, and a number for each that names its slice."""
+
+    configuration: str
+    method: str
+    scaling: str
+    rows: pd.DataFrame
+    slices: npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    """What all figures share."""
+
+    title: str
+    groups: Sequence[_Group]
 
 
 def violin(metrics: pd.DataFrame, metric: str) -> str:
@@ -59,26 +80,39 @@ def violin(metrics: pd.DataFrame, metric: str) -> str:
     str
         SVG document; without held-out rows one that says so.
     """
-    return svg_text(_drawing(metrics, metric))
+    return svg_text(_drawing(_shown(metrics), metric))
 
 
 def write_figures(tables: GroupTables, output_dir: Path) -> dict[str, Path]:
     """Write ``figures/group_<metric>.svg`` and ``.png`` for every metric; returns the paths of the SVG by metric."""
     paths = {metric: output_dir / "figures" / f"group_{metric}.svg" for metric in METRICS}
+    shown = _shown(tables.metrics)
     for metric, path in paths.items():
-        write_drawing(_drawing(tables.metrics, metric), path)
+        write_drawing(_drawing(shown, metric), path)
     return paths
 
 
-def _drawing(metrics: pd.DataFrame, metric: str) -> Drawing:
+def _shown(metrics: pd.DataFrame) -> _Shown:
+    """What is drawn of all rows."""
     compared = compared_rows(metrics)
     held_out = compared[compared["scale"] == compared["scaling"]]
-    rows = _rows(held_out, metric)
+    averaged = seed_means(held_out, ("configuration", "method", "space", "scaling"))
+    groups = []
+    for (configuration, method), group in averaged.groupby(["configuration", "method"], sort=False):
+        ordered = group.sort_values(_SLICE)
+        # Of four columns one number, so that six metrics need not compare their text.
+        slices = np.asarray(pd.util.hash_pandas_object(ordered[["space", *_SLICE]], index=False), dtype=np.uint64)
+        groups.append(_Group(str(configuration), str(method), str(group["scaling"].iloc[0]), ordered, slices))
+    return _Shown(_title(held_out), groups)
+
+
+def _drawing(shown: _Shown, metric: str) -> Drawing:
+    rows = _rows(shown.groups, metric)
     with print_style():
         figure = Figure(figsize=(WIDTH_MM * MM, (18 + 9 * max(len(rows), 1)) * MM), layout="constrained")
         axes = figure.subplots()
         different = len({row.subjects for row in rows}) > 1
-        axes.set_title(_title(held_out) + ("\nnot all were rated on the same subjects" if different else ""))
+        axes.set_title(shown.title + ("\nnot all were rated on the same subjects" if different else ""))
         axes.set_xlabel(METRIC_TITLES[metric])
         if rows:
             _draw(axes, rows)
@@ -94,29 +128,29 @@ def _title(held_out: pd.DataFrame) -> str:
     spaces = held_out["space"].nunique()
     across = f" (over {spaces} spaces)" if spaces > 1 else ""
     counted = f"Held-out subjects: {split_text(*split_counts(held_out))}; {n_slices} slices in the block{across}"
-    scales = sorted(set(held_out["scaling"]))
+    scales = sorted(held_out["scaling"].unique())
     # Numbers of two scales stand on one axis only because a reader is told so.
     each = "; each model on the scale of its training, not to be compared across scales" if len(scales) > 1 else ""
     return f"{counted}{each}\nblue: networks, orange: baselines; line: mean of all slices, dots: means of subjects"
 
 
-def _rows(held_out: pd.DataFrame, metric: str) -> list[_Row]:
-    averaged = seed_means(held_out, ("configuration", "method", "space", "scaling"))
-    finite = averaged[np.isfinite(averaged[metric])]
+def _rows(groups: Sequence[_Group], metric: str) -> list[_Row]:
     rows: list[_Row] = []
-    seen: set[tuple[str, str, str, bytes]] = set()
-    for (configuration, method), group in finite.groupby(["configuration", "method"], sort=False):
-        ordered = group.sort_values(["participant_id", "session_id", "slice"])
-        values = ordered[metric].to_numpy(dtype=np.float64)
-        slices = ordered[["space", "participant_id", "session_id", "slice"]].to_csv(index=False)
+    seen: set[tuple[str, str, bytes, bytes]] = set()
+    for group in groups:
+        finite = np.isfinite(group.rows[metric].to_numpy(dtype=np.float64))
+        if not finite.any():
+            continue
+        own = group.rows[finite]
+        values = own[metric].to_numpy(dtype=np.float64)
         # Rounded, because values went through text and may have been computed on several machines.
-        same = (str(method), str(ordered["scaling"].iloc[0]), slices, values.round(6).tobytes())
-        if method != NETWORK and same in seen:
+        same = (group.method, group.scaling, group.slices[finite].tobytes(), values.round(6).tobytes())
+        if group.method != NETWORK and same in seen:
             continue
         seen.add(same)
-        means = ordered.groupby("participant_id")[metric].mean().to_numpy(dtype=np.float64)
-        subjects = subjects_fingerprint(ordered["participant_id"])
-        rows.append(_Row(str(configuration), str(method), values, means, subjects))
+        means = own.groupby("participant_id")[metric].mean().to_numpy(dtype=np.float64)
+        subjects = subjects_fingerprint(own["participant_id"])
+        rows.append(_Row(group.configuration, group.method, values, means, subjects))
     order = list(METHODS)
     return sorted(rows, key=lambda row: order.index(row.method) if row.method in order else len(order))
 

@@ -87,7 +87,7 @@ def joined(values: "pd.Series[str]") -> str:
     >>> joined(pd.Series(["b", "a", "b"]))
     'a+b'
     """
-    return "+".join(sorted(set(map(str, values))))
+    return "+".join(sorted(set(map(str, values.unique()))))
 
 
 def match(first: pd.DataFrame, second: pd.DataFrame, metrics: list[str], *, same_slices: bool) -> MatchedTables:

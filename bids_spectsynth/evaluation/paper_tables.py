@@ -35,7 +35,7 @@ def write_paper_tables(tables: GroupTables, output_dir: Path) -> tuple[Path, ...
         In the order above.
     """
     rows = paper_rows(tables.metrics)
-    spaces = sorted(set(rows["space"]) - {T1W_SPACE})
+    spaces = sorted(set(rows["space"].unique()) - {T1W_SPACE})
     contents = (
         ("group_table2.tsv", example_table(rows, [T1W_SPACE]), EXAMPLES_DICTIONARY),
         ("group_table3.tsv", example_table(rows, spaces), EXAMPLES_DICTIONARY),

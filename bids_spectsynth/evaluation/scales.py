@@ -7,6 +7,7 @@ from bids_spectsynth.preprocess.intensity import apply_scaling, scaling_coeffici
 from bids_spectsynth.settings import Scaling
 
 Volume = npt.NDArray[np.float32]
+Plane = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
 
@@ -29,8 +30,29 @@ def on_one_scale(real: Volume, synthetic: Volume, mask: Mask, rated: Mask, scale
     real, synthetic : array, shape (I, J, K), float32
         In [-1, 1].
     """
+    matched = synthetic * level_factor(real, synthetic, rated)
     coefficients = scaling_coefficients(real, mask, scale)
-    level = float(synthetic[rated].mean(dtype=np.float64)) if rated.any() else 0.0
-    factor = float(real[rated].mean(dtype=np.float64)) / level if level > 0 else 1.0
-    matched = (synthetic * np.float32(factor)).astype(np.float32)
     return apply_scaling(real, *coefficients), apply_scaling(matched, *coefficients)
+
+
+def slice_on_paper_scale(real: Volume, synthetic: Volume, mask: Mask, rated: Mask, k: int) -> Plane:
+    """Slice ``k`` of the synthetic volume as :func:`on_one_scale` has it on slice scale, without all the others.
+
+    Parameters are those of :func:`on_one_scale`; the array has the shape (I, J).
+    """
+    one = (..., slice(k, k + 1))
+    matched = synthetic[one] * level_factor(real, synthetic, rated)
+    return apply_scaling(matched, *scaling_coefficients(real[one], mask[one], "slice"))[..., 0]
+
+
+def level_factor(real: Volume, synthetic: Volume, rated: Mask) -> np.float32:
+    """What brings the synthetic volume's mean over the rated voxels to the real one's; 1 if it is not above zero."""
+    level = _mean(synthetic, rated)
+    return np.float32(_mean(real, rated) / level if level > 0 else 1.0)
+
+
+def _mean(volume: Volume, rated: Mask) -> float:
+    # Voxels are picked ten times faster in the order in which they lie, which NIfTI files turn round.
+    if volume.flags.f_contiguous:
+        volume, rated = volume.T, rated.T
+    return float(volume[rated].mean(dtype=np.float64)) if rated.any() else 0.0

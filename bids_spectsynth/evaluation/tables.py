@@ -1,5 +1,6 @@
 """Group tables from the metric tables of the output folder: all rows, their summary, and tests between methods."""
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bids_spectsynth.bids.derivatives import find_metrics, write_table
-from bids_spectsynth.errors import DatasetError
+from bids_spectsynth.evaluation.case_tables import read_case_tables
 from bids_spectsynth.evaluation.columns import (
     HELD_OUT,
     METHODS,
@@ -86,7 +87,7 @@ def gather_metrics(output_dir: Path) -> pd.DataFrame:
     DatasetError
         A file cannot be read as a metric table.
     """
-    frames = [_read_metrics(path) for path in find_metrics(output_dir)]
+    frames = read_case_tables(find_metrics(output_dir), _parse_metrics, "metrics table")
     if not frames:
         return pd.DataFrame(columns=list(METRICS_DICTIONARY))
     rows = pd.concat(frames, ignore_index=True)
@@ -95,15 +96,10 @@ def gather_metrics(output_dir: Path) -> pd.DataFrame:
     return rows.assign(rank=rank).sort_values(order, kind="stable", ignore_index=True).drop(columns="rank")
 
 
-def _read_metrics(path: Path) -> pd.DataFrame:
-    columns = list(METRICS_DICTIONARY)
-    try:
-        # Only numbers may be missing: "n/a" in a name column is a value that rows are grouped by.
-        frame = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)[columns]
-        numbers = {name: pd.to_numeric(frame[name].mask(frame[name] == "n/a")) for name in _NUMBERS}
-    except (OSError, ValueError, KeyError) as error:
-        reason = " ".join(str(error).split())
-        raise DatasetError(f"{path}: not a metrics table ({reason}); delete it and evaluate again") from error
+def _parse_metrics(source: Path | io.BytesIO) -> pd.DataFrame:
+    # Only numbers may be missing: "n/a" in a name column is a value that rows are grouped by.
+    frame = pd.read_csv(source, sep="\t", dtype=str, keep_default_na=False)[list(METRICS_DICTIONARY)]
+    numbers = {name: pd.to_numeric(frame[name].mask(frame[name] == "n/a")) for name in _NUMBERS}
     numbers["block_position"] = numbers["block_position"].astype("Int64")
     # A program that reads and writes the table may spell it True.
     return frame.assign(**numbers, in_block=frame["in_block"].str.lower())
@@ -121,7 +117,7 @@ def summarise(held_out: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for key, group in held_out.groupby(_SUMMARY_KEYS, sort=False):
         # The folds of a cross-validation may have seeds of their own.
-        own = dict(zip(_SUMMARY_KEYS, key, strict=True)) | {"seed": "+".join(sorted(set(group["seed"])))}
+        own = dict(zip(_SUMMARY_KEYS, key, strict=True)) | {"seed": "+".join(sorted(group["seed"].unique()))}
         rows += [own | _summary(group, metric) for metric in METRICS]
     return pd.DataFrame(rows, columns=list(SUMMARY_DICTIONARY))
 

@@ -35,6 +35,18 @@ def test_one_value_of_each_subject_gives_the_plain_limits() -> None:
     assert (limits.bias.low, limits.bias.high) == (pytest.approx(expected.low), pytest.approx(expected.high))
 
 
+@given(st.integers(0, 10_000), st.integers(1, 8), st.integers(1, 6))
+def test_numbers_of_subjects_say_the_same_as_their_names(seed: int, n: int, m: int) -> None:
+    rng = np.random.default_rng(seed)
+    numbers = rng.integers(0, n, n * m)
+    x, y = rng.normal(size=(2, n * m))
+    # Some numbers may be missing, which makes them no labels yet.
+    for other in (np.array([f"sub-{number:02d}" for number in numbers]), 1000 * numbers, numbers - 3):
+        for rate in (grouped_correlation, mean_correlation, concordance):
+            np.testing.assert_array_equal(rate(x, y, numbers), rate(x, y, other))
+        assert repr(limits_of_agreement(x - y, numbers)) == repr(limits_of_agreement(x - y, other))
+
+
 @pytest.mark.parametrize("n", [6, 12, 30])
 def test_their_intervals_are_close_to_the_exact_ones(n: int) -> None:
     # Carkeet 2015 (Optom Vis Sci 92:e71): a limit is a quantile of a normal distribution, its exact interval is that of

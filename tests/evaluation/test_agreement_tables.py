@@ -7,12 +7,19 @@ import pytest
 
 from bids_spectsynth.bids.derivatives import PreparedCase, write_table
 from bids_spectsynth.errors import DatasetError
+from bids_spectsynth.evaluation.agreement import (
+    concordance,
+    grouped_correlation,
+    limits_of_agreement,
+    mean_correlation,
+)
 from bids_spectsynth.evaluation.agreement_figures import agreement_drawing, write_agreement_figures
 from bids_spectsynth.evaluation.agreement_tables import (
     ALL_REGIONS,
     AgreementTables,
     group_agreement,
     held_out,
+    rate_agreement,
     write_agreement_tables,
 )
 from bids_spectsynth.evaluation.calibration import GROUP_CALIBRATION_DICTIONARY
@@ -137,6 +144,50 @@ def test_agreement_of_held_out_participants_alone(tables: AgreementTables) -> No
     one = blocks[(blocks["model"] == MODELS[0]) & (blocks["method"] == "pix2pix")]
     assert copy["n_values"] == len(one)
     assert copy["n_regions"] == len(one[["region", "hemisphere"]].drop_duplicates())
+
+
+def plain_places(rows: pd.DataFrame, measure: str) -> dict[tuple[str, str], pd.DataFrame]:
+    """Rows of all blocks, and of each region and side, by name, with the pair of values in ``x`` and ``y``."""
+    names = ("real", "synthetic") if measure == "uptake" else ("asymmetry_real", "asymmetry_synthetic")
+    if measure == "asymmetry":
+        rows = rows[rows["hemisphere"] == "L"]
+    rows = rows.assign(x=rows[names[0]], y=rows[names[1]]).dropna(subset=["x", "y"])
+    found = {(ALL_REGIONS, "n/a"): rows[rows["region"] != HEMISPHERE]}
+    for region in rows["region"].unique():
+        for side in rows["hemisphere"].unique():
+            own = rows[(rows["region"] == region) & (rows["hemisphere"] == side)]
+            found[region, side if measure == "uptake" else "n/a"] = own
+    return {place: own for place, own in found.items() if len(own)}
+
+
+@pytest.mark.parametrize("measure", ["uptake", "asymmetry"])
+@pytest.mark.parametrize("model", MODELS)
+def test_every_region_is_rated_as_if_it_were_alone(tables: AgreementTables, model: str, measure: str) -> None:
+    rows = held_out(tables.regions)
+    rows = rows[(rows["model"] == model) & (rows["method"] == "pix2pix")]
+    # One participant lacks a region: labels of the others must not move.
+    gone = (rows["participant_id"] == "sub-02") & (rows["region"] == rows["region"].iloc[0])
+    agreement = rate_agreement(rows[~gone])
+    agreement = agreement[agreement["measure"] == measure].set_index(["region", "hemisphere"])
+    expected = plain_places(rows[~gone], measure)
+    assert set(agreement.index) == set(expected)
+    for place, own in expected.items():
+        x, y, people = own["x"].to_numpy(), own["y"].to_numpy(), own["participant_id"].to_numpy(dtype=str)
+        found, limits, ccc = agreement.loc[place], limits_of_agreement(y - x, people), concordance(x, y, people)
+        assert (found["n_values"], found["n_subjects"]) == (len(own), own["participant_id"].nunique())
+        assert found["n_regions"] == len(own[["region", "hemisphere"]].drop_duplicates())
+        places = (own["region"] + " " + own["hemisphere"]).to_numpy(dtype=str)
+        plain = {
+            "bias": limits.bias.value,
+            "loa_upper_high": limits.upper.high,
+            "sd_within": limits.sd_within,
+            "r_within": grouped_correlation(x, y, people),
+            "r_within_mean": mean_correlation(x, y, people).value,
+            "r_individual": grouped_correlation(x, y, places),
+            "ccc": ccc.value,
+            "ccc_low": ccc.low,
+        }
+        np.testing.assert_array_equal(found[list(plain)].tolist(), list(plain.values()))
 
 
 def test_a_mean_image_meets_the_pattern_and_nobody(tables: AgreementTables) -> None:

@@ -9,6 +9,7 @@ from scipy import stats
 from scipy.special import gamma
 
 from bids_spectsynth.evaluation.effect_size import (
+    RepeatedDraws,
     bca_interval,
     cohens_dz,
     hedges_factor,
@@ -101,6 +102,27 @@ def test_a_studentised_interval_of_normal_values_is_that_of_t_and_wider_than_bca
     t = stats.t.ppf(0.975, 10) * stats.sem(values)
     assert (found.low, found.high) == pytest.approx((-t, t), rel=0.1)
     assert bca.high - bca.low < 0.9 * (found.high - found.low)
+
+
+@pytest.mark.parametrize("seed", [[0], [1234, 7]])
+def test_intervals_that_share_their_draws_equal_those_with_generators_of_their_own(seed: list[int]) -> None:
+    draws = RepeatedDraws(seed)
+    for values in (differences(1, 11), differences(2, 11), differences(3, 7), differences(4, 11)):
+        shared = studentised_interval(values, 300, draws), bca_interval(values, hedges_g, 300, draws)
+        alone = (
+            studentised_interval(values, 300, np.random.default_rng(seed)),
+            bca_interval(values, hedges_g, 300, np.random.default_rng(seed)),
+        )
+        assert shared == alone
+
+
+def test_other_seeds_and_sizes_have_other_draws() -> None:
+    draws = RepeatedDraws([1])
+    first = draws.integers(0, 9, (50, 9))
+    assert (draws.integers(0, 9, (50, 9)) == first).all()
+    assert (RepeatedDraws([2]).integers(0, 9, (50, 9)) != first).any()
+    assert draws.integers(0, 4, (50, 4)).max() == 3
+    assert draws.integers(0, 9, (60, 9)).shape == (60, 9)
 
 
 INTERVALS = {

@@ -1,4 +1,5 @@
 import itertools
+import time
 from xml.etree import ElementTree
 
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from bids_spectsynth.evaluation import example_figures as example_figures_module
 from bids_spectsynth.evaluation.example_figures import example_figures
 from bids_spectsynth.evaluation.example_images import ExampleImages
 from bids_spectsynth.evaluation.example_panels import N_FIXED, Page, Window, draw_panel, window_of
@@ -148,6 +150,31 @@ def test_a_damaged_image_costs_its_subject_only(tmp_path, study, images, caplog)
     assert "sub-02" not in texts(svg_text(drawing))
     assert "sub-03" in texts(svg_text(drawing))
     assert "sub-02" in caplog.text
+
+
+def test_examples_stand_in_their_order_whichever_was_read_first(tmp_path, study, images, monkeypatch):
+    metrics = study(inputs=("pet",), spaces=("T1w",), losses=("L1+BCE",))
+    images(tmp_path, metrics)
+    read = example_figures_module.read_example
+    begun, drawn = [], []
+
+    def slow(output_dir, example, scalings):
+        begun.append(example.number)
+        time.sleep(0.2 / example.number)
+        return read(output_dir, example, scalings)
+
+    def draw(_variant, found, *_):
+        drawn.extend(one.example.number for one in found)
+        alone = [read(tmp_path, one.example, {"mpetT1wL1BCE": "slice"}) for one in found]
+        for one, other in zip(found, alone, strict=True):
+            np.testing.assert_array_equal(one.synthetic["mpetT1wL1BCE"], other.synthetic["mpetT1wL1BCE"])
+            np.testing.assert_array_equal(one.real, other.real)
+        return None
+
+    monkeypatch.setattr(example_figures_module, "read_example", slow)
+    monkeypatch.setattr(example_figures_module, "_draw", draw)
+    assert len(list(example_figures(metrics, tmp_path, phantom=True))) == 1
+    assert sorted(begun) == drawn == [1, 2, 3]
 
 
 def test_without_images_there_are_no_figures(tmp_path, study):

@@ -68,6 +68,13 @@ def test_equal_baselines_are_drawn_once_and_unequal_ones_told_apart(metrics: pd.
     assert "regression of pix2pixT1w" in shown
 
 
+def test_equal_values_of_other_slices_are_another_violin(metrics: pd.DataFrame) -> None:
+    moved = (metrics["model"] == "pix2pixT1w") & (metrics["method"] == "constant")
+    metrics.loc[moved, "slice"] += 1
+    shown = texts(violin(metrics, "rmse"))
+    assert {"constant of pix2pixPet", "constant of pix2pixT1w"} <= set(shown)
+
+
 def test_same_data_gives_the_same_bytes_without_a_date(metrics: pd.DataFrame) -> None:
     first = violin(metrics, "ssim")
     assert first == violin(metrics.copy(), "ssim")

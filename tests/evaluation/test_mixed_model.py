@@ -3,8 +3,8 @@ import warnings
 
 import numpy as np
 import pytest
-from scipy import stats
-from statsmodels.regression.mixed_linear_model import MixedLM
+from scipy import optimize, stats
+from statsmodels.regression.mixed_linear_model import MixedLM, MixedLMParams
 
 from bids_spectsynth.evaluation import mixed_model
 from bids_spectsynth.evaluation.mixed_model import mixed_model_test, variance_ratio
@@ -36,37 +36,87 @@ def test_equals_the_closed_form_of_a_balanced_design(seed: int, n_subjects: int)
     assert (result.df, result.note) == (n_subjects - 1, "")
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_equals_a_direct_fit_from_the_same_start(seed: int) -> None:
-    first, second, subjects = slices(seed, [30, 40, 22, 35, 18, 40, 40, 25, 31, 40, 12])
-    result = mixed_model_test(first, second, subjects)
-    difference = first - second
+def with_statsmodels(difference: np.ndarray, subjects: np.ndarray, start: float | None = None) -> tuple[float, float]:
+    """Estimate and standard error of a general solver that goes through all slices, and its own maximum."""
     spread = difference.std()
     _, codes = np.unique(subjects, return_inverse=True)
-    start = mixed_model.MixedLMParams.from_components(
-        fe_params=np.array([difference.mean() / spread]),
-        cov_re=np.array([[variance_ratio(difference / spread, codes)]]),
-    )
+    first = None
+    if start is not None:
+        first = MixedLMParams.from_components(
+            fe_params=np.array([difference.mean() / spread]), cov_re=np.array([[start]])
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        fit = MixedLM(difference / spread, np.ones((difference.size, 1)), groups=subjects).fit(
-            reml=True, start_params=start, gtol=1e-7
-        )
-    assert result.estimate == pytest.approx(spread * fit.fe_params[0], rel=1e-10)
-    assert result.standard_error == pytest.approx(spread * fit.bse_fe[0], rel=1e-10)
-    assert result.p == pytest.approx(2 * stats.t.sf(abs(fit.fe_params[0] / fit.bse_fe[0]), 10), rel=1e-9)
+        model = MixedLM(difference / spread, np.ones((difference.size, 1)), groups=codes)
+        fit = model.fit(reml=True, start_params=first, gtol=1e-9)
+    return float(spread * fit.fe_params[0]), float(spread * fit.bse_fe[0])
+
+
+@pytest.mark.parametrize("between", [0.02, 0.04, 0.2])
+@pytest.mark.parametrize("seed", range(5))
+def test_equals_statsmodels_where_numbers_of_slices_differ(seed: int, between: float) -> None:
+    first, second, subjects = slices(seed, [30, 40, 22, 35, 18, 40, 40, 25, 31, 40, 12], between=between)
+    result = mixed_model_test(first, second, subjects)
+    difference = first - second
+    _, codes = np.unique(subjects, return_inverse=True)
+    estimate, error = with_statsmodels(difference, subjects, variance_ratio(difference, codes))
+    assert result.estimate == pytest.approx(estimate, rel=1e-6, abs=1e-9)
+    assert result.standard_error == pytest.approx(error, rel=1e-5)
+    assert result.p == pytest.approx(2 * stats.t.sf(abs(result.estimate / result.standard_error), 10), rel=1e-9)
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_finds_the_same_maximum_as_a_fit_with_statsmodels_own_start(seed: int) -> None:
+def test_finds_the_same_maximum_as_statsmodels_from_its_own_start(seed: int) -> None:
     first, second, subjects = slices(seed, [30, 40, 22, 35, 18, 40, 40, 25, 31, 40, 12], between=0.04)
     result = mixed_model_test(first, second, subjects)
-    difference = first - second
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        fit = MixedLM(difference / difference.std(), np.ones((difference.size, 1)), groups=subjects).fit(gtol=1e-9)
-    assert result.estimate == pytest.approx(difference.std() * fit.fe_params[0], rel=1e-6, abs=1e-9)
-    assert result.standard_error == pytest.approx(difference.std() * fit.bse_fe[0], rel=1e-6)
+    estimate, error = with_statsmodels(first - second, subjects)
+    assert result.estimate == pytest.approx(estimate, rel=1e-6, abs=1e-9)
+    assert result.standard_error == pytest.approx(error, rel=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("n_subjects", [2, 3, 6])
+def test_equals_the_likelihood_by_its_definition(seed: int, n_subjects: int) -> None:
+    counts = list(np.random.default_rng(seed).integers(2, 9, n_subjects))
+    first, second, codes = slices(seed, counts, between=0.06)
+    values = (first - second) / 0.03
+    same = codes[:, None] == codes
+
+    def likelihood(mean: float, ratio: float) -> float:
+        """Restricted log-likelihood with matrices of all slices, the variance within at its best."""
+        covariance = np.eye(values.size) + ratio * same
+        inverse = np.linalg.inv(covariance)
+        squares = (values - mean) @ inverse @ (values - mean)
+        terms = (values.size - 1) * np.log(squares), np.linalg.slogdet(covariance)[1], np.log(inverse.sum())
+        return -float(sum(terms)) / 2
+
+    def mean_of(ratio: float) -> float:
+        weights = np.linalg.inv(np.eye(values.size) + ratio * same).sum(axis=0)
+        return float(weights @ values / weights.sum())
+
+    logs = np.linspace(-8, 8, 161)
+    best = logs[np.argmax([likelihood(mean_of(np.exp(t)), np.exp(t)) for t in logs])]
+    result = mixed_model_test(first, second, codes)
+    if best == logs[0]:
+        assert "singular matrix" in result.note
+        return
+    found = optimize.minimize_scalar(
+        lambda t: -likelihood(mean_of(np.exp(t)), np.exp(t)), bounds=(best - 0.1, best + 0.1), method="bounded",
+        options={"xatol": 1e-9},
+    )  # fmt: skip
+    ratio = float(np.exp(found.x))
+    mean = mean_of(ratio)
+    assert result.estimate == pytest.approx(0.03 * mean, rel=1e-5)
+    step = np.array([1e-3, 1e-3 * ratio])
+    bend = np.empty((2, 2))
+    for (i, j), _ in np.ndenumerate(bend):
+        corners = [(a, b, a * b) for a in (1, -1) for b in (1, -1)]
+        values_there = [
+            sign * likelihood(*(np.array([mean, ratio]) + a * step * np.eye(2)[i] + b * step * np.eye(2)[j]))
+            for a, b, sign in corners
+        ]
+        bend[i, j] = sum(values_there) / (4 * step[i] * step[j])
+    assert result.standard_error == pytest.approx(0.03 * math.sqrt(np.linalg.inv(-bend)[0, 0]), rel=1e-3)
 
 
 def test_few_subjects_make_it_less_sure_than_a_z_test() -> None:
@@ -84,26 +134,32 @@ def test_no_variance_between_subjects_is_said_and_no_warning_printed(recwarn: py
     assert not recwarn.list
 
 
+def test_a_likelihood_that_is_highest_without_a_variance_between_subjects_is_said() -> None:
+    # The mean squares speak for some variance between subjects, the likelihood, which weighs them otherwise, does not.
+    rng = np.random.default_rng(1)
+    counts = np.array([2, 40, 40, 40])
+    codes = np.repeat(np.arange(4), counts)
+    values = rng.standard_normal(codes.size)
+    for code, mean in enumerate((-0.9, 0.1, 0.2, 0.3)):
+        values[codes == code] += mean - values[codes == code].mean()
+    assert variance_ratio(values, codes) > 0
+    assert "singular matrix" in mixed_model_test(values, np.zeros(values.size), codes).note
+
+
 @pytest.mark.parametrize("failure", [np.linalg.LinAlgError("Singular matrix"), ValueError("odd\nthing"), KeyError()])
 def test_a_fit_that_fails_is_a_note(monkeypatch: pytest.MonkeyPatch, failure: Exception) -> None:
-    def fail(*_: object, **__: object) -> None:
+    def fail(*_: object) -> None:
         raise failure
 
-    monkeypatch.setattr(mixed_model.MixedLM, "fit", fail)
+    monkeypatch.setattr(mixed_model, "_best_ratio", fail)
     result = mixed_model_test(*slices(1, [20] * 5))
     assert math.isnan(result.p)
     assert result.note.startswith("the mixed model did not converge: ")
     assert "\n" not in result.note
 
 
-@pytest.mark.parametrize("flaw", ["not converged", "no error"])
-def test_a_fit_without_an_end_is_a_note(monkeypatch: pytest.MonkeyPatch, flaw: str) -> None:
-    class Fit:
-        converged = flaw != "not converged"
-        fe_params = np.array([0.1])
-        bse_fe = np.array([math.nan if flaw == "no error" else 0.1])
-
-    monkeypatch.setattr(mixed_model.MixedLM, "fit", lambda *_, **__: Fit())
+def test_a_fit_without_an_end_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mixed_model, "_best_ratio", lambda *_: math.nan)
     result = mixed_model_test(*slices(1, [20] * 5))
     assert math.isnan(result.p)
     assert "did not converge" in result.note

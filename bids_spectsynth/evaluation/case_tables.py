@@ -1,0 +1,67 @@
+"""Reading the tables of all cases: many as one text, because a reader takes its time anew for each file."""
+
+import io
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import pandas as pd
+
+from bids_spectsynth.errors import DatasetError
+
+#: Tables that are read as one: enough to save time, few enough to keep their text small.
+_AT_ONCE = 64
+
+#: Reads a table from its path or its bytes; ValueError or KeyError where it is none.
+Parser = Callable[[Path | io.BytesIO], pd.DataFrame]
+
+
+def read_case_tables(paths: Sequence[Path], parse: Parser, what: str) -> list[pd.DataFrame]:
+    """The rows of tab-separated tables, in order, in fewer frames than there are files.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+    parse : callable
+        Takes each row for itself, so that it makes no difference whether it sees one table or several in a row.
+    what : str
+        What the tables should be, for the error.
+
+    Raises
+    ------
+    DatasetError
+        One of them cannot be read; it is named.
+    """
+    batches = [paths[start : start + _AT_ONCE] for start in range(0, len(paths), _AT_ONCE)]
+    return [frame for batch in batches for frame in _read_batch(batch, parse, what)]
+
+
+def _read_batch(paths: Sequence[Path], parse: Parser, what: str) -> list[pd.DataFrame]:
+    # Whatever does not fit together is read one by one, which also finds out whose fault it is.
+    with suppress(OSError, ValueError, KeyError):
+        text = _as_one(paths)
+        if text is not None:
+            return [parse(io.BytesIO(text))]
+    return [_read_one(path, parse, what) for path in paths]
+
+
+def _as_one(paths: Sequence[Path]) -> bytes | None:
+    """All rows below one header; None where headers differ, or where a row could run on or be of another length."""
+    common, bodies = b"", []
+    for path in paths:
+        header, _, body = path.read_bytes().partition(b"\n")
+        body = body if body.endswith(b"\n") or not body else body + b"\n"
+        whole_rows = body.count(b"\t") == body.count(b"\n") * header.count(b"\t")
+        if header != (common or header) or not whole_rows or b'"' in body:
+            return None
+        common = header
+        bodies.append(body)
+    return b"".join([common, b"\n", *bodies])
+
+
+def _read_one(path: Path, parse: Parser, what: str) -> pd.DataFrame:
+    try:
+        return parse(path)
+    except (OSError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())
+        raise DatasetError(f"{path}: not a {what} ({reason}); delete it and evaluate again") from error
