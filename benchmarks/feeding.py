@@ -11,6 +11,7 @@ import resource
 import statistics
 import tempfile
 import time
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +22,10 @@ from bids_spectsynth.synthesis.computation import Computation
 from bids_spectsynth.synthesis.devices import Processes
 from bids_spectsynth.synthesis.networks import unet_levels
 from bids_spectsynth.synthesis.slice_storage import Storage, decode, decoded_on, encode
+from bids_spectsynth.synthesis.slices import CaseArrays
 from bids_spectsynth.synthesis.steps import Stepper
 from bids_spectsynth.synthesis.training_config import TrainingConfig
-from bids_spectsynth.synthesis.training_data import SliceData, SliceLayout, shuffled_batches
+from bids_spectsynth.synthesis.training_data import SliceData, SliceLayout, gather_slices, shuffled_batches
 
 CPU = torch.device("cpu")
 FORMATS = {
@@ -42,6 +44,38 @@ def cohort(layout: SliceLayout, storage: Storage) -> SliceData:
         for part in tensor.split(layout.per_case):
             part.copy_(torch.randint(-32767, 32768, part.shape, generator=generator, dtype=torch.int16))
     return data
+
+
+class SimulatedCohort(Collection[CaseArrays]):
+    """Cases of random voxels, made one at a time as those on disk are read."""
+
+    def __init__(self, n: int, size: int) -> None:
+        self.n, self.shape = n, (size, size, 3 * size // 4)
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __contains__(self, case: object) -> bool:
+        return False
+
+    def __iter__(self) -> Iterator[CaseArrays]:
+        mask = np.zeros(self.shape, dtype=bool)
+        mask[tuple(slice(length // 4, -length // 4) for length in self.shape)] = True
+        ones = np.ones(self.shape[2])
+        for number in range(self.n):
+            volumes = np.random.default_rng(number).random((3, *self.shape), dtype=np.float32)
+            yield CaseArrays(
+                f"{number:03d}", None, volumes[:2], volumes[2], mask, np.eye(4), ones, ones, 0.5, "arbitrary", mask
+            )
+
+
+def training_memory(args: argparse.Namespace) -> None:
+    """Print the peak memory of a process that has gathered the cohort and makes two steps of training."""
+    data, _ = gather_slices(SimulatedCohort(args.participants, args.size), args.slices, masks=False)
+    gathered = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    step_seconds(data.layout, args.batch_size, args.filters, 1)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    print(f"peak memory: {gathered:.2f} GB when the slices are gathered, {peak:.2f} GB in training")
 
 
 def feeding_seconds(data: SliceData, batch_size: int, n_batches: int) -> list[float]:
@@ -120,6 +154,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.quick:
         args.participants, args.slices, args.size, args.filters, args.batches = 4, 8, 64, 8, 4
+    training_memory(args)
     layout = SliceLayout(args.participants, args.slices, 2, args.size, args.size, 0, masks=False)
     n_values = args.participants * args.slices * 3 * args.size**2
     step = step_seconds(layout, args.batch_size, args.filters, 1 if args.quick else 3)
@@ -131,8 +166,6 @@ def main() -> None:
             times[name] += feeding_seconds(own, args.batch_size, args.batches)
     print(f"{args.participants} x {args.slices} slices of 3 images, {args.size} x {args.size}: ", end="")
     print(f"{2 * n_values / 1e9:.2f} GB (float32: {4 * n_values / 1e9:.2f} GB); a step takes {step * 1e3:.0f} ms")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    print(f"peak memory of this process, which held the cohort twice: {peak:.2f} GB")
     print("\n| slices | ms a batch, median | share of a step | against memory |")
     print("|---|---|---|---|")
     base = statistics.median(times["in memory"])

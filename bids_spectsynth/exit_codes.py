@@ -1,5 +1,6 @@
 """The one table of exit codes, and the one function from outcomes to a code."""
 
+import signal
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
@@ -27,8 +28,29 @@ class ExitCode(IntEnum):
     """A defect of this software (sysexits EX_SOFTWARE)."""
     INTERRUPTED = 130
     """Stopped by SIGINT; the work so far is kept."""
+    RESUBMIT = 138
+    """Stopped by SIGUSR1, by which a scheduler announces its time limit; the same command goes on from here."""
     TERMINATED = 143
     """Stopped by SIGTERM; a checkpoint was written where training was under way."""
+
+
+#: A process that does not handle a signal ends with 128 plus its number, for shells; SIGUSR1 is 10 on Linux.
+_SIGNAL_CODES = {
+    "SIGINT": ExitCode.INTERRUPTED,
+    "SIGUSR1": ExitCode.RESUBMIT,
+    "SIGTERM": ExitCode.TERMINATED,
+}
+
+
+def signal_code(number: int) -> ExitCode:
+    """Exit code of a process that a signal has stopped, after it has put its affairs in order.
+
+    Parameters
+    ----------
+    number : int
+        Of SIGINT, SIGUSR1 or SIGTERM.
+    """
+    return _SIGNAL_CODES[signal.Signals(number).name]
 
 
 Status = Literal["ok", "skipped", "failed"]

@@ -36,7 +36,7 @@ _EPILOG = """modes of the participant level:
   apply       prepare what is not yet prepared and apply --model, or every model in OUTPUT_DIR/models that fits
 
 exit codes: 0 done; 1 some participants failed; 2 wrong options; 3 dataset or output folder not usable; 4 nobody left;
-5 model not usable or not trainable; 130, 143 stopped by a signal.  Synthetic images are not measurements.
+5 model not usable or not trainable; 130, 138, 143 stopped by a signal.  Synthetic images are not measurements.
 """
 
 

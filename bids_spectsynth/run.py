@@ -76,12 +76,12 @@ def _check_writable(folder: Path) -> None:
 
 def run_participant(settings: Settings) -> ExitCode:
     """Find, prepare, train or apply, evaluate and report; which of these, ``settings.mode`` says."""
-    from bids_spectsynth.plan import log_plan
-
     given, settings = settings, _with_models(settings)
     run_folder = None if settings.dry_run else open_run_log(given)
     cases, outcomes = ([], []) if settings.mode == "train" else _find(settings)
     if run_folder is None:
+        from bids_spectsynth.plan import log_plan
+
         log_plan(settings, cases, outcomes)
         return exit_code([*outcomes, *(Outcome(c.participant, c.session, "find", "ok") for c in cases)])
     write_dataset_files(settings, {})
@@ -106,19 +106,21 @@ def _with_models(settings: Settings) -> Settings:
     UsageError
         The study, ``--model-label`` or ``--hold-out`` does not fit.
     ModelError
-        There is no such device; a model is damaged, or works in another space or on other voxels than was asked for.
+        There is no such device, or no compiler; a model is damaged, or works in another space or on other voxels than
+        was asked for.
     """
     import torch
 
     from bids_spectsynth.study import planned_models, trains, united
     from bids_spectsynth.synthesis.cohort import model_folders
+    from bids_spectsynth.synthesis.computation import training_computation
     from bids_spectsynth.synthesis.devices import resolve_device
     from bids_spectsynth.synthesis.ensemble import load_members
     from bids_spectsynth.synthesis.hold_out import held_out
     from bids_spectsynth.synthesis.model_folder import load_model
 
     if settings.mode != "preprocess":
-        resolve_device(settings.device)
+        training_computation(resolve_device(settings.device), compiling=settings.compile)
     settings = united(settings, planned_models(settings))
     if trains(settings):
         held_out(settings)

@@ -1,4 +1,4 @@
-"""An end by SIGTERM that is like one by Ctrl-C: the record is written, and no worker process stays behind."""
+"""An end by SIGTERM or SIGUSR1 that is like one by Ctrl-C: the record is written, and no worker stays behind."""
 
 import multiprocessing
 import signal
@@ -7,27 +7,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from bids_spectsynth.exit_codes import ExitCode
+from bids_spectsynth.exit_codes import signal_code
+
+#: Signals that end a run: the system's, and the one by which a scheduler announces its time limit.
+END_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name))
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM came; ``exit_code`` is what the process should end with."""
+    """One of :data:`END_SIGNALS` came; ``exit_code`` is what the process should end with."""
 
-    exit_code = ExitCode.TERMINATED
-
-    def __init__(self) -> None:
-        super().__init__("stopped by SIGTERM; start again to go on from here")
+    def __init__(self, number: int = signal.SIGTERM) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}; start again to go on from here")
+        self.exit_code = signal_code(number)
 
 
 @contextmanager
 def clean_end() -> Iterator[None]:
-    """While the block lasts, SIGTERM raises :class:`Terminated`; an interrupted block ends its worker processes.
+    """While the block lasts, :data:`END_SIGNALS` raise :class:`Terminated`; an interrupted block ends its workers.
 
     Without this the workers of a process pool would wait for their dead parent for ever. Outside the main thread
     signals are left alone.
     """
     in_main = threading.current_thread() is threading.main_thread()
-    previous = signal.signal(signal.SIGTERM, _raise) if in_main else None
+    previous = {number: signal.signal(number, _raise) for number in END_SIGNALS} if in_main else {}
     try:
         yield
     except KeyboardInterrupt:
@@ -36,9 +38,9 @@ def clean_end() -> Iterator[None]:
             worker.kill()
         raise
     finally:
-        if previous is not None:
-            signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def _raise(number: int, frame: FrameType | None) -> None:
-    raise Terminated
+    raise Terminated(number)

@@ -79,5 +79,6 @@ def test_codes_are_those_that_the_documentation_and_shells_know() -> None:
         "MODEL": 5,
         "INTERNAL": 70,
         "INTERRUPTED": 130,
+        "RESUBMIT": 138,
         "TERMINATED": 143,
     }

@@ -141,21 +141,34 @@ def test_the_example_plugins_are_those_of_nipype(name: str) -> None:
 
 
 _FAKE_SBATCH = """#!/usr/bin/env bash
-# Runs each job at once: an array's tasks one after the other.
+# Runs each job at once: an array's tasks one after the other, and again what was put back into the queue.
 echo "$@" >>"$FAKE_LOG"
 tasks=0
 while [[ $1 == --* ]]; do
   [[ $1 == --array=* ]] && tasks=${1#--array=0-} && tasks=${tasks%%%*}
   shift
 done
-for task in $(seq 0 "$tasks"); do SLURM_ARRAY_TASK_ID=$task SLURM_CPUS_PER_TASK=2 bash "$@"; done
-echo $((RANDOM + 1))
+export SLURM_JOB_ID=$((RANDOM + 1)) SLURM_CPUS_PER_TASK=2
+for task in $(seq 0 "$tasks"); do
+  while true; do
+    SLURM_ARRAY_TASK_ID=$task bash "$@" >&2
+    rm "$FAKE_LOG.$SLURM_JOB_ID" 2>/dev/null || break
+  done
+done
+echo "$SLURM_JOB_ID"
 """
-_FAKE_PROGRAM = '#!/usr/bin/env bash\nprintf "%q " "$@" >>"$FAKE_COMMANDS"\necho >>"$FAKE_COMMANDS"\n'
+_FAKE_SCONTROL = '#!/usr/bin/env bash\n[ "$1" = requeue ] && touch "$FAKE_LOG.$2"\n'
+#: Its first training is stopped near the time limit.
+_FAKE_PROGRAM = """#!/usr/bin/env bash
+printf "%q " "$@" >>"$FAKE_COMMANDS"
+echo >>"$FAKE_COMMANDS"
+[[ "$*" != *"--mode train"* ]] || [ "$(grep -c -e "--mode train" "$FAKE_COMMANDS")" -gt 1 ] || exit 138
+"""
 
 
 def test_the_slurm_example_submits_commands_that_the_parser_takes(tmp_path: Path) -> None:
-    for name, text in (("sbatch", _FAKE_SBATCH), ("bids_spectsynth", _FAKE_PROGRAM)):
+    fakes = {"sbatch": _FAKE_SBATCH, "scontrol": _FAKE_SCONTROL, "bids_spectsynth": _FAKE_PROGRAM}
+    for name, text in fakes.items():
         path = tmp_path / "bin" / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
@@ -175,6 +188,7 @@ def test_the_slurm_example_submits_commands_that_the_parser_takes(tmp_path: Path
         ("participant", "preprocess", ("01",)),
         ("participant", "preprocess", ("02",)),
         ("participant", "train", ()),
+        ("participant", "train", ()),
         ("participant", "apply", ("01",)),
         ("participant", "apply", ("02",)),
         ("group", "auto", ()),
@@ -182,7 +196,9 @@ def test_the_slurm_example_submits_commands_that_the_parser_takes(tmp_path: Path
     assert {(run.bids_dir, run.output_dir, run.voxel_size, run.inputs) for run in runs} == {
         (data, out, 2.0, (("pet",),))
     }
-    assert len((tmp_path / "sbatch.txt").read_text().splitlines()) == 4
+    jobs = (tmp_path / "sbatch.txt").read_text().splitlines()
+    assert len(jobs) == 4
+    assert all(word in jobs[1].split() for word in ("--signal=B:USR1@120", "--requeue", "--gres=gpu:1"))
 
 
 def test_the_slurm_example_explains_itself_without_arguments() -> None:

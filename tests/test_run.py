@@ -20,9 +20,9 @@ from bids_spectsynth.evaluation import figures
 from bids_spectsynth.preprocess import plugins
 from bids_spectsynth.reports import subject
 from bids_spectsynth.settings import make_settings, option_names
-from bids_spectsynth.synthesis import training
+from bids_spectsynth.synthesis import computation, training
 from bids_spectsynth.synthesis.checkpoint import load_tensors
-from bids_spectsynth.synthesis.model_folder import weights_checksum
+from bids_spectsynth.synthesis.model_folder import load_card, weights_checksum
 from bids_spectsynth.synthesis.steps import Stepper
 
 COHORT = ("01", "03", "04", "05", "06", "07", "08")
@@ -430,6 +430,38 @@ def test_device(copied: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "--device" in result.errors[0]
 
 
+def test_how_the_network_is_computed(workshop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored: list[bool] = []
+    save = training._Training.save
+    slices = workshop.output_dir / "work" / "slices"
+
+    def spied(self: training._Training) -> None:
+        stored.append(slices.exists() and bool(list(slices.rglob("images"))))
+        save(self)
+
+    monkeypatch.setattr(training._Training, "save", spied)
+    options = ("--precision", "bfloat16", "--memory-format", "channels_last", "--slice-storage", "disk")
+    plain = ("--epochs", "1", "--split-file", workshop.split_file, "--model-label", "fast")
+    assert workshop("--mode", "train", *plain, *options).code == 0
+    card = load_card(workshop.output_dir / "models" / "fast")
+    assert [card.training[name] for name in ("precision", "memory_format", "compiled")] == [
+        "bfloat16", "channels_last", False,
+    ]  # fmt: skip
+    assert stored == [True]
+    assert not list(slices.glob("*"))
+    # Another way of computing is no other model.
+    assert workshop("--mode", "train", *plain).code == 0
+    assert load_card(workshop.output_dir / "models" / "fast") == card
+
+
+def test_compiling_without_a_compiler(copied: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(computation, "can_compile", lambda device: False)
+    result = copied("--mode", "train", "--compile", "on")
+    assert result.code == 5
+    assert len(result.errors) == 1
+    assert "--compile" in result.errors[0]
+
+
 def test_data_range(copied: Any) -> None:
     options = ("--mode", "apply", "--participant-label", "04", "--model", copied.output_dir / "models" / LABELS[1])
     path = copied.output_dir / f"sub-04/spect/sub-04_task-interictal_space-T1w_desc-{LABELS[1]}_metrics.tsv"
@@ -599,6 +631,8 @@ SHOWN_ELSEWHERE = {
     "mem_mb": "test_memory_reaches_the_process_pool",
     "use_plugin": "test_plugin_file",
     "device": "test_device",
+    **dict.fromkeys(("precision", "memory_format", "slice_storage"), "test_how_the_network_is_computed"),
+    "compile": "test_compiling_without_a_compiler",
     "data_range": "test_data_range",
     "backend": "test_backend_that_is_not_installed",
     "epochs": "test_epochs_and_checkpoints",

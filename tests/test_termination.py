@@ -1,4 +1,4 @@
-"""SIGTERM outside of training."""
+"""SIGTERM and SIGUSR1 outside of training."""
 
 import multiprocessing
 import os
@@ -10,19 +10,48 @@ from typing import Any
 import pytest
 
 from bids_spectsynth import application
+from bids_spectsynth.synthesis.checkpoint import Interrupted, StopSignals
 from bids_spectsynth.termination import Terminated, clean_end
 
+#: Signals that end a run outside of training, and the exit code.
+ENDS = [(signal.SIGTERM, 143), (signal.SIGUSR1, 138)]
 
-def test_sigterm_ends_the_block_and_its_workers() -> None:
-    before = signal.getsignal(signal.SIGTERM)
+
+@pytest.mark.parametrize(("number", "code"), ENDS)
+def test_a_signal_ends_the_block_and_its_workers(number: signal.Signals, code: int) -> None:
+    before = signal.getsignal(number)
     worker = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
     worker.start()
-    with pytest.raises(Terminated) as stopped, clean_end():
-        os.kill(os.getpid(), signal.SIGTERM)
+    with pytest.raises(Terminated, match=number.name) as stopped, clean_end():
+        os.kill(os.getpid(), number)
     worker.join(10)
     assert worker.exitcode == -signal.SIGKILL
-    assert stopped.value.exit_code == 143
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert stopped.value.exit_code == code
+    assert signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize(
+    ("numbers", "first"),
+    [
+        ([signal.SIGUSR1], signal.SIGUSR1),
+        ([signal.SIGUSR1, signal.SIGTERM], signal.SIGUSR1),
+        ([signal.SIGTERM, signal.SIGINT], signal.SIGTERM),
+    ],
+)
+def test_training_remembers_the_first_signal(numbers: list[signal.Signals], first: signal.Signals) -> None:
+    before = [signal.getsignal(number) for number in numbers]
+    with StopSignals() as stop:
+        for number in numbers:
+            os.kill(os.getpid(), number)
+    assert stop.number == first
+    assert [signal.getsignal(number) for number in numbers] == before
+
+
+@pytest.mark.parametrize(("number", "code"), [*ENDS, (signal.SIGINT, 130)])
+def test_a_stopped_training_says_by_what(number: signal.Signals, code: int) -> None:
+    stopped = Interrupted(number)
+    assert stopped.exit_code == code
+    assert number.name in str(stopped)
 
 
 def test_signals_are_left_alone_in_other_threads() -> None:
@@ -39,14 +68,17 @@ def test_signals_are_left_alone_in_other_threads() -> None:
     assert seen == [before]
 
 
-def test_a_stopped_run_is_recorded_and_goes_on(finished: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("number", "code"), ENDS)
+def test_a_stopped_run_is_recorded_and_goes_on(
+    finished: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, code: int
+) -> None:
     app = finished.copy(tmp_path)
     for path in app.output_dir.glob("sub-*/**/*_metrics.tsv"):
         path.unlink()
     with monkeypatch.context() as patch:
-        patch.setattr(application, "evaluate_case", lambda *args, **options: os.kill(os.getpid(), signal.SIGTERM))
+        patch.setattr(application, "evaluate_case", lambda *args, **options: os.kill(os.getpid(), number))
         result = app("--mode", "apply", "--participant-label", "04")
-    assert result.code == 143
-    assert result.err.splitlines()[-1] == "bids_spectsynth: stopped by SIGTERM; start again to go on from here"
+    assert result.code == code
+    assert result.err.splitlines()[-1] == f"bids_spectsynth: stopped by {number.name}; start again to go on from here"
     assert app("--mode", "apply", "--participant-label", "04").code == 0
     assert len(app.files("sub-04/**/*_metrics.tsv")) == 2

@@ -22,6 +22,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from bids_spectsynth.errors import ModelError
+from bids_spectsynth.exit_codes import signal_code
+from bids_spectsynth.termination import END_SIGNALS
 
 logger = logging.getLogger(__name__)
 
@@ -34,11 +36,14 @@ class Interrupted(KeyboardInterrupt):
 
     def __init__(self, number: int) -> None:
         super().__init__(f"stopped by {signal.Signals(number).name}; the next run goes on from the checkpoint")
-        self.exit_code = 128 + number
+        self.exit_code = signal_code(number)
 
 
 class StopSignals(AbstractContextManager["StopSignals"]):
-    """While the block lasts, SIGTERM and SIGINT only set ``number``; outside the main thread they are left alone."""
+    """While the block lasts, SIGTERM, SIGUSR1 and SIGINT only set ``number``, the first of them.
+
+    Outside the main thread they are left alone.
+    """
 
     def __init__(self) -> None:
         self.number = 0
@@ -46,7 +51,7 @@ class StopSignals(AbstractContextManager["StopSignals"]):
 
     def __enter__(self) -> "StopSignals":
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in (*END_SIGNALS, signal.SIGINT):
                 self._previous[number] = signal.signal(number, self._remember)
         return self
 
@@ -57,7 +62,8 @@ class StopSignals(AbstractContextManager["StopSignals"]):
             signal.signal(number, handler)
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
-        self.number = number
+        # A scheduler that has announced its time limit sends SIGTERM when it is reached: the job is to go on later.
+        self.number = self.number or number
 
 
 @dataclass

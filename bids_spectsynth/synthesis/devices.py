@@ -1,22 +1,25 @@
-"""Where and how exactly the network is computed: device, number format, threads, and several processes."""
+"""Where the network is computed: on which device, and in how many processes."""
 
 import contextlib
 import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.settings import Device
 
 logger = logging.getLogger(__name__)
 
-Precision = Literal["auto", "float32", "bfloat16"]
+#: How long a process waits for the others. The first one fits baselines and validates alone; a process that has ended
+#: is noticed by ``torchrun``, not by this.
+PATIENCE = timedelta(hours=2)
 
 
 def resolve_device(choice: Device, local_rank: int = 0) -> torch.device:
@@ -46,44 +49,16 @@ def resolve_device(choice: Device, local_rank: int = 0) -> torch.device:
     return device
 
 
-def resolve_precision(choice: Precision, device: torch.device) -> Precision:
-    """Number format of convolutions: ``float32`` or ``bfloat16`` (autocast).
-
-    ``auto`` takes bfloat16 where the hardware computes with it: GPUs from Ampere on, and CPUs with AVX512-BF16 (1.9
-    times faster there, metrics changed by 0.01 dB at most). Elsewhere it is emulated and slower.
-    """
-    if choice != "auto":
-        return choice
-    if device.type == "cuda":
-        major, _ = torch.cuda.get_device_capability(device)
-        return "bfloat16" if major >= 8 else "float32"
-    return "bfloat16" if _cpu_has_bfloat16() else "float32"
-
-
-def _cpu_has_bfloat16() -> bool:
-    # The query is not public in every torch release; without it the safe answer is float32.
-    query = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-    return bool(query()) if callable(query) else False
-
-
-def autocast(device: torch.device, precision: Precision) -> torch.autocast:
-    """Context in which a network runs in the given precision."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
-
-
-def memory_format(device: torch.device, precision: Precision) -> torch.memory_format:
-    """Layout of images: channels last where it is faster (GPUs, bfloat16), else as usual."""
-    fast = device.type == "cuda" or precision == "bfloat16"
-    return torch.channels_last if fast else torch.contiguous_format
-
-
 @dataclass(frozen=True)
 class Processes:
     """The processes that train one model together, as started by ``torchrun``; one process without it.
 
-    Gradients are averaged with one call per step instead of by ``DistributedDataParallel``: the discriminator is used
-    both trainable and frozen, its batch norm buffers must not be broadcast between its two passes, and gradients may
-    be accumulated over a different number of parts in each process.
+    Parameters
+    ----------
+    rank, count : int
+        Number of this process, from 0, and of all of them.
+    local_rank : int
+        Number of this process on its machine: which GPU it uses.
     """
 
     rank: int = 0
@@ -95,16 +70,29 @@ class Processes:
         """Whether this process writes files and shows progress."""
         return self.rank == 0
 
-    def average_gradients(self, network: nn.Module) -> None:
-        """Replace the gradients of ``network`` by their mean over the processes, in place."""
+    def share_norm(self, network: nn.Module, device: torch.device) -> None:
+        """Give a network batch norm over the batches of all processes, in place, where they compute on GPUs.
+
+        Names and values of the state are the same in both forms, but not the layers' class: the weights are to be drawn
+        before. Synchronised batch norm has no CPU form: there each process normalises its own batch.
+        """
+        if self.count > 1 and device.type == "cuda":
+            nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+
+    def with_shared_gradients(self, network: nn.Module) -> nn.Module:
+        """The same network, called through which the gradients are averaged over the processes while they arise.
+
+        Not to be called through it: a network that is frozen, or in evaluation. Buffers stay those of each process;
+        they are equal where batch norm is shared, and the first process's are saved.
+        """
         if self.count == 1:
-            return
-        gradients = [p.grad for p in network.parameters() if p.grad is not None]
-        flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
-        dist.all_reduce(flat)
-        flat /= self.count
-        for gradient, part in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
-            gradient.copy_(part.view_as(gradient))
+            return network
+        # Without device_ids: each process's network is on its one device already.
+        parallel = DistributedDataParallel(network, gradient_as_bucket_view=True)
+        # Set afterwards, because the argument's name differs between releases of torch. Buffers that are written over
+        # between the discriminator's two passes would spoil the first one's gradient.
+        parallel.broadcast_buffers = False
+        return parallel
 
     def mean(self, values: Tensor) -> Tensor:
         """Mean of a tensor over the processes."""
@@ -115,22 +103,32 @@ class Processes:
 
     def any(self, flag: bool, device: torch.device) -> bool:
         """Whether the flag is set in any process."""
+        return bool(self.largest(int(flag)))
+
+    def largest(self, number: int) -> int:
+        """The largest of the processes' numbers: of a signal that has reached only some of them, say."""
         if self.count == 1:
-            return flag
-        signal = torch.tensor(float(flag), device=device)
-        dist.all_reduce(signal, op=dist.ReduceOp.MAX)
-        return bool(signal.item())
+            return number
+        # On the CPU, so that nobody waits for the work that the GPU has been given.
+        found = torch.tensor(number)
+        dist.all_reduce(found, op=dist.ReduceOp.MAX)
+        return int(found.item())
+
+    def agree(self, *numbers: int) -> bool:
+        """Whether all processes have the same numbers: have read the same checkpoint, say."""
+        return all(self.largest(number) == -self.largest(-number) for number in numbers)
 
     def wait(self) -> None:
         """Wait until all processes are here."""
-        if self.count > 1:
-            dist.barrier()
+        self.largest(0)
 
 
 def environment_rank() -> Processes:
     """Place of this process as ``torchrun`` has set it in the environment; does not connect anything."""
     try:
         count = int(os.environ.get("WORLD_SIZE", "1"))
+        if count == 1:
+            return Processes()
         return Processes(int(os.environ.get("RANK", "0")), count, int(os.environ.get("LOCAL_RANK", "0")))
     except ValueError as error:
         raise ModelError(f"WORLD_SIZE, RANK, LOCAL_RANK: {error}; start with torchrun or unset them") from error
@@ -138,16 +136,22 @@ def environment_rank() -> Processes:
 
 @contextlib.contextmanager
 def connected_processes(device: torch.device) -> Iterator[Processes]:
-    """The processes of this training, connected by NCCL (GPU) or Gloo (CPU) while the block lasts."""
+    """The processes of this training, connected by NCCL (GPU) and Gloo (CPU) while the outermost block lasts.
+
+    A block begins when all processes have come to it: what the first one has written before, the others find. Blocks
+    for one network after the other belong into one block around all: a second connection would find the addresses of
+    the first one, because ``torchrun`` keeps them.
+    """
     processes = environment_rank()
-    if processes.count == 1 or dist.is_initialized():
-        yield processes
-        return
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    logger.info("Process %d of %d", processes.rank + 1, processes.count)
+    outermost = processes.count > 1 and not dist.is_initialized()
+    if outermost:
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+        logger.info("Process %d of %d", processes.rank + 1, processes.count)
     try:
+        processes.wait()
         yield processes
     finally:
-        dist.destroy_process_group()
+        if outermost:
+            dist.destroy_process_group()

@@ -77,12 +77,16 @@ class Stepper:
         self._layout = computation.memory_format
         for name, network in self.networks.items():
             network.to(device=self.device, memory_format=self._layout)  # type: ignore[call-overload]
+            processes.share_norm(network, self.device)
             network.train()
             # One pass over the weights instead of ten; a third of the time on a CPU, one launch on a GPU.
             self.optimizers[name] = torch.optim.Adam(
                 network.parameters(), lr=config.learning_rate, betas=BETAS, fused=True
             )
-        self._run = {name: computation.prepared(network) for name, network in self.networks.items()}
+        # Gradients go to all processes while they arise, so what is called must know whether they are wanted.
+        self._shared = {name: processes.with_shared_gradients(network) for name, network in self.networks.items()}
+        self._trained = {name: computation.prepared(network) for name, network in self._shared.items()}
+        self._frozen = computation.prepared(self.discriminator) if self.discriminator is not None else None
         self.average = AveragedWeights(self.generator, config.ema_decay) if config.ema_decay > 0 else None
         self._n_parts = 1
 
@@ -114,7 +118,7 @@ class Stepper:
         Raises
         ------
         ModelError
-            One slice is too much for the GPU's memory.
+            One slice is too much for the GPU's memory, or with several processes a batch.
         """
         inputs = inputs.to(self.device, memory_format=self._layout)
         targets = targets.to(self.device, memory_format=self._layout)
@@ -136,6 +140,9 @@ class Stepper:
             self._use_smaller_parts(inputs.shape[0])
 
     def _use_smaller_parts(self, batch_size: int) -> None:
+        if self.processes.count > 1:
+            # The others wait for this one's gradients, in the middle of a step that cannot be taken back.
+            raise ModelError("out of GPU memory in one of several processes; use a smaller --batch-size")
         if self._n_parts >= batch_size:
             raise ModelError(
                 "a single slice does not fit into the GPU's memory; use a smaller --base-filters, a larger "
@@ -149,7 +156,7 @@ class Stepper:
     def _generate(self, inputs: Tensor, seed: int) -> Tensor:
         seed_dropout(self.device, seed)
         with self.computation.autocast():
-            fake = generate(self._run["generator"], inputs, self.recipe)
+            fake = generate(self._trained["generator"], inputs, self.recipe)
         return fake.float()
 
     @torch.no_grad()
@@ -172,11 +179,10 @@ class Stepper:
         for number, (inputs, targets) in enumerate(parts):
             known = fake.detach() if fake is not None else self._generate_without_trace(inputs, seed + number)
             with self.computation.autocast():
-                real_logits, fake_logits = (self._run["discriminator"](inputs, image) for image in (targets, known))
+                real_logits, fake_logits = (self._trained["discriminator"](inputs, image) for image in (targets, known))
             loss = discriminator_loss(real_logits, fake_logits, self.config.adversarial_loss) * (len(inputs) / n)
             loss.backward()  # type: ignore[no-untyped-call]  # torch annotates only in part
             total += loss.detach()
-        self.processes.average_gradients(self.discriminator)
         optimizer.step()
         return total
 
@@ -193,15 +199,14 @@ class Stepper:
             share = len(inputs) / n
             (loss.total * share).backward()  # type: ignore[no-untyped-call]
             total += share * torch.stack([loss.total.detach(), loss.adversarial, loss.l1, loss.ssim]).double()
-        self.processes.average_gradients(self.generator)
         optimizer.step()
         return total
 
     def _generator_loss(self, inputs: Tensor, targets: Tensor, fake: Tensor) -> GeneratorLoss:
         logits = None
-        if self.discriminator is not None:
+        if self._frozen is not None:
             with self.computation.autocast():
-                logits = self._run["discriminator"](inputs, fake)
+                logits = self._frozen(inputs, fake)
         config = self.config
         return generator_loss(
             fake,

@@ -3,9 +3,6 @@ import json
 import math
 import os
 import signal
-import socket
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -399,6 +396,8 @@ def test_another_number_of_processes(tmp_path, cohort, monkeypatch, caplog, at_s
             interrupt(patch, at_step, lambda: os.kill(os.getpid(), signal.SIGTERM))
             with pytest.raises(Interrupted):
                 fit(cohort, config, tmp_path)
+    # Of the two processes there is only one, which has nobody to share gradients with.
+    monkeypatch.setattr(Processes, "with_shared_gradients", lambda self, network: network)
     run = training._Training(*cohort, CONFIG, tmp_path, torch.device("cpu"), Processes(rank=0, count=2), Storage())
     run.resume()
     assert ("number" in caplog.text or "process(es)" in caplog.text) is not kept
@@ -434,39 +433,3 @@ def test_stop_signals_outside_the_block_are_the_callers():
         os.kill(os.getpid(), signal.SIGTERM)
     assert stop.number == signal.SIGTERM
     assert signal.getsignal(signal.SIGTERM) is before
-
-
-WORKER = """
-import sys
-from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-import torch
-torch.set_num_threads(1)
-import conftest, test_training
-folder = Path(sys.argv[2])
-cases = [conftest.make_case(label, seed) for label, seed in (("01", 1), ("02", 2), ("03", 3))]
-config = test_training.dataclasses.replace(test_training.CONFIG, epochs=1)
-card = test_training.train(cases[:2], cases[2:], config, folder, device="cpu", progress=False)
-print(card.training["processes"], card.weights_sha256)
-"""
-
-
-def test_two_processes_train_one_model(tmp_path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    tests = os.path.dirname(__file__)  # noqa: PTH120 - for the workers' import path
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-c", WORKER, tests, str(tmp_path)],
-            env=os.environ | {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2",
-                              "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"},
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )
-        for rank in (0, 1)
-    ]  # fmt: skip
-    results = [worker.communicate(timeout=120) for worker in workers]
-    assert [worker.returncode for worker in workers] == [0, 0], results
-    assert results[0][0] == results[1][0]
-    assert results[0][0].split()[0] == "2"
-    assert len(pd.read_csv(tmp_path / "history.tsv", sep="\t")) == 1

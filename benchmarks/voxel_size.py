@@ -1,0 +1,124 @@
+"""What 2 mm voxels lose against 1 mm: models of two output folders, compared on the 1 mm grid.
+
+bids_spectsynth-phantom PH -n 12 --size paper --folds individual --seed 77
+for SIZE in 1 2; do
+  for FOLD in 1 2 3; do   # SPLIT1.tsv to SPLIT3.tsv: each holds out other participants
+    bids_spectsynth PH OUT$SIZE participant --voxel-size $SIZE --preset best --base-filters 16 --epochs 10 \\
+      --learning-rate 1e-3 --learning-rate-decay-epochs 4 --split-file SPLIT$FOLD.tsv --random-seed $FOLD \\
+      --model-label fold$FOLD
+  done
+done
+python benchmarks/voxel_size.py PH-truth OUT1 OUT2 --fine fold1 fold2 fold3 --coarse fold1 fold2 fold3
+
+Every participant is rated with the one model that had not seen it (its table of metrics says ``test`` or
+``external``). Outputs of the coarse models are interpolated to 1 mm (cubic). Real SPECTs are those of the 1 mm grid. A
+phantom proves the machinery, not clinical value.
+"""
+
+import argparse
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+from presets_on_phantom import deficit, lesion_asymmetry, truth_on
+from scipy import ndimage, stats
+
+from bids_spectsynth.bids.derivatives import PreparedCase, find_prepared
+from bids_spectsynth.evaluation.effect_size import studentised_interval
+from bids_spectsynth.evaluation.metrics import slice_metrics
+from bids_spectsynth.synthesis.inference import network_output, synthetic_path
+from bids_spectsynth.synthesis.slices import CaseArrays, load_case
+
+MEASURES = {
+    "rmse": "in-mask RMSE",
+    "ssim": "in-mask SSIM",
+    "lesion_error": "lesion asymmetry error, percentage points",
+}
+
+
+def moved(path: Path, fine: CaseArrays) -> np.ndarray:
+    """A network's output at the voxels of the 1 mm grid, in [-1, 1]; what lies there already is left as it is."""
+    output, affine = network_output(path), nib.load(path).affine
+    if output.shape == fine.mask.shape:
+        return output
+    matrix = np.linalg.inv(affine) @ fine.affine
+    shape = fine.mask.shape
+    found = ndimage.affine_transform(output, matrix[:3, :3], matrix[:3, 3], output_shape=shape, order=3, mode="nearest")
+    return np.clip(found, -1, 1)
+
+
+def rated(case: PreparedCase, image: np.ndarray, arrays: CaseArrays, truth: Path) -> dict[str, float]:
+    """In-mask metrics on the volume scale, and the lesion's asymmetry against the noise-free SPECT."""
+    table = slice_metrics(arrays.target, image.astype(np.float32), arrays.rated, 2.0)
+    weights = table["mask_voxels"]
+    found = {
+        "rmse": float(np.sqrt(np.average(table["mask_rmse"] ** 2, weights=weights))),
+        "ssim": float(np.average(table["mask_ssim"], weights=weights)),
+    }
+    focus = deficit(case, truth)
+    if focus is not None:
+        points = np.argwhere(arrays.rated) @ arrays.affine[:3, :3].T + arrays.affine[:3, 3]
+        noise_free = truth_on(case, truth, arrays.affine, arrays.mask.shape)
+        pair = [lesion_asymmetry(v[arrays.rated], points, case, focus) for v in ((image + 1) / 2, noise_free)]
+        found["lesion_error"] = abs(pair[0] - pair[1])
+    return found
+
+
+def held_out(output: Path, label: str) -> set[str]:
+    """Labels of the participants that a model was rated on and had not seen."""
+    found = set()
+    for path in output.glob(f"sub-*/**/spect/*_desc-{label}_metrics.tsv"):
+        if set(pd.read_csv(path, sep="\t")["split"]) <= {"test", "external"}:
+            found.add(path.name.split("_")[0].removeprefix("sub-"))
+    return found
+
+
+def rate(fine: Path, output: Path, labels: list[str], truth: Path) -> pd.DataFrame:
+    """One row per held-out participant."""
+    rows = []
+    on_fine = {case.participant: case for case in find_prepared(fine, "T1w")}
+    own = {case.participant: case for case in find_prepared(output, "T1w")}
+    for label in labels:
+        for participant in sorted(held_out(output, label)):
+            arrays = load_case(on_fine[participant], ("T1w",), "volume")
+            image = moved(synthetic_path(output, own[participant], label), arrays)
+            rows.append({"participant": participant, **rated(on_fine[participant], image, arrays, truth)})
+    return pd.DataFrame(rows).groupby("participant").mean()
+
+
+def seconds(output: Path, labels: list[str]) -> float:
+    """Seconds of all epochs of the models."""
+    return sum(pd.read_csv(output / "models" / label / "history.tsv", sep="\t")["seconds"].sum() for label in labels)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("truth", type=Path)
+    parser.add_argument("fine_output", type=Path)
+    parser.add_argument("coarse_output", type=Path)
+    parser.add_argument("--fine", nargs="+", required=True)
+    parser.add_argument("--coarse", nargs="+", required=True)
+    args = parser.parse_args()
+    tables = [
+        rate(args.fine_output, args.fine_output, args.fine, args.truth),
+        rate(args.fine_output, args.coarse_output, args.coarse, args.truth),
+    ]
+    times = [seconds(args.fine_output, args.fine), seconds(args.coarse_output, args.coarse)]
+    print(f"training: {times[0]:.0f} s fine, {times[1]:.0f} s coarse: {times[0] / times[1]:.1f} times faster\n")
+    print("| measure on the 1 mm grid | fine | coarse | coarse - fine [95 % interval] | p (paired t) | participants |")
+    print("|---|---|---|---|---|---|")
+    for name, title in MEASURES.items():
+        pair = pd.concat([table[name] for table in tables], axis=1, keys=["fine", "coarse"]).dropna()
+        difference = (pair["coarse"] - pair["fine"]).to_numpy()
+        limits = studentised_interval(difference, 10000, np.random.default_rng(0))
+        p = stats.ttest_rel(pair["coarse"], pair["fine"]).pvalue
+        print(
+            f"| {title} | {pair['fine'].mean():.4f} | {pair['coarse'].mean():.4f} | {difference.mean():+.4f} "
+            f"[{limits.low:+.4f}, {limits.high:+.4f}] | {p:.2g} | {len(pair)} |"
+        )
+
+
+if __name__ == "__main__":
+    main()
