@@ -25,6 +25,7 @@ _ERRORS = {
     ExitCode.INTERNAL: "A defect of the software.",
     ExitCode.INTERRUPTED: "Stopped by SIGINT; what is complete was kept.",
     ExitCode.TERMINATED: "Stopped by SIGTERM; what is complete was kept.",
+    ExitCode.RESUBMIT: "Stopped by SIGUSR1, before a time limit; the same command goes on from there.",
 }
 
 #: id, name, path in the output folder, description.
