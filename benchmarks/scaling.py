@@ -1,15 +1,15 @@
 """How the work grows with the cohort: phantom subjects are prepared and trained on in cohorts of growing size.
 
-    python benchmarks/scaling.py [--subjects 4 8 16 32] [--epochs 4] [--quick]
+    python benchmarks/scaling.py [--subjects 4 8 16 32] [--epochs 5] [--repeats 3] [--quick]
 
 The dataset and one output folder grow from cohort to cohort. Only the new subjects are prepared, so that a row gives
-what a subject costs beside those that are there already. Half of a cohort trains, a quarter chooses the epoch, a
-quarter is held out. Measured through the command line:
+what a subject costs beside those that are there already. Then one network is trained on each cohort, in turn, a few
+times: half of a cohort trains, a quarter chooses the epoch, a quarter is held out. Measured through the command line:
 
 - preparation: wall and CPU seconds of each new subject (with the program's start), memory of all its processes
   together at the peak (proportional set size), size and number of files in the work folder for each subject;
-- training: wall seconds of an epoch (median, from history.tsv, validation included) and of 1000 slices in it, CPU
-  seconds of the run for each of its epochs (with the program's start and the reading of images), memory at the peak;
+- training: wall seconds of an epoch (median of all but each first one, from history.tsv, validation included) and of
+  1000 slices in it, wall seconds of the rest of the run (start, reading of images, baselines), memory at the peak;
 - size of a subject's derivatives and of the model folder.
 
 Behind each number stands its ratio to the smallest cohort: flat is 1, linear is the ratio of the numbers of subjects.
@@ -122,23 +122,25 @@ def prepare(data: Path, out: Path, labels: Sequence[str], options: argparse.Name
     }
 
 
-def train(data: Path, out: Path, n_subjects: int, options: argparse.Namespace) -> dict[str, float]:
-    """Train a network on half of the cohort."""
-    label = f"cohort{n_subjects}"
+def train(data: Path, out: Path, n_subjects: int, repeat: int, options: argparse.Namespace) -> dict[str, float]:
+    """Train a network on half of the cohort of the first subjects."""
+    label = f"cohort{n_subjects}run{repeat}"
     quarter = max(1, n_subjects // 4)
     words = ["--mode", "train", "--voxel-size", options.voxel_size, "--nprocs", options.nprocs, "--device", "cpu"]
+    words += ["--participant-label", *(f"{number:02d}" for number in range(1, n_subjects + 1))]
     words += ["--split-counts", n_subjects - 2 * quarter, quarter, quarter, "--model-label", label]
     words += ["--epochs", options.epochs, "--base-filters", options.base_filters, "-w", out.parent / "work"]
     cost = measured(PROGRAM, data, out, "participant", *words)
     folder = out / "models" / label
     slices = json.loads((folder / "model.json").read_text())["training"]["slices"]
+    seconds = pd.read_csv(folder / "history.tsv", sep="\t")["seconds"]
     # The first epoch also starts threads and fills caches.
-    epoch = median(pd.read_csv(folder / "history.tsv", sep="\t")["seconds"].iloc[1:])
+    epoch = float(seconds.iloc[1:].median())
     return {
         "slices": slices,
         "epoch s": epoch,
         "s/1000 slices": 1000 * epoch / slices,
-        "CPU s/epoch": cost.cpu / options.epochs,
+        "rest of the run s": cost.wall - float(seconds.sum()),
         "peak MB": cost.megabytes,
         "model MB": size([folder])[0],
     }
@@ -158,14 +160,15 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--subjects", type=int, nargs="+", default=[4, 8, 16, 32], help="sizes of the cohorts")
     parser.add_argument("--voxel-size", type=float, default=4, help="mm")
-    parser.add_argument("--base-filters", type=int, default=8)
-    parser.add_argument("--epochs", type=int, default=4, help="at least 2; the first is not counted")
+    parser.add_argument("--base-filters", type=int, default=16)
+    parser.add_argument("--epochs", type=int, default=5, help="at least 2; the first is not counted")
+    parser.add_argument("--repeats", type=int, default=3, help="trainings of each cohort, interleaved")
     parser.add_argument("--nprocs", type=int, default=2, help="processes at once, and threads of the network")
     parser.add_argument("--folder", type=Path, help="where to work (default: a temporary folder)")
     parser.add_argument("--quick", action="store_true", help="3 and 4 subjects, a tiny network, no registration")
     options = parser.parse_args()
     if options.quick:
-        options.subjects, options.base_filters, options.epochs = [3, 4], 2, 2
+        options.subjects, options.base_filters, options.epochs, options.repeats = [3, 4], 2, 2, 1
     return options
 
 
@@ -173,17 +176,22 @@ def main() -> None:
     """Grow the cohort and print the tables."""
     options = parse()
     sizes = sorted(options.subjects)
-    prepared, trained = {}, {}
+    prepared = {}
+    runs: dict[int, list[dict[str, float]]] = {n_subjects: [] for n_subjects in sizes}
     with tempfile.TemporaryDirectory(dir=options.folder) as temporary:
         folder = Path(temporary)
         pool, data, out = folder / "pool", folder / "data", folder / "out"
         measured(PHANTOM, pool, "-n", sizes[-1], "--size", "small", "--seed", 1, "--nprocs", options.nprocs)
         for n_subjects in sizes:
             prepared[n_subjects] = prepare(data, out, grow(pool, data, n_subjects), options)
-            trained[n_subjects] = train(data, out, n_subjects, options)
-            print(f"{n_subjects} subjects done", file=sys.stderr, flush=True)
+            print(f"{n_subjects} subjects prepared", file=sys.stderr, flush=True)
+        for repeat in range(options.repeats):
+            for n_subjects in sizes:
+                runs[n_subjects].append(train(data, out, n_subjects, repeat, options))
+    trained = {n: {name: median(run[name] for run in found) for name in found[0]} for n, found in runs.items()}
     show(f"Preparation at {options.voxel_size:g} mm, {options.nprocs} processes", prepared)
-    show(f"Training, {options.base_filters} filters, {options.epochs} epochs, {options.nprocs} threads", trained)
+    title = f"{options.base_filters} filters, {options.epochs} epochs, {options.nprocs} threads, n = {options.repeats}"
+    show(f"Training, {title}: medians", trained)
 
 
 if __name__ == "__main__":

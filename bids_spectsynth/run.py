@@ -1,6 +1,7 @@
 """The two levels: participant (find, prepare, train or apply, evaluate, report) and group."""
 
 import logging
+import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -29,9 +30,34 @@ def run(settings: Settings) -> ExitCode:
         The run as a whole cannot go on; what concerns one participant is an outcome instead.
     """
     console_logging(settings.verbose)
+    _check_processes(settings)
     check_folders(settings)
     with clean_end():
         return run_group(settings) if settings.analysis_level == "group" else run_participant(settings)
+
+
+def _place_among_processes() -> tuple[int, int]:
+    """Number of this process and of all that torchrun has started; without an import of torch."""
+    count = int(os.environ.get("WORLD_SIZE") or 1)
+    return (int(os.environ.get("RANK") or 0), count) if count > 1 else (0, 1)
+
+
+def _check_processes(settings: Settings) -> None:
+    """Refuse to do in several processes what only training can share; quiet all but the first.
+
+    Raises
+    ------
+    UsageError
+        Another level or mode was started by torchrun, or its variables are not numbers.
+    """
+    try:
+        rank, count = _place_among_processes()
+    except ValueError as error:
+        raise UsageError(f"WORLD_SIZE, RANK: {error}; start with torchrun or unset them") from error
+    if count > 1 and (settings.analysis_level != "participant" or settings.mode != "train" or settings.dry_run):
+        raise UsageError("torchrun: several processes can share --mode train alone; start everything else without it")
+    if rank > 0:
+        logging.getLogger(LOGGER_NAME).setLevel(logging.WARNING)
 
 
 def check_folders(settings: Settings) -> None:
@@ -77,6 +103,10 @@ def _check_writable(folder: Path) -> None:
 def run_participant(settings: Settings) -> ExitCode:
     """Find, prepare, train or apply, evaluate and report; which of these, ``settings.mode`` says."""
     given, settings = settings, _with_models(settings)
+    if _place_among_processes()[0] > 0:
+        # It trains along; the first process writes what there is to write.
+        _synthesise(settings, [], [])
+        return ExitCode.OK
     run_folder = None if settings.dry_run else open_run_log(given)
     cases, outcomes = ([], []) if settings.mode == "train" else _find(settings)
     if run_folder is None:
@@ -114,13 +144,15 @@ def _with_models(settings: Settings) -> Settings:
     from bids_spectsynth.study import planned_models, trains, united
     from bids_spectsynth.synthesis.cohort import model_folders
     from bids_spectsynth.synthesis.computation import training_computation
-    from bids_spectsynth.synthesis.devices import resolve_device
+    from bids_spectsynth.synthesis.devices import environment_rank, resolve_device
     from bids_spectsynth.synthesis.ensemble import load_members
     from bids_spectsynth.synthesis.hold_out import held_out
     from bids_spectsynth.synthesis.model_folder import load_model
 
     if settings.mode != "preprocess":
-        training_computation(resolve_device(settings.device), compiling=settings.compile)
+        device = resolve_device(settings.device, environment_rank().local_rank)
+        if trains(settings):
+            training_computation(device, compiling=settings.compile)
     settings = united(settings, planned_models(settings))
     if trains(settings):
         held_out(settings)

@@ -30,6 +30,11 @@ stage() {
       ;;
     train)
       if [ "$gpus" -gt 1 ]; then
+        if [ "${#program[@]}" -gt 1 ]; then
+          # torchrun outside of a container would start as many containers that know nothing of each other.
+          echo "several GPUs in a container: torchrun must run inside it, see docs/hpc.md" >&2
+          exit 2
+        fi
         program=(torchrun --standalone --nproc_per_node "$gpus" --no-python "${program[@]}")
         threads=$((threads / gpus > 0 ? threads / gpus : 1))
         # Older releases of torchrun pass only SIGTERM and SIGINT on, and kill after 30 s.

@@ -47,16 +47,18 @@ def _read_batch(paths: Sequence[Path], parse: Parser, what: str) -> list[pd.Data
 
 def _as_one(paths: Sequence[Path]) -> bytes | None:
     """All rows below one header; None where headers differ, or where a row could run on or be of another length."""
-    common, bodies = b"", []
+    common: bytes | None = None
+    bodies = []
     for path in paths:
         header, _, body = path.read_bytes().partition(b"\n")
         body = body if body.endswith(b"\n") or not body else body + b"\n"
-        whole_rows = body.count(b"\t") == body.count(b"\n") * header.count(b"\t")
-        if header != (common or header) or not whole_rows or b'"' in body:
+        n_tabs = header.count(b"\t")
+        whole_rows = all(row.count(b"\t") == n_tabs for row in body.split(b"\n")[:-1])
+        if not header or header != (header if common is None else common) or not whole_rows or b'"' in body:
             return None
         common = header
         bodies.append(body)
-    return b"".join([common, b"\n", *bodies])
+    return b"".join([common or b"", b"\n", *bodies])
 
 
 def _read_one(path: Path, parse: Parser, what: str) -> pd.DataFrame:

@@ -9,13 +9,14 @@ from bids_spectsynth.bids.derivatives import PreparedCase
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.synthesis.ensemble import ENSEMBLE_FILE, load_members
 from bids_spectsynth.synthesis.model_folder import ModelCard
+from bids_spectsynth.synthesis.training_config import COMPUTATION
 
 #: Weights that all presets give a term of the loss where they use it.
 USUAL_WEIGHTS = {"l1": 100.0, "adversarial": 1.0, "ssim": 1.0}
 #: Options with columns of their own, and those that the weights of a single network do not tell apart.
 _NOT_TRAINING = (
     "label", "configuration", "inputs", "space", "seed", "data", "checkpoint_every", "orientation",
-    "adversarial_weight", "adversarial_loss", "l1_weight", "ssim_weight",
+    "adversarial_weight", "adversarial_loss", "l1_weight", "ssim_weight", *COMPUTATION,
 )  # fmt: skip
 _DIGITS = 8
 

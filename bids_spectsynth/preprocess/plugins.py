@@ -20,6 +20,7 @@ from nipype.pipeline.plugins import LinearPlugin, MultiProcPlugin
 from nipype.pipeline.plugins.multiproc import run_node
 
 from bids_spectsynth.errors import UsageError
+from bids_spectsynth.memory import total_memory
 from bids_spectsynth.preprocess.fsl_environment import FSL_PROGRAMS
 from bids_spectsynth.preprocess.records import MEMORY_ADVICE, save_failure
 from bids_spectsynth.settings import Settings
@@ -34,11 +35,7 @@ def memory_gb(settings: Settings) -> float:
     """Memory that the workflow may plan with, in GB: the option, else 90 % of what this machine or container has."""
     if settings.mem_mb is not None:
         return settings.mem_mb / 1024
-    total = psutil.virtual_memory().total
-    for limit in (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")):
-        if limit.is_file() and (text := limit.read_text().strip()).isdigit():
-            total = min(total, int(text))
-    return MEMORY_SHARE * total / 1024**3
+    return MEMORY_SHARE * total_memory() / 1024**3
 
 
 def make_plugin(settings: Settings, log_file: Path, status_callback: Any) -> tuple[Any, dict[str, Any]]:

@@ -73,6 +73,7 @@ def training_computation(
     compiling: Compile = "auto",
     *,
     n_steps: int | None = None,
+    n_processes: int = 1,
 ) -> Computation:
     """How a network is trained on a device.
 
@@ -90,17 +91,22 @@ def training_computation(
         the training is long enough.
     n_steps : int, optional
         Steps of the whole training; without it ``auto`` does not compile.
+    n_processes : int
+        Processes that train together; several are not compiled, which was not tried.
 
     Raises
     ------
     ModelError
-        ``compiling`` is ``on`` and there is no compiler for the device.
+        ``compiling`` is ``on`` and there is no compiler for the device, or there are several processes.
     """
     chosen = resolve_precision(precision, device)
     fast = device.type == "cuda" or chosen == "bfloat16"
     if compiling == "on" and not can_compile(device):
         raise ModelError(f"--compile on: {_missing_compiler(device)}; install it, or use --compile off")
-    worth = compiling == "auto" and fast and (n_steps or 0) >= MIN_STEPS_TO_COMPILE and can_compile(device)
+    if compiling == "on" and n_processes > 1:
+        raise ModelError("--compile on: not with several processes; use --compile off")
+    worth = compiling == "auto" and fast and n_processes == 1 and (n_steps or 0) >= MIN_STEPS_TO_COMPILE
+    worth = worth and can_compile(device)
     chosen_layout: MemoryFormat = layout if layout != "auto" else ("channels_last" if fast else "contiguous")
     return Computation(device, chosen, chosen_layout, compiled=compiling == "on" or worth)
 
@@ -141,11 +147,23 @@ def _cpu_has_bfloat16() -> bool:
 
 @functools.cache
 def can_compile(device: torch.device) -> bool:
-    """Whether ``torch.compile`` has what it needs: Triton for a GPU, a C++ compiler for a CPU."""
-    if device.type == "cuda":
-        return importlib.util.find_spec("triton") is not None
-    return any(shutil.which(name) for name in ("g++", "clang++"))
+    """Whether ``torch.compile`` works here, found out by compiling a small function, backwards too.
+
+    It needs Triton for a GPU, and a C++ compiler with Python's headers and a folder to run what it has made.
+    """
+    if device.type == "cuda" and importlib.util.find_spec("triton") is None:
+        return False
+    if device.type == "cpu" and not any(shutil.which(name) for name in ("g++", "clang++")):
+        return False
+    try:
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            value = torch.ones(8, device=device, requires_grad=True)
+            torch.compile(lambda x: (x * 2).tanh().sum())(value).backward()
+    except Exception as error:
+        logger.warning("torch.compile does not work here (%s); going on without it", type(error).__name__)
+        return False
+    return True
 
 
 def _missing_compiler(device: torch.device) -> str:
-    return "Triton is not installed" if device.type == "cuda" else "no C++ compiler (g++) is on PATH"
+    return "no working Triton" if device.type == "cuda" else "no working C++ compiler (g++) on PATH"

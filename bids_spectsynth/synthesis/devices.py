@@ -101,10 +101,6 @@ class Processes:
             values /= self.count
         return values
 
-    def any(self, flag: bool, device: torch.device) -> bool:
-        """Whether the flag is set in any process."""
-        return bool(self.largest(int(flag)))
-
     def largest(self, number: int) -> int:
         """The largest of the processes' numbers: of a signal that has reached only some of them, say."""
         if self.count == 1:

@@ -1,6 +1,7 @@
 """Where the slices of a cohort lie: 16-bit numbers in memory, or in files that are mapped into it."""
 
 import dataclasses
+import hashlib
 import json
 import math
 import os
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from bids_spectsynth.bids.writing import write_json
 from bids_spectsynth.errors import ModelError
+from bids_spectsynth.memory import total_memory
 from bids_spectsynth.settings import Settings
 from bids_spectsynth.synthesis.computation import Computation
 
@@ -97,8 +99,8 @@ class Storage:
         return mapped(self.folder, specs)
 
     def part(self, name: str) -> "Storage":
-        """Storage of the same kind for a part of the data."""
-        return Storage(None if self.folder is None else self.folder / name, self.limit)
+        """Storage of the same kind for one of two parts of the data."""
+        return Storage(None if self.folder is None else self.folder / name, self.limit / 2)
 
     def remove(self) -> None:
         """Remove the files."""
@@ -144,23 +146,26 @@ def read_index(folder: Path) -> dict[str, dict[str, Any]]:
     return content
 
 
-def storage_for(settings: Settings, name: str, n_processes: int) -> Storage:
+def storage_for(settings: Settings, model: Path, n_processes: int) -> Storage:
     """Where a training keeps its slices.
 
     Parameters
     ----------
     settings : Settings
         For ``slice_storage``, ``work_dir`` and ``mem_mb``.
-    name : str
-        Of the network; unlike that of any other that is trained at the same time.
+    model : Path
+        Folder of the network that is trained; one work folder may serve several output folders.
     n_processes : int
         Processes that train it together; those of one machine share the files.
     """
     if settings.slice_storage == "memory":
         return Storage()
     # A work folder on a network may serve several machines, each with its own files.
+    name = hashlib.sha256(str(model.resolve()).encode()).hexdigest()[:16]
     folder = settings.work_folder / "slices" / f"{name}-{socket.gethostname()}"
     if settings.slice_storage == "disk" or n_processes > 1:
         return Storage(folder, 0)
-    free = psutil.virtual_memory().available if settings.mem_mb is None else settings.mem_mb * 2**20
+    free = (
+        min(psutil.virtual_memory().available, total_memory()) if settings.mem_mb is None else settings.mem_mb * 2**20
+    )
     return Storage(folder, MEMORY_SHARE * free)

@@ -83,6 +83,9 @@ class Stepper:
             self.optimizers[name] = torch.optim.Adam(
                 network.parameters(), lr=config.learning_rate, betas=BETAS, fused=True
             )
+        if computation.compiled:
+            # Networks compiled before count towards a limit, beyond which nothing is compiled any more.
+            torch.compiler.reset()
         # Gradients go to all processes while they arise, so what is called must know whether they are wanted.
         self._shared = {name: processes.with_shared_gradients(network) for name, network in self.networks.items()}
         self._trained = {name: computation.prepared(network) for name, network in self._shared.items()}

@@ -15,7 +15,7 @@ from bids_spectsynth.synthesis.baseline_files import has_baselines, remove_basel
 from bids_spectsynth.synthesis.baseline_fitting import fit_baselines
 from bids_spectsynth.synthesis.baselines import Baselines
 from bids_spectsynth.synthesis.cohort import Cohort, make_cohort
-from bids_spectsynth.synthesis.devices import environment_rank
+from bids_spectsynth.synthesis.devices import Processes, connected_processes, environment_rank, resolve_device
 from bids_spectsynth.synthesis.ensemble import ENSEMBLE_FILE, load_members, member_name, write_ensemble
 from bids_spectsynth.synthesis.model_folder import CARD_FILE
 from bids_spectsynth.synthesis.orientation import ORIENTATIONS, Orientation
@@ -99,16 +99,19 @@ def train_models(settings: Settings, names: Collection[str] | None) -> tuple[lis
     settings = united(settings, models)
     cohort = make_cohort(settings, names)
     plans = _plan_models(settings, cohort, models)
-    # Only now that no model refuses to be trained may the split of earlier models be written over.
-    others = {case.participant: "n/a" for cases in cohort.cases.values() for case in cases}
-    parts = {**others, **dict.fromkeys(cohort.left_out, "excluded"), **cohort.split}
-    update_participants(settings.output_dir, {label: {"split": part} for label, part in parts.items()})
-    logger.info("Split by participant: %s", cohort.counts())
     fitted: dict[tuple[str, str], Path] = {}
     folders = []
-    for number, (model, plan) in enumerate(plans.items(), start=1):
-        logger.info("Model %d of %d, %s: networks: %d", number, len(models), model.label, len(plan))
-        folders.append(_train_model(settings, model, plan, fitted))
+    # One connection for all networks; it begins when every process has read what was there before.
+    with connected_processes(resolve_device(settings.device, environment_rank().local_rank)) as processes:
+        if processes.is_first:
+            # Only now that no model refuses to be trained may the split of earlier models be written over.
+            others = {case.participant: "n/a" for cases in cohort.cases.values() for case in cases}
+            parts = {**others, **dict.fromkeys(cohort.left_out, "excluded"), **cohort.split}
+            update_participants(settings.output_dir, {label: {"split": part} for label, part in parts.items()})
+        logger.info("Split by participant: %s", cohort.counts())
+        for number, (model, plan) in enumerate(plans.items(), start=1):
+            logger.info("Model %d of %d, %s: networks: %d", number, len(models), model.label, len(plan))
+            folders.append(_train_model(settings, model, plan, fitted, processes))
     return folders, [Outcome(label, None, "train", "ok") for label in sorted(cohort.split)]
 
 
@@ -204,17 +207,23 @@ def _fold_data(cohort: Cohort[PreparedCase], model: PlannedModel, fold: int) -> 
 
 
 def _train_model(
-    settings: Settings, model: PlannedModel, plan: Sequence[_Training], fitted: dict[tuple[str, str], Path]
+    settings: Settings,
+    model: PlannedModel,
+    plan: Sequence[_Training],
+    fitted: dict[tuple[str, str], Path],
+    processes: Processes,
 ) -> Path:
     folder = settings.output_dir / "models" / model.label
     ensemble = folder / ENSEMBLE_FILE
-    if not all(planned.is_finished for planned in plan):
+    if processes.is_first and not all(planned.is_finished for planned in plan):
         # Members that are trained for longer are incomplete for a while: the ensemble exists when all are done.
         ensemble.unlink(missing_ok=True)
     for planned in plan:
         if planned.network.name:
             logger.info("Model %s: %s", model.label, planned.network.name)
-        _train_network(settings, planned, fitted)
+        _train_network(settings, planned, fitted, processes)
+    if not processes.is_first:
+        return folder
     if any(planned.network.name for planned in plan) and not ensemble.exists():
         write_ensemble(folder, model.label, [(planned.network.name, planned.network.fold) for planned in plan])
     inputs = " and ".join(model.inputs)
@@ -223,9 +232,13 @@ def _train_model(
     return folder
 
 
-def _train_network(settings: Settings, planned: _Training, fitted: dict[tuple[str, str], Path]) -> None:
+def _train_network(
+    settings: Settings, planned: _Training, fitted: dict[tuple[str, str], Path], processes: Processes
+) -> None:
     # The cohort's mean, which a network may see, is one of the baselines: they come first.
-    _provide_baselines(planned, fitted)
+    if processes.is_first:
+        _provide_baselines(planned, fitted)
+    processes.wait()
     train(
         planned.training,
         planned.validation,
@@ -234,7 +247,7 @@ def _train_network(settings: Settings, planned: _Training, fitted: dict[tuple[st
         device=settings.device,
         threads=settings.nprocs,
         phantom=has_phantom_data(settings) or None,
-        storage=storage_for(settings, f"{planned.config.label}{planned.network.name}", environment_rank().count),
+        storage=storage_for(settings, planned.folder, processes.count),
     )
 
 
@@ -245,7 +258,7 @@ def _provide_baselines(planned: _Training, fitted: dict[tuple[str, str], Path]) 
     """
     folder, key = planned.folder, (planned.training.digest(), planned.config.space)
     finished = planned.is_finished
-    if not finished and environment_rank().is_first:
+    if not finished:
         # Baselines of an earlier training would be of another cohort.
         remove_baselines(folder)
     if not (finished and has_baselines(folder)):

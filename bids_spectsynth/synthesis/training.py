@@ -123,6 +123,8 @@ def train(
         run = _Training(training, validation, config, folder, where, processes, storage)
         with StopSignals() as stop:
             run.resume()
+            if not processes.agree(run.state.epoch, run.state.step):
+                raise ModelError(f"{folder}: the processes do not see the same checkpoint; use a folder that all share")
             run.fit(stop, progress=progress, phantom=phantom)
         processes.wait()
     if stop.number:
@@ -201,9 +203,13 @@ class _Training:
         except ValueError as error:
             raise ModelError(f"{error}; prepare the images with another --voxel-size") from error
         self.data = resident(data, device)
-        n_steps = config.epochs * self._steps_per_epoch
         computation = training_computation(
-            device, config.precision, config.memory_format, config.compile, n_steps=n_steps
+            device,
+            config.precision,
+            config.memory_format,
+            config.compile,
+            n_steps=config.epochs * self._steps_per_epoch,
+            n_processes=processes.count,
         )
         self.stepper = Stepper(config, config.recipe.n_channels, levels, computation, processes)
         self.state = TrainingState(sums=torch.zeros(len(LOSS_NAMES), dtype=torch.float64))
@@ -341,10 +347,13 @@ class _Training:
             bar.set_postfix(shown, refresh=False)
 
     def _stop_if_asked(self, stop: StopSignals) -> None:
-        if self.processes.any(stop.number != 0, self.device):
+        number = self.processes.largest(stop.number)
+        if number:
+            # One checkpoint serves all processes, each of which has summed the losses of its own slices.
+            self.state.sums = self.processes.mean(self.state.sums)
             self.save()
             self.processes.wait()
-            raise Interrupted(stop.number or 15)
+            raise Interrupted(number)
 
     def _record(self, losses: list[float], metrics: dict[str, float], rate: float, seconds: float) -> None:
         state = self.state

@@ -20,7 +20,7 @@ from bids_spectsynth.synthesis.generation import Recipe, recipe_of
 from bids_spectsynth.synthesis.model_folder import model_label
 from bids_spectsynth.synthesis.orientation import Orientation
 
-#: How the network is computed changes weights as another machine does, in the last digits: it makes no other model.
+#: How the network is computed changes weights as another machine or another seed does: it makes no other model.
 COMPUTATION = ("precision", "memory_format", "compile")
 #: What may differ between a checkpoint and the training that goes on from it.
 _FREE = ("checkpoint_every", "label", "configuration", *COMPUTATION)

@@ -90,14 +90,18 @@ def test_a_table_that_is_written_otherwise_is_read_as_if_alone(tmp_path: Path, o
         "name\tvalue\nb\ttwo\n",
         'name\tvalue\n"b\t2\n',
         "name\tvalue\nb\t2\nb\t2\t3\n",
+        "name\tvalue\nb\nb\t2\t3\n",
         "",
         "name\tvalue\n\xff\t2\n".encode("latin-1"),
     ],
 )
-def test_a_damaged_table_among_good_ones_is_named(tmp_path: Path, damaged: str | bytes) -> None:
+@pytest.mark.parametrize("place", [0, 3])
+def test_a_damaged_table_among_good_ones_is_named(tmp_path: Path, damaged: str | bytes, place: int) -> None:
     paths = write(tmp_path, numbers(5))
-    paths[3].write_bytes(damaged if isinstance(damaged, bytes) else damaged.encode())
-    with pytest.raises(DatasetError, match=r"sub-003_metrics\.tsv: not a table \(.*delete it and evaluate again"):
+    paths[place].write_bytes(damaged if isinstance(damaged, bytes) else damaged.encode())
+    with pytest.raises(
+        DatasetError, match=rf"sub-00{place}_metrics\.tsv: not a table \(.*delete it and evaluate again"
+    ):
         read_case_tables(paths, parse, "table")
 
 

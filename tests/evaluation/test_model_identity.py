@@ -67,6 +67,7 @@ def test_without_weights_the_losses_are_unknown() -> None:
         {"space": "Tpl"},
         {"orientation": "coronal"},
         {"adversarial_weight": 0.0, "adversarial_loss": "lsgan", "l1_weight": 1.0, "ssim_weight": 1.0},
+        {"precision": "float32", "memory_format": "channels_last", "compile": "on"},
     ],
 )
 def test_what_has_its_own_column_is_no_part_of_the_fingerprint(options: dict[str, object], tmp_path: Path) -> None:
@@ -78,7 +79,7 @@ def test_what_has_its_own_column_is_no_part_of_the_fingerprint(options: dict[str
 @pytest.mark.parametrize(
     "options",
     [
-        {"epochs": 5}, {"base_filters": 8}, {"learning_rate": 1e-3}, {"batch_size": 2}, {"precision": "float32"},
+        {"epochs": 5}, {"base_filters": 8}, {"learning_rate": 1e-3}, {"batch_size": 2},
         {"slices_per_subject": 7}, {"orientations": "three"}, {"scaling": "volume"}, {"augmentation": ("flip",)},
         {"ema_decay": 0.99}, {"cohort_prior": "residual"}, {"learning_rate_decay_epochs": 4}, {"voxel_size": 2.0},
     ],

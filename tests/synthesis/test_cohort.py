@@ -158,7 +158,7 @@ def test_a_study_goes_on_without_what_cannot_be_trained(settings_for, hold, tmp_
     study = tmp_path / "study.toml"
     study.write_text('inputs = [["pet"], ["T1w"]]')
     planned = []
-    monkeypatch.setattr(train_cohort, "_train_model", lambda settings, model, plan, fitted: planned.append(model.label))
+    monkeypatch.setattr(train_cohort, "_train_model", lambda settings, model, *others: planned.append(model.label))
     monkeypatch.setattr("bids_spectsynth.synthesis.slices.PreparedCases.digest", lambda *_, **options: "")
     with caplog.at_level("WARNING"):
         train_cohort.train_models(settings_for(study=str(study)), None)

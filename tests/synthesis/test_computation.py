@@ -104,7 +104,7 @@ def test_each_choice_can_be_overruled(hardware):
 
 def test_compiling_without_a_compiler_is_one_clear_line(hardware):
     hardware(compiler=False)
-    with pytest.raises(ModelError, match=r"--compile on: no C\+\+ compiler"):
+    with pytest.raises(ModelError, match=r"--compile on: no working C\+\+ compiler"):
         training_computation(CPU, compiling="on")
 
 

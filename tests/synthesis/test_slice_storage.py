@@ -79,7 +79,7 @@ def test_where_slices_go(tmp_path, choice, processes, in_memory):
     settings = make_settings(
         {"bids_dir": "/d", "output_dir": tmp_path, "analysis_level": "participant", "slice_storage": choice}
     )
-    storage = storage_for(settings, "model", processes)
+    storage = storage_for(settings, tmp_path / "models" / "a", processes)
     storage.allocate(SPECS)
     assert (tmp_path / "work" / "slices").exists() is not in_memory
 
@@ -88,8 +88,8 @@ def test_auto_follows_the_free_memory(tmp_path, monkeypatch):
     plain = {"bids_dir": "/d", "output_dir": tmp_path, "analysis_level": "participant"}
     free = psutil.virtual_memory()
     monkeypatch.setattr(psutil, "virtual_memory", lambda: free._replace(available=1000))
-    assert storage_for(make_settings(plain), "model", 1).limit == 500
-    assert storage_for(make_settings({**plain, "mem_mb": 2}), "model", 1).limit == 2**20
+    assert storage_for(make_settings(plain), tmp_path, 1).limit == 500
+    assert storage_for(make_settings({**plain, "mem_mb": 2}), tmp_path, 1).limit == 2**20
 
 
 def test_training_from_files_is_that_from_memory(tmp_path, make_case):
