@@ -17,13 +17,14 @@ from bids_spectsynth.synthesis.baselines import Baselines
 from bids_spectsynth.synthesis.cohort import Cohort, make_cohort
 from bids_spectsynth.synthesis.devices import Processes, connected_processes, environment_rank, resolve_device
 from bids_spectsynth.synthesis.ensemble import ENSEMBLE_FILE, load_members, member_name, write_ensemble
+from bids_spectsynth.synthesis.finished_training import check_replaceable, finished_card
 from bids_spectsynth.synthesis.model_folder import CARD_FILE
 from bids_spectsynth.synthesis.orientation import ORIENTATIONS, Orientation
 from bids_spectsynth.synthesis.slice_storage import storage_for
 from bids_spectsynth.synthesis.slices import PreparedCases
 from bids_spectsynth.synthesis.split import PARTS
 from bids_spectsynth.synthesis.steps import derived_seed
-from bids_spectsynth.synthesis.training import TrainingConfig, check_replaceable, finished_card, train, training_config
+from bids_spectsynth.synthesis.training import TrainingConfig, train, training_config
 
 logger = logging.getLogger(__name__)
 

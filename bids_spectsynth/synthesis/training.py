@@ -11,11 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 from tqdm import tqdm
 
-from bids_spectsynth.bids.writing import write_table
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.settings import Device
 from bids_spectsynth.synthesis import checkpoint
@@ -29,7 +27,8 @@ from bids_spectsynth.synthesis.devices import (
     environment_rank,
     resolve_device,
 )
-from bids_spectsynth.synthesis.model_folder import CARD_FILE, ModelCard, load_card, save_model
+from bids_spectsynth.synthesis.finished_training import finished_card
+from bids_spectsynth.synthesis.model_folder import ModelCard, load_card, save_model
 from bids_spectsynth.synthesis.networks import unet_levels
 from bids_spectsynth.synthesis.slice_storage import Storage, decoded_on
 from bids_spectsynth.synthesis.slices import CaseArrays
@@ -44,22 +43,12 @@ from bids_spectsynth.synthesis.training_data import (
     resident,
     shuffled_batches,
 )
+from bids_spectsynth.synthesis.training_history import write_history
 from bids_spectsynth.synthesis.validation import validate
 
 __all__ = ["Interrupted", "TrainingConfig", "train", "training_config"]
 
 logger = logging.getLogger(__name__)
-
-_WHERE = "in the brain where the SPECT was measured, mean over validation participants"
-HISTORY_COLUMNS = {
-    "epoch": "Number of the epoch, from 1",
-    **{f"loss_{name}": f"Mean {name} loss of the training slices, unweighted" for name in LOSS_NAMES},
-    "loss_generator": "Mean weighted sum of the generator's losses over the training slices",
-    "validation_rmse": f"Root mean square error on the (-1, 1) scale {_WHERE}",
-    "validation_ssim": f"Structural similarity {_WHERE}",
-    "learning_rate": "Of both optimisers",
-    "seconds": "Wall time of the epoch",
-}
 
 
 def train(
@@ -145,34 +134,6 @@ def _removed_at_the_end(storage: Storage, processes: Processes) -> Iterator[None
         # Files that another process still maps stay readable to it.
         if processes.local_rank == 0:
             storage.remove()
-
-
-def finished_card(folder: Path, config: TrainingConfig) -> ModelCard | None:
-    """Card of the model in a folder, if its training had the same configuration (besides the checkpoints)."""
-    if not (folder / CARD_FILE).exists():
-        return None
-    card = load_card(folder)
-    return card if config.same_as(card.config) else None
-
-
-def check_replaceable(folder: Path, config: TrainingConfig) -> None:
-    """Refuse to train over a finished model of another configuration, unless it is only to be trained for longer.
-
-    Raises
-    ------
-    ModelError
-        The folder holds a model that was trained with other options or on other images.
-    """
-    if not (folder / CARD_FILE).exists():
-        return
-    earlier = config.filled(load_card(folder).config)
-    if not config.continues(earlier) or int(earlier.get("epochs", 0)) > config.epochs:
-        own = config.as_json()
-        differing = sorted(name for name in {*own, *earlier} if own.get(name) != earlier.get(name))
-        raise ModelError(
-            f"{folder}: holds a model that was trained otherwise ({', '.join(differing)} differ); "
-            "keep it and give --model-label NAME to train another, or remove the folder"
-        )
 
 
 class _Training:
@@ -381,9 +342,3 @@ def _check_apart(training: CohortStatistics, validation: CohortStatistics) -> No
     shared = sorted(set(training.participants) & set(validation.participants))
     if shared:
         raise ModelError(f"participant {shared[0]} is in training and in validation; correct the split")
-
-
-def write_history(folder: Path, history: list[dict[str, float]]) -> None:
-    """Write ``history.tsv``, one row per epoch, with its data dictionary."""
-    frame = pd.DataFrame(history, columns=list(HISTORY_COLUMNS)).astype({"epoch": int})
-    write_table(folder / "history.tsv", frame, {k: {"Description": v} for k, v in HISTORY_COLUMNS.items()})

@@ -15,10 +15,11 @@ from bids_spectsynth.synthesis import checkpoint, training, training_data
 from bids_spectsynth.synthesis.checkpoint import Interrupted, StopSignals, load_tensors, save_tensors
 from bids_spectsynth.synthesis.computation import Computation
 from bids_spectsynth.synthesis.devices import Processes, resolve_device
+from bids_spectsynth.synthesis.finished_training import check_replaceable
 from bids_spectsynth.synthesis.model_folder import load_card, load_model
 from bids_spectsynth.synthesis.slice_storage import Storage, decode
 from bids_spectsynth.synthesis.steps import LOSS_NAMES, Stepper
-from bids_spectsynth.synthesis.training import check_replaceable, train
+from bids_spectsynth.synthesis.training import train
 from bids_spectsynth.synthesis.training_config import TrainingConfig, training_config
 from bids_spectsynth.synthesis.validation import validate
 
