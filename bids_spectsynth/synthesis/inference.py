@@ -128,7 +128,7 @@ def synthesise(
     how = prediction_computation(models[0].device, settings.precision, settings.memory_format)
     output, deviation = predict_members(models, prepared, arrays, samples=settings.uncertainty, computation=how)
     values, slope, intercept = to_units(output, arrays.mask, card)
-    sidecar = _sidecar(card, models, prepared, output_dir, settings)
+    sidecar = {**_sidecar(card, models, prepared, output_dir, settings), "Precision": how.precision}
     path = synthetic_path(output_dir, prepared, card.label)
     source = source_uri(path, settings.bids_dir, output_dir)
     if native is not None:

@@ -10,6 +10,7 @@ from scipy import ndimage
 from bids_spectsynth.errors import ImageError, ModelError
 from bids_spectsynth.preprocess.intensity import apply_scaling, scaling_coefficients
 from bids_spectsynth.settings import make_settings
+from bids_spectsynth.synthesis.computation import resolve_precision
 from bids_spectsynth.synthesis.inference import network_output, synthesise, to_units
 from bids_spectsynth.synthesis.model_folder import load_model
 from bids_spectsynth.synthesis.prediction import predict
@@ -140,6 +141,7 @@ def test_template_space_has_no_native_copy(trained, tmp_path):
     sidecar = json.loads(path.with_name(path.name.replace(".nii.gz", ".json")).read_text())
     assert "ModelURI" not in sidecar
     assert sidecar["ModelChecksum"].startswith("sha256:")
+    assert sidecar["Precision"] == resolve_precision("auto", torch.device("cpu"))
 
 
 def test_misfitting_case_is_refused_and_nothing_written(trained, tmp_path, write_prepared):
