@@ -23,6 +23,7 @@ from bids_spectsynth.preprocess.case_workflow import (
     part_manifest,
     workflow_name,
 )
+from bids_spectsynth.preprocess.dask_plugin import DaskPlugin
 from bids_spectsynth.preprocess.head_workflow import (
     BackendIdentity,
     Head,
@@ -119,6 +120,9 @@ def _run(cases: Sequence[Case], settings: Settings, identity: BackendIdentity, l
         return error
     finally:
         os.chdir(folder)
+        # A pool ends with its run; a Dask cluster would not, where the run ended with an error.
+        if isinstance(plugin, DaskPlugin):
+            plugin.close()
     return None
 
 
