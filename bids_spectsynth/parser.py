@@ -85,6 +85,12 @@ def _add_execution(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("how to run")
     group.add_argument("-w", "--work-dir", type=Path, help="intermediate results (default: OUTPUT_DIR/work)")
     group.add_argument(
+        "--clean-workdir",
+        "--clean-work-dir",
+        action="store_true",
+        help="remove the intermediate results of participants that are prepared; other jobs' are left alone",
+    )
+    group.add_argument(
         "--nprocs", "--nthreads", type=int, metavar="N", help="processes at once, and threads of the network (all CPUs)"
     )
     group.add_argument(

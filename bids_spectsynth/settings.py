@@ -53,6 +53,7 @@ class Settings:
     session_label: tuple[str, ...] = ()
     bids_filter_file: Path | None = None
     work_dir: Path | None = None
+    clean_workdir: bool = False
     nprocs: int = 1
     omp_nthreads: int = 1
     mem_mb: int | None = None

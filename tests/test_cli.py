@@ -29,6 +29,8 @@ OPTIONS: list[tuple[list[str], str, Any]] = [
     (["--nprocs", "3"], "nprocs", 3),
     (["--nthreads", "3"], "nprocs", 3),
     (["--omp-nthreads", "2"], "omp_nthreads", 2),
+    (["--clean-workdir"], "clean_workdir", True),
+    (["--clean-work-dir"], "clean_workdir", True),
     (["--mem", "4000"], "mem_mb", 4000),
     (["--mem-mb", "4000"], "mem_mb", 4000),
     (["--use-plugin", "/p.yml"], "use_plugin", Path("/p.yml")),

@@ -615,6 +615,26 @@ def test_options_from_a_file(alone: Any, tmp_path: Path) -> None:
     assert "register pet 6 header" in alone.calls
 
 
+def test_cleaning_the_work_folder(make_app: Callable[..., Any]) -> None:
+    """Intermediate results go, those of a participant that failed stay, and nothing is prepared twice."""
+    app = make_app(["01", "02"])
+    image = next((app.bids_dir / "sub-02" / "pet").glob("*.nii.gz"))
+    good = image.read_bytes()
+    image.write_bytes(b"no image")
+    assert app("--mode", "preprocess", "--clean-workdir").code == 1
+    folder = app.output_dir / "work" / "bids_spectsynth_wf"
+    assert {path.name[:6] for path in folder.iterdir()} == {"sub_02"}
+    image.write_bytes(good)
+    app.calls.clear()
+    assert app("--mode", "preprocess", "--clean-workdir").code == 0
+    # The T1w of the second had been done, the first is not touched.
+    assert "brain T1w" not in app.calls
+    assert not list(folder.iterdir())
+    app.calls.clear()
+    assert app("--mode", "preprocess").code == 0
+    assert app.calls == []
+
+
 #: Options whose effect a test named after something else shows.
 SHOWN_ELSEWHERE = {
     "participant_label": "test_a_cluster_gives_what_one_run_gives",
@@ -625,6 +645,7 @@ SHOWN_ELSEWHERE = {
     "bids_filter_file": "test_sessions_and_filters_choose",
     "skip_bids_validation": "test_validation_can_be_left_out",
     "stop_on_first_crash": "test_stop_on_first_crash",
+    "clean_workdir": "test_cleaning_the_work_folder",
     "dry_run": "test_a_dry_run_writes_nothing",
     "verbose": "test_verbose",
     "nprocs": "test_threads_of_the_network",

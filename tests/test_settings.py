@@ -63,6 +63,7 @@ any_settings = st.fixed_dictionaries(
         "session_label": _label_tuples,
         "bids_filter_file": _paths,
         "work_dir": _paths,
+        "clean_workdir": st.booleans(),
         "nprocs": _counts,
         "omp_nthreads": _counts,
         "mem_mb": _counts,

@@ -20,6 +20,8 @@ from bids_spectsynth.preprocess.interfaces import PrepareReference, RegisterToTe
 from bids_spectsynth.preprocess.templates import BUILT_IN_TEMPLATE
 from bids_spectsynth.settings import Settings
 
+#: Name of the whole workflow, and of its folder in the work folder.
+WORKFLOW = "bids_spectsynth_wf"
 #: Memory in GB that a step is given. Measured at the paper's sizes: 1.3, 1.0, 0.9 and 0.9; larger matrices take more.
 MEMORY_GB = {"reference": 2.0, "register": 1.5, "template": 1.5, "write": 2.0}
 
@@ -57,6 +59,11 @@ def head_of(case: Case, settings: Settings) -> Head:
     place = path.relative_to(settings.bids_dir) if path.is_relative_to(settings.bids_dir) else path
     key = f"{nipype_name(name)}_{hashlib.sha256(place.as_posix().encode()).hexdigest()[:8]}"
     return Head(name, key, path)
+
+
+def head_workflow_name(head: Head) -> str:
+    """Name of the workflow of a T1w image."""
+    return f"{head.key}_wf"
 
 
 def nipype_name(label: str) -> str:
@@ -103,7 +110,7 @@ def init_head_wf(*, head: Head, settings: Settings, identity: BackendIdentity) -
 
     Outputs of ``outputnode``: ``t1w_mask``; ``record_T1w``; ``record_<template>`` of each template.
     """
-    workflow = Workflow(name=f"{head.key}_wf")
+    workflow = Workflow(name=head_workflow_name(head))
     templates = template_names(settings)
     fields = ["t1w_mask", *(record_field(step) for step in (T1W, *templates))]
     outputnode = Node(IdentityInterface(fields=fields), name="outputnode")

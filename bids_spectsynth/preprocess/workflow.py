@@ -23,12 +23,15 @@ from bids_spectsynth.preprocess.case_workflow import (
     part_manifest,
     workflow_name,
 )
+from bids_spectsynth.preprocess.cleaning import clean_work_folder
 from bids_spectsynth.preprocess.dask_plugin import DaskPlugin
 from bids_spectsynth.preprocess.head_workflow import (
+    WORKFLOW,
     BackendIdentity,
     Head,
     failure_file,
     head_of,
+    head_workflow_name,
     init_head_wf,
     template_names,
 )
@@ -89,7 +92,11 @@ def preprocess(cases: Sequence[Case], settings: Settings, log_dir: Path | None =
     error = _run(todo, settings, identity, log_dir or settings.output_dir / "logs") if todo else None
     for case in cases:
         _warn(case, settings, identity)
-    return [_outcome(case, settings, identity, error) for case in cases]
+    outcomes = [_outcome(case, settings, identity, error) for case in cases]
+    if settings.clean_workdir:
+        unfinished = {case.name for case, outcome in zip(cases, outcomes, strict=True) if outcome.status != "ok"}
+        clean_work_folder(cases, unfinished, settings)
+    return outcomes
 
 
 def _identity(settings: Settings) -> BackendIdentity:
@@ -104,7 +111,7 @@ def _run(cases: Sequence[Case], settings: Settings, identity: BackendIdentity, l
     log_file = log_dir / "nipype.log"
     log_nipype_to(log_file, logging.DEBUG if settings.verbose > 1 else logging.INFO)
     heads = {head_of(case, settings) for case in cases}
-    names = {workflow_name(case): case.name for case in cases} | {f"{head.key}_wf": head.name for head in heads}
+    names = {workflow_name(case): case.name for case in cases} | {head_workflow_name(head): head.name for head in heads}
     progress = Progress(names)
     plugin, arguments = make_plugin(settings, log_file, progress)
     for name in (*(case.name for case in cases), *(head.key for head in heads)):
@@ -149,7 +156,7 @@ def init_preprocess_wf(
     *, cases: Sequence[Case], settings: Settings, identity: BackendIdentity, log_dir: Path
 ) -> Workflow:
     """Workflow of all cases in the work folder: one branch per T1w image, and from it one per case."""
-    workflow = Workflow(name="bids_spectsynth_wf", base_dir=str(settings.work_folder))
+    workflow = Workflow(name=WORKFLOW, base_dir=str(settings.work_folder))
     workflow.config["execution"] = {
         "crashdump_dir": str(log_dir),
         "crashfile_format": "txt",
