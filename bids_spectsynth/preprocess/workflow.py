@@ -23,6 +23,7 @@ from bids_spectsynth.preprocess.case_workflow import (
     part_manifest,
     workflow_name,
 )
+from bids_spectsynth.preprocess.fsl_options import FslOptions
 from bids_spectsynth.preprocess.head_workflow import (
     BackendIdentity,
     Head,
@@ -53,7 +54,8 @@ log = logging.getLogger(__name__)
 
 def used_tools(settings: Settings) -> dict[str, str]:
     """Tool name to version of the backend that these settings lead to, for ``dataset_description.json``."""
-    backend = make_backend(resolve_backend(settings.backend), settings.omp_nthreads, settings.random_seed)
+    name = resolve_backend(settings)
+    backend = make_backend(name, settings.omp_nthreads, settings.random_seed, FslOptions.of(settings))
     return dict(backend.tools)
 
 
@@ -93,9 +95,8 @@ def preprocess(cases: Sequence[Case], settings: Settings, log_dir: Path | None =
 
 def _identity(settings: Settings) -> BackendIdentity:
     versions = {"bids_spectsynth": bids_spectsynth.__version__, **used_tools(settings)}
-    return BackendIdentity(
-        resolve_backend(settings.backend), "; ".join(f"{tool} {version}" for tool, version in sorted(versions.items()))
-    )
+    software = "; ".join(f"{tool} {version}" for tool, version in sorted(versions.items()))
+    return BackendIdentity(resolve_backend(settings), software, FslOptions.of(settings))
 
 
 def _run(cases: Sequence[Case], settings: Settings, identity: BackendIdentity, log_dir: Path) -> Exception | None:

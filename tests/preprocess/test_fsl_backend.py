@@ -24,6 +24,7 @@ from bids_spectsynth.preprocess.flirt_matrix import (
 )
 from bids_spectsynth.preprocess.fsl_backend import FslBackend
 from bids_spectsynth.preprocess.fsl_environment import missing_programs
+from bids_spectsynth.preprocess.fsl_options import FslOptions
 from bids_spectsynth.preprocess.grid import grid_of
 
 
@@ -104,7 +105,7 @@ def test_images_for_fsl_have_both_forms_equal() -> None:
 
 
 def test_bet_is_robust_for_t1w_and_plain_for_pet(fake_fsl: Any, tmp_path: Path) -> None:
-    backend = FslBackend(folder=tmp_path, threshold=0.4)
+    backend = FslBackend(folder=tmp_path, options=FslOptions(fractional_intensity=0.4))
     mask = backend.extract_brain(brain(), "T1w")
     assert np.array_equal(np.asanyarray(mask.dataobj), np.asanyarray(brain().dataobj) > 50)
     backend.extract_brain(brain(), "pet")
@@ -188,14 +189,15 @@ def test_versions_and_no_chatter(fake_fsl: Any, tmp_path: Path, monkeypatch: Any
     assert capfd.readouterr() == ("", "")
 
 
-def test_fsl_is_found_in_fsldir_or_reported(fake_fsl: Any, tmp_path: Path, monkeypatch: Any) -> None:
-    assert resolve_backend("auto") == resolve_backend("fsl") == "fsl"
+def test_fsl_is_found_in_fsldir_or_reported(fake_fsl: Any, make_options: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    auto, fsl = make_options(backend="auto"), make_options(backend="fsl")
+    assert resolve_backend(auto) == resolve_backend(fsl) == "fsl"
     assert make_backend("fsl", 1, 0).name == "fsl"
     monkeypatch.setenv("PATH", str(tmp_path))
     assert missing_programs() == ("bet", "flirt", "convert_xfm")
-    assert resolve_backend("auto") == "embedded"
+    assert resolve_backend(auto) == "embedded"
     with pytest.raises(UsageError, match="bet, flirt, convert_xfm not found"):
-        resolve_backend("fsl")
+        resolve_backend(fsl)
     (tmp_path / "dir").mkdir()
     fake_fsl.folder.rename(tmp_path / "dir" / "bin")
     monkeypatch.setenv("FSLDIR", str(tmp_path / "dir"))
