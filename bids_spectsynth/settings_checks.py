@@ -82,8 +82,6 @@ def _check_fsl(settings: "Settings") -> None:
     image = settings.fsl_image
     if image is not None and (not image.strip() or image.startswith("-")):
         raise UsageError(f"--fsl-image: {image!r} is no name of an image")
-    if image is not None and settings.fsl_runner == "local":
-        raise UsageError("--fsl-image: needs --fsl-runner docker or singularity")
     given = settings.fsl_options
     if given and settings.backend == "embedded":
         raise UsageError(f"{given[0]}: --backend embedded does not use FSL; leave one of the two options out")

@@ -23,6 +23,8 @@ def resolve_backend(settings: Settings) -> str:
     options = FslOptions.of(settings)
     if settings.backend == "embedded":
         return "embedded"
+    if options.image is not None and options.runner == "local":
+        raise UsageError("--fsl-image: needs --fsl-runner docker or singularity")
     if settings.backend == "auto" and options.runner == "local" and missing_programs():
         if settings.fsl_options:
             raise UsageError(f"{settings.fsl_options[0]}: FSL is not installed; set FSLDIR, or leave the option out")

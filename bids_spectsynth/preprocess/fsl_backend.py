@@ -1,6 +1,6 @@
 """The backend of the paper: BET and FLIRT."""
 
-import shlex
+import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,6 +37,8 @@ LEAST_RATIO = 0.1
 #: A mirrored head whose correlation ratio is higher by this shows a header that swaps left and right.
 MIRROR_GAIN = 0.01
 RIGID_DOF = 6
+#: bet is a shell script that puts no quotes around its arguments; "," and ":" have a meaning in mounts of containers.
+_PLAIN_PATH = re.compile(r"[\w@%+=./-]+", re.ASCII)
 
 
 class FslBackend:
@@ -163,8 +165,7 @@ class FslBackend:
 
     def _folder(self) -> Path:
         folder = (self.folder or Path.cwd()).absolute()
-        # bet is a shell script that puts no quotes around its arguments.
-        return folder if shlex.quote(str(folder)) == str(folder) else Path(tempfile.gettempdir())
+        return folder if _PLAIN_PATH.fullmatch(str(folder)) else Path(tempfile.gettempdir())
 
 
 def _doubts(
