@@ -24,12 +24,13 @@ CONTAINER_PROGRAMS: Mapping[str, tuple[str, ...]] = {
 
 
 def fsl_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Environment for FSL programs: ``FSLDIR``, its programs first on PATH, compressed NIfTI output.
+    """Environment for FSL programs: ``FSLDIR``, its programs first on PATH, compressed NIfTI, one thread.
 
     Where ``FSLDIR`` is not set, it follows from the place of bet on PATH: bet itself cannot do without.
     """
     env = dict(os.environ if environ is None else environ)
-    env["FSLOUTPUTTYPE"] = "NIFTI_GZ"
+    # FSL's linear algebra would take all processors for its small matrices.
+    env |= {"FSLOUTPUTTYPE": "NIFTI_GZ", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     folder = env.get("FSLDIR") or _folder_of_bet(env.get("PATH", ""))
     if folder:
         env["FSLDIR"] = folder
