@@ -3,7 +3,7 @@
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bids_spectsynth.errors import UsageError
@@ -66,7 +66,7 @@ def require_fsl(options: FslOptions) -> None:
             f"--backend fsl: {', '.join(missing)} not found; set FSLDIR, put FSL on PATH, or use --backend embedded"
         )
     env = fsl_environment()
-    lacking = _missing_helpers(env, options.robust)
+    lacking = _missing_helpers(_bet_script(env), _BET_HELPERS, env)
     if lacking:
         where = f"FSLDIR={env['FSLDIR']}" if env.get("FSLDIR") else "FSLDIR is not set"
         raise UsageError(
@@ -90,19 +90,33 @@ def container_program(runner: str) -> str:
     return found
 
 
-def _missing_helpers(env: Mapping[str, str], robust: bool) -> tuple[str, ...]:
-    """Programs that the script bet calls and that are not there; what it calls is read from the script itself."""
-    bet = Path(shutil.which("bet", path=env.get("PATH", "")) or "")
-    with bet.open("rb") as stream:
-        if stream.read(2) != b"#!":
-            return ()
-    text = bet.read_text(encoding="utf-8", errors="replace")
+def robust_doubt(options: FslOptions) -> str | None:
+    """A line where bet can run but its ``-R`` lacks a program; None where all is well, or cannot be known."""
+    if options.runner != "local" or not options.robust:
+        return None
+    env = fsl_environment()
+    text = _bet_script(env)
+    lacking = _missing_helpers(text, _ROBUST_HELPERS, env)
+    lacking += [name for name in sorted(set(_CALCULATOR.findall(text))) if shutil.which(name, path=env["PATH"]) is None]
+    if not lacking:
+        return None
+    return (
+        f"bet -R may need {', '.join(lacking)}, not found: it could end after one pass; install it or --bet-robust off"
+    )
+
+
+def _bet_script(env: Mapping[str, str]) -> str:
+    """The text of bet, empty where it is no script."""
+    bet = shutil.which("bet", path=env.get("PATH", ""))
+    content = Path(bet).read_bytes() if bet is not None else b""
+    return content.decode("utf-8", errors="replace") if content.startswith(b"#!") else ""
+
+
+def _missing_helpers(text: str, names: Sequence[str], env: Mapping[str, str]) -> list[str]:
+    """Those of the programs that the script calls in ``$FSLDIR/bin`` and that are not there."""
     called = set(_HELPER.findall(text))
-    wanted = [name for name in (*_BET_HELPERS, *(_ROBUST_HELPERS if robust else ())) if name in called]
-    folder = str(Path(env.get("FSLDIR", "")) / "bin") if env.get("FSLDIR") else ""
-    lacking = [name for name in wanted if not folder or shutil.which(name, path=folder) is None]
-    calculators = sorted(set(_CALCULATOR.findall(text))) if robust else []
-    return (*lacking, *(name for name in calculators if shutil.which(name, path=env.get("PATH", "")) is None))
+    folder = str(Path(env["FSLDIR"]) / "bin") if env.get("FSLDIR") else ""
+    return [name for name in names if name in called and (not folder or shutil.which(name, path=folder) is None)]
 
 
 def _folder_of_bet(path: str) -> str | None:

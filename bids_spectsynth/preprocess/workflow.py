@@ -23,6 +23,7 @@ from bids_spectsynth.preprocess.case_workflow import (
     part_manifest,
     workflow_name,
 )
+from bids_spectsynth.preprocess.fsl_environment import robust_doubt
 from bids_spectsynth.preprocess.fsl_options import FslOptions
 from bids_spectsynth.preprocess.head_workflow import (
     BackendIdentity,
@@ -85,6 +86,9 @@ def preprocess(cases: Sequence[Case], settings: Settings, log_dir: Path | None =
     identity = _identity(settings)
     for name in template_names(settings):
         check_template(name)
+    doubt = robust_doubt(identity.fsl) if identity.name == "fsl" else None
+    if doubt:
+        log.warning("%s", doubt)
     todo = [case for case in cases if not is_done(case, settings, identity)]
     log.info("%d of %d cases are prepared already", len(cases) - len(todo), len(cases))
     error = _run(todo, settings, identity, log_dir or settings.output_dir / "logs") if todo else None

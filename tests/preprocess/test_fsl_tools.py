@@ -14,9 +14,10 @@ from bids_spectsynth.errors import ImageError, UsageError
 from bids_spectsynth.preprocess import fsl_backend, fsl_tools
 from bids_spectsynth.preprocess.backends import resolve_backend
 from bids_spectsynth.preprocess.fsl_backend import FslBackend
-from bids_spectsynth.preprocess.fsl_environment import fsl_environment, missing_programs
+from bids_spectsynth.preprocess.fsl_environment import fsl_environment, missing_programs, robust_doubt
 from bids_spectsynth.preprocess.fsl_options import FslOptions
 from bids_spectsynth.preprocess.fsl_tools import FslTools, fsl_version
+from bids_spectsynth.preprocess.workflow import preprocess
 
 #: As FSL's own: programs by FSLDIR, no quotes, one pass without a calculator.
 _BET = """#!/bin/sh
@@ -126,22 +127,41 @@ def test_bet_runs_as_fsls_script(
     assert list((tmp_path / place).iterdir()) == []
 
 
-@pytest.mark.parametrize("lacking", ["remove_ext", "bet2", "fslstats", "dc"])
+@pytest.mark.parametrize("lacking", ["remove_ext", "imtest", "bet2"])
 def test_what_bet_lacks_is_named_before_it_runs(
-    fsl_dir: Path, make_options: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lacking: str
+    fsl_dir: Path, make_options: Any, monkeypatch: pytest.MonkeyPatch, lacking: str
 ) -> None:
     monkeypatch.setenv("FSLDIR", str(fsl_dir))
-    bare = tmp_path / "bare"
-    bare.mkdir()
-    monkeypatch.setenv("PATH", str(tmp_path / "system") if lacking != "dc" else str(bare))
-    if lacking != "dc":
-        (fsl_dir / "bin" / lacking).unlink()
+    assert resolve_backend(make_options(backend="auto")) == "fsl"
+    (fsl_dir / "bin" / lacking).unlink()
     for backend in ("auto", "fsl"):
         with pytest.raises(UsageError, match=rf"bet needs {lacking}, not found \(FSLDIR={fsl_dir}\)"):
             resolve_backend(make_options(backend=backend))
-    # What -R alone needs is not asked for without it.
-    if lacking in ("fslstats", "dc"):
-        assert resolve_backend(make_options(backend="fsl", bet_robust="off")) == "fsl"
+
+
+@pytest.mark.parametrize("lacking", ["fslstats", "fslval", "dc", None])
+def test_what_only_the_robust_bet_lacks_is_a_warning(
+    fsl_dir: Path, tmp_path: Path, make_options: Any, monkeypatch: pytest.MonkeyPatch, lacking: str | None
+) -> None:
+    monkeypatch.setenv("FSLDIR", str(fsl_dir))
+    monkeypatch.setenv("PATH", str(tmp_path / "system"))
+    if lacking is not None:
+        (tmp_path / "system" / lacking if lacking == "dc" else fsl_dir / "bin" / lacking).unlink()
+    assert resolve_backend(make_options(backend="fsl")) == "fsl"
+    doubt = robust_doubt(FslOptions())
+    assert (doubt or "").startswith(f"bet -R may need {lacking}, not found" if lacking else "")
+    assert (doubt is None) is (lacking is None)
+    assert robust_doubt(FslOptions(robust=False)) is robust_doubt(FslOptions(runner="docker")) is None
+
+
+def test_the_warning_is_written_once(
+    fsl_dir: Path, tmp_path: Path, make_case: Any, make_options: Any, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    monkeypatch.setenv("FSLDIR", str(fsl_dir))
+    monkeypatch.setenv("PATH", str(tmp_path / "system"))
+    (tmp_path / "system" / "dc").unlink()
+    preprocess([], make_options(backend="fsl"))
+    assert [record.message for record in caplog.records if "bet -R" in record.message] == [robust_doubt(FslOptions())]
 
 
 def test_fsldir_comes_before_another_fsl_on_path(fsl_dir: Path, fake_fsl: Any, monkeypatch: pytest.MonkeyPatch) -> None:
