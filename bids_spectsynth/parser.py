@@ -14,6 +14,7 @@ from bids_spectsynth.settings import (
     Compile,
     CoregInit,
     Device,
+    FslRunner,
     MemoryFormat,
     Mode,
     Orientations,
@@ -138,7 +139,23 @@ def _add_preprocessing(parser: argparse.ArgumentParser) -> None:
         metavar="SPACE",
         help="T1w (each head's own space) and TemplateFlow templates, e.g. MNI152NLin6Sym (T1w)",
     )
-    group.add_argument("--backend", choices=get_args(BackendChoice), help="registration and brain extraction (auto)")
+    group.add_argument(
+        "--backend",
+        choices=get_args(BackendChoice),
+        help="registration and brain extraction (auto: FSL if it is installed or --fsl-runner starts it)",
+    )
+    group.add_argument(
+        "--bet-fractional-intensity", type=float, metavar="F", help="-f of FSL's BET: smaller, larger brains (0.5)"
+    )
+    group.add_argument("--bet-robust", choices=get_args(Switch), help="-R of FSL's BET, for MR images (on)")
+    group.add_argument(
+        "--fsl-runner", choices=get_args(FslRunner), help="where FSL is: installed here, or in a container (local)"
+    )
+    group.add_argument(
+        "--fsl-image",
+        metavar="IMAGE",
+        help="container image with FSL, or a .sif file for singularity (brainlife/fsl:6.0.4-patched2)",
+    )
     group.add_argument(
         "--coreg-init",
         choices=get_args(CoregInit),

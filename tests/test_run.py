@@ -528,6 +528,17 @@ def test_backend_that_is_not_installed(alone: Any, monkeypatch: pytest.MonkeyPat
     assert result.code == 2
     assert len(result.errors) == 1
     assert "FSL" in result.errors[0]
+    for options, line in (
+        (("--backend", "fsl", "--fsl-runner", "docker"), "--fsl-runner docker: docker not found on PATH"),
+        (("--fsl-runner", "singularity"), "--backend embedded does not use FSL"),
+        (("--backend", "auto", "--bet-robust", "off"), "--bet-robust: FSL is not installed"),
+        (("--backend", "auto", "--fsl-image", "me/fsl:1"), "--fsl-image: needs --fsl-runner docker"),
+    ):
+        result = alone("--mode", "preprocess", *options)
+        assert (result.code, len(result.errors)) == (2, 1)
+        assert line in result.errors[0]
+    assert not alone.files("sub-*/**/*")
+    assert not alone.files("logs/**/*"), "refused before anything is looked for"
 
 
 def test_plugin_file(alone: Any, tmp_path: Path) -> None:
@@ -674,10 +685,13 @@ SHOWN_ELSEWHERE = {
 }
 
 
-#: Options of the group level, whose effect tests of that level's own modules show.
+#: Options of the group level and of FSL, whose effect tests of those modules show.
 SHOWN_BY_MODULES = {
     "bootstrap_samples": "evaluation/test_comparisons.py",
     "equivalence_margins": "evaluation/test_comparisons.py",
+    **dict.fromkeys(
+        ("bet_fractional_intensity", "bet_robust", "fsl_runner", "fsl_image"), "preprocess/test_fsl_runners.py"
+    ),
 }
 
 

@@ -16,6 +16,7 @@ from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline.engine import Node, Workflow
 
 from bids_spectsynth.bids.cases import T1W, Case
+from bids_spectsynth.preprocess.fsl_options import DEFAULT_OPTIONS, FslOptions
 from bids_spectsynth.preprocess.interfaces import PrepareReference, RegisterToTemplate
 from bids_spectsynth.preprocess.templates import BUILT_IN_TEMPLATE
 from bids_spectsynth.settings import Settings
@@ -28,10 +29,16 @@ MEMORY_GB = {"reference": 2.0, "register": 1.5, "template": 1.5, "write": 2.0}
 
 @dataclass(frozen=True)
 class BackendIdentity:
-    """Which backend, and the versions of all that computes: a change of either invalidates what is stored."""
+    """Which backend, its options, and the versions of all that computes: a change invalidates what is stored."""
 
     name: str
     software: str
+    fsl: FslOptions = DEFAULT_OPTIONS
+
+    @property
+    def options(self) -> str:
+        """Options that the results depend on, as text."""
+        return self.fsl.to_text() if self.name == "fsl" else ""
 
 
 @dataclass(frozen=True)
@@ -91,6 +98,7 @@ def common_inputs(name: str, settings: Settings, identity: BackendIdentity) -> d
     return {
         "backend": identity.name,
         "software": identity.software,
+        "options": identity.options,
         "failure_file": str(failure_file(name, settings)),
     }
 

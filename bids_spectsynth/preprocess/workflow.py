@@ -25,6 +25,8 @@ from bids_spectsynth.preprocess.case_workflow import (
 )
 from bids_spectsynth.preprocess.cleaning import clean_work_folder
 from bids_spectsynth.preprocess.dask_plugin import DaskPlugin
+from bids_spectsynth.preprocess.fsl_environment import robust_doubt
+from bids_spectsynth.preprocess.fsl_options import FslOptions
 from bids_spectsynth.preprocess.head_workflow import (
     WORKFLOW,
     BackendIdentity,
@@ -57,7 +59,8 @@ log = logging.getLogger(__name__)
 
 def used_tools(settings: Settings) -> dict[str, str]:
     """Tool name to version of the backend that these settings lead to, for ``dataset_description.json``."""
-    backend = make_backend(resolve_backend(settings.backend), settings.omp_nthreads, settings.random_seed)
+    name = resolve_backend(settings)
+    backend = make_backend(name, settings.omp_nthreads, settings.random_seed, FslOptions.of(settings))
     return dict(backend.tools)
 
 
@@ -87,6 +90,9 @@ def preprocess(cases: Sequence[Case], settings: Settings, log_dir: Path | None =
     identity = _identity(settings)
     for name in template_names(settings):
         check_template(name)
+    doubt = robust_doubt(identity.fsl) if identity.name == "fsl" else None
+    if doubt:
+        log.warning("%s", doubt)
     todo = [case for case in cases if not is_done(case, settings, identity)]
     log.info("%d of %d cases are prepared already", len(cases) - len(todo), len(cases))
     error = _run(todo, settings, identity, log_dir or settings.output_dir / "logs") if todo else None
@@ -101,9 +107,8 @@ def preprocess(cases: Sequence[Case], settings: Settings, log_dir: Path | None =
 
 def _identity(settings: Settings) -> BackendIdentity:
     versions = {"bids_spectsynth": bids_spectsynth.__version__, **used_tools(settings)}
-    return BackendIdentity(
-        resolve_backend(settings.backend), "; ".join(f"{tool} {version}" for tool, version in sorted(versions.items()))
-    )
+    software = "; ".join(f"{tool} {version}" for tool, version in sorted(versions.items()))
+    return BackendIdentity(resolve_backend(settings), software, FslOptions.of(settings))
 
 
 def _run(cases: Sequence[Case], settings: Settings, identity: BackendIdentity, log_dir: Path) -> Exception | None:
