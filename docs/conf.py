@@ -13,19 +13,16 @@ version = release = __version__
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
-    "sphinx.ext.autosummary",
     "sphinx.ext.mathjax",
     "sphinx.ext.viewcode",
     "numpydoc",
 ]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 exclude_patterns = ["_build"]
-nitpicky = False
 
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3
 
-autosummary_generate = True
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 # Torch and Nipype are imported for real: what is documented is what runs.
@@ -37,22 +34,22 @@ html_title = f"bids_spectsynth {version}"
 html_static_path: list[str] = []
 html_copy_source = False
 
-#: Files of the repository that pages name but the site does not hold.
-_ELSEWHERE = re.compile(r"\]\(\.\./(README\.md)?(#[a-z-]+)?([A-Za-z_./]*)\)")
+#: Links to files of the repository that the site does not hold.
+_ELSEWHERE = re.compile(r"\[([^\]]+)\]\(\.\./([A-Za-z_./-]*)(#[a-z-]+)?\)")
 
 
-def _without_links_to_the_repository(app: Any, name: str, source: list[str]) -> None:
-    """The pages are read in the repository, too, where these links lead to files; here their text is left."""
+def _links_within_the_site(app: Any, name: str, source: list[str]) -> None:
+    """The pages are read in the repository, too, where these links lead to files."""
 
-    def text_only(found: re.Match[str]) -> str:
-        page, anchor, path = found[1], found[2] or "", found[3]
-        if page:
-            return f"](index.md{anchor})"
-        return f"](https://example.org/{path})"
+    def replaced(found: re.Match[str]) -> str:
+        text, path, anchor = found[1], found[2], found[3] or ""
+        if path == "README.md":
+            return f"[{text}](index.md{anchor})"
+        return f"[{text}](examples.md)" if path.startswith("examples/") else text
 
-    source[0] = _ELSEWHERE.sub(text_only, source[0])
+    source[0] = _ELSEWHERE.sub(replaced, source[0])
 
 
 def setup(app: Any) -> None:
     """Sphinx calls this."""
-    app.connect("source-read", _without_links_to_the_repository)
+    app.connect("source-read", _links_within_the_site)
