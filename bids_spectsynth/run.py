@@ -219,6 +219,7 @@ def _say(outcomes: Sequence[Outcome]) -> None:
 
 def _prepare(settings: Settings, cases: Sequence[Case], run_folder: Path) -> list[Outcome]:
     """Prepare the cases; in ``apply`` mode only those that the output folder does not hold yet."""
+    from bids_spectsynth.preprocess.cleaning import clean_work_folder
     from bids_spectsynth.preprocess.workflow import preprocess, used_tools
 
     done: list[Outcome] = []
@@ -227,13 +228,16 @@ def _prepare(settings: Settings, cases: Sequence[Case], run_folder: Path) -> lis
         spaces = [{c.name: c for c in find_prepared(settings.output_dir, space)} for space in settings.output_spaces]
         todo = [case for case in cases if not all(_is_held(held.get(case.name), case, settings) for held in spaces)]
         done = [Outcome(c.participant, c.session, "preprocess", "ok") for c in cases if c not in todo]
-    if not todo:
-        return done
-    logger.info("Preparing %d of %d", len(todo), len(cases))
-    write_dataset_files(settings, used_tools(settings))
-    prepared = preprocess(todo, settings, run_folder)
-    _say(prepared)
-    return [*done, *prepared]
+    if todo:
+        logger.info("Preparing %d of %d", len(todo), len(cases))
+        write_dataset_files(settings, used_tools(settings))
+        prepared = preprocess(todo, settings, run_folder)
+        _say(prepared)
+        done += prepared
+    if settings.clean_workdir:
+        failed = {(outcome.participant, outcome.session) for outcome in done if outcome.status != "ok"}
+        clean_work_folder(cases, {c.name for c in cases if (c.participant, c.session) in failed}, settings)
+    return done
 
 
 def _synthesise(settings: Settings, cases: Sequence[Case], outcomes: list[Outcome]) -> None:

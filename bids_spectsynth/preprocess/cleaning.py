@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 
 from bids_spectsynth.bids.cases import Case
 from bids_spectsynth.preprocess.case_workflow import workflow_name
@@ -30,10 +29,3 @@ def clean_work_folder(cases: Sequence[Case], unfinished: Collection[str], settin
     folder = settings.work_folder / WORKFLOW
     for name in names:
         shutil.rmtree(folder / name, ignore_errors=True)
-        # Scripts of a cluster's jobs.
-        for path in (folder / "batch").glob(f"*_{WORKFLOW}.{name}_*"):
-            path.unlink(missing_ok=True)
-    if (folder / "batch").exists():
-        # Of another job, if there is something left.
-        with suppress(OSError):
-            (folder / "batch").rmdir()

@@ -17,7 +17,7 @@ from nipype.pipeline.plugins.multiproc import run_node
 from bids_spectsynth.errors import UsageError
 
 _OWN = ("scheduler", "scheduler_file", "cluster", "max_jobs", "status_callback")
-_CLUSTER = ("n_workers", "memory_limit", "processes", "local_directory", "host")
+_CLUSTER = ("n_workers", "memory_limit", "local_directory", "host")
 
 
 class DaskPlugin(DistributedPluginBase):
@@ -28,7 +28,7 @@ class DaskPlugin(DistributedPluginBase):
     plugin_args : dict
         ``scheduler``, the address of a running scheduler (``tcp://host:8786``), or ``scheduler_file``, the JSON file
         that one writes with ``--scheduler-file``; with neither, ``cluster`` has arguments of a
-        ``distributed.LocalCluster`` on this machine: ``n_workers``, ``memory_limit``, ``processes``,
+        ``distributed.LocalCluster`` on this machine: ``n_workers``, ``memory_limit``,
         ``local_directory``, ``host``. ``max_jobs`` bounds the steps that are handed over at once.
 
     start_worker : callable, optional
@@ -44,6 +44,8 @@ class DaskPlugin(DistributedPluginBase):
         super().__init__(plugin_args=plugin_args)
         _check_names("plugin_args", plugin_args, _OWN)
         _check_names("cluster", plugin_args.get("cluster", {}), _CLUSTER)
+        self._tasks: dict[int, Any] = {}
+        self._count = 0
         try:
             from distributed import Client, LocalCluster
         except ImportError as error:
@@ -65,8 +67,10 @@ class DaskPlugin(DistributedPluginBase):
                     self._client.run(start_worker)
         except (OSError, ValueError, TypeError, RuntimeError) as error:
             raise UsageError(f"--use-plugin: Dask: {' '.join(str(error).split())}") from error
-        self._tasks: dict[int, Any] = {}
-        self._count = 0
+        # Nipype changes the working folder of the process for each step.
+        if any(threads > 1 for threads in self._client.nthreads().values()):
+            self.close()
+            raise UsageError("--use-plugin: Dask: workers need one thread each: dask worker --nthreads 1")
 
     def _submit_job(self, node: Any, updatehash: bool = False) -> int:
         self._count += 1

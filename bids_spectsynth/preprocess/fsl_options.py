@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from bids_spectsynth.preprocess.records import file_stamp
 from bids_spectsynth.settings import FslRunner, Settings
 
 
@@ -21,26 +22,32 @@ class FslOptions:
         ``local``, ``docker`` or ``singularity``.
     image : str or None
         Container image; None is the one that niwrap names. A file has an absolute path.
+    image_stamp : tuple of int
+        Of an image file, its size and time: another file of the same name prepares anew.
     """
 
     fractional_intensity: float = 0.5
     robust: bool = True
     runner: FslRunner = "local"
     image: str | None = None
+    image_stamp: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, settings: Settings) -> "FslOptions":
         """Options of a run."""
-        image = settings.fsl_image
+        image, stamp = settings.fsl_image, tuple[int, ...]()
         if image is not None and settings.fsl_runner == "singularity" and is_image_file(image):
             # Steps run in folders of their own.
-            image = str(Path(image).expanduser().absolute())
-        return cls(settings.bet_fractional_intensity, settings.bet_robust == "on", settings.fsl_runner, image)
+            path = Path(image).expanduser().absolute()
+            image, stamp = str(path), tuple(file_stamp(path))
+        robust = settings.bet_robust == "on"
+        return cls(settings.bet_fractional_intensity, robust, settings.fsl_runner, image, stamp)
 
     @classmethod
     def from_text(cls, text: str) -> "FslOptions":
         """Options that :meth:`to_text` wrote."""
-        return cls(**json.loads(text))
+        content = json.loads(text)
+        return cls(**{**content, "image_stamp": tuple(content["image_stamp"])})
 
     def to_text(self) -> str:
         """The options as one line of JSON."""

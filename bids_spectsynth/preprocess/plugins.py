@@ -2,12 +2,9 @@
 
 # mypy: allow-subclassing-any
 import gc
-import getpass
 import logging
 import multiprocessing
 import os
-import shutil
-import subprocess
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -25,6 +22,7 @@ from nipype.pipeline.plugins.multiproc import run_node
 
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.memory import total_memory
+from bids_spectsynth.preprocess.cluster_plugins import SCHEDULERS, check_scheduler, cluster_plugin
 from bids_spectsynth.preprocess.fsl_environment import FSL_PROGRAMS
 from bids_spectsynth.preprocess.records import MEMORY_ADVICE, save_failure
 from bids_spectsynth.settings import Settings
@@ -32,9 +30,8 @@ from bids_spectsynth.settings import Settings
 #: Share of the machine's memory that is used where --mem-mb is not given.
 MEMORY_SHARE = 0.9
 NIPYPE_LOGGERS = ("nipype.workflow", "nipype.utils", "nipype.filemanip", "nipype.interface")
-#: By plugin, the program that submits a job and the one that takes it back.
-_SUBMITS = {"SLURM": "sbatch", "SGE": "qsub", "PBS": "qsub", "LSF": "bsub", "OAR": "oarsub"}
-_CANCELS = {"SLURM": "scancel", "SGE": "qdel", "PBS": "qdel", "LSF": "bkill", "OAR": "oardel"}
+#: Plugins that a file may name, besides those of schedulers. Nipype's others do not wait, or are for its developers.
+_LOCAL = ("Dask", "Linear", "MultiProc")
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -59,12 +56,7 @@ def make_plugin(settings: Settings, log_file: Path, status_callback: Any) -> tup
     if settings.use_plugin is not None:
         name, arguments = read_plugin_file(settings.use_plugin)
         arguments["status_callback"] = status_callback
-        if name == "Dask":
-            from bids_spectsynth.preprocess.dask_plugin import DaskPlugin
-
-            level = logging.getLogger("nipype.workflow").level
-            return DaskPlugin(arguments, partial(log_nipype_to, log_file, level)), arguments
-        return _plugin_class(name)(plugin_args=arguments), arguments
+        return _make_named(name, arguments, settings, log_file), arguments
     arguments = {"status_callback": status_callback}
     if settings.nprocs == 1:
         return LinearPlugin(arguments), arguments
@@ -98,35 +90,21 @@ def read_plugin_file(path: Path) -> tuple[str, dict[str, Any]]:
     arguments = content.get("plugin_args") or {}
     if not isinstance(arguments, dict):
         raise UsageError(f"{path}: 'plugin_args' must be a mapping")
-    known = _known_plugins()
+    known = sorted((*_LOCAL, *SCHEDULERS))
     if content["plugin"] not in known:
-        raise UsageError(f"{path}: unknown Nipype plugin {content['plugin']!r}; known: {', '.join(known)}")
-    program = _SUBMITS.get(content["plugin"])
-    if program is not None and shutil.which(program) is None:
-        raise UsageError(f"{path}: {content['plugin']}: {program} is not on PATH; start where jobs can be submitted")
+        raise UsageError(f"{path}: unknown plugin {content['plugin']!r}; known: {', '.join(known)}")
     return content["plugin"], dict(arguments)
 
 
-def _known_plugins() -> list[str]:
-    from nipype.pipeline import plugins
+def _make_named(name: str, arguments: dict[str, Any], settings: Settings, log_file: Path) -> Any:
+    if name in SCHEDULERS:
+        check_scheduler(name, settings.work_folder)
+        return cluster_plugin(name)(plugin_args=arguments)
+    if name == "Dask":
+        from bids_spectsynth.preprocess.dask_plugin import DaskPlugin
 
-    return sorted([*(name.removesuffix("Plugin") for name in dir(plugins) if name.endswith("Plugin")), "Dask"])
-
-
-def _plugin_class(name: str) -> Any:
-    if name in _SUBMITS:
-        # Nipype names jobs after the user by this variable, which is not set in containers and services.
-        os.environ.setdefault("LOGNAME", _user())
-    from nipype.pipeline import plugins
-
-    return getattr(plugins, f"{name}Plugin")
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a number without a name, as in a container
-        return f"uid{os.getuid()}"
+        return DaskPlugin(arguments, partial(log_nipype_to, log_file, logging.getLogger("nipype.workflow").level))
+    return {"Linear": LinearPlugin, "MultiProc": MultiProcPlugin}[name](plugin_args=arguments)
 
 
 def log_nipype_to(log_file: Path, level: int) -> None:
@@ -164,10 +142,8 @@ def _end_with_parent() -> None:
 def end_processes(plugin: Any) -> None:
     """End the worker processes of a plugin, and the external programs that they or this process run.
 
-    For a run that was interrupted; nothing is waited for. Files are written whole or not at all. Jobs of a cluster
-    are taken back.
+    For a run that was interrupted; nothing is waited for. Files are written whole or not at all.
     """
-    _cancel_jobs(plugin)
     workers = plugin.close() if isinstance(plugin, ResilientMultiProcPlugin) else frozenset()
     doomed = []
     for process in psutil.Process().children(recursive=True):
@@ -176,17 +152,6 @@ def end_processes(plugin: Any) -> None:
             if family & workers or process.name() in FSL_PROGRAMS:
                 doomed.append(process)
     _kill(doomed)
-
-
-def _cancel_jobs(plugin: Any) -> None:
-    program = _CANCELS.get(type(plugin).__name__.removesuffix("Plugin"))
-    jobs = [str(number) for number in getattr(plugin, "_pending", {})]
-    path = shutil.which(program) if program is not None and jobs else None
-    if path is None:
-        return
-    with suppress(OSError, subprocess.SubprocessError):
-        # Numbers that the scheduler gave, no shell.
-        subprocess.run([path, *jobs], check=False, timeout=30, capture_output=True)  # noqa: S603
 
 
 def _kill(processes: Sequence[psutil.Process]) -> None:

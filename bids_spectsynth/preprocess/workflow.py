@@ -23,7 +23,7 @@ from bids_spectsynth.preprocess.case_workflow import (
     part_manifest,
     workflow_name,
 )
-from bids_spectsynth.preprocess.cleaning import clean_work_folder
+from bids_spectsynth.preprocess.cluster_plugins import EXECUTION, ClusterPlugin
 from bids_spectsynth.preprocess.dask_plugin import DaskPlugin
 from bids_spectsynth.preprocess.fsl_environment import robust_doubt
 from bids_spectsynth.preprocess.fsl_options import FslOptions
@@ -98,11 +98,7 @@ def preprocess(cases: Sequence[Case], settings: Settings, log_dir: Path | None =
     error = _run(todo, settings, identity, log_dir or settings.output_dir / "logs") if todo else None
     for case in cases:
         _warn(case, settings, identity)
-    outcomes = [_outcome(case, settings, identity, error) for case in cases]
-    if settings.clean_workdir:
-        unfinished = {case.name for case, outcome in zip(cases, outcomes, strict=True) if outcome.status != "ok"}
-        clean_work_folder(cases, unfinished, settings)
-    return outcomes
+    return [_outcome(case, settings, identity, error) for case in cases]
 
 
 def _identity(settings: Settings) -> BackendIdentity:
@@ -118,10 +114,12 @@ def _run(cases: Sequence[Case], settings: Settings, identity: BackendIdentity, l
     heads = {head_of(case, settings) for case in cases}
     names = {workflow_name(case): case.name for case in cases} | {head_workflow_name(head): head.name for head in heads}
     progress = Progress(names)
-    plugin, arguments = make_plugin(settings, log_file, progress)
     for name in (*(case.name for case in cases), *(head.key for head in heads)):
         failure_file(name, settings).unlink(missing_ok=True)
     workflow = init_preprocess_wf(cases=cases, settings=settings, identity=identity, log_dir=log_dir)
+    plugin, arguments = make_plugin(settings, log_file, progress)
+    if isinstance(plugin, ClusterPlugin):
+        workflow.config["execution"] |= EXECUTION
     folder = Path.cwd()
     try:
         with clean_end(), quick_collection():
@@ -132,9 +130,11 @@ def _run(cases: Sequence[Case], settings: Settings, identity: BackendIdentity, l
         return error
     finally:
         os.chdir(folder)
-        # A pool ends with its run; a Dask cluster would not, where the run ended with an error.
+        # A pool ends with its run; what else there is would not, where the run ended with an error.
         if isinstance(plugin, DaskPlugin):
             plugin.close()
+        elif isinstance(plugin, ClusterPlugin):
+            plugin.cancel()
     return None
 
 

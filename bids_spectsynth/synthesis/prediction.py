@@ -91,6 +91,8 @@ def smaller_batch(size: int) -> int:
             "a single slice does not fit into the GPU's memory; end what else runs on it, or use --device cpu"
         )
     logger.warning("GPU out of memory: going on with %d slices at a time", size // 2)
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
     return size // 2
 
 

@@ -13,7 +13,8 @@ JOBS = pathlib.Path(os.environ["FAKE_SCHEDULER"])
 
 
 def submit(script: str, output: str) -> int:
-    """Start a job and return its number."""
+    """Start a job and return its number; one whose script is named by ``FAKE_DIES`` ends before it has begun."""
+    dies = os.environ.get("FAKE_DIES")
     number = 1
     while True:
         try:
@@ -22,7 +23,8 @@ def submit(script: str, output: str) -> int:
         except FileExistsError:
             number += 1
     with pathlib.Path(output.replace("%j", str(number))).open("w") as log:
-        job = subprocess.Popen(["bash", script], stdout=log, stderr=log, start_new_session=True)
+        words = ["false"] if dies and dies in script else ["bash", script]
+        job = subprocess.Popen(words, stdout=log, stderr=log, start_new_session=True)
     (JOBS / str(number)).write_text(str(job.pid))
     return number
 

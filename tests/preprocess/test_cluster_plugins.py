@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 import yaml
+from nipype.pipeline.plugins import SLURMPlugin
 
 from bids_spectsynth.errors import UsageError
-from bids_spectsynth.preprocess import plugins
+from bids_spectsynth.preprocess import cluster_plugins, workflow
 from bids_spectsynth.preprocess.dask_plugin import DaskPlugin
 from bids_spectsynth.preprocess.workflow import preprocess
 
@@ -34,6 +35,9 @@ def scheduler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str]
         monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
         monkeypatch.setenv("FAKE_SCHEDULER", str(jobs))
         monkeypatch.delenv("LOGNAME", raising=False)
+        cluster_plugins.cluster_plugin.cache_clear()
+        # Its own are for schedulers that others use too.
+        monkeypatch.setattr(workflow, "EXECUTION", {"poll_sleep_duration": "0.2", "job_finished_timeout": "1"})
         return jobs
 
     return install
@@ -85,11 +89,55 @@ def test_a_step_that_fails_in_its_job(scheduler: Any, fake_fsl: Any, make_case: 
     assert second.status == "ok"
 
 
+def test_a_job_that_is_killed(
+    scheduler: Any, fake_fsl: Any, make_case: Any, make_options: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its participant fails with a reason, the others go on, and it never takes an earlier result for its own."""
+    scheduler("SLURM")
+    cases = [make_case("01", ("T1w", "interictal")), make_case("02", ("T1w",))]
+    file = EXAMPLES / "nipype_plugin_slurm.yml"
+    assert [one.status for one in preprocess(cases, make_options(backend="fsl", use_plugin=file))] == ["ok", "ok"]
+    calls = len(fake_fsl.calls("bet"))
+    monkeypatch.setenv("FAKE_DIES", "sub_01_T1w")
+    changed = make_options(backend="fsl", use_plugin=file, bet_fractional_intensity=0.3)
+    first, second = preprocess(cases, changed)
+    assert first.status == "failed"
+    assert "ended without a result, most likely killed" in first.reason
+    assert second.status == "ok"
+    monkeypatch.delenv("FAKE_DIES")
+    assert [one.status for one in preprocess(cases, changed)] == ["ok", "ok"]
+    # Once for each head, with the new option.
+    assert all("-f 0.3" in call for call in fake_fsl.calls("bet")[calls:])
+    assert len(fake_fsl.calls("bet")) == calls + 2
+    # Of the jobs that ended well nothing is left.
+    batch = changed.work_folder / "bids_spectsynth_wf" / "batch"
+    assert all("sub_01_T1w" in path.name or path.name.startswith("slurm-") for path in batch.iterdir())
+    assert len(list(batch.glob("slurm-*"))) == 1
+
+
+def test_a_scheduler_that_is_busy(
+    scheduler: Any, fake_fsl: Any, make_case: Any, make_options: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer that says nothing of the job is asked for again."""
+    scheduler("SLURM")
+    original, failures = SLURMPlugin._is_pending, iter([True] * 3)
+
+    def busy(plugin: Any, task: int) -> bool:
+        if next(failures, False):
+            raise RuntimeError("slurm_load_jobs error: Unable to contact slurm controller")
+        return bool(original(plugin, task))
+
+    monkeypatch.setattr(SLURMPlugin, "_is_pending", busy)
+    options = make_options(backend="fsl", use_plugin=EXAMPLES / "nipype_plugin_slurm.yml")
+    (outcome,) = preprocess([make_case("01", ("T1w",))], options)
+    assert outcome.status == "ok", outcome.reason
+    assert next(failures, None) is None
+
+
 def test_jobs_are_taken_back_when_the_run_is_interrupted(
     scheduler: Any, fake_fsl: Any, make_case: Any, make_options: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jobs = scheduler("SLURM")
-    from nipype.pipeline.plugins import SLURMPlugin
 
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
@@ -102,16 +150,20 @@ def test_jobs_are_taken_back_when_the_run_is_interrupted(
     assert "scancel 1 2" in (jobs / "words").read_text().splitlines()
 
 
-@pytest.mark.parametrize(("name", "program"), [("slurm", "sbatch"), ("sge", "qsub")])
+@pytest.mark.parametrize(("name", "program"), [("SLURM", "sbatch"), ("SGE", "qsub")])
 def test_a_scheduler_that_is_not_here(name: str, program: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
-    with pytest.raises(UsageError, match=rf"nipype_plugin_{name}\.yml: .*: {program} is not on PATH"):
-        plugins.read_plugin_file(EXAMPLES / f"nipype_plugin_{name}.yml")
+    with pytest.raises(UsageError, match=f"{program} is not on PATH"):
+        cluster_plugins.check_scheduler(name, Path("/work folder"))
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: program)
+    with pytest.raises(UsageError, match="special characters; give --work-dir a plain path"):
+        cluster_plugins.check_scheduler(name, Path("/work folder"))
+    cluster_plugins.check_scheduler(name, Path("/scratch/a-b_c.d/work"))
 
 
 def test_a_dask_cluster(fake_fsl: Any, make_case: Any, make_options: Any, tmp_path: Path) -> None:
     file = tmp_path / "dask.yml"
-    file.write_text("plugin: Dask\nplugin_args: {cluster: {n_workers: 1, processes: true}}\n")
+    file.write_text("plugin: Dask\nplugin_args: {cluster: {n_workers: 1}}\n")
     good, bad = make_case("01", ("T1w", "interictal")), make_case("02", ("T1w",))
     bad.images["T1w"].path.write_bytes(b"no image")
     first, second = preprocess([good, bad], make_options(backend="fsl", use_plugin=file))
