@@ -292,7 +292,7 @@ class _Training:
         found = validate(
             generator,
             self.held_out,
-            config.batch_size,
+            max(1, config.batch_size // self.stepper.n_parts),
             self.stepper.computation,
             lambda: stop.number != 0,
             config.recipe,
