@@ -4,16 +4,21 @@ import json
 import re
 import subprocess
 import sys
-import zipfile
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import pytest
 
 from bids_spectsynth.errors import UsageError
-from bids_spectsynth.preprocess.template_store import NotListedError, check_kind, find_files, templateflow_home
+from bids_spectsynth.preprocess.template_store import (
+    NotListedError,
+    TemplateFiles,
+    check_kind,
+    find_files,
+    templateflow_home,
+)
 from bids_spectsynth.preprocess.templates import check_template, fetch_template, inspect_template, planned_template
 from bids_spectsynth.spaces import Space, parse_space
 
@@ -37,32 +42,17 @@ SERVING = {
 }
 
 
-@pytest.fixture(scope="module")
-def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Placeholders under the real names that the client's package knows, and its descriptions of templates."""
-    package = find_spec("templateflow")
-    assert package is not None
-    assert package.origin is not None
-    home = tmp_path_factory.mktemp("catalogue")
-    with zipfile.ZipFile(Path(package.origin).parent / "conf" / "templateflow-skel.zip") as archive:
-        for name in archive.namelist():
-            if re.search(r"T1w|mask|T2w|template_description|/$", name):
-                archive.extract(name, home)
-    return home
-
-
-@pytest.fixture
-def real_names(catalogue: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("TEMPLATEFLOW_HOME", str(catalogue))
-    return catalogue
+def chosen(space: Space) -> TemplateFiles:
+    """What a run does before it downloads anything."""
+    check_kind(space)
+    return find_files(space)
 
 
 @pytest.mark.parametrize("name", SERVING)
 def test_real_templates_are_found(real_names: Path, name: str) -> None:
     for index in SERVING[name]:
         asked = parse_space(name if index is None else f"{name}:res-{index}")
-        check_kind(asked)
-        files = find_files(asked)
+        files = chosen(asked)
         assert files.space == asked
         stem = re.sub(r"(_desc-brain|_label-brain)?_(mask|T1w)\.nii\.gz", "", files.image.name)
         assert files.image.name == f"{stem}_T1w.nii.gz"
@@ -81,8 +71,7 @@ def test_no_other_real_template_serves(real_names: Path) -> None:
         folders = [None, *(path.name.partition("-")[2] for path in (real_names / f"tpl-{name}").glob("cohort-*"))]
         for cohort in folders:
             with pytest.raises(UsageError, match=rf"^--output-spaces: {name}.*(no |surface|template of|has cohorts)"):
-                check_kind(Space(name, cohort))
-                find_files(Space(name, cohort))
+                chosen(Space(name, cohort))
     with pytest.raises(NotListedError) as caught:
         find_files(Space("Unknown"))
     listed = str(caught.value).partition(" has ")[2].partition(";")[0].split(", ")
@@ -156,8 +145,6 @@ def test_without_a_resolution(store: Callable[..., Path], stored: list[str | Non
 
 
 def test_the_finest_is_by_the_voxels_of_what_is_stored(store: Callable[..., Path], make_head: Any) -> None:
-    import nibabel as nib
-
     for res, spacing in (("02", 6.0), ("03", 3.0), ("04", 4.0)):
         nib.save(make_head((8, 8, 8), spacing), store("Mine", res=res))
     assert find_files(Space("Mine")).space.resolution == "3"
@@ -204,8 +191,6 @@ def test_what_a_run_would_use(store: Callable[..., Path]) -> None:
 
 
 def test_damaged_files_are_named_before_the_work(store: Callable[..., Path], make_head: Any) -> None:
-    import nibabel as nib
-
     head = store("Mine")
     inspect_template("Mine")
     whole = head.read_bytes()
@@ -218,8 +203,6 @@ def test_damaged_files_are_named_before_the_work(store: Callable[..., Path], mak
 
 
 def test_a_template_beside_the_midline_is_said(store: Callable[..., Path], caplog: Any) -> None:
-    import nibabel as nib
-
     head = store("Mine")
     inspect_template("Mine")
     assert not caplog.messages
