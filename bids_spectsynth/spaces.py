@@ -66,17 +66,19 @@ def parse_space(text: str) -> Space:
     return Space(name, values.get("cohort"), values.get("res"))
 
 
-def parse_spaces(texts: Iterable[str]) -> tuple[str, ...]:
+def parse_spaces(texts: Iterable[object]) -> tuple[str, ...]:
     """Spaces in their one spelling, each once.
 
     Raises
     ------
     ValueError
-        See :func:`parse_space`; or two of them would share the label that their files bear.
+        See :func:`parse_space`; one of them is no text; or two of them would share the label that their files bear.
     """
     found: dict[str, Space] = {}
     for text in texts:
-        space = parse_space(str(text))
+        if not isinstance(text, str):
+            raise ValueError(f"{text!r}: {_SYNTAX} needed")
+        space = parse_space(text)
         other = found.setdefault(space.label, space)
         if other != space:
             raise ValueError(f"{other} and {space} would both be space-{space.label}; ask for one of them a run")

@@ -131,7 +131,7 @@ def _spaces(path: Path, value: list[Any]) -> tuple[str, ...]:
     try:
         return parse_spaces(value)
     except ValueError as error:
-        raise UsageError(f"{path}: spaces {value!r}: {error}") from error
+        raise UsageError(f"{path}: spaces are {T1W_SPACE} or templates: {error}") from error
 
 
 def _loss(path: Path, entry: Any) -> Mapping[str, Any]:
