@@ -1,4 +1,5 @@
 # make demo   install, simulate a cohort, run both levels, say where the reports are
+# make docs   install with Sphinx, build the documentation's site into docs/_build; a warning is an error
 # make test   install with the test extras, then style, types and the whole test suite
 # Everything is installed into $(VENV) with the exact versions that were tested (constraints.txt).
 
@@ -15,7 +16,7 @@ DEMO_OPTIONS ?= --inputs T1w pet --inputs pet --inputs T1w --voxel-size 2 --base
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo demo-data demo-participant demo-group install install-test test lint boutiques clean
+.PHONY: demo demo-data demo-participant demo-group docs install install-test test lint boutiques clean
 
 install: $(VENV)/.installed
 install-test: $(VENV)/.installed-test
@@ -56,9 +57,12 @@ lint: install-test
 test: lint
 	$(BIN)/python -m pytest
 
+docs: install-test
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build
+
 boutiques: install
 	$(BIN)/python -m bids_spectsynth.boutiques > boutiques.json.new
 	mv boutiques.json.new boutiques.json
 
 clean:
-	rm -rf $(DEMO) build *.egg-info
+	rm -rf $(DEMO) build docs/_build *.egg-info

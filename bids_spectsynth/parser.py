@@ -163,7 +163,10 @@ def _add_preprocessing(parser: argparse.ArgumentParser) -> None:
         help="start of the registration: several (auto), the headers, or identity: images are already aligned",
     )
     group.add_argument(
-        "--voxel-size", type=float, metavar="MM", help="1: 256x256x192 as in the paper; 2: 128x128x96; 4: 64x64x48 (1)"
+        "--voxel-size",
+        type=float,
+        metavar="MM",
+        help="1: 256x256x192 as in the paper; 2: 128x128x96; 4: 64x64x48 (1; with --preset best 2)",
     )
 
 

@@ -202,10 +202,58 @@ def test_the_slurm_example_submits_commands_that_the_parser_takes(tmp_path: Path
     assert all(word in jobs[1].split() for word in ("--signal=B:USR1@120", "--requeue", "--gres=gpu:1"))
 
 
-def test_the_slurm_example_explains_itself_without_arguments() -> None:
-    done = subprocess.run(
-        ["bash", ROOT / "examples" / "slurm_array.sh"], capture_output=True, text=True, check=False
-    )  # fmt: skip
+#: What is inside the container is the program; the words before the image are Apptainer's.
+_FAKE_APPTAINER = """#!/usr/bin/env bash
+[ "$1" = run ] || exit 1
+while [[ $1 != *.sif ]]; do echo "$1" >>"$FAKE_LOG.apptainer"; shift; done
+shift
+exec bids_spectsynth "$@"
+"""
+
+
+def test_the_apptainer_example_runs_all_stages_in_the_container(tmp_path: Path) -> None:
+    fakes = {"sbatch": _FAKE_SBATCH, "scontrol": _FAKE_SCONTROL, "bids_spectsynth": _FAKE_PROGRAM}
+    for name, text in (fakes | {"apptainer": _FAKE_APPTAINER}).items():
+        path = tmp_path / "bin" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        path.chmod(0o755)
+    data, out, image, commands = (tmp_path / name for name in ("data", "out", "image.sif", "commands.txt"))
+    (data / "sub-01").mkdir(parents=True)
+    image.touch()
+    environment = {
+        "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
+        "FAKE_LOG": str(tmp_path / "sbatch.txt"),
+        "FAKE_COMMANDS": str(commands),
+        "BIDS_SPECTSYNTH_BIND": "-B /project/models",
+        "SLURM_SUBMIT_DIR": str(ROOT),
+    }
+    # As SLURM starts it: a copy, somewhere else.
+    copy = tmp_path / "slurm_script"
+    copy.write_text((ROOT / "examples" / "apptainer.sbatch").read_text())
+    words = ["bash", copy, image, data, out, "--voxel-size", "2"]
+    subprocess.run(words, env=environment, check=True, capture_output=True)
+    runs = [parse(shlex.split(line)) for line in commands.read_text().splitlines()]
+    stages = [(run.analysis_level, run.mode) for run in runs]
+    assert stages == [
+        ("participant", "preprocess"), ("participant", "train"), ("participant", "train"), ("participant", "apply"),
+        ("group", "auto"),
+    ]  # fmt: skip
+    assert {(run.bids_dir, run.output_dir, run.voxel_size) for run in runs} == {(data, out, 2.0)}
+    given = (tmp_path / "sbatch.txt.apptainer").read_text().splitlines()
+    assert given.count("--nv") == given.count("--cleanenv") == given.count("--no-home") == len(runs)
+    assert (
+        given.count(f"{data}:{data}:ro") == given.count(f"{out}:{out}") == given.count("/project/models") == len(runs)
+    )
+    image.unlink()
+    refused = subprocess.run(words, env=environment, check=False, capture_output=True, text=True)
+    assert refused.returncode == 2
+    assert "no such image" in refused.stderr
+
+
+@pytest.mark.parametrize("name", ["slurm_array.sh", "apptainer.sbatch"])
+def test_the_slurm_examples_explain_themselves_without_arguments(name: str) -> None:
+    done = subprocess.run(["bash", ROOT / "examples" / name], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "BIDS_DIR OUTPUT_DIR" in done.stderr
 

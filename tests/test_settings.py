@@ -308,6 +308,13 @@ def test_a_preset_decides_on_what_is_not_given(preset: Preset) -> None:
     assert _settings(preset=preset, l1_weight=None) == settings
 
 
+def test_a_preset_brings_a_voxel_size_that_an_option_overrules() -> None:
+    assert _settings().voxel_size == 1
+    assert _settings(preset="fard2024").voxel_size == 1
+    assert _settings(preset="best").voxel_size == 2
+    assert _settings(preset="best", voxel_size=1).voxel_size == 1
+
+
 def test_presets_hold_what_the_options_would() -> None:
     """A value of a preset that no option could give would differ from itself when read back."""
     for preset, values in PRESETS.items():

@@ -4,7 +4,9 @@ Nipype 1.11 has no such plugin of its own.
 """
 
 # mypy: allow-subclassing-any
+import logging
 import os
+from collections.abc import Callable
 from typing import Any
 
 os.environ.setdefault("NIPYPE_NO_ET", "1")
@@ -29,13 +31,16 @@ class DaskPlugin(DistributedPluginBase):
         ``distributed.LocalCluster`` on this machine: ``n_workers``, ``memory_limit``, ``processes``,
         ``local_directory``, ``host``. ``max_jobs`` bounds the steps that are handed over at once.
 
+    start_worker : callable, optional
+        Called in each worker of a cluster that is made here, e.g. to send its messages to a file.
+
     Raises
     ------
     UsageError
         ``distributed`` is not installed, an argument is unknown, or the scheduler does not answer.
     """
 
-    def __init__(self, plugin_args: dict[str, Any]) -> None:
+    def __init__(self, plugin_args: dict[str, Any], start_worker: Callable[[], None] | None = None) -> None:
         super().__init__(plugin_args=plugin_args)
         _check_names("plugin_args", plugin_args, _OWN)
         _check_names("cluster", plugin_args.get("cluster", {}), _CLUSTER)
@@ -52,9 +57,12 @@ class DaskPlugin(DistributedPluginBase):
                 self._client = Client(scheduler_file=str(plugin_args["scheduler_file"]), set_as_default=False)
             else:
                 # One thread: Nipype changes the working folder of the process for each step.
-                how = {"threads_per_worker": 1, "dashboard_address": None, **plugin_args.get("cluster", {})}
+                how = {"threads_per_worker": 1, "dashboard_address": None, "silence_logs": logging.ERROR}
+                how |= plugin_args.get("cluster", {})
                 self._cluster = LocalCluster(**how)
                 self._client = Client(self._cluster, set_as_default=False)
+                if start_worker is not None:
+                    self._client.run(start_worker)
         except (OSError, ValueError, TypeError, RuntimeError) as error:
             raise UsageError(f"--use-plugin: Dask: {' '.join(str(error).split())}") from error
         self._tasks: dict[int, Any] = {}

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,11 @@ def make_plugin(settings: Settings, log_file: Path, status_callback: Any) -> tup
     if settings.use_plugin is not None:
         name, arguments = read_plugin_file(settings.use_plugin)
         arguments["status_callback"] = status_callback
+        if name == "Dask":
+            from bids_spectsynth.preprocess.dask_plugin import DaskPlugin
+
+            level = logging.getLogger("nipype.workflow").level
+            return DaskPlugin(arguments, partial(log_nipype_to, log_file, level)), arguments
         return _plugin_class(name)(plugin_args=arguments), arguments
     arguments = {"status_callback": status_callback}
     if settings.nprocs == 1:
@@ -108,10 +114,6 @@ def _known_plugins() -> list[str]:
 
 
 def _plugin_class(name: str) -> Any:
-    if name == "Dask":
-        from bids_spectsynth.preprocess.dask_plugin import DaskPlugin
-
-        return DaskPlugin
     if name in _SUBMITS:
         # Nipype names jobs after the user by this variable, which is not set in containers and services.
         os.environ.setdefault("LOGNAME", _user())
