@@ -19,6 +19,7 @@ from bids_spectsynth.evaluation.columns import METRICS_DICTIONARY
 from bids_spectsynth.evaluation.evaluate import case_tables, evaluate_case, metrics_path
 from bids_spectsynth.exit_codes import Outcome
 from bids_spectsynth.settings import Settings
+from bids_spectsynth.spaces import option_of
 from bids_spectsynth.synthesis.baseline_files import baseline_files
 from bids_spectsynth.synthesis.devices import resolve_device
 from bids_spectsynth.synthesis.ensemble import Member, load_members, members_for, model_name
@@ -134,7 +135,9 @@ def check_served(outcomes: Sequence[Outcome], folders: Sequence[Path], settings:
         raise ModelError(outcomes[0].reason)
     card = load_members(folders[0])[0].card
     spaces = " ".join(settings.output_spaces)
-    raise ModelError(f"model {card.label} works in space {card.space}, not {spaces}; use --output-spaces {card.space}")
+    raise ModelError(
+        f"model {card.label} works in space {card.space}, not {spaces}; use --output-spaces {option_of(card.space)}"
+    )
 
 
 def _serve(model: _Applied, case: PreparedCase, settings: Settings) -> Outcome:

@@ -137,7 +137,8 @@ def _add_preprocessing(parser: argparse.ArgumentParser) -> None:
         "--output-spaces",
         nargs="+",
         metavar="SPACE",
-        help="T1w (each head's own space) and TemplateFlow templates, e.g. MNI152NLin6Sym (T1w)",
+        help="T1w (each head's own space) and TemplateFlow templates as NAME[:cohort-X][:res-Y], e.g. MNI152NLin6Sym "
+        "or MNIPediatricAsym:cohort-3 (T1w)",
     )
     group.add_argument(
         "--backend",

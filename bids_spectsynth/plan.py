@@ -8,6 +8,8 @@ from bids_spectsynth.bids.cases import Case
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.exit_codes import Outcome
 from bids_spectsynth.logs import LOGGER_NAME
+from bids_spectsynth.preprocess.head_workflow import asked_templates
+from bids_spectsynth.preprocess.templates import planned_template
 from bids_spectsynth.preprocess.workflow import resolve_backend
 from bids_spectsynth.settings import Settings
 from bids_spectsynth.study import PlannedModel, planned_models, trains
@@ -59,7 +61,8 @@ def _stage_lines(settings: Settings, models: Sequence[PlannedModel]) -> list[str
         stages = [prepare, apply]
     else:
         stages = [prepare, train, apply]
-    return [f"then: {stage}" for stage in stages]
+    used = asked_templates(settings).values() if prepare in stages else ()
+    return [*(f"then: {stage}" for stage in stages), *map(planned_template, used)]
 
 
 def _model_lines(models: Sequence[PlannedModel]) -> list[str]:
@@ -79,7 +82,7 @@ def _cohort_lines(settings: Settings, cases: Sequence[Case], models: Sequence[Pl
         if settings.mode == "train":
             prepared = make_cohort(settings, None)
             return [f"split: {prepared.counts()}", *_estimates(settings, _loads(prepared, models), ())]
-        found = split_cohort(settings, dict.fromkeys(settings.output_spaces, cases))
+        found = split_cohort(settings, dict.fromkeys(settings.spaces, cases))
         return [
             f"split, if all can be prepared: {found.counts()}",
             *_estimates(settings, _loads(found, models), cases),

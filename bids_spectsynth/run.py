@@ -10,12 +10,19 @@ from pathlib import Path
 import nibabel as nib
 
 from bids_spectsynth.bids.cases import INTERICTAL, T1W, Case, find_cases
-from bids_spectsynth.bids.derivatives import PreparedCase, find_prepared, update_participants, write_dataset_files
+from bids_spectsynth.bids.derivatives import (
+    PreparedCase,
+    find_prepared,
+    is_registered_to,
+    update_participants,
+    write_dataset_files,
+)
 from bids_spectsynth.bids.validate import check_dataset
 from bids_spectsynth.errors import DatasetError, ModelError, UsageError
 from bids_spectsynth.exit_codes import ExitCode, Outcome, by_participant, exit_code
 from bids_spectsynth.logs import LOGGER_NAME, console_logging, open_run_log, write_case_log
 from bids_spectsynth.settings import FIELD_OF_VIEW_MM, Settings
+from bids_spectsynth.spaces import option_of
 from bids_spectsynth.termination import clean_end
 
 logger = logging.getLogger(f"{LOGGER_NAME}.run")
@@ -184,17 +191,17 @@ def _with_models(settings: Settings) -> Settings:
                 f"model {card.label} works on voxels of {card.voxel_size:g} mm, not {settings.voxel_size:g}; "
                 f"use --voxel-size {card.voxel_size:g}"
             )
-        if card.space not in settings.output_spaces:
+        if card.space not in settings.spaces:
             raise ModelError(
                 f"model {card.label} works in space {card.space}, not {' '.join(settings.output_spaces)}; "
-                f"use --output-spaces {card.space}"
+                f"use --output-spaces {option_of(card.space)}"
             )
     return replace(settings, inputs=tuple(dict.fromkeys(card.inputs for card in cards)))
 
 
-def _is_held(prepared: PreparedCase | None, case: Case, settings: Settings) -> bool:
-    """Whether the output folder holds all that the models need of a case, on the asked-for grid."""
-    if prepared is None:
+def _is_held(prepared: PreparedCase | None, case: Case, settings: Settings, asked: str) -> bool:
+    """Whether the output folder holds all that the models need of a case, on the grid and template asked for."""
+    if prepared is None or not is_registered_to(prepared, asked):
         return False
     needed = {T1W, INTERICTAL, *(role for inputs in settings.inputs for role in inputs)} & set(case.images)
     grid = tuple(round(length / settings.voxel_size) for length in FIELD_OF_VIEW_MM)
@@ -225,8 +232,11 @@ def _prepare(settings: Settings, cases: Sequence[Case], run_folder: Path) -> lis
     done: list[Outcome] = []
     todo = list(cases)
     if settings.mode == "apply":
-        spaces = [{c.name: c for c in find_prepared(settings.output_dir, space)} for space in settings.output_spaces]
-        todo = [case for case in cases if not all(_is_held(held.get(case.name), case, settings) for held in spaces)]
+        held = {
+            asked: {c.name: c for c in find_prepared(settings.output_dir, space)}
+            for asked, space in zip(settings.output_spaces, settings.spaces, strict=True)
+        }
+        todo = [c for c in cases if not all(_is_held(own.get(c.name), c, settings, one) for one, own in held.items())]
         done = [Outcome(c.participant, c.session, "preprocess", "ok") for c in cases if c not in todo]
     if todo:
         logger.info("Preparing %d of %d", len(todo), len(cases))

@@ -12,6 +12,8 @@ from typing import Any, Literal, get_args, get_type_hints
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.presets import PRESETS, VOXEL_SIZES, Preset
 from bids_spectsynth.settings_checks import check_settings
+from bids_spectsynth.spaces import T1W_SPACE as T1W_SPACE
+from bids_spectsynth.spaces import parse_space, parse_spaces
 
 AnalysisLevel = Literal["participant", "group"]
 Mode = Literal["auto", "preprocess", "train", "apply"]
@@ -30,7 +32,6 @@ MemoryFormat = Literal["auto", "contiguous", "channels_last"]
 Compile = Literal["auto", "on", "off"]
 SliceStorage = Literal["auto", "memory", "disk"]
 
-T1W_SPACE = "T1w"
 #: The field of view of every prepared image in millimetres (x, y, z), 256 x 256 x 192 at 1 mm (paper, section 2.2).
 FIELD_OF_VIEW_MM = (256, 256, 192)
 #: Slices that the paper takes from each subject, counted at 1 mm.
@@ -43,9 +44,9 @@ class Settings:
 
     Names equal the long command line options with underscores. Paths are absolute.
     ``inputs`` holds one tuple of image roles per model to train (``("T1w", "pet")``, ``("pet",)``);
-    ``output_spaces`` holds ``T1w`` or TemplateFlow template names. ``study`` is the name of a study or the path of its
-    TOML file. ``hold_out`` holds ``COLUMN=VALUE`` of ``participants.tsv``. ``equivalence_margins`` are those of RMSE,
-    SSIM and PSNR.
+    ``output_spaces`` holds ``T1w`` or TemplateFlow templates as ``NAME[:cohort-X][:res-Y]``. ``study`` is the name of
+    a study or the path of its TOML file. ``hold_out`` holds ``COLUMN=VALUE`` of ``participants.tsv``.
+    ``equivalence_margins`` are those of RMSE, SSIM and PSNR.
     """
 
     bids_dir: Path
@@ -126,8 +127,13 @@ class Settings:
         return round(PAPER_SLICES_PER_SUBJECT / self.voxel_size)
 
     @property
+    def spaces(self) -> tuple[str, ...]:
+        """The output spaces by the labels that file names, models and tables bear."""
+        return tuple(parse_space(space).label for space in self.output_spaces)
+
+    @property
     def templates(self) -> tuple[str, ...]:
-        """The output spaces that are templates."""
+        """The output spaces that are templates, as they are asked for."""
         return tuple(space for space in self.output_spaces if space != T1W_SPACE)
 
     @property
@@ -207,6 +213,8 @@ def _coerce(name: str, value: Any, hint: Any) -> Any:
     try:
         if name == "inputs":
             return _input_sets(value)
+        if name == "output_spaces":
+            return parse_spaces([value] if isinstance(value, str) else value)
         if name in ("split", "split_counts", "equivalence_margins"):
             return _three_numbers(value, whole=name == "split_counts")
         if name == "augmentation":

@@ -102,7 +102,7 @@ def planned_models(settings: Settings) -> tuple[PlannedModel, ...]:
             configuration=name,
             settings=own,
             inputs=own.inputs[0],
-            space=own.output_spaces[0],
+            space=own.spaces[0],
             seed=seed,
         )
         for own, name in zip(owns, configurations, strict=True)
@@ -124,7 +124,7 @@ def united(settings: Settings, models: Sequence[PlannedModel]) -> Settings:
     return dataclasses.replace(
         settings,
         inputs=tuple(dict.fromkeys(model.inputs for model in models)),
-        output_spaces=tuple(dict.fromkeys(model.space for model in models)),
+        output_spaces=tuple(dict.fromkeys(space for model in models for space in model.settings.output_spaces)),
     )
 
 
@@ -145,8 +145,7 @@ def _own_settings(
 def _configurations(owns: Sequence[Settings], loss_names: Sequence[str]) -> list[str]:
     """Labels without the seed; the loss's name is added where several losses would give one label."""
     plain = [
-        model_label(own.inputs[0], own.output_spaces[0], own.intensity_scaling, own.ssim_weight, own.preset)
-        for own in owns
+        model_label(own.inputs[0], own.spaces[0], own.intensity_scaling, own.ssim_weight, own.preset) for own in owns
     ]
     counts = Counter(plain)
     return [

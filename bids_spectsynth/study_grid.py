@@ -8,9 +8,10 @@ from typing import Any, get_args
 
 from bids_spectsynth.bids.cases import PET, T1W
 from bids_spectsynth.errors import UsageError
-from bids_spectsynth.preprocess.templates import BUILT_IN_TEMPLATE
+from bids_spectsynth.preprocess.template_store import BUILT_IN_TEMPLATE
 from bids_spectsynth.presets import PRESETS, Preset
 from bids_spectsynth.settings import T1W_SPACE, Settings, make_settings
+from bids_spectsynth.spaces import parse_spaces
 
 #: The study of the paper: three sets of inputs, two spaces, two losses.
 PAPER_STUDY = "fard2024"
@@ -29,6 +30,7 @@ class StudyGrid:
     inputs : tuple of tuple of str, or None
         Roles of the input channels.
     spaces : tuple of str, or None
+        As ``--output-spaces`` takes them.
     presets : tuple of str, or None
     losses : tuple of mapping, or None
         Each with some of :data:`LOSS_OPTIONS` and, where it is to be told from others, ``name``.
@@ -94,13 +96,11 @@ def _file_grid(path: Path) -> StudyGrid:
         raise UsageError(f"{path}: presets are names of {', '.join(get_args(Preset))}")
     if seeds is not None and not all(type(seed) is int and seed >= 0 for seed in seeds):
         raise UsageError(f"{path}: seeds are whole numbers from 0")
-    if spaces is not None and not all(isinstance(space, str) and space.isalnum() for space in spaces):
-        raise UsageError(f"{path}: spaces are names, {T1W_SPACE} or a template")
     losses = content.get("losses")
     return StudyGrid(
         source=f"{name}, {path}" if name != path.stem else str(path),
         inputs=_input_sets(path, content["inputs"]) if "inputs" in content else None,
-        spaces=tuple(dict.fromkeys(spaces)) if spaces else None,
+        spaces=_spaces(path, spaces) if spaces else None,
         presets=tuple(dict.fromkeys(presets)) if presets else None,
         losses=tuple(_loss(path, entry) for entry in losses) if losses else None,
         seeds=tuple(dict.fromkeys(seeds)) if seeds else None,
@@ -125,6 +125,13 @@ def _input_sets(path: Path, value: list[Any]) -> tuple[tuple[str, ...], ...]:
         return make_settings({**required, "inputs": value}).inputs
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from error
+
+
+def _spaces(path: Path, value: list[Any]) -> tuple[str, ...]:
+    try:
+        return parse_spaces(value)
+    except ValueError as error:
+        raise UsageError(f"{path}: spaces are {T1W_SPACE} or templates: {error}") from error
 
 
 def _loss(path: Path, entry: Any) -> Mapping[str, Any]:

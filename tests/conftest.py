@@ -5,8 +5,10 @@ import io
 import json
 import logging
 import shutil
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +133,34 @@ def _template(name: str) -> Template:
     return Template(name, image, mask, "a template of the tests")
 
 
+def store_template(
+    home: Path, name: str, *, cohort: str | None = None, res: str | None = "01", mask: str = "desc-brain"
+) -> Path:
+    """A tiny head and its brain mask under the names that TemplateFlow gives them; returns the head."""
+    folder = home / f"tpl-{name}" / (f"cohort-{cohort}" if cohort else "")
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = f"tpl-{name}" + (f"_cohort-{cohort}" if cohort else "") + (f"_res-{res}" if res else "")
+    head = volume(0, 1.0, 0.2)
+    inside = np.asanyarray(head.dataobj) > 50
+    nib.save(head, folder / f"{stem}_T1w.nii.gz")
+    nib.save(nib.Nifti1Image(inside.astype(np.uint8), head.affine), folder / f"{stem}_{mask}_mask.nii.gz")
+    return folder / f"{stem}_T1w.nii.gz"
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """The function :func:`store_template` on the ``TEMPLATEFLOW_HOME`` of this test."""
+    monkeypatch.setenv("TEMPLATEFLOW_HOME", str(tmp_path / "templates"))
+    return partial(store_template, tmp_path / "templates")
+
+
+@pytest.fixture(autouse=True)
+def no_template_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs the tests may have templates; TemplateFlow's client would fill the folder or use the network."""
+    monkeypatch.setenv("TEMPLATEFLOW_HOME", str(tmp_path_factory.getbasetemp() / "no-templates"))
+    monkeypatch.setitem(sys.modules, "templateflow", None)
+
+
 def _empty_report(output_dir: Path, participant: str, heads: Any = None) -> Path:
     path = output_dir / f"sub-{participant}.html"
     path.write_text("<p>a report</p>")
@@ -144,6 +174,7 @@ class App:
     bids_dir: Path
     output_dir: Path
     reports: bool = False
+    real_templates: bool = False
     calls: list[str] = field(default_factory=list)
     made_with: list[tuple[int, int]] = field(default_factory=list)
 
@@ -178,7 +209,7 @@ class App:
             patch.setenv(name, "1")
         for module in (interfaces, workflow):
             patch.setattr(module, "make_backend", make)
-        for user in (interfaces, write_prepared, subject_images):
+        for user in () if self.real_templates else (interfaces, write_prepared, subject_images):
             patch.setattr(user, "fetch_template", _template)
         if not self.reports:
             patch.setattr(subject, "subject_report", _empty_report)

@@ -193,7 +193,8 @@ def test_a_file_that_does_not_exist(make_app: Callable[..., Any], option: str) -
         ("--bids-filter-file", '{"photo": {}}', ("photo",)),
         ("--bids-filter-file", "[]", ("file.txt",)),
         ("--use-plugin", "a: [", ("YAML",)),
-        ("--output-spaces", "MNI305", ("MNI305", "MNI152NLin6Sym")),
+        ("--output-spaces", "MNI152", ("MNI152: unknown template", "MNI152NLin2009aSym", "python -c")),
+        ("--output-spaces", "MNI152+3", ("MNI152:cohort-3",)),
     ],
 )
 def test_a_file_or_value_that_is_wrong(

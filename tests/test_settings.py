@@ -83,7 +83,12 @@ any_settings = st.fixed_dictionaries(
         "model": _paths,
         "model_label": _labels,
         "inputs": _inputs,
-        "output_spaces": st.lists(_labels, min_size=1, max_size=3, unique=True),
+        "output_spaces": st.lists(
+            st.builds("{}{}{}".format, _labels, st.sampled_from(["", ":cohort-3"]), st.sampled_from(["", ":res-2"])),
+            min_size=1,
+            max_size=3,
+            unique_by=lambda text: text.partition(":res")[0],
+        ),
         "backend": st.sampled_from(get_args(BackendChoice)),
         "bet_fractional_intensity": st.floats(0, 1),
         "bet_robust": st.sampled_from(get_args(Switch)),

@@ -112,6 +112,17 @@ def test_the_papers_template_can_be_chosen(spaces: list[str]) -> None:
         planned_models(options(study="fard2024", output_spaces=["MNI152NLin6Sym", "MNI152NLin6Asym"]))
 
 
+def test_templates_with_cohorts_are_spaces_of_a_study(write: Any) -> None:
+    given_options = options(study=write("inputs = [['T1w']]\nspaces = ['T1w', 'A:res-02:cohort-2', 'A:cohort-12']"))
+    models = planned_models(given_options)
+    assert [model.label for model in models] == ["pix2pixT1w", "pix2pixT1wACohort2", "pix2pixT1wACohort12"]
+    assert [model.space for model in models] == ["T1w", "A+2", "A+12"]
+    assert united(given_options, models).output_spaces == ("T1w", "A:cohort-2:res-2", "A:cohort-12")
+    paper = planned_models(options(study="fard2024", output_spaces=["A:cohort-2:res-2"]))
+    assert {model.space for model in paper} == {"T1w", "A+2"}
+    assert {space for model in paper for space in model.settings.output_spaces} == {"T1w", "A:cohort-2:res-2"}
+
+
 @pytest.mark.parametrize(
     "values",
     [
@@ -201,7 +212,9 @@ def test_options_beside_what_the_file_decides(write: Any) -> None:
         ("inputs = [['spect']]", "--inputs"),
         ("inputs = []", "inputs is not a list with something in it"),
         ("spaces = 'T1w'", "spaces is not a list"),
-        ("spaces = ['../x']", "spaces are names"),
+        ("spaces = ['../x']", "spaces are T1w or templates: NAME"),
+        ("spaces = [5]", "spaces are T1w or templates: 5"),
+        ("spaces = ['A:res-1', 'A:res-2']", "would both be space-A"),
         ("presets = ['fard2024', 'worst']", "presets are names of fard2024, best"),
         ("seeds = [1.5]", "seeds are whole numbers"),
         ("seeds = [true]", "seeds are whole numbers"),

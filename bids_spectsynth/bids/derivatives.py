@@ -1,5 +1,6 @@
 """The output folder: one place to import its names and writers from, and to find what earlier stages wrote."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from bids_spectsynth.bids.writing import (
     write_text,
 )
 from bids_spectsynth.settings import T1W_SPACE
+from bids_spectsynth.spaces import parse_space
 
 __all__ = [
     "ENTITY_ORDER",
@@ -34,6 +36,7 @@ __all__ = [
     "file_name",
     "find_metrics",
     "find_prepared",
+    "is_registered_to",
     "output_path",
     "parse_name",
     "public_metadata",
@@ -60,7 +63,7 @@ class PreparedCase:
     ----------
     participant, session : str, str or None
     space : str
-        ``T1w`` or a template name.
+        ``T1w`` or the label of a template's space: its name, with a cohort ``NAME+X``.
     images : mapping of role to Path
         ``desc-preproc`` images on the common grid: ``T1w``, ``pet``, ``interictal``, ``ictal``, other MR suffixes.
     masks : mapping of role to Path
@@ -101,7 +104,7 @@ def find_prepared(output_dir: Path, space: str, participants: tuple[str, ...] = 
     ----------
     output_dir : Path
     space : str
-        ``T1w`` or a template name.
+        Its label, see :class:`PreparedCase`.
     participants : tuple of str
         Labels with or without ``sub-``; empty for all.
 
@@ -168,6 +171,25 @@ def _template_transforms(folder: Path) -> dict[str, Path]:
         if not any(folder.glob(f"anat/*_desc-{PREPARED}_{entities['to']}.nii.gz")):  # else another MR image's
             found[entities["to"]] = path
     return found
+
+
+def is_registered_to(case: PreparedCase, asked: str) -> bool:
+    """Whether a case's space was made with the template image that is asked for, as far as its resolution is named.
+
+    Parameters
+    ----------
+    case : PreparedCase
+    asked : str
+        Its space as ``--output-spaces`` takes it.
+    """
+    wanted = parse_space(asked).resolution
+    if wanted is None or case.template_xfm is None:
+        return True
+    try:
+        said = json.loads(case.template_xfm.with_suffix(".json").read_text(encoding="utf-8"))["Template"]
+    except (OSError, ValueError, KeyError):
+        return False
+    return bool(said == str(parse_space(asked)))
 
 
 def find_metrics(output_dir: Path) -> list[Path]:

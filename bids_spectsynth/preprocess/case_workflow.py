@@ -16,14 +16,13 @@ from bids_spectsynth.bids.cases import INTERICTAL, T1W, Case
 from bids_spectsynth.preprocess.head_workflow import (
     MEMORY_GB,
     BackendIdentity,
+    asked_templates,
     common_inputs,
     mask_threads,
-    nipype_name,
-    record_field,
     status_folder,
-    template_names,
 )
 from bids_spectsynth.preprocess.interfaces import RegisterToReference, WritePrepared, WriteTransforms, has_own_mask
+from bids_spectsynth.preprocess.node_names import mask_field, nipype_name, record_field
 from bids_spectsynth.preprocess.records import case_to_text, file_stamp, fingerprint, is_written
 from bids_spectsynth.preprocess.write_prepared import frame_durations
 from bids_spectsynth.settings import Settings
@@ -38,11 +37,11 @@ class Part:
     Parameters
     ----------
     name : str
-        ``space-<space>``, ``transforms`` (of the images to the T1w) or ``to-<template>``.
+        ``space-<label>``, ``transforms`` (of the images to the T1w) or ``to-<label>`` of a template.
     space : str or None
-        The space that images are written in; None for transforms.
+        Label of the space that images are written in; None for transforms.
     steps : tuple of str
-        The steps whose results are needed: ``T1w``, roles and templates.
+        The steps whose results are needed: ``T1w``, roles and labels of templates.
     """
 
     name: str
@@ -53,13 +52,13 @@ class Part:
 def case_parts(case: Case, settings: Settings) -> tuple[Part, ...]:
     """Everything that is written for a case."""
     roles = tuple(role for role in case.images if role != T1W)
-    templates = template_names(settings)
+    templates = asked_templates(settings)
     return (
         Part("transforms", None, roles),
         *(Part(f"to-{name}", None, (name,)) for name in templates),
         *(
             Part(f"space-{space}", space, (T1W, *roles, *((space,) if space in templates else ())))
-            for space in settings.output_spaces
+            for space in settings.spaces
         ),
     )
 
@@ -89,6 +88,7 @@ def part_key(case: Case, settings: Settings, identity: BackendIdentity, part: Pa
             "voxel_size": settings.voxel_size if part.space is not None else None,
             "part": part.name,
             "steps": part.steps,
+            "templates": [asked for label, asked in asked_templates(settings).items() if label in part.steps],
         }
     )
 
@@ -122,7 +122,7 @@ def init_case_wf(*, case: Case, settings: Settings, identity: BackendIdentity) -
     """
     workflow = Workflow(name=workflow_name(case))
     parts = {_node_name(part): part for part in case_parts(case, settings)}
-    given = [record_field(step) for step in (T1W, *template_names(settings))]
+    given = [record_field(step) for step in (T1W, *asked_templates(settings))]
     inputnode = Node(IdentityInterface(fields=[*case.images, "t1w_mask", *given]), name="inputnode")
     for role, image in case.images.items():
         setattr(inputnode.inputs, role, str(image.path))
@@ -141,7 +141,7 @@ def init_case_wf(*, case: Case, settings: Settings, identity: BackendIdentity) -
             else:
                 workflow.connect(inputnode, record_field(step), write, record_field(step))
             if part.space is not None and step in steps and has_own_mask(step, identity.name):
-                workflow.connect(steps[step], "mask", write, f"mask_{step}")
+                workflow.connect(steps[step], "mask", write, mask_field(step))
         workflow.connect(write, "manifest", outputnode, name)
     return workflow
 
@@ -152,7 +152,7 @@ def _node(interface: Any, name: str, kind: str) -> Node:
 
 
 def _node_name(part: Part) -> str:
-    return "write_" + part.name.replace("-", "_")
+    return nipype_name(f"write_{part.name}")
 
 
 def _register_node(case: Case, role: str, settings: Settings, common: Mapping[str, Any]) -> Node:

@@ -5,7 +5,6 @@ Cases that use one T1w image (sessions of a participant) share them.
 
 import hashlib
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,10 @@ from nipype.pipeline.engine import Node, Workflow
 from bids_spectsynth.bids.cases import T1W, Case
 from bids_spectsynth.preprocess.fsl_options import DEFAULT_OPTIONS, FslOptions
 from bids_spectsynth.preprocess.interfaces import PrepareReference, RegisterToTemplate
-from bids_spectsynth.preprocess.templates import BUILT_IN_TEMPLATE
+from bids_spectsynth.preprocess.node_names import nipype_name, record_field
+from bids_spectsynth.preprocess.template_store import BUILT_IN_TEMPLATE
 from bids_spectsynth.settings import Settings
+from bids_spectsynth.spaces import parse_space
 
 #: Name of the whole workflow, and of its folder in the work folder.
 WORKFLOW = "bids_spectsynth_wf"
@@ -73,14 +74,9 @@ def head_workflow_name(head: Head) -> str:
     return f"{head.key}_wf"
 
 
-def nipype_name(label: str) -> str:
-    """A label with every character that Nipype forbids replaced; different labels may become equal."""
-    return re.sub(r"\W", "_", label, flags=re.ASCII)
-
-
-def template_names(settings: Settings) -> tuple[str, ...]:
-    """Templates that every T1w is registered to: those asked for, else the one that needs no download."""
-    return settings.templates or (BUILT_IN_TEMPLATE,)
+def asked_templates(settings: Settings) -> dict[str, str]:
+    """Templates that every T1w is registered to, by label, as they were asked for; else the one without download."""
+    return {parse_space(asked).label: asked for asked in settings.templates or (BUILT_IN_TEMPLATE,)}
 
 
 def status_folder(name: str, settings: Settings) -> Path:
@@ -108,18 +104,13 @@ def mask_threads(settings: Settings, identity: BackendIdentity) -> int:
     return settings.omp_nthreads if identity.name == "embedded" else 1
 
 
-def record_field(step: str) -> str:
-    """Name of the field that holds the record of a step (``T1w``, a role or a template)."""
-    return f"record_{step}"
-
-
 def init_head_wf(*, head: Head, settings: Settings, identity: BackendIdentity) -> Workflow:
     """Workflow of one T1w image: brain mask, and one registration per template.
 
-    Outputs of ``outputnode``: ``t1w_mask``; ``record_T1w``; ``record_<template>`` of each template.
+    Outputs of ``outputnode``: ``t1w_mask``; ``record_T1w``; :func:`record_field` of each template's label.
     """
     workflow = Workflow(name=head_workflow_name(head))
-    templates = template_names(settings)
+    templates = asked_templates(settings)
     fields = ["t1w_mask", *(record_field(step) for step in (T1W, *templates))]
     outputnode = Node(IdentityInterface(fields=fields), name="outputnode")
     common = common_inputs(head.key, settings, identity)
@@ -131,9 +122,9 @@ def init_head_wf(*, head: Head, settings: Settings, identity: BackendIdentity) -
         n_procs=min(threads, settings.nprocs),
     )
     workflow.connect([(reference, outputnode, [("mask", "t1w_mask"), ("record", record_field(T1W))])])
-    for name in templates:
-        interface = RegisterToTemplate(t1w=str(head.path), template=name, **common)
-        register = Node(interface, name=f"to_{name}", mem_gb=MEMORY_GB["template"], n_procs=1)
+    for label, asked in templates.items():
+        interface = RegisterToTemplate(t1w=str(head.path), template=asked, **common)
+        register = Node(interface, name=nipype_name(f"to_{label}"), mem_gb=MEMORY_GB["template"], n_procs=1)
         workflow.connect(reference, "mask", register, "t1w_mask")
-        workflow.connect(register, "record", outputnode, record_field(name))
+        workflow.connect(register, "record", outputnode, record_field(label))
     return workflow

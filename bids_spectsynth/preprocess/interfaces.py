@@ -40,6 +40,7 @@ from bids_spectsynth.preprocess.fsl_options import DEFAULT_OPTIONS, FslOptions
 from bids_spectsynth.preprocess.grid import new_image
 from bids_spectsynth.preprocess.intensity import load_image
 from bids_spectsynth.preprocess.nifti import opened_image
+from bids_spectsynth.preprocess.node_names import mask_field, record_field
 from bids_spectsynth.preprocess.records import (
     StepRecord,
     Written,
@@ -175,7 +176,7 @@ class RegisterToReference(_Step):
 class _TemplateInputs(_CommonInputs):
     t1w = File(mandatory=True)
     t1w_mask = File(exists=True, mandatory=True)
-    template = Str(mandatory=True)
+    template = Str(mandatory=True, desc="with the resolution that is taken, as --output-spaces takes it")
 
 
 class _TemplateOutputs(TraitedSpec):
@@ -205,7 +206,7 @@ class RegisterToTemplate(_Step):
             init="auto",
             role=T1W,
         )
-        save_record(folder / "record.json", StepRecord((), found))
+        save_record(folder / "record.json", StepRecord((), found, template=self.inputs.template))
         return {"record": str(folder / "record.json")}
 
 
@@ -230,7 +231,8 @@ class _Writer(_Step):
     Parameters
     ----------
     steps : sequence of str
-        Names of steps (``T1w``, roles, templates); adds the inputs ``record_<step>`` and ``mask_<step>``.
+        Names of steps (``T1w``, roles, labels of templates); adds the inputs :func:`record_field` and
+        :func:`mask_field` of each.
     """
 
     input_spec = _WriteInputs
@@ -240,14 +242,14 @@ class _Writer(_Step):
     def __init__(self, steps: tuple[str, ...] = (), **inputs: Any) -> None:
         super().__init__(**inputs)
         self._steps = tuple(steps)
-        add_traits(self.inputs, [f"{kind}_{step}" for step in self._steps for kind in ("record", "mask")])
+        add_traits(self.inputs, [field(step) for step in self._steps for field in (record_field, mask_field)])
 
     @abstractmethod
     def _write(self, known: CaseRecords, backend: Backend) -> Written:
         """Write the files; warnings are what this step adds to those of the records."""
 
     def _compute(self, folder: Path, backend: Backend) -> dict[str, Any]:
-        paths = {step: getattr(self.inputs, f"record_{step}") for step in self._steps}
+        paths = {step: getattr(self.inputs, record_field(step)) for step in self._steps}
         records = {step: load_record(Path(path)) for step, path in paths.items() if isdefined(path)}
         left_out = {step: record.left_out for step, record in records.items() if record.left_out}
         for role, reason in left_out.items():
@@ -281,7 +283,7 @@ class WritePrepared(_Writer):
     step = "resampling and writing"
 
     def _write(self, known: CaseRecords, backend: Backend) -> Written:
-        masks = {role: getattr(self.inputs, f"mask_{role}") for role in self._steps if role in known.case.images}
+        masks = {role: getattr(self.inputs, mask_field(role)) for role in self._steps if role in known.case.images}
         inputs = PreparedInputs(
             case=known.case,
             bids_dir=known.bids_dir,

@@ -60,17 +60,20 @@ class StepRecord:
         None for the reference image itself.
     left_out : str or None
         Why an image that no model needs is not used; None where all went well.
+    template : str or None
+        Of a registration to a template: which, with the resolution that was taken, as ``--output-spaces`` takes it.
     """
 
     notes: tuple[str, ...] = field(default=())
     registration: Registration | None = None
     left_out: str | None = None
+    template: str | None = None
 
 
 def save_record(path: Path, record: StepRecord) -> None:
     """Write a step's record as JSON; the matrix keeps all its digits."""
     found = record.registration
-    content: dict[str, Any] = {"notes": record.notes, "left_out": record.left_out}
+    content: dict[str, Any] = {"notes": record.notes, "left_out": record.left_out, "template": record.template}
     if found is not None:
         content["registration"] = {
             "matrix": np.asarray(found.matrix, dtype=np.float64).tolist(),
@@ -98,7 +101,7 @@ def load_record(path: Path) -> StepRecord:
         poor=stored["poor"],
         notes=tuple(stored["notes"]),
     )
-    return StepRecord(tuple(content["notes"]), registration, content["left_out"])
+    return StepRecord(tuple(content["notes"]), registration, content["left_out"], content.get("template"))
 
 
 def fingerprint(content: Mapping[str, Any]) -> str:

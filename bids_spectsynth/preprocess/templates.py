@@ -1,32 +1,35 @@
-"""Template brains, offline first: nilearn's wheel ships one, TemplateFlow serves the others."""
+"""Template brains, offline first: nilearn's wheel ships one, TemplateFlow's folder holds the others."""
 
-import os
+import logging
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import nibabel as nib
 import numpy as np
 
-from bids_spectsynth.errors import UsageError
-from bids_spectsynth.preprocess.grid import new_image
+from bids_spectsynth.errors import ImageError, UsageError
+from bids_spectsynth.preprocess.grid import mask_bounds, new_image
 from bids_spectsynth.preprocess.intensity import load_image
 from bids_spectsynth.preprocess.nifti import opened_image
-
-#: The template that needs no download; T1w images are registered to it where no other template is asked for.
-BUILT_IN_TEMPLATE = "MNI152NLin2009aSym"
-#: Human adult templates with a T1w and a brain mask at 1 mm that TemplateFlow serves.
-TEMPLATEFLOW_TEMPLATES = (
-    "MNI152NLin6Sym",
-    "MNI152NLin6Asym",
-    "MNI152NLin2009cAsym",
-    "MNI152NLin2009cSym",
-    "MNI152NLin2009aAsym",
-    "MNI152Lin",
+from bids_spectsynth.preprocess.template_download import advice, download
+from bids_spectsynth.preprocess.template_store import (
+    BUILT_IN_TEMPLATE,
+    NotListedError,
+    TemplateFiles,
+    check_kind,
+    find_files,
+    templateflow_home,
 )
+from bids_spectsynth.spaces import Space, parse_space
+
+log = logging.getLogger(__name__)
+
 _BUILT_IN_FILE = "datasets/data/mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz"
+_BUILT_IN_SOURCE = "MNI ICBM152 2009a nonlinear symmetric, brain-extracted, as distributed with nilearn"
 _BASE_URL = "https://templateflow.s3.amazonaws.com"
+#: As far from x = 0 the middle of a template's brain may lie before it is said, mm.
+MIDLINE_MM = 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +39,7 @@ class Template:
     Parameters
     ----------
     name : str
-        TemplateFlow identifier, used as the value of ``space-``.
+        Label of its space, the value of ``space-``.
     image : Nifti1Image, shape (i, j, k), float32
         T1w, 0 outside the brain.
     mask : Nifti1Image, shape (i, j, k), uint8
@@ -51,47 +54,131 @@ class Template:
     source: str
 
 
-def check_template(name: str) -> None:
-    """Raise an error at once, before anything is computed, if a template cannot be had.
-
-    Raises
-    ------
-    UsageError
-        The name is unknown, or the template is neither stored nor can it be downloaded.
-    """
-    if name != BUILT_IN_TEMPLATE:
-        _template_files(name)
-    elif not _built_in_file().is_file():
-        _of_nilearn()
-
-
-def fetch_template(name: str) -> Template:
-    """Read a template by its name; another one is never taken in its place.
+def check_template(asked: str) -> str:
+    """Find a template by its file names, download it if it is missing, and log which file it is.
 
     Parameters
     ----------
-    name : str
-        ``MNI152NLin2009aSym`` (in nilearn's wheel, no network needed), or one of :data:`TEMPLATEFLOW_TEMPLATES`
-        from the folder ``TEMPLATEFLOW_HOME``, downloaded there if it is missing. 1 mm.
+    asked : str
+        ``NAME[:cohort-X][:res-Y]``.
+
+    Returns
+    -------
+    str
+        The same with the resolution that is taken, for :func:`fetch_template` and for keys of caches.
 
     Raises
     ------
     UsageError
-        The name is unknown, or the template is neither stored nor can it be downloaded.
+        There is no such template, it lacks a T1w or a brain mask, or it is neither stored nor can it be downloaded.
     """
-    if name == BUILT_IN_TEMPLATE:
+    space = parse_space(asked)
+    check_kind(space)
+    if space.name == BUILT_IN_TEMPLATE:
+        if not _built_in_file().is_file():
+            _of_nilearn()
+        return BUILT_IN_TEMPLATE
+    files = _stored(space)
+    log.info("Template %s: %s, brain mask %s", files.space.label, files.place, files.mask.name)
+    return str(files.space)
+
+
+def inspect_template(asked: str) -> None:
+    """Read a template once before every participant needs it.
+
+    Raises
+    ------
+    UsageError
+        Its files are damaged, hold no brain, or do not lie on the same voxels.
+    """
+    space = parse_space(asked)
+    if space.name == BUILT_IN_TEMPLATE:
+        return
+    files = _stored(space)
+    try:
+        _, mask = _read(files)
+        low, high = mask_bounds(mask)
+    except ImageError as error:
+        raise UsageError(f"--output-spaces: template {space}: {error}") from error
+    middle = float(low[0] + high[0]) / 2
+    if abs(middle) > MIDLINE_MM:
+        log.warning(
+            "template %s: the middle of its brain lies at x = %.0f mm, not at 0: regions will be wrong or none",
+            space.label,
+            middle,
+        )
+
+
+def planned_template(asked: str) -> str:
+    """Which file a run would use, in words; nothing is downloaded or written.
+
+    Raises
+    ------
+    UsageError
+        The template can never serve.
+    """
+    space = parse_space(asked)
+    check_kind(space)
+    if space.name == BUILT_IN_TEMPLATE:
+        return f"template {BUILT_IN_TEMPLATE}: built in"
+    try:
+        files = find_files(space)
+    except NotListedError as error:
+        return f"{str(error).removeprefix('--output-spaces: ')}; a run would look for it with TemplateFlow's client"
+    state = "" if files.are_stored else f", not stored: a run would download it, or {advice(space)}"
+    return f"template {files.space.label}: {files.place} in {templateflow_home()}{state}"
+
+
+def fetch_template(asked: str) -> Template:
+    """Read a template; another one is never taken in its place.
+
+    Parameters
+    ----------
+    asked : str
+        ``MNI152NLin2009aSym`` (in nilearn's wheel, no network needed), or ``NAME[:cohort-X][:res-Y]`` of a template in
+        the folder ``TEMPLATEFLOW_HOME``, downloaded there if it is missing.
+
+    Raises
+    ------
+    UsageError
+        See :func:`check_template`.
+    ImageError
+        Its files are damaged, or do not lie on the same voxels.
+    """
+    space = parse_space(asked)
+    check_kind(space)
+    if space.name == BUILT_IN_TEMPLATE:
         return _built_in()
-    image_path, mask_path = _template_files(name)
-    image, _ = load_image(image_path)
-    mask, _ = load_image(mask_path)
+    files = _stored(space)
+    image, mask = _read(files)
     inside = np.asanyarray(mask.dataobj) > 0.5
     brain = np.where(inside, np.asanyarray(image.dataobj), 0).astype(np.float32)
     return Template(
-        name,
+        space.label,
         new_image(brain, image.affine),
         new_image(inside.astype(np.uint8), image.affine),
-        f"{_BASE_URL}/tpl-{name}/{image_path.name}",
+        f"{_BASE_URL}/{files.place}",
     )
+
+
+def _stored(space: Space) -> TemplateFiles:
+    try:
+        files = find_files(space)
+    except NotListedError as error:
+        return download(space, str(error))
+    if files.are_stored:
+        return files
+    home = templateflow_home()
+    return download(space, f"--output-spaces: template {space}: the files in {home} are empty placeholders")
+
+
+def _read(files: TemplateFiles) -> tuple[nib.Nifti1Image, nib.Nifti1Image]:
+    """T1w and brain mask, checked to lie on the same voxels."""
+    image, _ = load_image(files.image)
+    mask, _ = load_image(files.mask)
+    if image.shape != mask.shape or not np.allclose(image.affine, mask.affine, atol=1e-3):
+        raise ImageError(f"{files.image}: not on the voxels of its brain mask {files.mask.name}; store both anew")
+    return image, mask
 
 
 def _built_in() -> Template:
@@ -104,8 +191,7 @@ def _built_in() -> Template:
         image = _of_nilearn()
         data = np.array(image.dataobj).astype(np.float32)
     inside = (data > 0).astype(np.uint8)
-    source = "MNI ICBM152 2009a nonlinear symmetric, brain-extracted, as distributed with nilearn"
-    return Template(BUILT_IN_TEMPLATE, new_image(data, image.affine), new_image(inside, image.affine), source)
+    return Template(BUILT_IN_TEMPLATE, new_image(data, image.affine), new_image(inside, image.affine), _BUILT_IN_SOURCE)
 
 
 def _built_in_file() -> Path:
@@ -128,69 +214,3 @@ def _of_nilearn() -> nib.Nifti1Image:
         raise UsageError(
             f"template {BUILT_IN_TEMPLATE}: not found in nilearn ({reason}); install it again: pip install nilearn"
         ) from error
-
-
-def templateflow_home() -> Path:
-    """The folder of stored templates: ``TEMPLATEFLOW_HOME``, else TemplateFlow's cache folder of this user."""
-    stored = os.environ.get("TEMPLATEFLOW_HOME")
-    if stored:
-        return Path(stored)
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "templateflow"
-
-
-def _template_files(name: str) -> tuple[Path, Path]:
-    if name not in TEMPLATEFLOW_TEMPLATES:
-        known = ", ".join((BUILT_IN_TEMPLATE, *TEMPLATEFLOW_TEMPLATES))
-        plain = name.partition(":")[0]
-        if plain in known.split(", "):
-            raise UsageError(f"--output-spaces: {name!r}: write {plain}; --voxel-size sets the voxels of the output")
-        raise UsageError(f"--output-spaces: unknown template {name!r}; choose from T1w, {known}")
-    stored = _stored_files(name)
-    return stored if stored is not None else _download(name)
-
-
-def _stored_files(name: str) -> tuple[Path, Path] | None:
-    """Image and mask if both are really there: TemplateFlow fills its folder with placeholders of 0 bytes."""
-    folder = templateflow_home() / f"tpl-{name}"
-    # Some templates pad the number of their resolution, others do not.
-    for stem in (f"tpl-{name}_res-01", f"tpl-{name}_res-1"):
-        files = (folder / f"{stem}_T1w.nii.gz", folder / f"{stem}_desc-brain_mask.nii.gz")
-        if all(_is_real(file) for file in files):
-            return files
-    return None
-
-
-def _is_real(file: Path) -> bool:
-    return file.is_file() and file.stat().st_size > 0
-
-
-def _download(name: str) -> tuple[Path, Path]:
-    advice = (
-        f"run once where there is network: python -c \"from templateflow.api import get; get('{name}', resolution=1, "
-        f"suffix='T1w', desc=None); get('{name}', resolution=1, suffix='mask', desc='brain')\", and set "
-        "TEMPLATEFLOW_HOME to that folder here"
-    )
-    try:
-        # Importing TemplateFlow writes placeholders into its folder, so it is done only for a download.
-        from templateflow import api
-
-        _get(api, name, suffix="T1w", desc=None)
-        _get(api, name, suffix="mask", desc="brain")
-    # The client passes on whatever its HTTP library, file system or index raises.
-    except Exception as error:
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise UsageError(
-            f"--output-spaces: template {name} is not in {templateflow_home()} and cannot be downloaded ({reason}); "
-            f"{advice}"
-        ) from error
-    stored = _stored_files(name)
-    if stored is None:
-        raise UsageError(
-            f"--output-spaces: template {name}: the files in {templateflow_home()} are empty placeholders; {advice}"
-        )
-    return stored
-
-
-def _get(api: Any, name: str, *, suffix: str, desc: str | None) -> None:
-    api.get(name, resolution=1, suffix=suffix, desc=desc, extension=".nii.gz", raise_empty=True)

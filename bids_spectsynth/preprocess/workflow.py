@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +32,15 @@ from bids_spectsynth.preprocess.head_workflow import (
     WORKFLOW,
     BackendIdentity,
     Head,
+    asked_templates,
     failure_file,
     head_of,
     head_workflow_name,
     init_head_wf,
-    template_names,
 )
 from bids_spectsynth.preprocess.plugins import end_processes, log_nipype_to, make_plugin, quick_collection
 from bids_spectsynth.preprocess.records import load_failure, manifest_warnings, one_line_reason
-from bids_spectsynth.preprocess.templates import check_template
+from bids_spectsynth.preprocess.templates import check_template, inspect_template
 from bids_spectsynth.settings import Settings
 from bids_spectsynth.termination import clean_end
 
@@ -88,17 +89,24 @@ def preprocess(cases: Sequence[Case], settings: Settings, log_dir: Path | None =
         Nothing can run at all: backend, template or plugin file are not available.
     """
     identity = _identity(settings)
-    for name in template_names(settings):
-        check_template(name)
+    settings = _with_templates(settings)
     doubt = robust_doubt(identity.fsl) if identity.name == "fsl" else None
     if doubt:
         log.warning("%s", doubt)
     todo = [case for case in cases if not is_done(case, settings, identity)]
     log.info("%d of %d cases are prepared already", len(cases) - len(todo), len(cases))
+    for asked in asked_templates(settings).values() if todo else ():
+        inspect_template(asked)
     error = _run(todo, settings, identity, log_dir or settings.output_dir / "logs") if todo else None
     for case in cases:
         _warn(case, settings, identity)
     return [_outcome(case, settings, identity, error) for case in cases]
+
+
+def _with_templates(settings: Settings) -> Settings:
+    """Settings whose templates name the resolution that is taken, so that all that depends on it is computed anew."""
+    taken = {asked: check_template(asked) for asked in asked_templates(settings).values()}
+    return replace(settings, output_spaces=tuple(taken.get(space, space) for space in settings.output_spaces))
 
 
 def _identity(settings: Settings) -> BackendIdentity:

@@ -20,6 +20,7 @@ from bids_spectsynth.preprocess.intensity import load_image
 from bids_spectsynth.preprocess.records import StepRecord, Written
 from bids_spectsynth.preprocess.templates import fetch_template
 from bids_spectsynth.settings import T1W_SPACE
+from bids_spectsynth.spaces import option_of
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -41,7 +42,7 @@ class CaseRecords:
     case : Case
     bids_dir, output_dir : Path
     records : mapping
-        By role: notes and, except for ``T1w``, the registration to the T1w. By template name: the registration of
+        By role: notes and, except for ``T1w``, the registration to the T1w. By label of a template: the registration of
         the T1w to it (template to T1w world coordinates).
     """
 
@@ -58,7 +59,7 @@ class PreparedInputs(CaseRecords):
     Parameters
     ----------
     space : str
-        ``T1w`` or a template name.
+        ``T1w`` or the label of a template's space.
     voxel_size : float
         mm.
     t1w_mask : Nifti1Image
@@ -126,7 +127,8 @@ def _target(inputs: PreparedInputs, backend: Backend) -> _Target:
         grid, to_t1w = axial_grid(inputs.t1w_mask, inputs.voxel_size), np.eye(4)
         reference = source_uri(inputs.case.images[T1W].path, inputs.bids_dir, inputs.output_dir)
     else:
-        template = fetch_template(inputs.space)
+        # That which the T1w was registered to, not what the folder holds by now.
+        template = fetch_template(inputs.records[inputs.space].template or option_of(inputs.space))
         grid = axial_grid(template.mask, inputs.voxel_size)
         to_t1w, reference = _registration(inputs, inputs.space).matrix, template.source
     brain = _resampled_mask(backend, inputs.t1w_mask, grid, to_t1w)
@@ -271,7 +273,7 @@ def _sources(inputs: PreparedInputs, role: str) -> list[str]:
 def _write_transforms(inputs: CaseRecords, backend: Backend, name: str) -> list[Path]:
     """Both directions of the transform of a role to the T1w, or of the T1w to a template."""
     found = _registration(inputs, name)
-    rigid = name in inputs.case.images
+    rigid, template = name in inputs.case.images, inputs.records[name].template
     moving = name if rigid else T1W
     sidecar = {
         "Type": "rigid" if rigid else "affine",
@@ -283,6 +285,7 @@ def _write_transforms(inputs: CaseRecords, backend: Backend, name: str) -> list[
         "Overlap": found.overlap,
         "Poor": found.poor,
         "Notes": [*found.notes],
+        **({"Template": template} if template else {}),
         "Sources": [
             source_uri(inputs.case.images[role].path, inputs.bids_dir, inputs.output_dir)
             for role in dict.fromkeys((moving, T1W))

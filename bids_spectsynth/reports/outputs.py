@@ -18,6 +18,7 @@ from bids_spectsynth.bids.derivatives import PreparedCase, case_folder, find_pre
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.reports.views import Array, Mask
 from bids_spectsynth.settings import T1W_SPACE
+from bids_spectsynth.spaces import option_of
 
 ROLE_NAMES = {"T1w": "T1w", "pet": "PET", "interictal": "Interictal SPECT", "ictal": "Ictal SPECT"}
 FOOTER = "Written by bids_spectsynth. Not a medical device; not for diagnosis."
@@ -103,6 +104,11 @@ class Transform:
     def title(self) -> str:
         """``PET to T1w``."""
         return f"{role_name(self.role)} to {self.target}"
+
+    @property
+    def template(self) -> str:
+        """The template that a T1w was registered to, as ``--output-spaces`` takes it, with its resolution if known."""
+        return str(self.sidecar.get("Template") or option_of(self.target))
 
     @property
     def poor(self) -> bool:

@@ -118,7 +118,7 @@ def _template_figure(context: SubjectContext, case: PreparedCase, transform: Tra
         # The stored matrix leads from the template's world to the T1w's; on a T1w grid its inverse is needed.
         native = case.space == T1W_SPACE
         matrix = np.asarray(np.linalg.inv(read_matrix(transform.path)) if native else np.eye(4))
-        template = nib.funcs.as_closest_canonical(fetch_template(transform.target).mask)  # type: ignore[no-untyped-call]
+        template = nib.funcs.as_closest_canonical(fetch_template(transform.template).mask)  # type: ignore[no-untyped-call]
         data = np.asarray(template.dataobj, dtype=np.float32)
         outline = reportlets.carried_over(data, np.asarray(template.affine), mask.shape, affine, matrix)
         where = "carried over to the participant's own space" if native else "in template space"

@@ -51,7 +51,7 @@ def model_folders(settings: Settings) -> list[Path]:
     """
     found = find_models(settings.output_dir)
     # The members of one model share inputs and space.
-    fitting = [path for path in found if load_members(path)[0].card.space in settings.output_spaces]
+    fitting = [path for path in found if load_members(path)[0].card.space in settings.spaces]
     if not fitting:
         spaces = ", ".join(settings.output_spaces)
         raise ModelError(
@@ -119,7 +119,7 @@ def make_cohort(settings: Settings, names: Collection[str] | None) -> Cohort[Pre
         See :func:`split_cohort`.
     """
     cases = {}
-    for space in settings.output_spaces:
+    for space in settings.spaces:
         found = find_prepared(settings.output_dir, space, settings.participant_label)
         cases[space] = [case for case in found if names is None or case.name in names]
         if not cases[space]:

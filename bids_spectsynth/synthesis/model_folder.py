@@ -17,6 +17,7 @@ from bids_spectsynth.bids.writing import write_json
 from bids_spectsynth.errors import ImageError, ModelError
 from bids_spectsynth.presets import GOVERNED, PRESETS, Preset
 from bids_spectsynth.settings import T1W_SPACE, Scaling
+from bids_spectsynth.spaces import option_of, plain_label
 from bids_spectsynth.synthesis.baseline_files import baselines_checksum
 from bids_spectsynth.synthesis.checkpoint import load_tensors, save_tensors
 from bids_spectsynth.synthesis.generation import Recipe, recipe_of
@@ -168,7 +169,7 @@ def model_label(
         parts += [preset[:1].upper() + preset[1:]]
     elif scaling == "volume":
         parts += ["Volume"]
-    parts += [space] if space != T1W_SPACE else []
+    parts += [plain_label(space)] if space != T1W_SPACE else []
     return "".join(character for character in "".join(parts) if character.isalnum())
 
 
@@ -320,7 +321,7 @@ def check_fit(card: ModelCard, prepared: PreparedCase, voxel_size: float) -> Non
     if prepared.space != card.space:
         raise ModelError(
             f"{model} works in space {card.space}, {prepared.name} is in {prepared.space}; "
-            f"prepare it with --output-spaces {card.space}"
+            f"prepare it with --output-spaces {option_of(card.space)}"
         )
     missing = [role for role in card.inputs if role not in prepared.images]
     if missing:

@@ -172,7 +172,7 @@ def derivative(dataset: Dataset, settings_for: Callable[..., Settings]) -> tuple
     out = settings.output_dir
     write_dataset_files(settings, {"SimpleITK": "2.4.0"})
     write_case(out, bids_dir, "01", None, "MNI152NLin2009aSym")
-    write_case(out, bids_dir, "02", "post", "MNI152NLin6Sym")
+    write_case(out, bids_dir, "02", "post", "MNIPediatricAsym+3")
     update_participants(out, {"01": {"split": "train", "status": "ok"}, "02": {"status": "failed", "reason": "no PET"}})
     files = ["sub-01.html", "sub-01/figures/a.svg", "sub-02/ses-post/figures/b.svg", "group.html", "figures/violin.svg"]
     for relative in (*files, "models/m/model.json", "logs/run/settings.toml", "work/node/x.nii"):

@@ -18,8 +18,8 @@ def test_prepared_cases_by_space(derivative: tuple[Path, Path]) -> None:
     assert one.template_xfm is not None
     assert read_matrix(one.template_xfm).shape == (4, 4)
 
-    assert [case.name for case in find_prepared(out, "MNI152NLin6Sym")] == ["sub-02_ses-post"]
-    assert find_prepared(out, "MNI152NLin6Sym")[0].template == "MNI152NLin6Sym"
+    assert [case.name for case in find_prepared(out, "MNIPediatricAsym+3")] == ["sub-02_ses-post"]
+    assert find_prepared(out, "MNIPediatricAsym+3")[0].template == "MNIPediatricAsym+3"
     assert [case.name for case in find_prepared(out, "T1w", ("sub-02",))] == ["sub-02_ses-post"]
     assert find_prepared(out, "T1w", ("9",)) == []
 

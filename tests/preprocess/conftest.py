@@ -4,7 +4,9 @@ import os
 import re
 import stat
 import sys
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -256,3 +258,23 @@ def tiny_template(monkeypatch: pytest.MonkeyPatch, make_head: Callable[..., Any]
 
     monkeypatch.setattr(interfaces, "fetch_template", fetch)
     monkeypatch.setattr(write_prepared, "fetch_template", fetch)
+
+
+@pytest.fixture(scope="session")
+def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Placeholders under the real names that the client's package knows, and its descriptions of templates."""
+    package = find_spec("templateflow")
+    assert package is not None
+    assert package.origin is not None
+    home = tmp_path_factory.mktemp("catalogue")
+    with zipfile.ZipFile(Path(package.origin).parent / "conf" / "templateflow-skel.zip") as archive:
+        for name in archive.namelist():
+            if re.search(r"T1w|mask|T2w|template_description|/$", name):
+                archive.extract(name, home)
+    return home
+
+
+@pytest.fixture
+def real_names(catalogue: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TEMPLATEFLOW_HOME", str(catalogue))
+    return catalogue
