@@ -48,21 +48,20 @@ def plan_lines(settings: Settings, cases: Sequence[Case], outcomes: Sequence[Out
 
 
 def _stage_lines(settings: Settings, models: Sequence[PlannedModel]) -> list[str]:
-    backend = resolve_backend(settings)
-    spaces = ", ".join(settings.output_spaces)
-    prepare = f"prepare with the {backend} backend at {settings.voxel_size:g} mm in {spaces}"
     train = f"train {', '.join(model.label for model in models)}"
-    apply = f"apply {settings.model}" if settings.model else "apply the models in the output folder that fit"
     if settings.mode == "train":
-        stages = [train]
-    elif settings.mode == "preprocess":
+        # The same options go to every stage of a cluster: what only the preparation needs may be missing here.
+        return [f"then: {train}"]
+    spaces = ", ".join(settings.output_spaces)
+    prepare = f"prepare with the {resolve_backend(settings)} backend at {settings.voxel_size:g} mm in {spaces}"
+    apply = f"apply {settings.model}" if settings.model else "apply the models in the output folder that fit"
+    stages = [prepare, train, apply]
+    if settings.mode == "preprocess":
         stages = [prepare]
     elif settings.mode == "apply" or settings.model is not None:
         stages = [prepare, apply]
-    else:
-        stages = [prepare, train, apply]
-    used = asked_templates(settings).values() if prepare in stages else ()
-    return [*(f"then: {stage}" for stage in stages), *map(planned_template, used)]
+    lines = (f"then: {stage}" for stage in stages)
+    return [*lines, *map(planned_template, asked_templates(settings).values())]
 
 
 def _model_lines(models: Sequence[PlannedModel]) -> list[str]:
