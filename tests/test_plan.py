@@ -107,3 +107,10 @@ def test_without_training_nothing_is_measured(measured: list[Any], values: dict[
     lines = plan_lines(settings(**values), [complete("1")], [])
     assert measured == []
     assert not [line for line in lines if line.startswith(("models", "split", "estimate"))]
+
+
+def test_a_training_needs_nothing_of_the_preparation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same options go to every stage, also to a node where the runner of the preparation is missing."""
+    monkeypatch.setenv("PATH", "/nowhere")
+    lines = plan_lines(settings(mode="train", backend="fsl", fsl_runner="singularity"), [], [])
+    assert any(line.startswith("then: train") for line in lines)
