@@ -1,5 +1,6 @@
 # make demo   install, simulate a cohort, run both levels, say where the reports are
 # make test   install with the test extras, then style, types and the whole test suite
+# make test-container   build the container image and run it: needs Docker, or root on Debian
 # Everything is installed into $(VENV) with the exact versions that were tested (constraints.txt).
 
 PYTHON ?= python3
@@ -15,7 +16,7 @@ DEMO_OPTIONS ?= --inputs T1w pet --inputs pet --inputs T1w --voxel-size 2 --base
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo demo-data demo-participant demo-group install install-test test lint boutiques clean
+.PHONY: demo demo-data demo-participant demo-group install install-test test test-container lint boutiques clean
 
 install: $(VENV)/.installed
 install-test: $(VENV)/.installed-test
@@ -55,6 +56,9 @@ lint: install-test
 
 test: lint
 	$(BIN)/python -m pytest
+
+test-container: install-test
+	$(BIN)/python -m pytest -m container -rs tests/container
 
 boutiques: install
 	$(BIN)/python -m bids_spectsynth.boutiques > boutiques.json.new
