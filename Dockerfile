@@ -102,7 +102,9 @@ ENV FSLDIR=/opt/fsl \
 RUN for name in imtest remove_ext; do \
         test -e "/opt/fsl/bin/${name}" || ln -s "/opt/bids_spectsynth/bin/${name}" /opt/fsl/bin/ || exit 1; \
     done \
-    && python -c "from bids_spectsynth.preprocess.fsl_environment import require_fsl; require_fsl()"
+    && python -c "from bids_spectsynth.preprocess.fsl_environment import require_fsl, robust_doubt; \
+from bids_spectsynth.preprocess.fsl_options import DEFAULT_OPTIONS as options; \
+require_fsl(options); doubt = robust_doubt(options); assert doubt is None, doubt"
 
 # A stage of this file, not an image of a registry.
 # hadolint ignore=DL3006

@@ -14,6 +14,7 @@ from bids_spectsynth.settings import (
     Compile,
     CoregInit,
     Device,
+    FslRunner,
     MemoryFormat,
     Mode,
     Orientations,
@@ -85,6 +86,12 @@ def _add_execution(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("how to run")
     group.add_argument("-w", "--work-dir", type=Path, help="intermediate results (default: OUTPUT_DIR/work)")
     group.add_argument(
+        "--clean-workdir",
+        "--clean-work-dir",
+        action="store_true",
+        help="remove the intermediate results of participants that are prepared; other jobs' are left alone",
+    )
+    group.add_argument(
         "--nprocs", "--nthreads", type=int, metavar="N", help="processes at once, and threads of the network (all CPUs)"
     )
     group.add_argument(
@@ -132,14 +139,33 @@ def _add_preprocessing(parser: argparse.ArgumentParser) -> None:
         metavar="SPACE",
         help="T1w (each head's own space) and TemplateFlow templates, e.g. MNI152NLin6Sym (T1w)",
     )
-    group.add_argument("--backend", choices=get_args(BackendChoice), help="registration and brain extraction (auto)")
+    group.add_argument(
+        "--backend",
+        choices=get_args(BackendChoice),
+        help="registration and brain extraction (auto: FSL if it is installed or --fsl-runner starts it)",
+    )
+    group.add_argument(
+        "--bet-fractional-intensity", type=float, metavar="F", help="-f of FSL's BET: smaller, larger brains (0.5)"
+    )
+    group.add_argument("--bet-robust", choices=get_args(Switch), help="-R of FSL's BET, for MR images (on)")
+    group.add_argument(
+        "--fsl-runner", choices=get_args(FslRunner), help="where FSL is: installed here, or in a container (local)"
+    )
+    group.add_argument(
+        "--fsl-image",
+        metavar="IMAGE",
+        help="container image with FSL, or a .sif file for singularity (brainlife/fsl:6.0.4-patched2)",
+    )
     group.add_argument(
         "--coreg-init",
         choices=get_args(CoregInit),
         help="start of the registration: several (auto), the headers, or identity: images are already aligned",
     )
     group.add_argument(
-        "--voxel-size", type=float, metavar="MM", help="1: 256x256x192 as in the paper; 2: 128x128x96; 4: 64x64x48 (1)"
+        "--voxel-size",
+        type=float,
+        metavar="MM",
+        help="1: 256x256x192 as in the paper; 2: 128x128x96; 4: 64x64x48 (1; with --preset best 2)",
     )
 
 

@@ -46,7 +46,7 @@ def plan_lines(settings: Settings, cases: Sequence[Case], outcomes: Sequence[Out
 
 
 def _stage_lines(settings: Settings, models: Sequence[PlannedModel]) -> list[str]:
-    backend = resolve_backend(settings.backend)
+    backend = resolve_backend(settings)
     spaces = ", ".join(settings.output_spaces)
     prepare = f"prepare with the {backend} backend at {settings.voxel_size:g} mm in {spaces}"
     train = f"train {', '.join(model.label for model in models)}"

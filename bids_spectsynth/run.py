@@ -32,6 +32,7 @@ def run(settings: Settings) -> ExitCode:
     console_logging(settings.verbose)
     _check_processes(settings)
     check_folders(settings)
+    _check_backend(settings)
     with clean_end():
         return run_group(settings) if settings.analysis_level == "group" else run_participant(settings)
 
@@ -89,6 +90,20 @@ def check_folders(settings: Settings) -> None:
     if not settings.dry_run:
         for folder in (settings.output_dir, settings.work_folder):
             _check_writable(folder)
+
+
+def _check_backend(settings: Settings) -> None:
+    """Refuse a backend that cannot be started, where images will be prepared for certain.
+
+    Raises
+    ------
+    UsageError
+        FSL, or the program that starts its container, is missing.
+    """
+    if settings.analysis_level == "participant" and settings.mode in ("auto", "preprocess"):
+        from bids_spectsynth.preprocess.backends import resolve_backend
+
+        resolve_backend(settings)
 
 
 def _check_writable(folder: Path) -> None:

@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
 from bids_spectsynth.errors import UsageError
-from bids_spectsynth.presets import PRESETS, Preset
+from bids_spectsynth.presets import PRESETS, VOXEL_SIZES, Preset
+from bids_spectsynth.settings_checks import check_settings
 
 AnalysisLevel = Literal["participant", "group"]
 Mode = Literal["auto", "preprocess", "train", "apply"]
 BackendChoice = Literal["auto", "fsl", "embedded"]
 Scaling = Literal["slice", "volume"]
 Device = Literal["auto", "cpu", "cuda"]
+FslRunner = Literal["local", "docker", "singularity"]
 CoregInit = Literal["auto", "header", "identity"]
 AdversarialLoss = Literal["bce", "lsgan"]
 CohortPrior = Literal["none", "channel", "residual"]
@@ -53,6 +55,7 @@ class Settings:
     session_label: tuple[str, ...] = ()
     bids_filter_file: Path | None = None
     work_dir: Path | None = None
+    clean_workdir: bool = False
     nprocs: int = 1
     omp_nthreads: int = 1
     mem_mb: int | None = None
@@ -73,6 +76,10 @@ class Settings:
     inputs: tuple[tuple[str, ...], ...] = (("T1w", "pet"),)
     output_spaces: tuple[str, ...] = (T1W_SPACE,)
     backend: BackendChoice = "auto"
+    bet_fractional_intensity: float = 0.5
+    bet_robust: Switch = "on"
+    fsl_runner: FslRunner = "local"
+    fsl_image: str | None = None
     coreg_init: CoregInit = "auto"
     preset: Preset = "fard2024"
     study: str | None = None
@@ -122,6 +129,13 @@ class Settings:
     def templates(self) -> tuple[str, ...]:
         """The output spaces that are templates."""
         return tuple(space for space in self.output_spaces if space != T1W_SPACE)
+
+    @property
+    def fsl_options(self) -> tuple[str, ...]:
+        """Options of FSL, as the command line spells them, whose value is not the default."""
+        names = ("bet_fractional_intensity", "bet_robust", "fsl_runner", "fsl_image")
+        changed = (f for f in dataclasses.fields(self) if f.name in names and getattr(self, f.name) != f.default)
+        return tuple("--" + f.name.replace("_", "-") for f in changed)
 
 
 _NAMES = tuple(f.name for f in dataclasses.fields(Settings))
@@ -180,10 +194,11 @@ def make_settings(values: Mapping[str, Any]) -> Settings:
     """
     hints = get_type_hints(Settings)
     preset: Preset = _coerce("preset", values.get("preset") or "fard2024", hints["preset"])
-    values = {**PRESETS[preset], **{name: value for name, value in values.items() if value is not None}}
+    given = {name: value for name, value in values.items() if value is not None}
+    values = {"voxel_size": VOXEL_SIZES[preset], **PRESETS[preset], **given}
     coerced = {name: _coerce(name, value, hints[name]) for name, value in values.items()}
     settings = Settings(**coerced)
-    _check_ranges(settings)
+    check_settings(settings)
     return settings
 
 
@@ -252,66 +267,6 @@ def _input_sets(value: Any) -> tuple[tuple[str, ...], ...]:
     if not out:
         raise ValueError("at least one set of inputs needed")
     return tuple(dict.fromkeys(out))
-
-
-def _check_ranges(settings: Settings) -> None:
-    positive = ("nprocs", "omp_nthreads", "mem_mb", "epochs", "batch_size", "learning_rate", "base_filters",
-                "checkpoint_every", "slices_per_subject", "data_range", "ensemble_members")  # fmt: skip
-    for name in positive:
-        value = getattr(settings, name)
-        if value is not None and value <= 0:
-            raise UsageError(f"--{name.replace('_', '-')}: {value} is not above zero")
-    weights = ("adversarial_weight", "l1_weight", "ssim_weight", "learning_rate_decay_epochs", "random_seed",
-               "neighbour_slices", "uncertainty", "cross_validate", "bootstrap_samples")  # fmt: skip
-    for name in weights:
-        if getattr(settings, name) < 0:
-            raise UsageError(f"--{name.replace('_', '-')}: {getattr(settings, name)} is below zero")
-    if settings.adversarial_weight + settings.l1_weight + settings.ssim_weight == 0:
-        raise UsageError("--adversarial-weight, --l1-weight, --ssim-weight: at least one must be above zero")
-    if settings.voxel_size not in (1.0, 2.0, 4.0):
-        raise UsageError(f"--voxel-size: {settings.voxel_size} is not 1, 2 or 4 (the network halves its grid)")
-    if min(settings.split) < 0 or min(settings.split[:2]) == 0:
-        raise UsageError("--split: proportions for training, validation, test; the first two above zero")
-    _check_splits(settings)
-    _check_recipe(settings)
-    if settings.model_label is not None and not (settings.model_label.isascii() and settings.model_label.isalnum()):
-        raise UsageError(f"--model-label: {settings.model_label!r} has other characters than letters and digits")
-    if settings.model is not None and settings.mode in ("train", "preprocess"):
-        raise UsageError(f"--model: --mode {settings.mode} applies no model; leave one of the two options out")
-    if not settings.output_spaces:
-        raise UsageError("--output-spaces: at least one space needed")
-
-
-def _check_splits(settings: Settings) -> None:
-    counts = settings.split_counts
-    if counts is not None and (min(counts) < 0 or min(counts[:2]) == 0):
-        raise UsageError("--split-counts: participants for training, validation, test; the first two above zero")
-    if settings.cross_validate == 1 or settings.cross_validate == 2:
-        raise UsageError("--cross-validate: 3 folds at least (one held out, one to choose the epoch, one to train on)")
-    others = [name for name in ("split_counts", "split_file") if getattr(settings, name) is not None]
-    if settings.cross_validate and others:
-        raise UsageError(f"--cross-validate: makes its own splits; leave --{others[0].replace('_', '-')} out")
-    if len(others) > 1:
-        raise UsageError("--split-counts: the split file says who is in which part; leave one of the two options out")
-    for condition in settings.hold_out:
-        if not all(part.strip() for part in condition.partition("=")):
-            raise UsageError(f"--hold-out: {condition!r} is not COLUMN=VALUE, e.g. resection=yes")
-    if settings.hold_out and settings.split_file is not None:
-        raise UsageError("--hold-out: the split file says who is in which part; leave one of the two options out")
-
-
-def _check_recipe(settings: Settings) -> None:
-    if not 0 <= settings.ema_decay < 1:
-        raise UsageError(f"--ema-decay: {settings.ema_decay} is not in 0 to below 1")
-    if settings.uncertainty == 1:
-        raise UsageError("--uncertainty: 2 samples at least")
-    if min(settings.equivalence_margins) <= 0:
-        raise UsageError("--equivalence-margins: three numbers above zero")
-    if settings.orientations == "three" and settings.intensity_scaling == "slice":
-        raise UsageError(
-            "--orientations three: needs --intensity-scaling volume; slices of different orientations that are each "
-            "scaled on their own cannot be averaged"
-        )
 
 
 def to_toml(settings: Settings) -> str:

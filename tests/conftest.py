@@ -88,6 +88,7 @@ class QuickBackend:
 
     name = "embedded"
     tools: Mapping[str, str] = {"Quick": "1.0"}
+    options: Mapping[str, Any] = {}
 
     def __init__(self) -> None:
         self.calls: list[str] = []
@@ -169,7 +170,7 @@ class App:
         backend = QuickBackend()
         backend.calls = self.calls
 
-        def make(name: str, threads: int, seed: int) -> QuickBackend:
+        def make(name: str, threads: int, seed: int, fsl: Any) -> QuickBackend:
             self.made_with.append((threads, seed))
             return backend
 

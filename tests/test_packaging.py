@@ -1,6 +1,7 @@
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -10,7 +11,6 @@ from typing import Any
 
 import pytest
 import yaml
-from nipype.pipeline import plugins
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -62,6 +62,33 @@ def test_the_container_is_built_from_files_that_exist_and_are_not_ignored() -> N
     allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     assert {name.partition("/")[0] for name in sources} == allowed
     assert all((ROOT / name).exists() for name in sources)
+
+
+def _stages() -> dict[str, tuple[str, str]]:
+    """Stages of the Dockerfile by name: what each is made from, and its text; the last one has no name."""
+    parts = re.split(r"^FROM (\S+)(?: AS (\S+))?$", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE)[1:]
+    return {name or "": (base, text) for base, name, text in zip(*[iter(parts)] * 3, strict=True)}
+
+
+def test_fsl_is_a_stage_that_the_free_image_never_touches() -> None:
+    stages = _stages()
+    assert "ARG WITH_FSL=1" in (ROOT / "Dockerfile").read_text().splitlines()
+    assert stages[""][0] == "runtime-${WITH_FSL}"
+    needed, todo = set(), ["runtime-0"]
+    while todo:
+        needed.add(todo.pop())
+        for base, text in [stages[name] for name in needed]:
+            todo += [name for name in {base, *re.findall(r"--from=(\S+)", text)} & set(stages) if name not in needed]
+    assert needed == {"python", "build", "runtime-0"}
+    assert "--from=fsl" in stages["runtime-1"][1]
+    assert 'licenses="Apache-2.0 AND LicenseRef-FSL"' in stages["runtime-1"][1]
+    assert 'licenses="Apache-2.0"' in stages["runtime-0"][1]
+
+
+def test_documented_build_arguments_exist() -> None:
+    known = set(re.findall(r"^ARG (\w+)", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE))
+    named = {name for page in DOCS for name in re.findall(r"--build-arg (\w+)=", page.read_text())}
+    assert {"WITH_FSL", "TEMPLATES", "PIP_EXTRA_INDEX_URL", "BASE_IMAGE"} <= named <= known
 
 
 def test_every_dependency_is_pinned_to_a_version_that_the_project_allows() -> None:
@@ -133,11 +160,12 @@ def test_the_example_filter_is_accepted() -> None:
     assert set(filters) == {"t1w", "pet", "interictal", "ictal"}
 
 
-@pytest.mark.parametrize("name", ["MultiProc", "SLURM"])
-def test_the_example_plugins_are_those_of_nipype(name: str) -> None:
+@pytest.mark.parametrize("name", ["MultiProc", "SLURM", "SGE", "Dask"])
+def test_the_example_plugins_are_known(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda program, **_: f"/usr/bin/{program}")
     plugin, arguments = read_plugin_file(ROOT / "examples" / f"nipype_plugin_{name.lower()}.yml")
     assert plugin == name
-    assert getattr(plugins, f"{name}Plugin")(plugin_args=dict(arguments)).plugin_args == arguments
+    assert arguments["max_jobs" if name != "MultiProc" else "n_procs"] > 1
 
 
 _FAKE_SBATCH = """#!/usr/bin/env bash
@@ -201,10 +229,58 @@ def test_the_slurm_example_submits_commands_that_the_parser_takes(tmp_path: Path
     assert all(word in jobs[1].split() for word in ("--signal=B:USR1@120", "--requeue", "--gres=gpu:1"))
 
 
-def test_the_slurm_example_explains_itself_without_arguments() -> None:
-    done = subprocess.run(
-        ["bash", ROOT / "examples" / "slurm_array.sh"], capture_output=True, text=True, check=False
-    )  # fmt: skip
+#: What is inside the container is the program; the words before the image are Apptainer's.
+_FAKE_APPTAINER = """#!/usr/bin/env bash
+[ "$1" = run ] || exit 1
+while [[ $1 != *.sif ]]; do echo "$1" >>"$FAKE_LOG.apptainer"; shift; done
+shift
+exec bids_spectsynth "$@"
+"""
+
+
+def test_the_apptainer_example_runs_all_stages_in_the_container(tmp_path: Path) -> None:
+    fakes = {"sbatch": _FAKE_SBATCH, "scontrol": _FAKE_SCONTROL, "bids_spectsynth": _FAKE_PROGRAM}
+    for name, text in (fakes | {"apptainer": _FAKE_APPTAINER}).items():
+        path = tmp_path / "bin" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        path.chmod(0o755)
+    data, out, image, commands = (tmp_path / name for name in ("data", "out", "image.sif", "commands.txt"))
+    (data / "sub-01").mkdir(parents=True)
+    image.touch()
+    environment = {
+        "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
+        "FAKE_LOG": str(tmp_path / "sbatch.txt"),
+        "FAKE_COMMANDS": str(commands),
+        "BIDS_SPECTSYNTH_BIND": "-B /project/models",
+        "SLURM_SUBMIT_DIR": str(ROOT),
+    }
+    # As SLURM starts it: a copy, somewhere else.
+    copy = tmp_path / "slurm_script"
+    copy.write_text((ROOT / "examples" / "apptainer.sbatch").read_text())
+    words = ["bash", copy, image, data, out, "--voxel-size", "2"]
+    subprocess.run(words, env=environment, check=True, capture_output=True)
+    runs = [parse(shlex.split(line)) for line in commands.read_text().splitlines()]
+    stages = [(run.analysis_level, run.mode) for run in runs]
+    assert stages == [
+        ("participant", "preprocess"), ("participant", "train"), ("participant", "train"), ("participant", "apply"),
+        ("group", "auto"),
+    ]  # fmt: skip
+    assert {(run.bids_dir, run.output_dir, run.voxel_size) for run in runs} == {(data, out, 2.0)}
+    given = (tmp_path / "sbatch.txt.apptainer").read_text().splitlines()
+    assert given.count("--nv") == given.count("--cleanenv") == given.count("--no-home") == len(runs)
+    assert (
+        given.count(f"{data}:{data}:ro") == given.count(f"{out}:{out}") == given.count("/project/models") == len(runs)
+    )
+    image.unlink()
+    refused = subprocess.run(words, env=environment, check=False, capture_output=True, text=True)
+    assert refused.returncode == 2
+    assert "no such image" in refused.stderr
+
+
+@pytest.mark.parametrize("name", ["slurm_array.sh", "apptainer.sbatch"])
+def test_the_slurm_examples_explain_themselves_without_arguments(name: str) -> None:
+    done = subprocess.run(["bash", ROOT / "examples" / name], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "BIDS_DIR OUTPUT_DIR" in done.stderr
 

@@ -528,6 +528,17 @@ def test_backend_that_is_not_installed(alone: Any, monkeypatch: pytest.MonkeyPat
     assert result.code == 2
     assert len(result.errors) == 1
     assert "FSL" in result.errors[0]
+    for options, line in (
+        (("--backend", "fsl", "--fsl-runner", "docker"), "--fsl-runner docker: docker not found on PATH"),
+        (("--fsl-runner", "singularity"), "--backend embedded does not use FSL"),
+        (("--backend", "auto", "--bet-robust", "off"), "--bet-robust: FSL is not installed"),
+        (("--backend", "auto", "--fsl-image", "me/fsl:1"), "--fsl-image: needs --fsl-runner docker"),
+    ):
+        result = alone("--mode", "preprocess", *options)
+        assert (result.code, len(result.errors)) == (2, 1)
+        assert line in result.errors[0]
+    assert not alone.files("sub-*/**/*")
+    assert not alone.files("logs/**/*"), "refused before anything is looked for"
 
 
 def test_plugin_file(alone: Any, tmp_path: Path) -> None:
@@ -615,6 +626,26 @@ def test_options_from_a_file(alone: Any, tmp_path: Path) -> None:
     assert "register pet 6 header" in alone.calls
 
 
+def test_cleaning_the_work_folder(make_app: Callable[..., Any]) -> None:
+    """Intermediate results go, those of a participant that failed stay, and nothing is prepared twice."""
+    app = make_app(["01", "02"])
+    image = next((app.bids_dir / "sub-02" / "pet").glob("*.nii.gz"))
+    good = image.read_bytes()
+    image.write_bytes(b"no image")
+    assert app("--mode", "preprocess", "--clean-workdir").code == 1
+    folder = app.output_dir / "work" / "bids_spectsynth_wf"
+    assert {path.name[:6] for path in folder.iterdir()} == {"sub_02"}
+    image.write_bytes(good)
+    app.calls.clear()
+    assert app("--mode", "preprocess", "--clean-workdir").code == 0
+    # The T1w of the second had been done, the first is not touched.
+    assert "brain T1w" not in app.calls
+    assert not list(folder.iterdir())
+    app.calls.clear()
+    assert app("--mode", "preprocess").code == 0
+    assert app.calls == []
+
+
 #: Options whose effect a test named after something else shows.
 SHOWN_ELSEWHERE = {
     "participant_label": "test_a_cluster_gives_what_one_run_gives",
@@ -625,6 +656,7 @@ SHOWN_ELSEWHERE = {
     "bids_filter_file": "test_sessions_and_filters_choose",
     "skip_bids_validation": "test_validation_can_be_left_out",
     "stop_on_first_crash": "test_stop_on_first_crash",
+    "clean_workdir": "test_cleaning_the_work_folder",
     "dry_run": "test_a_dry_run_writes_nothing",
     "verbose": "test_verbose",
     "nprocs": "test_threads_of_the_network",
@@ -653,10 +685,13 @@ SHOWN_ELSEWHERE = {
 }
 
 
-#: Options of the group level, whose effect tests of that level's own modules show.
+#: Options of the group level and of FSL, whose effect tests of those modules show.
 SHOWN_BY_MODULES = {
     "bootstrap_samples": "evaluation/test_comparisons.py",
     "equivalence_margins": "evaluation/test_comparisons.py",
+    **dict.fromkeys(
+        ("bet_fractional_intensity", "bet_robust", "fsl_runner", "fsl_image"), "preprocess/test_fsl_runners.py"
+    ),
 }
 
 

@@ -21,6 +21,7 @@ from bids_spectsynth.settings import (
     Compile,
     CoregInit,
     Device,
+    FslRunner,
     MemoryFormat,
     Mode,
     Orientations,
@@ -63,6 +64,7 @@ any_settings = st.fixed_dictionaries(
         "session_label": _label_tuples,
         "bids_filter_file": _paths,
         "work_dir": _paths,
+        "clean_workdir": st.booleans(),
         "nprocs": _counts,
         "omp_nthreads": _counts,
         "mem_mb": _counts,
@@ -83,6 +85,10 @@ any_settings = st.fixed_dictionaries(
         "inputs": _inputs,
         "output_spaces": st.lists(_labels, min_size=1, max_size=3, unique=True),
         "backend": st.sampled_from(get_args(BackendChoice)),
+        "bet_fractional_intensity": st.floats(0, 1),
+        "bet_robust": st.sampled_from(get_args(Switch)),
+        "fsl_runner": st.sampled_from(get_args(FslRunner)),
+        "fsl_image": _labels,
         "coreg_init": st.sampled_from(get_args(CoregInit)),
         "intensity_scaling": st.sampled_from(get_args(Scaling)),
         "adversarial_weight": _weights,
@@ -124,6 +130,8 @@ def _that_go_together(values: Mapping[str, Any]) -> dict[str, Any]:
     excluded = {"model"} if values.get("mode") in ("train", "preprocess") else set()
     splits = [name for name in ("cross_validate", "split_counts", "split_file") if values.get(name)]
     excluded |= set(splits[1:])
+    if values.get("backend") == "embedded":
+        excluded |= {"bet_fractional_intensity", "bet_robust", "fsl_runner", "fsl_image"}
     if splits[:1] == ["split_file"]:
         excluded.add("hold_out")
     scaling = PRESETS[values.get("preset", "fard2024")]["intensity_scaling"]
@@ -262,6 +270,16 @@ def test_numbers_must_be_finite(name: str, value: float) -> None:
         {"orientations": "three", "preset": "best", "intensity_scaling": "slice"},
         {"cohort_prior": "sum"},
         {"flip_average": True},
+        {"bet_fractional_intensity": 1.1},
+        {"bet_fractional_intensity": -0.1},
+        {"bet_fractional_intensity": math.nan},
+        {"bet_robust": True},
+        {"bet_robust": "off", "backend": "embedded"},
+        {"bet_fractional_intensity": 0.3, "backend": "embedded"},
+        {"fsl_runner": "podman"},
+        {"fsl_runner": "docker", "backend": "embedded"},
+        {"fsl_image": "", "fsl_runner": "docker"},
+        {"fsl_image": "--privileged", "fsl_runner": "docker"},
     ],
     ids=str,
 )
@@ -283,6 +301,13 @@ def test_a_preset_decides_on_what_is_not_given(preset: Preset) -> None:
     assert {name: getattr(settings, name) for name in GOVERNED} == PRESETS[preset]
     assert _settings(preset=preset, l1_weight=3).l1_weight == 3
     assert _settings(preset=preset, l1_weight=None) == settings
+
+
+def test_a_preset_brings_a_voxel_size_that_an_option_overrules() -> None:
+    assert _settings().voxel_size == 1
+    assert _settings(preset="fard2024").voxel_size == 1
+    assert _settings(preset="best").voxel_size == 2
+    assert _settings(preset="best", voxel_size=1).voxel_size == 1
 
 
 def test_presets_hold_what_the_options_would() -> None:

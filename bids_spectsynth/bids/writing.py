@@ -1,6 +1,5 @@
 """Writing files whole or not at all, and reading matrices back."""
 
-import gzip
 import importlib
 import io
 import json
@@ -16,6 +15,7 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from isal import igzip
 
 from bids_spectsynth.errors import ImageError
 
@@ -32,8 +32,8 @@ PUBLIC_KEYS = (
     "AttenuationCorrection",
     "ImageDecayCorrected",
 )
-#: Prepared images are mostly 0 and noise: level 3 packs and unpacks them in half the time of 6, to files 5 % larger.
-_GZIP_LEVEL = 3
+#: Of ISA-L, whose levels end at 3: files as large as zlib's at its level 3, in a tenth of the time.
+_GZIP_LEVEL = 2
 #: Bits of the NIfTI field xyzt_units: where the spatial unit stands, and millimetres.
 _SPATIAL_UNITS, _MILLIMETRES = 0b111, 2
 
@@ -122,7 +122,7 @@ def write_image(path: Path, image: nib.Nifti1Image, sidecar: Mapping[str, Any]) 
     write_json(sidecar_path(path), sidecar)
     with atomic_file(path) as file:
         if path.suffix == ".gz":
-            with gzip.GzipFile("", "wb", _GZIP_LEVEL, file, mtime=0) as packed:
+            with igzip.IGzipFile("", "wb", _GZIP_LEVEL, file, mtime=0) as packed:  # type: ignore[no-untyped-call]
                 image.to_stream(packed)
         else:
             image.to_stream(file)

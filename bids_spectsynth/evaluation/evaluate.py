@@ -101,21 +101,24 @@ def evaluate_case(
     images |= _baseline_images((model_folder, *further_folders), prepared)
     real, values = _units(prepared.images[INTERICTAL]), _units(synthetic)
     identity = {**model_identity(prepared, card, model_folder, label), "split": split}
-    volumes = {NETWORK: values}
-    if card.scaling == "volume":  # else the baselines' slices have no common scale
-        volumes |= {
-            method: (image + np.float32(1)) / np.float32(2) for method, image in images.items() if method != NETWORK
-        }
+    volumes = {NETWORK: values} | _relative_baselines(images, card)
     write_case_tables(output_dir, prepared, label, identity, volumes, real, rated, arrays.affine)
-    own = _rate(arrays, images, rated, data_range).assign(scale=card.scaling)
+    rows = _rate(arrays, images, rated, data_range).assign(scale=card.scaling)
     other = _OTHER_SCALE[card.scaling]
     pair = on_one_scale(real, values, arrays.mask, rated, other)
-    another = slice_metrics(pair[0], pair[1], rated, data_range).assign(method=NETWORK, scale=other)
-    rows = pd.concat([own, another], ignore_index=True)
-    table = _positioned(rows, card, arrays).assign(**identity, data_range=data_range)
+    another = slice_metrics(*pair, rated, data_range).assign(method=NETWORK, scale=other)
+    table = _positioned(pd.concat([rows, another], ignore_index=True), card, arrays)
     path = metrics_path(output_dir, prepared, label)
-    write_table(path, table[list(METRICS_DICTIONARY)], METRICS_DICTIONARY)
+    table = table.assign(**identity, data_range=data_range)[list(METRICS_DICTIONARY)]
+    write_table(path, table, METRICS_DICTIONARY)
     return path
+
+
+def _relative_baselines(images: Mapping[str, Volume], card: ModelCard) -> dict[str, Volume]:
+    """Baselines from 0 on, by method; none of a slice-scaled model, because their slices have no common scale."""
+    if card.scaling != "volume":
+        return {}
+    return {method: (image + np.float32(1)) / np.float32(2) for method, image in images.items() if method != NETWORK}
 
 
 def _checked_overlap(arrays: CaseArrays, prepared: PreparedCase, made: Volume, synthetic: Path) -> Mask:

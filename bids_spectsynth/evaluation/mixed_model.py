@@ -137,12 +137,12 @@ def _fit(values: Float64, codes: npt.NDArray[np.intp]) -> tuple[float, float]:
     ArithmeticError
         There is no maximum with a variance between subjects, or it was not found.
     """
-    start = variance_ratio(values, codes)
-    if not 0 < start < math.inf:
-        raise ArithmeticError("singular matrix, the slices vary no more between subjects than within")
     counts = np.bincount(codes)
     means = np.bincount(codes, values) / counts
     likelihood = _Likelihood(counts.astype(np.float64), means, float(((values - means[codes]) ** 2).sum()))
+    start = variance_ratio(values, codes)
+    if start == math.inf:
+        raise ArithmeticError("no variance within subjects")
     estimate, error = likelihood.estimate(_best_ratio(likelihood, start))
     if not math.isfinite(estimate) or not 0 < error < math.inf:
         raise ArithmeticError("no maximum of the likelihood was found")
@@ -150,13 +150,14 @@ def _fit(values: Float64, codes: npt.NDArray[np.intp]) -> tuple[float, float]:
 
 
 def _best_ratio(likelihood: _Likelihood, start: float) -> float:
-    """Where the likelihood is highest, between a ratio at which it rises and one at which it falls."""
-    low, high = start, start
-    while likelihood.slope(low) <= 0:
-        low /= 2
-        if low < 1e-9 * start:
-            raise ArithmeticError("singular matrix, the slices vary no more between subjects than within")
+    """Where the likelihood is highest: between 0, where it must rise, and a ratio at which it falls."""
+    if likelihood.slope(0.0) <= 0:
+        raise ArithmeticError("singular matrix, the slices vary no more between subjects than within")
+    # The mean squares may see no variance where the likelihood, which weighs subjects otherwise, does.
+    high = first = start if start > 0 else 1 / float(likelihood.counts.sum())
     # With equal numbers of slices the start is the maximum itself.
     while likelihood.slope(high) >= 0:
         high *= 2
-    return float(optimize.brentq(likelihood.slope, low, high, xtol=1e-14 * start, rtol=1e-14))
+        if not math.isfinite(high):
+            raise ArithmeticError("no maximum of the likelihood was found")
+    return float(optimize.brentq(likelihood.slope, 0.0, high, xtol=1e-14 * first, rtol=1e-14))

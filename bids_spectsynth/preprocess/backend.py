@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import nibabel as nib
 import numpy as np
@@ -55,6 +55,10 @@ class Backend(Protocol):
     @property
     def tools(self) -> Mapping[str, str]:
         """Tool name to version, written to the sidecars."""
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """What users may choose of the tools, by the names that the sidecars give; empty where there is nothing."""
 
     def extract_brain(self, image: nib.Nifti1Image, role: str) -> nib.Nifti1Image:
         """Brain mask (uint8, 0 or 1) on the voxels of ``image``; one component, without holes."""

@@ -3,30 +3,45 @@
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.preprocess.backend import Backend
 from bids_spectsynth.preprocess.fsl_environment import missing_programs, require_fsl
-from bids_spectsynth.settings import BackendChoice
+from bids_spectsynth.preprocess.fsl_options import DEFAULT_OPTIONS, FslOptions
+from bids_spectsynth.settings import Settings
 
 BACKENDS = ("fsl", "embedded")
 
 
-def resolve_backend(choice: BackendChoice) -> str:
-    """Name of the backend that will be used: ``auto`` is FSL where it is installed, else the embedded one.
+def resolve_backend(settings: Settings) -> str:
+    """Name of the backend that will be used.
 
-    Resolved once, before the workflow is built, so that a change of the machine changes every cache key.
+    ``auto`` is FSL where it is installed or a container is asked for, else the embedded one. Resolved before the
+    workflow is built, so that a change of the machine changes every cache key.
 
     Raises
     ------
     UsageError
-        FSL was asked for and is not installed.
+        FSL was asked for and cannot be started, or options of FSL were given and there is none.
     """
-    if choice == "auto":
-        return "embedded" if missing_programs() else "fsl"
-    if choice == "fsl":
-        require_fsl()
-    return choice
+    options = FslOptions.of(settings)
+    if settings.backend == "embedded":
+        return "embedded"
+    if options.image is not None and options.runner == "local":
+        raise UsageError("--fsl-image: needs --fsl-runner docker or singularity")
+    if settings.backend == "auto" and options.runner == "local" and missing_programs():
+        if settings.fsl_options:
+            raise UsageError(f"{settings.fsl_options[0]}: FSL is not installed; set FSLDIR, or leave the option out")
+        return "embedded"
+    require_fsl(options)
+    return "fsl"
 
 
-def make_backend(name: str, threads: int, seed: int) -> Backend:
+def make_backend(name: str, threads: int, seed: int, fsl: FslOptions = DEFAULT_OPTIONS) -> Backend:
     """Backend by its resolved name; only the libraries of that one are imported.
+
+    Parameters
+    ----------
+    name : str
+    threads, seed : int
+    fsl : FslOptions
+        For the fsl backend; the embedded one has no options.
 
     Raises
     ------
@@ -36,7 +51,7 @@ def make_backend(name: str, threads: int, seed: int) -> Backend:
     if name == "fsl":
         from bids_spectsynth.preprocess.fsl_backend import FslBackend
 
-        return FslBackend(threads, seed)
+        return FslBackend(threads, seed, options=fsl)
     if name == "embedded":
         from bids_spectsynth.preprocess.embedded_backend import EmbeddedBackend
 

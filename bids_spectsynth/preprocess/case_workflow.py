@@ -83,6 +83,7 @@ def part_key(case: Case, settings: Settings, identity: BackendIdentity, part: Pa
             "files": {role: file_stamp(image.path) for role, image in case.images.items()},
             "backend": identity.name,
             "software": identity.software,
+            "options": identity.options,
             "threads": mask_threads(settings, identity),
             "coreg_init": settings.coreg_init,
             "voxel_size": settings.voxel_size if part.space is not None else None,

@@ -1,6 +1,8 @@
 """The backend of pip-installable libraries: deepbet for the T1w brain, this package's own registration, SciPy."""
 
+from collections.abc import Mapping
 from importlib.metadata import version
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -30,6 +32,7 @@ class EmbeddedBackend:
     """
 
     name = "embedded"
+    options: Mapping[str, Any] = {}
 
     def __init__(self, threads: int = 1, seed: int = 1234) -> None:
         self.threads = threads

@@ -1,8 +1,10 @@
 """The backend of the paper: BET and FLIRT."""
 
+import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -16,8 +18,9 @@ from bids_spectsynth.preprocess.agreement import correlation_ratio, mask_dice, m
 from bids_spectsynth.preprocess.backend import Registration
 from bids_spectsynth.preprocess.flirt_matrix import as_stored, fsl_ready, upright, world_from_flirt
 from bids_spectsynth.preprocess.fsl_environment import require_fsl
+from bids_spectsynth.preprocess.fsl_options import DEFAULT_OPTIONS, FslOptions
 from bids_spectsynth.preprocess.fsl_tools import FslTools, fsl_version
-from bids_spectsynth.preprocess.grid import Grid, new_image
+from bids_spectsynth.preprocess.grid import Grid, grid_of, new_image
 from bids_spectsynth.preprocess.intensity import histogram_mask, solid_component
 from bids_spectsynth.preprocess.quality import CUT_NOTE, CUT_POOR, LEAST_OVERLAP, MOST_TURN_DEG
 from bids_spectsynth.preprocess.resampling import resample_image
@@ -27,8 +30,6 @@ FloatArray = npt.NDArray[np.float64]
 
 SPECT_ROLES = (INTERICTAL, ICTAL)
 METRIC = "correlation ratio of the moving image given 64 intensity classes of the fixed brain"
-#: BET's fractional intensity threshold, its default, also in the paper.
-BET_THRESHOLD = 0.5
 #: Below this Dice coefficient of the two brains at the header's positions, the header is no start worth trying.
 USEFUL_HEADER_OVERLAP = 0.3
 #: Below this correlation ratio the images have nothing in common.
@@ -36,6 +37,8 @@ LEAST_RATIO = 0.1
 #: A mirrored head whose correlation ratio is higher by this shows a header that swaps left and right.
 MIRROR_GAIN = 0.01
 RIGID_DOF = 6
+#: bet is a shell script that puts no quotes around its arguments; "," and ":" have a meaning in mounts of containers.
+_PLAIN_PATH = re.compile(r"[\w@%+=./-]+", re.ASCII)
 
 
 class FslBackend:
@@ -47,39 +50,43 @@ class FslBackend:
         Threads for the steps that are not FSL's (BET and FLIRT use one).
     seed : int
         Not used: BET and FLIRT are deterministic. Part of every backend's signature.
-    threshold : float
-        BET's ``-f`` for MR and PET, 0 to 1.
+    options : FslOptions
+        BET's options, and what starts the programs.
     folder : Path or None
         Where FSL's files lie while it runs; None is the current folder at the time of the call (the node's).
 
     Raises
     ------
     UsageError
-        FSL is not installed.
+        FSL, or what starts its container, is not installed.
     """
 
     name = "fsl"
 
     def __init__(
-        self, threads: int = 1, seed: int = 1234, *, threshold: float = BET_THRESHOLD, folder: Path | None = None
+        self, threads: int = 1, seed: int = 1234, *, options: FslOptions = DEFAULT_OPTIONS, folder: Path | None = None
     ) -> None:
-        require_fsl()
+        require_fsl(options)
         self.threads = threads
         self.seed = seed
-        self.threshold = threshold
+        self.fsl = options
         self.folder = folder
-        version = fsl_version()
+        self.options: Mapping[str, Any] = {
+            "BetFractionalIntensity": options.fractional_intensity,
+            "BetRobust": options.robust,
+        }
+        flirt = fsl_version(options, "fsl-flirt")
         self.tools: Mapping[str, str] = {
-            "FSL BET": version,
-            "FSL FLIRT": version,
-            "FSL convert_xfm": version,
+            "FSL BET": fsl_version(options, "fsl-bet2"),
+            "FSL FLIRT": flirt,
+            "FSL convert_xfm": flirt,
             "SciPy (resampling)": scipy.__version__,
         }
         # BET of a PET is asked for twice, for the registration and for its mask; the image is kept to compare identity.
         self._last_mask: tuple[nib.Nifti1Image, str, nib.Nifti1Image] | None = None
 
     def extract_brain(self, image: nib.Nifti1Image, role: str) -> nib.Nifti1Image:
-        """Brain mask (uint8, 0 or 1) on the voxels of ``image``; BET, robust for MR; a threshold for SPECT."""
+        """Brain mask (uint8, 0 or 1) on the voxels of ``image``; BET, for MR robust; a threshold for SPECT."""
         if role in SPECT_ROLES:
             return histogram_mask(image)
         if self._last_mask is not None and self._last_mask[0] is image and self._last_mask[1] == role:
@@ -88,10 +95,8 @@ class FslBackend:
             source = Path(folder) / "head.nii.gz"
             turned = upright(image)
             nib.save(fsl_ready(turned), source)
-            written = FslTools(Path(folder)).bet(source, threshold=self.threshold, robust=role != PET)
-            inside = np.asanyarray(nib.Nifti1Image.from_filename(written).dataobj) > 0
-        if inside.shape != turned.shape:
-            raise ImageError(f"bet wrote a mask of shape {inside.shape} for an image of shape {turned.shape}")
+            written = FslTools(Path(folder), self.fsl).bet(source, robust=self.fsl.robust and role != PET)
+            inside = _read_mask(written, grid_of(turned))
         mask = new_image(solid_component(as_stored(inside, image)), image.affine)
         self._last_mask = (image, role, mask)
         return mask
@@ -147,7 +152,7 @@ class FslBackend:
         found: dict[str, FloatArray] = {}
         target = upright(target)
         with tempfile.TemporaryDirectory(prefix="flirt_", dir=self._folder()) as folder:
-            tools = FslTools(Path(folder))
+            tools = FslTools(Path(folder), self.fsl)
             moving_file, fixed_file = Path(folder) / "moving.nii.gz", Path(folder) / "fixed.nii.gz"
             nib.save(fsl_ready(target), fixed_file)
             for start, shift in starts.items():
@@ -159,7 +164,8 @@ class FslBackend:
         return found
 
     def _folder(self) -> Path:
-        return (self.folder or Path.cwd()).absolute()
+        folder = (self.folder or Path.cwd()).absolute()
+        return folder if _PLAIN_PATH.fullmatch(str(folder)) else Path(tempfile.gettempdir())
 
 
 def _doubts(
@@ -217,9 +223,22 @@ def _masked(image: nib.Nifti1Image, mask: nib.Nifti1Image) -> nib.Nifti1Image:
     return new_image(np.where(inside, np.asanyarray(image.dataobj), 0).astype(np.float32), image.affine)
 
 
+def _read_mask(path: Path, grid: Grid) -> npt.NDArray[np.bool_]:
+    """BET's mask on the voxels of an upright image, in whatever order it was stored."""
+    mask = upright(nib.Nifti1Image.from_filename(path))
+    if not grid_of(mask).equals(grid, tolerance=0.01):
+        raise ImageError(f"bet wrote a mask of shape {mask.shape} on other voxels than its image of {grid.shape}")
+    return np.asanyarray(mask.dataobj) > 0
+
+
+def _number(text: str) -> float:
+    # Some versions of FSL write hexadecimal numbers.
+    return float.fromhex(text) if "0x" in text else float(text)
+
+
 def _read_matrix(path: Path) -> FloatArray:
     try:
-        matrix = np.loadtxt(path, dtype=np.float64)
+        matrix = np.array([[_number(word) for word in line.split()] for line in path.read_text().splitlines() if line])
     except ValueError as error:
         raise ImageError(f"{path.name}: FSL wrote no matrix of numbers") from error
     if matrix.shape != (4, 4) or not np.all(np.isfinite(matrix)):

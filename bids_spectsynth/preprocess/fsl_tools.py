@@ -1,6 +1,6 @@
 """BET, FLIRT and convert_xfm run through niwrap's typed wrappers, with errors in one line."""
 
-import logging
+import json
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -8,17 +8,17 @@ from functools import cache
 from pathlib import Path
 
 from niwrap.fsl import bet, convert_xfm, flirt
-from styxdefs import (  # type: ignore[import-untyped]
-    LocalRunner,
-    StyxRuntimeError,
-    StyxValidationError,
-)
+from styxdefs import StyxRuntimeError, StyxValidationError  # type: ignore[import-untyped]
 
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.preprocess.fsl_environment import fsl_environment
+from bids_spectsynth.preprocess.fsl_options import FslOptions
+from bids_spectsynth.preprocess.fsl_runners import image_name, make_runner
 
 #: FLIRT's search for a start, degrees either way about each axis.
 SEARCH_DEGREES = 90
+#: What goes wrong outside of the programs: options that niwrap refuses, no such program, a path that cannot be mounted.
+_FAILURES = (StyxRuntimeError, StyxValidationError, OSError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -28,23 +28,26 @@ class FslTools:
     Parameters
     ----------
     folder : Path
-        Absolute; each call makes a folder of its own in it.
+        Absolute; each call makes a folder of its own in it. Its path needs no quotes: bet gives it none.
+    options : FslOptions
     """
 
     folder: Path
+    options: FslOptions
 
-    def bet(self, image: Path, *, threshold: float, robust: bool) -> Path:
-        """Brain mask of an image by BET; ``threshold`` is its ``-f`` (0 to 1), ``robust`` its ``-R``."""
+    def bet(self, image: Path, *, robust: bool) -> Path:
+        """Brain mask of an image by BET; ``robust`` is its ``-R``."""
         try:
+            # Not without the brain image (-n): -R finds the brain's centre in it.
             outputs = bet(
                 infile=image,
                 maskfile="brain",
-                fractional_intensity=threshold,
+                fractional_intensity=self.options.fractional_intensity,
                 binary_mask=True,
                 robust_iters=robust,
-                runner=self._runner(),
+                runner=make_runner(self.options, self.folder),
             )
-        except (StyxRuntimeError, StyxValidationError, OSError) as error:
+        except _FAILURES as error:
             raise _one_line("bet", error) from error
         return _existing("bet", outputs.binary_mask)
 
@@ -69,36 +72,58 @@ class FslTools:
                 searchr_y=search,
                 searchr_z=search,
                 interp="trilinear",
-                runner=self._runner(),
+                runner=make_runner(self.options, self.folder),
             )
-        except (StyxRuntimeError, StyxValidationError, OSError) as error:
+        except _FAILURES as error:
             raise _one_line("flirt", error) from error
         return _existing("flirt", outputs.out_matrix_file)
 
     def invert(self, matrix: Path) -> Path:
         """Inverse of a FLIRT matrix by convert_xfm."""
         try:
-            outputs = convert_xfm(in_file=matrix, out_file="inverse.mat", invert_xfm=True, runner=self._runner())
-        except (StyxRuntimeError, StyxValidationError, OSError) as error:
+            outputs = convert_xfm(
+                in_file=matrix,
+                out_file="inverse.mat",
+                invert_xfm=True,
+                runner=make_runner(self.options, self.folder),
+            )
+        except _FAILURES as error:
             raise _one_line("convert_xfm", error) from error
         return _existing("convert_xfm", outputs.output_transformation)
 
-    def _runner(self) -> LocalRunner:
-        # The runner would attach a handler that prints every line at DEBUG level, unless there is one already.
-        logger = logging.getLogger(LocalRunner.logger_name)
-        if not logger.handlers:
-            logger.addHandler(logging.NullHandler())
-        return LocalRunner(data_dir=self.folder, environ=fsl_environment())
 
+def fsl_version(options: FslOptions, package: str) -> str:
+    """Version of FSL.
 
-def fsl_version() -> str:
-    """FSL's version: ``$FSLDIR/etc/fslversion``, else what ``flirt -version`` says; asked once per process."""
+    ``$FSLDIR/etc/fslversion``, else that of the conda package, else what ``flirt -version`` says; of a container, its
+    image.
+
+    Parameters
+    ----------
+    options : FslOptions
+    package : str
+        Name of the conda package that holds the program, such as ``fsl-bet2``.
+    """
+    if options.runner != "local":
+        return f"image {image_name(options)}"
     env = fsl_environment()
-    stated = Path(env.get("FSLDIR", "")) / "etc" / "fslversion"
-    if env.get("FSLDIR") and stated.is_file():
-        return stated.read_text(encoding="utf-8").split(":")[0].strip() or "unknown"
+    if env.get("FSLDIR"):
+        version = _installed_version(Path(env["FSLDIR"]), package)
+        if version:
+            return version
     program = shutil.which("flirt", path=env.get("PATH", ""))
     return _said_version(program) if program is not None else "unknown"
+
+
+def _installed_version(folder: Path, package: str) -> str | None:
+    stated = folder / "etc" / "fslversion"
+    if stated.is_file():
+        return stated.read_text(encoding="utf-8").split(":")[0].strip() or None
+    for record in sorted((folder / "conda-meta").glob(f"{package}-*.json")):
+        content = json.loads(record.read_text(encoding="utf-8"))
+        if content.get("name") == package:
+            return f"{package} {content.get('version')}"
+    return None
 
 
 @cache

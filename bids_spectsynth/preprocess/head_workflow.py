@@ -16,20 +16,29 @@ from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline.engine import Node, Workflow
 
 from bids_spectsynth.bids.cases import T1W, Case
+from bids_spectsynth.preprocess.fsl_options import DEFAULT_OPTIONS, FslOptions
 from bids_spectsynth.preprocess.interfaces import PrepareReference, RegisterToTemplate
 from bids_spectsynth.preprocess.templates import BUILT_IN_TEMPLATE
 from bids_spectsynth.settings import Settings
 
+#: Name of the whole workflow, and of its folder in the work folder.
+WORKFLOW = "bids_spectsynth_wf"
 #: Memory in GB that a step is given. Measured at the paper's sizes: 1.3, 1.0, 0.9 and 0.9; larger matrices take more.
 MEMORY_GB = {"reference": 2.0, "register": 1.5, "template": 1.5, "write": 2.0}
 
 
 @dataclass(frozen=True)
 class BackendIdentity:
-    """Which backend, and the versions of all that computes: a change of either invalidates what is stored."""
+    """Which backend, its options, and the versions of all that computes: a change invalidates what is stored."""
 
     name: str
     software: str
+    fsl: FslOptions = DEFAULT_OPTIONS
+
+    @property
+    def options(self) -> str:
+        """Options that the results depend on, as text."""
+        return self.fsl.to_text() if self.name == "fsl" else ""
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,11 @@ def head_of(case: Case, settings: Settings) -> Head:
     return Head(name, key, path)
 
 
+def head_workflow_name(head: Head) -> str:
+    """Name of the workflow of a T1w image."""
+    return f"{head.key}_wf"
+
+
 def nipype_name(label: str) -> str:
     """A label with every character that Nipype forbids replaced; different labels may become equal."""
     return re.sub(r"\W", "_", label, flags=re.ASCII)
@@ -84,6 +98,7 @@ def common_inputs(name: str, settings: Settings, identity: BackendIdentity) -> d
     return {
         "backend": identity.name,
         "software": identity.software,
+        "options": identity.options,
         "failure_file": str(failure_file(name, settings)),
     }
 
@@ -103,7 +118,7 @@ def init_head_wf(*, head: Head, settings: Settings, identity: BackendIdentity) -
 
     Outputs of ``outputnode``: ``t1w_mask``; ``record_T1w``; ``record_<template>`` of each template.
     """
-    workflow = Workflow(name=f"{head.key}_wf")
+    workflow = Workflow(name=head_workflow_name(head))
     templates = template_names(settings)
     fields = ["t1w_mask", *(record_field(step) for step in (T1W, *templates))]
     outputnode = Node(IdentityInterface(fields=fields), name="outputnode")

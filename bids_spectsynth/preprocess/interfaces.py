@@ -36,6 +36,7 @@ from bids_spectsynth.errors import ImageError
 from bids_spectsynth.preprocess.backend import Backend
 from bids_spectsynth.preprocess.backends import make_backend
 from bids_spectsynth.preprocess.brain_extraction import volume_note
+from bids_spectsynth.preprocess.fsl_options import DEFAULT_OPTIONS, FslOptions
 from bids_spectsynth.preprocess.grid import new_image
 from bids_spectsynth.preprocess.intensity import load_image
 from bids_spectsynth.preprocess.nifti import opened_image
@@ -65,6 +66,7 @@ _NO_SEED = 0
 class _CommonInputs(BaseInterfaceInputSpec):
     backend = Str(mandatory=True, desc="resolved name of the backend")
     software = Str(mandatory=True, desc="versions of this package and of the backend's tools")
+    options = Str("", usedefault=True, desc="options of the fsl backend, JSON")
     failure_file = Str(mandatory=True, nohash=True, desc="where the reason of a failure is left")
 
 
@@ -80,7 +82,8 @@ class _Step(SimpleInterface):
 
     def _run_interface(self, runtime: Any) -> Any:
         try:
-            backend = make_backend(self.inputs.backend, self._threads(), _NO_SEED)
+            fsl = FslOptions.from_text(self.inputs.options) if self.inputs.options else DEFAULT_OPTIONS
+            backend = make_backend(self.inputs.backend, self._threads(), _NO_SEED, fsl)
             self._results.update(self._compute(Path(runtime.cwd), backend))
         except Exception as error:
             save_failure(Path(self.inputs.failure_file), one_line_reason(error, self.step))

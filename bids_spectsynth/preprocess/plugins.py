@@ -2,13 +2,17 @@
 
 # mypy: allow-subclassing-any
 import gc
+import getpass
 import logging
 import multiprocessing
 import os
+import shutil
+import subprocess
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +32,9 @@ from bids_spectsynth.settings import Settings
 #: Share of the machine's memory that is used where --mem-mb is not given.
 MEMORY_SHARE = 0.9
 NIPYPE_LOGGERS = ("nipype.workflow", "nipype.utils", "nipype.filemanip", "nipype.interface")
+#: By plugin, the program that submits a job and the one that takes it back.
+_SUBMITS = {"SLURM": "sbatch", "SGE": "qsub", "PBS": "qsub", "LSF": "bsub", "OAR": "oarsub"}
+_CANCELS = {"SLURM": "scancel", "SGE": "qdel", "PBS": "qdel", "LSF": "bkill", "OAR": "oardel"}
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -39,7 +46,7 @@ def memory_gb(settings: Settings) -> float:
 
 
 def make_plugin(settings: Settings, log_file: Path, status_callback: Any) -> tuple[Any, dict[str, Any]]:
-    """Plugin (an object or a name that Nipype knows) and its arguments.
+    """Plugin (an object) and its arguments.
 
     With ``--use-plugin`` those of the file; else one process after another for ``--nprocs 1`` and a process pool for
     more.
@@ -51,7 +58,13 @@ def make_plugin(settings: Settings, log_file: Path, status_callback: Any) -> tup
     """
     if settings.use_plugin is not None:
         name, arguments = read_plugin_file(settings.use_plugin)
-        return name, {**arguments, "status_callback": status_callback}
+        arguments["status_callback"] = status_callback
+        if name == "Dask":
+            from bids_spectsynth.preprocess.dask_plugin import DaskPlugin
+
+            level = logging.getLogger("nipype.workflow").level
+            return DaskPlugin(arguments, partial(log_nipype_to, log_file, level)), arguments
+        return _plugin_class(name)(plugin_args=arguments), arguments
     arguments = {"status_callback": status_callback}
     if settings.nprocs == 1:
         return LinearPlugin(arguments), arguments
@@ -85,12 +98,35 @@ def read_plugin_file(path: Path) -> tuple[str, dict[str, Any]]:
     arguments = content.get("plugin_args") or {}
     if not isinstance(arguments, dict):
         raise UsageError(f"{path}: 'plugin_args' must be a mapping")
+    known = _known_plugins()
+    if content["plugin"] not in known:
+        raise UsageError(f"{path}: unknown Nipype plugin {content['plugin']!r}; known: {', '.join(known)}")
+    program = _SUBMITS.get(content["plugin"])
+    if program is not None and shutil.which(program) is None:
+        raise UsageError(f"{path}: {content['plugin']}: {program} is not on PATH; start where jobs can be submitted")
+    return content["plugin"], dict(arguments)
+
+
+def _known_plugins() -> list[str]:
     from nipype.pipeline import plugins
 
-    if not hasattr(plugins, f"{content['plugin']}Plugin"):
-        known = sorted(name.removesuffix("Plugin") for name in dir(plugins) if name.endswith("Plugin"))
-        raise UsageError(f"{path}: unknown Nipype plugin {content['plugin']!r}; known: {', '.join(known)}")
-    return content["plugin"], arguments
+    return sorted([*(name.removesuffix("Plugin") for name in dir(plugins) if name.endswith("Plugin")), "Dask"])
+
+
+def _plugin_class(name: str) -> Any:
+    if name in _SUBMITS:
+        # Nipype names jobs after the user by this variable, which is not set in containers and services.
+        os.environ.setdefault("LOGNAME", _user())
+    from nipype.pipeline import plugins
+
+    return getattr(plugins, f"{name}Plugin")
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a number without a name, as in a container
+        return f"uid{os.getuid()}"
 
 
 def log_nipype_to(log_file: Path, level: int) -> None:
@@ -128,8 +164,10 @@ def _end_with_parent() -> None:
 def end_processes(plugin: Any) -> None:
     """End the worker processes of a plugin, and the external programs that they or this process run.
 
-    For a run that was interrupted; nothing is waited for. Files are written whole or not at all.
+    For a run that was interrupted; nothing is waited for. Files are written whole or not at all. Jobs of a cluster
+    are taken back.
     """
+    _cancel_jobs(plugin)
     workers = plugin.close() if isinstance(plugin, ResilientMultiProcPlugin) else frozenset()
     doomed = []
     for process in psutil.Process().children(recursive=True):
@@ -138,6 +176,17 @@ def end_processes(plugin: Any) -> None:
             if family & workers or process.name() in FSL_PROGRAMS:
                 doomed.append(process)
     _kill(doomed)
+
+
+def _cancel_jobs(plugin: Any) -> None:
+    program = _CANCELS.get(type(plugin).__name__.removesuffix("Plugin"))
+    jobs = [str(number) for number in getattr(plugin, "_pending", {})]
+    path = shutil.which(program) if program is not None and jobs else None
+    if path is None:
+        return
+    with suppress(OSError, subprocess.SubprocessError):
+        # Numbers that the scheduler gave, no shell.
+        subprocess.run([path, *jobs], check=False, timeout=30, capture_output=True)  # noqa: S603
 
 
 def _kill(processes: Sequence[psutil.Process]) -> None:

@@ -61,6 +61,53 @@ def resample_image(
     return new_image(_interpolated(data, to_block, grid.shape, inside, degree), grid.affine)
 
 
+def carry_linear(
+    volume: npt.NDArray[Any], affine: npt.ArrayLike, shape: tuple[int, int, int], wanted: npt.ArrayLike
+) -> npt.NDArray[np.float32]:
+    """A volume at the voxels of another grid in the same world; trilinear, never smoothed.
+
+    Only the part of the grid is computed that the volume's values other than 0 can reach.
+
+    Parameters
+    ----------
+    volume : array, shape (i, j, k)
+    affine, wanted : array, shape (4, 4)
+        Voxels to world of the volume and of the result.
+    shape : tuple of int
+        Of the result.
+
+    Returns
+    -------
+    array, shape ``shape``, float32
+        0 outside the volume.
+    """
+    to_source = np.linalg.inv(np.asarray(affine, dtype=np.float64)) @ np.asarray(wanted, dtype=np.float64)
+    out = np.zeros(shape, dtype=np.float32)
+    reached = _reach(volume, to_source, shape)
+    part = out[reached]
+    if part.size:
+        to_part = to_source[:3, :3] @ [axis.start for axis in reached] + to_source[:3, 3]
+        source = np.asarray(volume, dtype=np.float32)
+        ndimage.affine_transform(source, to_source[:3, :3], to_part, output=part, order=1, mode="constant", cval=0.0)
+    return out
+
+
+def _reach(volume: npt.NDArray[Any], to_source: FloatArray, shape: tuple[int, int, int]) -> tuple[slice, slice, slice]:
+    """The box of the grid that feels voxels other than 0; empty where there are none."""
+    filled = volume != 0
+    bounds = []
+    for axis in range(3):
+        found = np.flatnonzero(filled.any(axis=tuple(other for other in range(3) if other != axis)))
+        if not found.size:
+            return slice(0, 0), slice(0, 0), slice(0, 0)
+        bounds.append((found[0] - 1, found[-1] + 1))  # a voxel is felt up to its neighbours
+    corners = apply_affine(np.linalg.inv(to_source), np.array(list(product(*bounds)), dtype=np.float64))
+    low = np.clip(np.floor(corners.min(axis=0)), 0, shape).astype(int)
+    high = np.clip(np.ceil(corners.max(axis=0)) + 1, low, shape).astype(int)
+    i, j, k = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    return i, j, k
+
+
 def _interpolated(
     data: npt.NDArray[np.float32],
     to_source: FloatArray,

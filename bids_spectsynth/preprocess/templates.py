@@ -17,7 +17,14 @@ from bids_spectsynth.preprocess.nifti import opened_image
 #: The template that needs no download; T1w images are registered to it where no other template is asked for.
 BUILT_IN_TEMPLATE = "MNI152NLin2009aSym"
 #: Human adult templates with a T1w and a brain mask at 1 mm that TemplateFlow serves.
-TEMPLATEFLOW_TEMPLATES = ("MNI152NLin6Sym", "MNI152NLin6Asym", "MNI152NLin2009cAsym")
+TEMPLATEFLOW_TEMPLATES = (
+    "MNI152NLin6Sym",
+    "MNI152NLin6Asym",
+    "MNI152NLin2009cAsym",
+    "MNI152NLin2009cSym",
+    "MNI152NLin2009aAsym",
+    "MNI152Lin",
+)
 _BUILT_IN_FILE = "datasets/data/mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz"
 _BASE_URL = "https://templateflow.s3.amazonaws.com"
 
@@ -54,6 +61,8 @@ def check_template(name: str) -> None:
     """
     if name != BUILT_IN_TEMPLATE:
         _template_files(name)
+    elif not _built_in_file().is_file():
+        _of_nilearn()
 
 
 def fetch_template(name: str) -> Template:
@@ -86,21 +95,39 @@ def fetch_template(name: str) -> Template:
 
 
 def _built_in() -> Template:
-    with opened_image(_built_in_file()) as image:
+    file = _built_in_file()
+    if file.is_file():
+        with opened_image(file) as image:
+            data = np.array(image.dataobj).astype(np.float32)
+        data /= data.max()  # 0 to 1, as nilearn gives it
+    else:
+        image = _of_nilearn()
         data = np.array(image.dataobj).astype(np.float32)
-    data /= data.max()  # 0 to 1, as nilearn gives it
     inside = (data > 0).astype(np.uint8)
     source = "MNI ICBM152 2009a nonlinear symmetric, brain-extracted, as distributed with nilearn"
     return Template(BUILT_IN_TEMPLATE, new_image(data, image.affine), new_image(inside, image.affine), source)
 
 
 def _built_in_file() -> Path:
-    # nilearn's own loader gives the same values, but importing it takes seconds in every process.
+    """Where nilearn has kept its template so far; its own loader takes seconds to import, in every process."""
     package = find_spec("nilearn")
-    path = Path(package.origin).parent / _BUILT_IN_FILE if package is not None and package.origin is not None else None
-    if path is None or not path.is_file():
-        raise UsageError(f"template {BUILT_IN_TEMPLATE}: not found in nilearn; install it again: pip install nilearn")
-    return path
+    if package is None or package.origin is None:
+        raise UsageError(f"template {BUILT_IN_TEMPLATE}: nilearn is missing; install it: pip install nilearn")
+    return Path(package.origin).parent / _BUILT_IN_FILE
+
+
+def _of_nilearn() -> nib.Nifti1Image:
+    """The same by nilearn's own loader, for a version that keeps the file elsewhere."""
+    try:
+        from nilearn.datasets import load_mni152_template
+
+        return load_mni152_template(resolution=1)  # type: ignore[no-any-return]
+    # Whatever another version raises: it has no such template.
+    except Exception as error:
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise UsageError(
+            f"template {BUILT_IN_TEMPLATE}: not found in nilearn ({reason}); install it again: pip install nilearn"
+        ) from error
 
 
 def templateflow_home() -> Path:
@@ -115,6 +142,9 @@ def templateflow_home() -> Path:
 def _template_files(name: str) -> tuple[Path, Path]:
     if name not in TEMPLATEFLOW_TEMPLATES:
         known = ", ".join((BUILT_IN_TEMPLATE, *TEMPLATEFLOW_TEMPLATES))
+        plain = name.partition(":")[0]
+        if plain in known.split(", "):
+            raise UsageError(f"--output-spaces: {name!r}: write {plain}; --voxel-size sets the voxels of the output")
         raise UsageError(f"--output-spaces: unknown template {name!r}; choose from T1w, {known}")
     stored = _stored_files(name)
     return stored if stored is not None else _download(name)
@@ -122,9 +152,13 @@ def _template_files(name: str) -> tuple[Path, Path]:
 
 def _stored_files(name: str) -> tuple[Path, Path] | None:
     """Image and mask if both are really there: TemplateFlow fills its folder with placeholders of 0 bytes."""
-    stem = templateflow_home() / f"tpl-{name}" / f"tpl-{name}_res-01"
-    files = (stem.with_name(stem.name + "_T1w.nii.gz"), stem.with_name(stem.name + "_desc-brain_mask.nii.gz"))
-    return files if all(_is_real(file) for file in files) else None
+    folder = templateflow_home() / f"tpl-{name}"
+    # Some templates pad the number of their resolution, others do not.
+    for stem in (f"tpl-{name}_res-01", f"tpl-{name}_res-1"):
+        files = (folder / f"{stem}_T1w.nii.gz", folder / f"{stem}_desc-brain_mask.nii.gz")
+        if all(_is_real(file) for file in files):
+            return files
+    return None
 
 
 def _is_real(file: Path) -> bool:

@@ -23,11 +23,17 @@ from bids_spectsynth.preprocess.case_workflow import (
     part_manifest,
     workflow_name,
 )
+from bids_spectsynth.preprocess.cleaning import clean_work_folder
+from bids_spectsynth.preprocess.dask_plugin import DaskPlugin
+from bids_spectsynth.preprocess.fsl_environment import robust_doubt
+from bids_spectsynth.preprocess.fsl_options import FslOptions
 from bids_spectsynth.preprocess.head_workflow import (
+    WORKFLOW,
     BackendIdentity,
     Head,
     failure_file,
     head_of,
+    head_workflow_name,
     init_head_wf,
     template_names,
 )
@@ -53,7 +59,8 @@ log = logging.getLogger(__name__)
 
 def used_tools(settings: Settings) -> dict[str, str]:
     """Tool name to version of the backend that these settings lead to, for ``dataset_description.json``."""
-    backend = make_backend(resolve_backend(settings.backend), settings.omp_nthreads, settings.random_seed)
+    name = resolve_backend(settings)
+    backend = make_backend(name, settings.omp_nthreads, settings.random_seed, FslOptions.of(settings))
     return dict(backend.tools)
 
 
@@ -83,19 +90,25 @@ def preprocess(cases: Sequence[Case], settings: Settings, log_dir: Path | None =
     identity = _identity(settings)
     for name in template_names(settings):
         check_template(name)
+    doubt = robust_doubt(identity.fsl) if identity.name == "fsl" else None
+    if doubt:
+        log.warning("%s", doubt)
     todo = [case for case in cases if not is_done(case, settings, identity)]
     log.info("%d of %d cases are prepared already", len(cases) - len(todo), len(cases))
     error = _run(todo, settings, identity, log_dir or settings.output_dir / "logs") if todo else None
     for case in cases:
         _warn(case, settings, identity)
-    return [_outcome(case, settings, identity, error) for case in cases]
+    outcomes = [_outcome(case, settings, identity, error) for case in cases]
+    if settings.clean_workdir:
+        unfinished = {case.name for case, outcome in zip(cases, outcomes, strict=True) if outcome.status != "ok"}
+        clean_work_folder(cases, unfinished, settings)
+    return outcomes
 
 
 def _identity(settings: Settings) -> BackendIdentity:
     versions = {"bids_spectsynth": bids_spectsynth.__version__, **used_tools(settings)}
-    return BackendIdentity(
-        resolve_backend(settings.backend), "; ".join(f"{tool} {version}" for tool, version in sorted(versions.items()))
-    )
+    software = "; ".join(f"{tool} {version}" for tool, version in sorted(versions.items()))
+    return BackendIdentity(resolve_backend(settings), software, FslOptions.of(settings))
 
 
 def _run(cases: Sequence[Case], settings: Settings, identity: BackendIdentity, log_dir: Path) -> Exception | None:
@@ -103,7 +116,7 @@ def _run(cases: Sequence[Case], settings: Settings, identity: BackendIdentity, l
     log_file = log_dir / "nipype.log"
     log_nipype_to(log_file, logging.DEBUG if settings.verbose > 1 else logging.INFO)
     heads = {head_of(case, settings) for case in cases}
-    names = {workflow_name(case): case.name for case in cases} | {f"{head.key}_wf": head.name for head in heads}
+    names = {workflow_name(case): case.name for case in cases} | {head_workflow_name(head): head.name for head in heads}
     progress = Progress(names)
     plugin, arguments = make_plugin(settings, log_file, progress)
     for name in (*(case.name for case in cases), *(head.key for head in heads)):
@@ -119,6 +132,9 @@ def _run(cases: Sequence[Case], settings: Settings, identity: BackendIdentity, l
         return error
     finally:
         os.chdir(folder)
+        # A pool ends with its run; a Dask cluster would not, where the run ended with an error.
+        if isinstance(plugin, DaskPlugin):
+            plugin.close()
     return None
 
 
@@ -145,7 +161,7 @@ def init_preprocess_wf(
     *, cases: Sequence[Case], settings: Settings, identity: BackendIdentity, log_dir: Path
 ) -> Workflow:
     """Workflow of all cases in the work folder: one branch per T1w image, and from it one per case."""
-    workflow = Workflow(name="bids_spectsynth_wf", base_dir=str(settings.work_folder))
+    workflow = Workflow(name=WORKFLOW, base_dir=str(settings.work_folder))
     workflow.config["execution"] = {
         "crashdump_dir": str(log_dir),
         "crashfile_format": "txt",

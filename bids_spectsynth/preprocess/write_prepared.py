@@ -249,10 +249,14 @@ def _image_sidecar(inputs: PreparedInputs, backend: Backend, target: _Target, ro
         "Sources": _sources(inputs, role),
         "SourceReason": inputs.case.images[role].reason,
         "Notes": [*inputs.records[role].notes],
-        "Backend": backend.name,
-        "Tools": dict(backend.tools),
+        **_backend_fields(backend),
         **public_metadata(inputs.case.images[role].metadata),
     }
+
+
+def _backend_fields(backend: Backend) -> dict[str, Any]:
+    fields = {"Backend": backend.name, "Tools": dict(backend.tools)}
+    return {**fields, "BackendOptions": dict(backend.options)} if backend.options else fields
 
 
 def _sources(inputs: PreparedInputs, role: str) -> list[str]:
@@ -273,8 +277,7 @@ def _write_transforms(inputs: CaseRecords, backend: Backend, name: str) -> list[
         "Type": "rigid" if rigid else "affine",
         "Units": "mm",
         "Convention": CONVENTION,
-        "Backend": backend.name,
-        "Tools": dict(backend.tools),
+        **_backend_fields(backend),
         "Metric": found.metric,
         "Score": found.score,
         "Overlap": found.overlap,

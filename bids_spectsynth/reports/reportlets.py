@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from bids_spectsynth.preprocess.resampling import carry_linear
 from bids_spectsynth.reports.mosaic import Contour, Layer, Row, mosaic
 from bids_spectsynth.reports.views import Array, Frame, Mask, Plane, View, frame_of, views_across
 
@@ -197,10 +198,7 @@ def carried_over(mask: Array, affine: Affine, shape: tuple[int, int, int], grid:
     array, shape ``shape``, float32
         0 outside the mask's field of view.
     """
-    voxels = np.linalg.inv(affine) @ matrix @ grid
-    return ndimage.affine_transform(
-        mask.astype(np.float32), voxels[:3, :3], voxels[:3, 3], output_shape=shape, order=1
-    ).astype(np.float32)
+    return carry_linear(mask, affine, shape, matrix @ grid)
 
 
 def _relative(data: Array, mask: Mask) -> Array:

@@ -11,7 +11,6 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from bids_spectsynth.bids.cases import INTERICTAL, T1W
 from bids_spectsynth.bids.derivatives import PreparedCase
@@ -19,6 +18,7 @@ from bids_spectsynth.bids.names import output_path, source_uri
 from bids_spectsynth.bids.writing import sidecar_path, write_image
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.preprocess.grid import new_image
+from bids_spectsynth.preprocess.resampling import carry_linear
 from bids_spectsynth.settings import T1W_SPACE, Settings
 from bids_spectsynth.synthesis.computation import prediction_computation
 from bids_spectsynth.synthesis.model_folder import CARD_FILE, Model, ModelCard, check_fit
@@ -128,12 +128,12 @@ def synthesise(
     how = prediction_computation(models[0].device, settings.precision, settings.memory_format)
     output, deviation = predict_members(models, prepared, arrays, samples=settings.uncertainty, computation=how)
     values, slope, intercept = to_units(output, arrays.mask, card)
-    sidecar = _sidecar(card, models, prepared, output_dir, settings)
+    sidecar = {**_sidecar(card, models, prepared, output_dir, settings), "Precision": how.precision}
     path = synthetic_path(output_dir, prepared, card.label)
     source = source_uri(path, settings.bids_dir, output_dir)
     if native is not None:
         shape, affine = native
-        moved = new_image(resample_linear(values, arrays.affine, shape, affine), affine)
+        moved = new_image(carry_linear(values, arrays.affine, shape, affine), affine)
         own = {**sidecar, "SpatialReference": ORIGINAL_SPACE, "Sources": [source], "Interpolation": "trilinear"}
         write_image(synthetic_path(output_dir, prepared, card.label, space=ORIGINAL_SPACE), moved, own)
     if deviation is not None:
@@ -257,22 +257,6 @@ def _read_sidecar(path: Path) -> Mapping[str, Any]:
     if not isinstance(content, dict):
         raise ImageError(f"{path}: not a JSON object; run this participant again")
     return content
-
-
-def resample_linear(volume: Volume, affine: FloatArray, shape: tuple[int, int, int], wanted: FloatArray) -> Volume:
-    """A volume at the voxels of another grid in the same world; trilinear, 0 outside, float32.
-
-    Parameters
-    ----------
-    volume : array, shape (i, j, k)
-    affine, wanted : array, shape (4, 4)
-        Voxels to world of the volume and of the result.
-    shape : tuple of int
-        Of the result.
-    """
-    matrix = np.linalg.inv(affine) @ wanted
-    moved = ndimage.affine_transform(volume, matrix[:3, :3], matrix[:3, 3], output_shape=shape, order=1, cval=0.0)
-    return np.asarray(moved, dtype=np.float32)
 
 
 def network_output(path: Path) -> Volume:

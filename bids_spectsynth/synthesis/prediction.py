@@ -1,5 +1,6 @@
 """Network output for a volume: one network, several, or one with its dropout left on."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 
 from bids_spectsynth.bids.derivatives import PreparedCase
+from bids_spectsynth.errors import ModelError
 from bids_spectsynth.synthesis.baselines import Baselines
 from bids_spectsynth.synthesis.cohort_prior import cohort_prior
 from bids_spectsynth.synthesis.computation import Computation, prediction_computation
@@ -18,6 +20,8 @@ from bids_spectsynth.synthesis.orientation import from_slices, to_slices
 from bids_spectsynth.synthesis.slices import CaseArrays, with_image
 from bids_spectsynth.synthesis.steps import derived_seed, seed_dropout
 from bids_spectsynth.synthesis.through_slice import brain_slices
+
+logger = logging.getLogger(__name__)
 
 Volume = npt.NDArray[np.float32]
 
@@ -35,7 +39,7 @@ def predict(
     arrays : CaseArrays
         Inputs (C, I, J, K) in (-1, 1) and the brain mask.
     batch_size : int
-        Slices at a time.
+        Slices at a time; halved where they do not fit into a GPU's memory.
     computation : Computation, optional
         On the model's device; by default what suits that device.
 
@@ -43,6 +47,11 @@ def predict(
     -------
     array, shape (I, J, K), float32
         In [-1, 1]; -1 throughout in slices without brain, for which the network is not run.
+
+    Raises
+    ------
+    ModelError
+        A single slice does not fit into the GPU's memory.
     """
     network, recipe = model.generator, model.recipe
     how = computation or prediction_computation(model.device)
@@ -53,15 +62,36 @@ def predict(
     network.to(memory_format=how.memory_format)  # type: ignore[call-overload]
     with torch.inference_mode():
         slices = brain_slices(mask)
-        for start in range(0, len(slices), batch_size):
-            k = slices[start : start + batch_size]
+        while len(slices):
+            k = slices[:batch_size]
             batch = torch.from_numpy(_channels(stack, k, recipe.neighbours))
-            with how.autocast():
-                made = predict_slices(network, batch.to(how.device, memory_format=how.memory_format), recipe)
-            output[..., k] = np.moveaxis(made[:, 0].cpu().numpy(), 0, -1)
+            try:
+                with how.autocast():
+                    made = predict_slices(network, batch.to(how.device, memory_format=how.memory_format), recipe)
+                output[..., k] = np.moveaxis(made[:, 0].cpu().numpy(), 0, -1)
+            except torch.cuda.OutOfMemoryError:
+                batch_size = smaller_batch(len(k))
+                continue
+            slices = slices[len(k) :]
     network.train(was_training)
     i, j, n = arrays.mask.shape
     return np.ascontiguousarray(from_slices(output, recipe.orientation, (i, j, n)))
+
+
+def smaller_batch(size: int) -> int:
+    """Half of a batch that did not fit into a GPU's memory.
+
+    Raises
+    ------
+    ModelError
+        It was a single slice.
+    """
+    if size == 1:
+        raise ModelError(
+            "a single slice does not fit into the GPU's memory; end what else runs on it, or use --device cpu"
+        )
+    logger.warning("GPU out of memory: going on with %d slices at a time", size // 2)
+    return size // 2
 
 
 def _channels(stack: Volume, k: npt.NDArray[np.intp], neighbours: int) -> Volume:

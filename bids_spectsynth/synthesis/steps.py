@@ -52,6 +52,11 @@ class Stepper:
     computation : Computation
     processes : Processes
         Gradients are averaged over them.
+
+    Attributes
+    ----------
+    n_parts : int
+        Parts in which a batch is computed, their gradients added up: 1 until a GPU's memory does not suffice.
     """
 
     def __init__(
@@ -91,7 +96,7 @@ class Stepper:
         self._trained = {name: computation.prepared(network) for name, network in self._shared.items()}
         self._frozen = computation.prepared(self.discriminator) if self.discriminator is not None else None
         self.average = AveragedWeights(self.generator, config.ema_decay) if config.ema_decay > 0 else None
-        self._n_parts = 1
+        self.n_parts = 1
 
     def weights(self) -> dict[str, Tensor]:
         """The generator's weights for prediction: averaged over the steps, where the configuration says so."""
@@ -128,7 +133,7 @@ class Stepper:
         inputs, targets = augment(inputs, targets, self.config.augmentation, derived_seed("augment", seed), self.recipe)
         judged: Tensor | None = None
         while True:
-            parts = list(zip(inputs.chunk(self._n_parts), targets.chunk(self._n_parts), strict=True))
+            parts = list(zip(inputs.chunk(self.n_parts), targets.chunk(self.n_parts), strict=True))
             try:
                 fake = self._generate(parts[0][0], seed) if len(parts) == 1 else None
                 if judged is None:
@@ -146,13 +151,13 @@ class Stepper:
         if self.processes.count > 1:
             # The others wait for this one's gradients, in the middle of a step that cannot be taken back.
             raise ModelError("out of GPU memory in one of several processes; use a smaller --batch-size")
-        if self._n_parts >= batch_size:
+        if self.n_parts >= batch_size:
             raise ModelError(
                 "a single slice does not fit into the GPU's memory; use a smaller --base-filters, a larger "
                 "--voxel-size, or --device cpu"
             )
-        self._n_parts = min(2 * self._n_parts, batch_size)
-        logger.warning("GPU out of memory: each batch is now computed in %d parts, gradients added up", self._n_parts)
+        self.n_parts = min(2 * self.n_parts, batch_size)
+        logger.warning("GPU out of memory: each batch is now computed in %d parts, gradients added up", self.n_parts)
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 

@@ -202,6 +202,7 @@ class _Training:
         if any(header.get(name, value) != value for name, value in self.stepper.computation.facts().items()):
             logger.warning("%s: was computed elsewhere; the result may differ slightly", self.checkpoint_path)
         self.stepper.restore(tensors)
+        self.stepper.n_parts = int(header.get("batch_parts", 1))
         best = {k.removeprefix("best."): v for k, v in tensors.items() if k.startswith("best.")}
         numbers = {name: header[name] for name in self.state.numbers()}
         self.state = TrainingState(sums=tensors["sums"], best_weights=best, **numbers)
@@ -215,6 +216,7 @@ class _Training:
             "config": self.config.as_json(),
             **self.stepper.computation.facts(),
             "processes": self.processes.count,
+            "batch_parts": self.stepper.n_parts,
         }
         tensors = self.stepper.tensors() | {"sums": self.state.sums}
         tensors |= {f"best.{name}": value for name, value in self.state.best_weights.items()}

@@ -120,6 +120,7 @@ def _training(config: TrainingConfig, state: TrainingState, stepper: Stepper) ->
         "best_epoch": state.best_epoch,
         "best_epoch_by": "in-brain RMSE of the validation participants, where their SPECT was measured",
         "batch_size": config.batch_size,
+        "batch_parts": stepper.n_parts,
         "processes": stepper.processes.count,
         "optimizer": f"Adam, betas {BETAS[0]} and {BETAS[1]}",
         "learning_rate": config.learning_rate,

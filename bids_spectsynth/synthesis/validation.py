@@ -9,6 +9,7 @@ from bids_spectsynth.synthesis.computation import Computation
 from bids_spectsynth.synthesis.generation import Recipe, predict_slices
 from bids_spectsynth.synthesis.losses import WINDOW, ssim_map
 from bids_spectsynth.synthesis.networks import UNetGenerator
+from bids_spectsynth.synthesis.prediction import smaller_batch
 from bids_spectsynth.synthesis.slice_storage import decode, decoded_on
 from bids_spectsynth.synthesis.training_data import SliceData
 
@@ -33,6 +34,7 @@ def validate(
     data : SliceData
         Validation slices, with masks.
     batch_size : int
+        Halved where a batch does not fit into a GPU's memory.
     computation : Computation
         As for training.
     stopped : callable
@@ -45,6 +47,11 @@ def validate(
     dict, or None where it was stopped
         ``rmse`` (root of the mean square over a subject's rated voxels: brain where the SPECT was measured) and
         ``ssim`` (mean over them), each averaged over the subjects.
+
+    Raises
+    ------
+    ModelError
+        A single slice does not fit into the GPU's memory.
     """
     n_cases, cases = data.layout.n_cases, data.cases
     # Columns: sum of squares, voxels, sum of SSIM, voxels where SSIM's window fits.
@@ -54,14 +61,22 @@ def validate(
     generator.eval()
     finished = True
     with torch.inference_mode():
-        for rows in torch.split(torch.arange(len(data)), batch_size):
+        left = torch.arange(len(data))
+        while len(left):
             if stopped():
                 finished = False
                 break
-            inputs = decoded_on(data.inputs(rows), computation)
-            with computation.autocast():
-                made = predict_slices(generator, inputs, recipe)
-            sums.index_add_(0, cases[rows], _sums(made, decode(data.targets[rows]), data.masks[rows]))
+            rows = left[:batch_size]
+            try:
+                inputs = decoded_on(data.inputs(rows), computation)
+                with computation.autocast():
+                    made = predict_slices(generator, inputs, recipe)
+                found = _sums(made, decode(data.targets[rows]), data.masks[rows])
+            except torch.cuda.OutOfMemoryError:
+                batch_size = smaller_batch(len(rows))
+                continue
+            sums.index_add_(0, cases[rows], found)
+            left = left[len(rows) :]
     generator.train(was_training)
     if not finished:
         return None

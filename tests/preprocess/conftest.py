@@ -158,6 +158,7 @@ class TinyBackend:
 
     name = "embedded"
     tools: Mapping[str, str] = {"Tiny": "1.0"}
+    options: Mapping[str, Any] = {}
 
     def __init__(self) -> None:
         self.calls: list[str] = []
@@ -180,7 +181,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> TinyBackend:
     """Replaces every backend, in this process and in those forked from it."""
     backend = TinyBackend()
     for module in (interfaces, workflow):
-        monkeypatch.setattr(module, "make_backend", lambda name, threads, seed: backend)
+        monkeypatch.setattr(module, "make_backend", lambda *arguments: backend)
     return backend
 
 

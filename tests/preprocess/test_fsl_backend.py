@@ -16,14 +16,12 @@ from bids_spectsynth.preprocess import fsl_backend
 from bids_spectsynth.preprocess.agreement import correlation_ratio, mask_dice, mirror_gain, share_outside
 from bids_spectsynth.preprocess.backends import make_backend, resolve_backend
 from bids_spectsynth.preprocess.flirt_matrix import (
-    as_stored,
     flirt_from_world,
-    fsl_ready,
     upright,
-    world_from_flirt,
 )
 from bids_spectsynth.preprocess.fsl_backend import FslBackend
 from bids_spectsynth.preprocess.fsl_environment import missing_programs
+from bids_spectsynth.preprocess.fsl_options import FslOptions
 from bids_spectsynth.preprocess.grid import grid_of
 
 
@@ -46,65 +44,8 @@ def mask_of(image: nib.Nifti1Image) -> nib.Nifti1Image:
     return nib.Nifti1Image((np.asanyarray(image.dataobj) > 0).astype(np.uint8), image.affine)
 
 
-angle = st.floats(-170, 170)
-millimetres = st.floats(-150, 150)
-size = st.floats(0.4, 6)
-
-
-@st.composite
-def images(draw: st.DrawFn) -> nib.Nifti1Image:
-    """Any orientation (left- or right-handed, permuted, oblique) and voxel size."""
-    permutation = np.eye(3)[:, draw(st.permutations([0, 1, 2]))]
-    signs = np.diag(draw(st.tuples(*[st.sampled_from([-1.0, 1.0])] * 3)))
-    turned = rigid(draw(st.tuples(angle, angle, angle)), draw(st.tuples(millimetres, millimetres, millimetres)))
-    affine = turned.copy()
-    affine[:3, :3] = turned[:3, :3] @ permutation @ signs @ np.diag(draw(st.tuples(size, size, size)))
-    shape = draw(st.tuples(*[st.integers(2, 40)] * 3))
-    return nib.Nifti1Image(np.broadcast_to(np.float32(0), shape), affine)
-
-
-def flirt_coordinates(image: nib.Nifti1Image, voxel: np.ndarray) -> np.ndarray:
-    """FSL's scaled voxels, written down directly: millimetres along each axis, x from the far end if det > 0."""
-    sizes = np.linalg.norm(image.affine[:3, :3], axis=0)
-    i, j, k = voxel
-    if np.linalg.det(image.affine[:3, :3]) > 0:
-        i = image.shape[0] - 1 - i
-    return np.array([i, j, k]) * sizes
-
-
-@settings(max_examples=60, deadline=None)
-@given(images(), images(), st.tuples(angle, angle, angle), st.tuples(millimetres, millimetres, millimetres))
-def test_a_flirt_matrix_means_scaled_voxels(
-    moving: nib.Nifti1Image, fixed: nib.Nifti1Image, angles: Any, shift: Any
-) -> None:
-    inverse = rigid(angles, shift)  # fixed to moving, in FLIRT's coordinates
-    world = world_from_flirt(inverse, moving, fixed)
-    for voxel in (np.zeros(3), np.array(fixed.shape) - 1.0, np.array([1.0, 0.5, 1.5])):
-        fixed_mm = fixed.affine[:3, :3] @ voxel + fixed.affine[:3, 3]
-        moving_mm = world[:3, :3] @ fixed_mm + world[:3, 3]
-        moving_voxel = np.linalg.solve(moving.affine[:3, :3], moving_mm - moving.affine[:3, 3])
-        expected = inverse[:3, :3] @ flirt_coordinates(fixed, voxel) + inverse[:3, 3]
-        np.testing.assert_allclose(flirt_coordinates(moving, moving_voxel), expected, atol=5e-3)
-
-
-@settings(max_examples=30, deadline=None)
-@given(images(), images(), st.tuples(angle, angle, angle), st.tuples(millimetres, millimetres, millimetres))
-def test_world_to_flirt_and_back(moving: nib.Nifti1Image, fixed: nib.Nifti1Image, angles: Any, shift: Any) -> None:
-    world = rigid(angles, shift)
-    back = world_from_flirt(np.linalg.inv(flirt_from_world(world, moving, fixed)), moving, fixed)
-    np.testing.assert_allclose(back, world, atol=1e-6)
-
-
-def test_images_for_fsl_have_both_forms_equal() -> None:
-    affine = rigid((10, 20, 30), (5, 6, 7)) @ np.diag([-1.0, 2.0, 3.0, 1.0])
-    ready = fsl_ready(nib.Nifti1Image(np.ones((4, 4, 4), dtype=np.int16), affine))
-    assert ready.get_data_dtype() == np.float32
-    np.testing.assert_allclose(ready.get_sform(), affine, atol=1e-5)
-    np.testing.assert_allclose(ready.get_qform(), affine, atol=1e-4)
-
-
 def test_bet_is_robust_for_t1w_and_plain_for_pet(fake_fsl: Any, tmp_path: Path) -> None:
-    backend = FslBackend(folder=tmp_path, threshold=0.4)
+    backend = FslBackend(folder=tmp_path, options=FslOptions(fractional_intensity=0.4))
     mask = backend.extract_brain(brain(), "T1w")
     assert np.array_equal(np.asanyarray(mask.dataobj), np.asanyarray(brain().dataobj) > 50)
     backend.extract_brain(brain(), "pet")
@@ -188,14 +129,15 @@ def test_versions_and_no_chatter(fake_fsl: Any, tmp_path: Path, monkeypatch: Any
     assert capfd.readouterr() == ("", "")
 
 
-def test_fsl_is_found_in_fsldir_or_reported(fake_fsl: Any, tmp_path: Path, monkeypatch: Any) -> None:
-    assert resolve_backend("auto") == resolve_backend("fsl") == "fsl"
+def test_fsl_is_found_in_fsldir_or_reported(fake_fsl: Any, make_options: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    auto, fsl = make_options(backend="auto"), make_options(backend="fsl")
+    assert resolve_backend(auto) == resolve_backend(fsl) == "fsl"
     assert make_backend("fsl", 1, 0).name == "fsl"
     monkeypatch.setenv("PATH", str(tmp_path))
     assert missing_programs() == ("bet", "flirt", "convert_xfm")
-    assert resolve_backend("auto") == "embedded"
+    assert resolve_backend(auto) == "embedded"
     with pytest.raises(UsageError, match="bet, flirt, convert_xfm not found"):
-        resolve_backend("fsl")
+        resolve_backend(fsl)
     (tmp_path / "dir").mkdir()
     fake_fsl.folder.rename(tmp_path / "dir" / "bin")
     monkeypatch.setenv("FSLDIR", str(tmp_path / "dir"))
@@ -234,21 +176,6 @@ def stored_otherwise(image: nib.Nifti1Image, codes: str) -> nib.Nifti1Image:
     """The same image in the same world, its voxels in another order."""
     target = nib.orientations.axcodes2ornt(codes)
     return image.as_reoriented(nib.orientations.ornt_transform(nib.io_orientation(image.affine), target))
-
-
-@settings(max_examples=40, deadline=None)
-@given(images())
-def test_turning_voxels_upright_and_back_changes_nothing(image: nib.Nifti1Image) -> None:
-    data = np.arange(np.prod(image.shape), dtype=np.float32).reshape(image.shape)
-    full = nib.Nifti1Image(data, image.affine)
-    turned = upright(full)
-    assert nib.aff2axcodes(turned.affine) == ("R", "A", "S")
-    np.testing.assert_array_equal(as_stored(np.asanyarray(turned.dataobj), full), data)
-    index = np.array(image.shape) // 2
-    value = data[tuple(index)]
-    (there,) = np.argwhere(np.asanyarray(turned.dataobj) == value)
-    np.testing.assert_allclose(nib.affines.apply_affine(turned.affine, there),
-                               nib.affines.apply_affine(image.affine, index), atol=1e-6)  # fmt: skip
 
 
 @pytest.mark.parametrize("codes", ["LPI", "ASR", "PIL"])

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from bids_spectsynth.preprocess.grid import Grid, MaskedGrid, apply_affine, grid_of, new_image
-from bids_spectsynth.preprocess.resampling import resample_image
+from bids_spectsynth.preprocess.resampling import carry_linear, resample_image
 
 
 def _affine(angles: list[float], sizes: list[float], origin: list[float], shear: float = 0.0) -> np.ndarray:
@@ -138,3 +139,61 @@ def test_nothing_inside_gives_nothing() -> None:
     grid = MaskedGrid((5, 6, 7), np.eye(4), np.zeros((5, 6, 7), dtype=bool))
     out = resample_image(new_image(np.ones((9, 9, 9), np.float32), np.eye(4)), grid, np.eye(4), 3)
     assert not np.asanyarray(out.dataobj).any()
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.permutations([0, 1, 2]),
+    st.tuples(*[st.sampled_from([-1, 1])] * 3),
+    st.tuples(*[st.floats(0.7, 2.5)] * 3),
+    st.tuples(*[st.floats(-0.3, 0.3)] * 3),
+)
+def test_resampling_keeps_world_coordinates(order, signs, sizes, angles):
+    """A field that is linear in world coordinates is reproduced exactly wherever the grids overlap."""
+    turn = np.eye(3)
+    for axis, angle in enumerate(angles):
+        one, two = [a for a in range(3) if a != axis]
+        rotation = np.eye(3)
+        rotation[[one, two], [one, two]] = np.cos(angle)
+        rotation[one, two], rotation[two, one] = -np.sin(angle), np.sin(angle)
+        turn = turn @ rotation
+    wanted = np.eye(4)
+    wanted[:3, :3] = turn @ np.eye(3)[:, order] @ np.diag(np.array(signs) * sizes)
+    wanted[:3, 3] = -wanted[:3, :3] @ [2.5, 2.5, 2.5]
+    affine = np.diag([2.0, 2.0, 2.0, 1.0])
+    affine[:3, 3] = -19
+    i, j, k = np.indices((20, 20, 20))
+    field = 3 * (2 * i - 19) - 2 * (2 * j - 19) + (2 * k - 19) + 500.0
+    moved = carry_linear(field.astype(np.float32), affine, (6, 6, 6), wanted)
+    world = np.einsum("ab,bijk->aijk", wanted[:3, :3], np.indices((6, 6, 6))) + wanted[:3, 3][:, None, None, None]
+    inside = (np.abs(world) < 18.9).all(axis=0)
+    assert inside.any()
+    np.testing.assert_allclose(moved[inside], (3 * world[0] - 2 * world[1] + world[2] + 500)[inside], rtol=1e-4)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.floats(-180, 180), min_size=3, max_size=3),
+    st.lists(st.floats(0.5, 3), min_size=3, max_size=3),
+    st.lists(st.floats(-15, 15), min_size=3, max_size=3),
+    st.tuples(*[st.tuples(st.integers(0, 9), st.integers(1, 6))] * 3),
+)
+def test_carrying_part_of_a_grid_gives_what_the_whole_grid_gives(angles, sizes, origin, box) -> None:
+    """Only what can be other than 0 is computed; where the values lie at an image's border, too."""
+    volume = np.zeros((12, 11, 10), dtype=np.float32)
+    filled = tuple(slice(start, start + length) for start, length in box)
+    volume[filled] = np.random.default_rng(0).uniform(0.5, 1, volume[filled].shape)
+    affine, wanted = np.diag([2.0, 2.0, 2.0, 1.0]), _affine(angles, sizes, origin)
+    to_source = np.linalg.inv(affine) @ wanted
+    plain = ndimage.affine_transform(
+        volume, to_source[:3, :3], to_source[:3, 3], output_shape=(14, 13, 12), order=1, cval=0.0
+    )
+    moved = carry_linear(volume, affine, (14, 13, 12), wanted)
+    # Voxels on the very border of the image may fall to its other side: the positions are summed in another order.
+    position = (
+        np.einsum("ab,bijk->aijk", to_source[:3, :3], np.indices(moved.shape)) + to_source[:3, 3][:, None, None, None]
+    )
+    size = np.array(volume.shape)[:, None, None, None]
+    clear = (np.minimum(np.abs(position), np.abs(position - (size - 1))) > 1e-9).all(axis=0)
+    np.testing.assert_allclose(moved[clear], plain[clear], atol=1e-5)
+    assert not carry_linear(np.zeros_like(volume), affine, (14, 13, 12), wanted).any()

@@ -16,15 +16,15 @@ from bids_spectsynth.preprocess import templates
 from bids_spectsynth.preprocess.templates import BUILT_IN_TEMPLATE, check_template, fetch_template
 
 
-def store(home: Path, name: str) -> None:
+def store(home: Path, name: str, resolution: str = "01") -> None:
     folder = home / f"tpl-{name}"
     folder.mkdir(parents=True)
     head = np.full((8, 9, 10), 5, dtype=np.int16)
     head[0] = 0
     mask = np.zeros((8, 9, 10), dtype=np.uint8)
     mask[2:6, 3:6, 3:7] = 1
-    nib.save(nib.Nifti1Image(head, np.eye(4)), folder / f"tpl-{name}_res-01_T1w.nii.gz")
-    nib.save(nib.Nifti1Image(mask, np.eye(4)), folder / f"tpl-{name}_res-01_desc-brain_mask.nii.gz")
+    nib.save(nib.Nifti1Image(head, np.eye(4)), folder / f"tpl-{name}_res-{resolution}_T1w.nii.gz")
+    nib.save(nib.Nifti1Image(mask, np.eye(4)), folder / f"tpl-{name}_res-{resolution}_desc-brain_mask.nii.gz")
 
 
 class FakeApi(ModuleType):
@@ -66,11 +66,27 @@ def test_the_built_in_template_is_nilearns_own_without_importing_it() -> None:
     np.testing.assert_array_equal(image.affine, plain.affine)
 
 
-def test_a_nilearn_without_the_template_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_nilearn_that_moved_the_file_is_asked_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = fetch_template(BUILT_IN_TEMPLATE)
+    monkeypatch.setattr(templates, "find_spec", lambda name: SimpleNamespace(origin=str(tmp_path / "__init__.py")))
+    check_template(BUILT_IN_TEMPLATE)
+    after = fetch_template(BUILT_IN_TEMPLATE)
+    for one, other in ((before.image, after.image), (before.mask, after.mask)):
+        np.testing.assert_array_equal(np.asarray(one.dataobj), np.asarray(other.dataobj))
+        np.testing.assert_array_equal(one.affine, other.affine)
+
+
+def test_a_nilearn_without_the_template_is_named_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(resolution: int) -> None:
+        raise FileNotFoundError("no\nsuch file")
+
+    monkeypatch.setattr("nilearn.datasets.load_mni152_template", fail)
     for found in (None, SimpleNamespace(origin=str(tmp_path / "__init__.py"))):
         monkeypatch.setattr(templates, "find_spec", lambda name, found=found: found)
-        with pytest.raises(UsageError, match="pip install nilearn"):
-            fetch_template(BUILT_IN_TEMPLATE)
+        for use in (check_template, fetch_template):
+            with pytest.raises(UsageError, match="pip install nilearn") as caught:
+                use(BUILT_IN_TEMPLATE)
+            assert "\n" not in str(caught.value)
 
 
 def test_a_stored_template_is_masked_and_needs_no_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +100,23 @@ def test_a_stored_template_is_masked_and_needs_no_client(tmp_path: Path, monkeyp
     assert str(tmp_path) not in template.source
 
 
-@pytest.mark.parametrize("name", ["MNI152", "T1w", "MNI152NLin2009aAsym"])
+@pytest.mark.parametrize(("name", "resolution"), [("MNI152NLin2009cSym", "1"), ("MNI152Lin", "01")])
+def test_resolutions_are_padded_or_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, resolution: str
+) -> None:
+    store(tmp_path, name, resolution)
+    monkeypatch.setenv("TEMPLATEFLOW_HOME", str(tmp_path))
+    fake_templateflow(monkeypatch, ConnectionError("not asked for"))
+    check_template(name)
+    assert fetch_template(name).source.endswith(f"tpl-{name}_res-{resolution}_T1w.nii.gz")
+
+
+def test_a_resolution_of_the_output_is_no_part_of_the_name() -> None:
+    with pytest.raises(UsageError, match="write MNI152NLin6Asym; --voxel-size"):
+        check_template("MNI152NLin6Asym:res-2")
+
+
+@pytest.mark.parametrize("name", ["MNI152", "T1w", "MNI152NLin2009bAsym", "MNIPediatricAsym:cohort-3"])
 def test_an_unknown_name_is_a_usage_error_that_lists_the_choices(name: str) -> None:
     with pytest.raises(UsageError, match="MNI152NLin2009aSym, MNI152NLin6Sym"):
         check_template(name)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from bids_spectsynth.errors import ModelError
 from bids_spectsynth.synthesis.generation import Recipe
 from bids_spectsynth.synthesis.model_folder import load_model
 from bids_spectsynth.synthesis.prediction import predict, predict_members
@@ -36,6 +37,28 @@ def models(tmp_path_factory, write_prepared):
 
 def test_the_recipe_comes_with_the_model(models):
     assert models[0][1].recipe == Recipe(n_images=2, neighbours=1, flip=True, orientation="coronal")
+
+
+def test_out_of_memory_is_met_with_smaller_batches(models, monkeypatch):
+    networks, prepared = models
+    arrays = load_case(prepared, INPUTS, "volume", target=False)
+    whole = predict(networks[0], arrays)
+    forward, sizes = type(networks[0].generator).forward, []
+
+    def small_memory(self, image):
+        sizes.append(len(image))
+        if len(image) > 3:
+            raise torch.cuda.OutOfMemoryError("no memory")
+        return forward(self, image)
+
+    monkeypatch.setattr(type(networks[0].generator), "forward", small_memory)
+    assert np.allclose(predict(networks[0], arrays), whole, atol=1e-5)
+    assert max(sizes[sizes.index(2) :]) == 2
+    monkeypatch.setattr(
+        type(networks[0].generator), "forward", lambda *_: (_ for _ in ()).throw(torch.cuda.OutOfMemoryError())
+    )
+    with pytest.raises(ModelError, match="single slice"):
+        predict(networks[0], arrays)
 
 
 def test_the_mean_and_deviation_of_two_networks(models):

@@ -255,6 +255,7 @@ def test_out_of_memory_halves_the_batch(monkeypatch, caplog, batch, limit):
     assert all(count.item() == 4 // limit for count in counts)
     assert any(not torch.equal(a, b) for a, b in zip(before, stepper.generator.buffers(), strict=True))
     assert f"in {4 // limit} parts" in caplog.text
+    assert stepper.n_parts == 4 // limit
 
 
 def test_out_of_memory_with_a_single_slice(monkeypatch, batch):
@@ -276,7 +277,7 @@ def test_parts_of_a_batch_give_the_gradient_of_the_whole(batch):
         for module in stepper.generator.modules():
             if isinstance(module, torch.nn.BatchNorm2d | torch.nn.Dropout):
                 module.eval()
-        stepper._n_parts = n_parts
+        stepper.n_parts = n_parts
         losses = stepper.step(*batch, 1)
         grads.append((losses, [p.grad.clone() for p in stepper.generator.parameters()]))
     torch.testing.assert_close(grads[0][0], grads[1][0], equal_nan=True, rtol=1e-5, atol=1e-6)
@@ -294,6 +295,28 @@ def test_a_step_changes_each_network_by_its_own_loss(batch):
     # The generator's loss goes through the discriminator but must not move it: one update of size lr each.
     for fresh, moved in zip(discriminator.parameters(), stepper.discriminator.parameters(), strict=True):
         assert (fresh - moved).abs().max() <= 1.001 * CONFIG.learning_rate
+
+
+@pytest.mark.parametrize("limit", [0, 1, 2])
+def test_out_of_memory_in_validation(monkeypatch, caplog, make_case, limit):
+    """Smaller batches give the same metrics; where no slice fits, there is one line."""
+    data, _ = training_data.gather_slices([make_case("01", 1), make_case("02", 2)], 5, masks=True)
+    generator = make_stepper().generator
+    expected = validate(generator, data, 3, COMPUTATION)
+    forward = type(generator).forward
+
+    def small_memory(self, image):
+        if len(image) > limit:
+            raise torch.cuda.OutOfMemoryError("no memory")
+        return forward(self, image)
+
+    monkeypatch.setattr(type(generator), "forward", small_memory)
+    if limit == 0:
+        with pytest.raises(ModelError, match="single slice"):
+            validate(generator, data, 3, COMPUTATION)
+        return
+    assert validate(generator, data, 3, COMPUTATION) == pytest.approx(expected, rel=1e-5)
+    assert "1 slices at a time" in caplog.text
 
 
 def test_validation_is_in_mask_and_changes_nothing(make_case):

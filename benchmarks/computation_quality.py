@@ -1,0 +1,102 @@
+"""Whether how a network is computed changes what it learns: the in-brain RMSE of held-out heads, variant by variant.
+
+bids_spectsynth-phantom PH -n 12 --size paper --folds individual --seed 77
+bids_spectsynth PH OUT participant --mode preprocess --voxel-size 4
+python benchmarks/computation_quality.py OUT --seeds 3
+
+Every variant is trained from the same seeds on the same heads; the plain one in float32, contiguous and not compiled.
+Another layout or number format draws other dropout masks, so that a difference within that of two seeds says nothing.
+On a CPU without bfloat16 units bfloat16 is emulated: the numbers are those of the format, the time is not. A phantom
+proves the machinery, not clinical value.
+"""
+
+import argparse
+import dataclasses
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from bids_spectsynth.bids.derivatives import PreparedCase, find_prepared
+from bids_spectsynth.synthesis.computation import prediction_computation
+from bids_spectsynth.synthesis.model_folder import load_model
+from bids_spectsynth.synthesis.prediction import predict
+from bids_spectsynth.synthesis.slices import PreparedCases, load_case
+from bids_spectsynth.synthesis.training import train
+from bids_spectsynth.synthesis.training_config import TrainingConfig
+
+INPUTS = ("T1w", "pet")
+VARIANTS = {
+    "float32 (plain)": {"precision": "float32", "memory_format": "contiguous", "compile": "off"},
+    "float32, channels last": {"precision": "float32", "memory_format": "channels_last", "compile": "off"},
+    "float32, compiled": {"precision": "float32", "memory_format": "contiguous", "compile": "on"},
+    "bfloat16, channels last": {"precision": "bfloat16", "memory_format": "channels_last", "compile": "off"},
+}
+
+
+def held_out_rmse(folder: Path, cases: list[PreparedCase], precision: str) -> float:
+    """In-brain RMSE on the (-1, 1) scale, mean over held-out heads."""
+    model = load_model(folder, torch.device("cpu"))
+    how = prediction_computation(model.device, precision)
+    found = []
+    for case in cases:
+        arrays = load_case(case, INPUTS, model.card.scaling)
+        made = predict(model, arrays, computation=how)
+        found.append(float(np.sqrt(np.mean((made - arrays.target)[arrays.rated] ** 2))))
+    return statistics.mean(found)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--base-filters", type=int, default=8)
+    parser.add_argument("--held-out", type=int, default=4)
+    parser.add_argument("--variants", nargs="+", choices=tuple(VARIANTS), default=list(VARIANTS))
+    args = parser.parse_args()
+    cases = [case for case in find_prepared(args.output, "T1w") if "interictal" in case.images]
+    test, chosen, training = (
+        cases[: args.held_out],
+        cases[args.held_out : args.held_out + 1],
+        cases[args.held_out + 1 :],
+    )
+    arrays = load_case(cases[0], INPUTS, "volume")
+    voxel_size = float(abs(arrays.affine[0, 0]))
+    rows: dict[str, list[float]] = {name: [] for name in args.variants}
+    times: dict[str, list[float]] = {name: [] for name in args.variants}
+    with tempfile.TemporaryDirectory() as temporary:
+        for seed in range(args.seeds):
+            for number, name in enumerate(args.variants):
+                config = dataclasses.replace(
+                    TrainingConfig(label=f"v{number}s{seed}", inputs=INPUTS),
+                    scaling="volume", voxel_size=voxel_size, slices_per_subject=round(100 / voxel_size),
+                    epochs=args.epochs, learning_rate=1e-3, learning_rate_decay_epochs=args.epochs // 2,
+                    base_filters=args.base_filters, seed=seed, **VARIANTS[name],
+                )  # fmt: skip
+                folder = Path(temporary) / config.label
+                parts = (PreparedCases(tuple(part), INPUTS, "volume") for part in (training, chosen))
+                start = time.perf_counter()
+                train(*parts, config, folder, device="cpu", progress=False)
+                times[name].append(time.perf_counter() - start)
+                rows[name].append(held_out_rmse(folder, test, VARIANTS[name]["precision"]))
+    plain = next(iter(rows.values()))
+    print(
+        f"{len(training)} heads to learn from, {len(test)} held out, {voxel_size:g} mm, {args.base_filters} feature "
+        f"maps, {args.epochs} epochs, {args.seeds} seeds\n"
+    )
+    print("| variant | in-brain RMSE of held-out heads by seed | mean | against plain | s a training |")
+    print("|---|---|---|---|---|")
+    for name, values in rows.items():
+        each = ", ".join(f"{value:.4f}" for value in values)
+        mean = statistics.mean(values)
+        change = 100 * (mean / statistics.mean(plain) - 1)
+        print(f"| {name} | {each} | {mean:.4f} | {change:+.2f} % | {statistics.median(times[name]):.0f} |")
+
+
+if __name__ == "__main__":
+    main()
