@@ -22,11 +22,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 BASE_IMAGE = "docker.io/library/debian:bookworm-slim"
 #: The programs that are needed without Docker; Debian's packages have the same names.
 TOOLS = ("podman", "runc", "mmdebstrap")
-#: Bytes that the layers of the image and of its build need for a while.
-NEEDED_SPACE = 12e9
+#: Bytes that the layers of the image and of its build need for a while, at most.
+NEEDED_SPACE = 12_000_000_000
+#: Bytes of memory from which on they are kept there: writing and removing them takes minutes on a slow disk.
+ENOUGH_MEMORY = NEEDED_SPACE + 5_000_000_000
 #: What the real slim image leaves out too.
 UNUSED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
 
@@ -86,12 +90,13 @@ def container_engine() -> Iterator[Engine]:
     _require_tools()
     with tempfile.TemporaryDirectory(prefix="container-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        if shutil.disk_usage(folder).free < NEEDED_SPACE:
-            raise EngineUnavailableError(f"less than {NEEDED_SPACE / 1e9:.0f} GB free in {folder.parent}")
-        environments = [_environment(folder, "run", {}), _environment(folder, "build", pip_mounts(folder))]
-        run_env, build_env = environments
         with contextlib.ExitStack() as stack:
-            stack.callback(_remove_storage, folder, run_env)
+            stack.enter_context(_memory_on(folder))
+            if shutil.disk_usage(folder).free < NEEDED_SPACE:
+                raise EngineUnavailableError(f"less than {NEEDED_SPACE / 1e9:.0f} GB free in {folder.parent}")
+            environments = [_environment(folder, "run", {}), _environment(folder, "build", pip_mounts(folder))]
+            run_env, build_env = environments
+            stack.callback(_end_containers, folder, run_env)
             _make_base_image(folder, run_env)
             client = "docker" if shutil.which("docker") else "podman"
             if client == "docker":
@@ -210,8 +215,22 @@ def _service(environment: Mapping[str, str]) -> Iterator[None]:
             process.terminate()
 
 
-def _remove_storage(folder: Path, environment: Mapping[str, str]) -> None:
-    """What the folder's own removal cannot do: end containers, and unmount the storage."""
+@contextlib.contextmanager
+def _memory_on(folder: Path) -> Iterator[None]:
+    """A file system in memory at ``folder``, where there is enough; else nothing."""
+    enough = psutil.virtual_memory().available > ENOUGH_MEMORY
+    command = ["mount", "-t", "tmpfs", "-o", f"size={NEEDED_SPACE + 1_000_000_000}", "tmpfs", folder]
+    if not enough or _call(command, os.environ).returncode != 0:
+        yield
+        return
+    try:
+        yield
+    finally:
+        _call(["umount", "--lazy", folder], os.environ)
+
+
+def _end_containers(folder: Path, environment: Mapping[str, str]) -> None:
+    """End what runs and unmount the layers, so that the folder can be removed."""
     _call(["podman", "rm", "--all", "--force"], environment)
     _call(["umount", folder / "graph" / "overlay"], environment)
 
