@@ -106,9 +106,10 @@ RUN for name in imtest remove_ext; do \
 from bids_spectsynth.preprocess.fsl_options import DEFAULT_OPTIONS as options; \
 require_fsl(options); doubt = robust_doubt(options); assert doubt is None, doubt"
 
-# A stage of this file, not an image of a registry.
+# A stage of this file, not an image of a registry. The default stands here once more, because podman and buildah decide
+# by the given arguments alone which stages they need.
 # hadolint ignore=DL3006
-FROM runtime-${WITH_FSL}
+FROM runtime-${WITH_FSL:-1}
 USER 1000:1000
 WORKDIR /tmp
 ENTRYPOINT ["bids_spectsynth"]

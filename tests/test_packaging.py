@@ -73,7 +73,7 @@ def _stages() -> dict[str, tuple[str, str]]:
 def test_fsl_is_a_stage_that_the_free_image_never_touches() -> None:
     stages = _stages()
     assert "ARG WITH_FSL=1" in (ROOT / "Dockerfile").read_text().splitlines()
-    assert stages[""][0] == "runtime-${WITH_FSL}"
+    assert stages[""][0] == "runtime-${WITH_FSL:-1}"
     needed, todo = set(), ["runtime-0"]
     while todo:
         needed.add(todo.pop())

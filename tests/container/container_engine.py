@@ -17,7 +17,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,13 +65,13 @@ class Engine:
 
     def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         """``run --rm``, with the exit code of the program in the container."""
-        if self.genuine or self.client == "podman":
-            return self.call("run", "--rm", *arguments)
-        # podman's service, before its release 4.6, says 0 for every container that is removed at its end.
-        name = f"run-{uuid.uuid4()}"
-        done = self.call("run", "--name", name, *arguments)
-        self.call("rm", name)
-        return done
+        done = self.call("run", "--rm", *arguments)
+        if self.genuine or self.client == "podman" or done.returncode != 0:
+            return done
+        # podman's service, before its release 4.6, tells Docker 0 for every container that is removed at its end.
+        command = ["podman", "events", "--stream=false", "--filter", "event=died", "--format", "{{.ContainerExitCode}}"]
+        codes = _call(command, self.run_env).stdout.split()
+        return subprocess.CompletedProcess(done.args, int(codes[-1]), done.stdout, done.stderr)
 
 
 @contextlib.contextmanager
