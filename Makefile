@@ -1,6 +1,7 @@
 # make demo   install, simulate a cohort, run both levels, say where the reports are
 # make docs   install with Sphinx, build the documentation's site into docs/_build; a warning is an error
 # make test   install with the test extras, then style, types and the whole test suite
+# make test-container   build the container image and run it: needs Docker, or root on Debian
 # Everything is installed into $(VENV) with the exact versions that were tested (constraints.txt).
 
 PYTHON ?= python3
@@ -16,7 +17,7 @@ DEMO_OPTIONS ?= --inputs T1w pet --inputs pet --inputs T1w --voxel-size 2 --base
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo demo-data demo-participant demo-group docs install install-test test lint boutiques clean
+.PHONY: demo demo-data demo-participant demo-group docs install install-test test test-container lint boutiques clean
 
 install: $(VENV)/.installed
 install-test: $(VENV)/.installed-test
@@ -56,6 +57,9 @@ lint: install-test
 
 test: lint
 	$(BIN)/python -m pytest
+
+test-container: install-test
+	$(BIN)/python -m pytest -m container -rs tests/container
 
 docs: install-test
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build

@@ -64,6 +64,33 @@ def test_the_container_is_built_from_files_that_exist_and_are_not_ignored() -> N
     assert all((ROOT / name).exists() for name in sources)
 
 
+def _stages() -> dict[str, tuple[str, str]]:
+    """Stages of the Dockerfile by name: what each is made from, and its text; the last one has no name."""
+    parts = re.split(r"^FROM (\S+)(?: AS (\S+))?$", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE)[1:]
+    return {name or "": (base, text) for base, name, text in zip(*[iter(parts)] * 3, strict=True)}
+
+
+def test_fsl_is_a_stage_that_the_free_image_never_touches() -> None:
+    stages = _stages()
+    assert "ARG WITH_FSL=1" in (ROOT / "Dockerfile").read_text().splitlines()
+    assert stages[""][0] == "runtime-${WITH_FSL:-1}"
+    needed, todo = set(), ["runtime-0"]
+    while todo:
+        needed.add(todo.pop())
+        for base, text in [stages[name] for name in needed]:
+            todo += [name for name in {base, *re.findall(r"--from=(\S+)", text)} & set(stages) if name not in needed]
+    assert needed == {"python", "build", "runtime-0"}
+    assert "--from=fsl" in stages["runtime-1"][1]
+    assert 'licenses="Apache-2.0 AND LicenseRef-FSL"' in stages["runtime-1"][1]
+    assert 'licenses="Apache-2.0"' in stages["runtime-0"][1]
+
+
+def test_documented_build_arguments_exist() -> None:
+    known = set(re.findall(r"^ARG (\w+)", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE))
+    named = {name for page in DOCS for name in re.findall(r"--build-arg (\w+)=", page.read_text())}
+    assert {"WITH_FSL", "TEMPLATES", "PIP_EXTRA_INDEX_URL", "BASE_IMAGE"} <= named <= known
+
+
 def test_every_dependency_is_pinned_to_a_version_that_the_project_allows() -> None:
     pins = _pins()
     wrong = [
