@@ -11,7 +11,7 @@ from bids_spectsynth.errors import UsageError
 from bids_spectsynth.presets import GOVERNED, PRESETS, Preset
 from bids_spectsynth.settings import Settings, make_settings
 from bids_spectsynth.study_grid import LOSS_OPTIONS, PAPER_STUDY, StudyGrid, study_grid
-from bids_spectsynth.synthesis.model_folder import model_label
+from bids_spectsynth.synthesis.model_names import model_label
 
 _DEFAULTS: Mapping[str, Any] = {field.name: field.default for field in dataclasses.fields(Settings)}
 #: Governed options that belong neither to the loss nor to the number of networks.

@@ -122,7 +122,8 @@ def test_without_options_the_settings_have_their_defaults() -> None:
 def test_a_preset_sets_what_it_governs_and_nothing_else() -> None:
     best, default = parse([*POSITIONAL, "--preset", "best"]), parse(POSITIONAL)
     assert {name: getattr(best, name) for name in GOVERNED} == PRESETS["best"]
-    others = [name for name in option_names() if name not in (*GOVERNED, "preset")]
+    assert (best.voxel_size, default.voxel_size) == (2, 1)
+    others = [name for name in option_names() if name not in (*GOVERNED, "preset", "voxel_size")]
     assert [getattr(best, name) for name in others] == [getattr(default, name) for name in others]
 
 
@@ -314,6 +315,7 @@ def test_help_and_wrong_syntax_import_nothing_heavy() -> None:
 def test_a_preset_of_the_command_line_wins_over_a_recorded_file(tmp_path: Path) -> None:
     recorded = tmp_path / "settings.toml"
     recorded.write_text(to_toml(parse(["in", "out", "participant", "--epochs", "3", "--l1-weight", "7"])))
+    # The voxel size of what was prepared stays.
     settings = parse(["in", "out", "participant", "--config-file", str(recorded), "--preset", "best"])
-    expected = parse(["in", "out", "participant", "--preset", "best", "--epochs", "3"])
+    expected = parse(["in", "out", "participant", "--preset", "best", "--epochs", "3", "--voxel-size", "1"])
     assert settings == expected

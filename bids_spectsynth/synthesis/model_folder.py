@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
@@ -15,9 +15,9 @@ from torch import Tensor
 from bids_spectsynth.bids.derivatives import PreparedCase
 from bids_spectsynth.bids.writing import write_json
 from bids_spectsynth.errors import ImageError, ModelError
-from bids_spectsynth.presets import GOVERNED, PRESETS, Preset
+from bids_spectsynth.presets import GOVERNED, PRESETS
 from bids_spectsynth.settings import T1W_SPACE, Scaling
-from bids_spectsynth.spaces import option_of, plain_label
+from bids_spectsynth.spaces import option_of
 from bids_spectsynth.synthesis.baseline_files import baselines_checksum
 from bids_spectsynth.synthesis.checkpoint import load_tensors, save_tensors
 from bids_spectsynth.synthesis.generation import Recipe, recipe_of
@@ -154,23 +154,6 @@ class Model:
     def recipe(self) -> Recipe:
         """What is done around the network."""
         return recipe_of(self.card.config, len(self.card.inputs))
-
-
-def model_label(
-    inputs: Sequence[str], space: str, scaling: Scaling, ssim_weight: float, preset: Preset = "fard2024"
-) -> str:
-    """Name of a model: ``pix2pix``, each input, ``Ssim`` and ``Volume`` if used, and the template if there is one.
-
-    The preset's name stands in place of ``Volume`` where it is not the paper's.
-    """
-    parts = ["pix2pix", *(role[:1].upper() + role[1:] for role in inputs)]
-    parts += ["Ssim"] if ssim_weight > 0 else []
-    if preset != "fard2024":
-        parts += [preset[:1].upper() + preset[1:]]
-    elif scaling == "volume":
-        parts += ["Volume"]
-    parts += [plain_label(space)] if space != T1W_SPACE else []
-    return "".join(character for character in "".join(parts) if character.isalnum())
 
 
 def participant_hash(salt: str, participant: str) -> str:

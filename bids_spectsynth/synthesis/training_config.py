@@ -17,7 +17,7 @@ from bids_spectsynth.settings import (
     Switch,
 )
 from bids_spectsynth.synthesis.generation import Recipe, recipe_of
-from bids_spectsynth.synthesis.model_folder import model_label
+from bids_spectsynth.synthesis.model_names import model_label
 from bids_spectsynth.synthesis.orientation import Orientation
 
 #: How the network is computed changes weights as another machine or another seed does: it makes no other model.

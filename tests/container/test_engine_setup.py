@@ -32,6 +32,6 @@ def test_builds_get_the_settings_of_pip_and_what_they_name_on_the_disk(
 
 def test_a_machine_without_engine_and_packages_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(EngineUnavailableError, match="^no Docker engine") as caught, container_engine():
+    with pytest.raises(EngineUnavailableError, match=r"^no Docker engine") as caught, container_engine():
         pass
     assert "\n" not in str(caught.value)
