@@ -59,7 +59,7 @@ test: lint
 	$(BIN)/python -m pytest
 
 test-container: install-test
-	$(BIN)/python -m pytest -m container -rs tests/container
+	$(BIN)/python -m pytest -m container tests/container
 
 docs: install-test
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build

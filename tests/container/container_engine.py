@@ -231,7 +231,7 @@ def _memory_on(folder: Path) -> Iterator[None]:
 def _end_containers(folder: Path, environment: Mapping[str, str]) -> None:
     """End what runs and unmount the layers, so that the folder can be removed."""
     _call(["podman", "rm", "--all", "--force"], environment)
-    _call(["umount", folder / "graph" / "overlay"], environment)
+    _call(["umount", "--recursive", folder / "graph" / "overlay"], environment)
 
 
 def _call(command: Sequence[str | Path], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:

@@ -72,7 +72,8 @@ def engine(say: Say) -> Iterator[Engine]:
         try:
             chosen = stack.enter_context(container_engine())
         except EngineUnavailableError as error:
-            pytest.skip(f"the container image is not tested: {error}")
+            say(f"not tested: {error}")
+            pytest.skip(str(error))
         say(f"engine and base image {time.monotonic() - started:.0f} s")
         yield chosen
 
