@@ -5,8 +5,6 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bids_spectsynth.errors import ImageError, ModelError
 from bids_spectsynth.synthesis.checkpoint import load_tensors, save_tensors
@@ -17,7 +15,6 @@ from bids_spectsynth.synthesis.model_folder import (
     is_training_participant,
     load_card,
     load_model,
-    model_label,
     participant_hash,
     save_model,
     weights_checksum,
@@ -86,29 +83,6 @@ def test_training_participants_are_recognised_by_hash(tmp_path):
     assert is_selection_participant(card, "02")
     assert not is_selection_participant(card, "01")
     assert not is_training_participant(dataclasses.replace(card, salt="other"), "01")
-
-
-@pytest.mark.parametrize(
-    ("inputs", "space", "scaling", "ssim_weight", "label"),
-    [
-        (("T1w", "pet"), "T1w", "slice", 0, "pix2pixT1wPet"),
-        (("pet",), "T1w", "slice", 0, "pix2pixPet"),
-        (("T1w",), "T1w", "slice", 1, "pix2pixT1wSsim"),
-        (("FLAIR", "pet"), "MNI152NLin6Sym", "volume", 1, "pix2pixFLAIRPetSsimVolumeMNI152NLin6Sym"),
-    ],
-)
-def test_label(inputs, space, scaling, ssim_weight, label):
-    assert model_label(inputs, space, scaling, ssim_weight) == label
-
-
-@given(
-    st.lists(st.from_regex(r"[A-Za-z0-9]{1,8}", fullmatch=True), min_size=1, max_size=4),
-    st.from_regex(r"[A-Za-z0-9+]{1,12}", fullmatch=True),
-    st.sampled_from(["slice", "volume"]),
-    st.floats(0, 5),
-)
-def test_label_can_stand_in_a_file_name(inputs, space, scaling, ssim_weight):
-    assert model_label(inputs, space, scaling, ssim_weight).isalnum()
 
 
 def change_card(folder, **changes):
