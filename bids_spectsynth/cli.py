@@ -48,6 +48,13 @@ def _limit_threads(count: int) -> None:
         os.environ[name] = str(count)
 
 
+def _fix_template_folder() -> None:
+    # Steps of the preparation run in folders of their own, where a relative path would lead elsewhere.
+    home = os.environ.get("TEMPLATEFLOW_HOME")
+    if home:
+        os.environ["TEMPLATEFLOW_HOME"] = os.path.abspath(os.path.expanduser(home))  # noqa: PTH100, PTH111
+
+
 def _without_prefixes(settings: Settings) -> Settings:
     from dataclasses import replace
 
@@ -74,6 +81,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         settings = parse(argv)
         _limit_threads(settings.omp_nthreads)
+        _fix_template_folder()
         from bids_spectsynth.run import run
 
         return int(run(settings))

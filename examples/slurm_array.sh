@@ -20,6 +20,8 @@ stage() {
   local name=$1 data=$2 out=$3
   shift 3
   local threads=${SLURM_CPUS_PER_TASK:-1} gpus=${BIDS_SPECTSYNTH_GPUS:-1} notice=USR1
+  # A container with a clean environment sees the job's GPUs only if it is told.
+  [ -z "${CUDA_VISIBLE_DEVICES:-}" ] || export APPTAINERENV_CUDA_VISIBLE_DEVICES="$CUDA_VISIBLE_DEVICES"
   read -r -a program <<<"${BIDS_SPECTSYNTH:-bids_spectsynth}"
   case $name in
     preprocess | apply)

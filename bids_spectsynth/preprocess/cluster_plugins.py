@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -23,8 +23,8 @@ from bids_spectsynth.preprocess.records import save_failure
 
 logger = logging.getLogger(__name__)
 
-#: Looks at the queue that may fail one after the other before a job counts as ended.
-_PATIENCE = 30
+#: Looks at the queue that may fail one after the other before a job is given up: an hour.
+_PATIENCE = 360
 #: Schedulers are not to be asked about every job ten times a second, and shared file systems show results late.
 EXECUTION: Mapping[str, str] = {"poll_sleep_duration": "10", "job_finished_timeout": "60"}
 #: What Nipype's shell commands leave as it is.
@@ -44,8 +44,6 @@ SCHEDULERS: Mapping[str, Scheduler] = {
     "SGE": Scheduler("qsub", "qdel"),
     "PBS": Scheduler("qsub", "qdel"),
     "LSF": Scheduler("bsub", "bkill"),
-    "OAR": Scheduler("oarsub", "oardel"),
-    "Condor": Scheduler("condor_qsub", "condor_rm"),
 }
 
 
@@ -91,10 +89,14 @@ class ClusterPlugin:
         try:
             pending = bool(super()._is_pending(taskid))  # type: ignore[misc]
         # Nipype passes on whatever the scheduler's program says when it is busy.
-        except Exception as error:
+        except (RuntimeError, OSError, ValueError) as error:
             unanswered[taskid] = unanswered.get(taskid, 0) + 1
             logger.debug("job %s: the scheduler does not answer (%s)", taskid, error)
-            return bool(unanswered[taskid] < _PATIENCE)
+            if unanswered[taskid] < _PATIENCE:
+                return True
+            # It may still run, and would write into the folder of the next attempt.
+            self._cancel([taskid])
+            return False
         unanswered.pop(taskid, None)
         return pending
 
@@ -105,10 +107,10 @@ class ClusterPlugin:
         node = self._nodes[taskid]
         if isinstance(result["traceback"], str):
             # Nipype found no result, and would stumble over a traceback that is one text.
-            reason = (
-                f"{node.name}: job {taskid} ended without a result, most likely killed for lack of memory or time; see "
-                "the scheduler's accounting, and the files of the job in the work folder's batch"
-            )
+            reason = f"{node.name}: job {taskid} ended without a result, most likely killed for lack of memory or time"
+            if self.__dict__.get("_unanswered", {}).get(taskid, 0) >= _PATIENCE:
+                reason = f"{node.name}: job {taskid} was given up, because the scheduler did not answer for an hour"
+            reason += "; see the scheduler's accounting, and the files of the job in the work folder's batch"
             save_failure(Path(node.inputs.failure_file), reason)
             result["traceback"] = [reason]
         elif not result["traceback"]:
@@ -123,14 +125,15 @@ class ClusterPlugin:
 
     def cancel(self) -> None:
         """Take back the jobs that have not ended."""
+        self._cancel(list(self._pending))
+
+    def _cancel(self, jobs: Sequence[int]) -> None:
         scheduler = SCHEDULERS[type(self).__name__.removesuffix("Plugin")]
         path = shutil.which(scheduler.cancels)
-        if path is not None and self._pending:
+        if path is not None and jobs:
             with suppress(OSError, subprocess.SubprocessError):
                 # Numbers that the scheduler gave, no shell.
-                subprocess.run(  # noqa: S603
-                    [path, *map(str, self._pending)], check=False, timeout=30, capture_output=True
-                )
+                subprocess.run([path, *map(str, jobs)], check=False, timeout=30, capture_output=True)  # noqa: S603
 
 
 @cache

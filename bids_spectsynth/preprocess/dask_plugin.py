@@ -50,12 +50,11 @@ class DaskPlugin(DistributedPluginBase):
             from distributed import Client, LocalCluster
         except ImportError as error:
             raise UsageError("--use-plugin: Dask: not installed; pip install 'bids_spectsynth[dask]'") from error
+        self._cluster: Any = None
         try:
             if "scheduler" in plugin_args:
-                self._cluster = None
                 self._client = Client(plugin_args["scheduler"], set_as_default=False)
             elif "scheduler_file" in plugin_args:
-                self._cluster = None
                 self._client = Client(scheduler_file=str(plugin_args["scheduler_file"]), set_as_default=False)
             else:
                 # One thread: Nipype changes the working folder of the process for each step.
@@ -66,13 +65,19 @@ class DaskPlugin(DistributedPluginBase):
                 if start_worker is not None:
                     self._client.run(start_worker)
         except (OSError, ValueError, TypeError, RuntimeError) as error:
+            if self._cluster is not None:
+                self._cluster.close()
             raise UsageError(f"--use-plugin: Dask: {' '.join(str(error).split())}") from error
+        self._check_threads()
+
+    def _check_threads(self) -> None:
         # Nipype changes the working folder of the process for each step.
         if any(threads > 1 for threads in self._client.nthreads().values()):
             self.close()
             raise UsageError("--use-plugin: Dask: workers need one thread each: dask worker --nthreads 1")
 
     def _submit_job(self, node: Any, updatehash: bool = False) -> int:
+        self._check_threads()  # workers may join later
         self._count += 1
         # Not pure: a step that is run again must not be answered from the scheduler's memory.
         self._tasks[self._count] = self._client.submit(run_node, node, updatehash, self._count, pure=False)
