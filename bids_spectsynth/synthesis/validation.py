@@ -53,19 +53,33 @@ def validate(
     ModelError
         A single slice does not fit into the GPU's memory.
     """
-    n_cases, cases = data.layout.n_cases, data.cases
-    # Columns: sum of squares, voxels, sum of SSIM, voxels where SSIM's window fits.
-    sums = torch.zeros(n_cases, 4, dtype=torch.float64)
-    recipe = recipe or Recipe(n_images=data.layout.channels)
     was_training = generator.training
     generator.eval()
-    finished = True
+    sums = _sums_by_case(generator, data, batch_size, computation, stopped, recipe)
+    generator.train(was_training)
+    if sums is None:
+        return None
+    seen = sums[(sums[:, 1] > 0) & (sums[:, 3] > 0)]
+    rmse, ssim = (seen[:, 0] / seen[:, 1]).sqrt().mean(), (seen[:, 2] / seen[:, 3]).mean()
+    return {"rmse": float(rmse), "ssim": float(ssim)}
+
+
+def _sums_by_case(
+    generator: UNetGenerator,
+    data: SliceData,
+    batch_size: int,
+    computation: Computation,
+    stopped: Callable[[], bool],
+    recipe: Recipe | None,
+) -> Tensor | None:
+    """Sum of squares, voxels, sum of SSIM, and voxels where SSIM's window fits, of each case; None where stopped."""
+    sums = torch.zeros(data.layout.n_cases, 4, dtype=torch.float64)
+    recipe = recipe or Recipe(n_images=data.layout.channels)
+    left = torch.arange(len(data))
     with torch.inference_mode():
-        left = torch.arange(len(data))
         while len(left):
             if stopped():
-                finished = False
-                break
+                return None
             rows = left[:batch_size]
             try:
                 inputs = decoded_on(data.inputs(rows), computation)
@@ -75,14 +89,9 @@ def validate(
             except torch.cuda.OutOfMemoryError:
                 batch_size = smaller_batch(len(rows))
                 continue
-            sums.index_add_(0, cases[rows], found)
+            sums.index_add_(0, data.cases[rows], found)
             left = left[len(rows) :]
-    generator.train(was_training)
-    if not finished:
-        return None
-    seen = sums[(sums[:, 1] > 0) & (sums[:, 3] > 0)]
-    rmse, ssim = (seen[:, 0] / seen[:, 1]).sqrt().mean(), (seen[:, 2] / seen[:, 3]).mean()
-    return {"rmse": float(rmse), "ssim": float(ssim)}
+    return sums
 
 
 def _sums(made: Tensor, targets: Tensor, masks: Tensor) -> Tensor:
