@@ -10,14 +10,17 @@ import torch
 from bids_spectsynth.settings import FIELD_OF_VIEW_MM, T1W_SPACE, Device
 from bids_spectsynth.study import PlannedModel
 from bids_spectsynth.synthesis.computation import training_computation
+from bids_spectsynth.synthesis.cropping import STEP, Size, network_levels
 from bids_spectsynth.synthesis.devices import Processes, resolve_device
-from bids_spectsynth.synthesis.networks import PatchDiscriminator, UNetGenerator, parameter_count, unet_levels
+from bids_spectsynth.synthesis.networks import PatchDiscriminator, UNetGenerator, parameter_count
 from bids_spectsynth.synthesis.steps import Stepper
 from bids_spectsynth.synthesis.training_config import TrainingConfig, training_config
 
 _BYTES = 4  # float32
 #: A brain in mm3, and what gzip leaves of its float32 voxels; measured on simulated heads: 6 MB an image at 1 mm.
 BRAIN_MM3, BRAIN_COMPRESSION = 1.5e6, 1.0
+#: Width and length of a brain of usual size in mm; simulated heads have 128 to 146 and 163 to 188.
+BRAIN_MM = (145, 180)
 #: What gzip leaves of a synthetic image, which has values outside the brain, too; measured: 0.4 to 0.7.
 SYNTHETIC_COMPRESSION = 0.6
 #: A synthetic image in the geometry of the original T1w, in bytes; it hardly depends on the voxel size.
@@ -77,7 +80,7 @@ def network_bytes(config: TrainingConfig) -> int:
     """
     with torch.device("meta"):
         channels = config.recipe.n_channels
-        generator = parameter_count(UNetGenerator(channels, 1, config.base_filters, _levels(config)))
+        generator = parameter_count(UNetGenerator(channels, 1, config.base_filters, network_levels(*_sizes(config))))
         discriminator = parameter_count(PatchDiscriminator(channels + 1, config.base_filters))
     trained = generator + (discriminator if config.adversarial_weight > 0 else 0)
     copies = 2 + (config.ema_decay > 0)
@@ -116,13 +119,13 @@ def estimated_seconds(loads: Sequence[Load], per_slice: Callable[[TrainingConfig
     ----------
     loads : sequence of Load
     per_slice : callable
-        Seconds per training slice of a configuration; called once with, and once without a discriminator.
+        Seconds per training slice of a configuration; called once for each kind of network.
     """
-    measured: dict[tuple[bool, int], float] = {}
+    measured: dict[tuple[bool, int, str], float] = {}
     total = 0.0
     for load in loads:
         config = _config(load.model)
-        kind = (config.adversarial_weight > 0, config.base_filters)
+        kind = (config.adversarial_weight > 0, config.base_filters, config.crop)
         if kind not in measured:
             measured[kind] = per_slice(config)
         total += sum(training_seconds(config, *cases, measured[kind]) for cases in load.cases)
@@ -141,7 +144,9 @@ def measure_step(config: TrainingConfig, device: Device, threads: int) -> float:
         where = resolve_device(device)
         with torch.random.fork_rng([where] if where.type == "cuda" else []):
             computation = training_computation(where, config.precision, config.memory_format, "off")
-            stepper = Stepper(config, config.recipe.n_channels, _levels(config), computation, Processes())
+            stepper = Stepper(
+                config, config.recipe.n_channels, network_levels(*_sizes(config)), computation, Processes()
+            )
             # The first step takes longer than others: memory is taken, and the state of Adam made.
             first = _timed_step(stepper, config, 1)
             n_slices = max(1, min(config.batch_size, int(_BUDGET / first)))
@@ -151,10 +156,10 @@ def measure_step(config: TrainingConfig, device: Device, threads: int) -> float:
 
 
 def _timed_step(stepper: Stepper, config: TrainingConfig, n_slices: int) -> float:
-    side = _side(config)
+    size, _ = _sizes(config)
     generator = torch.Generator().manual_seed(0)
-    inputs = torch.rand((n_slices, config.recipe.n_channels, side, side), generator=generator) * 2 - 1
-    targets = torch.rand((n_slices, 1, side, side), generator=generator) * 2 - 1
+    inputs = torch.rand((n_slices, config.recipe.n_channels, *size), generator=generator) * 2 - 1
+    targets = torch.rand((n_slices, 1, *size), generator=generator) * 2 - 1
     started = time.perf_counter()
     # Reading the losses waits for a GPU.
     stepper.step(inputs, targets, 0).tolist()
@@ -165,12 +170,12 @@ def _config(model: PlannedModel) -> TrainingConfig:
     return training_config(model.settings, model.inputs, model.space, label=model.label)
 
 
-def _side(config: TrainingConfig) -> int:
-    return round(FIELD_OF_VIEW_MM[0] / config.voxel_size)
-
-
-def _levels(config: TrainingConfig) -> int:
-    return unet_levels(_side(config), _side(config))
+def _sizes(config: TrainingConfig) -> tuple[Size, Size]:
+    """Height and width of the slices of a brain of usual size, and of whole ones."""
+    whole = [round(mm / config.voxel_size) for mm in FIELD_OF_VIEW_MM[:2]]
+    size = [min(n, STEP * math.ceil(mm / config.voxel_size / STEP)) for n, mm in zip(whole, BRAIN_MM, strict=True)]
+    height, width = size if config.crop == "brain" else whole
+    return (height, width), (whole[0], whole[1])
 
 
 def duration_words(seconds: float) -> str:

@@ -13,6 +13,7 @@ from bids_spectsynth.settings import (
     CohortPrior,
     Compile,
     CoregInit,
+    Crop,
     Device,
     FslRunner,
     MemoryFormat,
@@ -227,6 +228,11 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
         "--orientations",
         choices=get_args(Orientations),
         help="axial slices, or one network each for axial, coronal and sagittal ones, averaged (axial)",
+    )
+    group.add_argument(
+        "--crop",
+        choices=get_args(Crop),
+        help="whole slices, or the box of 32-pixel steps that holds the brains that the network learns from (none)",
     )
     group.add_argument("--ensemble-members", type=int, metavar="N", help="networks of different seeds, averaged (1)")
 

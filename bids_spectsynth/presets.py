@@ -18,6 +18,7 @@ _FARD2024: Mapping[str, Any] = {
     "ema_decay": 0.0,
     "flip_average": "off",
     "orientations": "axial",
+    "crop": "none",
     "ensemble_members": 1,
 }
 
@@ -31,6 +32,7 @@ _BEST: Mapping[str, Any] = {
     "augmentation": ("flip", "affine", "intensity"),
     "ema_decay": 0.99,
     "flip_average": "on",
+    "crop": "brain",
 }
 
 PRESETS: Mapping[Preset, Mapping[str, Any]] = {"fard2024": _FARD2024, "best": _BEST}

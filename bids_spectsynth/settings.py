@@ -31,6 +31,7 @@ Precision = Literal["auto", "float32", "bfloat16"]
 MemoryFormat = Literal["auto", "contiguous", "channels_last"]
 Compile = Literal["auto", "on", "off"]
 SliceStorage = Literal["auto", "memory", "disk"]
+Crop = Literal["none", "brain"]
 
 #: The field of view of every prepared image in millimetres (x, y, z), 256 x 256 x 192 at 1 mm (paper, section 2.2).
 FIELD_OF_VIEW_MM = (256, 256, 192)
@@ -101,6 +102,7 @@ class Settings:
     ema_decay: float = 0.0
     flip_average: Switch = "off"
     orientations: Orientations = "axial"
+    crop: Crop = "none"
     ensemble_members: int = 1
     uncertainty: int = 0
     voxel_size: float = 1.0

@@ -84,6 +84,7 @@ OPTIONS: list[tuple[list[str], str, Any]] = [
     (["--ema-decay", "0.9"], "ema_decay", 0.9),
     (["--flip-average", "on"], "flip_average", "on"),
     (["--orientations", "axial"], "orientations", "axial"),
+    (["--crop", "brain"], "crop", "brain"),
     (["--ensemble-members", "3"], "ensemble_members", 3),
     (["--uncertainty", "8"], "uncertainty", 8),
     (["--bootstrap-samples", "0"], "bootstrap_samples", 0),

@@ -88,6 +88,22 @@ def test_with_and_without_a_discriminator_are_measured_apart() -> None:
     assert sorted(asked) == [False, True]
 
 
+def test_a_cropped_network_has_fewer_levels_and_slices_of_a_usual_brain(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, cropped = (config(voxel_size=2, crop=crop) for crop in ("none", "brain"))
+    assert estimate.network_bytes(cropped) < estimate.network_bytes(whole)
+    seen: list[tuple[int, ...]] = []
+
+    def step(self: Stepper, inputs: torch.Tensor, targets: torch.Tensor, seed: int) -> torch.Tensor:
+        seen.append(tuple(inputs.shape[2:]))
+        assert targets.shape[2:] == inputs.shape[2:]
+        return torch.zeros(1)
+
+    monkeypatch.setattr(Stepper, "step", step)
+    for own in (whole, cropped):
+        estimate.measure_step(own, "cpu", 1)
+    assert set(seen) == {(128, 128), (96, 96)}
+
+
 def test_sizes_of_a_run() -> None:
     one, two = models(inputs=[["pet"], ["T1w"]])
     sizes = estimate.estimated_sizes([estimate.Load(one, ((1, 1),)), estimate.Load(two, ((1, 1),) * 3)], 5, 15, 1)

@@ -185,6 +185,7 @@ def _synthesis(models: Mapping[str, Mapping[str, Any]]) -> str:
         details = [f"from {inputs}"] if inputs else []
         details += [f"in {card['space']} space"] if card.get("space") else []
         details += [f"with intensities scaled by {card['scaling']}"] if card.get("scaling") else []
+        details += _crop_details(card)
         details += _training_details(card)
         described.append(label + (f" ({', '.join(details)})" if details else ""))
     return (
@@ -194,6 +195,12 @@ def _synthesis(models: Mapping[str, Mapping[str, Any]]) -> str:
         "in evaluation mode, without dropout and with the statistics of training. A synthetic image is an estimate "
         "from the other images and no measurement of perfusion."
     )
+
+
+def _crop_details(card: Mapping[str, Any]) -> list[str]:
+    config, parts = (card[name] if isinstance(card.get(name), dict) else {} for name in ("config", "architecture"))
+    size = " x ".join(strings_of(parts, "slice_shape"))
+    return [f"cropped to slices of {size} pixels"] if config.get("crop") == "brain" and size else []
 
 
 def _training_details(card: Mapping[str, Any]) -> list[str]:

@@ -63,8 +63,10 @@ def _positions(n: int, size: Sequence[int], kinds: Sequence[str], random: torch.
         angle = angle * math.radians(ROTATION)
         cos, sin = torch.cos(angle), torch.sin(angle)
         x, y = 1 + SCALING * scale_x, 1 + SCALING * scale_y
-        matrix[:, 0] = torch.stack([cos * x, -sin * y, SHIFT * shift[0]], dim=1)
-        matrix[:, 1] = torch.stack([sin * x, cos * y, SHIFT * shift[1]], dim=1)
+        # Positions are in halves of the slice: to turn one that is not square, its sides are made equal in between.
+        tall = size[0] / size[1]
+        matrix[:, 0] = torch.stack([cos * x, -sin * y * tall, SHIFT * shift[0]], dim=1)
+        matrix[:, 1] = torch.stack([sin * x / tall, cos * y, SHIFT * shift[1]], dim=1)
     grid = F.affine_grid(matrix, [n, 1, *size], align_corners=False)
     if "elastic" in kinds:
         nodes = ELASTIC * torch.randn(n, 2, ELASTIC_NODES, ELASTIC_NODES, generator=random)

@@ -22,11 +22,11 @@ from bids_spectsynth.synthesis.baseline_files import baselines_checksum
 from bids_spectsynth.synthesis.checkpoint import load_tensors, save_tensors
 from bids_spectsynth.synthesis.generation import Recipe, recipe_of
 from bids_spectsynth.synthesis.networks import UNetGenerator
-from bids_spectsynth.synthesis.orientation import ORIENTATIONS
+from bids_spectsynth.synthesis.orientation import ORIENTATIONS, slice_size
 
-#: 1 had no recipes: earlier software refuses what it would apply wrongly.
-FORMAT_VERSION = 2
-_READABLE = (1, 2)
+#: 1 had no recipes, 2 no cropped slices: earlier software refuses what it would apply wrongly.
+FORMAT_VERSION = 3
+_READABLE = (1, 2, 3)
 WEIGHTS_FILE = "model.safetensors"
 CARD_FILE = "model.json"
 STATEMENT = (
@@ -62,7 +62,8 @@ class ModelCard:
         (I, J, K) of the prepared images.
     scaling : {'slice', 'volume'}
     architecture : mapping
-        ``levels``, ``base_filters``, ``input_channels``, ``output_channels`` of the generator, and what else there is.
+        ``levels``, ``base_filters``, ``input_channels``, ``output_channels`` of the generator, ``slice_shape`` (height
+        and width of the slices that it learned from), and what else there is.
     losses : mapping
         Weights of the terms.
     training : mapping
@@ -129,11 +130,25 @@ class ModelCard:
         """``fard2024`` or ``best`` where, inputs and losses aside, all is as in a preset; else ``custom``."""
         aside = ("adversarial_weight", "adversarial_loss", "l1_weight", "ssim_weight", "ensemble_members")
         names = [name for name in GOVERNED if name not in aside]
-        own = {name: _plain(self.config.get(_CONFIG_NAMES.get(name, name))) for name in names}
+        # What an older card lacks did not exist then: it was as in the paper.
+        old = PRESETS["fard2024"]
+        own = {name: _plain(self.config.get(_CONFIG_NAMES.get(name, name), old[name])) for name in names}
         for preset, values in PRESETS.items():
-            if all(own[name] in (None, _plain(values[name])) for name in names):
+            if all(own[name] == _plain(values[name]) for name in names):
                 return preset
         return "custom"
+
+    @property
+    def slice_shape(self) -> tuple[int, int]:
+        """Height and width of the slices that the network learned from; earlier ones learned from whole slices."""
+        whole = slice_size(self.grid_shape, self.config.get("orientation", "axial"))
+        height, width = self.architecture.get("slice_shape", whole)
+        return int(height), int(width)
+
+    @property
+    def is_cropped(self) -> bool:
+        """Whether the network learned from slices that were cropped to the brain."""
+        return self.slice_shape != slice_size(self.grid_shape, self.config.get("orientation", "axial"))
 
     @property
     def template(self) -> str | None:
@@ -241,6 +256,9 @@ def _check_card(card: ModelCard) -> None:
         raise ValueError("the number of inputs is not that of the network")
     if len(card.grid_shape) != 3 or not all(isinstance(n, int) for n in card.grid_shape):
         raise ValueError("grid_shape is not three whole numbers")
+    whole = slice_size(card.grid_shape, recipe.orientation)
+    if not all(0 < n <= m and n % 2**levels == 0 for n, m in zip(card.slice_shape, whole, strict=True)):
+        raise ValueError(f"slices of {card.slice_shape} pixels do not fit the grid or the levels of the network")
     if card.scaling not in get_args(Scaling):
         raise ValueError(f"scaling {card.scaling!r}")
     if not card.label.isalnum():

@@ -40,6 +40,12 @@ def to_slices(volume: npt.NDArray[Any], orientation: Orientation, fill: float) -
     return np.pad(moved, [(0, 0)] * offset + [*margins, (0, 0)], constant_values=fill)
 
 
+def slice_size(shape: tuple[int, int, int], orientation: Orientation) -> tuple[int, int]:
+    """Height and width of the slices that :func:`to_slices` makes of a volume of this shape."""
+    height, width = (shape[axis] for axis in _AXES[orientation][:2])
+    return (height, width) if orientation == "axial" else (max(height, width),) * 2
+
+
 def from_slices(stack: npt.NDArray[Any], orientation: Orientation, shape: tuple[int, int, int]) -> npt.NDArray[Any]:
     """Undo :func:`to_slices` for a stack of shape (H, W, S); ``shape`` is that of the volume."""
     axes = _AXES[orientation]

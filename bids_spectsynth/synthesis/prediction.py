@@ -14,6 +14,7 @@ from bids_spectsynth.errors import ModelError
 from bids_spectsynth.synthesis.baselines import Baselines
 from bids_spectsynth.synthesis.cohort_prior import cohort_prior
 from bids_spectsynth.synthesis.computation import Computation, prediction_computation
+from bids_spectsynth.synthesis.cropping import Size, brain_size, crop
 from bids_spectsynth.synthesis.generation import predict_slices
 from bids_spectsynth.synthesis.model_folder import Model
 from bids_spectsynth.synthesis.orientation import from_slices, to_slices
@@ -46,7 +47,8 @@ def predict(
     Returns
     -------
     array, shape (I, J, K), float32
-        In [-1, 1]; -1 throughout in slices without brain, for which the network is not run.
+        In [-1, 1]; -1 throughout in slices without brain, for which the network is not run, and outside the box of a
+        network for cropped slices.
 
     Raises
     ------
@@ -56,7 +58,10 @@ def predict(
     network, recipe = model.generator, model.recipe
     how = computation or prediction_computation(model.device)
     stack, mask = (to_slices(v, recipe.orientation, fill) for v, fill in ((arrays.inputs, -1), (arrays.mask, False)))
+    size = _size_for(model, arrays.participant, mask)
+    stack = crop(stack, size)
     output = np.full(mask.shape, -1, dtype=np.float32)
+    within = crop(output, size)
     was_training = network.training
     network.eval()
     network.to(memory_format=how.memory_format)  # type: ignore[call-overload]
@@ -68,7 +73,7 @@ def predict(
             try:
                 with how.autocast():
                     made = predict_slices(network, batch.to(how.device, memory_format=how.memory_format), recipe)
-                output[..., k] = np.moveaxis(made[:, 0].cpu().numpy(), 0, -1)
+                within[..., k] = np.moveaxis(made[:, 0].cpu().numpy(), 0, -1)
             except torch.cuda.OutOfMemoryError:
                 batch_size = smaller_batch(len(k))
                 continue
@@ -76,6 +81,20 @@ def predict(
     network.train(was_training)
     i, j, n = arrays.mask.shape
     return np.ascontiguousarray(from_slices(output, recipe.orientation, (i, j, n)))
+
+
+def _size_for(model: Model, participant: str, mask: npt.NDArray[np.bool_]) -> Size:
+    """Size of the slices that a network shall see: of those that it learned from, or larger for a larger head."""
+    if not model.card.is_cropped:
+        return mask.shape[0], mask.shape[1]
+    learned = model.card.slice_shape
+    size = brain_size(mask, learned)
+    if size != learned:
+        logger.warning(
+            "sub-%s: does not fit into the %d x %d pixels that model %s learned from; its slices have %d x %d",
+            participant, *learned, model.card.label, *size,
+        )  # fmt: skip
+    return size
 
 
 def smaller_batch(size: int) -> int:

@@ -79,11 +79,9 @@ def load_case(prepared: PreparedCase, inputs: Sequence[str], scaling: Scaling, *
     ImageError
         An image is missing, damaged, or on another grid than the brain mask.
     """
-    mask_image = _read(prepared, T1W, mask=True)
-    mask = np.asarray(mask_image.dataobj) > 0
+    mask, affine = _brain(prepared)
     channels = [_scaled(prepared, role, mask, scaling)[0] for role in inputs]
     arrays = np.stack(channels)
-    affine = np.asarray(mask_image.affine, dtype=np.float64)
     if not target:
         return CaseArrays(prepared.participant, prepared.session, arrays, None, mask, affine)
     spect, slope, intercept, mean = _scaled(prepared, INTERICTAL, mask, scaling)
@@ -116,6 +114,12 @@ def _rated(prepared: PreparedCase, mask: npt.NDArray[np.bool_]) -> npt.NDArray[n
             f"{prepared.masks[INTERICTAL]}: {measured.shape} voxels, the brain mask has {mask.shape}; prepare it again"
         )
     return np.asarray(mask & measured)
+
+
+def _brain(prepared: PreparedCase) -> tuple[npt.NDArray[np.bool_], FloatArray]:
+    """Brain mask (I, J, K) of a case, and its affine."""
+    image = _read(prepared, T1W, mask=True)
+    return np.asarray(image.dataobj) > 0, np.asarray(image.affine, dtype=np.float64)
 
 
 def _read(prepared: PreparedCase, role: str, *, mask: bool = False) -> nib.Nifti1Image:
@@ -167,6 +171,17 @@ class PreparedCases:
         for case in self.cases:
             arrays = load_case(case, self.inputs, self.scaling)
             yield arrays if self.prior is None else with_image(arrays, self.prior(case, arrays))
+
+    def masks(self) -> Iterator[npt.NDArray[np.bool_]]:
+        """Brain masks (I, J, K), read one at a time.
+
+        Raises
+        ------
+        ImageError
+            A mask is missing or damaged.
+        """
+        for case in self.cases:
+            yield _brain(case)[0]
 
     def __contains__(self, case: object) -> bool:
         return case in self.cases

@@ -21,6 +21,7 @@ from bids_spectsynth.synthesis.baseline_files import baselines_checksum
 from bids_spectsynth.synthesis.checkpoint import Interrupted, StopSignals, TrainingState
 from bids_spectsynth.synthesis.cohort_prior import with_prior
 from bids_spectsynth.synthesis.computation import training_computation
+from bids_spectsynth.synthesis.cropping import network_levels
 from bids_spectsynth.synthesis.devices import (
     Processes,
     connected_processes,
@@ -29,7 +30,7 @@ from bids_spectsynth.synthesis.devices import (
 )
 from bids_spectsynth.synthesis.finished_training import finished_card
 from bids_spectsynth.synthesis.model_folder import ModelCard, load_card, save_model
-from bids_spectsynth.synthesis.networks import unet_levels
+from bids_spectsynth.synthesis.orientation import slice_size
 from bids_spectsynth.synthesis.slice_storage import Storage, decoded_on
 from bids_spectsynth.synthesis.slices import CaseArrays
 from bids_spectsynth.synthesis.steps import LOSS_NAMES, Stepper, derived_seed
@@ -68,10 +69,10 @@ def train(
     Parameters
     ----------
     training, validation : collection of CaseArrays
-        With targets; each is iterated over once, so that they may be read from disk on the way
-        (:class:`bids_spectsynth.synthesis.slices.PreparedCases`). The weights depend on ``training`` alone; which
-        epoch's weights are kept depends on ``validation``. With a cohort prior they are ``PreparedCases``, and the
-        baselines that it is made of lie in ``folder``.
+        With targets; each is iterated over once (twice where slices are cropped), so that they may be read from disk
+        on the way (:class:`bids_spectsynth.synthesis.slices.PreparedCases`). The weights depend on ``training`` alone;
+        which epoch's weights are kept depends on ``validation``. With a cohort prior they are ``PreparedCases``, and
+        the baselines that it is made of lie in ``folder``.
     config : TrainingConfig
     folder : Path
         ``models/<label>``; receives ``model.safetensors``, ``model.json``, ``history.tsv`` and ``checkpoint``.
@@ -149,18 +150,22 @@ class _Training:
     ) -> None:
         self.config, self.folder, self.device, self.processes = config, folder, device, processes
 
-        def gathered(cases: Collection[CaseArrays], name: str, *, masks: bool) -> tuple[SliceData, CohortStatistics]:
+        def gathered(cases: Collection[CaseArrays], name: str, **how: Any) -> tuple[SliceData, CohortStatistics]:
             part = storage.part(name)
             around: dict[str, Any] = {"neighbours": config.neighbour_slices, "orientation": config.orientation}
-            gather = partial(gather_slices, cases, config.slices_per_subject, masks=masks, storage=part, **around)
+            gather = partial(gather_slices, cases, config.slices_per_subject, storage=part, **around, **how)
             return gather_once(part, processes, gather)
 
-        data, self.statistics = gathered(training, "training", masks=False)
-        self.held_out, held_out_statistics = gathered(validation, "validation", masks=True)
+        data, self.statistics = gathered(training, "training", masks=False, crop_to_brain=config.crop == "brain")
+        whole = slice_size(self.statistics.grid_shape, config.orientation)
+        self.slice_shape = size = (data.layout.height, data.layout.width)
+        # A larger head among those that choose the epoch gets larger slices; the weights know nothing of it.
+        apart = {"crop_to_brain": size != whole, "at_least": size}
+        self.held_out, held_out_statistics = gathered(validation, "validation", masks=True, **apart)
         _check_apart(self.statistics, held_out_statistics)
         self.selection = held_out_statistics.participants
         try:
-            levels = unet_levels(data.layout.height, data.layout.width)
+            levels = network_levels(size, whole)
         except ValueError as error:
             raise ModelError(f"{error}; prepare the images with another --voxel-size") from error
         self.data = resident(data, device)
@@ -226,7 +231,9 @@ class _Training:
         """Train the remaining epochs, then write the model."""
         n_steps, state, config = self._steps_per_epoch, self.state, self.config
         how = ", ".join(f"{name} {value}" for name, value in self.stepper.computation.facts().items())
-        logger.info("Model %s: %d slices, %d steps an epoch (%s)", config.label, len(self.data), n_steps, how)
+        height, width = self.slice_shape
+        words = "Model %s: %d slices of %d x %d, %d steps an epoch (%s)"
+        logger.info(words, config.label, len(self.data), height, width, n_steps, how)
         with tqdm(
             total=n_steps * config.epochs,
             initial=n_steps * state.epoch + state.step,
@@ -249,6 +256,7 @@ class _Training:
                 self.stepper,
                 len(self.data),
                 self.selection,
+                slice_shape=self.slice_shape,
                 phantom=phantom,
                 prior=baselines_checksum(self.folder) if config.recipe.prior else "",
             )

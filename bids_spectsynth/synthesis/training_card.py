@@ -10,6 +10,7 @@ import torch
 from bids_spectsynth import __version__
 from bids_spectsynth.bids.cases import INTERICTAL
 from bids_spectsynth.synthesis.checkpoint import TrainingState
+from bids_spectsynth.synthesis.cropping import Size
 from bids_spectsynth.synthesis.model_folder import ModelCard, participant_hash, weights_checksum
 from bids_spectsynth.synthesis.networks import parameter_count
 from bids_spectsynth.synthesis.steps import BETAS, Stepper
@@ -26,6 +27,7 @@ def make_card(
     n_slices: int,
     selection: Sequence[str],
     *,
+    slice_shape: Size,
     phantom: bool | None = None,
     prior: str = "",
 ) -> ModelCard:
@@ -43,6 +45,8 @@ def make_card(
         Training slices of all participants.
     selection : sequence of str
         Labels of the validation participants, who chose the epoch.
+    slice_shape : tuple of int
+        Height and width of the slices that the network learned from.
     phantom : bool, optional
         Whether the images are simulated; None if unknown.
     prior : str
@@ -62,7 +66,7 @@ def make_card(
         voxel_size=config.voxel_size,
         grid_shape=statistics.grid_shape,
         scaling=config.scaling,
-        architecture=_architecture(config, stepper),
+        architecture={**_architecture(config, stepper), "slice_shape": list(slice_shape)},
         losses={"adversarial": config.adversarial_weight, "l1": config.l1_weight, "ssim": config.ssim_weight},
         training={**_training(config, state, stepper), **counts},
         versions=_versions(),

@@ -9,6 +9,7 @@ from bids_spectsynth.settings import (
     AdversarialLoss,
     CohortPrior,
     Compile,
+    Crop,
     MemoryFormat,
     Orientations,
     Precision,
@@ -65,6 +66,7 @@ class TrainingConfig:
     flip_average: Switch = "off"
     orientations: Orientations = "axial"
     orientation: Orientation = "axial"
+    crop: Crop = "none"
 
     def as_json(self) -> dict[str, Any]:
         """Values of types that JSON has."""
@@ -158,4 +160,5 @@ def training_config(
         flip_average=settings.flip_average,
         orientations=settings.orientations,
         orientation=orientation,
+        crop=settings.crop,
     )

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.preprocess.intensity import slice_block
+from bids_spectsynth.synthesis.cropping import Size, cohort_size, crop
 from bids_spectsynth.synthesis.devices import Processes
 from bids_spectsynth.synthesis.orientation import Orientation, to_slices
 from bids_spectsynth.synthesis.slice_storage import Storage, encode, mapped, read_index, write_index
@@ -135,13 +136,15 @@ def gather_slices(
     neighbours: int = 0,
     orientation: Orientation = "axial",
     storage: Storage | None = None,
+    crop_to_brain: bool = False,
+    at_least: Size = (0, 0),
 ) -> tuple[SliceData, CohortStatistics]:
     """Take the block of slices with the most brain from every case.
 
     Parameters
     ----------
     cases : collection of CaseArrays
-        With targets; iterated over once.
+        With targets; iterated over once, or twice where slices are cropped.
     n_slices : int
         Slices per case (all of them where a volume has fewer).
     masks : bool
@@ -153,6 +156,10 @@ def gather_slices(
         axial ones: their number is ``n_slices`` times :data:`SLICES_OF`.
     storage : Storage, optional
         Where the slices lie; by default in memory.
+    crop_to_brain : bool
+        Whether slices are cropped to the box that holds the brains of all cases.
+    at_least : tuple of int
+        A size that this box does not fall below.
 
     Raises
     ------
@@ -160,12 +167,16 @@ def gather_slices(
         There is no case, the cases lie on grids of different shapes, or there is no room for the slices.
     """
     n_slices = round(n_slices * SLICES_OF[orientation])
+    size = cohort_size(cases, orientation, at_least) if crop_to_brain else None
     data: SliceData | None = None
     facts: list[_CaseFacts] = []
     for number, case in enumerate(cases):
         if data is None:
             shape = case.inputs.shape
-            layout = _layout(len(cases), case, n_slices, masks=masks, neighbours=neighbours, orientation=orientation)
+            stack = to_slices(case.mask, orientation, False)
+            height, width = size or stack.shape[:2]
+            per_case, channels = min(n_slices, stack.shape[2]), case.inputs.shape[0]
+            layout = SliceLayout(len(cases), per_case, channels, height, width, neighbours, masks)
             # One allocation for the cohort: collecting and concatenating would need the memory twice.
             data = SliceData(layout, **(storage or Storage()).allocate(layout.specs))
         if case.inputs.shape != shape or case.target is None or case.target.shape != case.mask.shape:
@@ -208,31 +219,27 @@ def gather_once(
     return data, statistics
 
 
-def _layout(
-    n_cases: int, case: CaseArrays, n_slices: int, *, masks: bool, neighbours: int, orientation: Orientation
-) -> SliceLayout:
-    height, width, depth = to_slices(case.mask, orientation, False).shape
-    return SliceLayout(n_cases, min(n_slices, depth), case.inputs.shape[0], height, width, neighbours, masks)
-
-
 def _fill(data: SliceData, number: int, case: CaseArrays, n_slices: int, orientation: Orientation) -> None:
     mask = to_slices(case.mask, orientation, False)
     block = slice_block(mask, n_slices)
     layout = data.layout
+    size, within = (layout.height, layout.width), np.arange(block.start, block.stop)
     rows = slice(number * layout.per_case, (number + 1) * layout.per_case)
     around = np.arange(block.start - layout.neighbours, block.stop + layout.neighbours).clip(0, mask.shape[2] - 1)
     stored = slice(number * layout.stored, (number + 1) * layout.stored)
     assert case.target is not None
-    data.images[stored] = encode(_slices(case.inputs, orientation, -1, around))
-    data.targets[rows, 0] = encode(_slices(case.target, orientation, -1, np.arange(block.start, block.stop)))
+    data.images[stored] = encode(_slices(case.inputs, orientation, -1, around, size))
+    data.targets[rows, 0] = encode(_slices(case.target, orientation, -1, within, size))
     if layout.masks:
         rated = case.mask if case.rated is None else case.rated
-        data.masks[rows, 0] = _slices(rated, orientation, False, np.arange(block.start, block.stop))
+        data.masks[rows, 0] = _slices(rated, orientation, False, within, size)
 
 
-def _slices(volume: npt.NDArray[Any], orientation: Orientation, fill: float, k: npt.NDArray[np.intp]) -> Tensor:
-    """Slices (len(k), ..., H, W) of a volume (..., I, J, K)."""
-    return torch.from_numpy(np.moveaxis(to_slices(volume, orientation, fill)[..., k], -1, 0).copy())
+def _slices(
+    volume: npt.NDArray[Any], orientation: Orientation, fill: float, k: npt.NDArray[np.intp], size: Size
+) -> Tensor:
+    """The middle of slices (len(k), ..., *size) of a volume (..., I, J, K)."""
+    return torch.from_numpy(np.moveaxis(crop(to_slices(volume, orientation, fill), size)[..., k], -1, 0).copy())
 
 
 @dataclass(frozen=True, eq=False)

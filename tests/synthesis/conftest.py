@@ -22,8 +22,11 @@ def smooth(rng, shape, sigma):
     return field / field.std()
 
 
-def make_volumes(seed, shape=(32, 32, 16)):
-    """Raw T1w, PET and SPECT (non-negative, 0 outside the brain) and the mask."""
+def make_volumes(seed, shape=(32, 32, 16), within=None):
+    """Raw T1w, PET and SPECT (non-negative, 0 outside the brain) and the mask.
+
+    ``within`` is the shape of a larger grid in whose middle they lie.
+    """
     rng = np.random.default_rng(seed)
     axes = [np.linspace(-1, 1, n) for n in shape]
     x, y, z = np.meshgrid(*axes, indexing="ij")
@@ -32,11 +35,13 @@ def make_volumes(seed, shape=(32, 32, 16)):
     t1w = np.where(mask, 100 * (1.5 - radius + 0.1 * smooth(rng, shape, 2)), 0).clip(0)
     pet = np.where(mask, 5 * (1 + 0.5 * radius + 0.1 * smooth(rng, shape, 2)), 0).clip(0)
     spect = np.where(mask, 40 * pet / 5 * (1 + 0.1 * z) + 0.1 * t1w, 0)
+    margins = [((n - m) // 2, n - m - (n - m) // 2) for n, m in zip(within or shape, shape, strict=True)]
+    t1w, pet, spect, mask = (np.pad(volume, margins) for volume in (t1w, pet, spect, mask))
     return {name: v.astype(np.float32) for name, v in (("T1w", t1w), ("pet", pet), ("interictal", spect))}, mask
 
 
-def make_case(label, seed, scaling="slice", shape=(32, 32, 16)):
-    volumes, mask = make_volumes(seed, shape)
+def make_case(label, seed, scaling="slice", shape=(32, 32, 16), within=None):
+    volumes, mask = make_volumes(seed, shape, within)
     scaled = {}
     for role, volume in volumes.items():
         slope, intercept = scaling_coefficients(volume, mask, scaling)
@@ -55,9 +60,9 @@ def make_case(label, seed, scaling="slice", shape=(32, 32, 16)):
     )
 
 
-def write_prepared(output_dir: Path, label, seed, shape=(32, 32, 16)):
+def write_prepared(output_dir: Path, label, seed, shape=(32, 32, 16), within=None):
     """Write the prepared images of a participant as preprocessing does."""
-    volumes, mask = make_volumes(seed, shape)
+    volumes, mask = make_volumes(seed, shape, within)
     folders = {"T1w": "anat", "pet": "pet", "interictal": "spect"}
     stems = {
         "T1w": f"sub-{label}_space-T1w_desc-preproc_T1w",

@@ -68,6 +68,23 @@ def test_changes_are_small():
     assert float((centre(after) - centre(before)).abs().max()) < 0.15
 
 
+@pytest.mark.parametrize("kept", [(32, 16), (16, 32)])
+def test_slices_that_are_not_square_are_turned_not_sheared(kept, monkeypatch):
+    """What happens to the middle of a square slice happens to that middle on its own."""
+    monkeypatch.setattr("bids_spectsynth.synthesis.augmentation.SHIFT", 0.0)
+    monkeypatch.setattr("bids_spectsynth.synthesis.augmentation.ROTATION", 40.0)
+    axis = torch.linspace(-1, 1, 32)
+    x, y = torch.meshgrid(axis, axis, indexing="ij")
+    # Small enough for the middle wherever it is turned to.
+    image = (1.8 * torch.exp(-((x - 0.2) ** 2 + (y + 0.1) ** 2) / 0.01) - 1).expand(6, 1, 32, 32)
+    rows, columns = (slice((32 - n) // 2, (32 + n) // 2) for n in kept)
+    square, _ = augment(image, image, ("affine",), 1, Recipe(n_images=1))
+    middle = image[..., rows, columns]
+    own, _ = augment(middle, middle, ("affine",), 1, Recipe(n_images=1))
+    assert torch.allclose(own, square[..., rows, columns], atol=1e-4)
+    assert not torch.allclose(own, middle, atol=0.1)
+
+
 def test_a_flip_mirrors_rows_of_axial_slices_and_the_order_of_sagittal_ones():
     inputs, targets = torch.arange(2 * 3 * 4 * 4.0).reshape(2, 3, 4, 4), torch.zeros(2, 1, 4, 4)
     recipe = Recipe(n_images=1, neighbours=1)

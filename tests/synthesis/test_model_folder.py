@@ -70,7 +70,7 @@ def test_model_comes_back_as_it_was(tmp_path):
 def test_card_is_readable_json_without_names(tmp_path):
     make_model(tmp_path)
     content = json.loads((tmp_path / "model.json").read_text())
-    assert content["format_version"] == 2
+    assert content["format_version"] == 3
     assert content["licence"] == "unspecified; ask the authors"
     assert "not measurements" in content["statement"]
     assert content["participants"] != ["01"]
@@ -135,7 +135,7 @@ def test_weights_of_another_shape(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format_version": 3}, "version 3, this software knows up to 2; update"),
+        ({"format_version": 4}, "version 4, this software knows up to 3; update"),
         ({"format_version": "1"}, "not a model card"),
         ({"inputs": ["pet"]}, "number of inputs"),
         ({"scaling": "none"}, "scaling 'none'"),
