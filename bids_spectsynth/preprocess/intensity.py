@@ -1,6 +1,5 @@
 """Image values: reading them safely, masking by histogram, and scaling slices for the network."""
 
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +12,7 @@ import numpy.typing as npt
 
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.preprocess.grid import apply_affine, new_image
-from bids_spectsynth.preprocess.nifti import opened_image
+from bids_spectsynth.preprocess.nifti import READ_ERRORS, opened_image
 from bids_spectsynth.settings import Scaling
 
 MaskMethod = Literal["half-p99.5", "otsu"]
@@ -25,9 +24,6 @@ MIN_VOXELS_PER_AXIS = 4
 FORM_TOLERANCE_MM = 1.0
 #: In-brain percentile that volume scaling maps to 1.
 VOLUME_PERCENTILE = 99.8
-
-_READ_ERRORS = (OSError, EOFError, ValueError, TypeError, zlib.error, nib.filebasedimages.ImageFileError,
-                nib.spatialimages.HeaderDataError)  # fmt: skip
 
 
 def load_image(path: Path, frame_durations: Sequence[float] | None = None) -> tuple[nib.Nifti1Image, tuple[str, ...]]:
@@ -69,7 +65,7 @@ def load_image(path: Path, frame_durations: Sequence[float] | None = None) -> tu
         raise
     except MemoryError as error:
         raise ImageError(f"{path}: too large for the memory of this machine") from error
-    except _READ_ERRORS as error:
+    except READ_ERRORS as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ImageError(f"{path}: damaged or truncated ({reason}); copy or convert it again") from error
     return clean, notes + more

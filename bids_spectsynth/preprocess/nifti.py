@@ -1,15 +1,20 @@
 """NIfTI files opened once and read in one pass."""
 
-import gzip
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import nibabel as nib
+from isal import igzip, igzip_lib
 
 #: Length of the longer of the two headers (NIfTI-2), bytes.
 _HEADER_BYTES = 540
 _BLOCK_BYTES = 1 << 22
+
+#: What reading a file that is missing or damaged may raise.
+READ_ERRORS = (OSError, EOFError, ValueError, TypeError, zlib.error, nib.filebasedimages.ImageFileError,
+               nib.spatialimages.HeaderDataError)  # fmt: skip
 
 
 @contextmanager
@@ -30,12 +35,16 @@ def opened_image(path: Path) -> Iterator[nib.Nifti1Image]:
         The file is missing, damaged, truncated, or no NIfTI; also after the block, for a wrong checksum.
     """
     packed = path.suffix == ".gz"
-    with gzip.open(path) if packed else path.open("rb") as stream:
-        start = stream.read(_HEADER_BYTES)
-        stream.seek(0)
-        yield _kind(start).from_stream(stream)
-        while packed and stream.read(_BLOCK_BYTES):
-            pass
+    try:
+        # ISA-L unpacks in half the time that zlib takes.
+        with igzip.open(path) if packed else path.open("rb") as stream:  # type: ignore[no-untyped-call]
+            start = stream.read(_HEADER_BYTES)
+            stream.seek(0)
+            yield _kind(start).from_stream(stream)
+            while packed and stream.read(_BLOCK_BYTES):
+                pass
+    except igzip_lib.IsalError as error:  # type: ignore[misc]  # typed as a class of no kind
+        raise zlib.error(str(error)) from error
 
 
 def _kind(start: bytes) -> type[nib.Nifti1Image]:

@@ -16,6 +16,7 @@ import pandas as pd
 
 from bids_spectsynth.bids.derivatives import PreparedCase, case_folder, find_prepared, parse_name
 from bids_spectsynth.errors import ImageError
+from bids_spectsynth.preprocess.nifti import opened_image
 from bids_spectsynth.reports.views import Array, Mask
 from bids_spectsynth.settings import T1W_SPACE
 from bids_spectsynth.spaces import option_of
@@ -212,13 +213,17 @@ def read_volume(path: Path) -> tuple[Array, npt.NDArray[np.float64]]:
     """
     # A damaged file may surface as an error of nibabel, gzip, zlib or numpy.
     try:
-        image = nib.funcs.as_closest_canonical(nib.load(path))  # type: ignore[no-untyped-call]
-        data = np.asarray(image.get_fdata(dtype=np.float32))
+        with opened_image(path) as stored:
+            image = nib.funcs.as_closest_canonical(stored)  # type: ignore[no-untyped-call]
+            data = np.asarray(image.dataobj, dtype=np.float32)
     except Exception as error:
         raise ImageError(f"{path}: cannot read the image ({str(error) or type(error).__name__})") from error
     if data.ndim != 3:
         raise ImageError(f"{path}: an image of three dimensions is needed, not {data.ndim}")
-    return np.nan_to_num(data, nan=0.0, posinf=0.0, neginf=0.0), np.asarray(image.affine, dtype=np.float64)
+    # Most images are finite; replacing takes several passes over their voxels, asking takes one.
+    if not np.isfinite(data).all():
+        data = np.nan_to_num(data, nan=0.0, posinf=0.0, neginf=0.0)
+    return data, np.asarray(image.affine, dtype=np.float64)
 
 
 def read_on_grid(path: Path, shape: tuple[int, ...]) -> Array:

@@ -3,7 +3,7 @@
 All volumes of a call share one grid in RAS+ voxel order (shape (i, j, k), affine without rotation).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,10 @@ _MOVING = "#ff9d2e"
 _TEMPLATE = "#ff6ad5"
 _PLANES: tuple[Plane, ...] = ("axial", "coronal", "sagittal")
 _UPTAKE = "inferno"
+
+
+#: How much of a head is shown around the brain mask.
+HEAD_MARGIN_MM = 16.0
 
 
 def mask_outline(image: Array, mask: Mask, affine: Affine) -> str:
@@ -39,7 +43,7 @@ def mask_outline(image: Array, mask: Mask, affine: Affine) -> str:
     """
     layer = Layer(image, 0.0, _bright(image, mask, 99.5) * 1.15)
     contour = Contour(mask.astype(np.float32), 0.5, _FIXED)
-    frame = frame_of(mask, affine, margin_mm=16.0)
+    frame = frame_of(mask, affine, HEAD_MARGIN_MM)
     rows = [
         Row(plane.capitalize(), views_across(mask, plane, 7), layer, [contour], positions=True) for plane in _PLANES
     ]
@@ -64,11 +68,7 @@ def registration(fixed: Array, moving: Array, mask: Mask, affine: Affine, name: 
     str
         SVG text.
     """
-    # Smoothing the air around the brain would take most of the time.
-    frame = frame_of(mask, affine)
-    fixed, moving, mask = fixed[frame.box], moving[frame.box], mask[frame.box]
-    affine = affine.copy()
-    affine[:3, 3] += affine[:3, :3] @ [part.start for part in frame.box]
+    frame, mask, (fixed, moving) = _shown_part(mask, affine, [fixed, moving])
     smooth_fixed, smooth_moving = (_smoothed(data, affine, 1.5) for data in (fixed, moving))
     below = Layer(fixed, 0.0, _bright(fixed, mask, 99.5))
     above = Layer(moving, 0.0, _bright(moving, mask, 99.8), _UPTAKE)
@@ -77,7 +77,6 @@ def registration(fixed: Array, moving: Array, mask: Mask, affine: Affine, name: 
         Contour(mask.astype(np.float32), 0.5, _FIXED),
         _level(smooth_fixed, mask, 55.0, _FIXED, 0.5),
     ]
-    frame = Frame((slice(0, mask.shape[0]), slice(0, mask.shape[1]), slice(0, mask.shape[2])), affine)
     rows = []
     for plane in _PLANES:
         views = views_across(mask, plane, 7)
@@ -145,9 +144,11 @@ def synthesis(
     Comparison
         The scales that were used.
     """
+    frame, mask, shown = _shown_part(mask, affine, [synthetic, *inputs.values(), *([] if real is None else [real])])
+    inputs = dict(zip(inputs, shown[1:], strict=False))
     views = _synthesis_views(mask)
-    made = _relative(synthetic, mask)
-    measured = None if real is None else _relative(real, mask)
+    made = _relative(shown[0], mask)
+    measured = None if real is None else _relative(shown[-1], mask)
     scale = _bright(made if measured is None else measured, mask, 99.8)
     rows = [Row(f"{label}\n(input)", views, _input_layer(label, data, mask)) for label, data in inputs.items()]
     if measured is not None:
@@ -162,7 +163,17 @@ def synthesis(
         limit = max(0.1, float(np.ceil(np.percentile(absolute, 99) * 10) / 10)) if absolute.size else 0.1
         rows.append(Row("Synthetic\n− real", views, Layer(difference, -limit, limit, "RdBu_r", "× brain mean")))
     rows[0] = Row(rows[0].label, views, rows[0].layer, positions=True)
-    return mosaic(rows, frame_of(mask, affine)), Comparison(scale, limit, mean_absolute)
+    return mosaic(rows, frame), Comparison(scale, limit, mean_absolute)
+
+
+def _shown_part(mask: Mask, affine: Affine, images: Sequence[Array]) -> tuple[Frame, Mask, list[Array]]:
+    """A frame of the brain with its mask and images cut to it: the air around it would take most of the time."""
+    box = frame_of(mask, affine).box
+    mask, images = mask[box], [image[box] for image in images]
+    affine = affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ [part.start for part in box]
+    i, j, k = (slice(0, n) for n in mask.shape)
+    return Frame((i, j, k), affine), mask, images
 
 
 def _synthesis_views(mask: Mask) -> list[View]:
@@ -178,8 +189,15 @@ def _input_layer(label: str, data: Array, mask: Mask) -> Layer:
     return Layer(data, 0.0, _bright(data, mask, 99.5))
 
 
-def carried_over(mask: Array, affine: Affine, shape: tuple[int, int, int], grid: Affine, matrix: Affine) -> Array:
-    """A mask seen on another grid, linearly interpolated.
+def carried_over(
+    mask: Array,
+    affine: Affine,
+    shape: tuple[int, int, int],
+    grid: Affine,
+    matrix: Affine,
+    box: tuple[slice, slice, slice] | None = None,
+) -> Array:
+    """An image or mask seen on another grid, linearly interpolated.
 
     Parameters
     ----------
@@ -192,13 +210,22 @@ def carried_over(mask: Array, affine: Affine, shape: tuple[int, int, int], grid:
         From the other grid's voxels to its world (mm).
     matrix : array, shape (4, 4)
         From the other grid's world to the mask's world.
+    box : tuple of slice, optional
+        The part of the other grid that is looked at; the rest stays 0.
 
     Returns
     -------
     array, shape ``shape``, float32
         0 outside the mask's field of view.
     """
-    return carry_linear(mask, affine, shape, matrix @ grid)
+    if box is None:
+        return carry_linear(mask, affine, shape, matrix @ grid)
+    seen = np.zeros(shape, dtype=np.float32)
+    part = seen[box]
+    shifted = grid.copy()
+    shifted[:3, 3] += grid[:3, :3] @ [axis.start for axis in box]
+    part[...] = carry_linear(mask, affine, part.shape, matrix @ shifted)
+    return seen
 
 
 def _relative(data: Array, mask: Mask) -> Array:

@@ -14,7 +14,7 @@ from bids_spectsynth.reports import reportlets
 from bids_spectsynth.reports.context import Figure, SubjectContext
 from bids_spectsynth.reports.html import Block, Heading, Note, Section, Text, number
 from bids_spectsynth.reports.outputs import Synthetic, Transform, read_on_grid, read_volume, role_name, sidecar, strings
-from bids_spectsynth.reports.views import Array
+from bids_spectsynth.reports.views import Array, frame_of
 from bids_spectsynth.settings import T1W_SPACE
 
 SYNTHETIC_BANNER = Note(
@@ -43,7 +43,8 @@ def _mask(context: SubjectContext, case: PreparedCase) -> tuple[str, str]:
     head = context.heads.get(case.name)
     if head is not None and head.exists():
         image, source = read_volume(head)
-        image = reportlets.carried_over(image, source, mask.shape, affine, np.eye(4))
+        box = frame_of(mask, affine, reportlets.HEAD_MARGIN_MM).box
+        image = reportlets.carried_over(image, source, mask.shape, affine, np.eye(4), box)
         text = "Outline of the brain mask on the T1w image with the head."
     else:
         image = context.image(case, "T1w")

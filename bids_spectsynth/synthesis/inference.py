@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
@@ -18,6 +17,7 @@ from bids_spectsynth.bids.names import output_path, source_uri
 from bids_spectsynth.bids.writing import sidecar_path, write_image
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.preprocess.grid import new_image
+from bids_spectsynth.preprocess.nifti import READ_ERRORS, opened_image
 from bids_spectsynth.preprocess.resampling import carry_linear
 from bids_spectsynth.settings import T1W_SPACE, Settings
 from bids_spectsynth.synthesis.computation import prediction_computation
@@ -271,12 +271,13 @@ def network_output(path: Path) -> Volume:
     """
     content = _read_sidecar(sidecar_path(path))
     try:
-        values = np.asarray(nib.load(path).dataobj, dtype=np.float32)  # type: ignore[attr-defined]
+        with opened_image(path) as image:
+            values = np.asarray(image.dataobj, dtype=np.float32)
         slope = np.asarray(content["ScaleSlope"], dtype=np.float64)
         intercept = np.asarray(content["ScaleIntercept"], dtype=np.float64)
         if values.ndim != 3 or slope.shape != (values.shape[2],) or intercept.shape != slope.shape:
             raise ValueError("the scales do not fit the image")
-    except (OSError, EOFError, KeyError, TypeError, ValueError, nib.filebasedimages.ImageFileError) as error:
+    except (*READ_ERRORS, KeyError) as error:
         raise ImageError(
             f"{path}: no synthetic SPECT of this software, or damaged ({error}); apply the model again"
         ) from error

@@ -116,6 +116,17 @@ def test_a_mask_is_carried_over_by_the_inverse_of_its_motion(shift):
     np.testing.assert_allclose(moved, np.roll(mask, [-s for s in shift], axis=(0, 1, 2)), atol=1e-5)
 
 
+def test_the_part_that_is_looked_at_is_that_of_the_whole():
+    image = np.random.default_rng(0).random((10, 12, 14), dtype=np.float32)
+    grid = np.array([[1.5, 0.1, 0, 2], [0, 1.2, 0.2, 1], [0, 0, 1.1, 3], [0, 0, 0, 1]])
+    box = (slice(2, 6), slice(0, 5), slice(3, 9))
+    whole = carried_over(image, np.eye(4), (8, 9, 9), grid, np.eye(4))
+    part = carried_over(image, np.eye(4), (8, 9, 9), grid, np.eye(4), box)
+    np.testing.assert_allclose(part[box], whole[box], atol=1e-5)
+    assert (whole[box] > 0).any()
+    assert part.sum() == pytest.approx(part[box].sum())
+
+
 def test_a_mask_is_carried_to_a_coarser_grid():
     mask = np.zeros((16, 16, 16), dtype=np.float32)
     mask[4:12, 4:12, 4:12] = 1

@@ -168,6 +168,20 @@ def test_network_output_of_a_damaged_sidecar(trained, tmp_path, content):
         network_output(path)
 
 
+@pytest.mark.parametrize("cut", [False, True])
+def test_network_output_of_a_damaged_image(tmp_path, cut):
+    path = tmp_path / "sub-01_spect.nii.gz"
+    values = np.random.default_rng(0).random((20, 20, 20), dtype=np.float32)
+    nib.Nifti1Image(values, np.eye(4)).to_filename(path)
+    (tmp_path / "sub-01_spect.json").write_text(json.dumps({"ScaleSlope": [1] * 20, "ScaleIntercept": [1] * 20}))
+    network_output(path)
+    content = path.read_bytes()
+    half = len(content) // 2
+    path.write_bytes(content[:half] + b"" if cut else content[:half] + bytes(half))
+    with pytest.raises(ImageError, match="sub-01_spect"):
+        network_output(path)
+
+
 def simulated_head(seed, shape=(40, 48, 40)):
     """A SPECT-like volume: cortex, white matter, deep nuclei, individual shape and uptake, 14 mm resolution at 4 mm."""
     rng = np.random.default_rng(seed)
