@@ -6,7 +6,9 @@ python benchmarks/training_step.py --device cuda --repeats 50
 python benchmarks/training_step.py --quick             # small, for a look at the script
 
 Variants take turns, so that a machine that slows down slows all of them. Before that, reference and plain variant are
-given the same weights and slices, without dropout, and their losses over the first steps are compared.
+given the same weights and slices, without dropout, and their losses over the first steps are compared. The last row is
+less work instead of faster work: slices cropped to a brain of usual size (``--crop brain``), for which the network has
+fewer levels.
 """
 
 import argparse
@@ -21,28 +23,31 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from bids_spectsynth.synthesis.computation import Computation, can_compile, has_bfloat16, training_computation
+from bids_spectsynth.synthesis.cropping import Size, network_levels
 from bids_spectsynth.synthesis.devices import Processes
-from bids_spectsynth.synthesis.networks import UNetGenerator, parameter_count, unet_levels
+from bids_spectsynth.synthesis.networks import UNetGenerator, parameter_count
 from bids_spectsynth.synthesis.steps import LOSS_NAMES, Stepper
 from bids_spectsynth.synthesis.training_config import TrainingConfig
 
 SIZE = 256
+#: What ``--crop brain`` leaves of such a slice at 1 mm.
+CROPPED = (160, 192)
 CHANNELS = 2
 Step = Callable[[], object]
 
 
-def batch_of(n: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Random slices (n, 2, 256, 256) and targets (n, 1, 256, 256) in (-1, 1)."""
+def batch_of(n: int, device: torch.device, size: Size = (SIZE, SIZE)) -> tuple[Tensor, Tensor]:
+    """Random slices (n, 2, *size) and targets (n, 1, *size) in (-1, 1)."""
     generator = torch.Generator().manual_seed(0)
-    inputs = torch.rand(n, CHANNELS, SIZE, SIZE, generator=generator) * 2 - 1
-    targets = torch.rand(n, 1, SIZE, SIZE, generator=generator) * 2 - 1
+    inputs = torch.rand(n, CHANNELS, *size, generator=generator) * 2 - 1
+    targets = torch.rand(n, 1, *size, generator=generator) * 2 - 1
     return inputs.to(device), targets.to(device)
 
 
-def stepper_for(how: Computation, filters: int) -> Stepper:
+def stepper_for(how: Computation, filters: int, size: Size = (SIZE, SIZE)) -> Stepper:
     """The package's training step with the reference's losses and learning rate."""
     config = TrainingConfig(label="benchmark", inputs=("T1w", "pet"), base_filters=filters, learning_rate=LEARNING_RATE)
-    return Stepper(config, CHANNELS, unet_levels(SIZE, SIZE), how, Processes())
+    return Stepper(config, CHANNELS, network_levels(size, (SIZE, SIZE)), how, Processes())
 
 
 def reference_on(device: torch.device, filters: int) -> ReferencePix2Pix:
@@ -107,6 +112,14 @@ def timed(step: Step, device: torch.device) -> float:
     return time.perf_counter() - start
 
 
+def gflop_of(step: Step) -> float:
+    """Operations of a call in units of 1e9, multiplications and additions counted apart."""
+    counter = FlopCounterMode(display=False)
+    with counter:
+        step()
+    return counter.get_total_flops() / 1e9
+
+
 def variants(args: argparse.Namespace, device: torch.device) -> dict[str, Computation]:
     """What is compared with the reference, by name."""
     plain = Computation(device)
@@ -140,10 +153,7 @@ def main() -> None:
     batch = batch_of(args.batch_size, device)
 
     reference = reference_on(device, args.filters)
-    counter = FlopCounterMode(display=False)
-    with counter:
-        reference.step(*batch)
-    gflop = counter.get_total_flops() / 1e9
+    gflop = gflop_of(lambda: reference.step(*batch))
     sizes = [
         parameter_count(network) / 1e6 for network in (reference.generator, reference.discriminator.requires_grad_())
     ]
@@ -159,11 +169,16 @@ def main() -> None:
     print(f"losses of the plain variant against the reference's, three steps: largest difference {difference:.1e}")
 
     steps: dict[str, Step] = {"reference (eager float32)": lambda: reference.step(*batch)}
-    precision = {"reference (eager float32)": "float32"}
+    precision, work = {"reference (eager float32)": "float32"}, {"reference (eager float32)": gflop}
     for name, how in variants(args, device).items():
         stepper = stepper_for(how, args.filters)
         steps[name] = lambda stepper=stepper: stepper.step(*batch, 0)
-        precision[name] = how.precision
+        precision[name], work[name] = how.precision, gflop
+    cropped = stepper_for(training_computation(device), args.filters, CROPPED)
+    smaller = batch_of(args.batch_size, device, CROPPED)
+    name = f"auto, slices cropped to {CROPPED[0]} x {CROPPED[1]}: another network"
+    steps[name] = lambda: cropped.step(*smaller, 0)
+    precision[name], work[name] = cropped.computation.precision, gflop_of(steps[name])
     times: dict[str, list[float]] = {name: [] for name in steps}
     for number in range(args.repeats + 2):
         for name, step in steps.items():
@@ -178,7 +193,7 @@ def main() -> None:
     for name, values in times.items():
         ratio = statistics.median(one / other for one, other in zip(base, values, strict=True))
         median = statistics.median(values)
-        rate = gflop / median
+        rate = work[name] / median
         share = rate / peaks[precision[name]]
         print(f"| {name} | {median:.3f} | {ratio:.2f} | {rate:.0f} | {share:.0%} |")
 

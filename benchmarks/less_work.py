@@ -1,18 +1,21 @@
-"""What 2 mm voxels lose against 1 mm: models of two output folders, compared on the 1 mm grid.
+"""What less work loses: voxels of 2 mm against 1 mm, slices cropped to the brain against whole ones.
 
 bids_spectsynth-phantom PH -n 12 --size paper --folds individual --seed 77
 for SIZE in 1 2; do
   for FOLD in 1 2 3; do   # SPLIT1.tsv to SPLIT3.tsv: each holds out other participants
-    bids_spectsynth PH OUT$SIZE participant --voxel-size $SIZE --preset best --base-filters 16 --epochs 10 \\
-      --learning-rate 1e-3 --learning-rate-decay-epochs 4 --split-file SPLIT$FOLD.tsv --random-seed $FOLD \\
-      --model-label fold$FOLD
+    for CROP in none brain; do
+      bids_spectsynth PH OUT$SIZE participant --voxel-size $SIZE --crop $CROP --preset best --base-filters 16 \\
+        --epochs 10 --learning-rate 1e-3 --learning-rate-decay-epochs 4 --split-file SPLIT$FOLD.tsv \\
+        --random-seed $FOLD --model-label $CROP$FOLD
+    done
   done
 done
-python benchmarks/voxel_size.py PH-truth OUT1 OUT2 --fine fold1 fold2 fold3 --coarse fold1 fold2 fold3
+python benchmarks/less_work.py PH-truth OUT1 OUT2 --more none1 none2 none3 --less none1 none2 none3
+python benchmarks/less_work.py PH-truth OUT2 OUT2 --more none1 none2 none3 --less brain1 brain2 brain3
 
-Every participant is rated with the one model that had not seen it (its table of metrics says ``test`` or
-``external``). Outputs of the coarse models are interpolated to 1 mm (cubic). Real SPECTs are those of the 1 mm grid. A
-phantom proves the machinery, not clinical value.
+Models of two output folders, or of one, are compared on the grid of the first. Every participant is rated with the one
+model that had not seen it (its table of metrics says ``test`` or ``external``). Outputs on a coarser grid are
+interpolated (cubic). Real SPECTs are those of the first grid. A phantom proves the machinery, not clinical value.
 """
 
 import argparse
@@ -38,7 +41,7 @@ MEASURES = {
 
 
 def moved(path: Path, fine: CaseArrays) -> np.ndarray:
-    """A network's output at the voxels of the 1 mm grid, in [-1, 1]; what lies there already is left as it is."""
+    """A network's output at the voxels of the finer grid, in [-1, 1]; what lies there already is left as it is."""
     output, affine = network_output(path), nib.load(path).affine
     if output.shape == fine.mask.shape:
         return output
@@ -96,26 +99,28 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("truth", type=Path)
-    parser.add_argument("fine_output", type=Path)
-    parser.add_argument("coarse_output", type=Path)
-    parser.add_argument("--fine", nargs="+", required=True)
-    parser.add_argument("--coarse", nargs="+", required=True)
+    parser.add_argument("more_output", type=Path)
+    parser.add_argument("less_output", type=Path)
+    parser.add_argument("--more", nargs="+", required=True)
+    parser.add_argument("--less", nargs="+", required=True)
     args = parser.parse_args()
     tables = [
-        rate(args.fine_output, args.fine_output, args.fine, args.truth),
-        rate(args.fine_output, args.coarse_output, args.coarse, args.truth),
+        rate(args.more_output, args.more_output, args.more, args.truth),
+        rate(args.more_output, args.less_output, args.less, args.truth),
     ]
-    times = [seconds(args.fine_output, args.fine), seconds(args.coarse_output, args.coarse)]
-    print(f"training: {times[0]:.0f} s fine, {times[1]:.0f} s coarse: {times[0] / times[1]:.1f} times faster\n")
-    print("| measure on the 1 mm grid | fine | coarse | coarse - fine [95 % interval] | p (paired t) | participants |")
+    times = [seconds(args.more_output, args.more), seconds(args.less_output, args.less)]
+    print(
+        f"training: {times[0]:.0f} s with more work, {times[1]:.0f} s with less: {times[0] / times[1]:.1f} times faster\n"
+    )
+    print("| measure | more work | less work | difference [95 % interval] | p (paired t) | participants |")
     print("|---|---|---|---|---|---|")
     for name, title in MEASURES.items():
-        pair = pd.concat([table[name] for table in tables], axis=1, keys=["fine", "coarse"]).dropna()
-        difference = (pair["coarse"] - pair["fine"]).to_numpy()
+        pair = pd.concat([table[name] for table in tables], axis=1, keys=["more", "less"]).dropna()
+        difference = (pair["less"] - pair["more"]).to_numpy()
         limits = studentised_interval(difference, 10000, np.random.default_rng(0))
-        p = stats.ttest_rel(pair["coarse"], pair["fine"]).pvalue
+        p = stats.ttest_rel(pair["less"], pair["more"]).pvalue
         print(
-            f"| {title} | {pair['fine'].mean():.4f} | {pair['coarse'].mean():.4f} | {difference.mean():+.4f} "
+            f"| {title} | {pair['more'].mean():.4f} | {pair['less'].mean():.4f} | {difference.mean():+.4f} "
             f"[{limits.low:+.4f}, {limits.high:+.4f}] | {p:.2g} | {len(pair)} |"
         )
 
