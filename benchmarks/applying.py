@@ -9,8 +9,8 @@ The common way, that of the test scripts of public implementations, sends one sl
 eager float32, all 192 of them. The package leaves slices without brain out; both rates are given. The last row is less
 work instead of faster work: a network for slices cropped to the brain (``--crop brain``), with fewer levels.
 
-The part of the program needs a phantom that was prepared with an interictal SPECT (``--mode preprocess``); models of the
-published size are trained on it for one epoch of few slices, because their quality does not matter here.
+The part of the program needs a phantom that was prepared with an interictal SPECT (``--mode preprocess``); models of
+the published size are trained on it for one epoch of few slices, because their quality does not matter here.
 """
 
 import argparse

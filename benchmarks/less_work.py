@@ -109,9 +109,8 @@ def main() -> None:
         rate(args.more_output, args.less_output, args.less, args.truth),
     ]
     times = [seconds(args.more_output, args.more), seconds(args.less_output, args.less)]
-    print(
-        f"training: {times[0]:.0f} s with more work, {times[1]:.0f} s with less: {times[0] / times[1]:.1f} times faster\n"
-    )
+    ratio = times[0] / times[1]
+    print(f"training: {times[0]:.0f} s with more work, {times[1]:.0f} s with less: {ratio:.1f} times faster\n")
     print("| measure | more work | less work | difference [95 % interval] | p (paired t) | participants |")
     print("|---|---|---|---|---|---|")
     for name, title in MEASURES.items():
