@@ -142,7 +142,12 @@ def run_participant(settings: Settings) -> ExitCode:
         outcomes += _prepare(settings, cases, run_folder)
         if not (settings.stop_on_first_crash and any(outcome.status == "failed" for outcome in outcomes)):
             _synthesise(settings, cases, outcomes)
-            outcomes += _report(settings, cases, outcomes)
+            if settings.mode != "train":
+                from bids_spectsynth.reports.subjects import report_subjects
+
+                # The reports show what became of their participants.
+                update_participants(settings.output_dir, _statuses(settings, outcomes))
+                outcomes += report_subjects(settings.output_dir, cases, outcomes)
     finally:
         _record(settings, run_folder, outcomes)
     return exit_code(outcomes)
@@ -277,35 +282,6 @@ def _synthesise(settings: Settings, cases: Sequence[Case], outcomes: list[Outcom
     check_served(applied, folders, settings)
 
 
-def _report(settings: Settings, cases: Sequence[Case], outcomes: Sequence[Outcome]) -> list[Outcome]:
-    from bids_spectsynth.reports.subject import subject_report
-
-    done: list[Outcome] = []
-    if settings.mode == "train":
-        return done
-    heads = {case.name: case.images["T1w"].path for case in cases}
-    for label in sorted({o.participant for o in outcomes if o.stage == "preprocess" and o.status == "ok"}):
-        if _report_is_current(settings.output_dir, label):
-            continue
-        try:
-            logger.info("Report: %s", subject_report(settings.output_dir, label, heads))
-        except Exception as error:
-            logger.debug("report of sub-%s", label, exc_info=True)
-            reason = f"the report could not be written: {error}"
-            logger.error("sub-%s failed: %s", label, reason)
-            done.append(Outcome(label, None, "report", "failed", reason))
-    return done
-
-
-def _report_is_current(output_dir: Path, label: str) -> bool:
-    """Whether the report is younger than everything that it shows."""
-    report = output_dir / f"sub-{label}.html"
-    if not report.exists():
-        return False
-    shown = (p for p in (output_dir / f"sub-{label}").rglob("*") if p.is_file() and p.parent.name != "figures")
-    return report.stat().st_mtime > max((p.stat().st_mtime for p in shown), default=0.0)
-
-
 def _log_found(run_folder: Path, cases: Sequence[Case], outcomes: Sequence[Outcome]) -> None:
     for case in cases:
         lines = [f"{role}: {image.path} ({image.reason})" for role, image in case.images.items()]
@@ -316,13 +292,20 @@ def _log_found(run_folder: Path, cases: Sequence[Case], outcomes: Sequence[Outco
 
 def _record(settings: Settings, run_folder: Path, outcomes: Sequence[Outcome]) -> None:
     """Write what became of each participant to ``participants.tsv`` and the logs, and say it in one line."""
-    rows = {}
+    rows = _statuses(settings, outcomes)
     for label, outcome in by_participant(outcomes).items():
-        rows[label] = {"status": outcome.status, "reason": _without_folders(outcome.reason, settings) or "n/a"}
         write_case_log(run_folder, f"sub-{label}", [f"{outcome.status} {outcome.reason}".strip()])
     update_participants(settings.output_dir, rows)
     counts = [f"{sum(row['status'] == s for row in rows.values())} {s}" for s in ("ok", "skipped", "failed")]
     logger.info("Participants: %s; output in %s", ", ".join(counts), settings.output_dir)
+
+
+def _statuses(settings: Settings, outcomes: Sequence[Outcome]) -> dict[str, dict[str, str]]:
+    """What ``participants.tsv`` says of each participant of the run."""
+    return {
+        label: {"status": outcome.status, "reason": _without_folders(outcome.reason, settings) or "n/a"}
+        for label, outcome in by_participant(outcomes).items()
+    }
 
 
 def _without_folders(text: str, settings: Settings) -> str:

@@ -25,7 +25,7 @@ from bids_spectsynth.preprocess import interfaces, workflow, write_prepared
 from bids_spectsynth.preprocess.backend import Registration
 from bids_spectsynth.preprocess.resampling import resample_image
 from bids_spectsynth.preprocess.templates import Template
-from bids_spectsynth.reports import subject, subject_images
+from bids_spectsynth.reports import subject_images, subjects
 
 ALL = ("T1w", "pet", "interictal")
 #: Small enough for tests, and none of them changes which code runs.
@@ -212,7 +212,7 @@ class App:
         for user in () if self.real_templates else (interfaces, write_prepared, subject_images):
             patch.setattr(user, "fetch_template", _template)
         if not self.reports:
-            patch.setattr(subject, "subject_report", _empty_report)
+            patch.setattr(subjects, "subject_report", _empty_report)
 
     def copy(self, folder: Path) -> "App":
         """The same dataset with a copy of the output, modification times kept."""

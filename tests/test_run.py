@@ -18,7 +18,7 @@ from bids_spectsynth import run as run_module
 from bids_spectsynth.errors import DatasetError
 from bids_spectsynth.evaluation import figures
 from bids_spectsynth.preprocess import plugins
-from bids_spectsynth.reports import subject
+from bids_spectsynth.reports import subjects
 from bids_spectsynth.settings import make_settings, option_names
 from bids_spectsynth.synthesis import computation, training
 from bids_spectsynth.synthesis.checkpoint import load_tensors
@@ -145,13 +145,22 @@ def test_a_report_that_cannot_be_written_fails_its_participant(copied: Any, monk
         raise OSError("disk full")
 
     (copied.output_dir / "sub-04.html").unlink()
-    monkeypatch.setattr(subject, "subject_report", broken)
+    monkeypatch.setattr(subjects, "subject_report", broken)
     copied.reports = True
     result = copied("--mode", "apply", "--participant-label", "03", "04")
     assert result.code == 1
     assert len(result.says("sub-04 failed", "report", "disk full")) == 1
     assert copied.participants()["sub-04"]["status"] == "failed"
     assert copied.participants()["sub-03"]["status"] == "ok"
+
+
+def test_a_report_tells_what_became_of_its_participant_in_the_same_run(copied: Any) -> None:
+    for name in ("participants.tsv", "sub-04.html"):
+        (copied.output_dir / name).unlink()
+    copied.reports = True
+    assert copied("--mode", "apply", "--participant-label", "04").code == 0
+    text = re.sub(r"\s*<[^>]*>\s*", " ", (copied.output_dir / "sub-04.html").read_text())
+    assert "Status of the last run ok" in text
 
 
 def test_the_group_level_needs_no_dataset(copied: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ from bids_spectsynth.preprocess.head_workflow import (
 from bids_spectsynth.preprocess.interfaces import RegisterToReference, WritePrepared, WriteTransforms, has_own_mask
 from bids_spectsynth.preprocess.node_names import mask_field, nipype_name, record_field
 from bids_spectsynth.preprocess.records import case_to_text, file_stamp, fingerprint, is_written
+from bids_spectsynth.preprocess.templates import template_stamp
 from bids_spectsynth.preprocess.write_prepared import frame_durations
 from bids_spectsynth.settings import Settings
 
@@ -88,7 +89,11 @@ def part_key(case: Case, settings: Settings, identity: BackendIdentity, part: Pa
             "voxel_size": settings.voxel_size if part.space is not None else None,
             "part": part.name,
             "steps": part.steps,
-            "templates": [asked for label, asked in asked_templates(settings).items() if label in part.steps],
+            "templates": [
+                (asked, template_stamp(asked))
+                for label, asked in asked_templates(settings).items()
+                if label in part.steps
+            ],
         }
     )
 

@@ -19,6 +19,7 @@ from bids_spectsynth.preprocess.fsl_options import DEFAULT_OPTIONS, FslOptions
 from bids_spectsynth.preprocess.interfaces import PrepareReference, RegisterToTemplate
 from bids_spectsynth.preprocess.node_names import nipype_name, record_field
 from bids_spectsynth.preprocess.template_store import BUILT_IN_TEMPLATE
+from bids_spectsynth.preprocess.templates import template_stamp
 from bids_spectsynth.settings import Settings
 from bids_spectsynth.spaces import parse_space
 
@@ -123,7 +124,8 @@ def init_head_wf(*, head: Head, settings: Settings, identity: BackendIdentity) -
     )
     workflow.connect([(reference, outputnode, [("mask", "t1w_mask"), ("record", record_field(T1W))])])
     for label, asked in templates.items():
-        interface = RegisterToTemplate(t1w=str(head.path), template=asked, **common)
+        stamp = template_stamp(asked)
+        interface = RegisterToTemplate(t1w=str(head.path), template=asked, template_stamp=stamp, **common)
         register = Node(interface, name=nipype_name(f"to_{label}"), mem_gb=MEMORY_GB["template"], n_procs=1)
         workflow.connect(reference, "mask", register, "t1w_mask")
         workflow.connect(register, "record", outputnode, record_field(label))

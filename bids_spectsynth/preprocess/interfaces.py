@@ -177,6 +177,7 @@ class _TemplateInputs(_CommonInputs):
     t1w = File(mandatory=True)
     t1w_mask = File(exists=True, mandatory=True)
     template = Str(mandatory=True, desc="with the resolution that is taken, as --output-spaces takes it")
+    template_stamp = Str("", usedefault=True, desc="of its files: others are registered to anew")
 
 
 class _TemplateOutputs(TraitedSpec):

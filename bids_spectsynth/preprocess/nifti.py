@@ -47,6 +47,23 @@ def opened_image(path: Path) -> Iterator[nib.Nifti1Image]:
         raise zlib.error(str(error)) from error
 
 
+def content_checksum(path: Path) -> str:
+    """Hexadecimal digits that change when the content of a file changes.
+
+    A compressed file is not unpacked: its last eight bytes are the checksum and length of the content.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    """
+    if path.suffix != ".gz":
+        return f"{zlib.crc32(path.read_bytes()):08x}"
+    with path.open("rb") as file:
+        file.seek(-min(8, path.stat().st_size), 2)
+        return file.read().hex()
+
+
 def _kind(start: bytes) -> type[nib.Nifti1Image]:
     for kind in (nib.Nifti1Image, nib.Nifti2Image):
         if kind.header_class.may_contain_header(start):  # type: ignore[no-untyped-call]

@@ -133,17 +133,20 @@ def _entries(folder: Path) -> list[Path]:
 
 def _known_names(home: Path) -> str:
     folders = [path for path in _entries(home) if path.name.startswith("tpl-")]
-    names = [path.name.removeprefix("tpl-") for path in folders if _serves(path)]
-    found = f"{home} has {', '.join(names)}" if names else f"{home} has none"
-    return f"{found}; built in: {BUILT_IN_TEMPLATE}"
+    pairs = {path.name.removeprefix("tpl-"): _pairs(path) for path in folders}
+    stored = [name for name, own in pairs.items() if any(all(map(_is_stored, pair)) for pair in own)]
+    listed = [name for name, own in pairs.items() if own and name not in stored]
+    found = f"{home} has {', '.join(stored)}" if stored else f"{home} has none"
+    empty = f" (and empty placeholders of {', '.join(listed)})" if listed else ""
+    return f"{found}{empty}; built in: {BUILT_IN_TEMPLATE}"
 
 
-def _serves(folder: Path) -> bool:
-    """Whether a template is of human heads and has a T1w with a brain mask, of some cohort or resolution."""
+def _pairs(folder: Path) -> list[tuple[Path, Path]]:
+    """T1w and brain mask of every cohort and resolution of a template; none where it is not of human heads."""
     if _species(folder) not in (None, _HUMAN) or folder.name.removeprefix("tpl-") in _SURFACES:
-        return False
-    pairs = map(_heads_and_masks, (folder, *filter(_is_cohort, _entries(folder))))
-    return any(not images.keys().isdisjoint(masks) for images, masks in pairs)
+        return []
+    found = map(_heads_and_masks, (folder, *filter(_is_cohort, _entries(folder))))
+    return [(images[index], masks[index]) for images, masks in found for index in images if index in masks]
 
 
 def _cohorts(folder: Path, space: Space) -> dict[str, Path]:

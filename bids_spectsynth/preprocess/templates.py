@@ -11,7 +11,7 @@ import numpy as np
 from bids_spectsynth.errors import ImageError, UsageError
 from bids_spectsynth.preprocess.grid import mask_bounds, new_image
 from bids_spectsynth.preprocess.intensity import load_image
-from bids_spectsynth.preprocess.nifti import opened_image
+from bids_spectsynth.preprocess.nifti import content_checksum, opened_image
 from bids_spectsynth.preprocess.template_download import advice, download
 from bids_spectsynth.preprocess.template_store import (
     BUILT_IN_TEMPLATE,
@@ -159,6 +159,26 @@ def fetch_template(asked: str) -> Template:
         new_image(inside.astype(np.uint8), image.affine),
         f"{_BASE_URL}/{files.place}",
     )
+
+
+def template_stamp(asked: str) -> str:
+    """What tells a template's files from others of the same names, for keys of caches; empty where none are stored.
+
+    Parameters
+    ----------
+    asked : str
+        As for :func:`fetch_template`.
+    """
+    space = parse_space(asked)
+    try:
+        if space.name == BUILT_IN_TEMPLATE:
+            files = [_built_in_file()]
+        else:
+            found = find_files(space)
+            files = [found.image, found.mask]
+        return " ".join(content_checksum(file) for file in files)
+    except (NotListedError, OSError):
+        return ""
 
 
 def _stored(space: Space) -> TemplateFiles:

@@ -21,7 +21,7 @@ from bids_spectsynth.settings import T1W_SPACE, Scaling
 from bids_spectsynth.synthesis.baseline_files import CARD_FILE, FORMAT_VERSION, TENSORS_FILE
 from bids_spectsynth.synthesis.cohort_mean import CohortMean, pet_ratio, sample_in_brain
 from bids_spectsynth.synthesis.quadratic import feature_names, quadratic_features
-from bids_spectsynth.synthesis.slices import CaseArrays, load_case
+from bids_spectsynth.synthesis.slices import CaseArrays, brain_and_rated, load_case
 
 logger = logging.getLogger(__name__)
 
@@ -267,10 +267,10 @@ def without_cases(fitted: Baselines, cases: Sequence[PreparedCase]) -> Baselines
     spect_own, pet_own = CohortMean(grid), CohortMean(grid)
     for one in cases:
         case = one.through(fitted.template)
-        arrays = load_case(case, fitted.inputs[:1], fitted.scaling)
-        spect_own.add(case, unscaled(case, INTERICTAL), rated_target(arrays)[1], arrays.affine)
+        mask, rated, affine = brain_and_rated(case)
+        spect_own.add(case, unscaled(case, INTERICTAL), rated, affine)
         if fitted.mean_pet is not None:
-            pet_own.add(case, unscaled(case, PET), arrays.mask, arrays.affine)
+            pet_own.add(case, unscaled(case, PET), mask, affine)
     spect = CohortMean.from_result(grid, fitted.mean_spect, fitted.coverage["mean_spect"]).without(spect_own).result()
     if fitted.mean_pet is None:
         return replace(fitted, mean_spect=spect)

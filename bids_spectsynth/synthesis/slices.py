@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from bids_spectsynth.bids.derivatives import PreparedCase
 from bids_spectsynth.bids.writing import sidecar_path
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.preprocess.intensity import apply_scaling, load_image, scaling_coefficients
+from bids_spectsynth.preprocess.nifti import content_checksum
 from bids_spectsynth.settings import Scaling
 
 FloatArray = npt.NDArray[np.float64]
@@ -105,6 +105,20 @@ def with_image(arrays: CaseArrays, image: npt.NDArray[np.float32]) -> CaseArrays
     return replace(arrays, inputs=np.concatenate([arrays.inputs, image[np.newaxis]]))
 
 
+def brain_and_rated(prepared: PreparedCase) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_], FloatArray]:
+    """Brain mask of a case, the part of it where the SPECT was measured, and the affine of both.
+
+    The ``mask``, ``rated`` and ``affine`` of :func:`load_case`, without reading the images.
+
+    Raises
+    ------
+    ImageError
+        A mask is missing, damaged, or on another grid than the other.
+    """
+    mask, affine = _brain(prepared)
+    return mask, _rated(prepared, mask), affine
+
+
 def _rated(prepared: PreparedCase, mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     if INTERICTAL not in prepared.masks:
         return mask
@@ -189,7 +203,6 @@ class PreparedCases:
     def digest(self, *, transforms: bool = False) -> str:
         """Hexadecimal digest that changes when a participant, an input or the content of an image changes.
 
-        Compressed images are not unpacked: their last eight bytes are the checksum and length of the content.
         ``transforms``: also when the way to the template changes, which a cohort prior depends on.
 
         Raises
@@ -214,10 +227,6 @@ class PreparedCases:
 
 def _checksum(path: Path) -> str:
     try:
-        if path.suffix != ".gz":
-            return str(zlib.crc32(path.read_bytes()))
-        with path.open("rb") as file:
-            file.seek(-min(8, path.stat().st_size), 2)
-            return file.read().hex()
+        return content_checksum(path)
     except OSError as error:
         raise ImageError(f"{path}: cannot read it ({error.strerror}); prepare the participant again") from error

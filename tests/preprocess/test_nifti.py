@@ -12,7 +12,7 @@ import pytest
 from isal import igzip
 
 from bids_spectsynth.preprocess.intensity import average_frames, load_image, sanitise
-from bids_spectsynth.preprocess.nifti import READ_ERRORS, opened_image
+from bids_spectsynth.preprocess.nifti import READ_ERRORS, content_checksum, opened_image
 
 DATA = np.random.default_rng(0).integers(-50, 1000, (7, 6, 5, 4)).astype(np.int16)
 AFFINE = np.array([[-2.0, 0.1, 0, 40], [0.1, 2.1, 0, -30], [0, 0, 3.0, 12], [0, 0, 0, 1]])
@@ -104,3 +104,20 @@ def test_what_is_no_nifti_is_refused(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
     with pytest.raises((nib.filebasedimages.ImageFileError, zlib.error)), opened_image(tmp_path / name):
         pass
+
+
+@pytest.mark.parametrize("name", ["x.nii", "x.nii.gz"])
+def test_a_checksum_is_that_of_the_content(name: str, tmp_path: Path) -> None:
+    found = []
+    for number, content in enumerate((b"a" * 999, b"a" * 999, b"b" + b"a" * 998, b"a" * 998)):
+        path = tmp_path / name
+        # Packed more or less tightly, the content stays what it is.
+        path.write_bytes(gzip.compress(content, 1 + 8 * (number == 1)) if name.endswith(".gz") else content)
+        found.append(content_checksum(path))
+    assert found[0] == found[1]
+    assert len(set(found)) == 3
+    path.write_bytes(b"")
+    content_checksum(path)
+    path.unlink()
+    with pytest.raises(OSError, match="No such file"):
+        content_checksum(path)

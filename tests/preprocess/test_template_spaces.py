@@ -1,6 +1,7 @@
 """Preparation in the spaces of templates with cohorts and resolutions, from a folder of tiny ones."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,25 @@ def test_another_resolution_registers_anew(
     # The grid's rule is the same, its centre is that of the other image's brain.
     np.testing.assert_allclose(nib.load(second.images["T1w"]).affine - start, np.pad([[24.0]], ((2, 1), (3, 0))))
     # The brain was extracted once.
+    assert tiny.calls.count("brain T1w") == 1
+
+
+def test_another_content_of_the_same_files_registers_anew(
+    store: Callable[..., Path], tiny: Any, case: Any, make_options: Any
+) -> None:
+    path = store("Mine", res="1")
+    settings = make_options(output_spaces=["Mine"])
+    content = path.read_bytes()
+    preprocess([case], settings)
+    # A copy of the same content, however young, is the same template.
+    path.write_bytes(content)
+    os.utime(path, (path.stat().st_atime, path.stat().st_mtime + 100))
+    preprocess([case], settings)
+    assert tiny.calls.count(REGISTERED) == 1
+    image = nib.load(path)
+    nib.save(nib.Nifti1Image(np.asarray(image.dataobj) * 2 + 1, image.affine), path)
+    assert preprocess([case], settings)[0].status == "ok"
+    assert tiny.calls.count(REGISTERED) == 2
     assert tiny.calls.count("brain T1w") == 1
 
 

@@ -7,7 +7,7 @@ import torch
 
 from bids_spectsynth.errors import ImageError, ModelError
 from bids_spectsynth.synthesis.slice_storage import decode
-from bids_spectsynth.synthesis.slices import PreparedCases, load_case
+from bids_spectsynth.synthesis.slices import PreparedCases, brain_and_rated, load_case
 from bids_spectsynth.synthesis.training_data import gather_slices, shuffled_batches
 
 #: Half of a step of the stored numbers, and what float32 adds.
@@ -65,6 +65,10 @@ def test_rated_is_the_brain_where_the_spect_was_measured(tmp_path, make_volumes,
     arrays = load_case(with_spect_mask(prepared, measured), ("pet",), "slice")
     np.testing.assert_array_equal(arrays.rated, mask & measured)
     np.testing.assert_array_equal(arrays.mask, mask)
+    for found, expected in zip(
+        brain_and_rated(with_spect_mask(prepared, measured)), (arrays.mask, arrays.rated, arrays.affine), strict=True
+    ):
+        np.testing.assert_array_equal(found, expected)
     assert load_case(prepared, ("pet",), "slice", target=False).rated is None
     data, _ = gather_slices([arrays], 16, masks=True)
     np.testing.assert_array_equal(np.moveaxis(data.masks[:, 0].numpy(), 0, -1), mask & measured)
