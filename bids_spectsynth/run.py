@@ -139,6 +139,7 @@ def run_participant(settings: Settings) -> ExitCode:
     write_dataset_files(settings, {})
     _log_found(run_folder, cases, outcomes)
     try:
+        _check_trainable(settings, cases)
         outcomes += _prepare(settings, cases, run_folder)
         if not (settings.stop_on_first_crash and any(outcome.status == "failed" for outcome in outcomes)):
             _synthesise(settings, cases, outcomes)
@@ -211,6 +212,16 @@ def _is_held(prepared: PreparedCase | None, case: Case, settings: Settings, aske
     needed = {T1W, INTERICTAL, *(role for inputs in settings.inputs for role in inputs)} & set(case.images)
     grid = tuple(round(length / settings.voxel_size) for length in FIELD_OF_VIEW_MM)
     return needed <= set(prepared.images) and nib.Nifti1Image.from_filename(prepared.images[T1W]).shape == grid
+
+
+def _check_trainable(settings: Settings, cases: Sequence[Case]) -> None:
+    """Refuse before hours of preparation what could not be trained after it."""
+    from bids_spectsynth.study import trains
+
+    if settings.mode == "auto" and trains(settings) and cases:
+        from bids_spectsynth.synthesis.train_cohort import check_trainable
+
+        check_trainable(settings, cases)
 
 
 def _find(settings: Settings) -> tuple[list[Case], list[Outcome]]:

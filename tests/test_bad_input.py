@@ -10,6 +10,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from bids_spectsynth.synthesis.model_folder import FORMAT_VERSION
+
 # Damaged participants: which file, what is done to it, and words of the reason.
 
 Damage = Callable[[Path], object]
@@ -244,9 +246,9 @@ def test_a_model_of_another_input_set(make_app: Callable[..., Any], model: Path)
 
 
 def test_a_card_of_a_newer_version(make_app: Callable[..., Any], model: Path) -> None:
-    change_card(model, format_version=3)
+    change_card(model, format_version=FORMAT_VERSION + 1)
     app = make_app(["01"])
-    refused(app("--model", model), 5, "version 3", "update bids_spectsynth")
+    refused(app("--model", model), 5, f"version {FORMAT_VERSION + 1}", "update bids_spectsynth")
     assert app.calls == []
 
 

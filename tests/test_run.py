@@ -159,7 +159,7 @@ def test_a_report_tells_what_became_of_its_participant_in_the_same_run(copied: A
         (copied.output_dir / name).unlink()
     copied.reports = True
     assert copied("--mode", "apply", "--participant-label", "04").code == 0
-    text = re.sub(r"\s*<[^>]*>\s*", " ", (copied.output_dir / "sub-04.html").read_text())
+    text = " ".join(re.sub(r"<[^>]*>", " ", (copied.output_dir / "sub-04.html").read_text()).split())
     assert "Status of the last run ok" in text
 
 
@@ -225,7 +225,8 @@ def test_too_few_to_train_names_the_ways_out(make_app: Callable[..., Any], mode:
     assert result.code == 5
     assert len(result.errors) == 1
     assert all(word in result.errors[0] for word in ("2 participant(s)", "--mode preprocess", "--model"))
-    assert app.files("sub-01/**/*_desc-preproc_T1w.nii.gz")
+    # That is known before hours of preparation.
+    assert bool(app.files("sub-01/**/*_desc-preproc_T1w.nii.gz")) is (mode == "train")
 
 
 def test_no_spect_anywhere(make_app: Callable[..., Any]) -> None:
@@ -361,6 +362,38 @@ def test_split_proportions_and_seed(workshop: Any) -> None:
         ["test", "train", "train", "validation", "validation"],
         ["train"] * 4 + ["validation"],
     ]
+
+
+def test_what_cannot_be_trained_is_refused_before_preparing(workshop: Any, tmp_path: Path) -> None:
+    split = tmp_path / "split.tsv"
+    with_spect = ("01", "03", "04", "05", "06")
+    lines = [f"sub-{label}\t{'train' if label == '01' else 'test'}" for label in with_spect]
+    split.write_text("\n".join(["participant_id\tsplit", *lines]) + "\n")
+    fresh = type(workshop)(workshop.bids_dir, tmp_path / "out")
+    result = fresh("--inputs", "T1w", "--split-file", split)
+    assert result.code not in (0, 1)
+    assert len(result.errors) == 1
+    assert "no usable participant is in validation" in result.errors[0]
+    assert fresh.calls == []
+
+
+def test_a_model_of_cropped_slices_from_training_to_its_image(copied: Any) -> None:
+    options = ("--model-label", "cropped", "--crop", "brain", "--split-file", copied.split_file)
+    assert copied("--mode", "train", *options).code == 0
+    folder = copied.output_dir / "models" / "cropped"
+    card = json.loads((folder / "model.json").read_text())
+    height, width = card["architecture"]["slice_shape"]
+    assert (height, width) == (32, 64) < tuple(card["grid_shape"][:2])
+    copied.reports = True
+    assert copied("--mode", "apply", "--model", folder, "--participant-label", "04").code == 0
+    path = next(copied.output_dir.glob("sub-04/spect/*_space-T1w_desc-cropped_spect.nii.gz"))
+    image = nib.load(path).get_fdata()
+    margin = (image.shape[0] - height) // 2
+    assert (image[margin:-margin] > 0).any()
+    assert (image[:margin] == 0).all()
+    assert (image[-margin:] == 0).all()
+    assert len(copied.files("sub-04/spect/*_desc-cropped_metrics.tsv")) == 1
+    assert "cropped to slices of 32 x 64 pixels" in (copied.output_dir / "sub-04.html").read_text()
 
 
 def test_exact_counts_and_who_is_held_out(workshop: Any) -> None:
@@ -698,6 +731,7 @@ SHOWN_ELSEWHERE = {
 SHOWN_BY_MODULES = {
     "bootstrap_samples": "evaluation/test_comparisons.py",
     "equivalence_margins": "evaluation/test_comparisons.py",
+    "crop": "synthesis/test_cropping.py",
     **dict.fromkeys(
         ("bet_fractional_intensity", "bet_robust", "fsl_runner", "fsl_image"), "preprocess/test_fsl_runners.py"
     ),

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bids_spectsynth.bids.cases import Case
 from bids_spectsynth.bids.dataset import add_descriptions, has_phantom_data
 from bids_spectsynth.bids.derivatives import PreparedCase, update_participants
 from bids_spectsynth.errors import ModelError
@@ -14,7 +15,7 @@ from bids_spectsynth.study import PlannedModel, planned_models, united
 from bids_spectsynth.synthesis.baseline_files import has_baselines, remove_baselines
 from bids_spectsynth.synthesis.baseline_fitting import fit_baselines
 from bids_spectsynth.synthesis.baselines import Baselines
-from bids_spectsynth.synthesis.cohort import Cohort, make_cohort
+from bids_spectsynth.synthesis.cohort import AnyCase, Cohort, make_cohort, split_cohort
 from bids_spectsynth.synthesis.devices import Processes, connected_processes, environment_rank, resolve_device
 from bids_spectsynth.synthesis.ensemble import ENSEMBLE_FILE, load_members, member_name, write_ensemble
 from bids_spectsynth.synthesis.finished_training import check_replaceable, finished_card
@@ -116,6 +117,40 @@ def train_models(settings: Settings, names: Collection[str] | None) -> tuple[lis
     return folders, [Outcome(label, None, "train", "ok") for label in sorted(cohort.split)]
 
 
+def check_trainable(settings: Settings, cases: Sequence[Case]) -> None:
+    """Refuse what cannot be trained even if all cases can be prepared, before that takes hours.
+
+    Models of a study that nobody has the images for are only warned of, as long as one can be trained.
+
+    Parameters
+    ----------
+    settings : Settings
+        With the inputs and spaces of all models.
+    cases : sequence of Case
+        As found in the dataset.
+
+    Raises
+    ------
+    ModelError
+        The cases cannot be split, or a part of the split has nobody with the inputs of a model.
+    UsageError
+        The split file does not fit the participants.
+    """
+    models = planned_models(settings)
+    cohort = split_cohort(settings, dict.fromkeys(settings.spaces, cases))
+    refused: list[_NobodyError] = []
+    for model in models:
+        try:
+            for fold in {network.fold for network in planned_networks(model)}:
+                _fold_parts(cohort, model, fold)
+        except _NobodyError as error:
+            refused.append(error)
+    if refused and (settings.study is None or len(refused) == len(models)):
+        raise refused[0]
+    for reason in refused:
+        logger.warning("will be left out of the study: %s", reason)
+
+
 @dataclass(frozen=True)
 class _Training:
     """One network to train, checked: there is somebody to train on, and nothing else lies in its folder."""
@@ -196,14 +231,22 @@ def _check_layout(folder: Path, networks: Sequence[PlannedNetwork]) -> None:
 
 
 def _fold_data(cohort: Cohort[PreparedCase], model: PlannedModel, fold: int) -> tuple[PreparedCases, PreparedCases]:
+    scaling = model.settings.intensity_scaling
+    training, validation = (PreparedCases(cases, model.inputs, scaling) for cases in _fold_parts(cohort, model, fold))
+    return training, validation
+
+
+def _fold_parts(
+    cohort: Cohort[AnyCase], model: PlannedModel, fold: int
+) -> tuple[tuple[AnyCase, ...], tuple[AnyCase, ...]]:
+    """Cases to train on and to validate with; refuses a model that there are none for."""
     parts = []
     for part in PARTS[:2]:
-        cases = cohort.part(model.space, model.inputs, part, fold)
-        if not cases:
+        parts.append(cohort.part(model.space, model.inputs, part, fold))
+        if not parts[-1]:
             where, hint = (f", fold {fold}", "use fewer folds") if fold else ("", "see --split-file")
             wanted = " and ".join(model.inputs)
             raise _NobodyError(f"model {model.label}{where}: no {part} participant has {wanted}; {hint}")
-        parts.append(PreparedCases(cases, model.inputs, model.settings.intensity_scaling))
     return parts[0], parts[1]
 
 

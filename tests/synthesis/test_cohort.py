@@ -9,6 +9,7 @@ import pytest
 from bids_spectsynth.bids.derivatives import PreparedCase
 from bids_spectsynth.errors import ModelError, UsageError
 from bids_spectsynth.settings import make_settings
+from bids_spectsynth.study import planned_models, united
 from bids_spectsynth.synthesis import cohort, train_cohort
 from bids_spectsynth.synthesis.cohort import Cohort, make_cohort, model_folders, trainable
 
@@ -164,6 +165,22 @@ def test_a_study_goes_on_without_what_cannot_be_trained(settings_for, hold, tmp_
         train_cohort.train_models(settings_for(study=str(study)), None)
     assert planned == ["pix2pixT1w"]
     assert "left out of the study: model pix2pixPet: no train participant has pet" in caplog.text
+
+
+def test_what_nobody_has_the_images_for_is_known_before_preparing(settings_for, tmp_path, caplog):
+    cases = [prepared(f"{n}", ("T1w", "interictal")) for n in range(6)]
+    check_trainable = train_cohort.check_trainable
+    check_trainable(settings_for(inputs=["T1w"]), cases)
+    with pytest.raises(ModelError, match="no participant has an interictal SPECT and pet"):
+        check_trainable(settings_for(inputs=["pet"]), cases)
+    with pytest.raises(ModelError, match="pix2pixPet: no train participant has pet"):
+        check_trainable(settings_for(inputs=[["pet"], ["T1w"]]), cases)
+    study = tmp_path / "study.toml"
+    study.write_text('inputs = [["pet"], ["T1w"]]')
+    of_study = settings_for(study=str(study))
+    with caplog.at_level("WARNING"):
+        check_trainable(united(of_study, planned_models(of_study)), cases)
+    assert "will be left out of the study: model pix2pixPet: no train participant has pet" in caplog.text
 
 
 def test_a_model_without_validation_participants_is_refused(settings_for, hold, monkeypatch, tmp_path):
