@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -162,7 +163,7 @@ def fetch_template(asked: str) -> Template:
 
 
 def template_stamp(asked: str) -> str:
-    """What tells a template's files from others of the same names, for keys of caches; empty where none are stored.
+    """What tells a template's content from another one's of the same name, for keys of caches; empty if not stored.
 
     Parameters
     ----------
@@ -170,13 +171,11 @@ def template_stamp(asked: str) -> str:
         As for :func:`fetch_template`.
     """
     space = parse_space(asked)
+    if space.name == BUILT_IN_TEMPLATE:
+        return f"nilearn {version('nilearn')}"
     try:
-        if space.name == BUILT_IN_TEMPLATE:
-            files = [_built_in_file()]
-        else:
-            found = find_files(space)
-            files = [found.image, found.mask]
-        return " ".join(content_checksum(file) for file in files)
+        files = find_files(space)
+        return f"{content_checksum(files.image)} {content_checksum(files.mask)}"
     except (NotListedError, OSError):
         return ""
 

@@ -257,7 +257,8 @@ def _check_card(card: ModelCard) -> None:
     if len(card.grid_shape) != 3 or not all(isinstance(n, int) for n in card.grid_shape):
         raise ValueError("grid_shape is not three whole numbers")
     whole = slice_size(card.grid_shape, recipe.orientation)
-    if not all(0 < n <= m and n % 2**levels == 0 for n, m in zip(card.slice_shape, whole, strict=True)):
+    fits = all(0 < n <= m and n % 2**levels == 0 for n, m in zip(card.slice_shape, whole, strict=True))
+    if card.is_cropped and not fits:
         raise ValueError(f"slices of {card.slice_shape} pixels do not fit the grid or the levels of the network")
     if card.scaling not in get_args(Scaling):
         raise ValueError(f"scaling {card.scaling!r}")

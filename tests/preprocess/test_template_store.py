@@ -74,7 +74,10 @@ def test_no_other_real_template_serves(real_names: Path) -> None:
                 chosen(Space(name, cohort))
     with pytest.raises(NotListedError) as caught:
         find_files(Space("Unknown"))
-    listed = str(caught.value).partition(" has ")[2].partition(";")[0].split(", ")
+    # Their folder holds names only.
+    said = str(caught.value)
+    assert " has none (and empty placeholders of " in said
+    listed = said.partition("placeholders of ")[2].partition(")")[0].split(", ")
     assert set(listed) == serving | {"MNI152NLin2009aSym"}
 
 
