@@ -18,7 +18,6 @@ _FARD2024: Mapping[str, Any] = {
     "ema_decay": 0.0,
     "flip_average": "off",
     "orientations": "axial",
-    "crop": "none",
     "ensemble_members": 1,
 }
 
@@ -32,12 +31,19 @@ _BEST: Mapping[str, Any] = {
     "augmentation": ("flip", "affine", "intensity"),
     "ema_decay": 0.99,
     "flip_average": "on",
-    "crop": "brain",
 }
 
 PRESETS: Mapping[Preset, Mapping[str, Any]] = {"fard2024": _FARD2024, "best": _BEST}
 #: Millimetres that ``--preset`` takes where ``--voxel-size`` is not given: for the recommended one no loss was shown at
 #: 2 mm, in a fifth to a tenth of the time (docs/performance.md). No part of the recipe: a study has one voxel size.
 VOXEL_SIZES: Mapping[Preset, float] = {"fard2024": 1.0, "best": 2.0}
+#: From this voxel size on, in millimetres, the recommended preset crops slices to the brain where ``--crop`` is not
+#: given: there no loss was shown. No part of the recipe either.
+_CROP_FROM = 2.0
 #: Options that a preset decides on, unless they are given one by one.
 GOVERNED = tuple(_FARD2024)
+
+
+def crop_of(preset: Preset, voxel_size: float) -> Literal["none", "brain"]:
+    """Whether slices are cropped where ``--crop`` is not given."""
+    return "brain" if preset == "best" and voxel_size >= _CROP_FROM else "none"

@@ -147,8 +147,8 @@ def run_participant(settings: Settings) -> ExitCode:
                 from bids_spectsynth.reports.subjects import report_subjects
 
                 # The reports show what became of their participants.
-                update_participants(settings.output_dir, _statuses(settings, outcomes))
-                outcomes += report_subjects(settings.output_dir, cases, outcomes)
+                changed = update_participants(settings.output_dir, _statuses(settings, outcomes))
+                outcomes += report_subjects(settings.output_dir, cases, outcomes, changed)
     finally:
         _record(settings, run_folder, outcomes)
     return exit_code(outcomes)

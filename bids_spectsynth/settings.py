@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
 from bids_spectsynth.errors import UsageError
-from bids_spectsynth.presets import PRESETS, VOXEL_SIZES, Preset
+from bids_spectsynth.presets import PRESETS, VOXEL_SIZES, Preset, crop_of
 from bids_spectsynth.settings_checks import check_settings
 from bids_spectsynth.spaces import T1W_SPACE as T1W_SPACE
 from bids_spectsynth.spaces import parse_space, parse_spaces
@@ -205,7 +205,7 @@ def make_settings(values: Mapping[str, Any]) -> Settings:
     given = {name: value for name, value in values.items() if value is not None}
     values = {"voxel_size": VOXEL_SIZES[preset], **PRESETS[preset], **given}
     coerced = {name: _coerce(name, value, hints[name]) for name, value in values.items()}
-    settings = Settings(**coerced)
+    settings = Settings(**{"crop": crop_of(preset, coerced["voxel_size"]), **coerced})
     check_settings(settings)
     return settings
 

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from bids_spectsynth import run as run_module
+from bids_spectsynth.bids.derivatives import update_participants
 from bids_spectsynth.errors import DatasetError
 from bids_spectsynth.evaluation import figures
 from bids_spectsynth.preprocess import plugins
@@ -161,6 +162,12 @@ def test_a_report_tells_what_became_of_its_participant_in_the_same_run(copied: A
     assert copied("--mode", "apply", "--participant-label", "04").code == 0
     text = " ".join(re.sub(r"<[^>]*>", " ", (copied.output_dir / "sub-04.html").read_text()).split())
     assert "Status of the last run ok" in text
+    # A report that is younger than its images is still not right after another status.
+    for status, runs in (("failed", 1), ("ok", 0)):
+        update_participants(copied.output_dir, {"04": {"status": status}})
+        before = (copied.output_dir / "sub-04.html").stat().st_mtime_ns
+        assert copied("--mode", "apply", "--participant-label", "04").code == 0
+        assert ((copied.output_dir / "sub-04.html").stat().st_mtime_ns > before) is bool(runs)
 
 
 def test_the_group_level_needs_no_dataset(copied: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -393,7 +400,7 @@ def test_a_model_of_cropped_slices_from_training_to_its_image(copied: Any) -> No
     assert (image[:margin] == 0).all()
     assert (image[-margin:] == 0).all()
     assert len(copied.files("sub-04/spect/*_desc-cropped_metrics.tsv")) == 1
-    assert "cropped to slices of 32 x 64 pixels" in (copied.output_dir / "sub-04.html").read_text()
+    assert "of slices cropped to the brain" in (copied.output_dir / "sub-04.html").read_text()
 
 
 def test_exact_counts_and_who_is_held_out(workshop: Any) -> None:

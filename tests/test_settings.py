@@ -318,6 +318,24 @@ def test_a_preset_brings_a_voxel_size_that_an_option_overrules() -> None:
     assert _settings(preset="best", voxel_size=1).voxel_size == 1
 
 
+@pytest.mark.parametrize(
+    ("values", "crop"),
+    [
+        ({}, "none"),
+        ({"voxel_size": 2}, "none"),
+        ({"preset": "best"}, "brain"),
+        ({"preset": "best", "voxel_size": 4}, "brain"),
+        ({"preset": "best", "voxel_size": 1}, "none"),
+        ({"preset": "best", "voxel_size": 1, "crop": "brain"}, "brain"),
+        ({"preset": "best", "crop": "none"}, "none"),
+        ({"crop": "brain"}, "brain"),
+    ],
+    ids=str,
+)
+def test_the_recommended_preset_crops_where_no_loss_was_shown(values: dict[str, Any], crop: str) -> None:
+    assert _settings(**values).crop == crop
+
+
 def test_presets_hold_what_the_options_would() -> None:
     """A value of a preset that no option could give would differ from itself when read back."""
     for preset, values in PRESETS.items():

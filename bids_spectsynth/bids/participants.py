@@ -70,7 +70,7 @@ def read_participants(output_dir: Path) -> pd.DataFrame:
     return frame.reindex(columns=list(columns), fill_value=_MISSING).replace("", _MISSING)
 
 
-def update_participants(output_dir: Path, rows: Mapping[str, Mapping[str, str]]) -> None:
+def update_participants(output_dir: Path, rows: Mapping[str, Mapping[str, str]]) -> set[str]:
     """Merge rows into ``participants.tsv``: values given replace those that stand, everything else is kept.
 
     Safe against other processes that do the same: the read and the write happen under one lock, and readers see
@@ -82,6 +82,11 @@ def update_participants(output_dir: Path, rows: Mapping[str, Mapping[str, str]])
     output_dir : Path
     rows : mapping of participant label to mapping of column to value
         Labels with or without ``sub-``; columns ``split``, ``status``, ``reason``. An empty value counts as ``n/a``.
+
+    Returns
+    -------
+    set of str
+        Labels, as given, whose row is new or another than before.
 
     Raises
     ------
@@ -98,13 +103,18 @@ def update_participants(output_dir: Path, rows: Mapping[str, Mapping[str, str]])
         old = read_participants(output_dir)
         columns = [str(column) for column in old.columns]
         table = {str(row["participant_id"]): {str(k): str(v) for k, v in row.items()} for row in old.to_dict("records")}
+        changed = set()
         for label, row in rows.items():
             name = f"sub-{bare_label(label, 'sub')}"
+            before = table.get(name)
             empty = {"participant_id": name} | dict.fromkeys(columns[1:], _MISSING)
             table[name] = {**table.get(name, empty), **{key: _one_line(value) for key, value in row.items()}}
+            if table[name] != before:
+                changed.add(label)
         frame = pd.DataFrame([table[name] for name in sorted(table)], columns=columns)
         path = output_dir / "participants.tsv"
         write_table(path, frame, {**_further_columns(path, columns), **DICTIONARY})
+    return changed
 
 
 def _further_columns(path: Path, columns: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -50,6 +50,9 @@ def training_fingerprint(card: ModelCard, model_folder: Path) -> str:
     """
     networks, folds = _networks_and_folds(model_folder)
     options = {name: value for name, value in card.config.items() if name not in _NOT_TRAINING}
+    if options.get("crop") == "none":
+        # Cards of earlier versions, which could not crop, do not have it.
+        del options["crop"]
     content = {"options": options, "networks": networks, "folds": folds}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:_DIGITS]
 

@@ -50,7 +50,8 @@ def opened_image(path: Path) -> Iterator[nib.Nifti1Image]:
 def content_checksum(path: Path) -> str:
     """Hexadecimal digits that change when the content of a file changes.
 
-    A compressed file is not unpacked: its last eight bytes are the checksum and length of the content.
+    A compressed file is not unpacked: its last eight bytes are the checksum and length of the content. Where they are
+    of an empty part, which some programs put at the end, the checksum is that of the packed file.
 
     Raises
     ------
@@ -61,7 +62,8 @@ def content_checksum(path: Path) -> str:
         return f"{zlib.crc32(path.read_bytes()):08x}"
     with path.open("rb") as file:
         file.seek(-min(8, path.stat().st_size), 2)
-        return file.read().hex()
+        end = file.read()
+    return end.hex() if any(end) else f"{zlib.crc32(path.read_bytes()):08x}"
 
 
 def _kind(start: bytes) -> type[nib.Nifti1Image]:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_spectsynth.reports.outputs import Transform, role_name
+from bids_spectsynth.synthesis.orientation import ORIENTATIONS, slice_size
 
 _DOI = "https://doi.org/"
 #: Works that a methods text may cite, with their DOI.
@@ -199,8 +200,13 @@ def _synthesis(models: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _crop_details(card: Mapping[str, Any]) -> list[str]:
     config, parts = (card[name] if isinstance(card.get(name), dict) else {} for name in ("config", "architecture"))
-    size = " x ".join(strings_of(parts, "slice_shape"))
-    return [f"cropped to slices of {size} pixels"] if config.get("crop") == "brain" and size else []
+    learned, grid = parts.get("slice_shape"), card.get("grid_shape")
+    orientation = config.get("orientation", "axial")
+    if not isinstance(learned, list) or not isinstance(grid, list) or len(grid) != 3 or orientation not in ORIENTATIONS:
+        return []
+    i, j, k = grid
+    # Networks of an ensemble may have boxes of different sizes: none is named.
+    return ["of slices cropped to the brain"] if tuple(learned) != slice_size((i, j, k), orientation) else []
 
 
 def _training_details(card: Mapping[str, Any]) -> list[str]:

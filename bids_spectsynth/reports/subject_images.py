@@ -140,6 +140,8 @@ def synthesis_section(context: SubjectContext) -> Section | None:
     blocks: list[Block] = [SYNTHETIC_BANNER]
     for case, synthetic in context.synthetic:
         blocks.append(Heading(synthetic_title(context, case, synthetic)))
+        too_large = sidecar(synthetic.path).get("SliceSizeWarning")
+        blocks += [Note(too_large, "warning", "Large head:")] if isinstance(too_large, str) else []
         blocks.append(context.picture(case, _synthesis_figure(context, case, synthetic)))
         units = sidecar(synthetic.path).get("UnitsDescription")
         blocks += [Text(f"Values in the file: {units}")] if isinstance(units, str) else []

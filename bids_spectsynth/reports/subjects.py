@@ -1,7 +1,7 @@
 """The reports of all subjects of a run: which of them have to be written, and what is said where one fails."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from bids_spectsynth.bids.cases import Case
@@ -11,7 +11,9 @@ from bids_spectsynth.reports.subject import subject_report
 logger = logging.getLogger(__name__)
 
 
-def report_subjects(output_dir: Path, cases: Sequence[Case], outcomes: Sequence[Outcome]) -> list[Outcome]:
+def report_subjects(
+    output_dir: Path, cases: Sequence[Case], outcomes: Sequence[Outcome], changed: Collection[str] = ()
+) -> list[Outcome]:
     """Write the reports of the participants that could be prepared and whose report is older than what it shows.
 
     Parameters
@@ -21,6 +23,8 @@ def report_subjects(output_dir: Path, cases: Sequence[Case], outcomes: Sequence[
         Of the run; their T1w images are drawn with the whole head.
     outcomes : sequence of Outcome
         Of the run so far.
+    changed : collection of str
+        Labels of participants whose status is another than before.
 
     Returns
     -------
@@ -30,7 +34,7 @@ def report_subjects(output_dir: Path, cases: Sequence[Case], outcomes: Sequence[
     done: list[Outcome] = []
     heads = {case.name: case.images["T1w"].path for case in cases}
     for label in sorted({o.participant for o in outcomes if o.stage == "preprocess" and o.status == "ok"}):
-        if _is_current(output_dir, label):
+        if label not in changed and _is_current(output_dir, label):
             continue
         try:
             logger.info("Report: %s", subject_report(output_dir, label, heads))

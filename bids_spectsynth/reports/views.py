@@ -86,7 +86,8 @@ def views_across(mask: Mask, plane: Plane, n: int) -> list[View]:
     axis = AXIS[plane]
     first, last = _extent(mask if mask.any() else np.ones_like(mask), axis)
     fractions = np.linspace(0.1, 0.9, n) if n > 1 else np.array([0.5])
-    return [View(plane, round(first + float(f) * (last - first))) for f in fractions]
+    # Rounded before it is added: a mask that is cut out of a larger grid gives the same slices.
+    return [View(plane, first + round(float(f) * (last - first))) for f in fractions]
 
 
 def _extent(mask: Mask, axis: int) -> tuple[int, int]:

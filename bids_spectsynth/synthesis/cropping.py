@@ -6,11 +6,12 @@ too, and so a head that is larger than those it learned from.
 """
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from bids_spectsynth.synthesis.networks import unet_levels
 from bids_spectsynth.synthesis.orientation import Orientation, to_slices
@@ -50,15 +51,17 @@ def brain_size(stack: Mask, at_least: Size = (0, 0)) -> Size:
     return lengths[0], lengths[1]
 
 
-def cohort_size(cases: Collection[CaseArrays], orientation: Orientation, at_least: Size = (0, 0)) -> Size:
-    """Size of the smallest box that holds the brains of all cases, see :func:`brain_size`.
+def case_sizes(cases: Collection[CaseArrays], orientation: Orientation, at_least: Size = (0, 0)) -> list[Size]:
+    """Size of the smallest box of each case, see :func:`brain_size`.
 
     Of cases on disk only the masks are read.
     """
-    size = at_least
-    for mask in _masks(cases):
-        size = brain_size(to_slices(mask, orientation, False), size)
-    return size
+    return [brain_size(to_slices(mask, orientation, False), at_least) for mask in _masks(cases)]
+
+
+def common_size(sizes: Sequence[Size]) -> Size:
+    """The smallest box that holds all of these, (0, 0) for none."""
+    return max((size[0] for size in sizes), default=0), max((size[1] for size in sizes), default=0)
 
 
 def _masks(cases: Collection[CaseArrays]) -> Iterator[Mask]:
@@ -69,7 +72,7 @@ def _masks(cases: Collection[CaseArrays]) -> Iterator[Mask]:
             yield case.mask
 
 
-def centred(length: int, size: int) -> slice:
+def middle(length: int, size: int) -> slice:
     """The middle ``size`` of ``length`` pixels."""
     start = (length - size) // 2
     return slice(start, start + size)
@@ -78,7 +81,13 @@ def centred(length: int, size: int) -> slice:
 def crop(stack: npt.NDArray[Any], size: Size) -> npt.NDArray[Any]:
     """The box around the middle of slices (..., H, W, S): a view of shape (..., *size, S)."""
     height, width = stack.shape[-3:-1]
-    return stack[..., centred(height, size[0]), centred(width, size[1]), :]
+    return stack[..., middle(height, size[0]), middle(width, size[1]), :]
+
+
+def crop_batch(batch: Tensor, size: Size) -> Tensor:
+    """The box around the middle of slices (N, C, H, W): a view of shape (N, C, *size)."""
+    height, width = batch.shape[-2:]
+    return batch[..., middle(height, size[0]), middle(width, size[1])]
 
 
 def network_levels(size: Size, whole: Size) -> int:

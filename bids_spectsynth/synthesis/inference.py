@@ -22,7 +22,7 @@ from bids_spectsynth.preprocess.resampling import carry_linear
 from bids_spectsynth.settings import T1W_SPACE, Settings
 from bids_spectsynth.synthesis.computation import prediction_computation
 from bids_spectsynth.synthesis.model_folder import CARD_FILE, Model, ModelCard, check_fit
-from bids_spectsynth.synthesis.prediction import predict_members
+from bids_spectsynth.synthesis.prediction import predict_members, shown_size
 from bids_spectsynth.synthesis.slices import UNKNOWN_UNITS, load_case
 from bids_spectsynth.synthesis.through_slice import slice_gains
 
@@ -36,6 +36,8 @@ DESCRIPTION = "Synthetic interictal SPECT; not a measurement"
 SHAPE_KEY = "OriginalShape"
 AFFINE_KEY = "OriginalAffine"
 ORIGINAL_SPACE = "orig"
+#: Sidecar key of what a reader has to know of an image of a head that is larger than those of the training.
+SIZE_WARNING_KEY = "SliceSizeWarning"
 
 
 def to_units(output: Volume, mask: npt.NDArray[np.bool_], card: ModelCard) -> tuple[Volume, FloatArray, FloatArray]:
@@ -128,7 +130,14 @@ def synthesise(
     how = prediction_computation(models[0].device, settings.precision, settings.memory_format)
     output, deviation = predict_members(models, prepared, arrays, samples=settings.uncertainty, computation=how)
     values, slope, intercept = to_units(output, arrays.mask, card)
-    sidecar = {**_sidecar(card, models, prepared, output_dir, settings), "Precision": how.precision}
+    size_warning = larger_slices(models, arrays.mask)
+    if size_warning:
+        logger.warning("%s: %s", prepared.name, size_warning)
+    sidecar = {
+        **_sidecar(card, models, prepared, output_dir, settings),
+        "Precision": how.precision,
+        **({SIZE_WARNING_KEY: size_warning} if size_warning else {}),
+    }
     path = synthetic_path(output_dir, prepared, card.label)
     source = source_uri(path, settings.bids_dir, output_dir)
     if native is not None:
@@ -145,6 +154,20 @@ def synthesise(
     write_image(path, new_image(values, arrays.affine), {**sidecar, **scale})
     logger.info("%s: %s", prepared.name, path)
     return path
+
+
+def larger_slices(models: Sequence[Model], mask: npt.NDArray[np.bool_]) -> str:
+    """A warning where networks are shown larger slices than they learned from; else nothing."""
+    for model in models:
+        shown = shown_size(model, mask)
+        if model.card.is_cropped and shown != model.card.slice_shape:
+            learned = " x ".join(map(str, model.card.slice_shape))
+            given = " x ".join(map(str, shown))
+            return (
+                f"the brain does not fit into the {learned} pixels that model {model.card.label} learned from; it was "
+                f"shown {given}, and its image is less reliable"
+            )
+    return ""
 
 
 def _deviation_facts(models: Sequence[Model], samples: int) -> dict[str, Any]:

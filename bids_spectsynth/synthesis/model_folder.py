@@ -143,7 +143,7 @@ class ModelCard:
         """Height and width of the slices that the network learned from; earlier ones learned from whole slices."""
         whole = slice_size(self.grid_shape, self.config.get("orientation", "axial"))
         height, width = self.architecture.get("slice_shape", whole)
-        return int(height), int(width)
+        return height, width
 
     @property
     def is_cropped(self) -> bool:
@@ -241,13 +241,15 @@ def _card_from(content: dict[str, Any], path: Path) -> ModelCard:
             values[name] = tuple(values[name])
         card = ModelCard(**values)
         _check_card(card)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ModelError(f"{path}: incomplete or damaged card ({error}); copy the model folder again") from error
     return card
 
 
 def _check_card(card: ModelCard) -> None:
     """Raise KeyError, TypeError or ValueError where the card lacks what applying the model needs."""
+    if not isinstance(card.architecture, dict) or not isinstance(card.config, dict):
+        raise TypeError("architecture or config is no object")
     levels, filters = int(card.architecture["levels"]), int(card.architecture["base_filters"])
     if not (2 <= levels <= 12 and 1 <= filters <= 1024):
         raise ValueError(f"{levels} levels of {filters} filters")
@@ -256,6 +258,8 @@ def _check_card(card: ModelCard) -> None:
         raise ValueError("the number of inputs is not that of the network")
     if len(card.grid_shape) != 3 or not all(isinstance(n, int) for n in card.grid_shape):
         raise ValueError("grid_shape is not three whole numbers")
+    if not all(type(n) is int for n in card.slice_shape):
+        raise ValueError("slice_shape is not two whole numbers")
     whole = slice_size(card.grid_shape, recipe.orientation)
     fits = all(0 < n <= m and n % 2**levels == 0 for n, m in zip(card.slice_shape, whole, strict=True))
     if card.is_cropped and not fits:

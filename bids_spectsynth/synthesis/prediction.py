@@ -58,7 +58,7 @@ def predict(
     network, recipe = model.generator, model.recipe
     how = computation or prediction_computation(model.device)
     stack, mask = (to_slices(v, recipe.orientation, fill) for v, fill in ((arrays.inputs, -1), (arrays.mask, False)))
-    size = _size_for(model, arrays.participant, mask)
+    size = shown_size(model, arrays.mask)
     stack = crop(stack, size)
     output = np.full(mask.shape, -1, dtype=np.float32)
     within = crop(output, size)
@@ -83,18 +83,20 @@ def predict(
     return np.ascontiguousarray(from_slices(output, recipe.orientation, (i, j, n)))
 
 
-def _size_for(model: Model, participant: str, mask: npt.NDArray[np.bool_]) -> Size:
-    """Size of the slices that a network shall see: of those that it learned from, or larger for a larger head."""
-    if not model.card.is_cropped:
-        return mask.shape[0], mask.shape[1]
-    learned = model.card.slice_shape
-    size = brain_size(mask, learned)
-    if size != learned:
-        logger.warning(
-            "sub-%s: does not fit into the %d x %d pixels that model %s learned from; its slices have %d x %d",
-            participant, *learned, model.card.label, *size,
-        )  # fmt: skip
-    return size
+def shown_size(model: Model, mask: npt.NDArray[np.bool_]) -> Size:
+    """Height and width of the slices that a network is shown of a head.
+
+    Those that it learned from; larger ones, by steps, where the brain does not fit into them.
+
+    Parameters
+    ----------
+    model : Model
+    mask : array, shape (I, J, K), bool
+        Brain mask.
+    """
+    stack = to_slices(mask, model.recipe.orientation, False)
+    whole = (stack.shape[0], stack.shape[1])
+    return brain_size(stack, model.card.slice_shape) if model.card.is_cropped else whole
 
 
 def smaller_batch(size: int) -> int:

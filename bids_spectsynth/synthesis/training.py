@@ -159,7 +159,7 @@ class _Training:
         data, self.statistics = gathered(training, "training", masks=False, crop_to_brain=config.crop == "brain")
         whole = slice_size(self.statistics.grid_shape, config.orientation)
         self.slice_shape = size = (data.layout.height, data.layout.width)
-        # A larger head among those that choose the epoch gets larger slices; the weights know nothing of it.
+        # A larger head among those that choose the epoch gets larger slices, as when the model is applied.
         apart = {"crop_to_brain": size != whole, "at_least": size}
         self.held_out, held_out_statistics = gathered(validation, "validation", masks=True, **apart)
         _check_apart(self.statistics, held_out_statistics)

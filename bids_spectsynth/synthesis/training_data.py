@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.preprocess.intensity import slice_block
-from bids_spectsynth.synthesis.cropping import Size, cohort_size, crop
+from bids_spectsynth.synthesis.cropping import Size, case_sizes, common_size, crop
 from bids_spectsynth.synthesis.devices import Processes
 from bids_spectsynth.synthesis.orientation import Orientation, to_slices
 from bids_spectsynth.synthesis.slice_storage import Storage, encode, mapped, read_index, write_index
@@ -38,6 +38,9 @@ class SliceLayout:
         Slices on each side of a slice that are input channels too.
     masks : bool
         Whether masks are kept; without them where nobody needs them, because a large cohort's are large.
+    sizes : sequence of (int, int)
+        Height and width of each case's own box, where slices are cropped: the part of them that its brain needs. Empty
+        where they are whole.
     """
 
     n_cases: int
@@ -47,6 +50,7 @@ class SliceLayout:
     width: int
     neighbours: int
     masks: bool
+    sizes: Sequence[Sequence[int]] = ()
 
     @property
     def stored(self) -> int:
@@ -91,6 +95,15 @@ class SliceData:
     def cases(self) -> Tensor:
         """Which case a slice is of, counted from 0: (N,), int64."""
         return torch.arange(self.layout.n_cases).repeat_interleave(self.layout.per_case)
+
+    def by_size(self) -> dict[Size, Tensor]:
+        """The slices, as rows, by the height and width that their case's brain needs."""
+        layout = self.layout
+        found: dict[Size, list[int]] = {}
+        for case in range(layout.n_cases):
+            height, width = layout.sizes[case] if layout.sizes else (layout.height, layout.width)
+            found.setdefault((height, width), []).extend(range(case * layout.per_case, (case + 1) * layout.per_case))
+        return {size: torch.tensor(rows) for size, rows in found.items()}
 
     def inputs(self, rows: Tensor) -> Tensor:
         """Input channels (len(rows), C (2 neighbours + 1), I, J), int16; those of one image follow each other."""
@@ -157,7 +170,7 @@ def gather_slices(
     storage : Storage, optional
         Where the slices lie; by default in memory.
     crop_to_brain : bool
-        Whether slices are cropped to the box that holds the brains of all cases.
+        Whether slices are cropped to the box that holds the brains of all cases; each case's own is kept besides.
     at_least : tuple of int
         A size that this box does not fall below.
 
@@ -167,16 +180,16 @@ def gather_slices(
         There is no case, the cases lie on grids of different shapes, or there is no room for the slices.
     """
     n_slices = round(n_slices * SLICES_OF[orientation])
-    size = cohort_size(cases, orientation, at_least) if crop_to_brain else None
+    sizes = case_sizes(cases, orientation, at_least) if crop_to_brain else []
     data: SliceData | None = None
     facts: list[_CaseFacts] = []
     for number, case in enumerate(cases):
         if data is None:
             shape = case.inputs.shape
             stack = to_slices(case.mask, orientation, False)
-            height, width = size or stack.shape[:2]
+            height, width = common_size(sizes) if sizes else stack.shape[:2]
             per_case, channels = min(n_slices, stack.shape[2]), case.inputs.shape[0]
-            layout = SliceLayout(len(cases), per_case, channels, height, width, neighbours, masks)
+            layout = SliceLayout(len(cases), per_case, channels, height, width, neighbours, masks, sizes)
             # One allocation for the cohort: collecting and concatenating would need the memory twice.
             data = SliceData(layout, **(storage or Storage()).allocate(layout.specs))
         if case.inputs.shape != shape or case.target is None or case.target.shape != case.mask.shape:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from bids_spectsynth.synthesis.computation import Computation
+from bids_spectsynth.synthesis.cropping import crop_batch
 from bids_spectsynth.synthesis.generation import Recipe, predict_slices
 from bids_spectsynth.synthesis.losses import WINDOW, ssim_map
 from bids_spectsynth.synthesis.networks import UNetGenerator
@@ -75,22 +76,23 @@ def _sums_by_case(
     """Sum of squares, voxels, sum of SSIM, and voxels where SSIM's window fits, of each case; None where stopped."""
     sums = torch.zeros(data.layout.n_cases, 4, dtype=torch.float64)
     recipe = recipe or Recipe(n_images=data.layout.channels)
-    left = torch.arange(len(data))
     with torch.inference_mode():
-        while len(left):
-            if stopped():
-                return None
-            rows = left[:batch_size]
-            try:
-                inputs = decoded_on(data.inputs(rows), computation)
-                with computation.autocast():
-                    made = predict_slices(generator, inputs, recipe)
-                found = _sums(made, decode(data.targets[rows]), data.masks[rows])
-            except torch.cuda.OutOfMemoryError:
-                batch_size = smaller_batch(len(rows))
-                continue
-            sums.index_add_(0, data.cases[rows], found)
-            left = left[len(rows) :]
+        for size, left in data.by_size().items():
+            while len(left):
+                if stopped():
+                    return None
+                rows = left[:batch_size]
+                try:
+                    inputs = decoded_on(crop_batch(data.inputs(rows), size), computation)
+                    with computation.autocast():
+                        made = predict_slices(generator, inputs, recipe)
+                    wanted, masks = (crop_batch(part[rows], size) for part in (data.targets, data.masks))
+                    found = _sums(made, decode(wanted), masks)
+                except torch.cuda.OutOfMemoryError:
+                    batch_size = smaller_batch(len(rows))
+                    continue
+                sums.index_add_(0, data.cases[rows], found)
+                left = left[len(rows) :]
     return sums
 
 

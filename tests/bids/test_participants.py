@@ -29,6 +29,12 @@ def test_rows_merge_by_column(tmp_path: Path) -> None:
         update_participants(tmp_path, {"01": {"age": "3"}})
 
 
+def test_changed_rows_are_told(tmp_path: Path) -> None:
+    assert update_participants(tmp_path, {"01": {"status": "ok"}, "02": {"status": "ok"}}) == {"01", "02"}
+    assert update_participants(tmp_path, {"01": {"status": "ok"}, "sub-02": {"status": "failed"}}) == {"sub-02"}
+    assert update_participants(tmp_path, {"01": {"reason": ""}}) == set()
+
+
 def test_columns_of_others_are_kept(tmp_path: Path) -> None:
     (tmp_path / "participants.tsv").write_text("participant_id\tresection\tage\nsub-01\tyes\t31\n")
     (tmp_path / "participants.json").write_text('{"resection": {"Description": "Surgery before the scans"}}')

@@ -81,11 +81,18 @@ def test_what_has_its_own_column_is_no_part_of_the_fingerprint(options: dict[str
     [
         {"epochs": 5}, {"base_filters": 8}, {"learning_rate": 1e-3}, {"batch_size": 2},
         {"slices_per_subject": 7}, {"orientations": "three"}, {"scaling": "volume"}, {"augmentation": ("flip",)},
+        {"crop": "brain"},
         {"ema_decay": 0.99}, {"cohort_prior": "residual"}, {"learning_rate_decay_epochs": 4}, {"voxel_size": 2.0},
     ],
 )  # fmt: skip
 def test_other_options_are(options: dict[str, object], tmp_path: Path) -> None:
     assert training_fingerprint(card_of(**options), tmp_path) != training_fingerprint(card_of(), tmp_path)
+
+
+def test_an_earlier_model_was_trained_like_one_of_whole_slices(tmp_path: Path) -> None:
+    new = card_of()
+    old = dataclasses.replace(new, config={name: value for name, value in new.config.items() if name != "crop"})
+    assert training_fingerprint(old, tmp_path) == training_fingerprint(new, tmp_path)
 
 
 def test_networks_and_folds_are_counted(tmp_path: Path) -> None:

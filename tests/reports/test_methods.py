@@ -5,6 +5,8 @@ import pytest
 
 from bids_spectsynth.reports.methods import MethodFacts, methods_text
 
+GRID = [128, 128, 96]
+
 
 def text_of(card: dict[str, Any]) -> str:
     facts = MethodFacts("1.0", {}, (128, 128, 96), np.diag([2.0, 2, 2, 1]), (), {"m": card})
@@ -14,14 +16,17 @@ def text_of(card: dict[str, Any]) -> str:
 @pytest.mark.parametrize(
     ("card", "told"),
     [
-        ({"config": {"crop": "brain"}, "architecture": {"slice_shape": [96, 64]}}, True),
-        ({"config": {"crop": "none"}, "architecture": {"slice_shape": [96, 64]}}, False),
-        ({"config": {"crop": "brain"}, "architecture": {}}, False),
-        ({"config": {"crop": "brain"}, "architecture": {"slice_shape": 5}}, False),
-        ({"config": "brain", "architecture": [96, 64]}, False),
+        ({"grid_shape": GRID, "architecture": {"slice_shape": [96, 64]}}, True),
+        ({"grid_shape": GRID, "architecture": {"slice_shape": [96, 96]}, "config": {"orientation": "coronal"}}, True),
+        # The option was given, but the brain filled the slices.
+        ({"grid_shape": GRID, "architecture": {"slice_shape": [128, 128]}, "config": {"crop": "brain"}}, False),
+        ({"grid_shape": GRID, "architecture": {}}, False),
+        ({"architecture": {"slice_shape": [96, 64]}}, False),
+        ({"grid_shape": GRID, "architecture": {"slice_shape": 5}}, False),
+        ({"grid_shape": GRID, "architecture": {"slice_shape": [96, 64]}, "config": {"orientation": [1]}}, False),
+        ({"grid_shape": GRID, "config": "brain", "architecture": [96, 64]}, False),
     ],
     ids=str,
 )
 def test_cropped_slices_are_told_of(card: dict[str, Any], told: bool) -> None:
-    assert ("cropped to slices of 96 x 64 pixels" in text_of(card)) is told
-    assert "cropped" not in text_of({})
+    assert ("of slices cropped to the brain" in text_of(card)) is told

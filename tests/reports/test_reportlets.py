@@ -116,6 +116,20 @@ def test_a_mask_is_carried_over_by_the_inverse_of_its_motion(shift):
     np.testing.assert_allclose(moved, np.roll(mask, [-s for s in shift], axis=(0, 1, 2)), atol=1e-5)
 
 
+@pytest.mark.parametrize("start", [(0, 0, 0), (5, 3, 1), (1, 8, 7)])
+def test_air_around_a_head_changes_nothing_in_its_pictures(head, start):
+    """Only the part around the brain is computed; that must not show."""
+    image, mask = head
+    larger = [np.pad(volume, [(n, 9) for n in start]) for volume in (image, mask)]
+    affine = AFFINE.copy()
+    affine[:3, 3] = -4.0 * np.array(start)
+    svg, scales = synthesis({"T1w": image}, image, image * 2, mask, AFFINE)
+    moved_svg, moved_scales = synthesis({"T1w": larger[0]}, larger[0], larger[0] * 2, larger[1], affine)
+    assert moved_svg == svg
+    assert moved_scales == scales
+    assert registration(*larger[:1] * 2, larger[1], affine, "PET") == registration(image, image, mask, AFFINE, "PET")
+
+
 def test_the_part_that_is_looked_at_is_that_of_the_whole():
     image = np.random.default_rng(0).random((10, 12, 14), dtype=np.float32)
     grid = np.array([[1.5, 0.1, 0, 2], [0, 1.2, 0.2, 1], [0, 0, 1.1, 3], [0, 0, 0, 1]])

@@ -11,15 +11,19 @@ from hypothesis.extra import numpy as npst
 
 from bids_spectsynth.errors import ImageError, ModelError
 from bids_spectsynth.presets import GOVERNED, PRESETS
-from bids_spectsynth.synthesis.cropping import LEVELS, STEP, brain_size, cohort_size, crop, network_levels
+from bids_spectsynth.settings import make_settings
+from bids_spectsynth.synthesis.computation import Computation
+from bids_spectsynth.synthesis.cropping import LEVELS, STEP, brain_size, case_sizes, common_size, crop, network_levels
 from bids_spectsynth.synthesis.generation import predict_slices
+from bids_spectsynth.synthesis.inference import larger_slices, synthesise
 from bids_spectsynth.synthesis.model_folder import load_card, load_model
 from bids_spectsynth.synthesis.orientation import to_slices
-from bids_spectsynth.synthesis.prediction import predict
+from bids_spectsynth.synthesis.prediction import predict, shown_size
 from bids_spectsynth.synthesis.slices import PreparedCases, load_case
 from bids_spectsynth.synthesis.training import train
 from bids_spectsynth.synthesis.training_config import TrainingConfig
 from bids_spectsynth.synthesis.training_data import gather_slices
+from bids_spectsynth.synthesis.validation import validate
 
 INPUTS = ("T1w", "pet")
 #: Grid of the tests; a small brain lies in 32 x 32 pixels of its slices, a large one in 64 x 64.
@@ -72,12 +76,12 @@ def test_of_cases_on_disk_only_the_masks_are_read(tmp_path, make_case, write_pre
             path.unlink()
     on_disk = PreparedCases(prepared, INPUTS, "slice")
     in_memory = [make_case(label, 3, shape=shape, within=GRID) for label, shape in sizes.items()]
-    assert cohort_size(on_disk, "axial") == cohort_size(in_memory, "axial") == (64, 64)
-    assert cohort_size(in_memory[:1], "axial") == (32, 32)
-    assert cohort_size(in_memory[:1], "axial", (32, 96)) == (32, 96)
+    assert case_sizes(on_disk, "axial") == case_sizes(in_memory, "axial") == [(32, 32), (64, 64)]
+    assert case_sizes(in_memory[:1], "axial", (32, 96)) == [(32, 96)]
+    assert common_size([(32, 96), (64, 64)]) == (64, 96)
     prepared[1].masks["T1w"].unlink()
     with pytest.raises(ImageError, match="sub-02"):
-        cohort_size(on_disk, "axial")
+        case_sizes(on_disk, "axial")
 
 
 @pytest.mark.parametrize("orientation", ["axial", "coronal", "sagittal"])
@@ -151,14 +155,40 @@ def test_prediction_equals_that_of_slices_cropped_by_hand(model, cases):
     assert (made[outside] == -1).all()
 
 
-def test_a_larger_head_gets_larger_slices(model, cases, caplog):
-    with caplog.at_level(logging.WARNING):
-        made = predict(model, cases[2])
-    assert "sub-03" in caplog.text
-    assert "32 x 32" in caplog.text
-    assert "64 x 64" in caplog.text
+def test_a_larger_head_gets_larger_slices(model, cases):
+    made = predict(model, cases[2])
+    assert shown_size(model, cases[2].mask) == (64, 64)
     assert (made[cases[2].mask] > -1).all()
     assert made[15, 64, 6] == -1 != made[16, 64, 6]
+    assert larger_slices([model], cases[1].mask) == ""
+    assert "32 x 32 pixels that model m learned from; it was shown 64 x 64" in larger_slices([model], cases[2].mask)
+
+
+@pytest.mark.parametrize(("label", "warned"), [("02", 0), ("03", 1)])
+def test_an_image_of_a_larger_head_says_so_once(model, tmp_path, write_prepared, caplog, label, warned):
+    prepared = write_prepared(tmp_path, label, 3, LARGE if warned else SMALL, GRID)
+    plain = {"bids_dir": tmp_path / "none", "output_dir": tmp_path, "analysis_level": "participant", "voxel_size": 2}
+    with caplog.at_level(logging.WARNING):
+        path = synthesise([model], prepared, tmp_path, make_settings({**plain, "uncertainty": 3}))
+    assert caplog.text.count("does not fit into the 32 x 32 pixels") == warned
+    sidecars = [json.loads(path.read_text()) for path in path.parent.glob("*desc-m*.json")]
+    assert len(sidecars) == 3
+    assert sum("does not fit" in sidecar.get("SliceSizeWarning", "") for sidecar in sidecars) == 3 * warned
+
+
+def test_each_validation_head_is_shown_at_the_size_that_it_will_be_shown_at(model, cases):
+    """A larger head beside it must not change how a head is rated."""
+    how = {"masks": True, "crop_to_brain": True, "at_least": (32, 32)}
+    together, _ = gather_slices(cases[1:], 6, **how)
+    assert together.layout.sizes == [(32, 32), (64, 64)]
+    assert {size: len(rows) for size, rows in together.by_size().items()} == {(32, 32): 6, (64, 64): 6}
+    alone = [gather_slices([case], 6, **how)[0] for case in cases[1:]]
+    found = validate(model.generator, together, 4, Computation(CPU), recipe=model.recipe)
+    each = [validate(model.generator, data, 4, Computation(CPU), recipe=model.recipe) for data in alone]
+    for name in ("rmse", "ssim"):
+        assert found[name] == pytest.approx((each[0][name] + each[1][name]) / 2, rel=1e-6)
+    shown_larger = dataclasses.replace(together, layout=dataclasses.replace(together.layout, sizes=()))
+    assert validate(model.generator, shown_larger, 4, Computation(CPU), recipe=model.recipe) != found
 
 
 def test_a_larger_head_may_choose_the_epoch_without_changing_the_weights(model, cases, tmp_path, make_case):
@@ -204,20 +234,42 @@ def test_cards_of_earlier_versions_are_of_whole_slices(model, tmp_path):
     assert not card.is_cropped
 
 
-def test_an_earlier_model_is_not_the_recommended_one_of_today(model):
-    """Before slices were cropped, none were: such a model has a recipe of its own."""
+def test_an_option_that_an_earlier_model_did_not_have_was_as_in_the_article(model):
     best = {**model.card.config, **{name: PRESETS["best"][name] for name in GOVERNED}, "scaling": "volume"}
     assert dataclasses.replace(model.card, config=best).recipe == "best"
-    assert dataclasses.replace(model.card, config={**best, "crop": "none"}).recipe == "custom"
-    del best["crop"]
+    del best["flip_average"]
     assert dataclasses.replace(model.card, config=best).recipe == "custom"
     assert dataclasses.replace(model.card, config={}).recipe == "fard2024"
 
 
-@pytest.mark.parametrize("shape", [[32], [48, 32], [128, 32], [0, 32], "32", None])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        [32],
+        [48, 32],
+        [128, 32],
+        [0, 32],
+        "32",
+        None,
+        [32.0, 32],
+        ["32", "32"],
+        [float("inf"), 32],
+        [True, 32],
+        {"32": 1, "64": 2},
+    ],
+)
 def test_a_card_with_impossible_slices(model, tmp_path, shape):
     content = json.loads((model.folder / "model.json").read_text())
     content["architecture"]["slice_shape"] = shape
+    (tmp_path / "model.json").write_text(json.dumps(content))
+    with pytest.raises(ModelError, match="damaged card"):
+        load_card(tmp_path)
+
+
+@pytest.mark.parametrize("part", ["config", "architecture"])
+@pytest.mark.parametrize("value", [None, [], "x"])
+def test_a_card_whose_parts_are_no_objects(model, tmp_path, part, value):
+    content = {**json.loads((model.folder / "model.json").read_text()), part: value}
     (tmp_path / "model.json").write_text(json.dumps(content))
     with pytest.raises(ModelError, match="damaged card"):
         load_card(tmp_path)
