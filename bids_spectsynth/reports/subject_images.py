@@ -141,7 +141,8 @@ def synthesis_section(context: SubjectContext) -> Section | None:
     for case, synthetic in context.synthetic:
         blocks.append(Heading(synthetic_title(context, case, synthetic)))
         too_large = sidecar(synthetic.path).get("SliceSizeWarning")
-        blocks += [Note(too_large, "warning", "Large head:")] if isinstance(too_large, str) else []
+        if isinstance(too_large, str) and too_large:
+            blocks.append(Note(f"{too_large[0].upper()}{too_large[1:]}.", "warning", "Large head"))
         blocks.append(context.picture(case, _synthesis_figure(context, case, synthetic)))
         units = sidecar(synthetic.path).get("UnitsDescription")
         blocks += [Text(f"Values in the file: {units}")] if isinstance(units, str) else []

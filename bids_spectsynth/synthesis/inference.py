@@ -36,8 +36,6 @@ DESCRIPTION = "Synthetic interictal SPECT; not a measurement"
 SHAPE_KEY = "OriginalShape"
 AFFINE_KEY = "OriginalAffine"
 ORIGINAL_SPACE = "orig"
-#: Sidecar key of what a reader has to know of an image of a head that is larger than those of the training.
-SIZE_WARNING_KEY = "SliceSizeWarning"
 
 
 def to_units(output: Volume, mask: npt.NDArray[np.bool_], card: ModelCard) -> tuple[Volume, FloatArray, FloatArray]:
@@ -136,7 +134,7 @@ def synthesise(
     sidecar = {
         **_sidecar(card, models, prepared, output_dir, settings),
         "Precision": how.precision,
-        **({SIZE_WARNING_KEY: size_warning} if size_warning else {}),
+        **({"SliceSizeWarning": size_warning} if size_warning else {}),
     }
     path = synthetic_path(output_dir, prepared, card.label)
     source = source_uri(path, settings.bids_dir, output_dir)

@@ -1,4 +1,5 @@
 import gzip
+import json
 import re
 from urllib.parse import unquote
 
@@ -119,6 +120,20 @@ def test_a_model_of_phantoms_on_patients_is_named(html, tree, write, parse):
     text = parse(subject_report(tree, "01").read_text()).text
     assert "Model of phantoms" not in text
     assert "not clinical numbers" in text
+
+
+@pytest.mark.usefixtures("quick")
+def test_an_image_of_a_head_that_the_network_is_not_used_to_says_so(tree, parse):
+    path = tree / "sub-01/spect/sub-01_task-interictal_space-T1w_desc-pix2pixPet_spect.json"
+    content = json.loads(path.read_text())
+    assert "Large head" not in parse(subject_report(tree, "01").read_text()).text
+    for said in ("the brain <b>does not fit", ["no text"], ""):
+        path.write_text(json.dumps({**content, "SliceSizeWarning": said}))
+        text = parse(subject_report(tree, "01").read_text()).text
+        assert ("Large head" in text) is (isinstance(said, str) and bool(said))
+    path.write_text(json.dumps({**content, "SliceSizeWarning": "the brain <b>does not fit"}))
+    html = subject_report(tree, "01").read_text()
+    assert "The brain &lt;b&gt;does not fit." in html
 
 
 def test_a_skipped_participant_has_a_report_with_the_reason_escaped(full_tree, parse):
