@@ -124,7 +124,8 @@ def test_a_preset_sets_what_it_governs_and_nothing_else() -> None:
     best, default = parse([*POSITIONAL, "--preset", "best"]), parse(POSITIONAL)
     assert {name: getattr(best, name) for name in GOVERNED} == PRESETS["best"]
     assert (best.voxel_size, default.voxel_size) == (2, 1)
-    others = [name for name in option_names() if name not in (*GOVERNED, "preset", "voxel_size")]
+    assert (best.crop, default.crop) == ("brain", "none")
+    others = [name for name in option_names() if name not in (*GOVERNED, "preset", "voxel_size", "crop")]
     assert [getattr(best, name) for name in others] == [getattr(default, name) for name in others]
 
 
