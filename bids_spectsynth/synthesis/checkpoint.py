@@ -17,9 +17,8 @@ from types import FrameType, TracebackType
 from typing import Any
 
 import safetensors
-import torch
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.exit_codes import signal_code
@@ -125,31 +124,3 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise ModelError(f"{path}: no such file; the model folder is not complete") from error
     except (OSError, safetensors.SafetensorError, KeyError, ValueError) as error:
         raise ModelError(f"{path}: damaged or not of this software ({error}); copy it again or train anew") from error
-
-
-def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str, Tensor]:
-    """The optimiser's state as named tensors: ``<prefix>.<parameter number>.<name>``."""
-    tensors: dict[str, Tensor] = {}
-    for number, parameter in enumerate(_parameters(optimizer)):
-        for name, value in optimizer.state.get(parameter, {}).items():
-            tensors[f"{prefix}.{number}.{name}"] = value
-    return tensors
-
-
-def restore_optimizer(optimizer: torch.optim.Optimizer, prefix: str, tensors: Mapping[str, Tensor]) -> None:
-    """Put the state of :func:`optimizer_tensors` back, in place."""
-    for number, parameter in enumerate(_parameters(optimizer)):
-        start = f"{prefix}.{number}."
-        state: dict[str, Tensor] = {}
-        for name, value in tensors.items():
-            if name.startswith(start):
-                # Fused kernels walk through memory: the state must have the layout of the parameter.
-                like_parameter = value.shape == parameter.shape
-                on_device = value.to(parameter.device) if optimizer.defaults.get("fused") else value.clone()
-                state[name[len(start) :]] = torch.empty_like(parameter).copy_(value) if like_parameter else on_device
-        if state:
-            optimizer.state[parameter] = state
-
-
-def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
-    return [parameter for group in optimizer.param_groups for parameter in group["params"]]

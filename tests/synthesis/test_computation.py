@@ -28,7 +28,7 @@ def hardware(monkeypatch):
     """Says what the machine has."""
 
     def have(*, bfloat16=False, compiler=False):
-        monkeypatch.setattr(computation, "_cpu_has_bfloat16", lambda: bfloat16)
+        monkeypatch.setattr(computation, "has_bfloat16", lambda device: bfloat16)
         monkeypatch.setattr(computation, "can_compile", lambda device: compiler)
 
     return have
@@ -78,19 +78,24 @@ def test_emulated_bfloat16_is_warned_of(hardware, caplog):
 
 
 @pytest.mark.parametrize(
-    ("bfloat16", "compiler", "n_steps", "layout", "compiled"),
+    ("device", "compiler", "n_steps", "compiled"),
     [
-        (True, True, MIN_STEPS_TO_COMPILE, "channels_last", True),
-        (True, True, MIN_STEPS_TO_COMPILE - 1, "channels_last", False),
-        (True, True, None, "channels_last", False),
-        (True, False, MIN_STEPS_TO_COMPILE, "channels_last", False),
-        (False, True, MIN_STEPS_TO_COMPILE, "contiguous", False),
+        ("cuda", True, MIN_STEPS_TO_COMPILE, True),
+        ("cuda", True, MIN_STEPS_TO_COMPILE - 1, False),
+        ("cuda", True, None, False),
+        ("cuda", False, MIN_STEPS_TO_COMPILE, False),
+        ("cpu", True, MIN_STEPS_TO_COMPILE, False),
     ],
 )
-def test_auto_takes_what_is_faster_on_this_hardware(hardware, bfloat16, compiler, n_steps, layout, compiled):
-    hardware(bfloat16=bfloat16, compiler=compiler)
-    how = training_computation(CPU, n_steps=n_steps)
-    assert (how.layout, how.compiled) == (layout, compiled)
+def test_auto_compiles_long_trainings_on_gpus(hardware, device, compiler, n_steps, compiled):
+    hardware(bfloat16=True, compiler=compiler)
+    how = training_computation(torch.device(device), n_steps=n_steps)
+    assert how == Computation(torch.device(device), "bfloat16", "channels_last", compiled=compiled)
+
+
+def test_auto_takes_channels_last_with_either_number_format(hardware):
+    hardware(bfloat16=False)
+    assert training_computation(CPU) == prediction_computation(CPU) == Computation(CPU, layout="channels_last")
 
 
 def test_each_choice_can_be_overruled(hardware):

@@ -3,6 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bids_spectsynth.synthesis import networks
 from bids_spectsynth.synthesis.networks import (
     PatchDiscriminator,
     UNetGenerator,
@@ -92,3 +93,34 @@ def test_discriminator_gives_logits():
     logits = network(100 * torch.randn(2, 2, 64, 64), torch.randn(2, 1, 64, 64))
     assert logits.shape == (2, 1, 6, 6)
     assert logits.min() < 0 < logits.max()
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_gradients_come_to_batch_norm_without_gaps(layout):
+    network = UNetGenerator(2, 1, 4, 4).to(memory_format=layout)
+    seen = []
+    for up in network.ups:
+        norm = next(module for module in up if isinstance(module, torch.nn.BatchNorm2d))
+        norm.register_full_backward_hook(
+            lambda module, before, after: seen.append(after[0].is_contiguous(memory_format=layout))
+        )
+    image = torch.rand(2, 2, 32, 32, generator=torch.Generator().manual_seed(0)).to(memory_format=layout)
+    network(image).square().sum().backward()
+    assert seen == [True] * len(network.ups)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_dense_gradients_have_the_values_of_gappy_ones(layout, monkeypatch):
+    network = UNetGenerator(2, 1, 4, 4).to(dtype=torch.float64, memory_format=layout).eval()
+    generator = torch.Generator().manual_seed(0)
+    image = torch.rand(2, 2, 32, 32, generator=generator, dtype=torch.float64).to(memory_format=layout)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.train()
+    network(image).square().sum().backward()
+    dense = [parameter.grad.clone() for parameter in network.parameters()]
+    network.zero_grad()
+    monkeypatch.setattr(networks, "_with_dense_gradient", lambda made: made)
+    network(image).square().sum().backward()
+    for parameter, value in zip(network.parameters(), dense, strict=True):
+        torch.testing.assert_close(parameter.grad, value, rtol=1e-9, atol=1e-12)

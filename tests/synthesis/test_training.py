@@ -80,7 +80,7 @@ def interrupt(monkeypatch, at_step, action):
 def test_two_slices_can_be_learnt_by_heart(tmp_path, make_case):
     case = make_case("01", 1)
     config = dataclasses.replace(
-        CONFIG, slices_per_subject=2, epochs=40, learning_rate=3e-3, base_filters=8, adversarial_weight=1,
+        CONFIG, slices_per_subject=2, epochs=60, learning_rate=3e-3, base_filters=8, adversarial_weight=1,
         ssim_weight=0, checkpoint_every=100,
     )  # fmt: skip
     fit(([case], [dataclasses.replace(case, participant="02")]), config, tmp_path)
