@@ -119,10 +119,12 @@ def _add_computation(parser: argparse.ArgumentParser) -> None:
         "--precision", choices=get_args(Precision), help="number format (auto: bfloat16 where it is in hardware)"
     )
     group.add_argument(
-        "--memory-format", choices=get_args(MemoryFormat), help="layout of images and weights in memory (auto)"
+        "--memory-format",
+        choices=get_args(MemoryFormat),
+        help="layout of images and weights in memory (auto: channels_last)",
     )
     group.add_argument(
-        "--compile", choices=get_args(Compile), help="torch.compile in training (auto: where it is worth its start)"
+        "--compile", choices=get_args(Compile), help="torch.compile in training (auto: long trainings on a GPU)"
     )
     group.add_argument(
         "--slice-storage",

@@ -84,7 +84,8 @@ def training_computation(
         ``auto`` takes bfloat16 where the hardware multiplies it: GPUs from Ampere on, CPUs with AVX512-BF16 or AMX.
         Elsewhere it is emulated and many times slower.
     layout : {'auto', 'contiguous', 'channels_last'}
-        ``auto`` takes channels last, which was measured to be as fast or faster with both number formats.
+        ``auto`` takes channels last, which was measured to be as fast or faster on CPUs with both number formats, and
+        is what GPUs compute bfloat16 convolutions in.
     compiling : {'auto', 'on', 'off'}
         ``auto`` compiles on GPUs, where a compiler is there and the training is long enough; on CPUs it was measured
         to be no faster.
@@ -103,9 +104,13 @@ def training_computation(
         raise ModelError(f"--compile on: {_missing_compiler(device)}; install it, or use --compile off")
     if compiling == "on" and n_processes > 1:
         raise ModelError("--compile on: not with several processes; use --compile off")
-    worth = compiling == "auto" and device.type == "cuda" and n_processes == 1
-    worth = worth and (n_steps or 0) >= MIN_STEPS_TO_COMPILE
-    worth = worth and can_compile(device)
+    worth = (
+        compiling == "auto"
+        and device.type == "cuda"
+        and n_processes == 1
+        and (n_steps or 0) >= MIN_STEPS_TO_COMPILE
+        and can_compile(device)
+    )
     return Computation(device, chosen, _resolve_layout(layout), compiled=compiling == "on" or worth)
 
 

@@ -205,7 +205,9 @@ class _Training:
             )  # fmt: skip
             return
         if any(header.get(name, value) != value for name, value in self.stepper.computation.facts().items()):
-            logger.warning("%s: was computed elsewhere; the result may differ slightly", self.checkpoint_path)
+            logger.warning(
+                "%s: was computed otherwise or elsewhere; the result may differ slightly", self.checkpoint_path
+            )
         self.stepper.restore(tensors)
         self.stepper.n_parts = int(header.get("batch_parts", 1))
         best = {k.removeprefix("best."): v for k, v in tensors.items() if k.startswith("best.")}

@@ -46,6 +46,40 @@ def test_updates_are_those_of_plain_adam(layout):
         torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    "spoiled",
+    [
+        lambda gradient: gradient.contiguous(),
+        lambda gradient: gradient.contiguous(memory_format=torch.channels_last),
+        lambda gradient: torch.cat([gradient, gradient], dim=1)[:, : gradient.shape[1]],
+        lambda gradient: gradient[:, :, :1, :1].expand_as(gradient),
+    ],
+    ids=["contiguous", "channels last", "with gaps", "expanded"],
+)
+def test_gradients_may_lie_otherwise_than_their_weights(layout, spoiled):
+    own, plain = (nn.Conv2d(3, 8, 4, bias=False) for _ in range(2))
+    plain.load_state_dict(own.state_dict())
+    own.to(memory_format=layout)
+    optimizer = Adam(own.parameters(), 1e-2, BETAS)
+    reference = torch.optim.Adam(plain.parameters(), lr=1e-2, betas=BETAS, foreach=False, fused=False)
+    for number in range(3):
+        gradient = spoiled(torch.randn(8, 3, 4, 4, generator=torch.Generator().manual_seed(number)))
+        own.weight.grad, plain.weight.grad = gradient, gradient.clone()
+        optimizer.step()
+        reference.step()
+    torch.testing.assert_close(own.weight, plain.weight, rtol=1e-6, atol=1e-7)
+
+
+def test_weights_that_were_moved_are_refused():
+    layers = network(torch.contiguous_format)
+    optimizer = Adam(layers.parameters(), 1e-2, BETAS)
+    layers.to(memory_format=torch.channels_last)
+    give_gradients(layers, 0)
+    with pytest.raises(RuntimeError, match="moved or converted"):
+        optimizer.step()
+
+
 def test_weights_stay_in_their_layout_and_are_optimised_without_copies(monkeypatch):
     layers = network(torch.channels_last)
     strides = [parameter.stride() for parameter in layers.parameters()]
@@ -95,9 +129,11 @@ def test_state_goes_on_in_another_layout(saved, resumed):
     second = network(resumed)
     second.load_state_dict(first.state_dict())
     optimizer = Adam(second.parameters(), 1e-2, BETAS)
+    kept = {name: value.clone() for name, value in tensors.items()}
     optimizer.restore("optimizer.x", tensors)
     give_gradients(second, 2)
     optimizer.step()
+    assert all(torch.equal(value, kept[name]) for name, value in tensors.items())
     for one, other in zip(through.parameters(), second.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-7)
 

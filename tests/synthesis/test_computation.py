@@ -10,6 +10,7 @@ from bids_spectsynth.synthesis.computation import (
     MIN_STEPS_TO_COMPILE,
     Computation,
     can_compile,
+    has_bfloat16,
     prediction_computation,
     resolve_precision,
     training_computation,
@@ -71,6 +72,22 @@ def test_precision_follows_the_hardware(hardware, has, precision):
     assert resolve_precision("float32", CPU) == "float32"
 
 
+@pytest.mark.parametrize("has", [True, False])
+def test_hardware_is_asked_for_bfloat16(monkeypatch, has):
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.setattr(torch.cpu, name, lambda: False, raising=False)
+    assert not has_bfloat16(CPU)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: has, raising=False)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0) if has else (7, 5))
+    assert has_bfloat16(CPU) == has_bfloat16(torch.device("cuda")) == has
+
+
+def test_a_torch_that_cannot_say_has_no_bfloat16(monkeypatch):
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.delattr(torch.cpu, name, raising=False)
+    assert not has_bfloat16(CPU)
+
+
 def test_emulated_bfloat16_is_warned_of(hardware, caplog):
     hardware(bfloat16=False)
     assert resolve_precision("bfloat16", CPU) == "bfloat16"
@@ -78,18 +95,19 @@ def test_emulated_bfloat16_is_warned_of(hardware, caplog):
 
 
 @pytest.mark.parametrize(
-    ("device", "compiler", "n_steps", "compiled"),
+    ("device", "compiler", "n_steps", "n_processes", "compiled"),
     [
-        ("cuda", True, MIN_STEPS_TO_COMPILE, True),
-        ("cuda", True, MIN_STEPS_TO_COMPILE - 1, False),
-        ("cuda", True, None, False),
-        ("cuda", False, MIN_STEPS_TO_COMPILE, False),
-        ("cpu", True, MIN_STEPS_TO_COMPILE, False),
+        ("cuda", True, MIN_STEPS_TO_COMPILE, 1, True),
+        ("cuda", True, MIN_STEPS_TO_COMPILE - 1, 1, False),
+        ("cuda", True, None, 1, False),
+        ("cuda", False, MIN_STEPS_TO_COMPILE, 1, False),
+        ("cuda", True, MIN_STEPS_TO_COMPILE, 2, False),
+        ("cpu", True, MIN_STEPS_TO_COMPILE, 1, False),
     ],
 )
-def test_auto_compiles_long_trainings_on_gpus(hardware, device, compiler, n_steps, compiled):
+def test_auto_compiles_long_trainings_on_a_gpu(hardware, device, compiler, n_steps, n_processes, compiled):
     hardware(bfloat16=True, compiler=compiler)
-    how = training_computation(torch.device(device), n_steps=n_steps)
+    how = training_computation(torch.device(device), n_steps=n_steps, n_processes=n_processes)
     assert how == Computation(torch.device(device), "bfloat16", "channels_last", compiled=compiled)
 
 
@@ -135,7 +153,7 @@ def test_bfloat16_trains_nearly_as_float32(batch):
 def test_compiled_steps_are_those_of_the_plain_path(batch):
     plain = trained(Computation(CPU), batch, dropout=False, levels=3)
     # Through both forms of the discriminator, trained and frozen.
-    compiled = trained(Computation(CPU, compiled=True), batch, dropout=False, levels=3)
+    compiled = trained(Computation(CPU, layout="channels_last", compiled=True), batch, dropout=False, levels=3)
     assert_alike(plain, compiled, 1e-3)
     assert plain[1].tensors().keys() == compiled[1].tensors().keys()
 
