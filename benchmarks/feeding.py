@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bids_spectsynth.synthesis.computation import Computation
+from bids_spectsynth.synthesis.computation import training_computation
 from bids_spectsynth.synthesis.devices import Processes
 from bids_spectsynth.synthesis.networks import unet_levels
 from bids_spectsynth.synthesis.slice_storage import Storage, decode, decoded_on, encode
@@ -80,7 +80,7 @@ def training_memory(args: argparse.Namespace) -> None:
 
 def feeding_seconds(data: SliceData, batch_size: int, n_batches: int) -> list[float]:
     """Seconds per batch: picked, decoded, in the layout of the network."""
-    how, times = Computation(CPU), []
+    how, times = training_computation(CPU), []
     batches = shuffled_batches(len(data), batch_size, torch.Generator().manual_seed(1))
     for rows in batches[:n_batches]:
         start = time.perf_counter()
@@ -91,9 +91,10 @@ def feeding_seconds(data: SliceData, batch_size: int, n_batches: int) -> list[fl
 
 
 def step_seconds(layout: SliceLayout, batch_size: int, filters: int, repeats: int) -> float:
-    """Median seconds of a step of the published network."""
+    """Median seconds of a step of the published network, computed as the program does here."""
     config = TrainingConfig(label="benchmark", inputs=("T1w", "pet"), base_filters=filters)
-    stepper = Stepper(config, layout.channels, unet_levels(layout.height, layout.width), Computation(CPU), Processes())
+    levels = unet_levels(layout.height, layout.width)
+    stepper = Stepper(config, layout.channels, levels, training_computation(CPU), Processes())
     inputs = torch.rand(batch_size, layout.channels, layout.height, layout.width) * 2 - 1
     times = []
     for number in range(repeats + 1):
@@ -114,7 +115,9 @@ def trained_error(name: str, seed: int, n_steps: int = 300) -> float:
     """Root mean square error on other slices after a training on slices that were stored in a format."""
     inputs, targets = task(160, 64)
     config = TrainingConfig(label="benchmark", inputs=("T1w", "pet"), base_filters=8, learning_rate=1e-3, seed=seed)
-    stepper = Stepper(dataclasses.replace(config, adversarial_weight=0.0), 2, 6, Computation(CPU), Processes())
+    stepper = Stepper(
+        dataclasses.replace(config, adversarial_weight=0.0), 2, 6, training_computation(CPU, "float32"), Processes()
+    )
     stored = [FORMATS[name](values) for values in (inputs[:128], targets[:128])]
     for number in range(n_steps):
         rows = torch.randint(0, 128, (8,), generator=torch.Generator().manual_seed(number))
