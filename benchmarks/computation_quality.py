@@ -70,6 +70,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--base-filters", type=int, default=8)
     parser.add_argument("--held-out", type=int, default=4)
@@ -88,7 +89,7 @@ def main() -> None:
     times: dict[str, list[float]] = {name: [] for name in args.variants}
     applied_otherwise: list[float] = []
     with tempfile.TemporaryDirectory() as temporary:
-        for seed in range(args.seeds):
+        for seed in range(args.first_seed, args.first_seed + args.seeds):
             for number, name in enumerate(args.variants):
                 config = dataclasses.replace(
                     TrainingConfig(label=f"v{number}s{seed}", inputs=INPUTS),
@@ -106,7 +107,7 @@ def main() -> None:
                 applied_otherwise.append(100 * (rmse["bfloat16"] / rmse["float32"] - 1))
     print(
         f"{len(training)} heads to learn from, {len(test)} held out, {voxel_size:g} mm, {args.base_filters} feature "
-        f"maps, {args.epochs} epochs, averaged weights {args.ema_decay:g}, {args.seeds} seeds\n"
+        f"maps, {args.epochs} epochs, averaged weights {args.ema_decay:g}, {args.seeds} seeds from {args.first_seed}\n"
     )
     print("| variant | in-brain RMSE of held-out heads, mean (SD) over seeds | first three seeds | difference ", end="")
     print("from the first variant [95 %] | s a training |\n|---|---|---|---|---|")

@@ -37,13 +37,13 @@ PRESETS: Mapping[Preset, Mapping[str, Any]] = {"fard2024": _FARD2024, "best": _B
 #: Millimetres that ``--preset`` takes where ``--voxel-size`` is not given: for the recommended one no loss was shown at
 #: 2 mm, in a fifth to a tenth of the time (docs/performance.md). No part of the recipe: a study has one voxel size.
 VOXEL_SIZES: Mapping[Preset, float] = {"fard2024": 1.0, "best": 2.0}
-#: From this voxel size on, in millimetres, the recommended preset crops slices to the brain where ``--crop`` is not
-#: given: there no loss was shown. No part of the recipe either.
-_CROP_FROM = 2.0
+#: At this voxel size, in millimetres, the recommended preset crops slices to the brain where ``--crop`` is not given:
+#: there no loss was shown. At 4 mm nothing of a usual head's slice is left to cut. No part of the recipe either.
+_CROP_AT = 2.0
 #: Options that a preset decides on, unless they are given one by one.
 GOVERNED = tuple(_FARD2024)
 
 
 def crop_of(preset: Preset, voxel_size: float) -> Literal["none", "brain"]:
     """Whether slices are cropped where ``--crop`` is not given."""
-    return "brain" if preset == "best" and voxel_size >= _CROP_FROM else "none"
+    return "brain" if preset == "best" and voxel_size == _CROP_AT else "none"

@@ -324,7 +324,7 @@ def test_a_preset_brings_a_voxel_size_that_an_option_overrules() -> None:
         ({}, "none"),
         ({"voxel_size": 2}, "none"),
         ({"preset": "best"}, "brain"),
-        ({"preset": "best", "voxel_size": 4}, "brain"),
+        ({"preset": "best", "voxel_size": 4}, "none"),
         ({"preset": "best", "voxel_size": 1}, "none"),
         ({"preset": "best", "voxel_size": 1, "crop": "brain"}, "brain"),
         ({"preset": "best", "crop": "none"}, "none"),

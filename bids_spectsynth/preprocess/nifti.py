@@ -51,7 +51,7 @@ def content_checksum(path: Path) -> str:
     """Hexadecimal digits that change when the content of a file changes.
 
     A compressed file is not unpacked: its last eight bytes are the checksum and length of the content. Where they are
-    of an empty part, which some programs put at the end, the checksum is that of the packed file.
+    of an empty part, or zeros follow, which some programs put at the end, the checksum is that of the packed file.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def content_checksum(path: Path) -> str:
     with path.open("rb") as file:
         file.seek(-min(8, path.stat().st_size), 2)
         end = file.read()
-    return end.hex() if any(end) else f"{zlib.crc32(path.read_bytes()):08x}"
+    return end.hex() if any(end[:4]) and any(end[4:]) else f"{zlib.crc32(path.read_bytes()):08x}"
 
 
 def _kind(start: bytes) -> type[nib.Nifti1Image]:

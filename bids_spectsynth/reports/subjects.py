@@ -14,7 +14,9 @@ logger = logging.getLogger(__name__)
 def report_subjects(
     output_dir: Path, cases: Sequence[Case], outcomes: Sequence[Outcome], changed: Collection[str] = ()
 ) -> list[Outcome]:
-    """Write the reports of the participants that could be prepared and whose report is older than what it shows.
+    """Write the reports of prepared participants that are older than what they show, and those of changed participants.
+
+    A participant who could not be prepared gets none, but one from an earlier run would go on saying that all is well.
 
     Parameters
     ----------
@@ -33,7 +35,9 @@ def report_subjects(
     """
     done: list[Outcome] = []
     heads = {case.name: case.images["T1w"].path for case in cases}
-    for label in sorted({o.participant for o in outcomes if o.stage == "preprocess" and o.status == "ok"}):
+    prepared = {o.participant for o in outcomes if o.stage == "preprocess" and o.status == "ok"}
+    outdated = {label for label in changed if (output_dir / f"sub-{label}.html").exists()}
+    for label in sorted(prepared | outdated):
         if label not in changed and _is_current(output_dir, label):
             continue
         try:

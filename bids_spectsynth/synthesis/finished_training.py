@@ -31,5 +31,5 @@ def check_replaceable(folder: Path, config: TrainingConfig) -> None:
         differing = sorted(name for name in {*own, *earlier} if own.get(name) != earlier.get(name))
         raise ModelError(
             f"{folder}: holds a model that was trained otherwise ({', '.join(differing)} differ); "
-            "keep it and give --model-label NAME to train another, or remove the folder"
+            "give those options as they were, or --model-label NAME to train another beside it, or remove the folder"
         )
