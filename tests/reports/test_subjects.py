@@ -27,5 +27,6 @@ def test_an_earlier_report_does_not_go_on_saying_that_all_is_well(tree, parse):
 
 
 def test_who_was_never_prepared_gets_no_report(tree):
+    (tree / "sub-02.html").unlink(missing_ok=True)
     report_subjects(tree, [], [Outcome("02", None, "find", "skipped", "no PET")], {"02"})
     assert not (tree / "sub-02.html").exists()
