@@ -99,8 +99,8 @@ def peak_mb() -> float:
 def record_steps(dataset: Path, output: Path, backend: str, voxel_size: float) -> list[dict[str, Any]]:
     """Prepare the first participant in this process, step by step."""
     from bids_spectsynth.bids.cases import find_cases
+    from bids_spectsynth.options.settings import make_settings
     from bids_spectsynth.preprocess import workflow
-    from bids_spectsynth.settings import make_settings
 
     settings = make_settings(
         {"bids_dir": dataset, "output_dir": output, "analysis_level": "participant", "nprocs": 1, "backend": backend,

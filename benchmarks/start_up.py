@@ -30,7 +30,7 @@ import json, logging, sys, time
 logging.disable()
 start = time.perf_counter()
 from bids_spectsynth.bids.cases import find_cases
-from bids_spectsynth.settings import make_settings
+from bids_spectsynth.options.settings import make_settings
 app = time.perf_counter()
 import bids.layout
 pybids = time.perf_counter()

@@ -18,8 +18,8 @@ from bids_spectsynth.evaluation.calibration import calibrate_case
 from bids_spectsynth.evaluation.columns import METRICS_DICTIONARY
 from bids_spectsynth.evaluation.evaluate import case_tables, evaluate_case, metrics_path
 from bids_spectsynth.exit_codes import Outcome
-from bids_spectsynth.settings import Settings
-from bids_spectsynth.spaces import option_of
+from bids_spectsynth.options.settings import Settings
+from bids_spectsynth.options.spaces import option_of
 from bids_spectsynth.synthesis.baseline_files import baseline_files
 from bids_spectsynth.synthesis.devices import resolve_device
 from bids_spectsynth.synthesis.ensemble import Member, load_members, members_for, model_name

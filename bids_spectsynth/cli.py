@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from bids_spectsynth.errors import SpectSynthError
 from bids_spectsynth.exit_codes import ExitCode, error_code
-from bids_spectsynth.parser import build_parser
-from bids_spectsynth.presets import GOVERNED
-from bids_spectsynth.settings import Settings, make_settings, option_names, read_config
+from bids_spectsynth.options.parser import build_parser
+from bids_spectsynth.options.presets import GOVERNED
+from bids_spectsynth.options.settings import Settings, make_settings, option_names, read_config
 
 
 def parse(argv: Sequence[str]) -> Settings:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from bids_spectsynth.settings import FIELD_OF_VIEW_MM, T1W_SPACE, Device
+from bids_spectsynth.options.settings import FIELD_OF_VIEW_MM, T1W_SPACE, Device
 from bids_spectsynth.study import PlannedModel
 from bids_spectsynth.synthesis.computation import training_computation
 from bids_spectsynth.synthesis.cropping import STEP, Size, network_levels

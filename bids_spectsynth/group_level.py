@@ -11,8 +11,8 @@ from bids_spectsynth.evaluation.figures import write_figures
 from bids_spectsynth.evaluation.paper_figures import write_paper_figures
 from bids_spectsynth.evaluation.paper_tables import write_paper_tables
 from bids_spectsynth.evaluation.tables import group_tables, write_group_tables
+from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.reports.group import group_report
-from bids_spectsynth.settings import Settings
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bids_spectsynth.settings import Settings, to_toml
+from bids_spectsynth.options.settings import Settings, to_toml
 
 LOGGER_NAME = "bids_spectsynth"
 _FILE_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"

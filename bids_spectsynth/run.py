@@ -21,8 +21,8 @@ from bids_spectsynth.bids.validate import check_dataset
 from bids_spectsynth.errors import DatasetError, ModelError, UsageError
 from bids_spectsynth.exit_codes import ExitCode, Outcome, by_participant, exit_code
 from bids_spectsynth.logs import LOGGER_NAME, console_logging, open_run_log, write_case_log
-from bids_spectsynth.settings import FIELD_OF_VIEW_MM, Settings
-from bids_spectsynth.spaces import option_of
+from bids_spectsynth.options.settings import FIELD_OF_VIEW_MM, Settings
+from bids_spectsynth.options.spaces import option_of
 from bids_spectsynth.termination import clean_end
 
 logger = logging.getLogger(f"{LOGGER_NAME}.run")

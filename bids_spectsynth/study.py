@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bids_spectsynth.errors import UsageError
-from bids_spectsynth.presets import GOVERNED, PRESETS, Preset
-from bids_spectsynth.settings import Settings, make_settings
-from bids_spectsynth.study_grid import LOSS_OPTIONS, PAPER_STUDY, StudyGrid, study_grid
+from bids_spectsynth.options.presets import GOVERNED, PRESETS, Preset
+from bids_spectsynth.options.settings import Settings, make_settings
+from bids_spectsynth.options.study_grid import LOSS_OPTIONS, PAPER_STUDY, StudyGrid, study_grid
 from bids_spectsynth.synthesis.model_names import model_label
 
 _DEFAULTS: Mapping[str, Any] = {field.name: field.default for field in dataclasses.fields(Settings)}

@@ -14,7 +14,7 @@ from bids_spectsynth.application import check_served, is_younger, made_by, split
 from bids_spectsynth.bids.derivatives import PreparedCase, update_participants
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.exit_codes import Outcome
-from bids_spectsynth.settings import Settings, make_settings
+from bids_spectsynth.options.settings import Settings, make_settings
 from bids_spectsynth.synthesis.ensemble import Member
 from bids_spectsynth.synthesis.model_folder import participant_hash
 

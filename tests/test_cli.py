@@ -10,9 +10,9 @@ import pytest
 from bids_spectsynth import __version__, cli
 from bids_spectsynth.cli import main, parse
 from bids_spectsynth.errors import UsageError
-from bids_spectsynth.parser import build_parser
-from bids_spectsynth.presets import GOVERNED, PRESETS
-from bids_spectsynth.settings import Settings, option_names, to_toml
+from bids_spectsynth.options.parser import build_parser
+from bids_spectsynth.options.presets import GOVERNED, PRESETS
+from bids_spectsynth.options.settings import Settings, option_names, to_toml
 
 POSITIONAL = ["/data", "/out", "participant"]
 

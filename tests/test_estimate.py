@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save
 
 from bids_spectsynth import estimate
-from bids_spectsynth.settings import make_settings
+from bids_spectsynth.options.settings import make_settings
 from bids_spectsynth.study import PlannedModel, planned_models
 from bids_spectsynth.synthesis.computation import Computation
 from bids_spectsynth.synthesis.devices import Processes

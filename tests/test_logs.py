@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bids_spectsynth.logs import LOGGER_NAME, console_logging, open_run_log, write_case_log
-from bids_spectsynth.settings import Settings, make_settings, read_config
+from bids_spectsynth.options.settings import Settings, make_settings, read_config
 
 
 @pytest.fixture(autouse=True)

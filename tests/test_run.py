@@ -18,9 +18,9 @@ from bids_spectsynth import run as run_module
 from bids_spectsynth.bids.derivatives import update_participants
 from bids_spectsynth.errors import DatasetError
 from bids_spectsynth.evaluation import figures
+from bids_spectsynth.options.settings import make_settings, option_names
 from bids_spectsynth.preprocess import plugins
 from bids_spectsynth.reports import subjects
-from bids_spectsynth.settings import make_settings, option_names
 from bids_spectsynth.synthesis import computation, training
 from bids_spectsynth.synthesis.checkpoint import load_tensors
 from bids_spectsynth.synthesis.model_folder import load_card, weights_checksum

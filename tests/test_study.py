@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bids_spectsynth.errors import UsageError
-from bids_spectsynth.presets import GOVERNED, PRESETS
-from bids_spectsynth.settings import Settings, make_settings, to_toml
+from bids_spectsynth.options.presets import GOVERNED, PRESETS
+from bids_spectsynth.options.settings import Settings, make_settings, to_toml
+from bids_spectsynth.options.study_grid import LOSS_OPTIONS
 from bids_spectsynth.study import PlannedModel, planned_models, trains, united
-from bids_spectsynth.study_grid import LOSS_OPTIONS
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "study.toml"
 TEMPLATE = "MNI152NLin2009aSym"

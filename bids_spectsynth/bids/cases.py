@@ -11,7 +11,7 @@ from bids_spectsynth.bids.filters import read_filters
 from bids_spectsynth.bids.layout import build_layout, find_participants, find_sessions
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.exit_codes import Outcome
-from bids_spectsynth.settings import Settings
+from bids_spectsynth.options.settings import Settings
 
 logger = logging.getLogger(__name__)
 

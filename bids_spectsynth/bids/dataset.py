@@ -10,7 +10,7 @@ import pandas as pd
 
 import bids_spectsynth
 from bids_spectsynth.bids.writing import folder_lock, write_json, write_table, write_text
-from bids_spectsynth.settings import Settings
+from bids_spectsynth.options.settings import Settings
 
 BIDS_VERSION = "1.10.1"
 CODE_NAME = "bids_spectsynth"

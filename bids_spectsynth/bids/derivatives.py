@@ -25,8 +25,8 @@ from bids_spectsynth.bids.writing import (
     write_table,
     write_text,
 )
-from bids_spectsynth.settings import T1W_SPACE
-from bids_spectsynth.spaces import parse_space
+from bids_spectsynth.options.settings import T1W_SPACE
+from bids_spectsynth.options.spaces import parse_space
 
 __all__ = [
     "ENTITY_ORDER",

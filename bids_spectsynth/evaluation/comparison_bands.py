@@ -12,7 +12,7 @@ from bids_spectsynth.evaluation.configurations import (
     pairs,
     space_name,
 )
-from bids_spectsynth.settings import T1W_SPACE
+from bids_spectsynth.options.settings import T1W_SPACE
 
 #: Most brackets side by side; a band that needs more has none, because violins would have no room.
 MAX_LEVELS = 4

@@ -40,7 +40,7 @@ from bids_spectsynth.evaluation.figures import draw_violin
 from bids_spectsynth.evaluation.paper_columns import ON_PAPER_SCALE
 from bids_spectsynth.evaluation.paper_comparisons import ComparisonTests, PairResult
 from bids_spectsynth.evaluation.subject_counts import split_counts, split_text, subjects_fingerprint
-from bids_spectsynth.settings import T1W_SPACE
+from bids_spectsynth.options.settings import T1W_SPACE
 
 FloatArray = npt.NDArray[np.float64]
 

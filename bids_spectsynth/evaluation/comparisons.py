@@ -26,7 +26,7 @@ from bids_spectsynth.evaluation.paired_tests import (
     paired_t_test,
     signed_rank_test,
 )
-from bids_spectsynth.settings import T1W_SPACE, Settings
+from bids_spectsynth.options.settings import T1W_SPACE, Settings
 
 _OTHER_ANATOMY = {
     "slice": "slices of the two spaces show different anatomy and are paired by position within the block",

@@ -12,7 +12,7 @@ from bids_spectsynth.evaluation.columns import NETWORK
 from bids_spectsynth.evaluation.matching import average_seeds, joined
 from bids_spectsynth.evaluation.metrics import METRICS
 from bids_spectsynth.evaluation.tables import compared_rows
-from bids_spectsynth.settings import T1W_SPACE, Scaling
+from bids_spectsynth.options.settings import T1W_SPACE, Scaling
 
 Kind = Literal["space", "loss", "inputs"]
 

@@ -36,7 +36,7 @@ from bids_spectsynth.evaluation.figure_files import MM, Drawing, print_style
 from bids_spectsynth.evaluation.paper_columns import ON_PAPER_SCALE
 from bids_spectsynth.evaluation.paper_tables import example_table
 from bids_spectsynth.evaluation.subject_counts import split_counts, split_text
-from bids_spectsynth.settings import T1W_SPACE
+from bids_spectsynth.options.settings import T1W_SPACE
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from bids_spectsynth.evaluation.paper_columns import COMPARISONS_DICTIONARY, EXA
 from bids_spectsynth.evaluation.paper_comparisons import paper_comparisons, region_and_metric
 from bids_spectsynth.evaluation.subject_counts import split_counts, subjects_fingerprint
 from bids_spectsynth.evaluation.tables import GroupTables
-from bids_spectsynth.settings import T1W_SPACE
+from bids_spectsynth.options.settings import T1W_SPACE
 
 
 def write_paper_tables(tables: GroupTables, output_dir: Path) -> tuple[Path, ...]:

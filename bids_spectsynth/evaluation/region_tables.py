@@ -18,7 +18,7 @@ from bids_spectsynth.evaluation.volume_measures import (
     volume_correlation,
     volume_rmse,
 )
-from bids_spectsynth.settings import T1W_SPACE
+from bids_spectsynth.options.settings import T1W_SPACE
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from bids_spectsynth.bids.derivatives import PreparedCase
-from bids_spectsynth.settings import T1W_SPACE
+from bids_spectsynth.options.settings import T1W_SPACE
 from bids_spectsynth.synthesis.cohort_mean import template_matrix
 
 logger = logging.getLogger(__name__)

@@ -8,8 +8,8 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
+from bids_spectsynth.options.settings import CoregInit
 from bids_spectsynth.preprocess.grid import Grid
-from bids_spectsynth.settings import CoregInit
 
 
 @dataclass(frozen=True, eq=False)

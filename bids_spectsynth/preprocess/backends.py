@@ -1,10 +1,10 @@
 """The one place that knows the backends by name."""
 
 from bids_spectsynth.errors import UsageError
+from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.preprocess.backend import Backend
 from bids_spectsynth.preprocess.fsl_environment import missing_programs, require_fsl
 from bids_spectsynth.preprocess.fsl_options import DEFAULT_OPTIONS, FslOptions
-from bids_spectsynth.settings import Settings
 
 BACKENDS = ("fsl", "embedded")
 

@@ -13,6 +13,7 @@ from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline.engine import Node, Workflow
 
 from bids_spectsynth.bids.cases import INTERICTAL, T1W, Case
+from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.preprocess.head_workflow import (
     MEMORY_GB,
     BackendIdentity,
@@ -26,7 +27,6 @@ from bids_spectsynth.preprocess.node_names import mask_field, nipype_name, recor
 from bids_spectsynth.preprocess.records import case_to_text, file_stamp, fingerprint, is_written
 from bids_spectsynth.preprocess.templates import template_stamp
 from bids_spectsynth.preprocess.write_prepared import frame_durations
-from bids_spectsynth.settings import Settings
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ import shutil
 from collections.abc import Collection, Sequence
 
 from bids_spectsynth.bids.cases import Case
+from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.preprocess.case_workflow import workflow_name
 from bids_spectsynth.preprocess.head_workflow import WORKFLOW, head_of, head_workflow_name
-from bids_spectsynth.settings import Settings
 
 
 def clean_work_folder(cases: Sequence[Case], unfinished: Collection[str], settings: Settings) -> None:

@@ -14,6 +14,7 @@ from scipy.spatial.transform import Rotation
 
 from bids_spectsynth.bids.cases import ICTAL, INTERICTAL, PET, T1W
 from bids_spectsynth.errors import ImageError
+from bids_spectsynth.options.settings import CoregInit
 from bids_spectsynth.preprocess.agreement import correlation_ratio, mask_dice, mirror_gain, share_outside
 from bids_spectsynth.preprocess.backend import Registration
 from bids_spectsynth.preprocess.flirt_matrix import as_stored, fsl_ready, upright, world_from_flirt
@@ -24,7 +25,6 @@ from bids_spectsynth.preprocess.grid import Grid, grid_of, new_image
 from bids_spectsynth.preprocess.intensity import histogram_mask, solid_component
 from bids_spectsynth.preprocess.quality import CUT_NOTE, CUT_POOR, LEAST_OVERLAP, MOST_TURN_DEG
 from bids_spectsynth.preprocess.resampling import resample_image
-from bids_spectsynth.settings import CoregInit
 
 FloatArray = npt.NDArray[np.float64]
 

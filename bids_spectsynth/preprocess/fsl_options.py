@@ -4,8 +4,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from bids_spectsynth.options.settings import FslRunner, Settings
 from bids_spectsynth.preprocess.records import file_stamp
-from bids_spectsynth.settings import FslRunner, Settings
 
 
 @dataclass(frozen=True)

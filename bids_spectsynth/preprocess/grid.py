@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_spectsynth.errors import ImageError
-from bids_spectsynth.settings import FIELD_OF_VIEW_MM
+from bids_spectsynth.options.settings import FIELD_OF_VIEW_MM
 
 FloatArray = npt.NDArray[np.float64]
 

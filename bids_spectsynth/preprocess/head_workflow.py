@@ -15,13 +15,13 @@ from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline.engine import Node, Workflow
 
 from bids_spectsynth.bids.cases import T1W, Case
+from bids_spectsynth.options.settings import Settings
+from bids_spectsynth.options.spaces import parse_space
 from bids_spectsynth.preprocess.fsl_options import DEFAULT_OPTIONS, FslOptions
 from bids_spectsynth.preprocess.interfaces import PrepareReference, RegisterToTemplate
 from bids_spectsynth.preprocess.node_names import nipype_name, record_field
 from bids_spectsynth.preprocess.template_store import BUILT_IN_TEMPLATE
 from bids_spectsynth.preprocess.templates import template_stamp
-from bids_spectsynth.settings import Settings
-from bids_spectsynth.spaces import parse_space
 
 #: Name of the whole workflow, and of its folder in the work folder.
 WORKFLOW = "bids_spectsynth_wf"

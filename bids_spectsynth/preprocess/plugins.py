@@ -21,11 +21,11 @@ from nipype.pipeline.plugins import LinearPlugin, MultiProcPlugin
 from nipype.pipeline.plugins.multiproc import run_node
 
 from bids_spectsynth.errors import UsageError
-from bids_spectsynth.memory import total_memory
+from bids_spectsynth.options.memory import total_memory
+from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.preprocess.cluster_plugins import SCHEDULERS, check_scheduler, cluster_plugin
 from bids_spectsynth.preprocess.fsl_environment import FSL_PROGRAMS
 from bids_spectsynth.preprocess.records import MEMORY_ADVICE, save_failure
-from bids_spectsynth.settings import Settings
 
 #: Share of the machine's memory that is used where --mem-mb is not given.
 MEMORY_SHARE = 0.9

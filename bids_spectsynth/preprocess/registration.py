@@ -6,6 +6,7 @@ import nibabel as nib
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from bids_spectsynth.options.settings import CoregInit
 from bids_spectsynth.preprocess.alignment import Found, explained, refine, search, starting_matrices, visible_samples
 from bids_spectsynth.preprocess.backend import Registration
 from bids_spectsynth.preprocess.grid import FloatArray, apply_affine, new_image
@@ -13,7 +14,6 @@ from bids_spectsynth.preprocess.intensity import histogram_mask, solid_component
 from bids_spectsynth.preprocess.intensity_model import SPACING_MM, IntensityModel, ModelSamples, Samples, build_model
 from bids_spectsynth.preprocess.quality import Evidence, brain_overlap, judge
 from bids_spectsynth.preprocess.sampler import Sampler, make_sampler, shrink
-from bids_spectsynth.settings import CoregInit
 
 METRIC = "R squared of the moving image as a sum of blurred intensity classes of the fixed image, 0 to 1"
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from bids_spectsynth.bids.names import parse_name
 from bids_spectsynth.errors import UsageError
+from bids_spectsynth.options.spaces import Space
 from bids_spectsynth.preprocess.template_store import NotListedError, TemplateFiles, find_files, templateflow_home
-from bids_spectsynth.spaces import Space
 
 
 def download(space: Space, why: str) -> TemplateFiles:

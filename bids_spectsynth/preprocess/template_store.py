@@ -14,7 +14,7 @@ import nibabel as nib
 
 from bids_spectsynth.bids.names import parse_name
 from bids_spectsynth.errors import UsageError
-from bids_spectsynth.spaces import Space, index_of
+from bids_spectsynth.options.spaces import Space, index_of
 
 #: The template that needs no download; T1w images are registered to it where no other template is asked for.
 BUILT_IN_TEMPLATE = "MNI152NLin2009aSym"

@@ -10,6 +10,7 @@ import nibabel as nib
 import numpy as np
 
 from bids_spectsynth.errors import ImageError, UsageError
+from bids_spectsynth.options.spaces import Space, parse_space
 from bids_spectsynth.preprocess.grid import mask_bounds, new_image
 from bids_spectsynth.preprocess.intensity import load_image
 from bids_spectsynth.preprocess.nifti import content_checksum, opened_image
@@ -22,7 +23,6 @@ from bids_spectsynth.preprocess.template_store import (
     find_files,
     templateflow_home,
 )
-from bids_spectsynth.spaces import Space, parse_space
 
 log = logging.getLogger(__name__)
 

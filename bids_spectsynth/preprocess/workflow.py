@@ -15,6 +15,7 @@ import bids_spectsynth
 from bids_spectsynth.bids.cases import Case
 from bids_spectsynth.errors import SpectSynthError
 from bids_spectsynth.exit_codes import Outcome
+from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.preprocess.backends import make_backend, resolve_backend
 from bids_spectsynth.preprocess.case_workflow import (
     case_parts,
@@ -41,7 +42,6 @@ from bids_spectsynth.preprocess.head_workflow import (
 from bids_spectsynth.preprocess.plugins import end_processes, log_nipype_to, make_plugin, quick_collection
 from bids_spectsynth.preprocess.records import load_failure, manifest_warnings, one_line_reason
 from bids_spectsynth.preprocess.templates import check_template, inspect_template
-from bids_spectsynth.settings import Settings
 from bids_spectsynth.termination import clean_end
 
 __all__ = [

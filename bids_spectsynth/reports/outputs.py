@@ -16,10 +16,10 @@ import pandas as pd
 
 from bids_spectsynth.bids.derivatives import PreparedCase, case_folder, find_prepared, parse_name
 from bids_spectsynth.errors import ImageError
+from bids_spectsynth.options.settings import T1W_SPACE
+from bids_spectsynth.options.spaces import option_of
 from bids_spectsynth.preprocess.nifti import opened_image
 from bids_spectsynth.reports.views import Array, Mask
-from bids_spectsynth.settings import T1W_SPACE
-from bids_spectsynth.spaces import option_of
 
 ROLE_NAMES = {"T1w": "T1w", "pet": "PET", "interictal": "Interictal SPECT", "ictal": "Ictal SPECT"}
 FOOTER = "Written by bids_spectsynth. Not a medical device; not for diagnosis."

@@ -10,9 +10,9 @@ from bids_spectsynth.evaluation.configurations import input_name, input_order, l
 from bids_spectsynth.evaluation.paired_tests import ALPHA
 from bids_spectsynth.evaluation.paper_columns import ON_PAPER_SCALE
 from bids_spectsynth.evaluation.subject_counts import split_text
+from bids_spectsynth.options.settings import T1W_SPACE
 from bids_spectsynth.reports.html import Cell, Column, Table, number, p_value
 from bids_spectsynth.reports.subject_metrics import description
-from bids_spectsynth.settings import T1W_SPACE
 
 Dictionary = Mapping[str, Any]
 Row = Mapping[Any, Any]

@@ -8,6 +8,7 @@ from typing import Any
 from bids_spectsynth.bids.derivatives import PreparedCase, read_participants, write_text
 from bids_spectsynth.bids.names import bare_label
 from bids_spectsynth.errors import SpectSynthError, UsageError
+from bids_spectsynth.options.settings import T1W_SPACE
 from bids_spectsynth.reports.context import SubjectContext
 from bids_spectsynth.reports.html import Block, Cell, Code, Column, Items, Note, Page, Section, Table, Text, render
 from bids_spectsynth.reports.methods import MethodFacts, methods_text
@@ -34,7 +35,6 @@ from bids_spectsynth.reports.subject_images import (
     template_section,
 )
 from bids_spectsynth.reports.subject_metrics import metrics_section
-from bids_spectsynth.settings import T1W_SPACE
 
 _LABEL = re.compile(r"[0-9A-Za-z+]+")
 _LOG_LINES = 60

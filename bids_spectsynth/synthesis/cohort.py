@@ -8,7 +8,7 @@ from typing import Generic, Protocol, TypeVar
 from bids_spectsynth.bids.cases import INTERICTAL
 from bids_spectsynth.bids.derivatives import PreparedCase, find_prepared
 from bids_spectsynth.errors import ModelError
-from bids_spectsynth.settings import Settings
+from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.synthesis.ensemble import find_models, load_members
 from bids_spectsynth.synthesis.hold_out import held_out
 from bids_spectsynth.synthesis.split import (

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from bids_spectsynth.errors import ModelError
-from bids_spectsynth.settings import Compile, MemoryFormat, Precision
+from bids_spectsynth.options.settings import Compile, MemoryFormat, Precision
 
 logger = logging.getLogger(__name__)
 

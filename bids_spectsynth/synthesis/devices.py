@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from bids_spectsynth.errors import ModelError
-from bids_spectsynth.settings import Device
+from bids_spectsynth.options.settings import Device
 
 logger = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 
 from bids_spectsynth.errors import UsageError
-from bids_spectsynth.settings import Settings
+from bids_spectsynth.options.settings import Settings
 
 #: Values that an error message names at most.
 _SHOWN = 10

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bids_spectsynth.settings import AdversarialLoss
+from bids_spectsynth.options.settings import AdversarialLoss
 
 #: Side of the Gaussian window and its standard deviation in pixels (Wang et al. 2004).
 WINDOW = 11

@@ -15,9 +15,9 @@ from torch import Tensor
 from bids_spectsynth.bids.derivatives import PreparedCase
 from bids_spectsynth.bids.writing import write_json
 from bids_spectsynth.errors import ImageError, ModelError
-from bids_spectsynth.presets import GOVERNED, PRESETS
-from bids_spectsynth.settings import T1W_SPACE, Scaling
-from bids_spectsynth.spaces import option_of
+from bids_spectsynth.options.presets import GOVERNED, PRESETS
+from bids_spectsynth.options.settings import T1W_SPACE, Scaling
+from bids_spectsynth.options.spaces import option_of
 from bids_spectsynth.synthesis.baseline_files import baselines_checksum
 from bids_spectsynth.synthesis.checkpoint import load_tensors, save_tensors
 from bids_spectsynth.synthesis.generation import Recipe, recipe_of

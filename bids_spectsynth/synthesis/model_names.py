@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from bids_spectsynth.presets import Preset
-from bids_spectsynth.settings import T1W_SPACE, Scaling
-from bids_spectsynth.spaces import plain_label
+from bids_spectsynth.options.presets import Preset
+from bids_spectsynth.options.settings import T1W_SPACE, Scaling
+from bids_spectsynth.options.spaces import plain_label
 
 
 def model_label(

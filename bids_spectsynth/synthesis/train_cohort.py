@@ -10,7 +10,7 @@ from bids_spectsynth.bids.dataset import add_descriptions, has_phantom_data
 from bids_spectsynth.bids.derivatives import PreparedCase, update_participants
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.exit_codes import Outcome
-from bids_spectsynth.settings import Settings
+from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.study import PlannedModel, planned_models, united
 from bids_spectsynth.synthesis.baseline_files import has_baselines, remove_baselines
 from bids_spectsynth.synthesis.baseline_fitting import fit_baselines

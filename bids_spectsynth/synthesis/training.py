@@ -15,7 +15,7 @@ import torch
 from tqdm import tqdm
 
 from bids_spectsynth.errors import ModelError
-from bids_spectsynth.settings import Device
+from bids_spectsynth.options.settings import Device
 from bids_spectsynth.synthesis import checkpoint
 from bids_spectsynth.synthesis.baseline_files import baselines_checksum
 from bids_spectsynth.synthesis.checkpoint import Interrupted, StopSignals, TrainingState

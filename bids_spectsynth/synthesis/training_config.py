@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bids_spectsynth.settings import (
+from bids_spectsynth.options.settings import (
     AdversarialLoss,
     CohortPrior,
     Compile,

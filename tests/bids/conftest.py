@@ -20,7 +20,7 @@ from bids_spectsynth.bids.derivatives import (
     write_table,
     write_text,
 )
-from bids_spectsynth.settings import Settings, make_settings
+from bids_spectsynth.options.settings import Settings, make_settings
 
 PET_SIDECAR: dict[str, Any] = {
     "Manufacturer": "Siemens",

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bids_spectsynth.bids.candidates import Candidate, Search
 from bids_spectsynth.bids.cases import Case, _participant_cases, find_cases
 from bids_spectsynth.errors import DatasetError, UsageError
-from bids_spectsynth.settings import Settings
+from bids_spectsynth.options.settings import Settings
 
 Dataset = Callable[..., Path]
 MakeSettings = Callable[..., Settings]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from bids_spectsynth.bids.derivatives import add_descriptions, write_dataset_files
-from bids_spectsynth.settings import Settings
+from bids_spectsynth.options.settings import Settings
 
 
 def test_description_links_the_input_without_an_absolute_path(

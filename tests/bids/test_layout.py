@@ -12,7 +12,7 @@ import pytest
 from bids_spectsynth.bids.cases import find_cases
 from bids_spectsynth.bids.layout import build_layout, find_participants, find_sessions, read_metadata
 from bids_spectsynth.errors import DatasetError, ImageError
-from bids_spectsynth.settings import Settings
+from bids_spectsynth.options.settings import Settings
 
 Dataset = Callable[..., Path]
 

@@ -9,7 +9,7 @@ from scipy import stats
 from bids_spectsynth.evaluation.columns import NETWORK, PRIMARY, TESTS
 from bids_spectsynth.evaluation.comparisons import StatisticsOptions, compare, find_pairs, find_runs
 from bids_spectsynth.evaluation.metrics import METRICS
-from bids_spectsynth.settings import make_settings
+from bids_spectsynth.options.settings import make_settings
 
 OPTIONS = StatisticsOptions(bootstrap_samples=500)
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from bids_spectsynth.errors import UsageError
+from bids_spectsynth.options.spaces import parse_space
 from bids_spectsynth.preprocess.template_download import advice
 from bids_spectsynth.preprocess.template_store import find_files, templateflow_home
 from bids_spectsynth.preprocess.templates import check_template, fetch_template
-from bids_spectsynth.spaces import parse_space
 
 ASKED = (
     "MNI152Lin",

@@ -12,6 +12,7 @@ import nibabel as nib
 import pytest
 
 from bids_spectsynth.errors import UsageError
+from bids_spectsynth.options.spaces import Space, parse_space
 from bids_spectsynth.preprocess.template_store import (
     NotListedError,
     TemplateFiles,
@@ -20,7 +21,6 @@ from bids_spectsynth.preprocess.template_store import (
     templateflow_home,
 )
 from bids_spectsynth.preprocess.templates import check_template, fetch_template, inspect_template, planned_template
-from bids_spectsynth.spaces import Space, parse_space
 
 #: All of TemplateFlow that is of human heads and has a T1w and a brain mask, with its cohorts and resolutions.
 SERVING = {

@@ -8,7 +8,7 @@ import pytest
 
 from bids_spectsynth.bids.derivatives import PreparedCase
 from bids_spectsynth.errors import ModelError, UsageError
-from bids_spectsynth.settings import make_settings
+from bids_spectsynth.options.settings import make_settings
 from bids_spectsynth.study import planned_models, united
 from bids_spectsynth.synthesis import cohort, train_cohort
 from bids_spectsynth.synthesis.cohort import Cohort, make_cohort, model_folders, trainable

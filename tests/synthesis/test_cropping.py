@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from bids_spectsynth.errors import ImageError, ModelError
-from bids_spectsynth.presets import GOVERNED, PRESETS
-from bids_spectsynth.settings import make_settings
+from bids_spectsynth.options.presets import GOVERNED, PRESETS
+from bids_spectsynth.options.settings import make_settings
 from bids_spectsynth.synthesis.computation import Computation
 from bids_spectsynth.synthesis.cropping import LEVELS, STEP, brain_size, case_sizes, common_size, crop, network_levels
 from bids_spectsynth.synthesis.generation import predict_slices

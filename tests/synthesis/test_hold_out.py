@@ -3,7 +3,7 @@
 import pytest
 
 from bids_spectsynth.errors import UsageError
-from bids_spectsynth.settings import make_settings
+from bids_spectsynth.options.settings import make_settings
 from bids_spectsynth.synthesis.hold_out import held_out
 
 TABLE = "participant_id\tage\tresection\nsub-01\t20\tyes\nsub-02\t30\tno\n03\t40\t yes \nsub-04\t\tn/a\n"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bids_spectsynth.errors import ModelError
-from bids_spectsynth.settings import make_settings
+from bids_spectsynth.options.settings import make_settings
 from bids_spectsynth.synthesis import slice_storage
 from bids_spectsynth.synthesis.computation import Computation
 from bids_spectsynth.synthesis.devices import Processes

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bids_spectsynth.bids.derivatives import read_participants
 from bids_spectsynth.errors import ModelError
-from bids_spectsynth.settings import make_settings
+from bids_spectsynth.options.settings import make_settings
 from bids_spectsynth.study import planned_models
 from bids_spectsynth.synthesis import cohort, train_cohort, training
 from bids_spectsynth.synthesis.baseline_files import has_baselines

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from bids_spectsynth.errors import ModelError
-from bids_spectsynth.settings import make_settings
+from bids_spectsynth.options.settings import make_settings
 from bids_spectsynth.synthesis import checkpoint, training, training_data
 from bids_spectsynth.synthesis.checkpoint import Interrupted, StopSignals, load_tensors, save_tensors
 from bids_spectsynth.synthesis.computation import Computation

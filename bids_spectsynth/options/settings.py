@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
 from bids_spectsynth.errors import UsageError
-from bids_spectsynth.presets import PRESETS, VOXEL_SIZES, Preset, crop_of
-from bids_spectsynth.settings_checks import check_settings
-from bids_spectsynth.spaces import T1W_SPACE as T1W_SPACE
-from bids_spectsynth.spaces import parse_space, parse_spaces
+from bids_spectsynth.options.checks import check_settings
+from bids_spectsynth.options.presets import PRESETS, VOXEL_SIZES, Preset, crop_of
+from bids_spectsynth.options.spaces import T1W_SPACE as T1W_SPACE
+from bids_spectsynth.options.spaces import parse_space, parse_spaces
 
 AnalysisLevel = Literal["participant", "group"]
 Mode = Literal["auto", "preprocess", "train", "apply"]

@@ -12,8 +12,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from bids_spectsynth.errors import UsageError
-from bids_spectsynth.presets import GOVERNED, PRESETS, Preset
-from bids_spectsynth.settings import (
+from bids_spectsynth.options.presets import GOVERNED, PRESETS, Preset
+from bids_spectsynth.options.settings import (
     AdversarialLoss,
     Augmentation,
     BackendChoice,

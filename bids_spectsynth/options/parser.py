@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from bids_spectsynth import __version__
-from bids_spectsynth.presets import Preset
-from bids_spectsynth.settings import (
+from bids_spectsynth.options.presets import Preset
+from bids_spectsynth.options.settings import (
     AdversarialLoss,
     AnalysisLevel,
     BackendChoice,

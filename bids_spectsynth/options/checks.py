@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from bids_spectsynth.errors import UsageError
 
 if TYPE_CHECKING:
-    from bids_spectsynth.settings import Settings
+    from bids_spectsynth.options.settings import Settings
 
 
 def check_settings(settings: "Settings") -> None:

@@ -8,10 +8,10 @@ from typing import Any, get_args
 
 from bids_spectsynth.bids.cases import PET, T1W
 from bids_spectsynth.errors import UsageError
+from bids_spectsynth.options.presets import PRESETS, Preset
+from bids_spectsynth.options.settings import T1W_SPACE, Settings, make_settings
+from bids_spectsynth.options.spaces import parse_spaces
 from bids_spectsynth.preprocess.template_store import BUILT_IN_TEMPLATE
-from bids_spectsynth.presets import PRESETS, Preset
-from bids_spectsynth.settings import T1W_SPACE, Settings, make_settings
-from bids_spectsynth.spaces import parse_spaces
 
 #: The study of the paper: three sets of inputs, two spaces, two losses.
 PAPER_STUDY = "fard2024"
