@@ -25,7 +25,7 @@ import numpy.typing as npt
 import torch
 from scipy import stats
 
-from bids_spectsynth.bids.derivatives import PreparedCase, find_prepared
+from bids_spectsynth.bids.prepared import PreparedCase, find_prepared
 from bids_spectsynth.synthesis.computation import prediction_computation
 from bids_spectsynth.synthesis.model_folder import load_model
 from bids_spectsynth.synthesis.prediction import predict

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from less_work import held_out
 
-from bids_spectsynth.bids.derivatives import find_prepared
+from bids_spectsynth.bids.prepared import find_prepared
 from bids_spectsynth.synthesis.cropping import STEP
 from bids_spectsynth.synthesis.model_folder import load_model
 from bids_spectsynth.synthesis.prediction import predict, with_members_prior

@@ -27,7 +27,7 @@ import pandas as pd
 from presets_on_phantom import deficit, lesion_asymmetry, truth_on
 from scipy import ndimage, stats
 
-from bids_spectsynth.bids.derivatives import PreparedCase, find_prepared
+from bids_spectsynth.bids.prepared import PreparedCase, find_prepared
 from bids_spectsynth.evaluation.effect_size import studentised_interval
 from bids_spectsynth.evaluation.metrics import slice_metrics
 from bids_spectsynth.synthesis.inference import network_output, synthetic_path

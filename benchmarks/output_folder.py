@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from scipy.signal import lfilter
 
-from bids_spectsynth.bids.derivatives import output_path, update_participants, write_json, write_table
+from bids_spectsynth.bids.prepared import output_path, update_participants, write_json, write_table
 from bids_spectsynth.bids.writing import write_image, write_matrix
 from bids_spectsynth.evaluation.calibration import CALIBRATION_DICTIONARY, calibration
 from bids_spectsynth.evaluation.columns import METHODS, METRICS_DICTIONARY, NETWORK

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage, stats
 
-from bids_spectsynth.bids.derivatives import PreparedCase, find_prepared
+from bids_spectsynth.bids.prepared import PreparedCase, find_prepared
 from bids_spectsynth.evaluation.corrections import holm
 from bids_spectsynth.evaluation.effect_size import studentised_interval
 from bids_spectsynth.evaluation.tables import gather_metrics

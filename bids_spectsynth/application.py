@@ -11,7 +11,7 @@ import torch
 
 from bids_spectsynth.bids.cases import INTERICTAL
 from bids_spectsynth.bids.dataset import has_phantom_data
-from bids_spectsynth.bids.derivatives import PreparedCase, find_prepared, read_participants
+from bids_spectsynth.bids.prepared import PreparedCase, find_prepared, read_participants
 from bids_spectsynth.bids.writing import sidecar_path
 from bids_spectsynth.errors import ModelError, SpectSynthError
 from bids_spectsynth.evaluation.calibration import calibrate_case

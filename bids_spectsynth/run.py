@@ -10,7 +10,7 @@ from pathlib import Path
 import nibabel as nib
 
 from bids_spectsynth.bids.cases import INTERICTAL, T1W, Case, find_cases
-from bids_spectsynth.bids.derivatives import (
+from bids_spectsynth.bids.prepared import (
     PreparedCase,
     find_prepared,
     is_registered_to,

@@ -11,7 +11,7 @@ import torch
 
 from bids_spectsynth import application
 from bids_spectsynth.application import check_served, is_younger, made_by, split_of
-from bids_spectsynth.bids.derivatives import PreparedCase, update_participants
+from bids_spectsynth.bids.prepared import PreparedCase, update_participants
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.exit_codes import Outcome
 from bids_spectsynth.options.settings import Settings, make_settings

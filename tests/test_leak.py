@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from bids_spectsynth.application import apply_model
-from bids_spectsynth.bids.derivatives import find_prepared, read_participants, write_matrix
+from bids_spectsynth.bids.prepared import find_prepared, read_participants, write_matrix
 from bids_spectsynth.options.settings import Settings, make_settings
 from bids_spectsynth.synthesis.checkpoint import load_tensors
 from bids_spectsynth.synthesis.ensemble import load_members

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from bids_spectsynth import run as run_module
-from bids_spectsynth.bids.derivatives import update_participants
+from bids_spectsynth.bids.prepared import update_participants
 from bids_spectsynth.errors import DatasetError
 from bids_spectsynth.evaluation import figures
 from bids_spectsynth.options.settings import make_settings, option_names

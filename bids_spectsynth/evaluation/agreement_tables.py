@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bids_spectsynth.bids.derivatives import write_table
+from bids_spectsynth.bids.prepared import write_table
 from bids_spectsynth.evaluation.agreement import (
     concordance,
     grouped_correlation,

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from bids_spectsynth.bids.cases import INTERICTAL
-from bids_spectsynth.bids.derivatives import PreparedCase, output_path, write_table
+from bids_spectsynth.bids.prepared import PreparedCase, output_path, write_table
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.evaluation.columns import METRICS_DICTIONARY, NETWORK
 from bids_spectsynth.evaluation.metrics import slice_metrics

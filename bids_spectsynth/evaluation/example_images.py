@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_spectsynth.bids.cases import INTERICTAL, T1W
-from bids_spectsynth.bids.derivatives import PreparedCase, find_prepared
+from bids_spectsynth.bids.prepared import PreparedCase, find_prepared
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.evaluation.configurations import PAPER_SCALE
 from bids_spectsynth.evaluation.examples import Example

@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib import style
 from matplotlib.figure import Figure
 
-from bids_spectsynth.bids.derivatives import write_text
+from bids_spectsynth.bids.prepared import write_text
 from bids_spectsynth.bids.writing import atomic_file
 
 #: Inches in a millimetre: matplotlib takes inches.

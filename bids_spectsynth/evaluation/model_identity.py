@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bids_spectsynth.bids.derivatives import PreparedCase
+from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.synthesis.ensemble import ENSEMBLE_FILE, load_members
 from bids_spectsynth.synthesis.model_folder import ModelCard

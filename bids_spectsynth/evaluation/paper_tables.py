@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bids_spectsynth.bids.derivatives import write_table
+from bids_spectsynth.bids.prepared import write_table
 from bids_spectsynth.evaluation.configurations import configurations, paper_rows, seed_means
 from bids_spectsynth.evaluation.examples import choose_examples, shown_models
 from bids_spectsynth.evaluation.metrics import METRICS

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from bids_spectsynth.bids.cases import INTERICTAL
-from bids_spectsynth.bids.derivatives import PreparedCase, output_path, write_table
+from bids_spectsynth.bids.prepared import PreparedCase, output_path, write_table
 from bids_spectsynth.evaluation.region_columns import REGIONS_DICTIONARY, VOLUME_DICTIONARY
 from bids_spectsynth.evaluation.regions import HEMISPHERE, Regions, asymmetry_index, case_regions
 from bids_spectsynth.evaluation.volume_measures import (

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bids_spectsynth.bids.derivatives import find_metrics, write_table
+from bids_spectsynth.bids.prepared import find_metrics, write_table
 from bids_spectsynth.evaluation.case_tables import read_case_tables
 from bids_spectsynth.evaluation.columns import (
     HELD_OUT,

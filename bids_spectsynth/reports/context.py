@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bids_spectsynth.bids.derivatives import PreparedCase, case_folder, file_name, write_text
+from bids_spectsynth.bids.prepared import PreparedCase, case_folder, file_name, write_text
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.reports.html import Block, Note, Picture
 from bids_spectsynth.reports.outputs import Synthetic, Transform, read_mask, read_on_grid

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from bids_spectsynth.bids.derivatives import read_participants, write_text
+from bids_spectsynth.bids.prepared import read_participants, write_text
 from bids_spectsynth.errors import SpectSynthError
 from bids_spectsynth.evaluation.agreement_figures import PREFIX as AGREEMENT_PREFIX
 from bids_spectsynth.evaluation.columns import METRIC_TITLES

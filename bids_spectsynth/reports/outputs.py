@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bids_spectsynth.bids.derivatives import PreparedCase, case_folder, find_prepared, parse_name
+from bids_spectsynth.bids.prepared import PreparedCase, case_folder, find_prepared, parse_name
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.options.settings import T1W_SPACE
 from bids_spectsynth.options.spaces import option_of

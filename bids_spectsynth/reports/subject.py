@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bids_spectsynth.bids.derivatives import PreparedCase, read_participants, write_text
 from bids_spectsynth.bids.names import bare_label
+from bids_spectsynth.bids.prepared import PreparedCase, read_participants, write_text
 from bids_spectsynth.errors import SpectSynthError, UsageError
 from bids_spectsynth.options.settings import T1W_SPACE
 from bids_spectsynth.reports.context import SubjectContext

@@ -7,7 +7,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from bids_spectsynth.bids.derivatives import PreparedCase, parse_name, read_matrix
+from bids_spectsynth.bids.prepared import PreparedCase, parse_name, read_matrix
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.options.settings import T1W_SPACE
 from bids_spectsynth.preprocess.templates import fetch_template

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bids_spectsynth.bids.derivatives import PreparedCase
+from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.evaluation.columns import METHODS, NETWORK
 from bids_spectsynth.reports.charts import metric_lines
 from bids_spectsynth.reports.context import Figure, SubjectContext

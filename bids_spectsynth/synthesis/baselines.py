@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from bids_spectsynth.bids.cases import INTERICTAL, PET
-from bids_spectsynth.bids.derivatives import PreparedCase, write_json
+from bids_spectsynth.bids.prepared import PreparedCase, write_json
 from bids_spectsynth.bids.writing import atomic_file
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.options.settings import T1W_SPACE, Scaling

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 from bids_spectsynth.bids.cases import INTERICTAL
-from bids_spectsynth.bids.derivatives import PreparedCase, find_prepared
+from bids_spectsynth.bids.prepared import PreparedCase, find_prepared
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.synthesis.ensemble import find_models, load_members

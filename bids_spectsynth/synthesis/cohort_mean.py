@@ -7,7 +7,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from bids_spectsynth.bids.cases import T1W
-from bids_spectsynth.bids.derivatives import PreparedCase, read_matrix
+from bids_spectsynth.bids.prepared import PreparedCase, read_matrix
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.options.settings import T1W_SPACE
 from bids_spectsynth.preprocess.grid import Grid, grid_of, mask_bounds, new_image

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_spectsynth.bids.cases import PET
-from bids_spectsynth.bids.derivatives import PreparedCase
+from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.synthesis.baselines import Baselines, mean_image
 from bids_spectsynth.synthesis.slices import CaseArrays, PreparedCases

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_spectsynth.bids.cases import INTERICTAL, T1W
-from bids_spectsynth.bids.derivatives import PreparedCase
 from bids_spectsynth.bids.names import output_path, source_uri
+from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.writing import sidecar_path, write_image
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.options.settings import T1W_SPACE, Settings

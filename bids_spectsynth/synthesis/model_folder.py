@@ -12,7 +12,7 @@ import nibabel as nib
 import torch
 from torch import Tensor
 
-from bids_spectsynth.bids.derivatives import PreparedCase
+from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.writing import write_json
 from bids_spectsynth.errors import ImageError, ModelError
 from bids_spectsynth.options.presets import GOVERNED, PRESETS

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from bids_spectsynth.bids.derivatives import PreparedCase
+from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.synthesis.baselines import Baselines
 from bids_spectsynth.synthesis.cohort_prior import cohort_prior

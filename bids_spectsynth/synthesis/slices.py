@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_spectsynth.bids.cases import INTERICTAL, T1W
-from bids_spectsynth.bids.derivatives import PreparedCase
+from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.writing import sidecar_path
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.options.settings import Scaling

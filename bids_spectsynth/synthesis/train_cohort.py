@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bids_spectsynth.bids.cases import Case
 from bids_spectsynth.bids.dataset import add_descriptions, has_phantom_data
-from bids_spectsynth.bids.derivatives import PreparedCase, update_participants
+from bids_spectsynth.bids.prepared import PreparedCase, update_participants
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.exit_codes import Outcome
 from bids_spectsynth.options.settings import Settings

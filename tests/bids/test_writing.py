@@ -14,7 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from bids_spectsynth.bids.derivatives import (
+from bids_spectsynth.bids.prepared import (
     public_metadata,
     read_matrix,
     write_image,

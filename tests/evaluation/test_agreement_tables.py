@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bids_spectsynth.bids.derivatives import PreparedCase, write_table
+from bids_spectsynth.bids.prepared import PreparedCase, write_table
 from bids_spectsynth.errors import DatasetError
 from bids_spectsynth.evaluation.agreement import (
     concordance,

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bids_spectsynth.bids.derivatives import PreparedCase, find_metrics, write_image, write_json, write_matrix
+from bids_spectsynth.bids.prepared import PreparedCase, find_metrics, write_image, write_json, write_matrix
 from bids_spectsynth.errors import ImageError, ModelError
 from bids_spectsynth.evaluation.columns import METRICS_DICTIONARY
 from bids_spectsynth.evaluation.evaluate import case_tables, evaluate_case

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bids_spectsynth.bids.derivatives import write_json
+from bids_spectsynth.bids.prepared import write_json
 from bids_spectsynth.evaluation.model_identity import losses_label, training_fingerprint
 from bids_spectsynth.synthesis.ensemble import write_ensemble
 from bids_spectsynth.synthesis.model_folder import CARD_FILE, ModelCard

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from bids_spectsynth.bids.derivatives import PreparedCase, write_matrix
+from bids_spectsynth.bids.prepared import PreparedCase, write_matrix
 from bids_spectsynth.evaluation.regions import (
     BLOCK_MM,
     HEMISPHERE,

@@ -10,7 +10,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from bids_spectsynth.bids.derivatives import find_prepared, is_registered_to
+from bids_spectsynth.bids.prepared import find_prepared, is_registered_to
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.preprocess.workflow import preprocess
 

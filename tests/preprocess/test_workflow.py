@@ -17,7 +17,7 @@ import numpy as np
 import psutil
 import pytest
 
-from bids_spectsynth.bids.derivatives import find_prepared, read_matrix
+from bids_spectsynth.bids.prepared import find_prepared, read_matrix
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.preprocess import case_workflow, interfaces, plugins, workflow, write_prepared
 from bids_spectsynth.preprocess.grid import axial_grid, new_image

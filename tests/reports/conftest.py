@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bids_spectsynth.bids.derivatives import (
+from bids_spectsynth.bids.prepared import (
     output_path,
     update_participants,
     write_image,

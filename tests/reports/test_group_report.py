@@ -5,7 +5,7 @@ import shutil
 import pandas as pd
 import pytest
 
-from bids_spectsynth.bids.derivatives import update_participants
+from bids_spectsynth.bids.prepared import update_participants
 from bids_spectsynth.evaluation.figures import violin
 from bids_spectsynth.evaluation.tables import group_tables, write_group_tables
 from bids_spectsynth.reports.group import group_report

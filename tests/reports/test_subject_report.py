@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bids_spectsynth.bids.derivatives import update_participants
+from bids_spectsynth.bids.prepared import update_participants
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.reports import reportlets, subject_metrics
 from bids_spectsynth.reports.subject import subject_report

@@ -1,6 +1,6 @@
 """Which participants' reports a run writes."""
 
-from bids_spectsynth.bids.derivatives import update_participants
+from bids_spectsynth.bids.prepared import update_participants
 from bids_spectsynth.exit_codes import Outcome
 from bids_spectsynth.reports.subjects import report_subjects
 

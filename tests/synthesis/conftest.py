@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from bids_spectsynth.bids.derivatives import PreparedCase
+from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.preprocess.intensity import apply_scaling, scaling_coefficients
 from bids_spectsynth.synthesis.slices import CaseArrays
 

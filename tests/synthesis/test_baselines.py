@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from bids_spectsynth.bids.derivatives import PreparedCase, write_matrix
+from bids_spectsynth.bids.prepared import PreparedCase, write_matrix
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.synthesis.baseline_files import has_baselines
 from bids_spectsynth.synthesis.baseline_fitting import fit_baselines

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bids_spectsynth.bids.derivatives import PreparedCase
+from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.errors import ModelError, UsageError
 from bids_spectsynth.options.settings import make_settings
 from bids_spectsynth.study import planned_models, united

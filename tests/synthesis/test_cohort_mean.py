@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bids_spectsynth.bids.derivatives import PreparedCase, write_matrix
+from bids_spectsynth.bids.prepared import PreparedCase, write_matrix
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.preprocess.grid import apply_affine
 from bids_spectsynth.synthesis.cohort_mean import (

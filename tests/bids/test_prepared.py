@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from bids_spectsynth.bids.derivatives import find_metrics, find_prepared, read_matrix
+from bids_spectsynth.bids.prepared import find_metrics, find_prepared, read_matrix
 
 
 def test_prepared_cases_by_space(derivative: tuple[Path, Path]) -> None:
