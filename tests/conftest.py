@@ -20,10 +20,10 @@ import torch
 
 from bids_spectsynth.bids.writing import write_image
 from bids_spectsynth.cli import main
+from bids_spectsynth.images.resampling import resample_image
 from bids_spectsynth.phantom.sidecars import pet_sidecar, spect_sidecar, t1w_sidecar
 from bids_spectsynth.preprocess import interfaces, workflow, write_prepared
 from bids_spectsynth.preprocess.backend import Registration
-from bids_spectsynth.preprocess.resampling import resample_image
 from bids_spectsynth.preprocess.templates import Template
 from bids_spectsynth.reports import subject_images, subjects
 

@@ -15,8 +15,8 @@ from bids_spectsynth.evaluation.metrics import slice_metrics
 from bids_spectsynth.evaluation.model_identity import model_identity
 from bids_spectsynth.evaluation.region_tables import regions_path, volume_path, write_case_tables
 from bids_spectsynth.evaluation.scales import on_one_scale
+from bids_spectsynth.images.intensity import load_image, slice_block
 from bids_spectsynth.options.settings import Scaling
-from bids_spectsynth.preprocess.intensity import load_image, slice_block
 from bids_spectsynth.synthesis.baseline_files import baselines_checksum, has_baselines
 from bids_spectsynth.synthesis.baselines import Baselines, predict
 from bids_spectsynth.synthesis.inference import network_output, synthetic_path

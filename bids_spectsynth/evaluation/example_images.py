@@ -14,7 +14,7 @@ from bids_spectsynth.errors import ImageError
 from bids_spectsynth.evaluation.configurations import PAPER_SCALE
 from bids_spectsynth.evaluation.examples import Example
 from bids_spectsynth.evaluation.scales import slice_on_paper_scale
-from bids_spectsynth.preprocess.intensity import apply_scaling, load_image, scaling_coefficients
+from bids_spectsynth.images.intensity import apply_scaling, load_image, scaling_coefficients
 from bids_spectsynth.reports.outputs import find_synthetic, sidecar
 
 Plane = npt.NDArray[np.float32]

@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from bids_spectsynth.preprocess.grid import FloatArray, apply_affine
+from bids_spectsynth.images.grid import FloatArray, apply_affine
 from bids_spectsynth.preprocess.intensity_model import ModelSamples, Samples
 from bids_spectsynth.preprocess.sampler import Float32Array, Sampler
 

@@ -8,8 +8,8 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
+from bids_spectsynth.images.grid import Grid
 from bids_spectsynth.options.settings import CoregInit
-from bids_spectsynth.preprocess.grid import Grid
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +45,7 @@ class Backend(Protocol):
     """Brain extraction, registration and resampling by one family of tools.
 
     Images are in-memory ``nibabel.Nifti1Image`` of three dimensions, finite, with a valid affine
-    (see :func:`bids_spectsynth.preprocess.intensity.sanitise`).
+    (see :func:`bids_spectsynth.images.intensity.sanitise`).
     """
 
     @property
@@ -81,5 +81,5 @@ class Backend(Protocol):
         """``image`` at the voxels of ``grid``; ``matrix`` maps world coordinates of the grid to those of the image.
 
         ``order`` 0 is nearest neighbour, 1 linear, 3 cubic B-spline. Outside the image is 0. float32. Of a
-        :class:`~bids_spectsynth.preprocess.grid.MaskedGrid` the voxels that are not wanted may hold anything.
+        :class:`~bids_spectsynth.images.grid.MaskedGrid` the voxels that are not wanted may hold anything.
         """

@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_spectsynth.errors import ImageError
-from bids_spectsynth.preprocess.grid import FloatArray, Grid, apply_affine, grid_of, new_image
-from bids_spectsynth.preprocess.intensity import solid_component
-from bids_spectsynth.preprocess.resampling import resample_image
+from bids_spectsynth.images.grid import FloatArray, Grid, apply_affine, grid_of, new_image
+from bids_spectsynth.images.intensity import solid_component
+from bids_spectsynth.images.resampling import resample_image
 from bids_spectsynth.preprocess.sampler import shrink
 
 #: Volume in litres below which a mask cannot be a brain.

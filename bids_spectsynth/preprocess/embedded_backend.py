@@ -10,13 +10,13 @@ import numpy.typing as npt
 
 from bids_spectsynth import __version__
 from bids_spectsynth.errors import ImageError
+from bids_spectsynth.images.grid import Grid
+from bids_spectsynth.images.intensity import histogram_mask
+from bids_spectsynth.images.resampling import resample_image
 from bids_spectsynth.options.settings import CoregInit
 from bids_spectsynth.preprocess.backend import Registration
 from bids_spectsynth.preprocess.brain_extraction import MIN_VOLUME_L, extract_t1w_brain, mask_volume
-from bids_spectsynth.preprocess.grid import Grid
-from bids_spectsynth.preprocess.intensity import histogram_mask
 from bids_spectsynth.preprocess.registration import register_images
-from bids_spectsynth.preprocess.resampling import resample_image
 
 
 class EmbeddedBackend:
@@ -76,5 +76,5 @@ class EmbeddedBackend:
     def resample(
         self, image: nib.Nifti1Image, grid: Grid, matrix: npt.NDArray[np.float64], order: int
     ) -> nib.Nifti1Image:
-        """Values on a grid; see :func:`bids_spectsynth.preprocess.resampling.resample_image`."""
+        """Values on a grid; see :func:`bids_spectsynth.images.resampling.resample_image`."""
         return resample_image(image, grid, matrix, order)

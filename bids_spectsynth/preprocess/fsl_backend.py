@@ -14,6 +14,9 @@ from scipy.spatial.transform import Rotation
 
 from bids_spectsynth.bids.cases import ICTAL, INTERICTAL, PET, T1W
 from bids_spectsynth.errors import ImageError
+from bids_spectsynth.images.grid import Grid, grid_of, new_image
+from bids_spectsynth.images.intensity import histogram_mask, solid_component
+from bids_spectsynth.images.resampling import resample_image
 from bids_spectsynth.options.settings import CoregInit
 from bids_spectsynth.preprocess.agreement import correlation_ratio, mask_dice, mirror_gain, share_outside
 from bids_spectsynth.preprocess.backend import Registration
@@ -21,10 +24,7 @@ from bids_spectsynth.preprocess.flirt_matrix import as_stored, fsl_ready, uprigh
 from bids_spectsynth.preprocess.fsl_environment import require_fsl
 from bids_spectsynth.preprocess.fsl_options import DEFAULT_OPTIONS, FslOptions
 from bids_spectsynth.preprocess.fsl_tools import FslTools, fsl_version
-from bids_spectsynth.preprocess.grid import Grid, grid_of, new_image
-from bids_spectsynth.preprocess.intensity import histogram_mask, solid_component
 from bids_spectsynth.preprocess.quality import CUT_NOTE, CUT_POOR, LEAST_OVERLAP, MOST_TURN_DEG
-from bids_spectsynth.preprocess.resampling import resample_image
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from bids_spectsynth.preprocess.grid import FloatArray, Grid, mask_bounds
-from bids_spectsynth.preprocess.resampling import FWHM_PER_SIGMA, resample_image
+from bids_spectsynth.images.grid import FloatArray, Grid, mask_bounds
+from bids_spectsynth.images.resampling import FWHM_PER_SIGMA, resample_image
 
 Float32Array = npt.NDArray[np.float32]
 

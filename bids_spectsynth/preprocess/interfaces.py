@@ -33,13 +33,13 @@ from nipype.interfaces.io import add_traits
 from bids_spectsynth.bids.cases import ICTAL, INTERICTAL, PET, T1W, Case
 from bids_spectsynth.bids.writing import write_image
 from bids_spectsynth.errors import ImageError
+from bids_spectsynth.images.grid import new_image
+from bids_spectsynth.images.intensity import load_image
+from bids_spectsynth.images.nifti import opened_image
 from bids_spectsynth.preprocess.backend import Backend
 from bids_spectsynth.preprocess.backends import make_backend
 from bids_spectsynth.preprocess.brain_extraction import volume_note
 from bids_spectsynth.preprocess.fsl_options import DEFAULT_OPTIONS, FslOptions
-from bids_spectsynth.preprocess.grid import new_image
-from bids_spectsynth.preprocess.intensity import load_image
-from bids_spectsynth.preprocess.nifti import opened_image
 from bids_spectsynth.preprocess.node_names import mask_field, record_field
 from bids_spectsynth.preprocess.records import (
     StepRecord,

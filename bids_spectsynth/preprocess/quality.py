@@ -6,8 +6,8 @@ import nibabel as nib
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from bids_spectsynth.images.grid import FloatArray, apply_affine
 from bids_spectsynth.preprocess.alignment import Found, explained, mean_distance, refine
-from bids_spectsynth.preprocess.grid import FloatArray, apply_affine
 from bids_spectsynth.preprocess.intensity_model import SPACING_MM, IntensityModel, Samples
 from bids_spectsynth.preprocess.sampler import Sampler
 

@@ -6,11 +6,11 @@ import nibabel as nib
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from bids_spectsynth.images.grid import FloatArray, apply_affine, new_image
+from bids_spectsynth.images.intensity import histogram_mask, solid_component
 from bids_spectsynth.options.settings import CoregInit
 from bids_spectsynth.preprocess.alignment import Found, explained, refine, search, starting_matrices, visible_samples
 from bids_spectsynth.preprocess.backend import Registration
-from bids_spectsynth.preprocess.grid import FloatArray, apply_affine, new_image
-from bids_spectsynth.preprocess.intensity import histogram_mask, solid_component
 from bids_spectsynth.preprocess.intensity_model import SPACING_MM, IntensityModel, ModelSamples, Samples, build_model
 from bids_spectsynth.preprocess.quality import Evidence, brain_overlap, judge
 from bids_spectsynth.preprocess.sampler import Sampler, make_sampler, shrink

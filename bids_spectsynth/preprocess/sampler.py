@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from bids_spectsynth.preprocess.grid import FloatArray, apply_affine
-from bids_spectsynth.preprocess.resampling import FWHM_PER_SIGMA
+from bids_spectsynth.images.grid import FloatArray, apply_affine
+from bids_spectsynth.images.resampling import FWHM_PER_SIGMA
 
 Float32Array = npt.NDArray[np.float32]
 

@@ -10,10 +10,10 @@ import nibabel as nib
 import numpy as np
 
 from bids_spectsynth.errors import ImageError, UsageError
+from bids_spectsynth.images.grid import mask_bounds, new_image
+from bids_spectsynth.images.intensity import load_image
+from bids_spectsynth.images.nifti import content_checksum, opened_image
 from bids_spectsynth.options.spaces import Space, parse_space
-from bids_spectsynth.preprocess.grid import mask_bounds, new_image
-from bids_spectsynth.preprocess.intensity import load_image
-from bids_spectsynth.preprocess.nifti import content_checksum, opened_image
 from bids_spectsynth.preprocess.template_download import advice, download
 from bids_spectsynth.preprocess.template_store import (
     BUILT_IN_TEMPLATE,

@@ -14,11 +14,11 @@ from bids_spectsynth.bids.cases import ICTAL, INTERICTAL, PET, T1W, Case, Source
 from bids_spectsynth.bids.names import output_path, parse_name, source_uri
 from bids_spectsynth.bids.writing import public_metadata, write_image, write_matrix
 from bids_spectsynth.errors import ImageError
+from bids_spectsynth.images.grid import Grid, MaskedGrid, apply_affine, axial_grid, mask_bounds, new_image
+from bids_spectsynth.images.intensity import load_image
 from bids_spectsynth.options.settings import T1W_SPACE
 from bids_spectsynth.options.spaces import option_of
 from bids_spectsynth.preprocess.backend import Backend, Registration
-from bids_spectsynth.preprocess.grid import Grid, MaskedGrid, apply_affine, axial_grid, mask_bounds, new_image
-from bids_spectsynth.preprocess.intensity import load_image
 from bids_spectsynth.preprocess.records import StepRecord, Written
 from bids_spectsynth.preprocess.templates import fetch_template
 

@@ -16,9 +16,9 @@ import pandas as pd
 
 from bids_spectsynth.bids.prepared import PreparedCase, case_folder, find_prepared, parse_name
 from bids_spectsynth.errors import ImageError
+from bids_spectsynth.images.nifti import opened_image
 from bids_spectsynth.options.settings import T1W_SPACE
 from bids_spectsynth.options.spaces import option_of
-from bids_spectsynth.preprocess.nifti import opened_image
 from bids_spectsynth.reports.views import Array, Mask
 
 ROLE_NAMES = {"T1w": "T1w", "pet": "PET", "interictal": "Interictal SPECT", "ictal": "Ictal SPECT"}

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from bids_spectsynth.preprocess.resampling import carry_linear
+from bids_spectsynth.images.resampling import carry_linear
 from bids_spectsynth.reports.mosaic import Contour, Layer, Row, mosaic
 from bids_spectsynth.reports.views import Array, Frame, Mask, Plane, View, frame_of, views_across
 

@@ -15,9 +15,9 @@ from bids_spectsynth.bids.cases import INTERICTAL, PET
 from bids_spectsynth.bids.prepared import PreparedCase, write_json
 from bids_spectsynth.bids.writing import atomic_file
 from bids_spectsynth.errors import ModelError
+from bids_spectsynth.images.grid import Grid
+from bids_spectsynth.images.intensity import apply_scaling, load_image, scaling_coefficients
 from bids_spectsynth.options.settings import T1W_SPACE, Scaling
-from bids_spectsynth.preprocess.grid import Grid
-from bids_spectsynth.preprocess.intensity import apply_scaling, load_image, scaling_coefficients
 from bids_spectsynth.synthesis.baseline_files import CARD_FILE, FORMAT_VERSION, TENSORS_FILE
 from bids_spectsynth.synthesis.cohort_mean import CohortMean, pet_ratio, sample_in_brain
 from bids_spectsynth.synthesis.quadratic import feature_names, quadratic_features

@@ -9,9 +9,9 @@ from scipy import ndimage
 from bids_spectsynth.bids.cases import T1W
 from bids_spectsynth.bids.prepared import PreparedCase, read_matrix
 from bids_spectsynth.errors import ImageError
+from bids_spectsynth.images.grid import Grid, grid_of, mask_bounds, new_image
+from bids_spectsynth.images.intensity import load_image
 from bids_spectsynth.options.settings import T1W_SPACE
-from bids_spectsynth.preprocess.grid import Grid, grid_of, mask_bounds, new_image
-from bids_spectsynth.preprocess.intensity import load_image
 
 #: Half a subject's brain must cover a voxel of the mean; elsewhere the nearest such voxel's mean is taken.
 MIN_COVERAGE = 0.5

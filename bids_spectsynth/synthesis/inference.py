@@ -16,10 +16,10 @@ from bids_spectsynth.bids.names import output_path, source_uri
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.writing import sidecar_path, write_image
 from bids_spectsynth.errors import ImageError
+from bids_spectsynth.images.grid import new_image
+from bids_spectsynth.images.nifti import READ_ERRORS, opened_image
+from bids_spectsynth.images.resampling import carry_linear
 from bids_spectsynth.options.settings import T1W_SPACE, Settings
-from bids_spectsynth.preprocess.grid import new_image
-from bids_spectsynth.preprocess.nifti import READ_ERRORS, opened_image
-from bids_spectsynth.preprocess.resampling import carry_linear
 from bids_spectsynth.synthesis.computation import prediction_computation
 from bids_spectsynth.synthesis.model_folder import CARD_FILE, Model, ModelCard, check_fit
 from bids_spectsynth.synthesis.prediction import predict_members, shown_size

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bids_spectsynth.errors import ModelError
-from bids_spectsynth.preprocess.intensity import slice_block
+from bids_spectsynth.images.intensity import slice_block
 from bids_spectsynth.synthesis.cropping import Size, case_sizes, common_size, crop
 from bids_spectsynth.synthesis.devices import Processes
 from bids_spectsynth.synthesis.orientation import Orientation, to_slices

@@ -14,8 +14,8 @@ from bids_spectsynth.evaluation.evaluate import case_tables, evaluate_case
 from bids_spectsynth.evaluation.metrics import slice_metrics
 from bids_spectsynth.evaluation.region_columns import VOLUME_DICTIONARY
 from bids_spectsynth.evaluation.tables import group_tables
+from bids_spectsynth.images.intensity import apply_scaling, scaling_coefficients
 from bids_spectsynth.options.settings import Scaling
-from bids_spectsynth.preprocess.intensity import apply_scaling, scaling_coefficients
 from bids_spectsynth.synthesis.baseline_fitting import fit_baselines
 from bids_spectsynth.synthesis.baselines import BASELINES, predict
 from bids_spectsynth.synthesis.inference import synthetic_path

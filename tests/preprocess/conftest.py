@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from bids_spectsynth.bids.cases import Case, SourceImage
+from bids_spectsynth.images.grid import new_image
+from bids_spectsynth.images.resampling import resample_image
 from bids_spectsynth.options.settings import Settings, make_settings
 from bids_spectsynth.preprocess import interfaces, workflow, write_prepared
 from bids_spectsynth.preprocess.backend import Registration
-from bids_spectsynth.preprocess.grid import new_image
-from bids_spectsynth.preprocess.resampling import resample_image
 from bids_spectsynth.preprocess.templates import Template
 
 # Checks its arguments as the real programs would, and notes each call; the matrix that "flirt" finds is given.

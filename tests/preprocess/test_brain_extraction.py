@@ -10,10 +10,10 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from bids_spectsynth.errors import ImageError
+from bids_spectsynth.images.grid import new_image
 from bids_spectsynth.preprocess import brain_extraction
 from bids_spectsynth.preprocess.brain_extraction import extract_t1w_brain, mask_volume, volume_note
 from bids_spectsynth.preprocess.embedded_backend import EmbeddedBackend
-from bids_spectsynth.preprocess.grid import new_image
 
 SHAPE = (60, 70, 64)
 

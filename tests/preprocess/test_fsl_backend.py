@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from bids_spectsynth.errors import ImageError, UsageError
+from bids_spectsynth.images.grid import grid_of
 from bids_spectsynth.preprocess import fsl_backend
 from bids_spectsynth.preprocess.agreement import correlation_ratio, mask_dice, mirror_gain, share_outside
 from bids_spectsynth.preprocess.backends import make_backend, resolve_backend
@@ -22,7 +23,6 @@ from bids_spectsynth.preprocess.flirt_matrix import (
 from bids_spectsynth.preprocess.fsl_backend import FslBackend
 from bids_spectsynth.preprocess.fsl_environment import missing_programs
 from bids_spectsynth.preprocess.fsl_options import FslOptions
-from bids_spectsynth.preprocess.grid import grid_of
 
 
 def rigid(angles: tuple[float, float, float], shift: tuple[float, float, float]) -> np.ndarray:

@@ -8,12 +8,12 @@ import pytest
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
+from bids_spectsynth.images.grid import apply_affine, grid_of, new_image
+from bids_spectsynth.images.resampling import resample_image
 from bids_spectsynth.preprocess.alignment import explained, mean_distance, refine, starting_matrices, turned_about
 from bids_spectsynth.preprocess.backend import Registration
-from bids_spectsynth.preprocess.grid import apply_affine, grid_of, new_image
 from bids_spectsynth.preprocess.intensity_model import build_model
 from bids_spectsynth.preprocess.registration import register_images
-from bids_spectsynth.preprocess.resampling import resample_image
 from bids_spectsynth.preprocess.sampler import make_sampler, shrink
 
 FloatArray = np.ndarray

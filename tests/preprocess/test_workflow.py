@@ -19,8 +19,8 @@ import pytest
 
 from bids_spectsynth.bids.prepared import find_prepared, read_matrix
 from bids_spectsynth.errors import UsageError
+from bids_spectsynth.images.grid import axial_grid, new_image
 from bids_spectsynth.preprocess import case_workflow, interfaces, plugins, workflow, write_prepared
-from bids_spectsynth.preprocess.grid import axial_grid, new_image
 from bids_spectsynth.preprocess.workflow import preprocess
 from bids_spectsynth.termination import Terminated
 

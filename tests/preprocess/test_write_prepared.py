@@ -7,7 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from bids_spectsynth.preprocess.grid import Grid
+from bids_spectsynth.images.grid import Grid
 from bids_spectsynth.preprocess.workflow import preprocess
 
 pytestmark = pytest.mark.usefixtures("tiny_template")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bids_spectsynth.bids.prepared import PreparedCase, write_matrix
 from bids_spectsynth.errors import ImageError
-from bids_spectsynth.preprocess.grid import apply_affine
+from bids_spectsynth.images.grid import apply_affine
 from bids_spectsynth.synthesis.cohort_mean import (
     CohortMean,
     StraightLine,

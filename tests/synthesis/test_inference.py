@@ -8,8 +8,8 @@ import torch
 from scipy import ndimage
 
 from bids_spectsynth.errors import ImageError, ModelError
+from bids_spectsynth.images.intensity import apply_scaling, scaling_coefficients
 from bids_spectsynth.options.settings import make_settings
-from bids_spectsynth.preprocess.intensity import apply_scaling, scaling_coefficients
 from bids_spectsynth.synthesis.computation import resolve_precision
 from bids_spectsynth.synthesis.inference import network_output, synthesise, to_units
 from bids_spectsynth.synthesis.model_folder import load_model

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from bids_spectsynth.preprocess.grid import FloatArray, Grid, MaskedGrid, apply_affine, new_image
+from bids_spectsynth.images.grid import FloatArray, Grid, MaskedGrid, apply_affine, new_image
 
 SplineOrder = Literal[0, 1, 3]
 #: A grid this much coarser than the source voxels gets a low-pass filter first.

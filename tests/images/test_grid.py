@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from bids_spectsynth.errors import ImageError
-from bids_spectsynth.preprocess.grid import Grid, apply_affine, axial_grid, grid_of, mask_bounds, new_image
+from bids_spectsynth.images.grid import Grid, apply_affine, axial_grid, grid_of, mask_bounds, new_image
 
 
 @st.composite

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from bids_spectsynth.errors import ImageError
-from bids_spectsynth.preprocess.grid import new_image
-from bids_spectsynth.preprocess.intensity import (
+from bids_spectsynth.images.grid import new_image
+from bids_spectsynth.images.intensity import (
     apply_scaling,
     average_frames,
     histogram_mask,

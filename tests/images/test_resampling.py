@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from bids_spectsynth.preprocess.grid import Grid, MaskedGrid, apply_affine, grid_of, new_image
-from bids_spectsynth.preprocess.resampling import carry_linear, resample_image
+from bids_spectsynth.images.grid import Grid, MaskedGrid, apply_affine, grid_of, new_image
+from bids_spectsynth.images.resampling import carry_linear, resample_image
 
 
 def _affine(angles: list[float], sizes: list[float], origin: list[float], shear: float = 0.0) -> np.ndarray:

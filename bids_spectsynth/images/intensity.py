@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_spectsynth.errors import ImageError
+from bids_spectsynth.images.grid import apply_affine, new_image
+from bids_spectsynth.images.nifti import READ_ERRORS, opened_image
 from bids_spectsynth.options.settings import Scaling
-from bids_spectsynth.preprocess.grid import apply_affine, new_image
-from bids_spectsynth.preprocess.nifti import READ_ERRORS, opened_image
 
 MaskMethod = Literal["half-p99.5", "otsu"]
 FloatArray = npt.NDArray[np.float64]

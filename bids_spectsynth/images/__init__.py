@@ -1,0 +1,1 @@
+"""Images as arrays on grids: reading, masks, resampling; no BIDS, no network."""
