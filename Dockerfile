@@ -37,7 +37,7 @@ ARG TEMPLATES=""
 ENV TEMPLATEFLOW_HOME=/opt/templateflow
 RUN /opt/bids_spectsynth/bin/python -c "import templateflow.api" \
     && for name in ${TEMPLATES}; do \
-        /opt/bids_spectsynth/bin/python -c "from bids_spectsynth.preprocess.templates import check_template; \
+        /opt/bids_spectsynth/bin/python -c "from bids_spectsynth.preprocess.templates.templates import check_template; \
 check_template('${name}')" || exit 1; \
     done \
     && chmod -R a+rX /opt/templateflow
@@ -102,8 +102,8 @@ ENV FSLDIR=/opt/fsl \
 RUN for name in imtest remove_ext; do \
         test -e "/opt/fsl/bin/${name}" || ln -s "/opt/bids_spectsynth/bin/${name}" /opt/fsl/bin/ || exit 1; \
     done \
-    && python -c "from bids_spectsynth.preprocess.fsl_environment import require_fsl, robust_doubt; \
-from bids_spectsynth.preprocess.fsl_options import DEFAULT_OPTIONS as options; \
+    && python -c "from bids_spectsynth.preprocess.backends.fsl.environment import require_fsl, robust_doubt; \
+from bids_spectsynth.preprocess.backends.fsl.options import DEFAULT_OPTIONS as options; \
 require_fsl(options); doubt = robust_doubt(options); assert doubt is None, doubt"
 
 # A stage of this file, not an image of a registry. The default stands here once more, because podman and buildah decide

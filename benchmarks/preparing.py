@@ -100,7 +100,7 @@ def record_steps(dataset: Path, output: Path, backend: str, voxel_size: float) -
     """Prepare the first participant in this process, step by step."""
     from bids_spectsynth.bids.cases import find_cases
     from bids_spectsynth.options.settings import make_settings
-    from bids_spectsynth.preprocess import workflow
+    from bids_spectsynth.preprocess.workflow.build import build as workflow
 
     settings = make_settings(
         {"bids_dir": dataset, "output_dir": output, "analysis_level": "participant", "nprocs": 1, "backend": backend,
@@ -225,7 +225,7 @@ def main() -> None:
         print(json.dumps(record_steps(Path(dataset), Path(output), backend, float(voxel_size))))
         return
     from bids_spectsynth.phantom.cohort import make_cohort
-    from bids_spectsynth.preprocess.fsl_environment import missing_programs
+    from bids_spectsynth.preprocess.backends.fsl.environment import missing_programs
 
     size, voxel_size, repeats = ("small", 4.0, 0) if args.quick else (args.size, args.voxel_size, args.repeats)
     with tempfile.TemporaryDirectory() as name:

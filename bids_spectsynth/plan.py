@@ -9,9 +9,9 @@ from bids_spectsynth.errors import ModelError
 from bids_spectsynth.exit_codes import Outcome
 from bids_spectsynth.logs import LOGGER_NAME
 from bids_spectsynth.options.settings import Settings
-from bids_spectsynth.preprocess.head_workflow import asked_templates
-from bids_spectsynth.preprocess.templates import planned_template
-from bids_spectsynth.preprocess.workflow import resolve_backend
+from bids_spectsynth.preprocess.templates.templates import planned_template
+from bids_spectsynth.preprocess.workflow.build import resolve_backend
+from bids_spectsynth.preprocess.workflow.head import asked_templates
 from bids_spectsynth.study import PlannedModel, planned_models, trains
 from bids_spectsynth.synthesis.cohort import AnyCase, Cohort, make_cohort, split_cohort
 from bids_spectsynth.synthesis.train_cohort import planned_networks

@@ -108,7 +108,7 @@ def _check_backend(settings: Settings) -> None:
         FSL, or the program that starts its container, is missing.
     """
     if settings.analysis_level == "participant" and settings.mode in ("auto", "preprocess"):
-        from bids_spectsynth.preprocess.backends import resolve_backend
+        from bids_spectsynth.preprocess.backends.choice import resolve_backend
 
         resolve_backend(settings)
 
@@ -242,8 +242,8 @@ def _say(outcomes: Sequence[Outcome]) -> None:
 
 def _prepare(settings: Settings, cases: Sequence[Case], run_folder: Path) -> list[Outcome]:
     """Prepare the cases; in ``apply`` mode only those that the output folder does not hold yet."""
-    from bids_spectsynth.preprocess.cleaning import clean_work_folder
-    from bids_spectsynth.preprocess.workflow import preprocess, used_tools
+    from bids_spectsynth.preprocess.workflow.build import preprocess, used_tools
+    from bids_spectsynth.preprocess.workflow.cleaning import clean_work_folder
 
     done: list[Outcome] = []
     todo = list(cases)

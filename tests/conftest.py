@@ -22,9 +22,11 @@ from bids_spectsynth.bids.writing import write_image
 from bids_spectsynth.cli import main
 from bids_spectsynth.images.resampling import resample_image
 from bids_spectsynth.phantom.sidecars import pet_sidecar, spect_sidecar, t1w_sidecar
-from bids_spectsynth.preprocess import interfaces, workflow, write_prepared
-from bids_spectsynth.preprocess.backend import Registration
-from bids_spectsynth.preprocess.templates import Template
+from bids_spectsynth.preprocess import outputs as write_prepared
+from bids_spectsynth.preprocess.backends.base import Registration
+from bids_spectsynth.preprocess.templates.templates import Template
+from bids_spectsynth.preprocess.workflow.build import build as workflow
+from bids_spectsynth.preprocess.workflow.build import interfaces
 from bids_spectsynth.reports import subject_images, subjects
 
 ALL = ("T1w", "pet", "interictal")

@@ -21,7 +21,7 @@ from bids_spectsynth.cli import build_parser, parse
 from bids_spectsynth.evaluation.columns import METHODS, METRICS_DICTIONARY, SUMMARY_DICTIONARY, TTEST_DICTIONARY
 from bids_spectsynth.exit_codes import ExitCode
 from bids_spectsynth.options.settings import make_settings, read_config
-from bids_spectsynth.preprocess.plugins import read_plugin_file
+from bids_spectsynth.preprocess.plugins.pool import read_plugin_file
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent

@@ -19,7 +19,7 @@ from bids_spectsynth.bids.prepared import update_participants
 from bids_spectsynth.errors import DatasetError
 from bids_spectsynth.evaluation import figures
 from bids_spectsynth.options.settings import make_settings, option_names
-from bids_spectsynth.preprocess import plugins
+from bids_spectsynth.preprocess.plugins.pool import pool as plugins
 from bids_spectsynth.reports import subjects
 from bids_spectsynth.synthesis import computation, training
 from bids_spectsynth.synthesis.checkpoint import load_tensors

@@ -11,7 +11,7 @@ from bids_spectsynth.errors import UsageError
 from bids_spectsynth.options.presets import PRESETS, Preset
 from bids_spectsynth.options.settings import T1W_SPACE, Settings, make_settings
 from bids_spectsynth.options.spaces import parse_spaces
-from bids_spectsynth.preprocess.template_store import BUILT_IN_TEMPLATE
+from bids_spectsynth.preprocess.templates.store import BUILT_IN_TEMPLATE
 
 #: The study of the paper: three sets of inputs, two spaces, two losses.
 PAPER_STUDY = "fard2024"

@@ -10,7 +10,7 @@ import numpy as np
 from bids_spectsynth.bids.prepared import PreparedCase, parse_name, read_matrix
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.options.settings import T1W_SPACE
-from bids_spectsynth.preprocess.templates import fetch_template
+from bids_spectsynth.preprocess.templates.templates import fetch_template
 from bids_spectsynth.reports import reportlets
 from bids_spectsynth.reports.context import Figure, SubjectContext
 from bids_spectsynth.reports.html import Block, Heading, Note, Section, Text, number

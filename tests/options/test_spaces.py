@@ -11,7 +11,7 @@ from bids_spectsynth.bids.names import file_name, parse_name
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.options.settings import make_settings
 from bids_spectsynth.options.spaces import Space, option_of, parse_space, parse_spaces, plain_label
-from bids_spectsynth.preprocess.node_names import mask_field, record_field
+from bids_spectsynth.preprocess.workflow.graph import mask_field, record_field
 
 REQUIRED = {"bids_dir": "/data", "output_dir": "/out", "analysis_level": "participant"}
 WORDS = st.text(string.ascii_letters + string.digits, min_size=1, max_size=12)

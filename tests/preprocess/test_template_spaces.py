@@ -12,7 +12,7 @@ import pytest
 
 from bids_spectsynth.bids.prepared import find_prepared, is_registered_to
 from bids_spectsynth.errors import UsageError
-from bids_spectsynth.preprocess.workflow import preprocess
+from bids_spectsynth.preprocess.workflow.build import preprocess
 
 REGISTERED = "register T1w 12 auto"
 

@@ -22,7 +22,7 @@ from bids_spectsynth.bids.prepared import (
     write_table,
 )
 from bids_spectsynth.evaluation.columns import METHODS, METRICS_DICTIONARY
-from bids_spectsynth.preprocess.templates import Template
+from bids_spectsynth.preprocess.templates.templates import Template
 from bids_spectsynth.reports import reportlets, subject_images, subject_metrics
 from bids_spectsynth.synthesis.model_folder import ModelCard
 from bids_spectsynth.synthesis.training_config import TrainingConfig

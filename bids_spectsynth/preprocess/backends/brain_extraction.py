@@ -1,0 +1,127 @@
+"""Brain mask of a T1w image with skull, by the network of deepbet (Fisch et al. 2024)."""
+
+from itertools import product
+
+import nibabel as nib
+import numpy as np
+import numpy.typing as npt
+
+from bids_spectsynth.errors import ImageError
+from bids_spectsynth.images.grid import FloatArray, Grid, apply_affine, grid_of, new_image
+from bids_spectsynth.images.intensity import solid_component
+from bids_spectsynth.images.resampling import resample_image
+from bids_spectsynth.preprocess.registration.sampler import shrink
+
+#: Volume in litres below which a mask cannot be a brain.
+MIN_VOLUME_L = 0.2
+#: Range in litres outside which a mask deserves a look.
+USUAL_VOLUME_L = (0.9, 2.2)
+#: An image is brought to upright voxels first if an axis deviates from the world's by more than this (degrees).
+_MAX_OBLIQUITY = 15.0
+
+
+def extract_t1w_brain(image: nib.Nifti1Image, threads: int = 1) -> nib.Nifti1Image:
+    """Brain mask of a T1w image.
+
+    The network expects an upright head; images of any axis order are turned by whole axes; strongly oblique ones are
+    resampled to 1 mm upright voxels, and the result is brought back.
+
+    Parameters
+    ----------
+    image : Nifti1Image, shape (i, j, k)
+        T1w with skull.
+    threads : int
+        Threads of torch during the call (its setting is restored).
+
+    Returns
+    -------
+    Nifti1Image, uint8
+        0 or 1 on the voxels of ``image``; one component without holes.
+
+    Raises
+    ------
+    ImageError
+        No brain was found, or less than 0.2 l.
+    """
+    if _obliquity(image) <= _MAX_OBLIQUITY:
+        mask = _upright_mask(image, threads)
+    else:
+        upright = resample_image(image, _upright_grid(image), np.eye(4), 1)
+        probability = _brain_probability(np.asanyarray(upright.dataobj), threads)
+        back = resample_image(new_image(probability, upright.affine), grid_of(image), np.eye(4), 1)
+        mask = solid_component(np.asanyarray(back.dataobj) > 0.5)
+    result = new_image(np.ascontiguousarray(mask), image.affine)
+    volume = mask_volume(result)
+    if volume < MIN_VOLUME_L:
+        raise ImageError(
+            f"the T1w brain mask holds only {volume:.2f} l; check that the image shows a whole, upright head"
+        )
+    return result
+
+
+def mask_volume(mask: nib.spatialimages.SpatialImage) -> float:
+    """Volume of a mask in litres."""
+    n = int(np.count_nonzero(np.asanyarray(mask.dataobj)))
+    return n * abs(float(np.linalg.det(mask.affine[:3, :3]))) / 1e6
+
+
+def volume_note(mask: nib.spatialimages.SpatialImage) -> str | None:
+    """A line about a brain mask of unusual volume, or None."""
+    volume = mask_volume(mask)
+    low, high = USUAL_VOLUME_L
+    if low <= volume <= high:
+        return None
+    return f"brain mask of {volume:.2f} l, usual is {low} to {high} l: look at it"
+
+
+def _brain_probability(data: npt.NDArray[np.float32], threads: int) -> npt.NDArray[np.float32]:
+    import torch  # deferred: torch and deepbet take seconds and 400 MB, and most callers never need them
+    from deepbet.bet import BrainExtraction
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        probability = BrainExtraction(no_gpu=True).run_model(np.array(data, dtype=np.float32))
+    except AssertionError as error:  # deepbet's way to say that its first, coarse network saw no brain
+        raise ImageError("no brain was found in the T1w; check that the image shows a whole, upright head") from error
+    finally:
+        torch.set_num_threads(before)
+    return np.asarray(probability, dtype=np.float32)
+
+
+def _obliquity(image: nib.Nifti1Image) -> float:
+    """Largest angle in degrees between a voxel axis and the world axis next to it."""
+    cosines = image.affine[:3, :3] / grid_of(image).voxel_sizes
+    return float(np.degrees(np.arccos(np.clip(np.abs(cosines).max(axis=0), -1, 1))).max())
+
+
+def _upright_mask(image: nib.Nifti1Image, threads: int) -> npt.NDArray[np.uint8]:
+    # The network works at about 1 mm: finer voxels are averaged, and their mask is given to all of the block.
+    data, affine = shrink(image, 1.0)
+    blocks = np.rint(np.linalg.norm(affine[:3, :3], axis=0) / grid_of(image).voxel_sizes).astype(int)
+    order, flips = _axis_turns(affine)
+    inside = _brain_probability(data.transpose(order)[flips], threads) > 0.5
+    small = solid_component(inside)[flips].transpose(np.argsort(order))
+    for axis, block in enumerate(blocks.tolist()):
+        small = np.repeat(small, block, axis=axis) if block > 1 else small
+    mask = np.zeros(image.shape, dtype=np.uint8)
+    mask[tuple(slice(n) for n in small.shape)] = small
+    return mask
+
+
+def _upright_grid(image: nib.Nifti1Image) -> Grid:
+    """Axis-aligned grid of 1 mm over the whole field of view."""
+    corners = apply_affine(image.affine, list(product(*((0, n - 1) for n in image.shape[:3]))))
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    i, j, k = (np.ceil(high - low).astype(int) + 1).tolist()
+    affine: FloatArray = np.eye(4)
+    affine[:3, 3] = low
+    return Grid((i, j, k), affine)
+
+
+def _axis_turns(affine: FloatArray) -> tuple[tuple[int, ...], tuple[slice, ...]]:
+    """Order of the axes, and then the flips, that turn voxels to the nearest RAS; for axes that are nearly upright."""
+    nearest = np.abs(affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)).argmax(axis=0)
+    order = tuple(int(i) for i in np.argsort(nearest))
+    flips = tuple(slice(None, None, -1 if affine[world, axis] < 0 else 1) for world, axis in enumerate(order))
+    return order, flips

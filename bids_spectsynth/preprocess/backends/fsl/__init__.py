@@ -1,0 +1,1 @@
+"""FSL's programs as a backend."""

@@ -1,0 +1,1 @@
+"""How the preparation's steps are executed: worker processes, clusters, Dask."""

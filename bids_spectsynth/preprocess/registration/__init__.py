@@ -1,0 +1,1 @@
+"""Rigid and affine registration of two images of one head."""

@@ -1,0 +1,125 @@
+"""Whether a registration can be trusted: overlap, ambiguity, turned or mirrored headers, a cut field of view."""
+
+from dataclasses import dataclass
+
+import nibabel as nib
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from bids_spectsynth.images.grid import FloatArray, apply_affine
+from bids_spectsynth.preprocess.registration.cost import SPACING_MM, IntensityModel, Samples
+from bids_spectsynth.preprocess.registration.optimiser import Found, explained, mean_distance, refine
+from bids_spectsynth.preprocess.registration.sampler import Sampler
+
+FUNCTIONAL_ROLES = ("pet", "interictal", "ictal")
+
+#: Dice of the two brain masks below which a registration is poor (functional images, and brain to template).
+LEAST_OVERLAP = 0.75
+#: R squared of the smoothed image below which a registration is poor.
+LEAST_SCORE = 0.6
+#: Turn against the header, in degrees, above which the header is suspicious.
+MOST_TURN_DEG = 60.0
+#: Another alignment further away than this (mm) that explains nearly as much makes the result ambiguous.
+OTHER_MM, OTHER_SCORE = 10.0, 0.01
+#: A mirrored head that explains this much more shows a header that swaps left and right.
+MIRROR_GAIN = 0.005
+#: An optimiser that would move a given alignment by more than this (mm) doubts it.
+DOUBT_MM = 4.0
+#: Parts of the brain outside the moving image's field of view that deserve a note, and that are poor.
+CUT_NOTE, CUT_POOR = 0.01, 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What a judgement rests on.
+
+    Parameters
+    ----------
+    result : Found
+        The alignment to judge.
+    refined : Found
+        Where the optimiser ends (equal to ``result`` unless the alignment was given).
+    others : tuple of Found
+        Results of the coarse search, best first.
+    overlap : float
+        See :func:`brain_overlap`.
+    model, coarse, coarse_samples
+        The fixed image's model and the moving image of the coarse search.
+    """
+
+    result: Found
+    refined: Found
+    others: tuple[Found, ...]
+    overlap: float
+    model: IntensityModel
+    coarse: Sampler
+    coarse_samples: Samples
+
+
+def brain_overlap(model: IntensityModel, own_mask: nib.Nifti1Image, matrix: FloatArray) -> float:
+    """Dice coefficient of the fixed image's brain and a mask of the moving image, through ``matrix``."""
+    points = model.brain_points(1)
+    inside = np.asanyarray(own_mask.dataobj) > 0
+    index = np.rint(apply_affine(np.linalg.inv(own_mask.affine) @ matrix, points)).astype(np.intp)
+    seen = np.all((index >= 0) & (index < inside.shape), axis=1)
+    shared = np.count_nonzero(inside[tuple(index[seen].T)])
+    # Volumes are compared in the fixed image's world, where an affine changes them.
+    voxel = abs(float(np.linalg.det(own_mask.affine[:3, :3]) / np.linalg.det(matrix[:3, :3])))
+    own = np.count_nonzero(inside) * voxel / SPACING_MM**3
+    return float(2 * shared / (len(points) + own))
+
+
+def judge(evidence: Evidence, *, role: str, dof: int) -> tuple[bool, tuple[str, ...]]:
+    """Whether the registration is poor, and one line for each finding (also for those that are only worth knowing)."""
+    doubts = [*_fit_doubts(evidence, role, dof)]
+    if dof == 6:
+        doubts += _header_doubts(evidence)
+    cut = 1 - float(evidence.coarse.contains(evidence.result.matrix, evidence.model.brain_points(3)).mean())
+    notes: list[str] = []
+    if cut > CUT_NOTE:
+        (doubts if cut > CUT_POOR else notes).append(f"{cut:.0%} of the brain lies outside the moving image")
+    return bool(doubts), (*doubts, *notes)
+
+
+def _fit_doubts(evidence: Evidence, role: str, dof: int) -> list[str]:
+    doubts = []
+    if (role in FUNCTIONAL_ROLES or dof == 12) and evidence.overlap < LEAST_OVERLAP:
+        doubts.append(
+            f"the brain masks overlap by only {evidence.overlap:.2f} (Dice), expected {LEAST_OVERLAP} or more"
+        )
+    # Judged on the smoothed image: at full resolution a low score may only mean few counts.
+    seen = explained(evidence.coarse, evidence.result.matrix, evidence.coarse_samples)
+    if seen < LEAST_SCORE:
+        doubts.append(f"the fit explains only {seen:.2f} of the smoothed image, expected {LEAST_SCORE} or more")
+    points = evidence.model.brain_points(3)
+    gap = mean_distance(evidence.result.matrix, evidence.refined.matrix, points)
+    if gap > DOUBT_MM:
+        doubts.append(f"taken as aligned by its header, but an optimiser would move it by {gap:.1f} mm")
+    best = evidence.others[0]
+    rivals = [o for o in evidence.others[1:] if mean_distance(o.matrix, best.matrix, points) > OTHER_MM]
+    if rivals and rivals[0].score > best.score - OTHER_SCORE:
+        away = mean_distance(rivals[0].matrix, best.matrix, points)
+        doubts.append(f"another alignment {away:.0f} mm away fits nearly as well ({rivals[0].score:.3f})")
+    return doubts
+
+
+def _header_doubts(evidence: Evidence) -> list[str]:
+    doubts = []
+    turn = float(np.degrees(Rotation.from_matrix(evidence.result.matrix[:3, :3]).magnitude()))
+    if turn > MOST_TURN_DEG:
+        doubts.append(f"turned by {turn:.0f} degrees against the header: the header's orientation may be wrong")
+    gain = mirror_gain(evidence)
+    if gain > MIRROR_GAIN:
+        doubts.append("a mirrored head fits better: the header may swap left and right (or be upside down)")
+    return doubts
+
+
+def mirror_gain(evidence: Evidence) -> float:
+    """How much more of the moving image is explained (R squared) when the fixed head is mirrored left to right."""
+    centre = evidence.model.centre
+    mirror = np.diag([-1.0, 1.0, 1.0, 1.0])
+    mirror[0, 3] = 2 * centre[0]
+    args = (evidence.coarse_samples, centre)
+    straight = refine(evidence.coarse, evidence.result.matrix, *args)
+    mirrored = refine(evidence.coarse, evidence.result.matrix @ mirror, *args)
+    return mirrored.score - straight.score

@@ -1,0 +1,175 @@
+"""Registration of two scans of one head (rigid), or of a head to a template (affine)."""
+
+from dataclasses import dataclass
+
+import nibabel as nib
+import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from bids_spectsynth.images.grid import FloatArray, apply_affine, new_image
+from bids_spectsynth.images.intensity import histogram_mask, solid_component
+from bids_spectsynth.options.settings import CoregInit
+from bids_spectsynth.preprocess.backends.base import Registration
+from bids_spectsynth.preprocess.registration.cost import SPACING_MM, IntensityModel, ModelSamples, Samples, build_model
+from bids_spectsynth.preprocess.registration.optimiser import (
+    Found,
+    explained,
+    refine,
+    search,
+    starting_matrices,
+    visible_samples,
+)
+from bids_spectsynth.preprocess.registration.quality import Evidence, brain_overlap, judge
+from bids_spectsynth.preprocess.registration.sampler import Sampler, make_sampler, shrink
+
+METRIC = "R squared of the moving image as a sum of blurred intensity classes of the fixed image, 0 to 1"
+
+# Moving voxels are averaged up to these edges, mm, in the first search and in the final fit.
+_COARSE_SPACING_MM, _FINE_SPACING_MM = 4.0, 2.0
+# Model voxels (2 mm) are averaged in blocks of these lengths, and every second is a sample: every 8 and 4 mm.
+_COARSE_BLOCK, _FINE_BLOCK = 2, 1
+# In the first search both images are blurred so that 20 mm and 25 degrees are forgiven (FWHM, mm).
+_COARSE_SMOOTHING_MM, _COARSE_FWHM_MM = 10.0, 12.0
+# Two guesses of the brain's centre that are closer than this (mm) lead to the same place.
+_SAME_CENTROID_MM = 10.0
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """Smoothing of a moving image against its noise, and the model's resolution with it included (FWHM, mm).
+
+    These are common scanners' values: a model half as sharp or as blurred again as the image costs about 0.1 mm.
+    """
+
+    smoothing: float
+    model: float
+
+
+_RESOLUTIONS = {"pet": Resolution(3.0, 7.0), "interictal": Resolution(0.0, 11.0), "ictal": Resolution(0.0, 11.0)}
+_MR_RESOLUTION = Resolution(2.0, 4.0)
+_TEMPLATE_RESOLUTION = Resolution(3.0, 6.0)
+
+
+@dataclass(frozen=True, eq=False)
+class _Pair:
+    """What the stages of one registration share."""
+
+    model: IntensityModel
+    coarse: Sampler
+    coarse_model: ModelSamples
+    fine: Sampler
+    own_mask: nib.Nifti1Image
+    small: nib.Nifti1Image
+    resolution: Resolution
+
+
+def register_images(
+    moving: nib.Nifti1Image,
+    fixed: nib.Nifti1Image,
+    fixed_mask: nib.Nifti1Image,
+    *,
+    dof: int,
+    init: CoregInit,
+    role: str,
+) -> Registration:
+    """Align ``moving`` with ``fixed``.
+
+    Computed on one thread whatever the machine has, and without random numbers: the same input gives the same bits.
+
+    Parameters
+    ----------
+    moving, fixed : Nifti1Image, shape (i, j, k)
+        Finite values, any orientation. For ``dof`` 12 both are brain-extracted (0 outside).
+    fixed_mask : Nifti1Image
+        Brain mask of ``fixed``, not empty.
+    dof : {6, 12}
+        Rigid, or affine after a rigid one.
+    init : {'auto', 'header', 'identity'}
+        Search from many starts; only from the header's alignment; or take the header's alignment as it is.
+    role : str
+        What is moving: ``pet``, ``interictal``, ``ictal``, or an MR suffix such as ``T1w``.
+
+    Returns
+    -------
+    Registration
+        World coordinates of ``fixed`` to those of ``moving``; poor results are flagged, with the reasons.
+    """
+    with threadpool_limits(limits=1):
+        pair = _prepare(moving, fixed, fixed_mask, dof, role)
+        found = _coarse_search(pair, init)
+        refined = _climb(pair, found[0].matrix, dof)
+        result = refined if init != "identity" else _at_identity(pair)
+        overlap = brain_overlap(pair.model, pair.own_mask, result.matrix)
+        visible = visible_samples(pair.coarse, pair.coarse_model, result.matrix)
+        evidence = Evidence(result, refined, tuple(found), overlap, pair.model, pair.coarse, visible)
+        poor, notes = judge(evidence, role=role, dof=dof)
+    return Registration(result.matrix, result.score, METRIC, overlap, poor, notes)
+
+
+def _prepare(moving: nib.Nifti1Image, fixed: nib.Nifti1Image, mask: nib.Nifti1Image, dof: int, role: str) -> _Pair:
+    resolution = _TEMPLATE_RESOLUTION if dof == 12 else _RESOLUTIONS.get(role, _MR_RESOLUTION)
+    model = build_model(fixed, mask)
+    data, affine = shrink(moving, _FINE_SPACING_MM)
+    own = new_image(data, affine)
+    coarse_data, coarse_affine = shrink(own, _COARSE_SPACING_MM)
+    coarse = make_sampler(coarse_data, coarse_affine, _COARSE_SMOOTHING_MM)
+    if dof == 12:
+        own_mask = new_image(solid_component(data > 0), affine)
+    elif role in _RESOLUTIONS:
+        own_mask = _brightest(new_image(coarse.values, coarse_affine), np.count_nonzero(model.brain) * SPACING_MM**3)
+    else:
+        own_mask = histogram_mask(own, "otsu")
+    return _Pair(
+        model,
+        coarse,
+        model.samples(_COARSE_FWHM_MM, _COARSE_BLOCK, varying=False),
+        make_sampler(data, affine, resolution.smoothing),
+        own_mask,
+        new_image(coarse_data, coarse_affine),
+        resolution,
+    )
+
+
+def _brightest(image: nib.Nifti1Image, volume: float) -> nib.Nifti1Image:
+    """Mask of the brightest part of an image that has the ``volume`` (mm^3) of the brain, as one solid piece.
+
+    Unlike a threshold from the histogram it does not depend on how much air the field of view holds.
+    """
+    data = np.asanyarray(image.dataobj)
+    n = round(volume / abs(float(np.linalg.det(image.affine[:3, :3]))))
+    if n >= data.size // 2:
+        return histogram_mask(image, "otsu")
+    threshold = np.partition(data.ravel(), data.size - n - 1)[data.size - n - 1]
+    return new_image(solid_component(data > threshold), image.affine)
+
+
+def _coarse_search(pair: _Pair, init: CoregInit) -> list[Found]:
+    targets = [_centroid(pair.own_mask)]
+    # Where the field of view cuts the brain, the brightest part of its size reaches into the face: ask a threshold too.
+    other = _centroid(histogram_mask(pair.small))
+    if np.linalg.norm(other - targets[0]) > _SAME_CENTROID_MM:
+        targets.append(other)
+    starts = starting_matrices(pair.model.centre, targets) if init == "auto" else [np.eye(4)]
+    return search(pair.coarse, pair.coarse_model, starts, pair.model.centre)
+
+
+def _centroid(mask: nib.Nifti1Image) -> FloatArray:
+    voxels = np.argwhere(np.asanyarray(mask.dataobj) > 0)
+    return np.asarray(apply_affine(mask.affine, voxels).mean(axis=0))
+
+
+def _climb(pair: _Pair, matrix: FloatArray, dof: int) -> Found:
+    """From the coarse rigid result to the final one."""
+    centre = pair.model.centre
+    if dof == 12:
+        matrix = refine(pair.coarse, matrix, pair.coarse_model.orthonormal(), centre, dof).matrix
+    return refine(pair.fine, matrix, _fine_samples(pair, matrix), centre, dof)
+
+
+def _fine_samples(pair: _Pair, matrix: FloatArray) -> Samples:
+    model = pair.model.samples(pair.resolution.model, _FINE_BLOCK, varying=True)
+    return visible_samples(pair.fine, model, matrix)
+
+
+def _at_identity(pair: _Pair) -> Found:
+    return Found(np.eye(4), explained(pair.fine, np.eye(4), _fine_samples(pair, np.eye(4))))

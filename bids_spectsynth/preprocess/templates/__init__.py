@@ -1,0 +1,1 @@
+"""Templates: which there are, where they lie, how they are fetched."""

@@ -1,0 +1,1 @@
+"""The preparation as a Nipype workflow."""

@@ -1,0 +1,68 @@
+"""The process pool: what its workers need not load, and what its main process need not look at."""
+
+import gc
+import subprocess
+import sys
+import weakref
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bids_spectsynth.preprocess.plugins.pool import quick_collection
+from bids_spectsynth.preprocess.workflow.build import preprocess
+
+
+class Loop:
+    """Only the garbage collector can tell that nobody else refers to it."""
+
+    def __init__(self) -> None:
+        self.own = self
+
+
+def test_old_objects_are_not_looked_at_inside_the_block_only() -> None:
+    assert gc.get_freeze_count() == 0
+    with quick_collection():
+        assert gc.get_freeze_count() > 10_000
+        # What is made inside and is of no use is still collected.
+        gone = weakref.ref(Loop())
+        gc.collect()
+        assert gone() is None
+    assert gc.get_freeze_count() == 0
+    with pytest.raises(KeyboardInterrupt), quick_collection():
+        raise KeyboardInterrupt
+    assert gc.get_freeze_count() == 0
+
+
+def test_workers_are_forked_with_everything_loaded(tmp_path: Path) -> None:
+    # In a process of its own, because the server of the workers is one per process.
+    code = f"""
+from bids_spectsynth.preprocess.plugins.pool import ResilientMultiProcPlugin
+if __name__ == "__main__":
+    plugin = ResilientMultiProcPlugin({{"n_procs": 1, "memory_gb": 1, "mp_context": "forkserver",
+                                       "log_file": {str(tmp_path / "log")!r}}})
+    name = "bids_spectsynth.preprocess.workflow.interfaces"
+    print(plugin.pool.submit(eval, f"{{name!r}} in __import__('sys').modules").result())
+    plugin.close()
+"""
+    script = tmp_path / "main.py"
+    script.write_text(code)
+    done = subprocess.run([sys.executable, str(script)], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "True"
+
+
+@pytest.mark.usefixtures("tiny_template")
+def test_nipypes_pool_collects_no_old_garbage(
+    tiny: Any, make_case: Any, make_options: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen: list[int] = []
+    original = tiny.extract_brain
+
+    def extract_brain(*args: Any) -> Any:
+        frozen.append(gc.get_freeze_count())
+        return original(*args)
+
+    monkeypatch.setattr(tiny, "extract_brain", extract_brain)
+    assert preprocess([make_case("01", ("T1w",))], make_options())[0].status == "ok"
+    assert frozen[0] > 10_000
+    assert gc.get_freeze_count() == 0

@@ -1,0 +1,40 @@
+"""What is left out of the computation does not show in the files."""
+
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from bids_spectsynth.images.grid import Grid
+from bids_spectsynth.preprocess.workflow.build import preprocess
+
+pytestmark = pytest.mark.usefixtures("tiny_template")
+
+
+def test_computing_only_the_brains_voxels_changes_no_bit(
+    tiny: Any, make_case: Any, make_options: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = make_case("01")
+    tiny.matrices["pet"] = np.array([[0.98, -0.17, 0, 3], [0.17, 0.98, 0, -2], [0, 0, 1, 5], [0, 0, 0, 1.0]])
+
+    def voxels(name: str) -> dict[str, np.ndarray]:
+        options = make_options(output_dir=tmp_path / name, work_dir=tmp_path / f"{name}-work")
+        assert preprocess([case], options)[0].status == "ok"
+        files = sorted((tmp_path / name).rglob("sub-*/**/*.nii.gz"))
+        return {file.name: np.asanyarray(nib.load(file).dataobj) for file in files}
+
+    fast = voxels("fast")
+    original = tiny.resample
+
+    def plain(image: Any, grid: Any, matrix: Any, order: int) -> nib.Nifti1Image:
+        return original(image, Grid(grid.shape, grid.affine), matrix, order)
+
+    monkeypatch.setattr(tiny, "resample", plain)
+    slow = voxels("slow")
+    assert len(fast) == 6
+    assert fast.keys() == slow.keys()
+    for name, values in fast.items():
+        np.testing.assert_array_equal(values, slow[name], err_msg=name)
+        assert values.any()
