@@ -15,10 +15,10 @@ import torch
 from less_work import held_out
 
 from bids_spectsynth.bids.prepared import find_prepared
-from bids_spectsynth.synthesis.cropping import STEP
-from bids_spectsynth.synthesis.model_folder import load_model
-from bids_spectsynth.synthesis.prediction import predict, with_members_prior
-from bids_spectsynth.synthesis.slices import load_case
+from bids_spectsynth.synthesis.data.cropping import STEP
+from bids_spectsynth.synthesis.data.slices import load_case
+from bids_spectsynth.synthesis.models.folder import load_model
+from bids_spectsynth.synthesis.prediction.predict import predict, with_members_prior
 
 
 def main() -> None:

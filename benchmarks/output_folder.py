@@ -25,7 +25,7 @@ from bids_spectsynth.evaluation.metrics import METRICS
 from bids_spectsynth.evaluation.region_columns import REGIONS_DICTIONARY, VOLUME_DICTIONARY
 from bids_spectsynth.evaluation.regions import asymmetry_index, regions_of
 from bids_spectsynth.options.settings import T1W_SPACE, Scaling, make_settings
-from bids_spectsynth.study import PlannedModel, planned_models
+from bids_spectsynth.synthesis.study import PlannedModel, planned_models
 
 #: Slices with brain above and below the block that training takes.
 BEYOND = 40

@@ -22,13 +22,13 @@ from bids_spectsynth.bids.prepared import PreparedCase, find_prepared
 from bids_spectsynth.evaluation.corrections import holm
 from bids_spectsynth.evaluation.effect_size import studentised_interval
 from bids_spectsynth.evaluation.tables import gather_metrics
-from bids_spectsynth.synthesis.baseline_files import has_baselines
-from bids_spectsynth.synthesis.baselines import Baselines
-from bids_spectsynth.synthesis.baselines import predict as predict_baselines
-from bids_spectsynth.synthesis.cohort_mean import template_matrix
-from bids_spectsynth.synthesis.ensemble import load_members, members_for
-from bids_spectsynth.synthesis.inference import synthetic_path
-from bids_spectsynth.synthesis.slices import load_case
+from bids_spectsynth.synthesis.baselines.base import Baselines
+from bids_spectsynth.synthesis.baselines.base import predict as predict_baselines
+from bids_spectsynth.synthesis.baselines.files import has_baselines
+from bids_spectsynth.synthesis.baselines.mean import template_matrix
+from bids_spectsynth.synthesis.data.slices import load_case
+from bids_spectsynth.synthesis.models.ensemble import load_members, members_for
+from bids_spectsynth.synthesis.prediction.synthetic_image import synthetic_path
 
 NETWORK = "network"
 MEASURES = {

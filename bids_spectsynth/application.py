@@ -20,17 +20,9 @@ from bids_spectsynth.evaluation.evaluate import case_tables, evaluate_case, metr
 from bids_spectsynth.exit_codes import Outcome
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.options.spaces import option_of
-from bids_spectsynth.synthesis.baseline_files import baseline_files
-from bids_spectsynth.synthesis.devices import resolve_device
-from bids_spectsynth.synthesis.ensemble import Member, load_members, members_for, model_name
-from bids_spectsynth.synthesis.inference import (
-    ORIGINAL_SPACE,
-    deviation_path,
-    model_checksum,
-    synthesise,
-    synthetic_path,
-)
-from bids_spectsynth.synthesis.model_folder import (
+from bids_spectsynth.synthesis.baselines.files import baseline_files
+from bids_spectsynth.synthesis.models.ensemble import Member, load_members, members_for, model_name
+from bids_spectsynth.synthesis.models.folder import (
     Model,
     ModelCard,
     check_fit,
@@ -38,6 +30,14 @@ from bids_spectsynth.synthesis.model_folder import (
     is_training_participant,
     load_model,
 )
+from bids_spectsynth.synthesis.prediction.synthetic_image import (
+    ORIGINAL_SPACE,
+    deviation_path,
+    model_checksum,
+    synthesise,
+    synthetic_path,
+)
+from bids_spectsynth.synthesis.training.devices import resolve_device
 
 logger = logging.getLogger(__name__)
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import torch
 
 from bids_spectsynth.options.settings import FIELD_OF_VIEW_MM, T1W_SPACE, Device
-from bids_spectsynth.study import PlannedModel
-from bids_spectsynth.synthesis.computation import training_computation
-from bids_spectsynth.synthesis.cropping import STEP, Size, network_levels
-from bids_spectsynth.synthesis.devices import Processes, resolve_device
-from bids_spectsynth.synthesis.networks import PatchDiscriminator, UNetGenerator, parameter_count
-from bids_spectsynth.synthesis.steps import Stepper
-from bids_spectsynth.synthesis.training_config import TrainingConfig, training_config
+from bids_spectsynth.synthesis.data.cropping import STEP, Size, network_levels
+from bids_spectsynth.synthesis.network.networks import PatchDiscriminator, UNetGenerator, parameter_count
+from bids_spectsynth.synthesis.study import PlannedModel
+from bids_spectsynth.synthesis.training.computation import training_computation
+from bids_spectsynth.synthesis.training.config import TrainingConfig, training_config
+from bids_spectsynth.synthesis.training.devices import Processes, resolve_device
+from bids_spectsynth.synthesis.training.steps import Stepper
 
 _BYTES = 4  # float32
 #: A brain in mm3, and what gzip leaves of its float32 voxels; measured on simulated heads: 6 MB an image at 1 mm.

@@ -169,13 +169,13 @@ def _with_models(settings: Settings) -> Settings:
     """
     import torch
 
-    from bids_spectsynth.study import planned_models, trains, united
-    from bids_spectsynth.synthesis.cohort import model_folders
-    from bids_spectsynth.synthesis.computation import training_computation
-    from bids_spectsynth.synthesis.devices import environment_rank, resolve_device
-    from bids_spectsynth.synthesis.ensemble import load_members
-    from bids_spectsynth.synthesis.hold_out import held_out
-    from bids_spectsynth.synthesis.model_folder import load_model
+    from bids_spectsynth.synthesis.cohort.hold_out import held_out
+    from bids_spectsynth.synthesis.cohort.select import model_folders
+    from bids_spectsynth.synthesis.models.ensemble import load_members
+    from bids_spectsynth.synthesis.models.folder import load_model
+    from bids_spectsynth.synthesis.study import planned_models, trains, united
+    from bids_spectsynth.synthesis.training.computation import training_computation
+    from bids_spectsynth.synthesis.training.devices import environment_rank, resolve_device
 
     if settings.mode != "preprocess":
         device = resolve_device(settings.device, environment_rank().local_rank)
@@ -216,10 +216,10 @@ def _is_held(prepared: PreparedCase | None, case: Case, settings: Settings, aske
 
 def _check_trainable(settings: Settings, cases: Sequence[Case]) -> None:
     """Refuse before hours of preparation what could not be trained after it."""
-    from bids_spectsynth.study import trains
+    from bids_spectsynth.synthesis.study import trains
 
     if settings.mode == "auto" and trains(settings) and cases:
-        from bids_spectsynth.synthesis.train_cohort import check_trainable
+        from bids_spectsynth.synthesis.training.train_models import check_trainable
 
         check_trainable(settings, cases)
 
@@ -271,9 +271,9 @@ def _synthesise(settings: Settings, cases: Sequence[Case], outcomes: list[Outcom
     if settings.mode == "preprocess":
         return
     from bids_spectsynth.application import apply_model, check_served
-    from bids_spectsynth.study import trains
-    from bids_spectsynth.synthesis.cohort import model_folders
-    from bids_spectsynth.synthesis.train_cohort import train_models
+    from bids_spectsynth.synthesis.cohort.select import model_folders
+    from bids_spectsynth.synthesis.study import trains
+    from bids_spectsynth.synthesis.training.train_models import train_models
 
     failed = {(o.participant, o.session) for o in outcomes if o.status == "failed"}
     names = {case.name for case in cases if (case.participant, case.session) not in failed}

@@ -15,8 +15,8 @@ from bids_spectsynth.bids.prepared import PreparedCase, update_participants
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.exit_codes import Outcome
 from bids_spectsynth.options.settings import Settings, make_settings
-from bids_spectsynth.synthesis.ensemble import Member
-from bids_spectsynth.synthesis.model_folder import participant_hash
+from bids_spectsynth.synthesis.models.ensemble import Member
+from bids_spectsynth.synthesis.models.folder import participant_hash
 
 
 @pytest.fixture

@@ -21,10 +21,11 @@ from bids_spectsynth.evaluation import figures
 from bids_spectsynth.options.settings import make_settings, option_names
 from bids_spectsynth.preprocess.plugins.pool import pool as plugins
 from bids_spectsynth.reports import subjects
-from bids_spectsynth.synthesis import computation, training
-from bids_spectsynth.synthesis.checkpoint import load_tensors
-from bids_spectsynth.synthesis.model_folder import load_card, weights_checksum
-from bids_spectsynth.synthesis.steps import Stepper
+from bids_spectsynth.synthesis.models.folder import load_card, weights_checksum
+from bids_spectsynth.synthesis.training import computation
+from bids_spectsynth.synthesis.training import loop as training
+from bids_spectsynth.synthesis.training.state import load_tensors
+from bids_spectsynth.synthesis.training.steps import Stepper
 
 COHORT = ("01", "03", "04", "05", "06", "07", "08")
 HELD_OUT = ("sub-04", "sub-05/ses-a")

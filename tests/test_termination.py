@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bids_spectsynth import application
-from bids_spectsynth.synthesis.checkpoint import Interrupted, StopSignals
+from bids_spectsynth.synthesis.training.state import Interrupted, StopSignals
 from bids_spectsynth.termination import Terminated, clean_end
 
 #: Signals that end a run outside of training, and the exit code.

@@ -17,11 +17,11 @@ from bids_spectsynth.evaluation.region_tables import regions_path, volume_path, 
 from bids_spectsynth.evaluation.scales import on_one_scale
 from bids_spectsynth.images.intensity import load_image, slice_block
 from bids_spectsynth.options.settings import Scaling
-from bids_spectsynth.synthesis.baseline_files import baselines_checksum, has_baselines
-from bids_spectsynth.synthesis.baselines import Baselines, predict
-from bids_spectsynth.synthesis.inference import network_output, synthetic_path
-from bids_spectsynth.synthesis.model_folder import ModelCard, load_card
-from bids_spectsynth.synthesis.slices import CaseArrays, load_case
+from bids_spectsynth.synthesis.baselines.base import Baselines, predict
+from bids_spectsynth.synthesis.baselines.files import baselines_checksum, has_baselines
+from bids_spectsynth.synthesis.data.slices import CaseArrays, load_case
+from bids_spectsynth.synthesis.models.folder import ModelCard, load_card
+from bids_spectsynth.synthesis.prediction.synthetic_image import network_output, synthetic_path
 
 _OTHER_SCALE: dict[Scaling, Scaling] = {"slice": "volume", "volume": "slice"}
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.errors import ModelError
-from bids_spectsynth.synthesis.ensemble import ENSEMBLE_FILE, load_members
-from bids_spectsynth.synthesis.model_folder import ModelCard
-from bids_spectsynth.synthesis.training_config import COMPUTATION
+from bids_spectsynth.synthesis.models.ensemble import ENSEMBLE_FILE, load_members
+from bids_spectsynth.synthesis.models.folder import ModelCard
+from bids_spectsynth.synthesis.training.config import COMPUTATION
 
 #: Weights that all presets give a term of the loss where they use it.
 USUAL_WEIGHTS = {"l1": 100.0, "adversarial": 1.0, "ssim": 1.0}

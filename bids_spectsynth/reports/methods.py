@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_spectsynth.reports.outputs import Transform, role_name
-from bids_spectsynth.synthesis.orientation import ORIENTATIONS, slice_size
+from bids_spectsynth.synthesis.data.orientation import ORIENTATIONS, slice_size
 
 _DOI = "https://doi.org/"
 #: Works that a methods text may cite, with their DOI.

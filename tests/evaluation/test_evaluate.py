@@ -16,11 +16,11 @@ from bids_spectsynth.evaluation.region_columns import VOLUME_DICTIONARY
 from bids_spectsynth.evaluation.tables import group_tables
 from bids_spectsynth.images.intensity import apply_scaling, scaling_coefficients
 from bids_spectsynth.options.settings import Scaling
-from bids_spectsynth.synthesis.baseline_fitting import fit_baselines
-from bids_spectsynth.synthesis.baselines import BASELINES, predict
-from bids_spectsynth.synthesis.inference import synthetic_path
-from bids_spectsynth.synthesis.model_folder import CARD_FILE, ModelCard
-from bids_spectsynth.synthesis.slices import load_case
+from bids_spectsynth.synthesis.baselines.base import BASELINES, predict
+from bids_spectsynth.synthesis.baselines.fitting import fit_baselines
+from bids_spectsynth.synthesis.data.slices import load_case
+from bids_spectsynth.synthesis.models.folder import CARD_FILE, ModelCard
+from bids_spectsynth.synthesis.prediction.synthetic_image import synthetic_path
 
 SHAPE = (16, 18, 9)
 AFFINE = np.array([[4.0, 0, 0, -30], [0, 4, 0, -34], [0, 0, 4, -15], [0, 0, 0, 1]])

@@ -6,9 +6,9 @@ import pytest
 
 from bids_spectsynth.bids.prepared import write_json
 from bids_spectsynth.evaluation.model_identity import losses_label, training_fingerprint
-from bids_spectsynth.synthesis.ensemble import write_ensemble
-from bids_spectsynth.synthesis.model_folder import CARD_FILE, ModelCard
-from bids_spectsynth.synthesis.training_config import TrainingConfig
+from bids_spectsynth.synthesis.models.ensemble import write_ensemble
+from bids_spectsynth.synthesis.models.folder import CARD_FILE, ModelCard
+from bids_spectsynth.synthesis.training.config import TrainingConfig
 
 
 def card_of(**options: object) -> ModelCard:

@@ -24,8 +24,8 @@ from bids_spectsynth.bids.prepared import (
 from bids_spectsynth.evaluation.columns import METHODS, METRICS_DICTIONARY
 from bids_spectsynth.preprocess.templates.templates import Template
 from bids_spectsynth.reports import reportlets, subject_images, subject_metrics
-from bids_spectsynth.synthesis.model_folder import ModelCard
-from bids_spectsynth.synthesis.training_config import TrainingConfig
+from bids_spectsynth.synthesis.models.folder import ModelCard
+from bids_spectsynth.synthesis.training.config import TrainingConfig
 
 SHAPE = (64, 64, 48)
 AFFINE = np.diag([4.0, 4.0, 4.0, 1.0])

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.images.intensity import apply_scaling, scaling_coefficients
-from bids_spectsynth.synthesis.slices import CaseArrays
+from bids_spectsynth.synthesis.data.slices import CaseArrays
 
 AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])
 AFFINE[:3, 3] = (-31.0, -31.0, -20.0)

@@ -21,12 +21,12 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from bids_spectsynth.errors import ModelError
-from bids_spectsynth.synthesis.checkpoint import load_tensors
-from bids_spectsynth.synthesis.devices import Processes, connected_processes, environment_rank
-from bids_spectsynth.synthesis.networks import PatchDiscriminator, UNetGenerator, init_weights
-from bids_spectsynth.synthesis.steps import Stepper
-from bids_spectsynth.synthesis.training import train
-from bids_spectsynth.synthesis.training_config import TrainingConfig
+from bids_spectsynth.synthesis.network.networks import PatchDiscriminator, UNetGenerator, init_weights
+from bids_spectsynth.synthesis.training.config import TrainingConfig
+from bids_spectsynth.synthesis.training.devices import Processes, connected_processes, environment_rank
+from bids_spectsynth.synthesis.training.loop import train
+from bids_spectsynth.synthesis.training.state import load_tensors
+from bids_spectsynth.synthesis.training.steps import Stepper
 
 CPU = torch.device("cpu")
 #: Few enough that every slice shows some brain, and none equals another.

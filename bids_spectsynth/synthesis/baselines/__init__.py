@@ -1,0 +1,1 @@
+"""Images that need no network, against which every model is held."""

@@ -1,0 +1,1 @@
+"""Slices of prepared images, as the networks learn from them."""

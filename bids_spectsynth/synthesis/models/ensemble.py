@@ -1,0 +1,144 @@
+"""Several networks that make one image: folds of a cross-validation, seeds, orientations.
+
+A model folder ``models/<label>`` holds one network (``model.json`` in it), or the members of an ensemble in folders of
+their own and ``ensemble.json``, which names them. Every member folder is a complete model folder.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bids_spectsynth.bids.writing import write_json
+from bids_spectsynth.errors import ModelError
+from bids_spectsynth.synthesis.models.folder import (
+    CARD_FILE,
+    ModelCard,
+    is_selection_participant,
+    is_training_participant,
+    load_card,
+)
+
+ENSEMBLE_FILE = "ensemble.json"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Member:
+    """One network of a model: its folder, its card, its fold (0: none), and the label of the ensemble that it is of."""
+
+    folder: Path
+    card: ModelCard
+    fold: int = 0
+    ensemble: str = ""
+
+
+def member_name(fold: int, number: int, orientation: str, *, n_folds: int, n_members: int, n_orientations: int) -> str:
+    """Folder of a member in its model's folder; empty where the model is a single network.
+
+    Parameters
+    ----------
+    fold, number : int
+        From 1.
+    orientation : str
+    n_folds, n_members, n_orientations : int
+        How many of each there are; what there is one of (no folds: 0 or 1) is not named.
+
+    Examples
+    --------
+    >>> member_name(2, 1, "axial", n_folds=4, n_members=1, n_orientations=1)
+    'fold-2'
+    >>> member_name(1, 3, "coronal", n_folds=0, n_members=3, n_orientations=3)
+    'member-3_orientation-coronal'
+    """
+    parts = [f"fold-{fold}"] if n_folds > 1 else []
+    parts += [f"member-{number}"] if n_members > 1 else []
+    parts += [f"orientation-{orientation}"] if n_orientations > 1 else []
+    return "_".join(parts)
+
+
+def write_ensemble(folder: Path, label: str, members: Sequence[tuple[str, int]]) -> None:
+    """Write ``ensemble.json``, once all members are trained.
+
+    Parameters
+    ----------
+    folder : Path
+        ``models/<label>``.
+    label : str
+    members : sequence of (str, int)
+        Folder of each member within ``folder``, and its fold (0 without cross-validation).
+    """
+    content = {
+        "format_version": FORMAT_VERSION,
+        "label": label,
+        "members": [{"folder": name, "fold": fold} for name, fold in members],
+    }
+    write_json(folder / ENSEMBLE_FILE, content)
+
+
+def is_model(folder: Path) -> bool:
+    """Whether a folder holds a finished model: a network, or an ensemble of which all members are finished."""
+    return (folder / ENSEMBLE_FILE).exists() or (folder / CARD_FILE).exists()
+
+
+def find_models(output_dir: Path) -> list[Path]:
+    """The folders of all finished models in an output folder, sorted."""
+    return sorted(path for path in (output_dir / "models").glob("*") if path.is_dir() and is_model(path))
+
+
+def load_members(folder: Path) -> tuple[Member, ...]:
+    """Cards of a model's networks: one, or those of the ensemble.
+
+    Raises
+    ------
+    ModelError
+        There is no model, a member is missing, or a card is damaged.
+    """
+    path = folder / ENSEMBLE_FILE
+    if not path.exists():
+        return (Member(folder, load_card(folder)),)
+    try:
+        content: Any = json.loads(path.read_text(encoding="utf-8"))
+        if content["format_version"] > FORMAT_VERSION:
+            raise ModelError(f"{path}: written by a newer version; update bids_spectsynth")
+        named = [(str(one["folder"]), int(one["fold"])) for one in content["members"]]
+        label = str(content["label"])
+        # A name with separators could point out of the model's folder.
+        if not named or any(Path(name).name != name or name in ("", ".", "..") for name, _ in named):
+            raise ValueError("members are not named as folders")
+        if not (label.isascii() and label.isalnum()):
+            raise ValueError(f"label {label!r} has other characters than letters and digits")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path}: damaged ({error}); copy the model folder again or train anew") from error
+    members = tuple(Member(folder / name, load_card(folder / name), fold, label) for name, fold in named)
+    kinds = {(one.card.inputs, one.card.space, one.card.scaling, one.card.voxel_size) for one in members}
+    if len(kinds) > 1:
+        raise ModelError(f"{path}: its networks differ in inputs, space, scaling or voxel size; train the model anew")
+    return members
+
+
+def model_name(members: Sequence[Member]) -> str:
+    """Label of the whole model, whatever its folder is called: the ``desc-`` of its images."""
+    return members[0].ensemble or members[0].card.label
+
+
+def members_for(members: Sequence[Member], participant: str) -> tuple[Member, ...]:
+    """The members that may serve a participant.
+
+    Those that saw nothing of the participant; of a cross-validation these are the one fold that held the participant
+    out, or all folds for somebody from elsewhere. Where every member knows the participant, all serve: the image is
+    then not held out, and is not rated.
+
+    Parameters
+    ----------
+    members : sequence of Member
+    participant : str
+        Label without ``sub-``.
+    """
+    unseen = tuple(
+        one
+        for one in members
+        if not is_training_participant(one.card, participant) and not is_selection_participant(one.card, participant)
+    )
+    return unseen or tuple(members)

@@ -1,0 +1,1 @@
+"""Generator, discriminator, losses, and what the channels hold."""

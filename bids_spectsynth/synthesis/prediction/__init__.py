@@ -1,0 +1,1 @@
+"""From a model and a prepared case to a synthetic image."""

@@ -1,0 +1,136 @@
+"""The card of a model that has just been trained."""
+
+import datetime
+import platform
+import secrets
+from collections.abc import Sequence
+
+import torch
+
+from bids_spectsynth import __version__
+from bids_spectsynth.bids.cases import INTERICTAL
+from bids_spectsynth.synthesis.data.cropping import Size
+from bids_spectsynth.synthesis.data.dataset import CohortStatistics
+from bids_spectsynth.synthesis.models.folder import ModelCard, participant_hash, weights_checksum
+from bids_spectsynth.synthesis.network.networks import parameter_count
+from bids_spectsynth.synthesis.prediction.through_slice import NODES
+from bids_spectsynth.synthesis.training.config import TrainingConfig
+from bids_spectsynth.synthesis.training.state import TrainingState
+from bids_spectsynth.synthesis.training.steps import BETAS, Stepper
+
+
+def make_card(
+    config: TrainingConfig,
+    statistics: CohortStatistics,
+    state: TrainingState,
+    stepper: Stepper,
+    n_slices: int,
+    selection: Sequence[str],
+    *,
+    slice_shape: Size,
+    phantom: bool | None = None,
+    prior: str = "",
+) -> ModelCard:
+    """Describe a finished training.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+    statistics : CohortStatistics
+        Of the training participants alone.
+    state : TrainingState
+        With the best epoch's weights.
+    stepper : Stepper
+    n_slices : int
+        Training slices of all participants.
+    selection : sequence of str
+        Labels of the validation participants, who chose the epoch.
+    slice_shape : tuple of int
+        Height and width of the slices that the network learned from.
+    phantom : bool, optional
+        Whether the images are simulated; None if unknown.
+    prior : str
+        Checksum of the files that the cohort prior is made of.
+    """
+    counts = {
+        "participants": len(statistics.participants),
+        "slices": n_slices,
+        "validation_participants": len(selection),
+    }
+    salt = secrets.token_hex(16)
+    return ModelCard(
+        label=config.label,
+        inputs=config.inputs,
+        target=INTERICTAL,
+        space=config.space,
+        voxel_size=config.voxel_size,
+        grid_shape=statistics.grid_shape,
+        scaling=config.scaling,
+        architecture={**_architecture(config, stepper), "slice_shape": list(slice_shape)},
+        losses={"adversarial": config.adversarial_weight, "l1": config.l1_weight, "ssim": config.ssim_weight},
+        training={**_training(config, state, stepper), **counts},
+        versions=_versions(),
+        target_statistics=_target_statistics(statistics),
+        validation=state.best,
+        config=config.as_json(),
+        salt=salt,
+        participants=tuple(sorted(participant_hash(salt, label) for label in statistics.participants)),
+        selection_participants=tuple(sorted(participant_hash(salt, label) for label in selection)),
+        weights_sha256=weights_checksum(state.best_weights),
+        phantom=phantom,
+        prior_sha256=prior,
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "bids_spectsynth": __version__,
+        "torch": str(torch.__version__),
+        "python": platform.python_version(),
+    }
+
+
+def _target_statistics(statistics: CohortStatistics) -> dict[str, object]:
+    return {
+        "mean_in_brain": statistics.mean_in_brain,
+        "units": statistics.units,
+        "heights": NODES.tolist(),
+        "log_gain": list(statistics.log_gain),
+        "log_step": list(statistics.log_step),
+    }
+
+
+def _architecture(config: TrainingConfig, stepper: Stepper) -> dict[str, object]:
+    generator = stepper.generator
+    architecture: dict[str, object] = {
+        "name": "pix2pix (Isola et al. 2017): U-Net generator",
+        "levels": len(generator.downs),
+        "base_filters": config.base_filters,
+        "input_channels": config.recipe.n_channels,
+        "output_channels": 1,
+        "parameters": parameter_count(generator),
+    }
+    if stepper.discriminator is not None:
+        stepper.discriminator.requires_grad_(True)
+        architecture["discriminator"] = "70 x 70 PatchGAN, 3 layers"
+        architecture["discriminator_parameters"] = parameter_count(stepper.discriminator)
+    return architecture
+
+
+def _training(config: TrainingConfig, state: TrainingState, stepper: Stepper) -> dict[str, object]:
+    return {
+        "epochs": state.epoch,
+        "best_epoch": state.best_epoch,
+        "best_epoch_by": "in-brain RMSE of the validation participants, where their SPECT was measured",
+        "batch_size": config.batch_size,
+        "batch_parts": stepper.n_parts,
+        "processes": stepper.processes.count,
+        "optimizer": f"Adam, betas {BETAS[0]} and {BETAS[1]}",
+        "learning_rate": config.learning_rate,
+        "learning_rate_decay_epochs": config.learning_rate_decay_epochs,
+        "slices_per_participant": config.slices_per_subject,
+        "seed": config.seed,
+        **stepper.computation.facts(),
+        "slice_format": "16-bit integers, 65,535 steps from -1 to 1",
+    }

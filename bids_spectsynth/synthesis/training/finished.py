@@ -1,0 +1,35 @@
+"""Whether a folder holds a model already: the one that is asked for, or another that must not be written over."""
+
+from pathlib import Path
+
+from bids_spectsynth.errors import ModelError
+from bids_spectsynth.synthesis.models.folder import CARD_FILE, ModelCard, load_card
+from bids_spectsynth.synthesis.training.config import TrainingConfig
+
+
+def finished_card(folder: Path, config: TrainingConfig) -> ModelCard | None:
+    """Card of the model in a folder, if its training had the same configuration (besides the checkpoints)."""
+    if not (folder / CARD_FILE).exists():
+        return None
+    card = load_card(folder)
+    return card if config.same_as(card.config) else None
+
+
+def check_replaceable(folder: Path, config: TrainingConfig) -> None:
+    """Refuse to train over a finished model of another configuration, unless it is only to be trained for longer.
+
+    Raises
+    ------
+    ModelError
+        The folder holds a model that was trained with other options or on other images.
+    """
+    if not (folder / CARD_FILE).exists():
+        return
+    earlier = config.filled(load_card(folder).config)
+    if not config.continues(earlier) or int(earlier.get("epochs", 0)) > config.epochs:
+        own = config.as_json()
+        differing = sorted(name for name in {*own, *earlier} if own.get(name) != earlier.get(name))
+        raise ModelError(
+            f"{folder}: holds a model that was trained otherwise ({', '.join(differing)} differ); "
+            "give those options as they were, or --model-label NAME to train another beside it, or remove the folder"
+        )
