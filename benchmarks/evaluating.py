@@ -87,7 +87,7 @@ def timed(function: Callable[[], Any]) -> tuple[float, float, Any]:
 
 def slices(n_slices: int, size: int, repeats: int) -> None:
     """Print the table of slices."""
-    from bids_spectsynth.evaluation.metrics import slice_metrics
+    from bids_spectsynth.evaluation.case.metrics import slice_metrics
 
     n_volumes = max(round(n_slices / 100), 1)
     volumes = [simulate((size, size, n_slices // n_volumes), seed) for seed in range(n_volumes)]

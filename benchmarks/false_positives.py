@@ -15,9 +15,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy.signal import lfilter
 
-from bids_spectsynth.evaluation.effect_size import bca_interval, hedges_g, studentised_interval
-from bids_spectsynth.evaluation.mixed_model import mixed_model_test
-from bids_spectsynth.evaluation.paired_tests import equivalence_test, paired_t_test, signed_rank_test
+from bids_spectsynth.evaluation.statistics.effect_size import bca_interval, hedges_g, studentised_interval
+from bids_spectsynth.evaluation.statistics.mixed_model import mixed_model_test
+from bids_spectsynth.evaluation.statistics.paired_tests import equivalence_test, paired_t_test, signed_rank_test
 
 CONDITIONS = [(icc, rho) for icc in (0.0, 0.05, 0.2) for rho in (0.0, 0.9)]
 LEVELS = (0.01, 0.05)

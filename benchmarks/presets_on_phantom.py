@@ -19,9 +19,9 @@ import pandas as pd
 from scipy import ndimage, stats
 
 from bids_spectsynth.bids.prepared import PreparedCase, find_prepared
-from bids_spectsynth.evaluation.corrections import holm
-from bids_spectsynth.evaluation.effect_size import studentised_interval
-from bids_spectsynth.evaluation.tables import gather_metrics
+from bids_spectsynth.evaluation.group.tables import gather_metrics
+from bids_spectsynth.evaluation.statistics.corrections import holm
+from bids_spectsynth.evaluation.statistics.effect_size import studentised_interval
 from bids_spectsynth.synthesis.baselines.base import Baselines
 from bids_spectsynth.synthesis.baselines.base import predict as predict_baselines
 from bids_spectsynth.synthesis.baselines.files import has_baselines

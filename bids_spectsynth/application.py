@@ -14,9 +14,9 @@ from bids_spectsynth.bids.dataset import has_phantom_data
 from bids_spectsynth.bids.prepared import PreparedCase, find_prepared, read_participants
 from bids_spectsynth.bids.writing import sidecar_path
 from bids_spectsynth.errors import ModelError, SpectSynthError
-from bids_spectsynth.evaluation.calibration import calibrate_case
+from bids_spectsynth.evaluation.case.calibration import calibrate_case
+from bids_spectsynth.evaluation.case.evaluate import case_tables, evaluate_case, metrics_path
 from bids_spectsynth.evaluation.columns import METRICS_DICTIONARY
-from bids_spectsynth.evaluation.evaluate import case_tables, evaluate_case, metrics_path
 from bids_spectsynth.exit_codes import Outcome
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.options.spaces import option_of

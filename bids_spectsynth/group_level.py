@@ -3,14 +3,14 @@
 import logging
 from pathlib import Path
 
-from bids_spectsynth.evaluation.agreement_figures import write_agreement_figures
-from bids_spectsynth.evaluation.agreement_tables import group_agreement, write_agreement_tables
-from bids_spectsynth.evaluation.calibration import write_group_calibration
-from bids_spectsynth.evaluation.comparisons import StatisticsOptions
-from bids_spectsynth.evaluation.figures import write_figures
-from bids_spectsynth.evaluation.paper_figures import write_paper_figures
-from bids_spectsynth.evaluation.paper_tables import write_paper_tables
-from bids_spectsynth.evaluation.tables import group_tables, write_group_tables
+from bids_spectsynth.evaluation.case.calibration import write_group_calibration
+from bids_spectsynth.evaluation.figures.bland_altman import write_agreement_figures
+from bids_spectsynth.evaluation.figures.paper import write_paper_figures
+from bids_spectsynth.evaluation.figures.violins import write_figures
+from bids_spectsynth.evaluation.group.bland_altman import group_agreement, write_agreement_tables
+from bids_spectsynth.evaluation.group.comparisons import StatisticsOptions
+from bids_spectsynth.evaluation.group.tables import group_tables, write_group_tables
+from bids_spectsynth.evaluation.paper.tables import write_paper_tables
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.reports.group import group_report
 

@@ -17,7 +17,7 @@ import torch
 from bids_spectsynth import run as run_module
 from bids_spectsynth.bids.prepared import update_participants
 from bids_spectsynth.errors import DatasetError
-from bids_spectsynth.evaluation import figures
+from bids_spectsynth.evaluation.figures import violins as figures
 from bids_spectsynth.options.settings import make_settings, option_names
 from bids_spectsynth.preprocess.plugins.pool import pool as plugins
 from bids_spectsynth.reports import subjects

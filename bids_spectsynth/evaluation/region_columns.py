@@ -1,7 +1,7 @@
 """What the columns of the regional and volume tables mean: their JSON data dictionaries."""
 
+from bids_spectsynth.evaluation.case.regions import BLOCK_MM, MIN_VOLUME_ML
 from bids_spectsynth.evaluation.columns import METRICS_DICTIONARY, Dictionary
-from bids_spectsynth.evaluation.regions import BLOCK_MM, MIN_VOLUME_ML
 
 _RELATIVE = "in-brain mean = 1"
 _UPTAKE = "relative uptake (each image divided by its mean over all rated voxels)"

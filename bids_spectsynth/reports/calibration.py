@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bids_spectsynth.evaluation.calibration import ALL
+from bids_spectsynth.evaluation.case.calibration import ALL
 from bids_spectsynth.reports.html import Block, Cell, Column, Picture, Section, Table, Text, number
 from bids_spectsynth.reports.mosaic import drawing_style, to_svg
 from bids_spectsynth.reports.outputs import read_table

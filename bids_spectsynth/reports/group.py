@@ -10,8 +10,8 @@ import pandas as pd
 
 from bids_spectsynth.bids.prepared import read_participants, write_text
 from bids_spectsynth.errors import SpectSynthError
-from bids_spectsynth.evaluation.agreement_figures import PREFIX as AGREEMENT_PREFIX
 from bids_spectsynth.evaluation.columns import METRIC_TITLES
+from bids_spectsynth.evaluation.figures.bland_altman import PREFIX as AGREEMENT_PREFIX
 from bids_spectsynth.reports.agreement import agreement_section
 from bids_spectsynth.reports.calibration import calibration_section
 from bids_spectsynth.reports.group_tables import (

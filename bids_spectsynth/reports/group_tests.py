@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from bids_spectsynth.evaluation.columns import COMPARISONS, NOT_INDEPENDENT, PRIMARY, TESTS
-from bids_spectsynth.evaluation.paired_tests import ALPHA
+from bids_spectsynth.evaluation.statistics.paired_tests import ALPHA
 from bids_spectsynth.reports.group_tables import count_range
 from bids_spectsynth.reports.html import Block, Cell, Column, Heading, Note, Section, Table, Text, number, p_value
 from bids_spectsynth.reports.subject_metrics import METRICS, description, method_name

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pandas as pd
 
-from bids_spectsynth.evaluation.paper_columns import ON_PAPER_SCALE
+from bids_spectsynth.evaluation.paper.columns import ON_PAPER_SCALE
 from bids_spectsynth.reports.html import Block, Heading, Note, Picture, Section, Text
 from bids_spectsynth.reports.outputs import PHANTOM_TEXT, is_phantom, read_object
 from bids_spectsynth.reports.paper_tables import (

@@ -6,10 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from bids_spectsynth.evaluation.configurations import input_name, input_order, loss_name, space_name
-from bids_spectsynth.evaluation.paired_tests import ALPHA
-from bids_spectsynth.evaluation.paper_columns import ON_PAPER_SCALE
-from bids_spectsynth.evaluation.subject_counts import split_text
+from bids_spectsynth.evaluation.group.configurations import input_name, input_order, loss_name, space_name
+from bids_spectsynth.evaluation.group.subject_counts import split_text
+from bids_spectsynth.evaluation.paper.columns import ON_PAPER_SCALE
+from bids_spectsynth.evaluation.statistics.paired_tests import ALPHA
 from bids_spectsynth.options.settings import T1W_SPACE
 from bids_spectsynth.reports.html import Cell, Column, Table, number, p_value
 from bids_spectsynth.reports.subject_metrics import description

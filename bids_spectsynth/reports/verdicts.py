@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bids_spectsynth.evaluation.columns import NETWORK, PRIMARY
-from bids_spectsynth.evaluation.paired_tests import ALPHA
-from bids_spectsynth.evaluation.subject_counts import split_text
+from bids_spectsynth.evaluation.group.subject_counts import split_text
+from bids_spectsynth.evaluation.statistics.paired_tests import ALPHA
 from bids_spectsynth.reports.html import Block, Level, Note, p_value
 from bids_spectsynth.reports.subject_metrics import left_out_text, method_name
 

@@ -11,7 +11,7 @@ import pytest
 
 from bids_spectsynth.bids.names import output_path
 from bids_spectsynth.bids.writing import write_image
-from bids_spectsynth.evaluation.metrics import METRICS
+from bids_spectsynth.evaluation.case.metrics import METRICS
 
 TEMPLATE = "MNI152NLin2009aSym"
 ALL_INPUTS = ("T1w", "pet", "T1w+pet")

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from bids_spectsynth.bids.prepared import update_participants
-from bids_spectsynth.evaluation.figures import violin
-from bids_spectsynth.evaluation.tables import group_tables, write_group_tables
+from bids_spectsynth.evaluation.figures.violins import violin
+from bids_spectsynth.evaluation.group.tables import group_tables, write_group_tables
 from bids_spectsynth.reports.group import group_report
 from bids_spectsynth.reports.group_tables import lead_table
 from bids_spectsynth.reports.verdicts import verdicts

@@ -1,0 +1,1 @@
+"""One synthetic image against the real one."""

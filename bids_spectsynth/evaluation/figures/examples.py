@@ -1,0 +1,241 @@
+"""The paper's Figures 3 and 4: example slices, real and synthetic, their difference, and their metrics."""
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from bids_spectsynth.errors import SpectSynthError
+from bids_spectsynth.evaluation.figures.panels import (
+    DIFFERENCE,
+    GREY_SCALE,
+    N_FIXED,
+    UPTAKE,
+    Page,
+    draw_outline,
+    draw_panel,
+    window_of,
+)
+from bids_spectsynth.evaluation.figures.style import MM, Drawing, print_style
+from bids_spectsynth.evaluation.group.configurations import (
+    PAPER_SCALE,
+    Configuration,
+    input_name,
+    loss_name,
+    paper_rows,
+    space_name,
+)
+from bids_spectsynth.evaluation.group.subject_counts import split_counts, split_text
+from bids_spectsynth.evaluation.paper.columns import ON_PAPER_SCALE
+from bids_spectsynth.evaluation.paper.example_images import ExampleImages, read_example
+from bids_spectsynth.evaluation.paper.examples import Example, choose_examples, shown_models
+from bids_spectsynth.evaluation.paper.tables import example_table
+from bids_spectsynth.options.settings import T1W_SPACE
+
+logger = logging.getLogger(__name__)
+
+#: Models side by side in one figure.
+_WIDEST = 4
+#: Examples read at once; each may hold a few whole volumes.
+_MAX_THREADS = 2
+#: In names of files: terms of a loss, and their weights.
+_FILE_NAME = str.maketrans({"+": "_", "(": "-", ")": None})
+_INPUT_TITLES = {"T1w": "T1w", "pet": "PET"}
+_UPTAKE_COLOURS = (UPTAKE, -1.0, 1.0)
+#: Where the two lines of column titles stand, mm above the first row.
+_TITLES = (6.3, 2.6)
+
+
+@dataclass(frozen=True)
+class _Variant:
+    """Models of one space, loss and recipe, which share a figure; ``stem`` is the name of its file."""
+
+    stem: str
+    models: tuple[tuple[Configuration, str], ...]
+
+    @property
+    def one(self) -> Configuration:
+        """Any of the configurations, for what they share."""
+        return self.models[0][0]
+
+
+def example_figures(metrics: pd.DataFrame, output_dir: Path, *, phantom: bool) -> Iterator[tuple[str, Drawing]]:
+    """Example slices in native (Figure 3) and template space (Figure 4), a figure for each loss and recipe.
+
+    Parameters
+    ----------
+    metrics : DataFrame
+        Rows of :func:`bids_spectsynth.evaluation.group.tables.gather_metrics`.
+    output_dir : Path
+        Holds the prepared and the synthetic images. Examples whose images are missing or damaged are left out, with
+        a warning.
+    phantom : bool
+        Whether the images were simulated; figures and captions say so.
+
+    Yields
+    ------
+    stem : str
+        File name without extension: ``paper_figure3`` for the paper's loss without SSIM, longer ones for others.
+    drawing : Drawing
+    """
+    rows = paper_rows(metrics)
+    templates = sorted(set(rows["space"].unique()) - {T1W_SPACE})
+    for space in [T1W_SPACE, *templates]:
+        shown = shown_models(rows, space)
+        images = _read(rows, space, {model: one.scaling for one, model in shown}, output_dir)
+        if not images:
+            continue
+        numbers = example_table(rows, [space])
+        stem = "paper_figure3" if space == T1W_SPACE else "paper_figure4"
+        stem += f"_{space}" if space in templates[1:] else ""
+        for variant in _variants(shown, stem):
+            yield variant.stem, _draw(variant, images, numbers, phantom)
+
+
+def _read(rows: pd.DataFrame, space: str, scalings: dict[str, str], output_dir: Path) -> list[ExampleImages]:
+    def read(example: Example) -> ExampleImages | None:
+        # One participant's damaged image must not cost the whole cohort its figures.
+        try:
+            return read_example(output_dir, example, scalings)
+        except SpectSynthError as error:
+            logger.warning("no example figure of %s: %s", example.participant_id, error)
+            return None
+
+    # Unpacking, which takes nearly all of the time, leaves the interpreter to others.
+    with ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1)) as pool:
+        return [images for images in pool.map(read, choose_examples(rows, space)) if images is not None]
+
+
+def _variants(shown: Sequence[tuple[Configuration, str]], stem: str) -> Iterator[_Variant]:
+    groups: dict[tuple[str, str, str], list[tuple[Configuration, str]]] = {}
+    for one, model in shown:
+        groups.setdefault((one.losses, one.recipe, one.scaling), []).append((one, model))
+    for place, ((losses, recipe, scaling), models) in enumerate(groups.items()):
+        parts = [losses.translate(_FILE_NAME), *([recipe] if recipe != "fard2024" else [])]
+        parts += [scaling] if scaling != PAPER_SCALE else []
+        name = "_".join([stem, *(parts if place else [])]).replace("/", "")
+        for start in range(0, len(models), _WIDEST):
+            yield _Variant(f"{name}_{start // _WIDEST + 1}" if start else name, tuple(models[start : start + _WIDEST]))
+
+
+def _draw(variant: _Variant, images: Sequence[ExampleImages], numbers: pd.DataFrame, phantom: bool) -> Drawing:
+    page = Page(len(images), len(variant.models), window_of(images), _heading(variant, len(images), phantom))
+    limit = _difference_limit(variant, images)
+    with print_style():
+        figure = Figure(figsize=(page.size[0] * MM, page.size[1] * MM), facecolor="white")
+        page.head(figure)
+        _name_columns(figure, page, variant)
+        for row, one in enumerate(images):
+            _draw_row(figure, page, row, one, variant, numbers, limit)
+        page.colour_bar(figure, 0.25, (-1, 1), UPTAKE, "SPECT, real and synthetic\n(scaled intensity)")
+        page.colour_bar(figure, 0.75, (-limit, limit), DIFFERENCE, "synthetic − real\n(scaled intensity)")
+    number = 3 if variant.one.space == T1W_SPACE else 4
+    title = f"Figure {number}: example slices, {space_name(variant.one.space)} space, {loss_name(variant.one.losses)}"
+    return Drawing(figure, title, _caption(variant, images, phantom))
+
+
+def _difference_limit(variant: _Variant, images: Sequence[ExampleImages]) -> float:
+    """End of the differences' colour scale: nearly all of them in the brain, up to the next tenth."""
+    found = [
+        np.abs(one.synthetic[model] - one.real)[one.brain]
+        for one in images
+        for _, model in variant.models
+        if model in one.synthetic
+    ]
+    values = np.concatenate([np.zeros(1), *found])
+    return max(0.2, float(np.ceil(10 * np.percentile(values, 99)) / 10))
+
+
+def _heading(variant: _Variant, n: int, phantom: bool) -> str:
+    shared = ", ".join(filter(None, (loss_name(variant.one.losses), variant.one.recipe_name)))
+    subjects = f"{n} held-out subject{'s' if n > 1 else ''}, one slice each"
+    text = f"{space_name(variant.one.space)} space; {shared}; {subjects}"
+    return ("PHANTOM DATA; " if phantom else "") + text
+
+
+def _name_columns(figure: Figure, page: Page, variant: _Variant) -> None:
+    upper, lower = (page.top(0) - above for above in _TITLES)
+    half = page.panel[0] / 2
+    for column, title in enumerate((*_INPUT_TITLES.values(), "real SPECT")):
+        page.text(figure, page.left(column) + half, lower, title, bold=True)
+    for place, title in enumerate(_model_titles(variant)):
+        first, second = N_FIXED + 2 * place, N_FIXED + 2 * place + 1
+        middle = (page.left(first) + page.left(second) + page.panel[0]) / 2
+        page.text(figure, middle, upper, title, bold=True)
+        page.text(figure, page.left(first) + half, lower, "synthetic")
+        page.text(figure, page.left(second) + half, lower, "difference")
+
+
+def _model_titles(variant: _Variant) -> list[str]:
+    names = [input_name(one.inputs) for one, _ in variant.models]
+    return [
+        f"from {name}" if names.count(name) == 1 else one.name
+        for name, (one, _) in zip(names, variant.models, strict=True)
+    ]
+
+
+def _draw_row(
+    figure: Figure, page: Page, row: int, one: ExampleImages, variant: _Variant, numbers: pd.DataFrame, limit: float
+) -> None:
+    example, window = one.example, page.window
+    position = f"z = {example.z_mm:.0f} mm".replace("-", "−")
+    other = ", other cohort" if example.split == "external" else ""
+    page.row_label(figure, row, example.participant_id, f"slice {example.slice}{other}")
+    for column, role in enumerate(_INPUT_TITLES):
+        if role in one.inputs:
+            label = position if column == 0 else ""
+            draw_panel(page.axes(figure, row, column), one.inputs[role], one, window, (GREY_SCALE, 0.0, 1.0), label)
+        else:
+            _absent(page, figure, row, column)
+    draw_panel(page.axes(figure, row, N_FIXED - 1), one.real, one, window, _UPTAKE_COLOURS, "real")
+    for place, (_, model) in enumerate(variant.models):
+        first = N_FIXED + 2 * place
+        if model not in one.synthetic:
+            _absent(page, figure, row, first)
+            continue
+        made = one.synthetic[model]
+        draw_panel(page.axes(figure, row, first), made, one, window, _UPTAKE_COLOURS, "synthetic")
+        axes = page.axes(figure, row, first + 1)
+        draw_panel(axes, made - one.real, one, window, (DIFFERENCE, -limit, limit))
+        draw_outline(axes, one)
+        middle = (page.left(first) + page.left(first + 1) + page.panel[0]) / 2
+        page.text(figure, middle, page.top(row) + page.panel[1] + 3.4, _metrics(numbers, example.number, model))
+
+
+def _absent(page: Page, figure: Figure, row: int, column: int) -> None:
+    page.text(figure, page.left(column) + page.panel[0] / 2, page.top(row) + page.panel[1] / 2, "no image")
+
+
+def _metrics(numbers: pd.DataFrame, example: int, model: str) -> str:
+    found = numbers[(numbers["example"] == example) & (numbers["model"] == model)]
+    if found.empty:
+        return "not rated"
+    rmse, ssim, psnr = (float(found[name].iloc[0]) for name in ("rmse", "ssim", "psnr"))
+    return f"RMSE {rmse:.2f}  SSIM {ssim:.2f}\nPSNR {psnr:.2f} dB"
+
+
+def _caption(variant: _Variant, images: Sequence[ExampleImages], phantom: bool) -> str:
+    one, number = variant.one, 2 if variant.one.space == T1W_SPACE else 3
+    external = {shown.example.split == "external" for shown in images}
+    others = {(True,): ", all of another cohort", (False, True): ", the last one of another cohort"}
+    cohort = others.get(tuple(sorted(external)), "")
+    counts = split_text(*split_counts(pd.DataFrame([vars(shown.example) for shown in images])))
+    recipe = f" ({one.recipe_name})" if one.recipe_name else ""
+    simulated = " The images were simulated (phantoms): these are no clinical numbers." if phantom else ""
+    return (
+        f"Models in {space_name(one.space)} space, loss {loss_name(one.losses)}{recipe}. Rows: {len(images)} held-out "
+        f"subjects ({counts}), the first by label{cohort}; of each the middle slice of its block, chosen without a "
+        "look at the metrics. Each slice of the real SPECT is scaled by its own minimum and maximum to −1 to 1 as in "
+        f"the paper. {ON_PAPER_SCALE} T1w and PET are shown in grey from 0 to the slice's maximum. Difference: "
+        "synthetic minus real; red where the synthetic image is higher, blue where it is lower; grey line: the T1w's "
+        "brain mask. RMSE, SSIM and PSNR of the shown slice, whole slice (one slice of one subject: no basis for "
+        f"conclusions), as in Table {number}. Of models that differ by their seed alone the one with the lowest seed "
+        "is shown. Synthetic images are estimates of a network, not measurements. The left of each image is the "
+        f"patient's left.{simulated}"
+    )

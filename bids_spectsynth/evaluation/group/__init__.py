@@ -1,0 +1,1 @@
+"""The group's tables: summaries, comparisons, agreement."""

@@ -1,0 +1,198 @@
+"""Group tables of regional agreement, left-right asymmetry and volume measures, from the tables of the cases."""
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from bids_spectsynth.bids.prepared import write_table
+from bids_spectsynth.evaluation.case.region_tables import find_regions, find_volumes
+from bids_spectsynth.evaluation.case.regions import HEMISPHERE
+from bids_spectsynth.evaluation.case.tables import read_case_tables
+from bids_spectsynth.evaluation.columns import HELD_OUT, METHODS
+from bids_spectsynth.evaluation.region_columns import (
+    AGREEMENT_DICTIONARY,
+    IDENTITY,
+    REGIONS_DICTIONARY,
+    VOLUME_DICTIONARY,
+)
+from bids_spectsynth.evaluation.statistics.bland_altman import (
+    concordance,
+    grouped_correlation,
+    limits_of_agreement,
+    mean_correlation,
+    sign_agreement,
+)
+
+#: Value of ``region`` in the rows that hold all blocks of all participants.
+ALL_REGIONS = "all"
+
+_RUN = [name for name in IDENTITY if name not in ("participant_id", "session_id")]
+_TEXT = {*IDENTITY, "template", "region", "hemisphere"} - {"seed"}
+#: Of each measure: columns of the real and the synthetic value.
+_MEASURES = {"uptake": ("real", "synthetic"), "asymmetry": ("asymmetry_real", "asymmetry_synthetic")}
+
+
+@dataclass(frozen=True, eq=False)
+class AgreementTables:
+    """The three tables; without anything rated they have columns and no rows.
+
+    Parameters
+    ----------
+    regions, volumes : DataFrame
+        All rows of the cases' tables, of every part of the cohort.
+    agreement : DataFrame
+        Of the held-out participants alone; see :data:`AGREEMENT_DICTIONARY`.
+    """
+
+    regions: pd.DataFrame
+    agreement: pd.DataFrame
+    volumes: pd.DataFrame
+
+
+def group_agreement(output_dir: Path) -> AgreementTables:
+    """Gather the regional and volume tables in the output folder and compute the agreement; nothing else is read.
+
+    Raises
+    ------
+    DatasetError
+        A table is damaged.
+    """
+    regions = _gather(find_regions(output_dir), REGIONS_DICTIONARY, "table of regions")
+    volumes = _gather(find_volumes(output_dir), VOLUME_DICTIONARY, "table of volume measures")
+    return AgreementTables(regions, rate_agreement(held_out(regions)), volumes)
+
+
+def write_agreement_tables(tables: AgreementTables, output_dir: Path) -> tuple[Path, Path, Path]:
+    """Write ``group_regions.tsv``, ``group_agreement.tsv`` and ``group_volumes.tsv`` with their data dictionaries."""
+    paths = tuple(output_dir / f"group_{name}.tsv" for name in ("regions", "agreement", "volumes"))
+    write_table(paths[0], tables.regions, REGIONS_DICTIONARY)
+    write_table(paths[1], tables.agreement, AGREEMENT_DICTIONARY)
+    write_table(paths[2], tables.volumes, VOLUME_DICTIONARY)
+    return paths[0], paths[1], paths[2]
+
+
+def held_out(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of participants that the model was neither fitted to nor selected on."""
+    return rows[rows["split"].isin(HELD_OUT)]
+
+
+def _gather(paths: Sequence[Path], dictionary: Mapping[str, Any], what: str) -> pd.DataFrame:
+    frames = read_case_tables(paths, partial(_parse, columns=list(dictionary)), what)
+    frames = [frame for frame in frames if len(frame)]
+    if not frames:
+        return pd.DataFrame(columns=list(dictionary))
+    rows = pd.concat(frames, ignore_index=True)
+    rank = rows["method"].map({name: n for n, name in enumerate(METHODS)}).fillna(len(METHODS))
+    order = ["space", "model", "rank", "method", "participant_id", "session_id"]
+    return rows.assign(rank=rank).sort_values(order, kind="stable", ignore_index=True).drop(columns="rank")
+
+
+def _parse(source: Path | io.BytesIO, columns: list[str]) -> pd.DataFrame:
+    # Only numbers may be missing: "n/a" in a name column is a value that rows are grouped by.
+    frame = pd.read_csv(source, sep="\t", dtype=str, keep_default_na=False)[columns]
+    named = [name for name in columns if name not in _TEXT]
+    return frame.assign(**{name: pd.to_numeric(frame[name].mask(frame[name] == "n/a")) for name in named})
+
+
+def rate_agreement(rows: pd.DataFrame) -> pd.DataFrame:
+    """Agreement of real and synthetic values over all blocks, and in each region, by model, method and split.
+
+    Each model stands for itself: models that differ by their seed are not averaged, because the mean of their images
+    would be another image than any of theirs.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Held-out rows of ``group_regions.tsv``.
+
+    Returns
+    -------
+    DataFrame
+        Columns of :data:`AGREEMENT_DICTIONARY`.
+    """
+    found: list[dict[str, Any]] = []
+    for key, group in rows.groupby(_RUN, sort=False):
+        run = dict(zip(_RUN, key, strict=True))
+        for place, values in _places(group):
+            found.append({**run, **place, **_agreement(values)})
+    return pd.DataFrame(found, columns=list(AGREEMENT_DICTIONARY))
+
+
+@dataclass(frozen=True, eq=False)
+class _Values:
+    """Paired values (N,) of a measure; whose and where each is as numbers, because hundreds of regions ask for it."""
+
+    measure: str
+    x: npt.NDArray[np.float64]
+    y: npt.NDArray[np.float64]
+    subjects: npt.NDArray[np.intp]
+    places: npt.NDArray[np.intp]
+
+    def at(self, rows: npt.NDArray[Any]) -> "_Values":
+        """Some of them."""
+        return _Values(self.measure, self.x[rows], self.y[rows], self.subjects[rows], self.places[rows])
+
+
+def _places(group: pd.DataFrame) -> Iterator[tuple[dict[str, str], _Values]]:
+    """What the rows of a model and method are rated on: a measure and all blocks, or one region of it."""
+    pairs = group[group["hemisphere"] == "L"]
+    for measure, rows in (("uptake", group), ("asymmetry", pairs)):
+        pair = rows[list(_MEASURES[measure])].to_numpy(dtype=np.float64)
+        finite = np.isfinite(pair).all(axis=1)
+        usable, (x, y) = rows[finite], pair[finite].T
+        subjects, _ = pd.factorize(usable["participant_id"], sort=True)
+        by_place = usable.groupby(["region", "hemisphere"])
+        values = _Values(measure, x, y, subjects, by_place.ngroup().to_numpy(dtype=np.intp))
+        blocks = (usable["region"] != HEMISPHERE).to_numpy()
+        if blocks.any():
+            yield {"measure": measure, "region": ALL_REGIONS, "hemisphere": "n/a"}, values.at(blocks)
+        for (region, side), chosen in sorted(by_place.indices.items()):
+            place = {"measure": measure, "region": str(region)}
+            yield {**place, "hemisphere": str(side) if measure == "uptake" else "n/a"}, values.at(chosen)
+
+
+def _agreement(values: _Values) -> dict[str, Any]:
+    x, y = values.x, values.y
+    _, subjects = np.unique(values.subjects, return_inverse=True)
+    regions, place_number = np.unique(values.places, return_inverse=True)
+    limits = limits_of_agreement(y - x, subjects)
+    within, ccc = mean_correlation(x, y, subjects), concordance(x, y, subjects)
+    n_subjects = int(subjects.max()) + 1
+    counts = np.bincount(subjects)
+    n_marked, share = sign_agreement(x, y) if values.measure == "asymmetry" else (np.nan, np.nan)
+    return {
+        "n_subjects": n_subjects,
+        "n_regions": len(regions),
+        "n_values": len(x),
+        "bias": limits.bias.value,
+        "bias_low": limits.bias.low,
+        "bias_high": limits.bias.high,
+        "sd_between": limits.sd_between,
+        "sd_within": limits.sd_within,
+        "sd_total": limits.sd_total,
+        "loa_lower": limits.lower.value,
+        "loa_lower_low": limits.lower.low,
+        "loa_lower_high": limits.lower.high,
+        "loa_upper": limits.upper.value,
+        "loa_upper_low": limits.upper.low,
+        "loa_upper_high": limits.upper.high,
+        "mean_absolute": float(np.mean(np.bincount(subjects, weights=np.abs(y - x)) / counts)),
+        "r_within": grouped_correlation(x, y, subjects),
+        "r_within_mean": within.value,
+        "r_within_low": within.low,
+        "r_within_high": within.high,
+        # Two deviations from a mean of two are equal but for their sign.
+        "r_individual": grouped_correlation(x, y, place_number) if n_subjects > 2 else np.nan,
+        "ccc": ccc.value,
+        "ccc_low": ccc.low,
+        "ccc_high": ccc.high,
+        "n_marked": n_marked,
+        "sign_agreement": share,
+    }

@@ -1,0 +1,1 @@
+"""The article's tables and examples, made of the group's."""

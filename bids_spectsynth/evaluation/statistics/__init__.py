@@ -1,0 +1,1 @@
+"""Tests, effect sizes and agreement, as functions of arrays."""

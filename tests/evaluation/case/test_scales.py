@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+
+from bids_spectsynth.evaluation.case.scales import level_factor, on_one_scale, slice_on_paper_scale
+
+SHAPE = (14, 17, 9)
+
+
+def volumes(order: str) -> tuple[np.ndarray, ...]:
+    """Real and synthetic volume, brain, and where the SPECT was measured, as C or as NIfTI files lay them out."""
+    rng = np.random.default_rng(0)
+    mask = rng.random(SHAPE) < 0.6
+    real, synthetic = (np.where(mask, rng.uniform(5, 20, SHAPE), 0).astype(np.float32) for _ in range(2))
+    arrays = (real, 3 * synthetic, mask, mask & (rng.random(SHAPE) < 0.8))
+    return tuple(np.asarray(array, order=order) for array in arrays)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("k", [0, 4, 8])
+def test_one_slice_is_that_of_the_whole_volume(order: str, k: int) -> None:
+    real, synthetic, mask, rated = volumes(order)
+    expected = on_one_scale(real, synthetic, mask, rated, "slice")[1][..., k]
+    np.testing.assert_array_equal(slice_on_paper_scale(real, synthetic, mask, rated, k), expected)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_the_means_over_the_rated_voxels_become_equal(order: str) -> None:
+    real, synthetic, _, rated = volumes(order)
+    factor = level_factor(real, synthetic, rated)
+    plain = real[rated].mean(dtype=np.float64) / synthetic[rated].mean(dtype=np.float64)
+    assert factor == pytest.approx(plain, rel=1e-7)
+    assert (synthetic * factor)[rated].mean() == pytest.approx(real[rated].mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_volume_without_signal_or_rated_voxels_keeps_its_level(order: str) -> None:
+    real, synthetic, mask, rated = volumes(order)
+    assert level_factor(real, np.zeros_like(synthetic), rated) == 1
+    assert level_factor(real, synthetic, np.zeros_like(rated)) == 1
+    assert slice_on_paper_scale(real, np.zeros_like(synthetic), mask, rated, 3).max() == -1
+
+
+def test_a_slice_holds_no_volume_in_memory() -> None:
+    real, synthetic, mask, rated = volumes("F")
+    base = slice_on_paper_scale(real, synthetic, mask, rated, 3).base
+    assert base is None or base.size == SHAPE[0] * SHAPE[1]

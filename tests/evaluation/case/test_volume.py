@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bids_spectsynth.evaluation.case.volume import (
+    relative_uptake,
+    through_slice_ratio,
+    volume_correlation,
+    volume_rmse,
+)
+
+SHAPE = (6, 7, 8)
+
+
+def rated() -> np.ndarray:
+    mask = np.zeros(SHAPE, dtype=bool)
+    mask[1:5, 1:6, 2:7] = True
+    return mask
+
+
+def volume(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(1, 3, SHAPE).astype(np.float32)
+
+
+@given(st.integers(0, 1000), st.floats(0.01, 1000))
+def test_units_do_not_matter(seed: int, gain: float) -> None:
+    first, second = relative_uptake(volume(seed), rated()), relative_uptake(np.float32(gain) * volume(seed), rated())
+    assert first is not None
+    assert second is not None
+    assert first[rated()].mean() == pytest.approx(1, rel=1e-5)
+    np.testing.assert_allclose(first, second, rtol=1e-4)
+
+
+@pytest.mark.parametrize("gain", [0, -1])
+def test_a_volume_without_signal_has_no_relative_uptake(gain: float) -> None:
+    assert relative_uptake(gain * volume(0), rated()) is None
+    assert relative_uptake(volume(0), np.zeros(SHAPE, dtype=bool)) is None
+
+
+def test_error_and_correlation_of_the_rated_voxels_alone() -> None:
+    real, synthetic = volume(1), volume(2)
+    other = np.where(rated(), synthetic, 99).astype(np.float32)
+    assert volume_rmse(real, synthetic, rated()) == volume_rmse(real, other, rated())
+    x, y = (image[rated()].astype(float) for image in (real, synthetic))
+    assert volume_rmse(real, synthetic, rated()) == pytest.approx(np.sqrt(np.mean((x - y) ** 2)))
+    assert volume_correlation(real, synthetic, rated()) == pytest.approx(np.corrcoef(x, y)[0, 1])
+    assert np.isnan(volume_correlation(real, np.full(SHAPE, 0.3, dtype=np.float32), rated()))
+
+
+def test_through_slice_ratio_by_hand() -> None:
+    real, synthetic = np.zeros(SHAPE, dtype=np.float32), np.zeros(SHAPE, dtype=np.float32)
+    real += np.arange(SHAPE[2], dtype=np.float32)
+    # Steps of 3 up and down, in whole slices; what lies outside the rated voxels does not count.
+    synthetic += 3 * (np.arange(SHAPE[2]) % 2).astype(np.float32)
+    synthetic[~rated()] = 50
+    assert through_slice_ratio(real, synthetic, rated()) == pytest.approx(3)
+    assert through_slice_ratio(real, real, rated()) == 1
+    assert through_slice_ratio(real, 0 * real, rated()) == 0
+
+
+def test_pairs_of_slices_are_compared_where_both_are_rated() -> None:
+    mask = rated()
+    mask[:3, :, 4] = False
+    real, synthetic = volume(3), volume(4)
+    synthetic[:3, :, 4] = 1e6
+    assert through_slice_ratio(real, synthetic, mask) < 10
+
+
+def test_no_neighbours_no_ratio() -> None:
+    mask = rated()
+    mask[..., ::2] = False
+    assert np.isnan(through_slice_ratio(volume(1), volume(2), mask))
+    assert np.isnan(through_slice_ratio(np.ones(SHAPE, dtype=np.float32), volume(2), rated()))
