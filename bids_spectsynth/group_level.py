@@ -12,7 +12,7 @@ from bids_spectsynth.evaluation.group.comparisons import StatisticsOptions
 from bids_spectsynth.evaluation.group.tables import group_tables, write_group_tables
 from bids_spectsynth.evaluation.paper.tables import write_paper_tables
 from bids_spectsynth.options.settings import Settings
-from bids_spectsynth.reports.group import group_report
+from bids_spectsynth.reports.group.page import group_report
 
 logger = logging.getLogger(__name__)
 

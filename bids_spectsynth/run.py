@@ -144,7 +144,7 @@ def run_participant(settings: Settings) -> ExitCode:
         if not (settings.stop_on_first_crash and any(outcome.status == "failed" for outcome in outcomes)):
             _synthesise(settings, cases, outcomes)
             if settings.mode != "train":
-                from bids_spectsynth.reports.subjects import report_subjects
+                from bids_spectsynth.reports.subject.all_pages import report_subjects
 
                 # The reports show what became of their participants.
                 changed = update_participants(settings.output_dir, _statuses(settings, outcomes))

@@ -27,7 +27,8 @@ from bids_spectsynth.preprocess.backends.base import Registration
 from bids_spectsynth.preprocess.templates.templates import Template
 from bids_spectsynth.preprocess.workflow.build import build as workflow
 from bids_spectsynth.preprocess.workflow.build import interfaces
-from bids_spectsynth.reports import subject_images, subjects
+from bids_spectsynth.reports.subject import all_pages as subjects
+from bids_spectsynth.reports.subject import images as subject_images
 
 ALL = ("T1w", "pet", "interictal")
 #: Small enough for tests, and none of them changes which code runs.

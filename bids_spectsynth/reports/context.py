@@ -12,7 +12,7 @@ from bids_spectsynth.bids.prepared import PreparedCase, case_folder, file_name, 
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.reports.html import Block, Note, Picture
 from bids_spectsynth.reports.outputs import Synthetic, Transform, read_mask, read_on_grid
-from bids_spectsynth.reports.views import Array, Mask
+from bids_spectsynth.reports.pictures.views import Array, Mask
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from bids_spectsynth.errors import ImageError
 from bids_spectsynth.images.nifti import opened_image
 from bids_spectsynth.options.settings import T1W_SPACE
 from bids_spectsynth.options.spaces import option_of
-from bids_spectsynth.reports.views import Array, Mask
+from bids_spectsynth.reports.pictures.views import Array, Mask
 
 ROLE_NAMES = {"T1w": "T1w", "pet": "PET", "interictal": "Interictal SPECT", "ictal": "Ictal SPECT"}
 FOOTER = "Written by bids_spectsynth. Not a medical device; not for diagnosis."

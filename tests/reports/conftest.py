@@ -23,7 +23,9 @@ from bids_spectsynth.bids.prepared import (
 )
 from bids_spectsynth.evaluation.columns import METHODS, METRICS_DICTIONARY
 from bids_spectsynth.preprocess.templates.templates import Template
-from bids_spectsynth.reports import reportlets, subject_images, subject_metrics
+from bids_spectsynth.reports.pictures import reportlets
+from bids_spectsynth.reports.subject import images as subject_images
+from bids_spectsynth.reports.subject import metrics as subject_metrics
 from bids_spectsynth.synthesis.models.folder import ModelCard
 from bids_spectsynth.synthesis.training.config import TrainingConfig
 

@@ -8,9 +8,9 @@ import pytest
 from bids_spectsynth.bids.prepared import update_participants
 from bids_spectsynth.evaluation.figures.violins import violin
 from bids_spectsynth.evaluation.group.tables import group_tables, write_group_tables
-from bids_spectsynth.reports.group import group_report
-from bids_spectsynth.reports.group_tables import lead_table
-from bids_spectsynth.reports.verdicts import verdicts
+from bids_spectsynth.reports.group.page import group_report
+from bids_spectsynth.reports.group.tables import lead_table
+from bids_spectsynth.reports.group.verdicts import verdicts
 
 EVIL = "<script>alert(1)</script>"
 

@@ -10,8 +10,9 @@ import pytest
 
 from bids_spectsynth.bids.prepared import update_participants
 from bids_spectsynth.errors import UsageError
-from bids_spectsynth.reports import reportlets, subject_metrics
-from bids_spectsynth.reports.subject import subject_report
+from bids_spectsynth.reports.pictures import reportlets
+from bids_spectsynth.reports.subject import metrics as subject_metrics
+from bids_spectsynth.reports.subject.page import subject_report
 
 SECTIONS = ["Summary", "Brain mask", "Registration to the T1w", "Registration to the template", "Synthesis",
             "Metrics per slice", "Methods", "About", "Errors"]  # fmt: skip

@@ -14,7 +14,7 @@ from bids_spectsynth.evaluation.case.calibration import (
     group_calibration,
     write_group_calibration,
 )
-from bids_spectsynth.reports.calibration import calibration_section
+from bids_spectsynth.reports.group.calibration import calibration_section
 
 SHAPE = (20, 20, 20)
 

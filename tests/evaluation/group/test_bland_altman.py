@@ -28,7 +28,7 @@ from bids_spectsynth.evaluation.statistics.bland_altman import (
     limits_of_agreement,
     mean_correlation,
 )
-from bids_spectsynth.reports.agreement import agreement_section
+from bids_spectsynth.reports.group.bland_altman import agreement_section
 from bids_spectsynth.reports.html import Page, Picture, Section, Table, render
 
 SHAPE = (28, 36, 28)

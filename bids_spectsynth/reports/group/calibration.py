@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 
 from bids_spectsynth.evaluation.case.calibration import ALL
 from bids_spectsynth.reports.html import Block, Cell, Column, Picture, Section, Table, Text, number
-from bids_spectsynth.reports.mosaic import drawing_style, to_svg
 from bids_spectsynth.reports.outputs import read_table
+from bids_spectsynth.reports.pictures.mosaic import drawing_style, to_svg
 
 _LINE = ["configuration", "space", "sampled_by", "samples"]
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")

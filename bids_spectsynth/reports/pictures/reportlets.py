@@ -11,8 +11,8 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from bids_spectsynth.images.resampling import carry_linear
-from bids_spectsynth.reports.mosaic import Contour, Layer, Row, mosaic
-from bids_spectsynth.reports.views import Array, Frame, Mask, Plane, View, frame_of, views_across
+from bids_spectsynth.reports.pictures.mosaic import Contour, Layer, Row, mosaic
+from bids_spectsynth.reports.pictures.views import Array, Frame, Mask, Plane, View, frame_of, views_across
 
 Affine = npt.NDArray[np.float64]
 _FIXED = "#35d0ff"

@@ -20,7 +20,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from bids_spectsynth.reports.views import AXIS, Array, Frame, Plane, View, slice_of
+from bids_spectsynth.reports.pictures.views import AXIS, Array, Frame, Plane, View, slice_of
 
 Extent = tuple[float, float, float, float]
 

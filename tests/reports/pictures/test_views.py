@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bids_spectsynth.reports.views import AXIS, Frame, View, frame_of, slice_of, views_across
+from bids_spectsynth.reports.pictures.views import AXIS, Frame, View, frame_of, slice_of, views_across
 
 PLANES = ("axial", "coronal", "sagittal")
 

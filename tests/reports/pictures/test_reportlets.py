@@ -6,10 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bids_spectsynth.reports.charts import metric_lines
-from bids_spectsynth.reports.mosaic import Contour, Layer, Row, mosaic
-from bids_spectsynth.reports.reportlets import carried_over, mask_outline, registration, synthesis, template_outline
-from bids_spectsynth.reports.views import View, frame_of
+from bids_spectsynth.reports.pictures.charts import metric_lines
+from bids_spectsynth.reports.pictures.mosaic import Contour, Layer, Row, mosaic
+from bids_spectsynth.reports.pictures.reportlets import (
+    carried_over,
+    mask_outline,
+    registration,
+    synthesis,
+    template_outline,
+)
+from bids_spectsynth.reports.pictures.views import View, frame_of
 
 SHAPE = (20, 24, 16)
 AFFINE = np.diag([4.0, 4.0, 4.0, 1.0])

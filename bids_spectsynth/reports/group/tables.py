@@ -9,7 +9,7 @@ import pandas as pd
 from bids_spectsynth.evaluation.columns import METHODS, NETWORK
 from bids_spectsynth.reports.html import Cell, Column, Table, number
 from bids_spectsynth.reports.outputs import Transform, as_number, strings
-from bids_spectsynth.reports.subject_metrics import METRICS, description, method_name, method_order
+from bids_spectsynth.reports.subject.metrics import METRICS, description, method_name, method_order
 
 _FAMILIES = {"rmse": "Root mean squared error", "ssim": "Structural similarity", "psnr": "Peak signal-to-noise ratio"}
 _RUN = ["model", "inputs", "space", "scale", "split", "data_range"]

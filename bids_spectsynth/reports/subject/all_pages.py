@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bids_spectsynth.bids.cases import Case
 from bids_spectsynth.exit_codes import Outcome
-from bids_spectsynth.reports.subject import subject_report
+from bids_spectsynth.reports.subject.page import subject_report
 
 logger = logging.getLogger(__name__)
 

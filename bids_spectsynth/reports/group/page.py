@@ -12,15 +12,21 @@ from bids_spectsynth.bids.prepared import read_participants, write_text
 from bids_spectsynth.errors import SpectSynthError
 from bids_spectsynth.evaluation.columns import METRIC_TITLES
 from bids_spectsynth.evaluation.figures.bland_altman import PREFIX as AGREEMENT_PREFIX
-from bids_spectsynth.reports.agreement import agreement_section
-from bids_spectsynth.reports.calibration import calibration_section
-from bids_spectsynth.reports.group_tables import (
+from bids_spectsynth.reports.group.bland_altman import agreement_section
+from bids_spectsynth.reports.group.calibration import calibration_section
+from bids_spectsynth.reports.group.paper import (
+    paper_comparisons_section,
+    paper_examples_section,
+    paper_tables_section,
+)
+from bids_spectsynth.reports.group.tables import (
     lead_table,
     models_table,
     registration_table,
     summary_tables,
 )
-from bids_spectsynth.reports.group_tests import tests_section
+from bids_spectsynth.reports.group.tests import tests_section
+from bids_spectsynth.reports.group.verdicts import verdicts
 from bids_spectsynth.reports.html import (
     Block,
     Cell,
@@ -43,12 +49,6 @@ from bids_spectsynth.reports.outputs import (
     read_table,
     software_version,
 )
-from bids_spectsynth.reports.paper import (
-    paper_comparisons_section,
-    paper_examples_section,
-    paper_tables_section,
-)
-from bids_spectsynth.reports.verdicts import verdicts
 
 #: Rows beyond which a table of details is folded.
 LONG_TABLE = 24

@@ -9,9 +9,9 @@ import pandas as pd
 
 from bids_spectsynth.evaluation.columns import COMPARISONS, NOT_INDEPENDENT, PRIMARY, TESTS
 from bids_spectsynth.evaluation.statistics.paired_tests import ALPHA
-from bids_spectsynth.reports.group_tables import count_range
+from bids_spectsynth.reports.group.tables import count_range
 from bids_spectsynth.reports.html import Block, Cell, Column, Heading, Note, Section, Table, Text, number, p_value
-from bids_spectsynth.reports.subject_metrics import METRICS, description, method_name
+from bids_spectsynth.reports.subject.metrics import METRICS, description, method_name
 
 _TITLES = {
     "space": "Native against template space",

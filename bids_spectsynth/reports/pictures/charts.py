@@ -7,7 +7,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bids_spectsynth.reports.mosaic import drawing_style, to_svg
+from bids_spectsynth.reports.pictures.mosaic import drawing_style, to_svg
 
 #: Heights (mm) and values, two arrays of one length.
 Line = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]

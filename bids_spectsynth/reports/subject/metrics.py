@@ -8,11 +8,11 @@ import pandas as pd
 
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.evaluation.columns import METHODS, NETWORK
-from bids_spectsynth.reports.charts import metric_lines
 from bids_spectsynth.reports.context import Figure, SubjectContext
 from bids_spectsynth.reports.html import Block, Cell, Column, Heading, Note, Section, Table, Text, number
 from bids_spectsynth.reports.outputs import Synthetic, read_object
-from bids_spectsynth.reports.subject_images import synthetic_title
+from bids_spectsynth.reports.pictures.charts import metric_lines
+from bids_spectsynth.reports.subject.images import synthetic_title
 
 METHOD_NAMES: Mapping[str, str] = {
     NETWORK: "Model (pix2pix)",

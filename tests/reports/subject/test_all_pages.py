@@ -2,7 +2,7 @@
 
 from bids_spectsynth.bids.prepared import update_participants
 from bids_spectsynth.exit_codes import Outcome
-from bids_spectsynth.reports.subjects import report_subjects
+from bids_spectsynth.reports.subject.all_pages import report_subjects
 
 PREPARED = [Outcome("01", None, "preprocess", "ok")]
 

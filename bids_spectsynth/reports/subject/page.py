@@ -11,7 +11,6 @@ from bids_spectsynth.errors import SpectSynthError, UsageError
 from bids_spectsynth.options.settings import T1W_SPACE
 from bids_spectsynth.reports.context import SubjectContext
 from bids_spectsynth.reports.html import Block, Cell, Code, Column, Items, Note, Page, Section, Table, Text, render
-from bids_spectsynth.reports.methods import MethodFacts, methods_text
 from bids_spectsynth.reports.outputs import (
     FOOTER,
     PHANTOM_TEXT,
@@ -27,14 +26,15 @@ from bids_spectsynth.reports.outputs import (
     software_version,
     strings,
 )
-from bids_spectsynth.reports.subject_images import (
+from bids_spectsynth.reports.subject.images import (
     SYNTHETIC_BANNER,
     brain_mask_section,
     registration_section,
     synthesis_section,
     template_section,
 )
-from bids_spectsynth.reports.subject_metrics import metrics_section
+from bids_spectsynth.reports.subject.methods import MethodFacts, methods_text
+from bids_spectsynth.reports.subject.metrics import metrics_section
 
 _LABEL = re.compile(r"[0-9A-Za-z+]+")
 _LOG_LINES = 60

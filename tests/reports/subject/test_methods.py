@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bids_spectsynth.reports.methods import MethodFacts, methods_text
+from bids_spectsynth.reports.subject.methods import MethodFacts, methods_text
 
 GRID = [128, 128, 96]
 
