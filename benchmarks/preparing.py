@@ -224,7 +224,7 @@ def main() -> None:
         dataset, output, backend, voxel_size = args.steps
         print(json.dumps(record_steps(Path(dataset), Path(output), backend, float(voxel_size))))
         return
-    from bids_spectsynth.phantom.cohort import make_cohort
+    from bids_spectsynth.phantom.participants import make_cohort
     from bids_spectsynth.preprocess.backends.fsl.environment import missing_programs
 
     size, voxel_size, repeats = ("small", 4.0, 0) if args.quick else (args.size, args.voxel_size, args.repeats)

@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         0; 2 where the options are wrong or OUT holds files; 3 where OUT cannot be written.
     """
     arguments = build_parser().parse_args(argv)
-    from bids_spectsynth.phantom.cohort import make_cohort, truth_folder
+    from bids_spectsynth.phantom.participants import make_cohort, truth_folder
 
     try:
         make_cohort(

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from bids_spectsynth.phantom.cohort import make_cohort
+from bids_spectsynth.phantom.participants import make_cohort
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import pytest
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.phantom.anatomy import Anatomy, Person, make_anatomy
 from bids_spectsynth.phantom.atlas import load_atlas
-from bids_spectsynth.phantom.cohort import make_cohort
+from bids_spectsynth.phantom.participants import make_cohort
 
 
 def person(fold_seed: int | None, age: int = 40) -> Anatomy:

@@ -3,7 +3,8 @@ import sys
 
 import pytest
 
-from bids_spectsynth.phantom import cli, cohort
+from bids_spectsynth.phantom import cli
+from bids_spectsynth.phantom import participants as cohort
 
 
 def test_options_reach_the_cohort(monkeypatch, tmp_path, capsys):

@@ -10,8 +10,8 @@ import pytest
 from scipy import ndimage
 
 from bids_spectsynth.errors import UsageError
-from bids_spectsynth.phantom import cohort as cohort_module
-from bids_spectsynth.phantom.cohort import make_cohort, truth_folder
+from bids_spectsynth.phantom import participants as cohort_module
+from bids_spectsynth.phantom.participants import make_cohort, truth_folder
 from bids_spectsynth.phantom.subject import SubjectPlan, make_subject
 
 PET_KEYS = [
