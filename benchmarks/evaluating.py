@@ -145,7 +145,7 @@ def timers() -> Iterator[dict[str, tuple[float, float]]]:
 def run_group_level(folder: Path, samples: int) -> dict[str, tuple[float, float]]:
     """Seconds by stage, and of the whole; ``peak`` memory in MiB. To be called in a process of its own."""
     start = time.perf_counter(), time.process_time()
-    from bids_spectsynth.group_level import write_group_level
+    from bids_spectsynth.app.group import write_group_level
     from bids_spectsynth.options.settings import make_settings
 
     values = {"bids_dir": folder, "output_dir": folder, "analysis_level": "group", "bootstrap_samples": samples}

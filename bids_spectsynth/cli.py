@@ -82,7 +82,7 @@ def main(argv: Sequence[str]) -> int:
         settings = parse(argv)
         _limit_threads(settings.omp_nthreads)
         _fix_template_folder()
-        from bids_spectsynth.run import run
+        from bids_spectsynth.app.run import run
 
         return int(run(settings))
     except SpectSynthError as error:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bids_spectsynth.application import apply_model
+from bids_spectsynth.app.apply import apply_model
 from bids_spectsynth.bids.prepared import find_prepared, read_participants, write_matrix
 from bids_spectsynth.options.settings import Settings, make_settings
 from bids_spectsynth.synthesis.models.ensemble import load_members

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bids_spectsynth import application
+from bids_spectsynth.app import apply as application
 from bids_spectsynth.synthesis.training.state import Interrupted, StopSignals
 from bids_spectsynth.termination import Terminated, clean_end
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from bids_spectsynth import estimate
+from bids_spectsynth.app import estimate
 from bids_spectsynth.options.settings import make_settings
 from bids_spectsynth.synthesis.study import PlannedModel, planned_models
 from bids_spectsynth.synthesis.training.computation import Computation

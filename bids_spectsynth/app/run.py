@@ -132,7 +132,7 @@ def run_participant(settings: Settings) -> ExitCode:
     run_folder = None if settings.dry_run else open_run_log(given)
     cases, outcomes = ([], []) if settings.mode == "train" else _find(settings)
     if run_folder is None:
-        from bids_spectsynth.plan import log_plan
+        from bids_spectsynth.app.plan import log_plan
 
         log_plan(settings, cases, outcomes)
         return exit_code([*outcomes, *(Outcome(c.participant, c.session, "find", "ok") for c in cases)])
@@ -270,7 +270,7 @@ def _synthesise(settings: Settings, cases: Sequence[Case], outcomes: list[Outcom
     """Train where asked, then apply to the cases of this run; adds to the outcomes, also where it ends in an error."""
     if settings.mode == "preprocess":
         return
-    from bids_spectsynth.application import apply_model, check_served
+    from bids_spectsynth.app.apply import apply_model, check_served
     from bids_spectsynth.synthesis.cohort.select import model_folders
     from bids_spectsynth.synthesis.study import trains
     from bids_spectsynth.synthesis.training.train_models import train_models
@@ -332,7 +332,7 @@ def _name(outcome: Outcome) -> str:
 
 def run_group(settings: Settings) -> ExitCode:
     """Tables, tests, figures and the report of the whole output folder; the dataset is not read."""
-    from bids_spectsynth.group_level import write_group_level
+    from bids_spectsynth.app.group import write_group_level
 
     if settings.dry_run:
         logger.info("dry run: tables and report of %s would be written", settings.output_dir)

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import torch
 
-from bids_spectsynth import run as run_module
+from bids_spectsynth.app import run as run_module
 from bids_spectsynth.bids.prepared import update_participants
 from bids_spectsynth.errors import DatasetError
 from bids_spectsynth.evaluation.figures import violins as figures

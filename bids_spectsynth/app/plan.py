@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 
-from bids_spectsynth import estimate
+from bids_spectsynth.app import estimate
 from bids_spectsynth.bids.cases import Case
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.exit_codes import Outcome

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from bids_spectsynth import application
-from bids_spectsynth.application import check_served, is_younger, made_by, split_of
+from bids_spectsynth.app import apply as application
+from bids_spectsynth.app.apply import check_served, is_younger, made_by, split_of
 from bids_spectsynth.bids.prepared import PreparedCase, update_participants
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.exit_codes import Outcome

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from bids_spectsynth import estimate
+from bids_spectsynth.app import estimate
+from bids_spectsynth.app.plan import plan_lines
 from bids_spectsynth.bids.cases import Case, SourceImage
 from bids_spectsynth.exit_codes import Outcome
 from bids_spectsynth.options.settings import Settings, make_settings
-from bids_spectsynth.plan import plan_lines
 
 
 def settings(**values: Any) -> Settings:
