@@ -100,7 +100,7 @@ def record_steps(dataset: Path, output: Path, backend: str, voxel_size: float) -
     """Prepare the first participant in this process, step by step."""
     from bids_spectsynth.bids.cases import find_cases
     from bids_spectsynth.options.settings import make_settings
-    from bids_spectsynth.preprocess.workflow.build import build as workflow
+    from bids_spectsynth.preprocess.workflow import build as workflow
 
     settings = make_settings(
         {"bids_dir": dataset, "output_dir": output, "analysis_level": "participant", "nprocs": 1, "backend": backend,

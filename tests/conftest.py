@@ -25,8 +25,8 @@ from bids_spectsynth.phantom.sidecars import pet_sidecar, spect_sidecar, t1w_sid
 from bids_spectsynth.preprocess import outputs as write_prepared
 from bids_spectsynth.preprocess.backends.base import Registration
 from bids_spectsynth.preprocess.templates.templates import Template
-from bids_spectsynth.preprocess.workflow.build import build as workflow
-from bids_spectsynth.preprocess.workflow.build import interfaces
+from bids_spectsynth.preprocess.workflow import build as workflow
+from bids_spectsynth.preprocess.workflow import interfaces
 from bids_spectsynth.reports.subject import all_pages as subjects
 from bids_spectsynth.reports.subject import images as subject_images
 

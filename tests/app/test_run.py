@@ -19,7 +19,7 @@ from bids_spectsynth.bids.prepared import update_participants
 from bids_spectsynth.errors import DatasetError
 from bids_spectsynth.evaluation.figures import violins as figures
 from bids_spectsynth.options.settings import make_settings, option_names
-from bids_spectsynth.preprocess.plugins.pool import pool as plugins
+from bids_spectsynth.preprocess.plugins import pool as plugins
 from bids_spectsynth.reports.subject import all_pages as subjects
 from bids_spectsynth.synthesis.models.folder import load_card, weights_checksum
 from bids_spectsynth.synthesis.training import computation

@@ -21,8 +21,8 @@ from bids_spectsynth.options.settings import Settings, make_settings
 from bids_spectsynth.preprocess import outputs as write_prepared
 from bids_spectsynth.preprocess.backends.base import Registration
 from bids_spectsynth.preprocess.templates.templates import Template
-from bids_spectsynth.preprocess.workflow.build import build as workflow
-from bids_spectsynth.preprocess.workflow.build import interfaces
+from bids_spectsynth.preprocess.workflow import build as workflow
+from bids_spectsynth.preprocess.workflow import interfaces
 
 # Checks its arguments as the real programs would, and notes each call; the matrix that "flirt" finds is given.
 _PROGRAM = """#!{python}

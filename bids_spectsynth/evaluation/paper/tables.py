@@ -104,7 +104,7 @@ def _over_slices(rows: pd.DataFrame, column: str) -> dict[str, float | int | str
 
 
 def example_table(rows: pd.DataFrame, spaces: Iterable[str]) -> pd.DataFrame:
-    """Metrics of the example slices of :func:`bids_spectsynth.evaluation.paper.examples.choose_examples`, one row per model.
+    """Metrics of the slices of :func:`~bids_spectsynth.evaluation.paper.examples.choose_examples`, a row per model.
 
     Parameters
     ----------

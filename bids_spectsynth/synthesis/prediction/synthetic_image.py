@@ -42,9 +42,9 @@ def to_units(output: Volume, mask: npt.NDArray[np.bool_], card: ModelCard) -> tu
     """Network output in the units of the training cohort.
 
     With slice scaling each slice gets the gain that removes the steps between slices
-    (:func:`bids_spectsynth.synthesis.prediction.through_slice.slice_gains`); with volume scaling one gain serves all. Then all is
-    multiplied so that the mean in the brain is that of the training cohort's SPECTs: how much tracer this participant
-    would have taken up as a whole cannot be known from the inputs.
+    (:func:`bids_spectsynth.synthesis.prediction.through_slice.slice_gains`); with volume scaling one gain serves all.
+    Then all is multiplied so that the mean in the brain is that of the training cohort's SPECTs: how much tracer this
+    participant would have taken up as a whole cannot be known from the inputs.
 
     Parameters
     ----------

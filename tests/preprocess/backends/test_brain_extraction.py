@@ -11,8 +11,8 @@ from scipy.spatial.transform import Rotation
 
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.images.grid import new_image
+from bids_spectsynth.preprocess.backends import brain_extraction
 from bids_spectsynth.preprocess.backends.brain_extraction import extract_t1w_brain, mask_volume, volume_note
-from bids_spectsynth.preprocess.backends.choice import brain_extraction
 from bids_spectsynth.preprocess.backends.embedded import EmbeddedBackend
 
 SHAPE = (60, 70, 64)

@@ -12,9 +12,9 @@ import yaml
 from nipype.pipeline.plugins import SLURMPlugin
 
 from bids_spectsynth.errors import UsageError
+from bids_spectsynth.preprocess.plugins import clusters as cluster_plugins
 from bids_spectsynth.preprocess.plugins.dask import DaskPlugin
-from bids_spectsynth.preprocess.plugins.pool import clusters as cluster_plugins
-from bids_spectsynth.preprocess.workflow.build import build as workflow
+from bids_spectsynth.preprocess.workflow import build as workflow
 from bids_spectsynth.preprocess.workflow.build import preprocess
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -13,12 +13,12 @@ import pytest
 from nilearn.datasets import load_mni152_template
 
 from bids_spectsynth.errors import UsageError
+from bids_spectsynth.preprocess.templates import templates
 from bids_spectsynth.preprocess.templates.templates import (
     BUILT_IN_TEMPLATE,
     check_template,
     fetch_template,
     inspect_template,
-    templates,
 )
 
 

@@ -21,10 +21,11 @@ from bids_spectsynth.bids.prepared import find_prepared, read_matrix
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.images.grid import axial_grid, new_image
 from bids_spectsynth.preprocess import outputs as write_prepared
-from bids_spectsynth.preprocess.plugins.pool import pool as plugins
-from bids_spectsynth.preprocess.workflow.build import build as workflow
-from bids_spectsynth.preprocess.workflow.build import case as case_workflow
-from bids_spectsynth.preprocess.workflow.build import interfaces, preprocess
+from bids_spectsynth.preprocess.plugins import pool as plugins
+from bids_spectsynth.preprocess.workflow import build as workflow
+from bids_spectsynth.preprocess.workflow import case as case_workflow
+from bids_spectsynth.preprocess.workflow import interfaces
+from bids_spectsynth.preprocess.workflow.build import preprocess
 from bids_spectsynth.termination import Terminated
 
 pytestmark = pytest.mark.usefixtures("tiny_template")

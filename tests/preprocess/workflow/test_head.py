@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bids_spectsynth.preprocess.workflow.build import build as workflow
+from bids_spectsynth.preprocess.workflow import build as workflow
 from bids_spectsynth.preprocess.workflow.build import preprocess
 
 pytestmark = pytest.mark.usefixtures("tiny_template")

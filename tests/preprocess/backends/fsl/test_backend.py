@@ -7,7 +7,6 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
-from bids_spectsynth.preprocess.backends.choice.fsl import backend as fsl_backend
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
@@ -15,6 +14,7 @@ from scipy.spatial.transform import Rotation
 from bids_spectsynth.errors import ImageError, UsageError
 from bids_spectsynth.images.grid import grid_of
 from bids_spectsynth.preprocess.backends.choice import make_backend, resolve_backend
+from bids_spectsynth.preprocess.backends.fsl import backend as fsl_backend
 from bids_spectsynth.preprocess.backends.fsl.backend import FslBackend
 from bids_spectsynth.preprocess.backends.fsl.environment import missing_programs
 from bids_spectsynth.preprocess.backends.fsl.flirt_matrix import (

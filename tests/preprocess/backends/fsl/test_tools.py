@@ -8,12 +8,12 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
-from bids_spectsynth.preprocess.backends.choice.fsl import backend as fsl_backend
-from bids_spectsynth.preprocess.backends.choice.fsl import tools as fsl_tools
 from styxdefs import DryRunner
 
 from bids_spectsynth.errors import ImageError, UsageError
 from bids_spectsynth.preprocess.backends.choice import resolve_backend
+from bids_spectsynth.preprocess.backends.fsl import backend as fsl_backend
+from bids_spectsynth.preprocess.backends.fsl import tools as fsl_tools
 from bids_spectsynth.preprocess.backends.fsl.backend import FslBackend
 from bids_spectsynth.preprocess.backends.fsl.environment import fsl_environment, missing_programs, robust_doubt
 from bids_spectsynth.preprocess.backends.fsl.options import FslOptions
