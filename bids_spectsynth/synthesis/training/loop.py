@@ -71,8 +71,8 @@ def train(
     training, validation : collection of CaseArrays
         With targets; each is iterated over once (twice where slices are cropped), so that they may be read from disk
         on the way (:class:`~bids_spectsynth.synthesis.data.slices.PreparedCases`). The weights depend on ``training``
-        alone; which epoch's weights are kept depends on ``validation``. With a cohort prior they are ``PreparedCases``, and
-        the baselines that it is made of lie in ``folder``.
+        alone; which epoch's weights are kept depends on ``validation``. With a cohort prior they are
+        ``PreparedCases``, and the baselines that it is made of lie in ``folder``.
     config : TrainingConfig
     folder : Path
         ``models/<label>``; receives ``model.safetensors``, ``model.json``, ``history.tsv`` and ``checkpoint``.

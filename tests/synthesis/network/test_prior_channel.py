@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.synthesis.test_baselines import TEMPLATE, make_case
+from tests.synthesis.baselines.test_base import TEMPLATE, make_case
 
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.synthesis.baselines.base import Baselines, predict
