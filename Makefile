@@ -65,7 +65,7 @@ docs: install-test
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build
 
 boutiques: install
-	$(BIN)/python -m bids_spectsynth.options.boutiques > boutiques.json.new
+	$(BIN)/python -m bids_spectsynth.app.boutiques > boutiques.json.new
 	mv boutiques.json.new boutiques.json
 
 clean:

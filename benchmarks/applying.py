@@ -27,14 +27,14 @@ import numpy as np
 import torch
 from reference_pix2pix import ReferencePix2Pix
 
-from bids_spectsynth.synthesis.data.cropping import Size, brain_size, network_levels
+from bids_spectsynth.synthesis.computing.computation import Computation, has_bfloat16, prediction_computation
+from bids_spectsynth.synthesis.data.cropping import Size, brain_size
 from bids_spectsynth.synthesis.data.slices import CaseArrays
+from bids_spectsynth.synthesis.data.through_slice import brain_slices
 from bids_spectsynth.synthesis.models.folder import Model, ModelCard, load_model
-from bids_spectsynth.synthesis.network.networks import UNetGenerator
+from bids_spectsynth.synthesis.models.tensors import load_tensors
+from bids_spectsynth.synthesis.network.networks import UNetGenerator, network_levels
 from bids_spectsynth.synthesis.prediction.predict import predict
-from bids_spectsynth.synthesis.prediction.through_slice import brain_slices
-from bids_spectsynth.synthesis.training.computation import Computation, has_bfloat16, prediction_computation
-from bids_spectsynth.synthesis.training.state import load_tensors
 
 CHANNELS = 2
 

@@ -26,10 +26,10 @@ import torch
 from scipy import stats
 
 from bids_spectsynth.bids.prepared import PreparedCase, find_prepared
+from bids_spectsynth.synthesis.computing.computation import prediction_computation
 from bids_spectsynth.synthesis.data.slices import PreparedCases, load_case
 from bids_spectsynth.synthesis.models.folder import load_model
 from bids_spectsynth.synthesis.prediction.predict import predict
-from bids_spectsynth.synthesis.training.computation import prediction_computation
 from bids_spectsynth.synthesis.training.config import TrainingConfig
 from bids_spectsynth.synthesis.training.loop import train
 

@@ -18,13 +18,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bids_spectsynth.synthesis.computing.computation import training_computation
+from bids_spectsynth.synthesis.computing.devices import Processes
 from bids_spectsynth.synthesis.data.dataset import SliceData, SliceLayout, gather_slices, shuffled_batches
 from bids_spectsynth.synthesis.data.slices import CaseArrays
 from bids_spectsynth.synthesis.data.storage import Storage, decode, decoded_on, encode
 from bids_spectsynth.synthesis.network.networks import unet_levels
-from bids_spectsynth.synthesis.training.computation import training_computation
 from bids_spectsynth.synthesis.training.config import TrainingConfig
-from bids_spectsynth.synthesis.training.devices import Processes
 from bids_spectsynth.synthesis.training.steps import Stepper
 
 CPU = torch.device("cpu")

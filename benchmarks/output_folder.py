@@ -21,9 +21,9 @@ from bids_spectsynth.bids.prepared import output_path, update_participants, writ
 from bids_spectsynth.bids.writing import write_image, write_matrix
 from bids_spectsynth.evaluation.case.calibration import CALIBRATION_DICTIONARY, calibration
 from bids_spectsynth.evaluation.case.metrics import METRICS
+from bids_spectsynth.evaluation.case.region_columns import REGIONS_DICTIONARY, VOLUME_DICTIONARY
 from bids_spectsynth.evaluation.case.regions import asymmetry_index, regions_of
 from bids_spectsynth.evaluation.columns import METHODS, METRICS_DICTIONARY, NETWORK
-from bids_spectsynth.evaluation.region_columns import REGIONS_DICTIONARY, VOLUME_DICTIONARY
 from bids_spectsynth.options.settings import T1W_SPACE, Scaling, make_settings
 from bids_spectsynth.synthesis.study import PlannedModel, planned_models
 

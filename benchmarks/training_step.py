@@ -22,11 +22,11 @@ from reference_pix2pix import LEARNING_RATE, ReferencePix2Pix
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from bids_spectsynth.synthesis.data.cropping import Size, network_levels
-from bids_spectsynth.synthesis.network.networks import UNetGenerator, parameter_count
-from bids_spectsynth.synthesis.training.computation import Computation, can_compile, has_bfloat16, training_computation
+from bids_spectsynth.synthesis.computing.computation import Computation, can_compile, has_bfloat16, training_computation
+from bids_spectsynth.synthesis.computing.devices import Processes
+from bids_spectsynth.synthesis.data.cropping import Size
+from bids_spectsynth.synthesis.network.networks import UNetGenerator, network_levels, parameter_count
 from bids_spectsynth.synthesis.training.config import TrainingConfig
-from bids_spectsynth.synthesis.training.devices import Processes
 from bids_spectsynth.synthesis.training.steps import LOSS_NAMES, Stepper
 
 SIZE = 256

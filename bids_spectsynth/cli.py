@@ -8,8 +8,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from bids_spectsynth.errors import SpectSynthError
-from bids_spectsynth.exit_codes import ExitCode, error_code
+from bids_spectsynth.errors import ExitCode, SpectSynthError, error_code
 from bids_spectsynth.options.parser import build_parser
 from bids_spectsynth.options.presets import GOVERNED
 from bids_spectsynth.options.settings import Settings, make_settings, option_names, read_config
@@ -76,7 +75,7 @@ def main(argv: Sequence[str]) -> int:
     Returns
     -------
     int
-        One of :class:`bids_spectsynth.exit_codes.ExitCode`.
+        One of :class:`bids_spectsynth.errors.ExitCode`.
     """
     try:
         settings = parse(argv)

@@ -1,4 +1,13 @@
-"""Errors whose message is one clear line for the user: which file, what is wrong, what to do."""
+"""Errors whose message is one clear line for the user, and the one table of exit codes.
+
+A message says which file, what is wrong, and what to do.
+"""
+
+import signal
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Literal
 
 
 class SpectSynthError(Exception):
@@ -19,3 +28,114 @@ class ImageError(SpectSynthError):
 
 class ModelError(SpectSynthError):
     """A model folder is damaged, of another version, or does not fit the data."""
+
+
+class ExitCode(IntEnum):
+    """What the process tells its caller."""
+
+    OK = 0
+    """Everything asked for was done (participants without the needed images are skipped, not failed)."""
+    SOME_FAILED = 1
+    """At least one participant failed; the others are complete."""
+    USAGE = 2
+    """The options, the configuration file or the filter file are wrong."""
+    DATASET = 3
+    """The input dataset is not usable: not BIDS, not valid, no such participant, output not writable."""
+    NOBODY_LEFT = 4
+    """Every participant was skipped or failed."""
+    MODEL = 5
+    """The model folder is damaged or does not fit, or training is not possible."""
+    INTERNAL = 70
+    """A defect of this software (sysexits EX_SOFTWARE)."""
+    INTERRUPTED = 130
+    """Stopped by SIGINT; the work so far is kept."""
+    RESUBMIT = 138
+    """Stopped by SIGUSR1, by which a scheduler announces its time limit; the same command goes on from here."""
+    TERMINATED = 143
+    """Stopped by SIGTERM; a checkpoint was written where training was under way."""
+
+
+#: A process that does not handle a signal ends with 128 plus its number, for shells; SIGUSR1 is 10 on Linux.
+_SIGNAL_CODES = {
+    "SIGINT": ExitCode.INTERRUPTED,
+    "SIGUSR1": ExitCode.RESUBMIT,
+    "SIGTERM": ExitCode.TERMINATED,
+}
+
+
+def signal_code(number: int) -> ExitCode:
+    """Exit code of a process that a signal has stopped, after it has put its affairs in order.
+
+    Parameters
+    ----------
+    number : int
+        Of SIGINT, SIGUSR1 or SIGTERM.
+    """
+    return _SIGNAL_CODES[signal.Signals(number).name]
+
+
+Status = Literal["ok", "skipped", "failed"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What happened to one participant (and session) in one stage.
+
+    Parameters
+    ----------
+    participant : str
+        Label without ``sub-``.
+    session : str or None
+        Label without ``ses-``.
+    stage : str
+        ``find``, ``preprocess``, ``train``, ``synthesise``, ``evaluate`` or ``report``.
+    status : {'ok', 'skipped', 'failed'}
+        A skipped participant lacks something; a failed one has a defect that the reason names.
+    reason : str
+        One line; empty where the status is ``ok``.
+    """
+
+    participant: str
+    session: str | None
+    stage: str
+    status: Status
+    reason: str = ""
+
+
+def by_participant(outcomes: Iterable[Outcome]) -> dict[str, Outcome]:
+    """What became of each participant over its sessions, stages and models.
+
+    Failed where anything failed; else ok where anything was done; else skipped. The reasons are joined, also those
+    of a participant that was served but lacks something (an input of one of the models, say).
+    """
+    joined: dict[str, Outcome] = {}
+    grouped: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        grouped.setdefault(outcome.participant, []).append(outcome)
+    for label, own in grouped.items():
+        statuses = {outcome.status for outcome in own}
+        status: Status = "failed" if "failed" in statuses else "ok" if "ok" in statuses else "skipped"
+        reasons = dict.fromkeys(outcome.reason for outcome in own if outcome.reason)
+        joined[label] = Outcome(label, None, own[-1].stage, status, "; ".join(reasons))
+    return joined
+
+
+def exit_code(outcomes: Iterable[Outcome]) -> ExitCode:
+    """Exit code of a run from the outcomes of its participants; no outcome at all counts as nobody left."""
+    statuses = {outcome.status for outcome in by_participant(outcomes).values()}
+    if "failed" in statuses:
+        return ExitCode.SOME_FAILED if "ok" in statuses else ExitCode.NOBODY_LEFT
+    return ExitCode.OK if "ok" in statuses else ExitCode.NOBODY_LEFT
+
+
+def error_code(error: SpectSynthError) -> ExitCode:
+    """Exit code for an error that ends the whole run."""
+    match error:
+        case UsageError():
+            return ExitCode.USAGE
+        case DatasetError():
+            return ExitCode.DATASET
+        case ModelError():
+            return ExitCode.MODEL
+        case _:
+            return ExitCode.SOME_FAILED

@@ -7,8 +7,6 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bids_spectsynth.options.settings import Settings, to_toml
-
 LOGGER_NAME = "bids_spectsynth"
 _FILE_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -28,12 +26,26 @@ def console_logging(verbose: int) -> logging.Logger:
     return logger
 
 
-def open_run_log(settings: Settings) -> Path:
-    """Create ``logs/<run>`` with the settings as TOML and a log file of every message; return the folder."""
+def open_run_log(output_dir: Path, level: str, settings_toml: str) -> Path:
+    """Create ``logs/<run>`` with the settings as TOML and a log file of every message.
+
+    Parameters
+    ----------
+    output_dir : Path
+    level : str
+        ``participant`` or ``group``; a part of the folder's name.
+    settings_toml : str
+        All settings of the run, see :func:`bids_spectsynth.options.settings.to_toml`.
+
+    Returns
+    -------
+    Path
+        The folder.
+    """
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    folder = settings.output_dir / "logs" / f"{stamp}-{settings.analysis_level}-{uuid.uuid4().hex[:8]}"
+    folder = output_dir / "logs" / f"{stamp}-{level}-{uuid.uuid4().hex[:8]}"
     folder.mkdir(parents=True)
-    (folder / "settings.toml").write_text(to_toml(settings), encoding="utf-8")
+    (folder / "settings.toml").write_text(settings_toml, encoding="utf-8")
     handler = logging.FileHandler(folder / "run.log", encoding="utf-8")
     handler.setLevel(logging.DEBUG)
     handler.setFormatter(logging.Formatter(_FILE_FORMAT))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from bids_spectsynth.exit_codes import signal_code
+from bids_spectsynth.errors import signal_code
 
 #: Signals that end a run: the system's, and the one by which a scheduler announces its time limit.
 END_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name))

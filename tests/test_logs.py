@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bids_spectsynth.logs import LOGGER_NAME, console_logging, open_run_log, write_case_log
-from bids_spectsynth.options.settings import Settings, make_settings, read_config
+from bids_spectsynth.options.settings import Settings, make_settings, read_config, to_toml
 
 
 @pytest.fixture(autouse=True)
@@ -43,9 +43,9 @@ def test_the_console_shows_details_on_request(
 
 def test_a_second_run_in_one_process_says_things_once(capsys: pytest.CaptureFixture[str], settings: Settings) -> None:
     console_logging(0)
-    first = open_run_log(settings)
+    first = open_run_log(settings.output_dir, settings.analysis_level, to_toml(settings))
     logger = console_logging(0)
-    second = open_run_log(settings)
+    second = open_run_log(settings.output_dir, settings.analysis_level, to_toml(settings))
     logger.info("hello")
     assert capsys.readouterr().err.count("hello") == 1
     assert first != second
@@ -55,7 +55,7 @@ def test_a_second_run_in_one_process_says_things_once(capsys: pytest.CaptureFixt
 
 def test_the_run_log_holds_details_and_the_settings(settings: Settings) -> None:
     logger = console_logging(0)
-    folder = open_run_log(settings)
+    folder = open_run_log(settings.output_dir, settings.analysis_level, to_toml(settings))
     logger.debug("a detail")
     assert "DEBUG bids_spectsynth: a detail" in (folder / "run.log").read_text()
     assert folder.parent == settings.output_dir / "logs"

@@ -18,8 +18,8 @@ from bids_spectsynth import __version__
 from bids_spectsynth.bids.filters import read_filters
 from bids_spectsynth.bids.participants import DICTIONARY
 from bids_spectsynth.cli import build_parser, parse
+from bids_spectsynth.errors import ExitCode
 from bids_spectsynth.evaluation.columns import METHODS, METRICS_DICTIONARY, SUMMARY_DICTIONARY, TTEST_DICTIONARY
-from bids_spectsynth.exit_codes import ExitCode
 from bids_spectsynth.options.settings import make_settings, read_config
 from bids_spectsynth.preprocess.plugins.pool import read_plugin_file
 

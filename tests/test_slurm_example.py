@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from bids_spectsynth.synthesis.training.state import load_tensors
+from bids_spectsynth.synthesis.models.tensors import load_tensors
 
 Start = Callable[[Sequence[object], Mapping[str, str]], subprocess.Popen[str]]
 

@@ -13,14 +13,14 @@ from bids_spectsynth.bids.cases import INTERICTAL
 from bids_spectsynth.bids.dataset import has_phantom_data
 from bids_spectsynth.bids.prepared import PreparedCase, find_prepared, read_participants
 from bids_spectsynth.bids.writing import sidecar_path
-from bids_spectsynth.errors import ModelError, SpectSynthError
+from bids_spectsynth.errors import ModelError, Outcome, SpectSynthError
 from bids_spectsynth.evaluation.case.calibration import calibrate_case
 from bids_spectsynth.evaluation.case.evaluate import case_tables, evaluate_case, metrics_path
 from bids_spectsynth.evaluation.columns import METRICS_DICTIONARY
-from bids_spectsynth.exit_codes import Outcome
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.options.spaces import option_of
 from bids_spectsynth.synthesis.baselines.files import baseline_files
+from bids_spectsynth.synthesis.computing.devices import resolve_device
 from bids_spectsynth.synthesis.models.ensemble import Member, load_members, members_for, model_name
 from bids_spectsynth.synthesis.models.folder import (
     Model,
@@ -37,7 +37,6 @@ from bids_spectsynth.synthesis.prediction.synthetic_image import (
     synthesise,
     synthetic_path,
 )
-from bids_spectsynth.synthesis.training.devices import resolve_device
 
 logger = logging.getLogger(__name__)
 

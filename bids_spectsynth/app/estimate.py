@@ -8,12 +8,17 @@ from dataclasses import dataclass
 import torch
 
 from bids_spectsynth.options.settings import FIELD_OF_VIEW_MM, T1W_SPACE, Device
-from bids_spectsynth.synthesis.data.cropping import STEP, Size, network_levels
-from bids_spectsynth.synthesis.network.networks import PatchDiscriminator, UNetGenerator, parameter_count
+from bids_spectsynth.synthesis.computing.computation import training_computation
+from bids_spectsynth.synthesis.computing.devices import Processes, resolve_device
+from bids_spectsynth.synthesis.data.cropping import STEP, Size
+from bids_spectsynth.synthesis.network.networks import (
+    PatchDiscriminator,
+    UNetGenerator,
+    network_levels,
+    parameter_count,
+)
 from bids_spectsynth.synthesis.study import PlannedModel
-from bids_spectsynth.synthesis.training.computation import training_computation
 from bids_spectsynth.synthesis.training.config import TrainingConfig, training_config
-from bids_spectsynth.synthesis.training.devices import Processes, resolve_device
 from bids_spectsynth.synthesis.training.steps import Stepper
 
 _BYTES = 4  # float32

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 
 from bids_spectsynth.app import estimate
 from bids_spectsynth.bids.cases import Case
-from bids_spectsynth.errors import ModelError
-from bids_spectsynth.exit_codes import Outcome
+from bids_spectsynth.errors import ModelError, Outcome
 from bids_spectsynth.logs import LOGGER_NAME
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.preprocess.templates.templates import planned_template

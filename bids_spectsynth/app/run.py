@@ -18,10 +18,9 @@ from bids_spectsynth.bids.prepared import (
     write_dataset_files,
 )
 from bids_spectsynth.bids.validate import check_dataset
-from bids_spectsynth.errors import DatasetError, ModelError, UsageError
-from bids_spectsynth.exit_codes import ExitCode, Outcome, by_participant, exit_code
+from bids_spectsynth.errors import DatasetError, ExitCode, ModelError, Outcome, UsageError, by_participant, exit_code
 from bids_spectsynth.logs import LOGGER_NAME, console_logging, open_run_log, write_case_log
-from bids_spectsynth.options.settings import FIELD_OF_VIEW_MM, Settings
+from bids_spectsynth.options.settings import FIELD_OF_VIEW_MM, Settings, to_toml
 from bids_spectsynth.options.spaces import option_of
 from bids_spectsynth.termination import clean_end
 
@@ -129,7 +128,7 @@ def run_participant(settings: Settings) -> ExitCode:
         # It trains along; the first process writes what there is to write.
         _synthesise(settings, [], [])
         return ExitCode.OK
-    run_folder = None if settings.dry_run else open_run_log(given)
+    run_folder = None if settings.dry_run else open_run_log(given.output_dir, given.analysis_level, to_toml(given))
     cases, outcomes = ([], []) if settings.mode == "train" else _find(settings)
     if run_folder is None:
         from bids_spectsynth.app.plan import log_plan
@@ -171,11 +170,11 @@ def _with_models(settings: Settings) -> Settings:
 
     from bids_spectsynth.synthesis.cohort.hold_out import held_out
     from bids_spectsynth.synthesis.cohort.select import model_folders
+    from bids_spectsynth.synthesis.computing.computation import training_computation
+    from bids_spectsynth.synthesis.computing.devices import environment_rank, resolve_device
     from bids_spectsynth.synthesis.models.ensemble import load_members
     from bids_spectsynth.synthesis.models.folder import load_model
     from bids_spectsynth.synthesis.study import planned_models, trains, united
-    from bids_spectsynth.synthesis.training.computation import training_computation
-    from bids_spectsynth.synthesis.training.devices import environment_rank, resolve_device
 
     if settings.mode != "preprocess":
         device = resolve_device(settings.device, environment_rank().local_rank)
@@ -339,6 +338,6 @@ def run_group(settings: Settings) -> ExitCode:
         return ExitCode.OK
     if next(settings.output_dir.glob("sub-*/**/*_desc-preproc_T1w.nii.gz"), None) is None:
         raise DatasetError(f"{settings.output_dir}: holds no prepared participant; run the participant level first")
-    open_run_log(settings)
+    open_run_log(settings.output_dir, settings.analysis_level, to_toml(settings))
     logger.info("Group report: %s", write_group_level(settings))
     return ExitCode.OK

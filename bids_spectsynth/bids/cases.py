@@ -9,8 +9,7 @@ from typing import Any
 from bids_spectsynth.bids.candidates import Candidate, Search, find_candidates
 from bids_spectsynth.bids.filters import read_filters
 from bids_spectsynth.bids.layout import build_layout, find_participants, find_sessions
-from bids_spectsynth.errors import ImageError
-from bids_spectsynth.exit_codes import Outcome
+from bids_spectsynth.errors import ImageError, Outcome
 from bids_spectsynth.options.settings import Settings
 
 logger = logging.getLogger(__name__)

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 SpectState = Literal["ictal", "interictal"]
 
+#: What readers call the roles.
+ROLE_NAMES = {"T1w": "T1w", "pet": "PET", "interictal": "Interictal SPECT", "ictal": "Ictal SPECT"}
 _SPECT_NUCLIDES = frozenset(
     {"tc99m", "99mtc", "technetium99m", "99mtechnetium", "i123", "123i", "iodine123", "123iodine"}
 )
@@ -62,3 +64,8 @@ def spect_state(entities: Mapping[str, str]) -> tuple[SpectState, str]:
         if state is not None:
             return state, f"{state} by {key}-{entities[key]}"
     return "interictal", "interictal because nothing in its name says ictal"
+
+
+def role_name(role: str) -> str:
+    """Name of an image role for readers."""
+    return ROLE_NAMES.get(role, role)

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from bids_spectsynth.bids.cases import PET, T1W
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.options.presets import PRESETS, Preset
 from bids_spectsynth.options.settings import T1W_SPACE, Settings, make_settings
-from bids_spectsynth.options.spaces import parse_spaces
-from bids_spectsynth.preprocess.templates.store import BUILT_IN_TEMPLATE
+from bids_spectsynth.options.spaces import BUILT_IN_TEMPLATE, parse_spaces
 
 #: The study of the paper: three sets of inputs, two spaces, two losses.
 PAPER_STUDY = "fard2024"
@@ -76,7 +74,7 @@ def _paper_grid(settings: Settings) -> StudyGrid:
     plain = {name: PRESETS["fard2024"][name] for name in LOSS_OPTIONS}
     return StudyGrid(
         source=PAPER_STUDY,
-        inputs=((T1W,), (PET,), (T1W, PET)),
+        inputs=(("T1w",), ("pet",), ("T1w", "pet")),
         spaces=(T1W_SPACE, template),
         losses=(plain, {**plain, "ssim_weight": 1.0}),
     )

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bids_spectsynth import __version__
-from bids_spectsynth.errors import SpectSynthError
-from bids_spectsynth.exit_codes import ExitCode, error_code
+from bids_spectsynth.errors import ExitCode, SpectSynthError, error_code
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -18,9 +18,10 @@ from bids_spectsynth.images.grid import Grid, MaskedGrid, apply_affine, axial_gr
 from bids_spectsynth.images.intensity import load_image
 from bids_spectsynth.options.settings import T1W_SPACE
 from bids_spectsynth.options.spaces import option_of
-from bids_spectsynth.preprocess.backends.base import Backend, Registration
+from bids_spectsynth.preprocess.backends.base import Backend
+from bids_spectsynth.preprocess.records import StepRecord, Written
+from bids_spectsynth.preprocess.registration.result import Registration
 from bids_spectsynth.preprocess.templates.templates import fetch_template
-from bids_spectsynth.preprocess.workflow.records import StepRecord, Written
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.options.presets import GOVERNED, PRESETS, Preset
-from bids_spectsynth.options.settings import Settings, make_settings
+from bids_spectsynth.options.settings import T1W_SPACE, Scaling, Settings, make_settings
+from bids_spectsynth.options.spaces import plain_label
 from bids_spectsynth.options.study_grid import LOSS_OPTIONS, PAPER_STUDY, StudyGrid, study_grid
-from bids_spectsynth.synthesis.model_names import model_label
 
 _DEFAULTS: Mapping[str, Any] = {field.name: field.default for field in dataclasses.fields(Settings)}
 #: Governed options that belong neither to the loss nor to the number of networks.
@@ -175,3 +175,20 @@ def _refuse_what_the_study_decides(settings: Settings, grid: StudyGrid) -> None:
         if getattr(settings, name) not in allowed:
             option = name.replace("_", "-")
             raise UsageError(f"--{option}: decided by the study ({grid.source}); leave --{option} or --study out")
+
+
+def model_label(
+    inputs: Sequence[str], space: str, scaling: Scaling, ssim_weight: float, preset: Preset = "fard2024"
+) -> str:
+    """Name of a model: ``pix2pix``, each input, ``Ssim`` and ``Volume`` if used, and the template if there is one.
+
+    The preset's name stands in place of ``Volume`` where it is not the paper's.
+    """
+    parts = ["pix2pix", *(role[:1].upper() + role[1:] for role in inputs)]
+    parts += ["Ssim"] if ssim_weight > 0 else []
+    if preset != "fard2024":
+        parts += [preset[:1].upper() + preset[1:]]
+    elif scaling == "volume":
+        parts += ["Volume"]
+    parts += [plain_label(space)] if space != T1W_SPACE else []
+    return "".join(character for character in "".join(parts) if character.isalnum())

@@ -12,8 +12,7 @@ import torch
 from bids_spectsynth.app import apply as application
 from bids_spectsynth.app.apply import check_served, is_younger, made_by, split_of
 from bids_spectsynth.bids.prepared import PreparedCase, update_participants
-from bids_spectsynth.errors import ModelError
-from bids_spectsynth.exit_codes import Outcome
+from bids_spectsynth.errors import ModelError, Outcome
 from bids_spectsynth.options.settings import Settings, make_settings
 from bids_spectsynth.synthesis.models.ensemble import Member
 from bids_spectsynth.synthesis.models.folder import participant_hash

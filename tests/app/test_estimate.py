@@ -10,10 +10,10 @@ from safetensors.torch import save
 
 from bids_spectsynth.app import estimate
 from bids_spectsynth.options.settings import make_settings
+from bids_spectsynth.synthesis.computing.computation import Computation
+from bids_spectsynth.synthesis.computing.devices import Processes
 from bids_spectsynth.synthesis.study import PlannedModel, planned_models
-from bids_spectsynth.synthesis.training.computation import Computation
 from bids_spectsynth.synthesis.training.config import TrainingConfig, training_config
-from bids_spectsynth.synthesis.training.devices import Processes
 from bids_spectsynth.synthesis.training.steps import Stepper
 
 SMALL = {"voxel_size": 4, "base_filters": 8}

@@ -8,7 +8,7 @@ import pytest
 from bids_spectsynth.app import estimate
 from bids_spectsynth.app.plan import plan_lines
 from bids_spectsynth.bids.cases import Case, SourceImage
-from bids_spectsynth.exit_codes import Outcome
+from bids_spectsynth.errors import Outcome
 from bids_spectsynth.options.settings import Settings, make_settings
 
 

@@ -21,10 +21,10 @@ from bids_spectsynth.evaluation.figures import violins as figures
 from bids_spectsynth.options.settings import make_settings, option_names
 from bids_spectsynth.preprocess.plugins import pool as plugins
 from bids_spectsynth.reports.subject import all_pages as subjects
+from bids_spectsynth.synthesis.computing import computation
 from bids_spectsynth.synthesis.models.folder import load_card, weights_checksum
-from bids_spectsynth.synthesis.training import computation
+from bids_spectsynth.synthesis.models.tensors import load_tensors
 from bids_spectsynth.synthesis.training import loop as training
-from bids_spectsynth.synthesis.training.state import load_tensors
 from bids_spectsynth.synthesis.training.steps import Stepper
 
 COHORT = ("01", "03", "04", "05", "06", "07", "08")

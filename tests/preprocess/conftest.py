@@ -19,7 +19,7 @@ from bids_spectsynth.images.grid import new_image
 from bids_spectsynth.images.resampling import resample_image
 from bids_spectsynth.options.settings import Settings, make_settings
 from bids_spectsynth.preprocess import outputs as write_prepared
-from bids_spectsynth.preprocess.backends.base import Registration
+from bids_spectsynth.preprocess.registration.result import Registration
 from bids_spectsynth.preprocess.templates.templates import Template
 from bids_spectsynth.preprocess.workflow import build as workflow
 from bids_spectsynth.preprocess.workflow import interfaces

@@ -21,11 +21,11 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from bids_spectsynth.errors import ModelError
+from bids_spectsynth.synthesis.computing.devices import Processes, connected_processes, environment_rank
+from bids_spectsynth.synthesis.models.tensors import load_tensors
 from bids_spectsynth.synthesis.network.networks import PatchDiscriminator, UNetGenerator, init_weights
 from bids_spectsynth.synthesis.training.config import TrainingConfig
-from bids_spectsynth.synthesis.training.devices import Processes, connected_processes, environment_rank
 from bids_spectsynth.synthesis.training.loop import train
-from bids_spectsynth.synthesis.training.state import load_tensors
 from bids_spectsynth.synthesis.training.steps import Stepper
 
 CPU = torch.device("cpu")

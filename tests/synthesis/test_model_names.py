@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bids_spectsynth.synthesis.model_names import model_label
+from bids_spectsynth.synthesis.study import model_label
 
 
 @pytest.mark.parametrize(

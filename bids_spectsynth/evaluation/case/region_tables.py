@@ -10,6 +10,7 @@ import pandas as pd
 
 from bids_spectsynth.bids.cases import INTERICTAL
 from bids_spectsynth.bids.prepared import PreparedCase, output_path, write_table
+from bids_spectsynth.evaluation.case.region_columns import REGIONS_DICTIONARY, VOLUME_DICTIONARY
 from bids_spectsynth.evaluation.case.regions import HEMISPHERE, Regions, asymmetry_index, case_regions
 from bids_spectsynth.evaluation.case.volume import (
     relative_uptake,
@@ -17,7 +18,6 @@ from bids_spectsynth.evaluation.case.volume import (
     volume_correlation,
     volume_rmse,
 )
-from bids_spectsynth.evaluation.region_columns import REGIONS_DICTIONARY, VOLUME_DICTIONARY
 from bids_spectsynth.options.settings import T1W_SPACE
 
 Float32 = npt.NDArray[np.float32]

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from bids_spectsynth.bids.output_files import is_phantom
 from bids_spectsynth.evaluation.case.metrics import METRICS
 from bids_spectsynth.evaluation.figures.comparisons import comparison_figure
 from bids_spectsynth.evaluation.figures.examples import example_figures
 from bids_spectsynth.evaluation.figures.style import Drawing, write_drawing
 from bids_spectsynth.evaluation.group.configurations import FIGURE_NUMBERS
 from bids_spectsynth.evaluation.group.tables import GroupTables
-from bids_spectsynth.reports.outputs import is_phantom
 
 #: What the names of these figures begin with; others in the folder are not touched.
 PREFIX = "paper_"

@@ -12,16 +12,16 @@ import numpy.typing as npt
 import pandas as pd
 
 from bids_spectsynth.bids.prepared import write_table
-from bids_spectsynth.evaluation.case.region_tables import find_regions, find_volumes
-from bids_spectsynth.evaluation.case.regions import HEMISPHERE
-from bids_spectsynth.evaluation.case.tables import read_case_tables
-from bids_spectsynth.evaluation.columns import HELD_OUT, METHODS
-from bids_spectsynth.evaluation.region_columns import (
+from bids_spectsynth.evaluation.case.region_columns import (
     AGREEMENT_DICTIONARY,
     IDENTITY,
     REGIONS_DICTIONARY,
     VOLUME_DICTIONARY,
 )
+from bids_spectsynth.evaluation.case.region_tables import find_regions, find_volumes
+from bids_spectsynth.evaluation.case.regions import HEMISPHERE
+from bids_spectsynth.evaluation.case.tables import read_case_tables
+from bids_spectsynth.evaluation.columns import HELD_OUT, METHODS
 from bids_spectsynth.evaluation.statistics.bland_altman import (
     concordance,
     grouped_correlation,

@@ -9,13 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_spectsynth.bids.cases import INTERICTAL, T1W
+from bids_spectsynth.bids.output_files import find_synthetic
 from bids_spectsynth.bids.prepared import PreparedCase, find_prepared
+from bids_spectsynth.bids.sidecars import sidecar
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.evaluation.case.scales import slice_on_paper_scale
 from bids_spectsynth.evaluation.group.configurations import PAPER_SCALE
 from bids_spectsynth.evaluation.paper.examples import Example
 from bids_spectsynth.images.intensity import apply_scaling, load_image, scaling_coefficients
-from bids_spectsynth.reports.outputs import find_synthetic, sidecar
 
 Plane = npt.NDArray[np.float32]
 

@@ -14,9 +14,9 @@ from bids_spectsynth.images.grid import Grid
 from bids_spectsynth.images.intensity import histogram_mask
 from bids_spectsynth.images.resampling import resample_image
 from bids_spectsynth.options.settings import CoregInit
-from bids_spectsynth.preprocess.backends.base import Registration
 from bids_spectsynth.preprocess.backends.brain_extraction import MIN_VOLUME_L, extract_t1w_brain, mask_volume
 from bids_spectsynth.preprocess.registration.register import register_images
+from bids_spectsynth.preprocess.registration.result import Registration
 
 
 class EmbeddedBackend:

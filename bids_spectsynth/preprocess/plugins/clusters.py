@@ -19,7 +19,7 @@ os.environ.setdefault("NIPYPE_NO_ET", "1")
 from nipype.pipeline import plugins
 
 from bids_spectsynth.errors import UsageError
-from bids_spectsynth.preprocess.workflow.records import save_failure
+from bids_spectsynth.preprocess.records import save_failure
 
 logger = logging.getLogger(__name__)
 

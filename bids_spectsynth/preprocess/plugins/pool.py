@@ -25,7 +25,7 @@ from bids_spectsynth.options.memory import total_memory
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.preprocess.backends.fsl.environment import FSL_PROGRAMS
 from bids_spectsynth.preprocess.plugins.clusters import SCHEDULERS, check_scheduler, cluster_plugin
-from bids_spectsynth.preprocess.workflow.records import MEMORY_ADVICE, save_failure
+from bids_spectsynth.preprocess.records import MEMORY_ADVICE, save_failure
 
 #: Share of the machine's memory that is used where --mem-mb is not given.
 MEMORY_SHARE = 0.9

@@ -9,7 +9,6 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from bids_spectsynth.images.grid import FloatArray, apply_affine, new_image
 from bids_spectsynth.images.intensity import histogram_mask, solid_component
 from bids_spectsynth.options.settings import CoregInit
-from bids_spectsynth.preprocess.backends.base import Registration
 from bids_spectsynth.preprocess.registration.cost import SPACING_MM, IntensityModel, ModelSamples, Samples, build_model
 from bids_spectsynth.preprocess.registration.optimiser import (
     Found,
@@ -20,6 +19,7 @@ from bids_spectsynth.preprocess.registration.optimiser import (
     visible_samples,
 )
 from bids_spectsynth.preprocess.registration.quality import Evidence, brain_overlap, judge
+from bids_spectsynth.preprocess.registration.result import Registration
 from bids_spectsynth.preprocess.registration.sampler import Sampler, make_sampler, shrink
 
 METRIC = "R squared of the moving image as a sum of blurred intensity classes of the fixed image, 0 to 1"

@@ -14,10 +14,8 @@ import nibabel as nib
 
 from bids_spectsynth.bids.names import parse_name
 from bids_spectsynth.errors import UsageError
-from bids_spectsynth.options.spaces import Space, index_of
+from bids_spectsynth.options.spaces import BUILT_IN_TEMPLATE, Space, index_of
 
-#: The template that needs no download; T1w images are registered to it where no other template is asked for.
-BUILT_IN_TEMPLATE = "MNI152NLin2009aSym"
 #: What fMRIPrep's users know as surfaces; one of them has a volume too, which is not what its name promises.
 _SURFACES = ("fsaverage", "fsaverage5", "fsaverage6", "fsnative", "fsLR", "onavg")
 _HUMAN = "Homo sapiens"

@@ -13,8 +13,7 @@ from nipype.pipeline.engine import Workflow
 
 import bids_spectsynth
 from bids_spectsynth.bids.cases import Case
-from bids_spectsynth.errors import SpectSynthError
-from bids_spectsynth.exit_codes import Outcome
+from bids_spectsynth.errors import Outcome, SpectSynthError
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.preprocess.backends.choice import make_backend, resolve_backend
 from bids_spectsynth.preprocess.backends.fsl.environment import robust_doubt
@@ -22,6 +21,7 @@ from bids_spectsynth.preprocess.backends.fsl.options import FslOptions
 from bids_spectsynth.preprocess.plugins.clusters import EXECUTION, ClusterPlugin
 from bids_spectsynth.preprocess.plugins.dask import DaskPlugin
 from bids_spectsynth.preprocess.plugins.pool import end_processes, log_nipype_to, make_plugin, quick_collection
+from bids_spectsynth.preprocess.records import load_failure, manifest_warnings, one_line_reason
 from bids_spectsynth.preprocess.templates.templates import check_template, inspect_template
 from bids_spectsynth.preprocess.workflow.case import (
     case_parts,
@@ -41,7 +41,6 @@ from bids_spectsynth.preprocess.workflow.head import (
     head_workflow_name,
     init_head_wf,
 )
-from bids_spectsynth.preprocess.workflow.records import load_failure, manifest_warnings, one_line_reason
 from bids_spectsynth.termination import clean_end
 
 __all__ = [

@@ -15,6 +15,7 @@ from nipype.pipeline.engine import Node, Workflow
 from bids_spectsynth.bids.cases import INTERICTAL, T1W, Case
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.preprocess.outputs import frame_durations
+from bids_spectsynth.preprocess.records import case_to_text, file_stamp, fingerprint, is_written
 from bids_spectsynth.preprocess.templates.templates import template_stamp
 from bids_spectsynth.preprocess.workflow.graph import mask_field, nipype_name, record_field
 from bids_spectsynth.preprocess.workflow.head import (
@@ -31,7 +32,6 @@ from bids_spectsynth.preprocess.workflow.interfaces import (
     WriteTransforms,
     has_own_mask,
 )
-from bids_spectsynth.preprocess.workflow.records import case_to_text, file_stamp, fingerprint, is_written
 
 
 @dataclass(frozen=True)

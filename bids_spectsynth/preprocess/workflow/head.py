@@ -16,9 +16,8 @@ from nipype.pipeline.engine import Node, Workflow
 
 from bids_spectsynth.bids.cases import T1W, Case
 from bids_spectsynth.options.settings import Settings
-from bids_spectsynth.options.spaces import parse_space
+from bids_spectsynth.options.spaces import BUILT_IN_TEMPLATE, parse_space
 from bids_spectsynth.preprocess.backends.fsl.options import DEFAULT_OPTIONS, FslOptions
-from bids_spectsynth.preprocess.templates.store import BUILT_IN_TEMPLATE
 from bids_spectsynth.preprocess.templates.templates import template_stamp
 from bids_spectsynth.preprocess.workflow.graph import nipype_name, record_field
 from bids_spectsynth.preprocess.workflow.interfaces import PrepareReference, RegisterToTemplate

@@ -47,9 +47,7 @@ from bids_spectsynth.preprocess.outputs import (
     write_prepared,
     write_transforms,
 )
-from bids_spectsynth.preprocess.templates.templates import fetch_template
-from bids_spectsynth.preprocess.workflow.graph import mask_field, record_field
-from bids_spectsynth.preprocess.workflow.records import (
+from bids_spectsynth.preprocess.records import (
     StepRecord,
     Written,
     case_from_text,
@@ -59,6 +57,8 @@ from bids_spectsynth.preprocess.workflow.records import (
     save_manifest,
     save_record,
 )
+from bids_spectsynth.preprocess.templates.templates import fetch_template
+from bids_spectsynth.preprocess.workflow.graph import mask_field, record_field
 
 RIGID, AFFINE = 6, 12
 _NO_SEED = 0

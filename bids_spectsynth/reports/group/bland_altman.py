@@ -8,12 +8,13 @@ from typing import Any
 
 import pandas as pd
 
+from bids_spectsynth.bids.output_files import read_table
+from bids_spectsynth.bids.sidecars import read_object
 from bids_spectsynth.evaluation.case.regions import BLOCK_MM, HEMISPHERE
 from bids_spectsynth.evaluation.figures.bland_altman import PREFIX
 from bids_spectsynth.evaluation.group.bland_altman import ALL_REGIONS, held_out
 from bids_spectsynth.evaluation.statistics.bland_altman import MARKED_PERCENT
 from bids_spectsynth.reports.html import Block, Cell, Column, Heading, Note, Picture, Section, Table, Text, number
-from bids_spectsynth.reports.outputs import read_object, read_table
 from bids_spectsynth.reports.subject.metrics import description, method_name, method_order
 
 #: A through-slice ratio in this range is taken for as smooth as the real SPECT.

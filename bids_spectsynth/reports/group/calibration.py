@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from bids_spectsynth.bids.output_files import read_table
 from bids_spectsynth.evaluation.case.calibration import ALL
 from bids_spectsynth.reports.html import Block, Cell, Column, Picture, Section, Table, Text, number
-from bids_spectsynth.reports.outputs import read_table
 from bids_spectsynth.reports.pictures.mosaic import drawing_style, to_svg
 
 _LINE = ["configuration", "space", "sampled_by", "samples"]

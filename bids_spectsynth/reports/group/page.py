@@ -8,7 +8,9 @@ from typing import Any
 
 import pandas as pd
 
+from bids_spectsynth.bids.output_files import find_transforms, is_phantom, read_table, software_version
 from bids_spectsynth.bids.prepared import read_participants, write_text
+from bids_spectsynth.bids.sidecars import read_object
 from bids_spectsynth.errors import SpectSynthError
 from bids_spectsynth.evaluation.columns import METRIC_TITLES
 from bids_spectsynth.evaluation.figures.bland_altman import PREFIX as AGREEMENT_PREFIX
@@ -40,15 +42,7 @@ from bids_spectsynth.reports.html import (
     Text,
     render,
 )
-from bids_spectsynth.reports.outputs import (
-    FOOTER,
-    PHANTOM_TEXT,
-    find_transforms,
-    is_phantom,
-    read_object,
-    read_table,
-    software_version,
-)
+from bids_spectsynth.reports.outputs import FOOTER, PHANTOM_TEXT
 
 #: Rows beyond which a table of details is folded.
 LONG_TABLE = 24

@@ -6,6 +6,8 @@ from xml.etree import ElementTree
 
 import pandas as pd
 
+from bids_spectsynth.bids.output_files import is_phantom
+from bids_spectsynth.bids.sidecars import read_object
 from bids_spectsynth.evaluation.paper.columns import ON_PAPER_SCALE
 from bids_spectsynth.reports.group.paper_tables import (
     comparison_counts,
@@ -14,7 +16,7 @@ from bids_spectsynth.reports.group.paper_tables import (
     table_4,
 )
 from bids_spectsynth.reports.html import Block, Heading, Note, Picture, Section, Text
-from bids_spectsynth.reports.outputs import PHANTOM_TEXT, is_phantom, read_object
+from bids_spectsynth.reports.outputs import PHANTOM_TEXT
 
 _DUBLIN_CORE = "{http://purl.org/dc/elements/1.1/}"
 #: Figures narrower than this (points, two thirds of a printed page) are shown at half of the report's width.

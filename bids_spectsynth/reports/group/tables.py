@@ -6,9 +6,10 @@ from typing import Any
 
 import pandas as pd
 
+from bids_spectsynth.bids.output_files import Transform
+from bids_spectsynth.bids.sidecars import as_number, strings
 from bids_spectsynth.evaluation.columns import METHODS, NETWORK
 from bids_spectsynth.reports.html import Cell, Column, Table, number
-from bids_spectsynth.reports.outputs import Transform, as_number, strings
 from bids_spectsynth.reports.subject.metrics import METRICS, description, method_name, method_order
 
 _FAMILIES = {"rmse": "Root mean squared error", "ssim": "Structural similarity", "psnr": "Peak signal-to-noise ratio"}

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from bids_spectsynth.bids.cases import Case
-from bids_spectsynth.exit_codes import Outcome
+from bids_spectsynth.errors import Outcome
 from bids_spectsynth.reports.subject.page import subject_report
 
 logger = logging.getLogger(__name__)

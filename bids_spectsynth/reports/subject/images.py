@@ -7,13 +7,16 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
+from bids_spectsynth.bids.output_files import Synthetic, Transform
 from bids_spectsynth.bids.prepared import PreparedCase, parse_name, read_matrix
+from bids_spectsynth.bids.roles import role_name
+from bids_spectsynth.bids.sidecars import sidecar, strings
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.options.settings import T1W_SPACE
 from bids_spectsynth.preprocess.templates.templates import fetch_template
 from bids_spectsynth.reports.context import Figure, SubjectContext
 from bids_spectsynth.reports.html import Block, Heading, Note, Section, Text, number
-from bids_spectsynth.reports.outputs import Synthetic, Transform, read_on_grid, read_volume, role_name, sidecar, strings
+from bids_spectsynth.reports.outputs import read_on_grid, read_volume
 from bids_spectsynth.reports.pictures import reportlets
 from bids_spectsynth.reports.pictures.views import Array, frame_of
 

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from bids_spectsynth.bids.output_files import Synthetic
 from bids_spectsynth.bids.prepared import PreparedCase
+from bids_spectsynth.bids.sidecars import read_object
 from bids_spectsynth.evaluation.columns import METHODS, NETWORK
 from bids_spectsynth.reports.context import Figure, SubjectContext
 from bids_spectsynth.reports.html import Block, Cell, Column, Heading, Note, Section, Table, Text, number
-from bids_spectsynth.reports.outputs import Synthetic, read_object
 from bids_spectsynth.reports.pictures.charts import metric_lines
 from bids_spectsynth.reports.subject.images import synthetic_title
 

@@ -6,26 +6,22 @@ from pathlib import Path
 from typing import Any
 
 from bids_spectsynth.bids.names import bare_label
-from bids_spectsynth.bids.prepared import PreparedCase, read_participants, write_text
-from bids_spectsynth.errors import SpectSynthError, UsageError
-from bids_spectsynth.options.settings import T1W_SPACE
-from bids_spectsynth.reports.context import SubjectContext
-from bids_spectsynth.reports.html import Block, Cell, Code, Column, Items, Note, Page, Section, Table, Text, render
-from bids_spectsynth.reports.outputs import (
-    FOOTER,
-    PHANTOM_TEXT,
-    ROLE_NAMES,
+from bids_spectsynth.bids.output_files import (
     find_cases,
     find_synthetic,
     find_transforms,
     is_phantom,
     latest_run,
-    read_object,
-    role_name,
-    sidecar,
     software_version,
-    strings,
 )
+from bids_spectsynth.bids.prepared import PreparedCase, read_participants, write_text
+from bids_spectsynth.bids.roles import ROLE_NAMES, role_name
+from bids_spectsynth.bids.sidecars import read_object, sidecar, strings
+from bids_spectsynth.errors import SpectSynthError, UsageError
+from bids_spectsynth.options.settings import T1W_SPACE
+from bids_spectsynth.reports.context import SubjectContext
+from bids_spectsynth.reports.html import Block, Cell, Code, Column, Items, Note, Page, Section, Table, Text, render
+from bids_spectsynth.reports.outputs import FOOTER, PHANTOM_TEXT
 from bids_spectsynth.reports.subject.images import (
     SYNTHETIC_BANNER,
     brain_mask_section,

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from bids_spectsynth.synthesis.data.orientation import Orientation, to_slices
 from bids_spectsynth.synthesis.data.slices import CaseArrays, PreparedCases
-from bids_spectsynth.synthesis.network.networks import unet_levels
 
 #: Halvings of a cropped slice, and the steps in pixels in which its box therefore grows.
 LEVELS = 5
@@ -88,14 +87,3 @@ def crop_batch(batch: Tensor, size: Size) -> Tensor:
     """The box around the middle of slices (N, C, H, W): a view of shape (N, C, *size)."""
     height, width = batch.shape[-2:]
     return batch[..., middle(height, size[0]), middle(width, size[1])]
-
-
-def network_levels(size: Size, whole: Size) -> int:
-    """Halvings of the network that learns from slices of a size, cut out of whole ones where that is larger.
-
-    Raises
-    ------
-    ValueError
-        Whole slices that cannot be halved down to one pixel.
-    """
-    return unet_levels(*whole) if size == whole else LEVELS

@@ -11,12 +11,12 @@ from torch import Tensor
 
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.images.intensity import slice_block
+from bids_spectsynth.synthesis.computing.devices import Processes
 from bids_spectsynth.synthesis.data.cropping import Size, case_sizes, common_size, crop
 from bids_spectsynth.synthesis.data.orientation import Orientation, to_slices
 from bids_spectsynth.synthesis.data.slices import UNKNOWN_UNITS, CaseArrays
 from bids_spectsynth.synthesis.data.storage import Storage, encode, mapped, read_index, write_index
-from bids_spectsynth.synthesis.prediction.through_slice import NODES, case_profiles
-from bids_spectsynth.synthesis.training.devices import Processes
+from bids_spectsynth.synthesis.data.through_slice import NODES, case_profiles
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -130,7 +130,7 @@ class CohortStatistics:
     grid_shape : tuple of int
         (I, J, K) of the volumes.
     log_gain, log_step : tuple of 33 floats
-        See :func:`bids_spectsynth.synthesis.prediction.through_slice.case_profiles`.
+        See :func:`bids_spectsynth.synthesis.data.through_slice.case_profiles`.
     """
 
     participants: tuple[str, ...]

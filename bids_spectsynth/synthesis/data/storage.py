@@ -20,7 +20,7 @@ from bids_spectsynth.bids.writing import write_json
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.options.memory import total_memory
 from bids_spectsynth.options.settings import Settings
-from bids_spectsynth.synthesis.training.computation import Computation
+from bids_spectsynth.synthesis.computing.computation import Computation
 
 #: -1 and 1 are stored as this number; a step is 3e-5 of the range, ten times finer than float16's next to 1.
 SCALE = 32767

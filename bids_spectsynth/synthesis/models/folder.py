@@ -20,9 +20,9 @@ from bids_spectsynth.options.settings import T1W_SPACE, Scaling
 from bids_spectsynth.options.spaces import option_of
 from bids_spectsynth.synthesis.baselines.files import baselines_checksum
 from bids_spectsynth.synthesis.data.orientation import ORIENTATIONS, slice_size
+from bids_spectsynth.synthesis.models.tensors import load_tensors, save_tensors
 from bids_spectsynth.synthesis.network.channels import Recipe, recipe_of
 from bids_spectsynth.synthesis.network.networks import UNetGenerator
-from bids_spectsynth.synthesis.training.state import load_tensors, save_tensors
 
 #: 1 had no recipes, 2 no cropped slices: earlier software refuses what it would apply wrongly.
 FORMAT_VERSION = 3
@@ -72,7 +72,7 @@ class ModelCard:
         Of this package, torch and Python.
     target_statistics : mapping
         ``mean_in_brain`` and ``units`` of the training cohort's SPECT, and with ``heights``, ``log_gain`` and
-        ``log_step`` its shape along the axis (:mod:`bids_spectsynth.synthesis.prediction.through_slice`).
+        ``log_step`` its shape along the axis (:mod:`bids_spectsynth.synthesis.data.through_slice`).
     validation : mapping
         In-brain metrics of the best epoch.
     config : mapping

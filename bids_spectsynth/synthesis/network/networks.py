@@ -9,6 +9,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from bids_spectsynth.synthesis.data.cropping import LEVELS, Size
+
 #: Halvings of the image in the published network, from 256 x 256 to 1 x 1.
 MAX_LEVELS = 8
 #: Up-convolutions from the innermost on that have dropout.
@@ -34,6 +36,17 @@ def unet_levels(height: int, width: int) -> int:
     if levels < 2 or height % 2**levels or width % 2**levels:
         raise ValueError(f"a slice of {height} x {width} pixels cannot be halved evenly down to one pixel")
     return levels
+
+
+def network_levels(size: Size, whole: Size) -> int:
+    """Halvings of the network that learns from slices of a size, cut out of whole ones where that is larger.
+
+    Raises
+    ------
+    ValueError
+        Whole slices that cannot be halved down to one pixel.
+    """
+    return unet_levels(*whole) if size == whole else LEVELS
 
 
 class UNetGenerator(nn.Module):

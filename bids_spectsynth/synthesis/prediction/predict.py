@@ -10,17 +10,17 @@ import torch
 from torch import nn
 
 from bids_spectsynth.bids.prepared import PreparedCase
-from bids_spectsynth.errors import ModelError
 from bids_spectsynth.synthesis.baselines.base import Baselines
+from bids_spectsynth.synthesis.computing.computation import Computation, prediction_computation
+from bids_spectsynth.synthesis.computing.devices import smaller_batch
+from bids_spectsynth.synthesis.computing.seeds import derived_seed, seed_dropout
 from bids_spectsynth.synthesis.data.cropping import Size, brain_size, crop
 from bids_spectsynth.synthesis.data.orientation import from_slices, to_slices
 from bids_spectsynth.synthesis.data.slices import CaseArrays, with_image
+from bids_spectsynth.synthesis.data.through_slice import brain_slices
 from bids_spectsynth.synthesis.models.folder import Model
 from bids_spectsynth.synthesis.network.channels import predict_slices
 from bids_spectsynth.synthesis.network.prior_channel import cohort_prior
-from bids_spectsynth.synthesis.prediction.through_slice import brain_slices
-from bids_spectsynth.synthesis.training.computation import Computation, prediction_computation
-from bids_spectsynth.synthesis.training.steps import derived_seed, seed_dropout
 
 logger = logging.getLogger(__name__)
 
@@ -97,24 +97,6 @@ def shown_size(model: Model, mask: npt.NDArray[np.bool_]) -> Size:
     stack = to_slices(mask, model.recipe.orientation, False)
     whole = (stack.shape[0], stack.shape[1])
     return brain_size(stack, model.card.slice_shape) if model.card.is_cropped else whole
-
-
-def smaller_batch(size: int) -> int:
-    """Half of a batch that did not fit into a GPU's memory.
-
-    Raises
-    ------
-    ModelError
-        It was a single slice.
-    """
-    if size == 1:
-        raise ModelError(
-            "a single slice does not fit into the GPU's memory; end what else runs on it, or use --device cpu"
-        )
-    logger.warning("GPU out of memory: going on with %d slices at a time", size // 2)
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    return size // 2
 
 
 def _channels(stack: Volume, k: npt.NDArray[np.intp], neighbours: int) -> Volume:

@@ -20,11 +20,11 @@ from bids_spectsynth.images.grid import new_image
 from bids_spectsynth.images.nifti import READ_ERRORS, opened_image
 from bids_spectsynth.images.resampling import carry_linear
 from bids_spectsynth.options.settings import T1W_SPACE, Settings
+from bids_spectsynth.synthesis.computing.computation import prediction_computation
 from bids_spectsynth.synthesis.data.slices import UNKNOWN_UNITS, load_case
+from bids_spectsynth.synthesis.data.through_slice import slice_gains
 from bids_spectsynth.synthesis.models.folder import CARD_FILE, Model, ModelCard, check_fit
 from bids_spectsynth.synthesis.prediction.predict import predict_members, shown_size
-from bids_spectsynth.synthesis.prediction.through_slice import slice_gains
-from bids_spectsynth.synthesis.training.computation import prediction_computation
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ def to_units(output: Volume, mask: npt.NDArray[np.bool_], card: ModelCard) -> tu
     """Network output in the units of the training cohort.
 
     With slice scaling each slice gets the gain that removes the steps between slices
-    (:func:`bids_spectsynth.synthesis.prediction.through_slice.slice_gains`); with volume scaling one gain serves all.
+    (:func:`bids_spectsynth.synthesis.data.through_slice.slice_gains`); with volume scaling one gain serves all.
     Then all is multiplied so that the mean in the brain is that of the training cohort's SPECTs: how much tracer this
     participant would have taken up as a whole cannot be known from the inputs.
 

@@ -11,9 +11,9 @@ from bids_spectsynth import __version__
 from bids_spectsynth.bids.cases import INTERICTAL
 from bids_spectsynth.synthesis.data.cropping import Size
 from bids_spectsynth.synthesis.data.dataset import CohortStatistics
+from bids_spectsynth.synthesis.data.through_slice import NODES
 from bids_spectsynth.synthesis.models.folder import ModelCard, participant_hash, weights_checksum
 from bids_spectsynth.synthesis.network.networks import parameter_count
-from bids_spectsynth.synthesis.prediction.through_slice import NODES
 from bids_spectsynth.synthesis.training.config import TrainingConfig
 from bids_spectsynth.synthesis.training.state import TrainingState
 from bids_spectsynth.synthesis.training.steps import BETAS, Stepper

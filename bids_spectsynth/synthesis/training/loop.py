@@ -17,7 +17,14 @@ from tqdm import tqdm
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.options.settings import Device
 from bids_spectsynth.synthesis.baselines.files import baselines_checksum
-from bids_spectsynth.synthesis.data.cropping import network_levels
+from bids_spectsynth.synthesis.computing.computation import training_computation
+from bids_spectsynth.synthesis.computing.devices import (
+    Processes,
+    connected_processes,
+    environment_rank,
+    resolve_device,
+)
+from bids_spectsynth.synthesis.computing.seeds import derived_seed
 from bids_spectsynth.synthesis.data.dataset import (
     CohortStatistics,
     SliceData,
@@ -30,21 +37,16 @@ from bids_spectsynth.synthesis.data.orientation import slice_size
 from bids_spectsynth.synthesis.data.slices import CaseArrays
 from bids_spectsynth.synthesis.data.storage import Storage, decoded_on
 from bids_spectsynth.synthesis.models.folder import ModelCard, load_card, save_model
+from bids_spectsynth.synthesis.models.tensors import load_tensors, save_tensors
+from bids_spectsynth.synthesis.network.networks import network_levels
 from bids_spectsynth.synthesis.network.prior_channel import with_prior
 from bids_spectsynth.synthesis.training import state as checkpoint
 from bids_spectsynth.synthesis.training.card import make_card
-from bids_spectsynth.synthesis.training.computation import training_computation
 from bids_spectsynth.synthesis.training.config import TrainingConfig, training_config
-from bids_spectsynth.synthesis.training.devices import (
-    Processes,
-    connected_processes,
-    environment_rank,
-    resolve_device,
-)
 from bids_spectsynth.synthesis.training.finished import finished_card
 from bids_spectsynth.synthesis.training.history import write_history
 from bids_spectsynth.synthesis.training.state import Interrupted, StopSignals, TrainingState
-from bids_spectsynth.synthesis.training.steps import LOSS_NAMES, Stepper, derived_seed
+from bids_spectsynth.synthesis.training.steps import LOSS_NAMES, Stepper
 from bids_spectsynth.synthesis.training.validation import validate
 
 __all__ = ["Interrupted", "TrainingConfig", "train", "training_config"]
@@ -193,7 +195,7 @@ class _Training:
         """Take over the checkpoint, if there is one of this training."""
         if not self.checkpoint_path.exists():
             return
-        tensors, header = checkpoint.load_tensors(self.checkpoint_path)
+        tensors, header = load_tensors(self.checkpoint_path)
         if not self.config.continues(header["config"]) or header["epoch"] > self.config.epochs:
             logger.warning("%s: of another training; starting anew", self.checkpoint_path)
             return
@@ -227,7 +229,7 @@ class _Training:
         }
         tensors = self.stepper.tensors() | {"sums": self.state.sums}
         tensors |= {f"best.{name}": value for name, value in self.state.best_weights.items()}
-        checkpoint.save_tensors(self.checkpoint_path, tensors, header | self.state.numbers())
+        save_tensors(self.checkpoint_path, tensors, header | self.state.numbers())
 
     def fit(self, stop: StopSignals, *, progress: bool, phantom: bool | None = None) -> None:
         """Train the remaining epochs, then write the model."""

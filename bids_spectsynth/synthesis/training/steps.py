@@ -1,6 +1,5 @@
 """One optimisation step of pix2pix: the discriminator's, then the generator's."""
 
-import hashlib
 import logging
 import math
 
@@ -8,14 +7,15 @@ import torch
 from torch import Tensor, nn
 
 from bids_spectsynth.errors import ModelError
+from bids_spectsynth.synthesis.computing.computation import Computation
+from bids_spectsynth.synthesis.computing.devices import Processes
+from bids_spectsynth.synthesis.computing.seeds import derived_seed, seed_dropout
 from bids_spectsynth.synthesis.network.augmentation import augment
 from bids_spectsynth.synthesis.network.channels import generate
 from bids_spectsynth.synthesis.network.losses import GeneratorLoss, discriminator_loss, generator_loss
 from bids_spectsynth.synthesis.network.networks import PatchDiscriminator, UNetGenerator, init_weights
 from bids_spectsynth.synthesis.training.averaging import AveragedWeights
-from bids_spectsynth.synthesis.training.computation import Computation
 from bids_spectsynth.synthesis.training.config import TrainingConfig
-from bids_spectsynth.synthesis.training.devices import Processes
 from bids_spectsynth.synthesis.training.optimiser import Adam
 
 logger = logging.getLogger(__name__)
@@ -24,20 +24,6 @@ logger = logging.getLogger(__name__)
 LOSS_NAMES = ("generator", "adversarial", "l1", "ssim", "discriminator")
 BETAS = (0.5, 0.999)
 Parts = list[tuple[Tensor, Tensor]]
-
-
-def derived_seed(*parts: object) -> int:
-    """A 63-bit seed that depends on all parts, the same on every machine."""
-    digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
-
-
-def seed_dropout(device: torch.device, seed: int) -> None:
-    """Seed the random numbers of one device; ``torch.manual_seed`` spends milliseconds on those that are unused."""
-    if device.type == "cuda":
-        torch.cuda.manual_seed(seed)
-    else:
-        torch.default_generator.manual_seed(seed)
 
 
 class Stepper:

@@ -8,24 +8,23 @@ from pathlib import Path
 from bids_spectsynth.bids.cases import Case
 from bids_spectsynth.bids.dataset import add_descriptions, has_phantom_data
 from bids_spectsynth.bids.prepared import PreparedCase, update_participants
-from bids_spectsynth.errors import ModelError
-from bids_spectsynth.exit_codes import Outcome
+from bids_spectsynth.errors import ModelError, Outcome
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.synthesis.baselines.base import Baselines
 from bids_spectsynth.synthesis.baselines.files import has_baselines, remove_baselines
 from bids_spectsynth.synthesis.baselines.fitting import fit_baselines
 from bids_spectsynth.synthesis.cohort.select import AnyCase, Cohort, make_cohort, split_cohort
 from bids_spectsynth.synthesis.cohort.split import PARTS
+from bids_spectsynth.synthesis.computing.devices import Processes, connected_processes, environment_rank, resolve_device
+from bids_spectsynth.synthesis.computing.seeds import derived_seed
 from bids_spectsynth.synthesis.data.orientation import ORIENTATIONS, Orientation
 from bids_spectsynth.synthesis.data.slices import PreparedCases
 from bids_spectsynth.synthesis.data.storage import storage_for
 from bids_spectsynth.synthesis.models.ensemble import ENSEMBLE_FILE, load_members, member_name, write_ensemble
 from bids_spectsynth.synthesis.models.folder import CARD_FILE
 from bids_spectsynth.synthesis.study import PlannedModel, planned_models, united
-from bids_spectsynth.synthesis.training.devices import Processes, connected_processes, environment_rank, resolve_device
 from bids_spectsynth.synthesis.training.finished import check_replaceable, finished_card
 from bids_spectsynth.synthesis.training.loop import TrainingConfig, train, training_config
-from bids_spectsynth.synthesis.training.steps import derived_seed
 
 logger = logging.getLogger(__name__)
 

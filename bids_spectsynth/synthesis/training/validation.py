@@ -5,14 +5,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from bids_spectsynth.synthesis.computing.computation import Computation
+from bids_spectsynth.synthesis.computing.devices import smaller_batch
 from bids_spectsynth.synthesis.data.cropping import crop_batch
 from bids_spectsynth.synthesis.data.dataset import SliceData
 from bids_spectsynth.synthesis.data.storage import decode, decoded_on
 from bids_spectsynth.synthesis.network.channels import Recipe, predict_slices
 from bids_spectsynth.synthesis.network.losses import WINDOW, ssim_map
 from bids_spectsynth.synthesis.network.networks import UNetGenerator
-from bids_spectsynth.synthesis.prediction.predict import smaller_batch
-from bids_spectsynth.synthesis.training.computation import Computation
 
 
 def _go_on() -> bool:

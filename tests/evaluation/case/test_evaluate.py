@@ -11,9 +11,9 @@ from bids_spectsynth.bids.prepared import PreparedCase, find_metrics, write_imag
 from bids_spectsynth.errors import ImageError, ModelError
 from bids_spectsynth.evaluation.case.evaluate import case_tables, evaluate_case
 from bids_spectsynth.evaluation.case.metrics import slice_metrics
+from bids_spectsynth.evaluation.case.region_columns import VOLUME_DICTIONARY
 from bids_spectsynth.evaluation.columns import METRICS_DICTIONARY
 from bids_spectsynth.evaluation.group.tables import group_tables
-from bids_spectsynth.evaluation.region_columns import VOLUME_DICTIONARY
 from bids_spectsynth.images.intensity import apply_scaling, scaling_coefficients
 from bids_spectsynth.options.settings import Scaling
 from bids_spectsynth.synthesis.baselines.base import BASELINES, predict

@@ -8,6 +8,7 @@ import pytest
 from bids_spectsynth.bids.prepared import PreparedCase, write_table
 from bids_spectsynth.errors import DatasetError
 from bids_spectsynth.evaluation.case.calibration import GROUP_CALIBRATION_DICTIONARY
+from bids_spectsynth.evaluation.case.region_columns import AGREEMENT_DICTIONARY, REGIONS_DICTIONARY, VOLUME_DICTIONARY
 from bids_spectsynth.evaluation.case.region_tables import find_regions, find_volumes, write_case_tables
 from bids_spectsynth.evaluation.case.regions import HEMISPHERE
 from bids_spectsynth.evaluation.figures.bland_altman import agreement_drawing, write_agreement_figures
@@ -21,7 +22,6 @@ from bids_spectsynth.evaluation.group.bland_altman import (
     write_agreement_tables,
 )
 from bids_spectsynth.evaluation.paper.columns import TABLE_4_DICTIONARY
-from bids_spectsynth.evaluation.region_columns import AGREEMENT_DICTIONARY, REGIONS_DICTIONARY, VOLUME_DICTIONARY
 from bids_spectsynth.evaluation.statistics.bland_altman import (
     concordance,
     grouped_correlation,

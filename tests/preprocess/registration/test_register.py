@@ -10,7 +10,6 @@ from scipy.spatial.transform import Rotation
 
 from bids_spectsynth.images.grid import apply_affine, grid_of, new_image
 from bids_spectsynth.images.resampling import resample_image
-from bids_spectsynth.preprocess.backends.base import Registration
 from bids_spectsynth.preprocess.registration.cost import build_model
 from bids_spectsynth.preprocess.registration.optimiser import (
     explained,
@@ -20,6 +19,7 @@ from bids_spectsynth.preprocess.registration.optimiser import (
     turned_about,
 )
 from bids_spectsynth.preprocess.registration.register import register_images
+from bids_spectsynth.preprocess.registration.result import Registration
 from bids_spectsynth.preprocess.registration.sampler import make_sampler, shrink
 
 FloatArray = np.ndarray

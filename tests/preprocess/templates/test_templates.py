@@ -13,13 +13,9 @@ import pytest
 from nilearn.datasets import load_mni152_template
 
 from bids_spectsynth.errors import UsageError
+from bids_spectsynth.options.spaces import BUILT_IN_TEMPLATE
 from bids_spectsynth.preprocess.templates import templates
-from bids_spectsynth.preprocess.templates.templates import (
-    BUILT_IN_TEMPLATE,
-    check_template,
-    fetch_template,
-    inspect_template,
-)
+from bids_spectsynth.preprocess.templates.templates import check_template, fetch_template, inspect_template
 
 
 def test_the_built_in_template_is_a_brain_at_1_mm() -> None:

@@ -14,16 +14,8 @@ from nipype.pipeline.engine import Node
 
 from bids_spectsynth.bids.cases import Case, SourceImage
 from bids_spectsynth.errors import ImageError
-from bids_spectsynth.preprocess.backends.base import Registration
 from bids_spectsynth.preprocess.outputs import frame_durations
-from bids_spectsynth.preprocess.workflow.interfaces import (
-    PrepareReference,
-    RegisterToReference,
-    WritePrepared,
-    has_own_mask,
-    named,
-)
-from bids_spectsynth.preprocess.workflow.records import (
+from bids_spectsynth.preprocess.records import (
     StepRecord,
     Written,
     case_from_text,
@@ -36,6 +28,14 @@ from bids_spectsynth.preprocess.workflow.records import (
     save_failure,
     save_manifest,
     save_record,
+)
+from bids_spectsynth.preprocess.registration.result import Registration
+from bids_spectsynth.preprocess.workflow.interfaces import (
+    PrepareReference,
+    RegisterToReference,
+    WritePrepared,
+    has_own_mask,
+    named,
 )
 
 number = st.floats(-1e6, 1e6)

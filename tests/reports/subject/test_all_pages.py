@@ -1,7 +1,7 @@
 """Which participants' reports a run writes."""
 
 from bids_spectsynth.bids.prepared import update_participants
-from bids_spectsynth.exit_codes import Outcome
+from bids_spectsynth.errors import Outcome
 from bids_spectsynth.reports.subject.all_pages import report_subjects
 
 PREPARED = [Outcome("01", None, "preprocess", "ok")]

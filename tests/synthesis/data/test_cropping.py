@@ -12,23 +12,16 @@ from hypothesis.extra import numpy as npst
 from bids_spectsynth.errors import ImageError, ModelError
 from bids_spectsynth.options.presets import GOVERNED, PRESETS
 from bids_spectsynth.options.settings import make_settings
-from bids_spectsynth.synthesis.data.cropping import (
-    LEVELS,
-    STEP,
-    brain_size,
-    case_sizes,
-    common_size,
-    crop,
-    network_levels,
-)
+from bids_spectsynth.synthesis.computing.computation import Computation
+from bids_spectsynth.synthesis.data.cropping import LEVELS, STEP, brain_size, case_sizes, common_size, crop
 from bids_spectsynth.synthesis.data.dataset import gather_slices
 from bids_spectsynth.synthesis.data.orientation import to_slices
 from bids_spectsynth.synthesis.data.slices import PreparedCases, load_case
 from bids_spectsynth.synthesis.models.folder import load_card, load_model
 from bids_spectsynth.synthesis.network.channels import predict_slices
+from bids_spectsynth.synthesis.network.networks import network_levels
 from bids_spectsynth.synthesis.prediction.predict import predict, shown_size
 from bids_spectsynth.synthesis.prediction.synthetic_image import larger_slices, synthesise
-from bids_spectsynth.synthesis.training.computation import Computation
 from bids_spectsynth.synthesis.training.config import TrainingConfig
 from bids_spectsynth.synthesis.training.loop import train
 from bids_spectsynth.synthesis.training.validation import validate

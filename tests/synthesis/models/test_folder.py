@@ -18,8 +18,8 @@ from bids_spectsynth.synthesis.models.folder import (
     save_model,
     weights_checksum,
 )
+from bids_spectsynth.synthesis.models.tensors import load_tensors, save_tensors
 from bids_spectsynth.synthesis.network.networks import UNetGenerator, init_weights
-from bids_spectsynth.synthesis.training.state import load_tensors, save_tensors
 
 CPU = torch.device("cpu")
 

@@ -2,13 +2,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.synthesis.baselines.test_base import TEMPLATE, make_case
 
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.synthesis.baselines.base import Baselines, predict
 from bids_spectsynth.synthesis.baselines.fitting import fit_baselines
 from bids_spectsynth.synthesis.data.slices import PreparedCases, load_case
 from bids_spectsynth.synthesis.network.prior_channel import cohort_prior, prior_baseline, with_prior
+from tests.synthesis.baselines.test_base import TEMPLATE, make_case
 
 INPUTS = ("T1w", "pet")
 

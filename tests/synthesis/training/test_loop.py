@@ -11,17 +11,18 @@ import torch
 
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.options.settings import make_settings
+from bids_spectsynth.synthesis.computing.computation import Computation
+from bids_spectsynth.synthesis.computing.devices import Processes, resolve_device
 from bids_spectsynth.synthesis.data import dataset as training_data
 from bids_spectsynth.synthesis.data.storage import Storage, decode
 from bids_spectsynth.synthesis.models.folder import load_card, load_model
+from bids_spectsynth.synthesis.models.tensors import load_tensors, save_tensors
 from bids_spectsynth.synthesis.training import loop as training
 from bids_spectsynth.synthesis.training import state as checkpoint
-from bids_spectsynth.synthesis.training.computation import Computation
 from bids_spectsynth.synthesis.training.config import TrainingConfig, training_config
-from bids_spectsynth.synthesis.training.devices import Processes, resolve_device
 from bids_spectsynth.synthesis.training.finished import check_replaceable
 from bids_spectsynth.synthesis.training.loop import train
-from bids_spectsynth.synthesis.training.state import Interrupted, StopSignals, load_tensors, save_tensors
+from bids_spectsynth.synthesis.training.state import Interrupted, StopSignals
 from bids_spectsynth.synthesis.training.steps import LOSS_NAMES, Stepper
 from bids_spectsynth.synthesis.training.validation import validate
 

@@ -18,13 +18,13 @@ from bids_spectsynth.images.grid import Grid, grid_of, new_image
 from bids_spectsynth.images.intensity import histogram_mask, solid_component
 from bids_spectsynth.images.resampling import resample_image
 from bids_spectsynth.options.settings import CoregInit
-from bids_spectsynth.preprocess.backends.base import Registration
 from bids_spectsynth.preprocess.backends.fsl.environment import require_fsl
 from bids_spectsynth.preprocess.backends.fsl.flirt_matrix import as_stored, fsl_ready, upright, world_from_flirt
 from bids_spectsynth.preprocess.backends.fsl.options import DEFAULT_OPTIONS, FslOptions
 from bids_spectsynth.preprocess.backends.fsl.tools import FslTools, fsl_version
 from bids_spectsynth.preprocess.registration.agreement import correlation_ratio, mask_dice, mirror_gain, share_outside
 from bids_spectsynth.preprocess.registration.quality import CUT_NOTE, CUT_POOR, LEAST_OVERLAP, MOST_TURN_DEG
+from bids_spectsynth.preprocess.registration.result import Registration
 
 FloatArray = npt.NDArray[np.float64]
 

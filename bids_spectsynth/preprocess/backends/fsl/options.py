@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bids_spectsynth.options.settings import FslRunner, Settings
-from bids_spectsynth.preprocess.workflow.records import file_stamp
+from bids_spectsynth.preprocess.records import file_stamp
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ import boutiques
 import pytest
 
 from bids_spectsynth import __version__
+from bids_spectsynth.app.boutiques import build_descriptor, main
 from bids_spectsynth.cli import build_parser, parse
-from bids_spectsynth.exit_codes import ExitCode
-from bids_spectsynth.options.boutiques import build_descriptor, main
+from bids_spectsynth.errors import ExitCode
 from bids_spectsynth.options.settings import option_names
 
 DESCRIPTOR = Path(__file__).parents[1] / "boutiques.json"

@@ -5,9 +5,8 @@ import pytest
 import torch
 
 from bids_spectsynth.errors import ModelError
-from bids_spectsynth.synthesis.network.networks import UNetGenerator
-from bids_spectsynth.synthesis.training import computation
-from bids_spectsynth.synthesis.training.computation import (
+from bids_spectsynth.synthesis.computing import computation
+from bids_spectsynth.synthesis.computing.computation import (
     MIN_STEPS_TO_COMPILE,
     Computation,
     can_compile,
@@ -16,8 +15,9 @@ from bids_spectsynth.synthesis.training.computation import (
     resolve_precision,
     training_computation,
 )
+from bids_spectsynth.synthesis.computing.devices import Processes
+from bids_spectsynth.synthesis.network.networks import UNetGenerator
 from bids_spectsynth.synthesis.training.config import TrainingConfig
-from bids_spectsynth.synthesis.training.devices import Processes
 from bids_spectsynth.synthesis.training.steps import Stepper
 
 CPU = torch.device("cpu")

@@ -151,3 +151,21 @@ def connected_processes(device: torch.device) -> Iterator[Processes]:
     finally:
         if outermost:
             dist.destroy_process_group()
+
+
+def smaller_batch(size: int) -> int:
+    """Half of a batch that did not fit into a GPU's memory.
+
+    Raises
+    ------
+    ModelError
+        It was a single slice.
+    """
+    if size == 1:
+        raise ModelError(
+            "a single slice does not fit into the GPU's memory; end what else runs on it, or use --device cpu"
+        )
+    logger.warning("GPU out of memory: going on with %d slices at a time", size // 2)
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return size // 2

@@ -1,6 +1,6 @@
 """Boutiques descriptor (schema 0.5) of the command line, generated from the parser.
 
-``python -m bids_spectsynth.options.boutiques > boutiques.json`` writes the file that lies in the repository's root.
+``python -m bids_spectsynth.app.boutiques > boutiques.json`` writes the file that lies in the repository's root.
 """
 
 import argparse
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bids_spectsynth import __version__
-from bids_spectsynth.exit_codes import ExitCode
+from bids_spectsynth.errors import ExitCode
 from bids_spectsynth.options.parser import build_parser
 
 #: Paths that need not exist before the run; Boutiques would refuse a ``File`` that is absent.

@@ -12,7 +12,7 @@ import numpy as np
 from bids_spectsynth.bids.cases import Case, SourceImage
 from bids_spectsynth.bids.writing import write_json, write_text
 from bids_spectsynth.errors import SpectSynthError
-from bids_spectsynth.preprocess.backends.base import Registration
+from bids_spectsynth.preprocess.registration.result import Registration
 
 MEMORY_ADVICE = "lower --nprocs, or set --mem-mb to what this machine has"
 

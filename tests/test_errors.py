@@ -4,8 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bids_spectsynth.errors import DatasetError, ImageError, ModelError, SpectSynthError, UsageError
-from bids_spectsynth.exit_codes import ExitCode, Outcome, error_code, exit_code
+from bids_spectsynth.errors import (
+    DatasetError,
+    ExitCode,
+    ImageError,
+    ModelError,
+    Outcome,
+    SpectSynthError,
+    UsageError,
+    error_code,
+    exit_code,
+)
 
 _outcomes = st.lists(
     st.builds(
