@@ -12,7 +12,7 @@ from bids_spectsynth.cli import build_parser, parse
 from bids_spectsynth.errors import ExitCode
 from bids_spectsynth.options.settings import option_names
 
-DESCRIPTOR = Path(__file__).parents[1] / "boutiques.json"
+DESCRIPTOR = Path(__file__).parents[2] / "boutiques.json"
 
 INVOCATION: dict[str, Any] = {
     "bids_dir": "/data/with space",

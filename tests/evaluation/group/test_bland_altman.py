@@ -331,5 +331,5 @@ def test_slices_and_subjects_stand_beside_the_volumes(tables: AgreementTables, t
     ids=["regions", "agreement", "volume", "calibration", "table4"],
 )
 def test_the_outputs_page_describes_every_column(dictionary) -> None:
-    text = (Path(__file__).parents[2] / "docs" / "outputs.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[3] / "docs" / "outputs.md").read_text(encoding="utf-8")
     assert [name for name in dictionary if f"`{name}`" not in text] == []

@@ -18,7 +18,6 @@ from bids_spectsynth.synthesis.data.storage import Storage, decode
 from bids_spectsynth.synthesis.models.folder import load_card, load_model
 from bids_spectsynth.synthesis.models.tensors import load_tensors, save_tensors
 from bids_spectsynth.synthesis.training import loop as training
-from bids_spectsynth.synthesis.training import state as checkpoint
 from bids_spectsynth.synthesis.training.config import TrainingConfig, training_config
 from bids_spectsynth.synthesis.training.finished import check_replaceable
 from bids_spectsynth.synthesis.training.loop import train
@@ -447,7 +446,7 @@ def test_tensor_files_are_whole_and_follow_the_umask(tmp_path, monkeypatch):
     def full(*args):
         raise OSError("disk full")
 
-    monkeypatch.setattr(checkpoint, "save_file", full)
+    monkeypatch.setattr("bids_spectsynth.synthesis.models.tensors.save_file", full)
     with pytest.raises(OSError, match="disk full"):
         save_tensors(path, {"a": torch.zeros(2)}, {})
     assert [p.name for p in path.parent.iterdir()] == [path.name]
