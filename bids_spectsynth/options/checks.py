@@ -15,6 +15,12 @@ from bids_spectsynth.options.training import TrainingOptions
 def check_selection(level: AnalysisLevel, mode: Mode, data: DataOptions) -> None:
     """Refuse a selection of participants or sessions that the level or the mode would not follow.
 
+    Parameters
+    ----------
+    level : {'participant', 'group'}
+    mode : {'auto', 'preprocess', 'train', 'apply'}
+    data : DataOptions
+
     Raises
     ------
     UsageError

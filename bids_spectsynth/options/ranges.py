@@ -15,7 +15,15 @@ def not_negative(value: float) -> str | None:
 
 
 def within(low: float, high: float, *, below: bool = False) -> Callable[[float], str | None]:
-    """Numbers from ``low`` to ``high``, or to below it."""
+    """Numbers of a range.
+
+    Parameters
+    ----------
+    low, high : float
+        The first and the last that is usable.
+    below : bool
+        Whether ``high`` itself is not.
+    """
 
     def check(value: float) -> str | None:
         inside = low <= value < high if below else low <= value <= high
