@@ -350,7 +350,6 @@ def test_parse__two_weights_of_one_loss_are_refused() -> None:
 @pytest.mark.parametrize(
     ("tokens", "named"),
     [
-        (["participant", "--mode", "train", "--session-label", "a"], "--session-label"),
         (["group", "--participant-label", "01"], "--participant-label"),
         (["participant", "--model", "m", "--model-label", "mine"], "--model-label"),
         (["participant", "--model", "m", "--ema-decay", "0.5"], "--ema-decay"),

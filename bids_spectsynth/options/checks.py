@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from bids_spectsynth.errors import UsageError
-from bids_spectsynth.options.choices import AnalysisLevel, Mode, Scaling
+from bids_spectsynth.options.choices import AnalysisLevel, Scaling
 from bids_spectsynth.options.cohort import CohortOptions
 from bids_spectsynth.options.declare import flag
 from bids_spectsynth.options.execution import DataOptions
@@ -12,26 +12,17 @@ from bids_spectsynth.options.preparation import PreparationOptions
 from bids_spectsynth.options.training import TrainingOptions
 
 
-def check_selection(level: AnalysisLevel, mode: Mode, data: DataOptions) -> None:
-    """Refuse a selection of participants or sessions that the level or the mode would not follow.
-
-    Parameters
-    ----------
-    level : {'participant', 'group'}
-    mode : {'auto', 'preprocess', 'train', 'apply'}
-    data : DataOptions
+def check_level(level: AnalysisLevel, data: DataOptions) -> None:
+    """Refuse a selection of participants at the group level, which reads the whole output folder.
 
     Raises
     ------
     UsageError
-        Labels are given at the group level, which reads the whole output folder, or sessions with ``--mode train``.
+        Labels of participants are given.
     """
-    for name, labels in (("participant_label", data.participant_label), ("session_label", data.session_label)):
-        if labels and level == "group":
-            raise UsageError(f"{flag(name)}: the group level is of all that the output folder holds; leave it out")
-    if data.session_label and mode == "train":
+    if level == "group" and data.participant_label:
         raise UsageError(
-            "--session-label: --mode train learns from every prepared session; leave one of the two options out"
+            "--participant-label: the group level is of everybody in the output folder; leave it out"
         )
 
 

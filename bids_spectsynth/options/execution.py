@@ -27,7 +27,7 @@ class DataOptions:
         metadata=option(
             DATA,
             "participants to process, with or without sub-",
-            "participants, with or without `sub-`; not at the group level, which is of everybody [all]",
+            "participants, with or without `sub-`; refused at the group level, which is of everybody [all]",
             flags=("--participant-label", "--participant_label"),
             metavar="LABEL",
         ),
@@ -37,7 +37,7 @@ class DataOptions:
         metadata=option(
             DATA,
             "sessions to use, with or without ses- (default: all)",
-            "sessions, with or without `ses-`; not with `--mode train`, nor at the group level [all]",
+            "sessions, with or without `ses-`; the group level is of all that the output folder holds [all]",
             flags=("--session-label", "--session-id"),
             metavar="LABEL",
         ),

@@ -154,7 +154,7 @@ def _check(settings: Settings) -> None:
     checks.check_split(settings)
     checks.check_backend(settings)
     checks.check_model(settings, _recipe_changes(settings))
-    checks.check_selection(settings.analysis_level, settings.mode, settings)
+    checks.check_level(settings.analysis_level, settings)
 
 
 def _recipe_changes(settings: Settings) -> list[str]:

@@ -9,15 +9,12 @@ from bids_spectsynth.options.preparation import PreparationOptions
 from bids_spectsynth.options.training import TrainingOptions
 
 
-def test_check_selection__labels_have_an_effect_or_are_refused() -> None:
+def test_check_level__participants_are_chosen_at_their_own_level_alone() -> None:
     both = DataOptions(participant_label=("01",), session_label=("a",))
-    checks.check_selection("participant", "auto", both)
-    checks.check_selection("participant", "train", DataOptions(participant_label=("01",)))
-    checks.check_selection("group", "auto", DataOptions())
-    with pytest.raises(UsageError, match="--session-label"):
-        checks.check_selection("participant", "train", both)
+    checks.check_level("participant", both)
+    checks.check_level("group", DataOptions(session_label=("a",)))
     with pytest.raises(UsageError, match="--participant-label"):
-        checks.check_selection("group", "auto", both)
+        checks.check_level("group", both)
 
 
 def test_check_model__names_the_option_that_the_model_would_ignore() -> None:

@@ -142,9 +142,7 @@ def _that_go_together(values: Mapping[str, Any]) -> dict[str, Any]:
     if "model" in values and "model" not in excluded:
         excluded |= {"model_label", "crop", *GOVERNED}
     if values["analysis_level"] == "group":
-        excluded |= {"participant_label", "session_label"}
-    if values.get("mode") == "train":
-        excluded.add("session_label")
+        excluded.add("participant_label")
     splits = [name for name in ("cross_validate", "split_counts", "split_file") if values.get(name)]
     excluded |= set(splits[1:])
     if values.get("backend") == "embedded":
@@ -296,8 +294,6 @@ def test_numbers_must_be_finite(name: str, value: float) -> None:
         {"loss": "l1=50", "l1_weight": 60},
         {"adversarial_weight": 0, "l1_weight": 0, "ssim_weight": 0, "loss": "edge=0"},
         {"participant_label": "01", "analysis_level": "group"},
-        {"session_label": "a", "analysis_level": "group"},
-        {"session_label": "a", "mode": "train"},
         {"model_label": "mine", "model": "m"},
         {"l1_weight": 50, "model": "m"},
         {"loss": "edge=1", "model": "m"},
