@@ -21,9 +21,7 @@ def check_level(level: AnalysisLevel, data: DataOptions) -> None:
         Labels of participants are given.
     """
     if level == "group" and data.participant_label:
-        raise UsageError(
-            "--participant-label: the group level is of everybody in the output folder; leave it out"
-        )
+        raise UsageError("--participant-label: the group level is of everybody in the output folder; leave it out")
 
 
 def check_model(model: ModelOptions, changed: Sequence[str]) -> None:
