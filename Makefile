@@ -17,7 +17,7 @@ DEMO_OPTIONS ?= --inputs T1w pet --inputs pet --inputs T1w --voxel-size 2 --base
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo demo-data demo-participant demo-group docs install install-test test test-container lint boutiques clean
+.PHONY: demo demo-data demo-participant demo-group docs install install-test test test-container lint boutiques usage clean
 
 install: $(VENV)/.installed
 install-test: $(VENV)/.installed-test
@@ -68,6 +68,9 @@ docs: install-test
 boutiques: install
 	$(BIN)/python -m bids_spectsynth.app.boutiques > boutiques.json.new
 	mv boutiques.json.new boutiques.json
+
+usage: install
+	$(BIN)/python -m bids_spectsynth.app.usage docs/usage.md
 
 clean:
 	rm -rf $(DEMO) build docs/_build *.egg-info

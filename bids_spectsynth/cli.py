@@ -8,7 +8,9 @@ import sys
 import traceback
 from collections.abc import Sequence
 
+from bids_spectsynth.app.registries import registered_losses
 from bids_spectsynth.errors import ExitCode, SpectSynthError, error_code
+from bids_spectsynth.options.losses import fold_losses
 from bids_spectsynth.options.parser import build_parser
 from bids_spectsynth.options.presets import GOVERNED
 from bids_spectsynth.options.settings import Settings, make_settings, option_names, read_config
@@ -17,14 +19,21 @@ from bids_spectsynth.options.settings import Settings, make_settings, option_nam
 def parse(argv: Sequence[str]) -> Settings:
     """Settings from the command line and, beneath it, the configuration file.
 
+    Parameters
+    ----------
+    argv : sequence of str
+        Arguments without the program's name.
+
     Raises
     ------
     UsageError
         A value cannot be used. Wrong syntax ends the process with code 2, as argparse does.
     """
-    given = vars(build_parser().parse_args(argv))
-    config = given.pop("config_file", None)
-    values = read_config(config) if config is not None else {}
+    arguments = vars(build_parser(registered_losses()).parse_args(argv))
+    config = arguments.pop("config_file", None)
+    # Each source for itself: what the command line says of a term of the loss overrules the file in either spelling.
+    given = fold_losses(arguments, Settings)
+    values = fold_losses(read_config(config), Settings) if config is not None else {}
     if "preset" in given:
         # A preset of the command line wins over the options of the file that a preset decides on.
         values = {name: value for name, value in values.items() if name not in GOVERNED}

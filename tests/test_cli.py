@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bids_spectsynth import __version__, cli
+from bids_spectsynth.app.registries import registered_losses
 from bids_spectsynth.cli import main, parse
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.options.parser import build_parser
@@ -76,6 +77,11 @@ OPTIONS: list[tuple[list[str], str, Any]] = [
     (["--cross-validate", "4"], "cross_validate", 4),
     (["--study", "fard2024"], "study", "fard2024"),
     (["--preset", "fard2024"], "preset", "fard2024"),
+    (["--loss", "nmi=2", "edge=0.5"], "loss", (("edge", 0.5), ("nmi", 2.0))),
+    (["--loss", "nmi=2", "--loss", "edge=0.5"], "loss", (("edge", 0.5), ("nmi", 2.0))),
+    (["--loss", "l1=50"], "l1_weight", 50.0),
+    (["--loss", "ssim=1"], "ssim_weight", 1.0),
+    (["--loss", "adversarial=0"], "adversarial_weight", 0.0),
     (["--adversarial-loss", "lsgan"], "adversarial_loss", "lsgan"),
     (["--neighbour-slices", "2"], "neighbour_slices", 2),
     (["--cohort-prior", "channel"], "cohort_prior", "channel"),
@@ -321,3 +327,47 @@ def test_a_preset_of_the_command_line_wins_over_a_recorded_file(tmp_path: Path) 
     settings = parse(["in", "out", "participant", "--config-file", str(recorded), "--preset", "best"])
     expected = parse(["in", "out", "participant", "--preset", "best", "--epochs", "3", "--voxel-size", "1"])
     assert settings == expected
+
+
+def test_parse__loss_of_the_command_line_wins_over_either_spelling_of_a_file(tmp_path: Path) -> None:
+    recorded = tmp_path / "settings.toml"
+    recorded.write_text(to_toml(parse([*POSITIONAL, "--l1-weight", "7", "--loss", "edge=2"])))
+    again = parse([*POSITIONAL, "--config-file", str(recorded)])
+    assert (again.l1_weight, again.loss) == (7, (("edge", 2.0),))
+    settings = parse([*POSITIONAL, "--config-file", str(recorded), "--loss", "l1=50", "nmi=1"])
+    assert (settings.l1_weight, settings.loss) == (50, (("nmi", 1.0),))
+    recorded.write_text('loss = ["l1=50", "edge=2"]\n')
+    settings = parse([*POSITIONAL, "--config-file", str(recorded), "--l1-weight", "60"])
+    assert (settings.l1_weight, settings.loss) == (60, (("edge", 2.0),))
+
+
+def test_parse__two_weights_of_one_loss_are_refused() -> None:
+    assert parse([*POSITIONAL, "--loss", "l1=50", "--l1-weight", "50"]).l1_weight == 50
+    with pytest.raises(UsageError, match="--loss: l1=50 is not --l1-weight 60"):
+        parse([*POSITIONAL, "--loss", "l1=50", "--l1-weight", "60"])
+
+
+@pytest.mark.parametrize(
+    ("tokens", "named"),
+    [
+        (["group", "--participant-label", "01"], "--participant-label"),
+        (["participant", "--model", "m", "--model-label", "mine"], "--model-label"),
+        (["participant", "--model", "m", "--ema-decay", "0.5"], "--ema-decay"),
+        (["participant", "--mode", "apply", "--model", "m", "--loss", "edge=1"], "--loss"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else value,
+)
+def test_main__option_without_effect_is_refused_with_one_line(
+    tokens: list[str], named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["/data", "/out", *tokens]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"bids_spectsynth: error: {named}: ")
+    assert error.count("\n") == 1
+
+
+def test_help_names_the_registered_losses(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert all(f"{name} ({title})" in text for name, title in registered_losses().items())

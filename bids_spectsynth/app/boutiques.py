@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from bids_spectsynth import __version__
+from bids_spectsynth.app.registries import registered_losses
 from bids_spectsynth.errors import ExitCode
-from bids_spectsynth.options.parser import build_parser
+from bids_spectsynth.options.parser import build_parser, parsed_options
+from bids_spectsynth.options.settings import Settings
 
 #: Paths that need not exist before the run; Boutiques would refuse a ``File`` that is absent.
 _CREATED = frozenset({"output_dir", "work_dir"})
@@ -41,15 +43,20 @@ _OUTPUTS = (
 )
 
 
-def build_descriptor() -> dict[str, Any]:
+def build_descriptor(options: type = Settings) -> dict[str, Any]:
     """Build the Boutiques descriptor of ``bids_spectsynth``.
+
+    Parameters
+    ----------
+    options : type
+        The dataclass that declares the options.
 
     Returns
     -------
     dict
         Content of ``boutiques.json``, in the order in which it is written.
     """
-    inputs = [_input(action) for action in _actions()]
+    inputs = [_input(action) for action in parsed_options(build_parser(registered_losses(), options))]
     return {
         "schema-version": "0.5",
         "name": "bids_spectsynth",
@@ -63,12 +70,6 @@ def build_descriptor() -> dict[str, Any]:
         "error-codes": [{"code": int(code), "description": text} for code, text in _ERRORS.items()],
         "tags": {"domain": ["neuroinformatics", "BIDS"], "modality": ["MRI", "PET", "SPECT"]},
     }
-
-
-def _actions() -> list[argparse.Action]:
-    # argparse has no public list of its options; this one has been stable since Python 2.7.
-    every = build_parser()._actions
-    return [action for action in every if not isinstance(action, argparse._HelpAction | argparse._VersionAction)]
 
 
 def _input(action: argparse.Action) -> dict[str, Any]:

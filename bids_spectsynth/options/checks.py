@@ -1,87 +1,94 @@
-"""Which values of the settings are usable, and which go together."""
+"""Which options go together; what single values are usable, each option says itself."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from bids_spectsynth.errors import UsageError
+from bids_spectsynth.options.choices import AnalysisLevel, Scaling
+from bids_spectsynth.options.cohort import CohortOptions
+from bids_spectsynth.options.declare import flag
+from bids_spectsynth.options.execution import DataOptions
+from bids_spectsynth.options.model import ModelOptions
+from bids_spectsynth.options.preparation import PreparationOptions
+from bids_spectsynth.options.training import TrainingOptions
 
-if TYPE_CHECKING:
-    from bids_spectsynth.options.settings import Settings
 
-
-def check_settings(settings: "Settings") -> None:
-    """Refuse values that are out of range or that do not go together.
+def check_level(level: AnalysisLevel, data: DataOptions) -> None:
+    """Refuse a selection of participants at the group level, which reads the whole output folder.
 
     Raises
     ------
     UsageError
-        One line that names the option.
+        Labels of participants are given.
     """
-    positive = ("nprocs", "omp_nthreads", "mem_mb", "epochs", "batch_size", "learning_rate", "base_filters",
-                "checkpoint_every", "slices_per_subject", "data_range", "ensemble_members")  # fmt: skip
-    for name in positive:
-        value = getattr(settings, name)
-        if value is not None and value <= 0:
-            raise UsageError(f"--{name.replace('_', '-')}: {value} is not above zero")
-    weights = ("adversarial_weight", "l1_weight", "ssim_weight", "learning_rate_decay_epochs", "random_seed",
-               "neighbour_slices", "uncertainty", "cross_validate", "bootstrap_samples")  # fmt: skip
-    for name in weights:
-        if getattr(settings, name) < 0:
-            raise UsageError(f"--{name.replace('_', '-')}: {getattr(settings, name)} is below zero")
-    if settings.adversarial_weight + settings.l1_weight + settings.ssim_weight == 0:
+    if level == "group" and data.participant_label:
+        raise UsageError("--participant-label: the group level is of everybody in the output folder; leave it out")
+
+
+def check_model(model: ModelOptions, changed: Sequence[str]) -> None:
+    """Refuse options beside ``--model`` that are of training.
+
+    Parameters
+    ----------
+    model : ModelOptions
+    changed : sequence of str
+        Names of the options of the recipe whose value is not that of the preset.
+
+    Raises
+    ------
+    UsageError
+        A model is given to a mode that applies none, or a label or a recipe to one that is trained.
+    """
+    if model.model is None:
+        return
+    if model.mode in ("train", "preprocess"):
+        raise UsageError(f"--model: --mode {model.mode} applies no model; leave one of the two options out")
+    for name in [*changed, *(["model_label"] if model.model_label is not None else [])]:
+        raise UsageError(f"{flag(name)}: --model applies a model as it was trained; leave one of the two options out")
+
+
+def check_training(training: TrainingOptions, scaling: Scaling) -> None:
+    """Refuse a loss without terms, and orientations whose images could not be averaged.
+
+    Raises
+    ------
+    UsageError
+        Every weight is zero, or each slice of three orientations would be scaled on its own.
+    """
+    weights = [training.adversarial_weight, training.l1_weight, training.ssim_weight, *dict(training.loss).values()]
+    if sum(weights) == 0:
         raise UsageError("--adversarial-weight, --l1-weight, --ssim-weight: at least one must be above zero")
-    if settings.voxel_size not in (1.0, 2.0, 4.0):
-        raise UsageError(f"--voxel-size: {settings.voxel_size} is not 1, 2 or 4 (the network halves its grid)")
-    if min(settings.split) < 0 or min(settings.split[:2]) == 0:
-        raise UsageError("--split: proportions for training, validation, test; the first two above zero")
-    _check_splits(settings)
-    _check_recipe(settings)
-    _check_fsl(settings)
-    if settings.model_label is not None and not (settings.model_label.isascii() and settings.model_label.isalnum()):
-        raise UsageError(f"--model-label: {settings.model_label!r} has other characters than letters and digits")
-    if settings.model is not None and settings.mode in ("train", "preprocess"):
-        raise UsageError(f"--model: --mode {settings.mode} applies no model; leave one of the two options out")
-    if not settings.output_spaces:
-        raise UsageError("--output-spaces: at least one space needed")
-
-
-def _check_splits(settings: "Settings") -> None:
-    counts = settings.split_counts
-    if counts is not None and (min(counts) < 0 or min(counts[:2]) == 0):
-        raise UsageError("--split-counts: participants for training, validation, test; the first two above zero")
-    if settings.cross_validate == 1 or settings.cross_validate == 2:
-        raise UsageError("--cross-validate: 3 folds at least (one held out, one to choose the epoch, one to train on)")
-    others = [name for name in ("split_counts", "split_file") if getattr(settings, name) is not None]
-    if settings.cross_validate and others:
-        raise UsageError(f"--cross-validate: makes its own splits; leave --{others[0].replace('_', '-')} out")
-    if len(others) > 1:
-        raise UsageError("--split-counts: the split file says who is in which part; leave one of the two options out")
-    for condition in settings.hold_out:
-        if not all(part.strip() for part in condition.partition("=")):
-            raise UsageError(f"--hold-out: {condition!r} is not COLUMN=VALUE, e.g. resection=yes")
-    if settings.hold_out and settings.split_file is not None:
-        raise UsageError("--hold-out: the split file says who is in which part; leave one of the two options out")
-
-
-def _check_recipe(settings: "Settings") -> None:
-    if not 0 <= settings.ema_decay < 1:
-        raise UsageError(f"--ema-decay: {settings.ema_decay} is not in 0 to below 1")
-    if settings.uncertainty == 1:
-        raise UsageError("--uncertainty: 2 samples at least")
-    if min(settings.equivalence_margins) <= 0:
-        raise UsageError("--equivalence-margins: three numbers above zero")
-    if settings.orientations == "three" and settings.intensity_scaling == "slice":
+    if training.orientations == "three" and scaling == "slice":
         raise UsageError(
             "--orientations three: needs --intensity-scaling volume; slices of different orientations that are each "
             "scaled on their own cannot be averaged"
         )
 
 
-def _check_fsl(settings: "Settings") -> None:
-    if not 0 <= settings.bet_fractional_intensity <= 1:
-        raise UsageError(f"--bet-fractional-intensity: {settings.bet_fractional_intensity} is not in 0 to 1")
-    image = settings.fsl_image
-    if image is not None and (not image.strip() or image.startswith("-")):
-        raise UsageError(f"--fsl-image: {image!r} is no name of an image")
-    given = settings.fsl_options
-    if given and settings.backend == "embedded":
-        raise UsageError(f"{given[0]}: --backend embedded does not use FSL; leave one of the two options out")
+def check_split(cohort: CohortOptions) -> None:
+    """Refuse two ways to split one cohort.
+
+    Raises
+    ------
+    UsageError
+        Cross-validation beside a split, or a split file beside counts or conditions.
+    """
+    others = [name for name in ("split_counts", "split_file") if getattr(cohort, name) is not None]
+    if cohort.cross_validate and others:
+        raise UsageError(f"--cross-validate: makes its own splits; leave {flag(others[0])} out")
+    if len(others) > 1:
+        raise UsageError("--split-counts: the split file says who is in which part; leave one of the two options out")
+    if cohort.hold_out and cohort.split_file is not None:
+        raise UsageError("--hold-out: the split file says who is in which part; leave one of the two options out")
+
+
+def check_backend(preparation: PreparationOptions) -> None:
+    """Refuse options of FSL beside the backend that does not use it.
+
+    Raises
+    ------
+    UsageError
+        One of them is not the default.
+    """
+    changed = preparation.fsl_options
+    if changed and preparation.backend == "embedded":
+        raise UsageError(f"{changed[0]}: --backend embedded does not use FSL; leave one of the two options out")

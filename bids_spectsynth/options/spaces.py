@@ -8,8 +8,6 @@ from dataclasses import dataclass
 T1W_SPACE = "T1w"
 #: The template that needs no download; T1w images are registered to it where no other template is asked for.
 BUILT_IN_TEMPLATE = "MNI152NLin2009aSym"
-#: The template that needs no download; T1w images are registered to it where no other template is asked for.
-BUILT_IN_TEMPLATE = "MNI152NLin2009aSym"
 
 _LABEL = re.compile(r"[0-9A-Za-z]+", re.ASCII)
 _SYNTAX = "NAME[:cohort-X][:res-Y]"

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any, get_args
 
 from bids_spectsynth.errors import UsageError
+from bids_spectsynth.options.losses import fold_losses
+from bids_spectsynth.options.presets import LOSS_OPTIONS as LOSS_OPTIONS
 from bids_spectsynth.options.presets import PRESETS, Preset
 from bids_spectsynth.options.settings import T1W_SPACE, Settings, make_settings
 from bids_spectsynth.options.spaces import BUILT_IN_TEMPLATE, parse_spaces
 
 #: The study of the paper: three sets of inputs, two spaces, two losses.
 PAPER_STUDY = "fard2024"
-LOSS_OPTIONS = ("adversarial_weight", "adversarial_loss", "l1_weight", "ssim_weight")
 _STUDY_KEYS = ("name", "inputs", "spaces", "presets", "losses", "seeds")
 
 
@@ -139,4 +140,7 @@ def _loss(path: Path, entry: Any) -> Mapping[str, Any]:
     name = entry.get("name", "L1")
     if not isinstance(name, str) or not (name.isascii() and name.isalnum()):
         raise UsageError(f"{path}: name {name!r} of a loss has other characters than letters and digits")
-    return dict(entry)
+    try:
+        return fold_losses(entry, Settings)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error

@@ -8,8 +8,10 @@ import pytest
 
 from bids_spectsynth import __version__
 from bids_spectsynth.app.boutiques import build_descriptor, main
-from bids_spectsynth.cli import build_parser, parse
+from bids_spectsynth.app.registries import registered_losses
+from bids_spectsynth.cli import parse
 from bids_spectsynth.errors import ExitCode
+from bids_spectsynth.options.parser import build_parser, parsed_options
 from bids_spectsynth.options.settings import option_names
 
 DESCRIPTOR = Path(__file__).parents[2] / "boutiques.json"
@@ -69,7 +71,8 @@ def test_no_input_has_a_default_that_would_override_a_configuration_file() -> No
 
 
 def test_flags_and_descriptions_are_those_of_the_parser() -> None:
-    flags = {word: action.help for action in build_parser()._actions for word in action.option_strings}
+    parser = build_parser(registered_losses())
+    flags = {word: action.help for action in parsed_options(parser) for word in action.option_strings}
     for one in build_descriptor()["inputs"]:
         assert one["description"]
         if "command-line-flag" in one:

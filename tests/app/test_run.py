@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -551,7 +552,7 @@ def test_a_study_is_prepared_once_in_all_its_spaces(alone: Any) -> None:
     }
     # What is recorded is what was given, and can be given again.
     recorded = next(alone.output_dir.glob("logs/*/settings.toml"))
-    assert 'output_spaces = ["T1w"]' in recorded.read_text()
+    assert tomllib.loads(recorded.read_text())["output_spaces"] == ["T1w"]
     result = alone("--config-file", recorded, "--mode", "auto", "--dry-run")
     assert result.code == 0
     assert result.says("models to train: 12")

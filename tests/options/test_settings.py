@@ -33,7 +33,6 @@ from bids_spectsynth.options.settings import (
     Switch,
     make_settings,
     option_names,
-    read_config,
     to_toml,
 )
 
@@ -100,6 +99,11 @@ any_settings = st.fixed_dictionaries(
         "adversarial_weight": _weights,
         "l1_weight": _weights,
         "ssim_weight": _weights,
+        "loss": st.lists(
+            st.builds("{}={!r}".format, st.sampled_from(["edge", "nmi", "charbonnier"]), _weights),
+            max_size=3,
+            unique_by=lambda text: text.partition("=")[0],
+        ),
         "epochs": _counts,
         "batch_size": _counts,
         "learning_rate": _positive,
@@ -135,6 +139,10 @@ any_settings = st.fixed_dictionaries(
 def _that_go_together(values: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a drawn set without those that another one excludes."""
     excluded = {"model"} if values.get("mode") in ("train", "preprocess") else set()
+    if "model" in values and "model" not in excluded:
+        excluded |= {"model_label", "crop", *GOVERNED}
+    if values["analysis_level"] == "group":
+        excluded.add("participant_label")
     splits = [name for name in ("cross_validate", "split_counts", "split_file") if values.get(name)]
     excluded |= set(splits[1:])
     if values.get("backend") == "embedded":
@@ -171,19 +179,6 @@ def test_making_settings_twice_changes_nothing(values: dict[str, Any]) -> None:
     settings = make_settings(values)
     fields = {field.name: getattr(settings, field.name) for field in dataclasses.fields(Settings)}
     assert make_settings(fields) == settings
-
-
-def test_a_configuration_file_may_write_hyphens_or_underscores(tmp_path: Path) -> None:
-    path = tmp_path / "config.toml"
-    path.write_text("batch-size = 3\nbase_filters = 8\n")
-    assert read_config(path) == {"batch_size": 3, "base_filters": 8}
-
-
-def test_a_configuration_file_cannot_set_something_unknown(tmp_path: Path) -> None:
-    path = tmp_path / "config.toml"
-    path.write_text("nonsense = 1\n")
-    with pytest.raises(UsageError, match="nonsense"):
-        read_config(path)
 
 
 @pytest.mark.parametrize(
@@ -288,6 +283,23 @@ def test_numbers_must_be_finite(name: str, value: float) -> None:
         {"fsl_runner": "docker", "backend": "embedded"},
         {"fsl_image": "", "fsl_runner": "docker"},
         {"fsl_image": "--privileged", "fsl_runner": "docker"},
+        {"loss": "edge"},
+        {"loss": "edge="},
+        {"loss": "=1"},
+        {"loss": "edge=-1"},
+        {"loss": "edge=inf"},
+        {"loss": "edge=many"},
+        {"loss": ["edge=1", "edge=2"]},
+        {"loss": 3},
+        {"loss": "l1=50", "l1_weight": 60},
+        {"adversarial_weight": 0, "l1_weight": 0, "ssim_weight": 0, "loss": "edge=0"},
+        {"participant_label": "01", "analysis_level": "group"},
+        {"model_label": "mine", "model": "m"},
+        {"l1_weight": 50, "model": "m"},
+        {"loss": "edge=1", "model": "m"},
+        {"ensemble_members": 2, "model": "m"},
+        {"flip_average": "off", "model": "m", "preset": "best"},
+        {"crop": "brain", "model": "m"},
     ],
     ids=str,
 )
@@ -301,52 +313,6 @@ def test_unusable_values_are_refused_with_one_line(values: dict[str, Any]) -> No
 def test_a_test_set_may_be_empty() -> None:
     assert _settings(split=(3, 1, 0)).split == (3.0, 1.0, 0.0)
     assert _settings(split_counts=(3, 1, 0)).split_counts == (3, 1, 0)
-
-
-@pytest.mark.parametrize("preset", PRESETS)
-def test_a_preset_decides_on_what_is_not_given(preset: Preset) -> None:
-    settings = _settings(preset=preset)
-    assert {name: getattr(settings, name) for name in GOVERNED} == PRESETS[preset]
-    assert _settings(preset=preset, l1_weight=3).l1_weight == 3
-    assert _settings(preset=preset, l1_weight=None) == settings
-
-
-def test_a_preset_brings_a_voxel_size_that_an_option_overrules() -> None:
-    assert _settings().voxel_size == 1
-    assert _settings(preset="fard2024").voxel_size == 1
-    assert _settings(preset="best").voxel_size == 2
-    assert _settings(preset="best", voxel_size=1).voxel_size == 1
-
-
-@pytest.mark.parametrize(
-    ("values", "crop"),
-    [
-        ({}, "none"),
-        ({"voxel_size": 2}, "none"),
-        ({"preset": "best"}, "brain"),
-        ({"preset": "best", "voxel_size": 4}, "none"),
-        ({"preset": "best", "voxel_size": 1}, "none"),
-        ({"preset": "best", "voxel_size": 1, "crop": "brain"}, "brain"),
-        ({"preset": "best", "crop": "none"}, "none"),
-        ({"crop": "brain"}, "brain"),
-    ],
-    ids=str,
-)
-def test_the_recommended_preset_crops_where_no_loss_was_shown(values: dict[str, Any], crop: str) -> None:
-    assert _settings(**values).crop == crop
-
-
-def test_presets_hold_what_the_options_would() -> None:
-    """A value of a preset that no option could give would differ from itself when read back."""
-    for preset, values in PRESETS.items():
-        given = make_settings({**REQUIRED, **{name: value or "none" if name == "augmentation" else value
-                                              for name, value in values.items()}})  # fmt: skip
-        assert {name: getattr(given, name) for name in GOVERNED} == values, preset
-
-
-def test_without_a_preset_the_recipe_is_the_papers() -> None:
-    plain = Settings(bids_dir=Path("/data"), output_dir=Path("/out"), analysis_level="participant")
-    assert {name: getattr(plain, name) for name in GOVERNED} == PRESETS["fard2024"]
 
 
 def test_kinds_of_augmentation_have_one_order() -> None:
@@ -391,6 +357,13 @@ def test_settings_are_frozen_and_know_their_options() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         _settings().epochs = 3  # type: ignore[misc]
     assert not {"bids_dir", "output_dir", "analysis_level"} & set(option_names())
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_make_settings__recorded_settings_go_with_a_model(preset: Preset) -> None:
+    """What a run has recorded holds all values: those of the preset are not taken for given ones."""
+    recorded = tomllib.loads(to_toml(_settings(preset=preset)))
+    assert make_settings({**recorded, "model": "m"}) == _settings(preset=preset, model="m")
 
 
 def test_roles_are_spelled_as_bids_spells_them() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 from bids_spectsynth.bids.cases import INTERICTAL
+from bids_spectsynth.bids.names import bare_label
 from bids_spectsynth.bids.prepared import PreparedCase, find_prepared
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.options.settings import Settings
@@ -110,6 +111,7 @@ def make_cohort(settings: Settings, names: Collection[str] | None) -> Cohort[Pre
     settings : Settings
     names : collection of str, optional
         Cases (``sub-01``, ``sub-01_ses-x``) to choose from; None for ``participant_label``, or all that is prepared.
+        ``session_label`` restricts both to its sessions and what is outside sessions.
 
     Raises
     ------
@@ -119,8 +121,10 @@ def make_cohort(settings: Settings, names: Collection[str] | None) -> Cohort[Pre
         See :func:`split_cohort`.
     """
     cases = {}
+    sessions = {None, *(bare_label(label, "ses") for label in settings.session_label)}
     for space in settings.spaces:
         found = find_prepared(settings.output_dir, space, settings.participant_label)
+        found = [case for case in found if not settings.session_label or case.session in sessions]
         cases[space] = [case for case in found if names is None or case.name in names]
         if not cases[space]:
             raise ModelError(f"{settings.output_dir}: nobody is prepared in {space}; run --mode preprocess first")

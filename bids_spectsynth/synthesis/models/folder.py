@@ -15,7 +15,7 @@ from torch import Tensor
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.writing import write_json
 from bids_spectsynth.errors import ImageError, ModelError
-from bids_spectsynth.options.presets import GOVERNED, PRESETS
+from bids_spectsynth.options.presets import CONFIG_NAMES, PRESETS, RECIPE_OPTIONS
 from bids_spectsynth.options.settings import T1W_SPACE, Scaling
 from bids_spectsynth.options.spaces import option_of
 from bids_spectsynth.synthesis.baselines.files import baselines_checksum
@@ -33,10 +33,6 @@ STATEMENT = (
     "This model makes synthetic interictal SPECT. Its images are estimates from other scans, not measurements, and are "
     "not for diagnosis."
 )
-
-
-#: Names of governed options in a training's configuration, where they differ.
-_CONFIG_NAMES = {"intensity_scaling": "scaling"}
 
 
 def _plain(value: Any) -> Any:
@@ -128,13 +124,11 @@ class ModelCard:
     @property
     def recipe(self) -> str:
         """``fard2024`` or ``best`` where, inputs and losses aside, all is as in a preset; else ``custom``."""
-        aside = ("adversarial_weight", "adversarial_loss", "l1_weight", "ssim_weight", "ensemble_members")
-        names = [name for name in GOVERNED if name not in aside]
         # What an older card lacks did not exist then: it was as in the paper.
         old = PRESETS["fard2024"]
-        own = {name: _plain(self.config.get(_CONFIG_NAMES.get(name, name), old[name])) for name in names}
+        own = {name: _plain(self.config.get(CONFIG_NAMES.get(name, name), old[name])) for name in RECIPE_OPTIONS}
         for preset, values in PRESETS.items():
-            if all(own[name] == _plain(values[name]) for name in names):
+            if all(own[name] == _plain(values[name]) for name in RECIPE_OPTIONS):
                 return preset
         return "custom"
 

@@ -5,18 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bids_spectsynth.options.settings import (
-    AdversarialLoss,
-    CohortPrior,
-    Compile,
-    Crop,
-    MemoryFormat,
-    Orientations,
-    Precision,
-    Scaling,
-    Settings,
-    Switch,
-)
+from bids_spectsynth.options.choices import Scaling
+from bids_spectsynth.options.presets import CONFIG_NAMES
+from bids_spectsynth.options.settings import Settings
+from bids_spectsynth.options.training import TrainingOptions
 from bids_spectsynth.synthesis.data.orientation import Orientation
 from bids_spectsynth.synthesis.network.channels import Recipe, recipe_of
 from bids_spectsynth.synthesis.study import model_label
@@ -25,52 +17,63 @@ from bids_spectsynth.synthesis.study import model_label
 COMPUTATION = ("precision", "memory_format", "compile")
 #: What may differ between a checkpoint and the training that goes on from it.
 _FREE = ("checkpoint_every", "label", "configuration", *COMPUTATION)
+#: What every card has, in its order; what came later follows where it is not the default, so that the cards of models
+#: that do not use it stay as they are.
+_CARD_ORDER = (
+    "label", "inputs", "space", "scaling", "voxel_size", "slices_per_subject", "epochs", "batch_size", "learning_rate",
+    "learning_rate_decay_epochs", "adversarial_weight", "l1_weight", "ssim_weight", "base_filters", "checkpoint_every",
+    "seed", "precision", "memory_format", "compile", "data", "configuration", "adversarial_loss", "neighbour_slices",
+    "cohort_prior", "augmentation", "ema_decay", "flip_average", "orientations", "orientation", "crop",
+)  # fmt: skip
+
+
+def _plain(value: Any) -> Any:
+    """A value of types that JSON has; pairs of name and number become an object."""
+    if isinstance(value, tuple):
+        return dict(value) if value and isinstance(value[0], tuple) else list(value)
+    return value
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingConfig:
+class TrainingConfig(TrainingOptions):
     """Options of one training; two trainings with equal values on one machine give equal weights.
 
-    ``data`` is a digest of the images (:meth:`bids_spectsynth.synthesis.data.slices.PreparedCases.digest`): a model is
-    trained anew when it changes. ``configuration`` is the label without the seed. ``batch_size`` is that of one
-    process. The learning rate is constant until the last ``learning_rate_decay_epochs`` epochs, over which it falls
-    linearly towards 0.
+    Besides the fields below it has those of :class:`bids_spectsynth.options.training.TrainingOptions`. ``batch_size``
+    is that of one process. The learning rate is constant until the last ``learning_rate_decay_epochs`` epochs, over
+    which it falls linearly towards 0.
+
+    Parameters
+    ----------
+    label : str
+    inputs : tuple of str
+    space : str
+    scaling : {'slice', 'volume'}
+    slices_per_subject : int
+    seed : int
+        Of initial weights, order and dropout.
+    data : str
+        A digest of the images (:meth:`bids_spectsynth.synthesis.data.slices.PreparedCases.digest`): a model is
+        trained anew when it changes.
+    configuration : str
+        The label without the seed.
+    orientation : {'axial', 'coronal', 'sagittal'}
     """
 
     label: str
     inputs: tuple[str, ...]
     space: str = "T1w"
     scaling: Scaling = "slice"
-    voxel_size: float = 1.0
     slices_per_subject: int = 100
-    epochs: int = 1000
-    batch_size: int = 8
-    learning_rate: float = 1e-4
-    learning_rate_decay_epochs: int = 0
-    adversarial_weight: float = 1.0
-    l1_weight: float = 100.0
-    ssim_weight: float = 0.0
-    base_filters: int = 64
-    checkpoint_every: int = 10
     seed: int = 1234
-    precision: Precision = "auto"
-    memory_format: MemoryFormat = "auto"
-    compile: Compile = "auto"
     data: str = ""
     configuration: str = ""
-    adversarial_loss: AdversarialLoss = "bce"
-    neighbour_slices: int = 0
-    cohort_prior: CohortPrior = "none"
-    augmentation: tuple[str, ...] = ()
-    ema_decay: float = 0.0
-    flip_average: Switch = "off"
-    orientations: Orientations = "axial"
     orientation: Orientation = "axial"
-    crop: Crop = "none"
 
     def as_json(self) -> dict[str, Any]:
-        """Values of types that JSON has."""
-        return {name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(self).items()}
+        """Values of types that JSON has, in the order of a card."""
+        fields = {f.name: f for f in dataclasses.fields(self)}
+        used = [name for name, f in fields.items() if name not in _CARD_ORDER and getattr(self, name) != f.default]
+        return {name: _plain(getattr(self, name)) for name in (*_CARD_ORDER, *used)}
 
     @property
     def recipe(self) -> Recipe:
@@ -84,9 +87,8 @@ class TrainingConfig:
 
     def filled(self, saved: Mapping[str, Any]) -> dict[str, Any]:
         """Saved values of an earlier version with the defaults of the options that it did not have."""
-        defaults = {field.name: field.default for field in dataclasses.fields(self) if field.name != "configuration"}
-        plain = {name: list(v) if isinstance(v, tuple) else v for name, v in defaults.items()}
-        return {**plain, "configuration": self.configuration, **saved}
+        defaults = {f.name: _plain(f.default) for f in dataclasses.fields(self) if f.name in _CARD_ORDER}
+        return {**defaults, "configuration": self.configuration, **saved}
 
     def continues(self, saved: Mapping[str, Any]) -> bool:
         """Whether a training with the values ``saved`` (:meth:`as_json`) can go on with this configuration."""
@@ -112,6 +114,7 @@ def training_config(
     configuration: str | None = None,
     seed: int | None = None,
     orientation: Orientation = "axial",
+    kind: type[TrainingConfig] = TrainingConfig,
 ) -> TrainingConfig:
     """Configuration of the model for one set of inputs and one space, from the settings of a run.
 
@@ -127,38 +130,21 @@ def training_config(
     seed : int, optional
         By default ``random_seed`` of the settings, which also makes the split.
     orientation : {'axial', 'coronal', 'sagittal'}
+    kind : type
+        :class:`TrainingConfig`, or a subclass with further options of the settings.
     """
     default = model_label(inputs, space, settings.intensity_scaling, settings.ssim_weight, settings.preset)
     chosen = label or settings.model_label or default
-    return TrainingConfig(
-        label=chosen,
-        inputs=tuple(inputs),
-        space=space,
-        scaling=settings.intensity_scaling,
-        voxel_size=settings.voxel_size,
-        slices_per_subject=settings.n_slices,
-        epochs=settings.epochs,
-        batch_size=settings.batch_size,
-        learning_rate=settings.learning_rate,
-        learning_rate_decay_epochs=settings.learning_rate_decay_epochs,
-        adversarial_weight=settings.adversarial_weight,
-        l1_weight=settings.l1_weight,
-        ssim_weight=settings.ssim_weight,
-        base_filters=settings.base_filters,
-        checkpoint_every=settings.checkpoint_every,
-        seed=settings.random_seed if seed is None else seed,
-        precision=settings.precision,
-        memory_format=settings.memory_format,
-        compile=settings.compile,
-        data=data,
-        configuration=configuration or chosen,
-        adversarial_loss=settings.adversarial_loss,
-        neighbour_slices=settings.neighbour_slices,
-        cohort_prior=settings.cohort_prior,
-        augmentation=settings.augmentation,
-        ema_decay=settings.ema_decay,
-        flip_average=settings.flip_average,
-        orientations=settings.orientations,
-        orientation=orientation,
-        crop=settings.crop,
-    )
+    own = {field.name for field in dataclasses.fields(kind)}
+    names = {CONFIG_NAMES.get(field.name, field.name): field.name for field in dataclasses.fields(settings)}
+    values = {name: getattr(settings, option) for name, option in names.items() if name in own}
+    values |= {
+        "label": chosen,
+        "inputs": tuple(inputs),
+        "space": space,
+        "slices_per_subject": settings.n_slices,
+        "data": data,
+        "configuration": configuration or chosen,
+        "orientation": orientation,
+    }
+    return kind(**values if seed is None else {**values, "seed": seed})

@@ -72,6 +72,16 @@ def test_names_and_labels_restrict_the_cohort(settings_for, hold):
     assert set(make_cohort(settings_for(participant_label=["3", "4", "5"]), None).split) == {"3", "4", "5"}
 
 
+def test_make_cohort__sessions_restrict_the_cohort_and_leave_what_is_outside_sessions(settings_for, hold):
+    hold(*(prepared(f"{n}", session=session) for n in range(3) for session in ("a", "b")), prepared("3"))
+    cohort = make_cohort(settings_for(session_label=["ses-a"]), None)
+    cases = [case for part in ("train", "validation", "test") for case in cohort.part("T1w", ("T1w", "pet"), part)]
+    assert {(case.participant, case.session) for case in cases} == {("0", "a"), ("1", "a"), ("2", "a"), ("3", None)}
+    hold(prepared("0", session="a"))
+    with pytest.raises(ModelError, match="nobody is prepared"):
+        make_cohort(settings_for(session_label=["c"]), None)
+
+
 def test_a_cohort_that_cannot_be_trained_on(settings_for, hold):
     hold()
     with pytest.raises(ModelError, match=r"nobody is prepared in T1w; run --mode preprocess first"):

@@ -1,0 +1,132 @@
+"""Options of who trains, how many networks, and how the models are evaluated."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bids_spectsynth.options.declare import option
+from bids_spectsynth.options.groups import COHORT, EVALUATION, RECIPE, SYNTHESIS
+from bids_spectsynth.options.ranges import all_positive, conditions, not_negative, parts, positive, zero_or_at_least
+
+
+@dataclass(frozen=True, kw_only=True)
+class CohortOptions:
+    """Who trains, and how many networks."""
+
+    slices_per_subject: int | None = field(
+        default=None,
+        metadata=option(
+            SYNTHESIS,
+            "training slices of a subject (100 at 1 mm)",
+            "training slices: the block with the most brain [100 at 1 mm, the same height at others]",
+            metavar="N",
+            check=positive,
+        ),
+    )
+    ensemble_members: int = field(
+        default=1,
+        metadata=option(
+            RECIPE, "networks of different seeds, averaged ({default})", metavar="N", check=positive, presets={}
+        ),
+    )
+    study: str | None = field(
+        default=None,
+        metadata=option(
+            COHORT,
+            "fard2024: the paper's twelve models, in T1w and the template of --output-spaces, else MNI152NLin2009aSym "
+            "(the paper's is MNI152NLin6Sym); or a file with a grid of models",
+            "`fard2024`: the article's twelve models; or a file with a grid of models ([below](#studies))",
+            metavar="NAME|TOML",
+        ),
+    )
+    split: tuple[float, float, float] = field(
+        default=(30.0, 6.0, 12.0),
+        metadata=option(
+            COHORT,
+            "proportions ({default})",
+            "proportions of participants [{default}]",
+            metavar=("TRAIN", "VALIDATION", "TEST"),
+            check=parts("proportions"),
+        ),
+    )
+    split_counts: tuple[int, int, int] | None = field(
+        default=None,
+        metadata=option(
+            COHORT,
+            "numbers of participants; who is left over takes no part",
+            metavar=("TRAIN", "VALIDATION", "TEST"),
+            check=parts("participants"),
+        ),
+    )
+    split_file: Path | None = field(
+        default=None,
+        metadata=option(
+            COHORT,
+            "participant_id and split (train, validation, test) instead",
+            "`participant_id` and `split` (`train`, `validation`, `test`, `n/a`) instead",
+            metavar="TSV",
+        ),
+    )
+    hold_out: tuple[str, ...] = field(
+        default=(),
+        metadata=option(
+            COHORT,
+            "participants.tsv of the dataset: who has the value is never trained on, e.g. resection=yes",
+            "who has the value in the dataset's `participants.tsv` is never trained on",
+            metavar="COLUMN=VALUE",
+            check=conditions,
+        ),
+    )
+    cross_validate: int = field(
+        default=0,
+        metadata=option(
+            COHORT,
+            "K models, each on other participants; all are held out once",
+            "K networks per model, 3 or more, each on other participants; everybody is held out once",
+            metavar="K",
+            check=zero_or_at_least(3, "3 folds at least (one held out, one to choose the epoch, one to train on)"),
+        ),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationOptions:
+    """How synthetic images are evaluated."""
+
+    uncertainty: int = field(
+        default=0,
+        metadata=option(
+            EVALUATION,
+            "also write the standard deviation over an ensemble's networks or, with one network, N dropout samples",
+            "also write the standard deviation over the networks of an ensemble or, with one network, N dropout "
+            "samples [{default}: no]",
+            metavar="N",
+            check=zero_or_at_least(2, "2 samples at least"),
+        ),
+    )
+    data_range: float = field(
+        default=2.0,
+        metadata=option(
+            EVALUATION,
+            "data range of SSIM and PSNR on the (-1, 1) scale ({default})",
+            metavar="R",
+            check=positive,
+        ),
+    )
+    bootstrap_samples: int = field(
+        default=10000,
+        metadata=option(
+            EVALUATION,
+            "resamples behind confidence intervals; 0: none ({default})",
+            metavar="N",
+            check=not_negative,
+        ),
+    )
+    equivalence_margins: tuple[float, float, float] = field(
+        default=(0.01, 0.01, 0.5),
+        metadata=option(
+            EVALUATION,
+            "differences that count as none ({default})",
+            metavar=("RMSE", "SSIM", "PSNR"),
+            check=all_positive,
+        ),
+    )

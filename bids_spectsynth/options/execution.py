@@ -1,0 +1,172 @@
+"""Options of which data a run takes and how it runs."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bids_spectsynth.options.choices import AnalysisLevel, Device, SliceStorage
+from bids_spectsynth.options.declare import option
+from bids_spectsynth.options.groups import COMPUTATION, DATA, EXECUTION
+from bids_spectsynth.options.ranges import not_negative, positive
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """The three positional arguments of every BIDS-App."""
+
+    bids_dir: Path = field(metadata=option(None, "root folder of the BIDS dataset"))
+    output_dir: Path = field(metadata=option(None, "folder for the derivatives, created if absent"))
+    analysis_level: AnalysisLevel = field(metadata=option(None, "level of the analysis"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """Which data a run takes."""
+
+    participant_label: tuple[str, ...] = field(
+        default=(),
+        metadata=option(
+            DATA,
+            "participants to process, with or without sub-",
+            "participants, with or without `sub-`; refused at the group level, which is of everybody [all]",
+            flags=("--participant-label", "--participant_label"),
+            metavar="LABEL",
+        ),
+    )
+    session_label: tuple[str, ...] = field(
+        default=(),
+        metadata=option(
+            DATA,
+            "sessions to use, with or without ses- (default: all)",
+            "sessions, with or without `ses-`; the group level is of all that the output folder holds [all]",
+            flags=("--session-label", "--session-id"),
+            metavar="LABEL",
+        ),
+    )
+    bids_filter_file: Path | None = field(
+        default=None,
+        metadata=option(
+            DATA,
+            "PyBIDS queries by role: t1w, pet, interictal, ictal, ...",
+            "PyBIDS queries by image ([example](../examples/bids_filter.json))",
+            metavar="JSON",
+        ),
+    )
+    skip_bids_validation: bool = field(
+        default=False, metadata=option(DATA, "do not validate the input dataset", "do not validate the dataset")
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecutionOptions:
+    """How a run is executed."""
+
+    work_dir: Path | None = field(
+        default=None,
+        metadata=option(
+            EXECUTION,
+            "intermediate results (default: OUTPUT_DIR/work)",
+            "intermediate results; keep them to resume [`OUTPUT_DIR/work`]",
+            flags=("-w", "--work-dir"),
+        ),
+    )
+    clean_workdir: bool = field(
+        default=False,
+        metadata=option(
+            EXECUTION,
+            "remove the intermediate results of participants that are prepared; other jobs' are left alone",
+            "remove the intermediate results of every participant that is prepared, at the end of the preparation. "
+            "Records of what was prepared stay, so that it is not done again. Only this run's participants are "
+            "touched, so that jobs beside it are safe",
+            flags=("--clean-workdir", "--clean-work-dir"),
+        ),
+    )
+    nprocs: int = field(
+        default=1,
+        metadata=option(
+            EXECUTION,
+            "processes at once, and threads of the network (all CPUs)",
+            flags=("--nprocs", "--nthreads"),
+            metavar="N",
+            check=positive,
+        ),
+    )
+    omp_nthreads: int = field(
+        default=1,
+        metadata=option(
+            EXECUTION,
+            "threads of one process; changes the last digits ({default})",
+            "threads of one process, and what the built-in brain extraction counts as; another number changes the "
+            "last digits [{default}]",
+            metavar="N",
+            check=positive,
+        ),
+    )
+    mem_mb: int | None = field(
+        default=None,
+        metadata=option(
+            EXECUTION,
+            "upper bound of memory",
+            "upper bound of memory for what runs at once",
+            flags=("--mem", "--mem-mb"),
+            metavar="MB",
+            check=positive,
+        ),
+    )
+    use_plugin: Path | None = field(
+        default=None,
+        metadata=option(
+            EXECUTION,
+            "Nipype plugin and arguments (YAML)",
+            "Nipype plugin and its arguments, YAML ([examples](hpc.md#nipype-plugins))",
+            flags=("--use-plugin", "--nipype-plugin-file"),
+            metavar="FILE",
+        ),
+    )
+    stop_on_first_crash: bool = field(
+        default=False,
+        metadata=option(
+            EXECUTION,
+            "stop when the first participant fails",
+            "stop when the first participant fails [the others go on]",
+        ),
+    )
+    random_seed: int = field(
+        default=1234,
+        metadata=option(
+            EXECUTION,
+            "seed of everything random ({default})",
+            "seed of the split, the weights, dropout, augmentation and the order of slices [{default}]",
+            metavar="N",
+            check=not_negative,
+            config_name="seed",
+        ),
+    )
+    dry_run: bool = field(default=False, metadata=option(EXECUTION, "say what would be done, and do nothing"))
+    verbose: int = field(
+        default=0,
+        metadata=option(EXECUTION, "say more; twice: debug", flags=("-v", "--verbose"), action="count"),
+    )
+    device: Device = field(
+        default="auto",
+        metadata=option(
+            COMPUTATION,
+            "where the network runs (auto: a GPU if there is one)",
+            "where the network runs [a GPU if there is one]",
+        ),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StorageOptions:
+    """Where the slices lie that a network learns from."""
+
+    slice_storage: SliceStorage = field(
+        default="auto",
+        metadata=option(
+            COMPUTATION,
+            "training slices in memory or in files in the work folder that are mapped into it (auto: files where "
+            "several processes train, or where half of the free memory would not do)",
+            "training slices in memory, or in files in the work folder that are mapped into it and removed at the end "
+            "[files where several processes train or half of the free memory would not do]",
+        ),
+    )

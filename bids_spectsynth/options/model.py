@@ -1,0 +1,89 @@
+"""Options of which models a run trains or applies."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bids_spectsynth.options.choices import Mode, Preset, Scaling
+from bids_spectsynth.options.declare import option
+from bids_spectsynth.options.groups import RECIPE, SYNTHESIS
+from bids_spectsynth.options.ranges import label
+
+#: Suffixes as BIDS spells them; a role in another case would be looked for in vain.
+_ROLE_SPELLINGS = {name.lower(): name for name in ("T1w", "pet", "T2w", "FLAIR", "PDw", "T2starw")}
+
+
+def _read_inputs(value: Any) -> tuple[tuple[str, ...], ...]:
+    sets = [[value]] if isinstance(value, str) else [value] if value and isinstance(value[0], str) else value
+    out = []
+    for one in sets:
+        unique = tuple(dict.fromkeys(str(role) for role in one))
+        if not unique or not all(role.isascii() and role.isalnum() for role in unique):
+            raise ValueError("BIDS suffixes needed, e.g. T1w pet")
+        unique = tuple(dict.fromkeys(_ROLE_SPELLINGS.get(role.lower(), role) for role in unique))
+        if {"spect", "interictal", "ictal"} & {role.lower() for role in unique}:
+            raise ValueError("SPECT is what is synthesised, not an input")
+        # T1w first, PET last: one order, so that one set of inputs has one name.
+        out.append(tuple(sorted(unique, key=lambda role: (role != "T1w", role == "pet", role))))
+    if not out:
+        raise ValueError("at least one set of inputs needed")
+    return tuple(dict.fromkeys(out))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """Which models a run trains or applies, and where their recipe comes from."""
+
+    mode: Mode = field(
+        default="auto",
+        metadata=option(SYNTHESIS, "which stages to run ({default}), see below", "see above [`{default}`]"),
+    )
+    model: Path | None = field(
+        default=None,
+        metadata=option(
+            SYNTHESIS,
+            "a trained model to apply",
+            "a trained model to apply; options of its recipe are refused beside it",
+            metavar="FOLDER",
+        ),
+    )
+    model_label: str | None = field(
+        default=None,
+        metadata=option(
+            SYNTHESIS,
+            "name of the model to train, instead of the derived one",
+            "name of the one model to train, letters and digits [made from its options]",
+            metavar="LABEL",
+            check=label,
+        ),
+    )
+    inputs: tuple[tuple[str, ...], ...] = field(
+        default=(("T1w", "pet"),),
+        metadata=option(
+            SYNTHESIS,
+            "images a model sees: T1w, pet, or another MR suffix (T2w, FLAIR); repeat for several models ({default})",
+            "images a model sees; repeat the option for several models [`{default}`]",
+            metavar="IMAGE",
+            action="append",
+            read=_read_inputs,
+        ),
+    )
+    preset: Preset = field(
+        default="fard2024",
+        metadata=option(
+            RECIPE,
+            "fard2024: as in the paper; best: what measured best ({default})",
+            "where the other options of this table come from; `best` also takes voxels of 2 mm where `--voxel-size` "
+            "is not given (a study keeps one voxel size for all its models) [`{default}`]",
+        ),
+    )
+    intensity_scaling: Scaling = field(
+        default="slice",
+        metadata=option(
+            RECIPE,
+            "slice: as in the paper; volume: no steps ({default})",
+            "to (-1, 1) slice by slice as in the article, or volume by volume [`{default}`]",
+            presets={"best": "volume"},
+            config_name="scaling",
+        ),
+    )

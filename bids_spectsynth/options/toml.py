@@ -1,0 +1,71 @@
+"""Settings as TOML: the configuration file of a user, and what every run leaves in its log folder."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from bids_spectsynth.errors import UsageError
+from bids_spectsynth.options.declare import declared, option_names
+
+
+def read_toml(path: Path, options: type) -> dict[str, Any]:
+    """Read option values from a TOML file.
+
+    Parameters
+    ----------
+    path : Path
+        A TOML file whose keys are long option names, with hyphens or underscores; also the ``settings.toml`` that
+        every run leaves in its log folder.
+    options : type
+        The dataclass that declares the options.
+
+    Returns
+    -------
+    dict of str to object
+        Values by name, of the types that TOML has.
+
+    Raises
+    ------
+    UsageError
+        The file cannot be read or parsed, or holds a key that is no option.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: cannot read the configuration file ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not valid TOML ({error})") from error
+    known = option_names(options)
+    # Positional arguments stand in the settings that a run records; the command line always gives them.
+    positional = set(declared(options)) - set(known)
+    values = {key.replace("-", "_"): value for key, value in content.items()}
+    values = {name: value for name, value in values.items() if name not in positional}
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise UsageError(f"{path}: unknown option {', '.join(unknown)}; known: {', '.join(known)}")
+    return values
+
+
+def to_toml(settings: object) -> str:
+    """TOML text of the settings; reading it back with the positional values gives equal settings.
+
+    Parameters
+    ----------
+    settings : Settings
+        Or another record that declares options; those that are None are left out.
+    """
+    # Not needed for the help, which is to answer at once.
+    import tomli_w
+
+    values = {}
+    for name, one in declared(type(settings)).items():
+        value = getattr(settings, name)
+        if value is not None:
+            values[name] = _plain(value if one.option.write is None else one.option.write(value))
+    return tomli_w.dumps(values)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple | list):
+        return [_plain(one) for one in value]
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,37 @@
+import pytest
+
+from bids_spectsynth.errors import UsageError
+from bids_spectsynth.options import checks
+from bids_spectsynth.options.cohort import CohortOptions
+from bids_spectsynth.options.execution import DataOptions
+from bids_spectsynth.options.model import ModelOptions
+from bids_spectsynth.options.preparation import PreparationOptions
+from bids_spectsynth.options.training import TrainingOptions
+
+
+def test_check_level__participants_are_chosen_at_their_own_level_alone() -> None:
+    both = DataOptions(participant_label=("01",), session_label=("a",))
+    checks.check_level("participant", both)
+    checks.check_level("group", DataOptions(session_label=("a",)))
+    with pytest.raises(UsageError, match="--participant-label"):
+        checks.check_level("group", both)
+
+
+def test_check_model__names_the_option_that_the_model_would_ignore() -> None:
+    given = ModelOptions(model="m")  # type: ignore[arg-type]
+    checks.check_model(given, [])
+    checks.check_model(ModelOptions(model_label="mine"), ["l1_weight"])
+    with pytest.raises(UsageError, match="--l1-weight: --model"):
+        checks.check_model(given, ["l1_weight"])
+
+
+def test_check_training__one_term_above_zero_is_enough() -> None:
+    none = {"adversarial_weight": 0.0, "l1_weight": 0.0}
+    checks.check_training(TrainingOptions(**none, loss=(("edge", 1.0),)), "slice")
+    with pytest.raises(UsageError, match="at least one"):
+        checks.check_training(TrainingOptions(**none), "slice")
+
+
+def test_check_split_and_backend__defaults_go_together() -> None:
+    checks.check_split(CohortOptions())
+    checks.check_backend(PreparationOptions(backend="embedded"))
