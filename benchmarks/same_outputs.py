@@ -185,11 +185,16 @@ def version(place: Path) -> str:
     return found[1] if found else ""
 
 
-def compare(first: Path, second: Path, ignored_lines: Sequence[re.Pattern[bytes]]) -> Iterator[Comparison]:
-    """Compare the outputs of two runs, file by file."""
+def compare(
+    first: Path, second: Path, ignored_lines: Sequence[re.Pattern[bytes]] = (), new_files: Sequence[str] = ()
+) -> Iterator[Comparison]:
+    """Compare the outputs of two runs, file by file; files that fit ``new_files`` may be in the second alone."""
     ours, theirs = files(first), files(second)
     versions = version(first), version(second)
     for name in sorted({*ours, *theirs}):
+        if name not in ours and any(fnmatch.fnmatch(name, pattern) for pattern in new_files):
+            yield Comparison(name, "new, as expected")
+            continue
         if name not in ours or name not in theirs:
             yield Comparison(name, f"only in the {'first' if name in ours else 'second'}")
             continue
@@ -263,6 +268,10 @@ def main() -> int:
         "--ignore-lines", action="append", default=[], metavar="REGEX",
         help="lines that may differ, e.g. of a new option among the settings that reports show; repeat for several",
     )  # fmt: skip
+    parser.add_argument(
+        "--new-files", action="append", default=[], metavar="GLOB",
+        help="files that the second may have in addition, e.g. 'out/*/manifest.json'; repeat for several",
+    )  # fmt: skip
     arguments = parser.parse_args()
     patterns = [re.compile(text.encode()) for text in arguments.ignore_lines]
     with tempfile.TemporaryDirectory() as temporary:
@@ -275,12 +284,12 @@ def main() -> int:
         for target, revision in runs:
             run(revision, place, FORMS[arguments.form], first / "data" if target != first else None)
             place.rename(target)
-        comparisons = list(compare(first, second, patterns))
-        same_anyway = {item.name for item in compare(first, control, ()) if item.kind == "identical"} if (
+        comparisons = list(compare(first, second, patterns, arguments.new_files))
+        same_anyway = {item.name for item in compare(first, control) if item.kind == "identical"} if (
             arguments.control
         ) else set()  # fmt: skip
         show(comparisons, same_anyway)
-    return int(any(not item.kind.startswith("identical") for item in comparisons))
+    return int(any(not item.kind.startswith(("identical", "new")) for item in comparisons))
 
 
 if __name__ == "__main__":
