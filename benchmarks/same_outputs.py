@@ -263,7 +263,10 @@ def main() -> int:
     parser.add_argument("second", help="another; the same again shows what differs from run to run")
     parser.add_argument("--form", choices=tuple(FORMS), default="demo", help="what is run (demo)")
     parser.add_argument("--control", action="store_true", help="run the first revision twice as well")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="a new folder that keeps the outputs")
+    parser.add_argument(
+        "--keep", type=Path, metavar="FOLDER",
+        help="keep the outputs; those of the first revision that the folder holds already are taken as they are",
+    )  # fmt: skip
     parser.add_argument(
         "--ignore-lines", action="append", default=[], metavar="REGEX",
         help="lines that may differ, e.g. of a new option among the settings that reports show; repeat for several",
@@ -276,12 +279,16 @@ def main() -> int:
     patterns = [re.compile(text.encode()) for text in arguments.ignore_lines]
     with tempfile.TemporaryDirectory() as temporary:
         top = (arguments.keep or Path(temporary) / "outputs").resolve()
-        top.mkdir()
+        top.mkdir(exist_ok=True)
         place, first, second, control = (top / name for name in ("run", "first", "second", "control"))
         runs = [(first, arguments.first), (second, arguments.second)]
         if arguments.control:
             runs.append((control, arguments.first))
         for target, revision in runs:
+            if target == first and first.is_dir():
+                print(f"{revision}: taken from {first}")
+                continue
+            shutil.rmtree(target, ignore_errors=True)
             run(revision, place, FORMS[arguments.form], first / "data" if target != first else None)
             place.rename(target)
         comparisons = list(compare(first, second, patterns, arguments.new_files))
