@@ -39,8 +39,8 @@ FORMS = {
     # Ensembles of another recipe in two spaces, each participant held out once; then a model from elsewhere, whose
     # standard deviation is that of dropout.
     "rich": (
-        f"cli data out participant --inputs T1w pet --inputs T1w {QUICK} --preset best --adversarial-weight 0.1 "
-        "--adversarial-loss lsgan --ssim-weight 1 --output-spaces T1w MNI152NLin2009aSym --cross-validate 2 --epochs 2 "
+        f"cli data out participant --inputs T1w pet {QUICK} --preset best --adversarial-weight 0.1 "
+        "--adversarial-loss lsgan --ssim-weight 1 --output-spaces T1w MNI152NLin2009aSym --cross-validate 3 --epochs 2 "
         "--ensemble-members 2 --uncertainty 2 --slices-per-subject 8",
         "cli data out group --bootstrap-samples 500",
         f"cli data elsewhere participant --inputs pet {QUICK} --split 2 1 1 --epochs 1 --slices-per-subject 8",
