@@ -27,18 +27,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-PHANTOM = "phantom.cli data -n 4 --size small --seed 1 --nprocs 2"
+PHANTOM = "phantom.cli data --size small --seed 1 --nprocs 2 -n"
 QUICK = "--voxel-size 4 --base-filters 8 --device cpu --nprocs 2"
 #: What is run, by form: a module with ``entry_point``, then its arguments.
 FORMS = {
     # As .ci/run has it.
     "demo": (
+        f"{PHANTOM} 4",
         f"cli data out participant --inputs T1w pet --inputs pet {QUICK} --split 2 1 1 --epochs 3",
         "cli data out group",
     ),
     # Ensembles of another recipe in two spaces, each participant held out once; then a model from elsewhere, whose
     # standard deviation is that of dropout.
     "rich": (
+        f"{PHANTOM} 5",  # two participants to train on in each fold
         f"cli data out participant --inputs T1w pet {QUICK} --preset best --adversarial-weight 0.1 "
         "--adversarial-loss lsgan --ssim-weight 1 --output-spaces T1w MNI152NLin2009aSym --cross-validate 3 --epochs 2 "
         "--ensemble-members 2 --uncertainty 2 --slices-per-subject 8",
@@ -141,11 +143,11 @@ def check_out(revision: str, folder: Path) -> None:
 
 
 def run(revision: str, place: Path, steps: Sequence[str], data: Path | None) -> None:
-    """Run the phantom and ``steps`` in ``place``; after the phantom, ``data`` takes the place of its own."""
+    """Run ``steps`` in ``place``; after the first, which makes the cohort, ``data`` takes the place of its own."""
     place.mkdir()
     check_out(revision, place / "code")
     environment = {**os.environ, "PYTHONPATH": str(place / "code"), "PYTHONDONTWRITEBYTECODE": "1"}
-    for number, step in enumerate((PHANTOM, *steps)):
+    for number, step in enumerate(steps):
         module, *arguments = step.split()
         call = (
             "import sys, bids_spectsynth; assert bids_spectsynth.__file__.startswith(sys.argv.pop(1)); "
