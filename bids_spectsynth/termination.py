@@ -1,4 +1,4 @@
-"""An end by SIGTERM or SIGUSR1 that is like one by Ctrl-C: the record is written, and no worker stays behind."""
+"""Ends by SIGTERM and SIGUSR1 are like one by Ctrl-C: the record is written, no worker stays behind."""
 
 import multiprocessing
 import signal

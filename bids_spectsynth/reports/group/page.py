@@ -1,6 +1,6 @@
 """The group report: ``group.html``, from what lies in the output folder."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import wraps
 from pathlib import Path
@@ -95,21 +95,7 @@ def group_report(output_dir: Path) -> Path:
         ``group.html`` in the output folder.
     """
     context = _GroupContext(output_dir)
-    makers: Sequence[Callable[[_GroupContext], Section | None]] = (
-        _cohort_section,
-        _registration_section,
-        _models_section,
-        _summary_section,
-        _tests_section,
-        _of_output(paper_tables_section),
-        _of_output(paper_comparisons_section),
-        _of_output(paper_examples_section),
-        _of_output(agreement_section),
-        _of_output(calibration_section),
-        _figures_section,
-        _reports_section,
-    )
-    sections = [section for maker in makers if (section := _guarded(context, maker)) is not None]
+    sections = [section for maker in SECTIONS if (section := _guarded(context, maker)) is not None]
     sections.append(_caveats_section())
     if context.errors:
         sections.append(Section("errors", "Errors", [Items([(error, "") for error in dict.fromkeys(context.errors)])]))
@@ -268,3 +254,20 @@ def _reports_section(context: _GroupContext) -> Section | None:
 
 def _caveats_section() -> Section:
     return Section("caveats", "How to read these numbers", [Items([(caveat, "") for caveat in _CAVEATS])])
+
+
+#: What the page shows before the caveats, in order.
+SECTIONS: tuple[Callable[[_GroupContext], Section | None], ...] = (
+    _cohort_section,
+    _registration_section,
+    _models_section,
+    _summary_section,
+    _tests_section,
+    _of_output(paper_tables_section),
+    _of_output(paper_comparisons_section),
+    _of_output(paper_examples_section),
+    _of_output(agreement_section),
+    _of_output(calibration_section),
+    _figures_section,
+    _reports_section,
+)

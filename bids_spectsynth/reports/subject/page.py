@@ -1,7 +1,7 @@
 """The report of one subject: ``sub-XX.html`` and its figures, from what lies in the output folder."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -80,16 +80,7 @@ def subject_report(output_dir: Path, participant: str, heads: Mapping[str, Path]
 
 def _page(context: SubjectContext) -> Page:
     row = _participant_row(context)
-    shown = [
-        _summary_section(context, row),
-        brain_mask_section(context),
-        registration_section(context),
-        template_section(context),
-        synthesis_section(context),
-        metrics_section(context),
-        _methods_section(context),
-        _about_section(context),
-    ]
+    shown = [_summary_section(context, row), *(section(context) for section in SECTIONS)]
     sections = [section for section in shown if section is not None]
     sessions = sorted({case.session for case in context.cases if case.session})
     subtitle = f"Sessions: {', '.join(sessions)}" if sessions else "Participant level"
@@ -245,3 +236,15 @@ def _errors_section(context: SubjectContext, row: Mapping[str, str]) -> Section:
             lines = path.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_LINES:]
             blocks.append(Code(f"{path.relative_to(context.output_dir).as_posix()}", "\n".join(lines)))
     return Section("errors", "Errors", blocks)
+
+
+#: What the page shows between the summary and the errors, in order.
+SECTIONS: tuple[Callable[[SubjectContext], Section | None], ...] = (
+    brain_mask_section,
+    registration_section,
+    template_section,
+    synthesis_section,
+    metrics_section,
+    _methods_section,
+    _about_section,
+)

@@ -10,8 +10,10 @@ import pytest
 
 from bids_spectsynth.bids.prepared import update_participants
 from bids_spectsynth.errors import UsageError
+from bids_spectsynth.reports.html import Section, Text
 from bids_spectsynth.reports.pictures import reportlets
 from bids_spectsynth.reports.subject import metrics as subject_metrics
+from bids_spectsynth.reports.subject import page
 from bids_spectsynth.reports.subject.page import subject_report
 
 SECTIONS = ["Summary", "Brain mask", "Registration to the T1w", "Registration to the template", "Synthesis",
@@ -267,3 +269,15 @@ def test_a_failure_stands_among_the_errors(tmp_path, parse):
     update_participants(tmp_path, {"01": {"status": "failed", "reason": "T1w truncated; copy it again"}})
     text = parse(subject_report(tmp_path, "01").read_text()).text
     assert "T1w truncated; copy it again" in text[text.rindex("Errors") :]
+
+
+def test_sections__one_more_stands_where_it_is_listed(tmp_path, monkeypatch):
+    def further(context):
+        return Section("further", f"Of {context.participant}", [Text("something new")])
+
+    monkeypatch.setattr(page, "SECTIONS", (further, lambda context: None, *page.SECTIONS))
+    update_participants(tmp_path, {"01": {"status": "ok", "reason": ""}})
+    html = subject_report(tmp_path, "01").read_text(encoding="utf-8")
+    assert headings(html)[:2] == ["Summary", "Of 01"]
+    assert headings(html)[-1] == "Errors"
+    assert "something new" in html

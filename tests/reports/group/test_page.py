@@ -8,9 +8,11 @@ import pytest
 from bids_spectsynth.bids.prepared import update_participants
 from bids_spectsynth.evaluation.figures.violins import violin
 from bids_spectsynth.evaluation.group.tables import group_tables, write_group_tables
+from bids_spectsynth.reports.group import page
 from bids_spectsynth.reports.group.page import group_report
 from bids_spectsynth.reports.group.tables import lead_table
 from bids_spectsynth.reports.group.verdicts import verdicts
+from bids_spectsynth.reports.html import Section, Text
 
 EVIL = "<script>alert(1)</script>"
 
@@ -319,3 +321,15 @@ def test_a_damaged_table_costs_its_section_only(tmp_path, write, parse):
     errors = text[text.rindex("Errors") :]
     assert "summary section" in errors
     assert "group_ttests.tsv" in errors
+
+
+def test_sections__one_more_stands_where_it_is_listed(cohort, tmp_path, monkeypatch):
+    out = shutil.copytree(cohort, tmp_path / "out")
+    first, *others = page.SECTIONS
+    further = page._of_output(lambda folder: Section("further", f"Of {folder.name}", [Text("something new")]))
+    monkeypatch.setattr(page, "SECTIONS", (first, further, lambda context: None, *others))
+    html = group_report(out).read_text(encoding="utf-8")
+    before, after = re.findall(r"<h2>([^<]*)</h2>", html)[:2]
+    assert after == "Of out"
+    assert "something new" in html.partition(f"<h2>{before}</h2>")[2]
+    assert '<a href="#further">Of out</a>' in html

@@ -1,0 +1,200 @@
+"""The rules of the house: floors, tests beside modules, lengths, a picture that is up to date."""
+
+import ast
+import functools
+import importlib.util
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from importlinter.cli import lint_imports
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "bids_spectsynth"
+TESTS = ROOT / "tests"
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
+
+#: Modules that no test of their own folder imports, and where they are tested.
+TESTED_ELSEWHERE = {
+    "app/group.py": "tests/test_template_space.py: both levels through the program",
+    "bids/filters.py": "tests/bids/test_cases.py: files that they choose; tests/test_packaging.py: the example",
+    "bids/output_files.py": "tests/reports/subject/test_page.py: what is found in an output folder",
+    "bids/sidecars.py": "tests/reports/subject/test_page.py: what sidecars say",
+    "evaluation/case/region_tables.py": "tests/evaluation/group/test_bland_altman.py: tables that it has written",
+    "evaluation/columns.py": "tests/evaluation/group/test_tables.py: columns of tables",
+    "evaluation/figures/bland_altman.py": "tests/evaluation/group/test_bland_altman.py: from tables to the figure",
+    "evaluation/paper/columns.py": "tests/evaluation/paper/test_tables.py: columns of tables",
+    "options/checks.py": "tests/options/test_settings.py: each check by settings that it refuses",
+    "options/memory.py": "tests/preprocess/plugins/test_pool.py, tests/synthesis/data/test_storage.py: its users",
+    "options/parser.py": "tests/test_cli.py: from arguments to settings",
+    "options/study_grid.py": "tests/synthesis/test_study.py: from a file to models",
+    "phantom/nifti.py": "tests/phantom/test_participants.py: files that it has written",
+    "phantom/sidecars.py": "tests/phantom/test_participants.py: files that it has written",
+    "preprocess/backends/base.py": "a protocol: nothing that runs",
+    "preprocess/backends/choice.py": "tests/preprocess/backends/fsl/test_tools.py: with FSL and without",
+    "preprocess/records.py": "tests/preprocess/workflow/test_interfaces.py: records that steps write",
+    "preprocess/registration/agreement.py": "tests/preprocess/backends/fsl/test_backend.py: of FLIRT's results",
+    "preprocess/registration/quality.py": "tests/preprocess/registration/test_register.py: what results say",
+    "preprocess/workflow/cleaning.py": "tests/app/test_run.py: --clean-workdir",
+    "preprocess/workflow/graph.py": "tests/options/test_spaces.py: names of its nodes",
+    "reports/context.py": "tests/reports/subject/test_page.py: the pages that it is of",
+    "reports/group/bland_altman.py": "tests/evaluation/group/test_bland_altman.py: from tables to the report",
+    "reports/group/calibration.py": "tests/evaluation/case/test_calibration.py: from tables to the report",
+    "reports/group/paper_tables.py": "tests/reports/group/test_paper.py: the section that it is of",
+    "reports/group/tests.py": "tests/reports/group/test_page.py: the page that it is of",
+    "reports/outputs.py": "tests/reports/subject/test_page.py: what is found in an output folder",
+    "reports/subject/images.py": "tests/reports/subject/test_page.py: the page that it is of",
+    "synthesis/computing/seeds.py": "tests/synthesis/training/test_loop.py: equal seeds give equal networks",
+    "synthesis/data/through_slice.py": "tests/synthesis/prediction/test_synthetic_image.py: gains of an image",
+    "synthesis/training/card.py": "tests/synthesis/training/test_loop.py: cards of trained networks",
+    "synthesis/training/history.py": "tests/synthesis/training/test_loop.py: tables of trained networks",
+}
+#: Tests that are of no single module.
+FLOWS = {
+    "container/test_engine_setup.py": "tools of the tests of the container image",
+    "container/test_image.py": "the container image",
+    "preprocess/test_concurrency.py": "several jobs on one output folder",
+    "preprocess/test_template_spaces.py": "a template's space through the preparation",
+    "synthesis/test_distributed.py": "training in several processes",
+    "synthesis/test_model_names.py": "names of models, from options to folders",
+    "test_bad_input.py": "the program on files that are damaged or missing",
+    "test_docs.py": "the documentation",
+    "test_house.py": "the rules of the house",
+    "test_leak.py": "nobody is rated by a model that has seen them, through the program",
+    "test_packaging.py": "dependencies, container, Boutiques, examples",
+    "test_resume_study.py": "a study that goes on after an interruption",
+    "test_run_distributed.py": "the program under torchrun",
+    "test_slurm_example.py": "the example for SLURM",
+    "test_template_space.py": "a template's space through the program",
+}
+LINES, FUNCTION_LINES, MODULES_IN_A_FOLDER = 350, 60, 16
+#: To be split.
+LONG_FILES = {
+    "bids_spectsynth/synthesis/models/folder.py",
+    "bids_spectsynth/synthesis/training/loop.py",
+    "tests/app/test_run.py",
+    "tests/options/test_settings.py",
+    "tests/preprocess/workflow/test_build.py",
+    "tests/synthesis/training/test_loop.py",
+}
+#: To be split.
+LONG_FUNCTIONS = {
+    "evaluation/case/evaluate.py: evaluate_case",
+    "synthesis/baselines/fitting.py: fit_baselines",
+    "synthesis/data/dataset.py: gather_slices",
+    "synthesis/prediction/synthetic_image.py: synthesise",
+    "synthesis/training/card.py: make_card",
+    "synthesis/training/loop.py: train",
+}
+
+
+@functools.cache
+def _imports(path: Path) -> set[str]:
+    """Dotted names that a file imports, or may import: of ``from a import b`` both ``a`` and ``a.b``."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    return names
+
+
+def _tested_in_its_folder(module: Path) -> bool:
+    folder = TESTS / module.relative_to(PACKAGE).parent
+    if (folder / f"test_{module.name}").exists():
+        return True
+    name = ".".join(module.relative_to(ROOT).with_suffix("").parts)
+    return any(name in _imports(path) for path in folder.glob("test_*.py"))
+
+
+def _public_functions(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    """Names and lines of functions, and of methods of classes, that do not begin with an underscore."""
+    for node in tree.body:
+        members = node.body if isinstance(node, ast.ClassDef) and not node.name.startswith("_") else []
+        owner = f"{node.name}." if isinstance(node, ast.ClassDef) else ""
+        for function in (node, *members):
+            if isinstance(function, ast.FunctionDef) and not function.name.startswith("_"):
+                yield owner + function.name, (function.end_lineno or 0) - function.lineno + 1
+
+
+def _python_files() -> list[Path]:
+    folders = (PACKAGE, TESTS, ROOT / "docs", ROOT / "benchmarks")
+    return sorted(path for folder in folders for path in folder.rglob("*.py") if "_build" not in path.parts)
+
+
+def test_imports__run_down_the_floors(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(ROOT)
+    code = lint_imports(config_filename="pyproject.toml", no_cache=True, no_logo=True)
+    assert code == 0, capsys.readouterr().out
+
+
+def test_modules__have_a_test_in_their_folder_or_a_reason() -> None:
+    without = {path.relative_to(PACKAGE).as_posix() for path in MODULES if not _tested_in_its_folder(path)}
+    assert sorted(without - set(TESTED_ELSEWHERE)) == [], "modules without a test"
+    assert sorted(set(TESTED_ELSEWHERE) - without) == [], "reasons that are out of date"
+
+
+@pytest.mark.parametrize("module", TESTED_ELSEWHERE)
+def test_modules_tested_elsewhere__name_tests_that_exist(module: str) -> None:
+    assert [name for name in re.findall(r"tests/\S+\.py", TESTED_ELSEWHERE[module]) if not (ROOT / name).exists()] == []
+
+
+def test_tests__lie_where_their_module_lies() -> None:
+    tests = {path.relative_to(TESTS) for path in TESTS.rglob("test_*.py")}
+    strays = {
+        path.as_posix() for path in tests if not (PACKAGE / path.with_name(path.name.removeprefix("test_"))).exists()
+    }
+    assert sorted(strays - set(FLOWS)) == [], "tests of no module"
+    assert sorted(set(FLOWS) - strays) == [], "reasons that are out of date"
+
+
+def test_files__are_short() -> None:
+    long = {path.relative_to(ROOT).as_posix() for path in _python_files() if path.read_text().count("\n") > LINES}
+    assert long == LONG_FILES
+
+
+def test_public_functions__are_short() -> None:
+    long = {
+        f"{path.relative_to(PACKAGE).as_posix()}: {name}"
+        for path in MODULES
+        for name, lines in _public_functions(ast.parse(path.read_text()))
+        if lines > FUNCTION_LINES
+    }
+    assert long == LONG_FUNCTIONS
+
+
+def test_folders__hold_few_modules() -> None:
+    folders = {path.parent for path in MODULES}
+    counts = {folder: sum(path.parent == folder for path in MODULES) for folder in folders}
+    assert {folder: count for folder, count in counts.items() if count > MODULES_IN_A_FOLDER} == {}
+
+
+def test_files__name_no_path_of_the_machine_that_they_were_written_on() -> None:
+    # Written so that this file is not found.
+    places = re.compile(r"(?<![\w.}$])/(?:work|root)/" + "|" + re.escape("../sha" + "red"))
+    folders = ("bids_spectsynth", "tests", "docs", "benchmarks", "examples", ".ci")
+    paths = [path for path in ROOT.iterdir() if path.is_file()]
+    paths += [path for name in folders for path in (ROOT / name).rglob("*") if path.is_file()]
+    skipped = {"__pycache__", "_build", ".git"}
+    found = []
+    for path in paths:
+        if not skipped & set(path.relative_to(ROOT).parts) and path.suffix not in (".png", ".gz"):
+            found += [f"{path.relative_to(ROOT)}: {match[0]}" for match in places.finditer(path.read_text())]
+    assert found == []
+
+
+def _floors() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("floors", ROOT / "docs" / "floors.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_picture_of_the_floors__is_that_of_the_code() -> None:
+    floors = _floors()
+    assert floors.PICTURE.read_text() == floors.draw(), "run python docs/floors.py"
