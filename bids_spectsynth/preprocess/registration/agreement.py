@@ -86,7 +86,7 @@ def _ratio(
     return between / total
 
 
-def mirror_gain(
+def mirrored_ratio_gain(
     fixed: nib.Nifti1Image, fixed_mask: nib.Nifti1Image, moving: nib.Nifti1Image, matrix: FloatArray
 ) -> float:
     """How much the correlation ratio gains where the fixed brain is mirrored left to right.
