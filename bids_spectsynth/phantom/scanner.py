@@ -78,7 +78,16 @@ class Scan:
 
 
 def rigid(rng: np.random.Generator, degrees: float, millimetres: float, centre: FloatArray) -> FloatArray:
-    """Random rigid 4x4: a rotation of at most `degrees` about `centre` and a shift of at most `millimetres`."""
+    """Random rigid 4x4: a rotation of at most `degrees` about `centre` and a shift of at most `millimetres`.
+
+    Parameters
+    ----------
+    rng : Generator
+    degrees, millimetres : float
+        Bounds, at least 0.
+    centre : (3,) array
+        Millimetres.
+    """
     axis = rng.standard_normal(3)
     rotation = _rotation(axis / np.linalg.norm(axis), float(np.deg2rad(degrees * np.sqrt(rng.random()))))
     shift = rng.standard_normal(3)

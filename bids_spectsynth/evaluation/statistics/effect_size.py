@@ -22,7 +22,14 @@ class Draws(Protocol):
     """Where random whole numbers come from: a NumPy generator, or :class:`RepeatedDraws`."""
 
     def integers(self, low: int, high: int, size: tuple[int, int], /) -> Indices:
-        """Whole numbers from ``low`` to below ``high``."""
+        """Whole numbers from ``low`` to below ``high``.
+
+        Parameters
+        ----------
+        low, high : int
+        size : tuple of int
+            Shape of the result.
+        """
         ...
 
 
@@ -41,7 +48,7 @@ class RepeatedDraws:
         self._drawn: dict[tuple[int, int, tuple[int, int]], Indices] = {}
 
     def integers(self, low: int, high: int, size: tuple[int, int], /) -> Indices:
-        """What a new generator with the seed would draw first."""
+        """What a new generator with the seed would draw first. Parameters of :meth:`Draws.integers`."""
         requested = (low, high, size)
         if requested not in self._drawn:
             self._drawn[requested] = np.random.default_rng(self._seed).integers(low, high, size)

@@ -44,4 +44,22 @@ class Backend(Protocol):
         init: CoregInit,
         role: str,
     ) -> Registration:
-        """Rigid (``dof`` 6) or affine (12) registration; ``role`` is what is moving (``pet``, ``interictal``, ...)."""
+        """Align two images.
+
+        Parameters
+        ----------
+        moving, fixed : Nifti1Image, shape (i, j, k)
+        fixed_mask : Nifti1Image
+            Brain mask of ``fixed``, on its voxels, not empty.
+        dof : {6, 12}
+            Rigid, or affine.
+        init : {'auto', 'header', 'identity'}
+            Search; only from the headers' alignment; or the headers' alignment as it is.
+        role : str
+            What is moving: ``pet``, ``interictal``, ``ictal``, or an MR suffix such as ``T1w``.
+
+        Returns
+        -------
+        Registration
+            World coordinates of ``fixed`` to those of ``moving``.
+        """

@@ -63,5 +63,8 @@ class EmbeddedBackend:
         init: CoregInit,
         role: str,
     ) -> Registration:
-        """Align two images; see :func:`bids_spectsynth.preprocess.registration.register.register_images`."""
+        """Align two images; see :func:`bids_spectsynth.preprocess.registration.register.register_images`.
+
+        Parameters of :meth:`bids_spectsynth.preprocess.backends.base.Backend.register`.
+        """
         return register_images(moving, fixed, fixed_mask, dof=dof, init=init, role=role)

@@ -29,7 +29,17 @@ class OptimisationResult:
 
 
 def r_squared(sampler: Sampler, matrix: FloatArray, samples: Samples) -> float:
-    """Part of the moving image's variance that the model explains (R squared), 0 to 1."""
+    """Part of the moving image's variance that the model explains (R squared), 0 to 1.
+
+    Parameters
+    ----------
+    sampler : Sampler
+        The moving image.
+    matrix : array, shape (4, 4)
+        World coordinates of the fixed image to those of the moving image.
+    samples : Samples
+        The model of the fixed image.
+    """
     return _r_squared(sampler.read(matrix, samples.points), samples.basis)
 
 
@@ -60,6 +70,8 @@ def refine(
         World point of the fixed image about which rotations turn.
     dof : {6, 12}
         Rigid or affine.
+    iterations : int
+        At most so many steps.
 
     Returns
     -------
@@ -118,7 +130,14 @@ def _step_matrix(step: FloatArray, centre: FloatArray) -> FloatArray:
 
 
 def rotation_about(linear: FloatArray, centre: FloatArray, target: FloatArray) -> FloatArray:
-    """4x4 matrix with a given linear part that maps ``centre`` to ``target``."""
+    """4x4 matrix with a given linear part that maps ``centre`` to ``target``.
+
+    Parameters
+    ----------
+    linear : array, shape (3, 3)
+        A rotation, or the linear part of any affine.
+    centre, target : array, shape (3,)
+    """
     matrix = np.eye(4)
     matrix[:3, :3] = linear
     matrix[:3, 3] = target - linear @ centre
@@ -139,12 +158,34 @@ def initial_transforms(centre: FloatArray, targets: list[FloatArray]) -> list[Fl
 
 
 def mean_distance(first: FloatArray, second: FloatArray, points: FloatArray) -> float:
-    """Mean distance in mm between the images of ``points`` under two matrices."""
+    """Mean distance in mm between the images of ``points`` under two matrices.
+
+    Parameters
+    ----------
+    first, second : array, shape (4, 4)
+    points : array, shape (n, 3)
+        mm.
+    """
     return float(np.linalg.norm(apply_affine(first - second, points), axis=1).mean())
 
 
 def visible_samples(sampler: Sampler, model: ModelSamples, matrix: FloatArray) -> Samples:
-    """Samples that the moving image shows through ``matrix``: those outside a field of view that cuts tell nothing."""
+    """Samples that the moving image shows through ``matrix``: those outside a field of view that cuts tell nothing.
+
+    Parameters
+    ----------
+    sampler : Sampler
+        The moving image.
+    model : ModelSamples
+        The model of the fixed image.
+    matrix : array, shape (4, 4)
+        World coordinates of the fixed image to those of the moving image.
+
+    Returns
+    -------
+    Samples
+        All of the model's where hardly any is in view.
+    """
     visible = sampler.contains(matrix, model.points)
     # With hardly anything in view there is nothing to fit, and the overlap of the masks tells what is wrong.
     enough = 2 * model.columns.shape[1] < np.count_nonzero(visible) < len(visible)
@@ -155,6 +196,18 @@ def search(
     sampler: Sampler, model: ModelSamples, starts: list[FloatArray], centre: FloatArray, keep: int = 8
 ) -> list[OptimisationResult]:
     """Refine the ``keep`` best distinct ones of many starts, and always the first.
+
+    Parameters
+    ----------
+    sampler : Sampler
+        The moving image.
+    model : ModelSamples
+        The model of the fixed image.
+    starts : list of array, shape (4, 4)
+        World coordinates of the fixed image to those of the moving image.
+    centre : array, shape (3,)
+        World point of the fixed image about which rotations turn.
+    keep : int
 
     Returns
     -------

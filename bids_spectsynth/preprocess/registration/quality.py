@@ -57,7 +57,17 @@ class Evidence:
 
 
 def brain_overlap(model: IntensityModel, own_mask: nib.Nifti1Image, matrix: FloatArray) -> float:
-    """Dice coefficient of the fixed image's brain and a mask of the moving image, through ``matrix``."""
+    """Dice coefficient of the fixed image's brain and a mask of the moving image, 0 to 1.
+
+    Parameters
+    ----------
+    model : IntensityModel
+        The fixed image's.
+    own_mask : Nifti1Image, shape (i, j, k)
+        Voxels above zero are brain of the moving image.
+    matrix : array, shape (4, 4)
+        World coordinates of the fixed image to those of the moving image.
+    """
     points = model.brain_points(1)
     inside = np.asanyarray(own_mask.dataobj) > 0
     index = np.rint(apply_affine(np.linalg.inv(own_mask.affine) @ matrix, points)).astype(np.intp)
@@ -70,7 +80,22 @@ def brain_overlap(model: IntensityModel, own_mask: nib.Nifti1Image, matrix: Floa
 
 
 def check_quality(evidence: Evidence, *, role: str, dof: int) -> tuple[bool, tuple[str, ...]]:
-    """Whether the registration is poor, and one line for each finding (also for those that are only worth knowing)."""
+    """Whether a registration can be trusted.
+
+    Parameters
+    ----------
+    evidence : Evidence
+    role : str
+        What is moving.
+    dof : {6, 12}
+        Rigid or affine; a turned or mirrored header is looked for after a rigid one only.
+
+    Returns
+    -------
+    poor : bool
+    notes : tuple of str
+        One line for each finding, also for those that are only worth knowing.
+    """
     flags = [*_fit_flags(evidence, role, dof)]
     if dof == 6:
         flags += _header_flags(evidence)

@@ -114,6 +114,13 @@ class FslBackend:
         ``auto`` searches 90 degrees about each axis, starts from the headers too (as they are where the brains overlap
         there, else with the brains' centres laid on each other), and keeps the better by correlation ratio;
         ``header`` refines the headers' positions; ``identity`` keeps them.
+
+        Parameters of :meth:`bids_spectsynth.preprocess.backends.base.Backend.register`.
+
+        Raises
+        ------
+        ImageError
+            A program failed, or wrote what is no mask or matrix.
         """
         moving_mask = _positive(moving) if role == T1W else self.extract_brain(moving, role)
         brain = _masked(moving, moving_mask)

@@ -54,7 +54,19 @@ class FslTools:
     def flirt(self, moving: Path, fixed: Path, *, dof: int, header_start: bool) -> Path:
         """Matrix file of a registration by correlation ratio, moving to fixed in FLIRT's own convention.
 
-        ``header_start`` starts from the positions in the headers, without a search; else FLIRT searches.
+        Parameters
+        ----------
+        moving, fixed : Path
+            Brains, stored upright.
+        dof : {6, 12}
+            Rigid, or affine.
+        header_start : bool
+            Start from the positions in the headers, without a search; else FLIRT searches.
+
+        Raises
+        ------
+        ImageError
+            FLIRT failed, or wrote no matrix.
         """
         search = None if header_start else [-SEARCH_DEGREES, SEARCH_DEGREES]
         try:
