@@ -16,7 +16,16 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """Shape (i, j, k) and 4x4 affine from voxel indices to world RAS+ millimetres."""
+    """Shape (i, j, k) and 4x4 affine from voxel indices to world RAS+ millimetres.
+
+    Examples
+    --------
+    >>> grid = Grid((64, 64, 48), np.diag([-4.0, 4.0, 4.0, 1.0]))
+    >>> grid.voxel_sizes.tolist()
+    [4.0, 4.0, 4.0]
+    >>> grid.equals(grid_of(new_image(np.zeros((64, 64, 48), np.float32), grid.affine)))
+    True
+    """
 
     shape: tuple[int, int, int]
     affine: FloatArray

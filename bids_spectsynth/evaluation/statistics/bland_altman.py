@@ -69,6 +69,12 @@ def limits_of_agreement(differences: npt.ArrayLike, subjects: npt.ArrayLike) -> 
     Limits
         With one subject only bias and ``sd_within`` are known; with one value of each subject these are the plain
         limits of agreement and ``sd_within`` is NaN.
+
+    Examples
+    --------
+    >>> limits = limits_of_agreement([1.0, 2.0, 3.0, -1.0, 0.0, 4.0], ["01", "01", "02", "02", "03", "03"])
+    >>> limits.bias.value, round(limits.lower.value, 2), round(limits.upper.value, 2)
+    (1.5, -1.89, 4.89)
     """
     d = np.asarray(differences, dtype=np.float64)
     labels, m = _labels(subjects)

@@ -19,6 +19,11 @@ def holm(p_values: npt.ArrayLike) -> Float64:
     -------
     array, shape (n,)
         Adjusted values, at most 1; below alpha where the family-wise error is controlled at alpha.
+
+    Examples
+    --------
+    >>> holm([0.01, 0.04, np.nan, 0.005]).tolist()
+    [0.02, 0.04, nan, 0.015]
     """
     p = np.asarray(p_values, dtype=np.float64)
     adjusted = np.full(p.shape, np.nan)

@@ -93,6 +93,20 @@ def register_images(
     -------
     Registration
         World coordinates of ``fixed`` to those of ``moving``; poor results are flagged, with the reasons.
+
+    Examples
+    --------
+    >>> x, y, z = np.mgrid[-72:73:4.0, -88:89:4.0, -64:65:4.0]
+    >>> brain = (x / 60) ** 2 + (y / 75) ** 2 + (z / 52) ** 2 < 1
+    >>> white = ((x - 5) / 38) ** 2 + ((y + 12) / 46) ** 2 + ((z - 6) / 30) ** 2 < 1
+    >>> affine = nib.affines.from_matvec(4 * np.eye(3), [-72, -88, -64])
+    >>> t1w = new_image(np.where(white, 100, 60 * brain).astype(np.float32), affine)
+    >>> mask = new_image(brain.astype(np.uint8), affine)
+    >>> affine = nib.affines.from_matvec(4 * np.eye(3), [-62, -94, -60])
+    >>> pet = new_image(np.where(white, 30, 100 * brain).astype(np.float32), affine)
+    >>> found = register_images(pet, t1w, mask, dof=6, init="header", role="pet")
+    >>> found.matrix[:3, 3].round().tolist(), found.poor
+    ([10.0, -6.0, 4.0], False)
     """
     with threadpool_limits(limits=1):
         pair = _prepare(moving, fixed, fixed_mask, dof, role)

@@ -17,7 +17,7 @@ from bids_spectsynth.preprocess.plugins.dask import DaskPlugin
 from bids_spectsynth.preprocess.workflow import build as workflow
 from bids_spectsynth.preprocess.workflow.build import preprocess
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[3] / "examples"
 PROGRAMS = {"SLURM": ("sbatch", "squeue", "sacct", "scancel"), "SGE": ("qsub", "qstat", "qdel")}
 
 

@@ -87,7 +87,7 @@ def test_no_other_real_template_serves(real_names: Path) -> None:
 
 
 def test_the_manual_names_all_that_serve() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "usage.md").read_text()
+    text = (Path(__file__).parents[3] / "docs" / "usage.md").read_text()
     assert [name for name in {name.partition(":")[0] for name in SERVING} if f"`{name}`" not in text] == []
 
 

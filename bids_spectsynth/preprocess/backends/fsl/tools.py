@@ -124,7 +124,7 @@ def fsl_version(options: FslOptions, package: str) -> str:
         if version:
             return version
     program = shutil.which("flirt", path=env.get("PATH", ""))
-    return _said_version(program) if program is not None else "unknown"
+    return _reported_version(program) if program is not None else "unknown"
 
 
 def _installed_version(folder: Path, package: str) -> str | None:
@@ -139,7 +139,7 @@ def _installed_version(folder: Path, package: str) -> str | None:
 
 
 @cache
-def _said_version(program: str) -> str:
+def _reported_version(program: str) -> str:
     try:
         # Not by the runner, which makes a folder for each call.
         done = subprocess.run(  # noqa: S603 - a program found on PATH, no shell
