@@ -4,7 +4,7 @@ Both see the same images and the true brain mask of the T1w, on one thread. Simp
 bins, metric in the brain mask grown by 10 mm, started from the images' moments, regular step gradient descent over
 three levels. SimpleITK is no dependency of the package: install it for this script.
 
-bids_spectsynth-phantom PH -n 6 --size paper
+bids_spectsynth-phantom PH -n 3 --seed 1
 python benchmarks/registration_against_simpleitk.py PH
 """
 
