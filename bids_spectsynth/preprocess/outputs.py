@@ -120,7 +120,16 @@ def write_prepared(inputs: PreparedInputs, backend: Backend) -> Written:
 
 
 def write_transforms(inputs: CaseRecords, backend: Backend, names: Iterable[str]) -> Written:
-    """Write both directions of the transforms of roles to the T1w, and of the T1w to templates."""
+    """Write both directions of the transforms of roles to the T1w, and of the T1w to templates.
+
+    Parameters
+    ----------
+    inputs : CaseRecords
+    backend : Backend
+        Named in the sidecars.
+    names : iterable of str
+        Roles, and labels of templates' spaces.
+    """
     return Written(tuple(path for name in names for path in _write_transforms(inputs, backend, name)))
 
 
