@@ -20,7 +20,6 @@ import torch
 
 from bids_spectsynth.bids.writing import write_image
 from bids_spectsynth.cli import main
-from bids_spectsynth.images.resampling import resample_image
 from bids_spectsynth.phantom.sidecars import pet_sidecar, spect_sidecar, t1w_sidecar
 from bids_spectsynth.preprocess import outputs as write_prepared
 from bids_spectsynth.preprocess.registration.result import Registration
@@ -107,9 +106,6 @@ class QuickBackend:
         self.calls.append(f"register {role} {dof} {init}")
         return Registration(np.eye(4), 0.9, "none", 0.95, False, ())
 
-    def resample(self, image: Any, grid: Any, matrix: Any, order: int) -> nib.Nifti1Image:
-        return resample_image(image, grid, matrix, order)
-
 
 @dataclass(frozen=True)
 class Result:
@@ -179,7 +175,7 @@ class App:
     reports: bool = False
     real_templates: bool = False
     calls: list[str] = field(default_factory=list)
-    made_with: list[tuple[int, int]] = field(default_factory=list)
+    made_with: list[int] = field(default_factory=list)
 
     def __call__(self, *options: str, level: str = "participant", validate: bool = False) -> Result:
         """Run ``main``; options come after the quick defaults and so win over them."""
@@ -204,8 +200,8 @@ class App:
         backend = QuickBackend()
         backend.calls = self.calls
 
-        def make(name: str, threads: int, seed: int, fsl: Any) -> QuickBackend:
-            self.made_with.append((threads, seed))
+        def make(name: str, threads: int, fsl: Any) -> QuickBackend:
+            self.made_with.append(threads)
             return backend
 
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):

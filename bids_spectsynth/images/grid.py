@@ -16,7 +16,16 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """Shape (i, j, k) and 4x4 affine from voxel indices to world RAS+ millimetres."""
+    """Shape (i, j, k) and 4x4 affine from voxel indices to world RAS+ millimetres.
+
+    Examples
+    --------
+    >>> grid = Grid((64, 64, 48), np.diag([-4.0, 4.0, 4.0, 1.0]))
+    >>> grid.voxel_sizes.tolist()
+    [4.0, 4.0, 4.0]
+    >>> grid.equals(grid_of(new_image(np.zeros((64, 64, 48), np.float32), grid.affine)))
+    True
+    """
 
     shape: tuple[int, int, int]
     affine: FloatArray
@@ -64,7 +73,16 @@ def grid_of(image: nib.spatialimages.SpatialImage) -> Grid:
 def new_image(
     data: npt.NDArray[Any], affine: npt.ArrayLike, header: nib.nifti1.Nifti1Header | None = None
 ) -> nib.Nifti1Image:
-    """NIfTI image of an array, with ``affine`` as its sform unless ``header`` already says the same."""
+    """NIfTI image of an array, with ``affine`` as its sform unless ``header`` already says the same.
+
+    Parameters
+    ----------
+    data : array, shape (i, j, k) or (i, j, k, t)
+    affine : array, shape (4, 4)
+        Voxel indices to world RAS+ millimetres.
+    header : Nifti1Header or None
+        Copied; None makes one of the array's type.
+    """
     return nib.Nifti1Image(data, affine, header)  # type: ignore[no-untyped-call]  # nibabel annotates only in part
 
 

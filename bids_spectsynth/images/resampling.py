@@ -44,6 +44,14 @@ def resample_image(
     -------
     Nifti1Image, shape of the grid, float32
         0 outside the image.
+
+    Examples
+    --------
+    >>> image = new_image(np.arange(8, dtype=np.float32).reshape(8, 1, 1), np.eye(4))
+    >>> shift = np.eye(4)
+    >>> shift[0, 3] = 2.5  # millimetres along x
+    >>> resample_image(image, Grid((4, 1, 1), np.eye(4)), shift, 1).get_fdata().ravel().tolist()
+    [2.5, 3.5, 4.5, 5.5]
     """
     to_source = np.linalg.inv(image.affine) @ np.asarray(matrix, dtype=np.float64) @ grid.affine
     data, offset = _needed_block(np.asanyarray(image.dataobj), grid.shape, to_source)

@@ -51,7 +51,20 @@ def t1w_signal(rng: np.random.Generator, anatomy: Anatomy) -> Array:
 
 
 def surroundings(rng: np.random.Generator, anatomy: Anatomy, contrast: dict[str, float]) -> Array:
-    """T1w signal of everything that is not brain: fluid layer, skull, muscle, fat, eyes; 0 in air."""
+    """T1w signal of everything that is not brain: fluid layer, skull, muscle, fat, eyes; 0 in air.
+
+    Parameters
+    ----------
+    rng : Generator
+    anatomy : Anatomy
+    contrast : dict
+        Signal of each tissue by name; white matter is about 1.
+
+    Returns
+    -------
+    (i, j, k) array, float32
+        On the anatomy's fine grid.
+    """
     shell, nodes = anatomy.shell, anatomy.nodes
     inner = _layer(rng, anatomy, FLUID_LAYER)
     outer = inner + _layer(rng, anatomy, SKULL_LAYER)

@@ -44,7 +44,15 @@ Truth of the simulated phantom cohort beside this folder
 
 
 def dataset_description(n: int, size: str, seed: int, folds: str = "average") -> dict[str, Any]:
-    """Content of ``dataset_description.json``."""
+    """Content of ``dataset_description.json``.
+
+    Parameters
+    ----------
+    n : int
+        Number of subjects.
+    size, folds : str
+    seed : int
+    """
     options = f"-n {n} --size {size} --seed {seed}" + (f" --folds {folds}" if folds != "average" else "")
     return {
         "Name": f"Simulated phantom cohort (not patients): {n} subjects, size {size}, seed {seed}",
@@ -88,7 +96,16 @@ def t1w_sidecar() -> dict[str, Any]:
 
 
 def pet_sidecar(frames: int, stored_4d: bool, filter_fwhm: float) -> dict[str, Any]:
-    """Sidecar of a simulated FDG-PET: 20 minutes, 40 minutes after injection, in `frames` equal frames."""
+    """Sidecar of a simulated FDG-PET: 20 minutes, 40 minutes after injection, in `frames` equal frames.
+
+    Parameters
+    ----------
+    frames : int
+    stored_4d : bool
+        Whether the image has a fourth axis, also for one frame.
+    filter_fwhm : float
+        Gaussian postfilter, millimetres.
+    """
     return {
         **_emission_sidecar(frames, stored_4d, 1200.0, 2400.0, filter_fwhm),
         "ManufacturersModelName": "Phantom PET",
@@ -105,7 +122,17 @@ def pet_sidecar(frames: int, stored_4d: bool, filter_fwhm: float) -> dict[str, A
 
 
 def spect_sidecar(task: str, stored_4d: bool, filter_fwhm: float) -> dict[str, Any]:
-    """Sidecar of a simulated HMPAO-SPECT: 30 minutes, one hour after injection; keys as for PET."""
+    """Sidecar of a simulated HMPAO-SPECT: 30 minutes, one hour after injection; keys as for PET.
+
+    Parameters
+    ----------
+    task : str
+        ``interictal`` or ``ictal``.
+    stored_4d : bool
+        Whether the image has a fourth axis.
+    filter_fwhm : float
+        Gaussian postfilter, millimetres.
+    """
     return {
         **_emission_sidecar(1, stored_4d, 1800.0, 3600.0, filter_fwhm),
         "ManufacturersModelName": "Phantom SPECT",

@@ -56,6 +56,15 @@ def node_lattice(lower: FloatArray, fine_step: float, fine_shape: tuple[int, int
     """Nodes around a fine grid that starts at `lower` and has voxels of `fine_step` millimetres.
 
     A margin of two nodes on every side keeps the spline's support inside the lattice.
+
+    Parameters
+    ----------
+    lower : (3,) array
+        Position of the fine grid's first voxel, millimetres.
+    fine_step, step : float
+        Distance of the fine grid's voxels and of the nodes, millimetres.
+    fine_shape : tuple of int
+        Voxels of the fine grid.
     """
     origin = lower - 2 * step
     shape = [int(np.ceil((n - 1) * fine_step / step)) + 5 for n in fine_shape]

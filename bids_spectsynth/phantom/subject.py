@@ -147,7 +147,26 @@ def make_subject(plan: SubjectPlan, dataset: Path, truth: Path) -> None:
 def place_scans(
     rng: np.random.Generator, anatomy: Anatomy, plan: SubjectPlan, modalities: Sequence[Modality]
 ) -> dict[str, Scan]:
-    """Geometry of the T1w and of each emission scan: rotated by up to 15 degrees, shifted by up to 20 mm."""
+    """Geometry of the T1w and of each emission scan: rotated by up to 15 degrees, shifted by up to 20 mm.
+
+    Parameters
+    ----------
+    rng : Generator
+    anatomy : Anatomy
+    plan : SubjectPlan
+    modalities : sequence of str
+        Emission scans: ``pet``, ``interictal``, ``ictal``.
+
+    Returns
+    -------
+    dict
+        By ``T1w`` and modality.
+
+    Raises
+    ------
+    ValueError
+        A field of view is smaller than the brain.
+    """
     mask = anatomy.brain > 0.5
     surface = np.argwhere(mask & ~ndimage.binary_erosion(mask)) @ anatomy.affine[:3, :3] + anatomy.affine[:3, 3]
     centre = (surface.min(axis=0) + surface.max(axis=0)) / 2

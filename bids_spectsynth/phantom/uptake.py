@@ -214,7 +214,16 @@ def attenuation_residual(rng: np.random.Generator, anatomy: Anatomy) -> Array:
 
 
 def blur(volume: Array, voxel_sizes: FloatArray, fwhm: float) -> Array:
-    """Gaussian resolution of a scanner (full width at half maximum in mm); the box's border is air again."""
+    """Gaussian resolution of a scanner (full width at half maximum in mm); the box's border is air again.
+
+    Parameters
+    ----------
+    volume : (i, j, k) array
+    voxel_sizes : (3,) array
+        Millimetres.
+    fwhm : float
+        Millimetres.
+    """
     sigma = fwhm / 2.3548 / voxel_sizes
     smooth: Array = ndimage.gaussian_filter(volume, sigma, mode="nearest", truncate=3.0)
     clear_border(smooth)

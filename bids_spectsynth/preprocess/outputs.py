@@ -16,6 +16,7 @@ from bids_spectsynth.bids.writing import public_metadata, write_image, write_mat
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.images.grid import Grid, MaskedGrid, apply_affine, axial_grid, mask_bounds, new_image
 from bids_spectsynth.images.intensity import load_image
+from bids_spectsynth.images.resampling import resample_image
 from bids_spectsynth.options.settings import T1W_SPACE
 from bids_spectsynth.options.spaces import option_of
 from bids_spectsynth.preprocess.backends.base import Backend
@@ -105,7 +106,7 @@ def write_prepared(inputs: PreparedInputs, backend: Backend) -> Written:
         An image is not readable any more, or its mask does not reach into the grid.
     """
     _image_path(inputs, T1W).unlink(missing_ok=True)
-    target = _target(inputs, backend)
+    target = _target(inputs)
     left_out: dict[str, str] = {}
     files: list[Path] = []
     for role in sorted(inputs.case.images, key=lambda role: (role == T1W, role)):
@@ -119,11 +120,20 @@ def write_prepared(inputs: PreparedInputs, backend: Backend) -> Written:
 
 
 def write_transforms(inputs: CaseRecords, backend: Backend, names: Iterable[str]) -> Written:
-    """Write both directions of the transforms of roles to the T1w, and of the T1w to templates."""
+    """Write both directions of the transforms of roles to the T1w, and of the T1w to templates.
+
+    Parameters
+    ----------
+    inputs : CaseRecords
+    backend : Backend
+        Named in the sidecars.
+    names : iterable of str
+        Roles, and labels of templates' spaces.
+    """
     return Written(tuple(path for name in names for path in _write_transforms(inputs, backend, name)))
 
 
-def _target(inputs: PreparedInputs, backend: Backend) -> _Target:
+def _target(inputs: PreparedInputs) -> _Target:
     if inputs.space == T1W_SPACE:
         grid, to_t1w = axial_grid(inputs.t1w_mask, inputs.voxel_size), np.eye(4)
         reference = source_uri(inputs.case.images[T1W].path, inputs.bids_dir, inputs.output_dir)
@@ -132,19 +142,19 @@ def _target(inputs: PreparedInputs, backend: Backend) -> _Target:
         template = fetch_template(inputs.records[inputs.space].template or option_of(inputs.space))
         grid = axial_grid(template.mask, inputs.voxel_size)
         to_t1w, reference = _registration(inputs, inputs.space).matrix, template.source
-    brain = _resampled_mask(backend, inputs.t1w_mask, grid, to_t1w)
+    brain = _resampled_mask(inputs.t1w_mask, grid, to_t1w)
     return _Target(grid, to_t1w, brain, reference)
 
 
-def _resampled_mask(backend: Backend, mask: nib.Nifti1Image, grid: Grid, matrix: FloatArray) -> npt.NDArray[np.bool_]:
+def _resampled_mask(mask: nib.Nifti1Image, grid: Grid, matrix: FloatArray) -> npt.NDArray[np.bool_]:
     low, high = mask_bounds(mask)
     corners = apply_affine(np.linalg.inv(matrix), np.array(list(product(*zip(low, high, strict=True)))))
     share = new_image(np.asanyarray(mask.dataobj, dtype=np.float32), mask.affine)
-    return _resampled_box(backend, share, grid, matrix, order=1, corners=corners) >= 0.5
+    return _resampled_box(share, grid, matrix, order=1, corners=corners) >= 0.5
 
 
 def _resampled_box(
-    backend: Backend, image: nib.Nifti1Image, grid: Grid, matrix: FloatArray, *, order: int, corners: FloatArray
+    image: nib.Nifti1Image, grid: Grid, matrix: FloatArray, *, order: int, corners: FloatArray
 ) -> npt.NDArray[np.float32]:
     """Values on the whole grid, computed only between ``corners`` (n, 3; mm in the grid's world), 0 elsewhere.
 
@@ -164,9 +174,9 @@ def _resampled_box(
         part = Grid((i, j, k), grid.affine @ shift)
         if isinstance(grid, MaskedGrid):
             part = MaskedGrid(part.shape, part.affine, grid.inside[box])
-            values[box] = np.where(part.inside, backend.resample(image, part, matrix, order).dataobj, 0)
+            values[box] = np.where(part.inside, resample_image(image, part, matrix, order).dataobj, 0)
         else:
-            values[box] = backend.resample(image, part, matrix, order).dataobj
+            values[box] = resample_image(image, part, matrix, order).dataobj
     return values
 
 
@@ -182,7 +192,7 @@ def _write_role(inputs: PreparedInputs, backend: Backend, target: _Target, role:
     matrix = target.to_t1w if role == T1W else _registration(inputs, role).matrix @ target.to_t1w
     mask = target.brain
     if role in inputs.own_masks:
-        mask = _resampled_mask(backend, inputs.own_masks[role], target.grid, matrix)
+        mask = _resampled_mask(inputs.own_masks[role], target.grid, matrix)
     if not mask.any():
         raise ImageError(
             f"{source.path}: its brain lies outside the field of view of space-{inputs.space} after the "
@@ -191,7 +201,7 @@ def _write_role(inputs: PreparedInputs, backend: Backend, target: _Target, role:
     image, _ = load_image(source.path, frame_durations(source))
     corners = np.stack(mask_bounds(new_image(mask.astype(np.uint8), target.grid.affine)))
     wanted = MaskedGrid(target.grid.shape, target.grid.affine, mask)
-    values = _resampled_box(backend, image, wanted, matrix, order=IMAGE_ORDER, corners=corners)
+    values = _resampled_box(image, wanted, matrix, order=IMAGE_ORDER, corners=corners)
     # Splines overshoot a little below zero; counts and MR magnitudes do not.
     prepared = np.maximum(values, 0, out=values)
     path = _image_path(inputs, role)

@@ -61,6 +61,14 @@ def test_a_blob_arrives_where_the_matrix_says(order: int) -> None:
     np.testing.assert_allclose(centroid, expected, atol=0.05)
 
 
+def test_resample_image__a_shift_by_one_voxel_gives_the_neighbours_values() -> None:
+    grid = Grid((6, 7, 5), _affine([0, 0, 0], [4, 4, 4], [-10, -12, -8]))
+    values = np.random.default_rng(0).random(grid.shape, dtype=np.float32)
+    shift = _affine([0, 0, 0], [1, 1, 1], [4, 0, 0])
+    out = np.asanyarray(resample_image(new_image(values, grid.affine), grid, shift, 1).dataobj)
+    np.testing.assert_allclose(out[:-1], values[1:], atol=1e-6)
+
+
 def test_the_spline_is_sharper_than_linear() -> None:
     grid = Grid((16, 16, 16), np.eye(4))
     wave = np.cos(_world(grid) @ [1.2, 0.3, 0.0])

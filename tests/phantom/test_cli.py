@@ -47,7 +47,7 @@ def test_unknown_size_is_refused_by_the_parser(tmp_path):
 def test_help_imports_nothing_heavy():
     code = (
         "import sys; from bids_spectsynth.phantom import cli; cli.build_parser().format_help(); "
-        "sys.exit(any(name in sys.modules for name in ('numpy', 'nibabel', 'scipy', 'SimpleITK', 'torch')))"
+        "sys.exit(any(name in sys.modules for name in ('numpy', 'nibabel', 'scipy', 'torch')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

@@ -1,3 +1,5 @@
+from itertools import product
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -91,6 +93,36 @@ def test_sample_finds_what_lies_at_the_world_position(seed):
     head = np.linalg.inv(head_to_world) @ [*world, 1.0]
     if np.all(np.abs(head[:3]) < 19):
         assert sampled[tuple(index)] == pytest.approx(float(weights @ head[:3]), abs=1e-3)
+
+
+def _by_hand(volume: np.ndarray, point: np.ndarray) -> float:
+    """Linear between the eight voxels around a point; the nearest voxel where the point lies outside every voxel."""
+    last = np.array(volume.shape) - 1
+    if np.any((point < -0.5) | (point >= last + 0.5)):
+        return float(volume[tuple(np.clip(np.floor(point + 0.5), 0, last).astype(int))])
+    point = np.clip(point, 0, last)
+    base = np.minimum(np.floor(point).astype(int), last - 1)
+    value = 0.0
+    for corner in product((0, 1), repeat=3):
+        weight = np.prod(np.where(corner, point - base, 1 - (point - base)))
+        value += weight * float(volume[tuple(base + corner)])
+    return value
+
+
+@given(st.integers(0, 10**6))
+@settings(max_examples=15, deadline=None)
+def test_sample__is_linear_inside_and_the_nearest_voxel_outside(seed):
+    rng = np.random.default_rng(seed)
+    volume = rng.random((5, 4, 6), dtype=np.float32)
+    affine = np.diag([2.0, 3.0, 2.5, 1.0])
+    scan_affine = rigid(rng, 40, 8, np.zeros(3)) @ np.diag([1.9, 2.3, 2.9, 1.0])
+    scan = Scan(Protocol((6, 7, 5), (1.9, 2.3, 2.9), "RAS"), scan_affine, rigid(rng, 15, 20, np.zeros(3)))
+    sampled = sample(volume, affine, scan)
+    assert sampled.dtype == np.float32
+    to_index = np.linalg.inv(affine) @ np.linalg.inv(scan.head_to_world) @ scan_affine
+    for index in np.ndindex(*sampled.shape):
+        expected = _by_hand(volume, (to_index @ [*index, 1.0])[:3])
+        assert sampled[index] == pytest.approx(expected, abs=1e-6)
 
 
 def test_noise_is_unbiased_for_counts_and_rician_for_magnitude():

@@ -13,10 +13,11 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
+from fsl.data.image import Nifti
+from fsl.transform.flirt import toFlirt
 
 from bids_spectsynth.bids.cases import Case, SourceImage
 from bids_spectsynth.images.grid import new_image
-from bids_spectsynth.images.resampling import resample_image
 from bids_spectsynth.options.settings import Settings, make_settings
 from bids_spectsynth.preprocess import outputs as write_prepared
 from bids_spectsynth.preprocess.registration.result import Registration
@@ -134,7 +135,12 @@ class FakeFsl:
         lines = log.read_text().splitlines() if log.exists() else []
         return [line for line in lines if line.split()[0] == program and "-version" not in line]
 
-    def finds(self, start: str, matrix: np.ndarray) -> None:
+    def finds(self, start: str, world: np.ndarray, moving: nib.Nifti1Image, fixed: nib.Nifti1Image) -> None:
+        """Let "flirt" find what leads from ``fixed`` to ``moving`` in world coordinates."""
+        moving_end, fixed_end = (
+            Nifti(nib.Nifti1Image(image.dataobj, image.affine).header) for image in (moving, fixed)
+        )
+        matrix = toFlirt(np.linalg.inv(world), moving_end, fixed_end, "world", "world")
         np.savetxt(self.folder / f"{start}.mat", matrix, fmt="%.12g")
 
     def fails(self, program: str, message: str) -> None:
@@ -175,9 +181,6 @@ class TinyBackend:
     def register(self, moving: Any, fixed: Any, fixed_mask: Any, *, dof: int, init: str, role: str) -> Registration:
         self.calls.append(f"register {role} {dof} {init}")
         return Registration(self.matrices.get(role, np.eye(4)), 0.5, "none", 0.7, True, ("nothing done",))
-
-    def resample(self, image: Any, grid: Any, matrix: Any, order: int) -> nib.Nifti1Image:
-        return resample_image(image, grid, matrix, order)
 
 
 @pytest.fixture

@@ -69,6 +69,12 @@ def limits_of_agreement(differences: npt.ArrayLike, subjects: npt.ArrayLike) -> 
     Limits
         With one subject only bias and ``sd_within`` are known; with one value of each subject these are the plain
         limits of agreement and ``sd_within`` is NaN.
+
+    Examples
+    --------
+    >>> limits = limits_of_agreement([1.0, 2.0, 3.0, -1.0, 0.0, 4.0], ["01", "01", "02", "02", "03", "03"])
+    >>> limits.bias.value, round(limits.lower.value, 2), round(limits.upper.value, 2)
+    (1.5, -1.89, 4.89)
     """
     d = np.asarray(differences, dtype=np.float64)
     labels, m = _labels(subjects)
@@ -169,7 +175,16 @@ def grouped_correlation(x: npt.ArrayLike, y: npt.ArrayLike, groups: npt.ArrayLik
 def mean_correlation(x: npt.ArrayLike, y: npt.ArrayLike, subjects: npt.ArrayLike) -> Interval:
     """Mean over subjects of each one's Pearson's r, by Fisher's z, with a t interval over subjects.
 
-    Subjects with fewer than :data:`MIN_PAIRS` pairs or without spread are left out.
+    Parameters
+    ----------
+    x, y : array, shape (N,)
+    subjects : array, shape (N,)
+        Whose each pair is. Subjects with fewer than :data:`MIN_PAIRS` pairs or without spread are left out.
+
+    Returns
+    -------
+    Interval
+        NaN where no subject is left; without ends for one.
     """
     a, b = (np.asarray(values, dtype=np.float64) for values in (x, y))
     labels, counts = _labels(subjects)
@@ -241,7 +256,21 @@ def _concordance_of(sums: Float64) -> Float64:
 
 
 def sign_agreement(real: npt.ArrayLike, synthetic: npt.ArrayLike, least: float = MARKED_PERCENT) -> tuple[int, float]:
-    """How many real values exceed ``least`` either way, and the share of them whose synthetic value has their sign."""
+    """How many real values exceed ``least`` either way, and the share of them whose synthetic value has their sign.
+
+    Parameters
+    ----------
+    real, synthetic : array, shape (N,)
+        Paired values, such as asymmetry indices in percent.
+    least : float
+        At least 0, in the unit of the values.
+
+    Returns
+    -------
+    n : int
+    share : float
+        0 to 1; NaN where no real value exceeds ``least``.
+    """
     a, b = (np.asarray(values, dtype=np.float64) for values in (real, synthetic))
     marked = np.abs(a) > least
     n = int(np.count_nonzero(marked))

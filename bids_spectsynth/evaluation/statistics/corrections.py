@@ -2,6 +2,7 @@
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 
 Float64 = npt.NDArray[np.float64]
 
@@ -18,6 +19,11 @@ def holm(p_values: npt.ArrayLike) -> Float64:
     -------
     array, shape (n,)
         Adjusted values, at most 1; below alpha where the family-wise error is controlled at alpha.
+
+    Examples
+    --------
+    >>> holm([0.01, 0.04, np.nan, 0.005]).tolist()
+    [0.02, 0.04, nan, 0.015]
     """
     p = np.asarray(p_values, dtype=np.float64)
     adjusted = np.full(p.shape, np.nan)
@@ -43,8 +49,6 @@ def benjamini_hochberg(p_values: npt.ArrayLike) -> Float64:
     """
     p = np.asarray(p_values, dtype=np.float64)
     adjusted = np.full(p.shape, np.nan)
-    # From the largest down, each at most what the next larger one has.
-    order = np.argsort(p, kind="stable")[: np.count_nonzero(np.isfinite(p))][::-1]
-    factors = len(order) / np.arange(len(order), 0, -1)
-    adjusted[order] = np.minimum(np.minimum.accumulate(factors * p[order]), 1)
+    known = np.isfinite(p)
+    adjusted[known] = stats.false_discovery_control(p[known])
     return adjusted

@@ -14,10 +14,9 @@ _FAILED = "the mixed model did not converge"
 
 @dataclass(frozen=True)
 class MixedModelResult(PairedResult):
-    """The test of the fixed intercept, with the mean difference that it estimates and its standard error."""
+    """The test of the fixed intercept, with the mean difference that it estimates."""
 
     estimate: float = math.nan
-    standard_error: float = math.nan
 
 
 def mixed_model_test(first: npt.ArrayLike, second: npt.ArrayLike, subjects: npt.ArrayLike) -> MixedModelResult:
@@ -59,7 +58,7 @@ def mixed_model_test(first: npt.ArrayLike, second: npt.ArrayLike, subjects: npt.
     t = estimate / error
     df = float(names.size - 1)
     p = float(2 * stats.t.sf(abs(t), df))
-    return MixedModelResult(t, df, p, "", estimate, error)
+    return MixedModelResult(t, df, p, "", estimate)
 
 
 def variance_ratio(values: Float64, codes: npt.NDArray[np.intp]) -> float:
@@ -123,8 +122,8 @@ class _Likelihood:
         mean, w, r, squares = self.at(ratio)
         by_mean = self.freedom * w.sum() / squares
         by_both = self.freedom * (w**2 @ r) / squares
-        bend = 2 * (w**3 @ r**2) / squares - (w**2 @ r**2 / squares) ** 2
-        by_ratio = (self.freedom * bend - w @ w + 2 * (w**3).sum() / w.sum() - (w @ w / w.sum()) ** 2) / 2
+        second_derivative = 2 * (w**3 @ r**2) / squares - (w**2 @ r**2 / squares) ** 2
+        by_ratio = (self.freedom * second_derivative - w @ w + 2 * (w**3).sum() / w.sum() - (w @ w / w.sum()) ** 2) / 2
         information = float(by_mean - by_both**2 / by_ratio)
         return mean, 1 / math.sqrt(information) if information > 0 else math.nan
 

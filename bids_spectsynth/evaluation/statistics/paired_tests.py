@@ -68,6 +68,12 @@ def paired_t_test(first: npt.ArrayLike, second: npt.ArrayLike) -> PairedResult:
     ------
     ValueError
         The lengths differ.
+
+    Examples
+    --------
+    >>> result = paired_t_test([0.81, 0.84, 0.79, 0.88], [0.78, 0.80, 0.79, 0.83])
+    >>> round(result.statistic, 3), result.df, round(result.p, 4)
+    (2.777, 3.0, 0.0691)
     """
     a, b = finite_pairs(first, second)
     if reason := why_no_test(a, b):
@@ -90,6 +96,12 @@ def signed_rank_test(first: npt.ArrayLike, second: npt.ArrayLike, alpha: float =
     -------
     PairedResult
         The statistic is the smaller sum of ranks; there are no degrees of freedom.
+
+    Examples
+    --------
+    >>> result = signed_rank_test([0.81, 0.84, 0.79, 0.88], [0.78, 0.80, 0.79, 0.83])
+    >>> result.p, result.note
+    (0.25, 'so few pairs cannot give a p below 0.25')
     """
     a, b = finite_pairs(first, second)
     if reason := why_no_test(a, b):
@@ -114,6 +126,12 @@ def equivalence_test(first: npt.ArrayLike, second: npt.ArrayLike, margin: float)
     -------
     PairedResult
         t and p of the one-sided test with the larger p. A small p shows equivalence; a large one shows nothing.
+
+    Examples
+    --------
+    >>> result = equivalence_test([0.81, 0.84, 0.79, 0.88], [0.78, 0.80, 0.79, 0.83], margin=0.1)
+    >>> round(result.p, 4)
+    0.0037
     """
     a, b = finite_pairs(first, second)
     if reason := why_no_test(a, b):

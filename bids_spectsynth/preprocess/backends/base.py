@@ -1,19 +1,19 @@
-"""What a preprocessing backend does: three operations, one protocol."""
+"""What a preprocessing backend does: brain extraction and registration, one protocol."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
 
 import nibabel as nib
-import numpy as np
-import numpy.typing as npt
 
-from bids_spectsynth.images.grid import Grid
 from bids_spectsynth.options.settings import CoregInit
 from bids_spectsynth.preprocess.registration.result import Registration
 
 
 class Backend(Protocol):
-    """Brain extraction, registration and resampling by one family of tools.
+    """Brain extraction and registration by one family of tools.
+
+    Resampling is not a backend's: FLIRT's own would need its matrix convention twice and has no low-pass filter for
+    coarse grids, so that all of it is :func:`bids_spectsynth.images.resampling.resample_image`.
 
     Images are in-memory ``nibabel.Nifti1Image`` of three dimensions, finite, with a valid affine
     (see :func:`bids_spectsynth.images.intensity.sanitise`).
@@ -44,13 +44,22 @@ class Backend(Protocol):
         init: CoregInit,
         role: str,
     ) -> Registration:
-        """Rigid (``dof`` 6) or affine (12) registration; ``role`` is what is moving (``pet``, ``interictal``, ...)."""
+        """Align two images.
 
-    def resample(
-        self, image: nib.Nifti1Image, grid: Grid, matrix: npt.NDArray[np.float64], order: int
-    ) -> nib.Nifti1Image:
-        """``image`` at the voxels of ``grid``; ``matrix`` maps world coordinates of the grid to those of the image.
+        Parameters
+        ----------
+        moving, fixed : Nifti1Image, shape (i, j, k)
+        fixed_mask : Nifti1Image
+            Brain mask of ``fixed``, on its voxels, not empty.
+        dof : {6, 12}
+            Rigid, or affine.
+        init : {'auto', 'header', 'identity'}
+            Search; only from the headers' alignment; or the headers' alignment as it is.
+        role : str
+            What is moving: ``pet``, ``interictal``, ``ictal``, or an MR suffix such as ``T1w``.
 
-        ``order`` 0 is nearest neighbour, 1 linear, 3 cubic B-spline. Outside the image is 0. float32. Of a
-        :class:`~bids_spectsynth.images.grid.MaskedGrid` the voxels that are not wanted may hold anything.
+        Returns
+        -------
+        Registration
+            World coordinates of ``fixed`` to those of ``moving``.
         """

@@ -33,15 +33,20 @@ def resolve_backend(settings: Settings) -> str:
     return "fsl"
 
 
-def make_backend(name: str, threads: int, seed: int, fsl: FslOptions = DEFAULT_OPTIONS) -> Backend:
+def make_backend(name: str, threads: int, fsl: FslOptions = DEFAULT_OPTIONS) -> Backend:
     """Backend by its resolved name; only the libraries of that one are imported.
 
     Parameters
     ----------
     name : str
-    threads, seed : int
+    threads : int
+        For the embedded backend; FSL's programs use one.
     fsl : FslOptions
         For the fsl backend; the embedded one has no options.
+
+    Returns
+    -------
+    Backend
 
     Raises
     ------
@@ -51,9 +56,9 @@ def make_backend(name: str, threads: int, seed: int, fsl: FslOptions = DEFAULT_O
     if name == "fsl":
         from bids_spectsynth.preprocess.backends.fsl.backend import FslBackend
 
-        return FslBackend(threads, seed, options=fsl)
+        return FslBackend(fsl)
     if name == "embedded":
         from bids_spectsynth.preprocess.backends.embedded import EmbeddedBackend
 
-        return EmbeddedBackend(threads, seed)
+        return EmbeddedBackend(threads)
     raise UsageError(f"--backend: unknown backend {name!r}; choose from {', '.join(BACKENDS)}")

@@ -1,18 +1,14 @@
-"""The backend of pip-installable libraries: deepbet for the T1w brain, this package's own registration, SciPy."""
+"""The backend of pip-installable libraries: deepbet for the T1w brain, this package's own registration."""
 
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
 import nibabel as nib
-import numpy as np
-import numpy.typing as npt
 
 from bids_spectsynth import __version__
 from bids_spectsynth.errors import ImageError
-from bids_spectsynth.images.grid import Grid
 from bids_spectsynth.images.intensity import histogram_mask
-from bids_spectsynth.images.resampling import resample_image
 from bids_spectsynth.options.settings import CoregInit
 from bids_spectsynth.preprocess.backends.brain_extraction import MIN_VOLUME_L, extract_t1w_brain, mask_volume
 from bids_spectsynth.preprocess.registration.register import register_images
@@ -25,18 +21,15 @@ class EmbeddedBackend:
     Parameters
     ----------
     threads : int
-        Threads of the brain extraction's network. Registration and resampling use one thread, so that results do
-        not depend on this number.
-    seed : int
-        Taken so that backends are made alike; nothing here draws random numbers, so it changes nothing.
+        Threads of the brain extraction's network. The registration uses one thread, so that results do not depend
+        on this number.
     """
 
     name = "embedded"
     options: Mapping[str, Any] = {}
 
-    def __init__(self, threads: int = 1, seed: int = 1234) -> None:
+    def __init__(self, threads: int = 1) -> None:
         self.threads = threads
-        self.seed = seed
         self.tools = {"bids_spectsynth": __version__} | {name: version(name) for name in ("deepbet", "scipy", "numpy")}
 
     def extract_brain(self, image: nib.Nifti1Image, role: str) -> nib.Nifti1Image:
@@ -70,11 +63,8 @@ class EmbeddedBackend:
         init: CoregInit,
         role: str,
     ) -> Registration:
-        """Align two images; see :func:`bids_spectsynth.preprocess.registration.register.register_images`."""
-        return register_images(moving, fixed, fixed_mask, dof=dof, init=init, role=role)
+        """Align two images; see :func:`bids_spectsynth.preprocess.registration.register.register_images`.
 
-    def resample(
-        self, image: nib.Nifti1Image, grid: Grid, matrix: npt.NDArray[np.float64], order: int
-    ) -> nib.Nifti1Image:
-        """Values on a grid; see :func:`bids_spectsynth.images.resampling.resample_image`."""
-        return resample_image(image, grid, matrix, order)
+        Parameters of :meth:`bids_spectsynth.preprocess.backends.base.Backend.register`.
+        """
+        return register_images(moving, fixed, fixed_mask, dof=dof, init=init, role=role)

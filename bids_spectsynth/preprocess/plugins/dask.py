@@ -108,9 +108,9 @@ class DaskPlugin(DistributedPluginBase):
             self._cluster.close()
 
 
-def _check_names(where: str, given: Any, known: tuple[str, ...]) -> None:
-    if not isinstance(given, dict):
+def _check_names(where: str, options: Any, known: tuple[str, ...]) -> None:
+    if not isinstance(options, dict):
         raise UsageError(f"--use-plugin: Dask: {where} must be a mapping")
-    unknown = sorted(set(given) - set(known))
+    unknown = sorted(set(options) - set(known))
     if unknown:
         raise UsageError(f"--use-plugin: Dask: unknown in {where}: {', '.join(unknown)}; known: {', '.join(known)}")

@@ -48,6 +48,14 @@ def make_plugin(settings: Settings, log_file: Path, status_callback: Any) -> tup
     With ``--use-plugin`` those of the file; else one process after another for ``--nprocs 1`` and a process pool for
     more.
 
+    Parameters
+    ----------
+    settings : Settings
+    log_file : Path
+        Where the workers write what Nipype says.
+    status_callback : callable
+        Nipype's: called with a node and its status.
+
     Raises
     ------
     UsageError

@@ -86,7 +86,7 @@ def _ratio(
     return between / total
 
 
-def mirror_gain(
+def mirrored_ratio_gain(
     fixed: nib.Nifti1Image, fixed_mask: nib.Nifti1Image, moving: nib.Nifti1Image, matrix: FloatArray
 ) -> float:
     """How much the correlation ratio gains where the fixed brain is mirrored left to right.
@@ -129,7 +129,17 @@ def _about(centre: FloatArray, change: FloatArray) -> FloatArray:
 
 
 def share_outside(fixed_mask: nib.Nifti1Image, moving: nib.Nifti1Image, matrix: FloatArray) -> float:
-    """Share of the fixed image's brain, 0 to 1, that lies outside the moving image's field of view."""
+    """Share of the fixed image's brain, 0 to 1, that lies outside the moving image's field of view.
+
+    Parameters
+    ----------
+    fixed_mask : Nifti1Image, shape (i, j, k)
+        Voxels above zero are brain.
+    moving : Nifti1Image
+        Only shape and affine are used.
+    matrix : array, shape (4, 4)
+        World coordinates of the fixed image to those of the moving image.
+    """
     points = _raster(np.asanyarray(fixed_mask.dataobj) > 0).points
     if points.size == 0:
         return 0.0

@@ -83,9 +83,16 @@ class IntensityModel:
     def samples(self, fwhm: float, block: int, *, varying: bool) -> "ModelSamples":
         """Model at a resolution of ``fwhm`` mm, on every second voxel of the grid shrunk by ``block``.
 
-        ``varying`` lets uptake vary smoothly over the head: each class inside as a polynomial of degree 2, and all
-        of them together as one of degree 6. Without it, what a region takes up more than its tissue would elsewhere
-        (a deficit, a gradient from front to back) pulls the alignment by up to 1 mm.
+        Parameters
+        ----------
+        fwhm : float
+            Gaussian blur of the class maps, mm.
+        block : int
+            Voxels of the grid that are averaged along each axis.
+        varying : bool
+            Let uptake vary smoothly over the head: each class inside as a polynomial of degree 2, and all of them
+            together as one of degree 6. Without it, what a region takes up more than its tissue would elsewhere (a
+            deficit, a gradient from front to back) pulls the alignment by up to 1 mm.
         """
         where = np.nonzero(_block_means(self.near.astype(np.float32), block)[::2, ::2, ::2] >= 0.5)
         spacing = SPACING_MM * block

@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from bids_spectsynth.images.grid import FloatArray, apply_affine
 from bids_spectsynth.preprocess.registration.cost import SPACING_MM, IntensityModel, Samples
-from bids_spectsynth.preprocess.registration.optimiser import Found, explained, mean_distance, refine
+from bids_spectsynth.preprocess.registration.optimiser import OptimisationResult, mean_distance, r_squared, refine
 from bids_spectsynth.preprocess.registration.sampler import Sampler
 
 FUNCTIONAL_ROLES = ("pet", "interictal", "ictal")
@@ -21,25 +21,25 @@ LEAST_SCORE = 0.6
 MOST_TURN_DEG = 60.0
 #: Another alignment further away than this (mm) that explains nearly as much makes the result ambiguous.
 OTHER_MM, OTHER_SCORE = 10.0, 0.01
-#: A mirrored head that explains this much more shows a header that swaps left and right.
-MIRROR_GAIN = 0.005
-#: An optimiser that would move a given alignment by more than this (mm) doubts it.
-DOUBT_MM = 4.0
+#: A mirrored head that explains this much more of the smoothed image shows a header that swaps left and right.
+MIRRORED_R_SQUARED_GAIN = 0.005
+#: An optimiser that would move an alignment by more than this (mm) disagrees with it.
+DISAGREEMENT_MM = 4.0
 #: Parts of the brain outside the moving image's field of view that deserve a note, and that are poor.
 CUT_NOTE, CUT_POOR = 0.01, 0.1
 
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What a judgement rests on.
+    """What the check of a registration rests on.
 
     Parameters
     ----------
-    result : Found
-        The alignment to judge.
-    refined : Found
+    result : OptimisationResult
+        The alignment to check.
+    refined : OptimisationResult
         Where the optimiser ends (equal to ``result`` unless the alignment was given).
-    others : tuple of Found
+    others : tuple of OptimisationResult
         Results of the coarse search, best first.
     overlap : float
         See :func:`brain_overlap`.
@@ -47,9 +47,9 @@ class Evidence:
         The fixed image's model and the moving image of the coarse search.
     """
 
-    result: Found
-    refined: Found
-    others: tuple[Found, ...]
+    result: OptimisationResult
+    refined: OptimisationResult
+    others: tuple[OptimisationResult, ...]
     overlap: float
     model: IntensityModel
     coarse: Sampler
@@ -57,7 +57,17 @@ class Evidence:
 
 
 def brain_overlap(model: IntensityModel, own_mask: nib.Nifti1Image, matrix: FloatArray) -> float:
-    """Dice coefficient of the fixed image's brain and a mask of the moving image, through ``matrix``."""
+    """Dice coefficient of the fixed image's brain and a mask of the moving image, 0 to 1.
+
+    Parameters
+    ----------
+    model : IntensityModel
+        The fixed image's.
+    own_mask : Nifti1Image, shape (i, j, k)
+        Voxels above zero are brain of the moving image.
+    matrix : array, shape (4, 4)
+        World coordinates of the fixed image to those of the moving image.
+    """
     points = model.brain_points(1)
     inside = np.asanyarray(own_mask.dataobj) > 0
     index = np.rint(apply_affine(np.linalg.inv(own_mask.affine) @ matrix, points)).astype(np.intp)
@@ -69,52 +79,65 @@ def brain_overlap(model: IntensityModel, own_mask: nib.Nifti1Image, matrix: Floa
     return float(2 * shared / (len(points) + own))
 
 
-def judge(evidence: Evidence, *, role: str, dof: int) -> tuple[bool, tuple[str, ...]]:
-    """Whether the registration is poor, and one line for each finding (also for those that are only worth knowing)."""
-    doubts = [*_fit_doubts(evidence, role, dof)]
+def check_quality(evidence: Evidence, *, role: str, dof: int) -> tuple[bool, tuple[str, ...]]:
+    """Whether a registration can be trusted.
+
+    Parameters
+    ----------
+    evidence : Evidence
+    role : str
+        What is moving.
+    dof : {6, 12}
+        Rigid or affine; a turned or mirrored header is looked for after a rigid one only.
+
+    Returns
+    -------
+    poor : bool
+    notes : tuple of str
+        One line for each finding, also for those that are only worth knowing.
+    """
+    flags = [*_fit_flags(evidence, role, dof)]
     if dof == 6:
-        doubts += _header_doubts(evidence)
+        flags += _header_flags(evidence)
     cut = 1 - float(evidence.coarse.contains(evidence.result.matrix, evidence.model.brain_points(3)).mean())
     notes: list[str] = []
     if cut > CUT_NOTE:
-        (doubts if cut > CUT_POOR else notes).append(f"{cut:.0%} of the brain lies outside the moving image")
-    return bool(doubts), (*doubts, *notes)
+        (flags if cut > CUT_POOR else notes).append(f"{cut:.0%} of the brain lies outside the moving image")
+    return bool(flags), (*flags, *notes)
 
 
-def _fit_doubts(evidence: Evidence, role: str, dof: int) -> list[str]:
-    doubts = []
+def _fit_flags(evidence: Evidence, role: str, dof: int) -> list[str]:
+    flags = []
     if (role in FUNCTIONAL_ROLES or dof == 12) and evidence.overlap < LEAST_OVERLAP:
-        doubts.append(
-            f"the brain masks overlap by only {evidence.overlap:.2f} (Dice), expected {LEAST_OVERLAP} or more"
-        )
-    # Judged on the smoothed image: at full resolution a low score may only mean few counts.
-    seen = explained(evidence.coarse, evidence.result.matrix, evidence.coarse_samples)
+        flags.append(f"the brain masks overlap by only {evidence.overlap:.2f} (Dice), expected {LEAST_OVERLAP} or more")
+    # On the smoothed image: at full resolution a low score may only mean few counts.
+    seen = r_squared(evidence.coarse, evidence.result.matrix, evidence.coarse_samples)
     if seen < LEAST_SCORE:
-        doubts.append(f"the fit explains only {seen:.2f} of the smoothed image, expected {LEAST_SCORE} or more")
+        flags.append(f"the fit explains only {seen:.2f} of the smoothed image, expected {LEAST_SCORE} or more")
     points = evidence.model.brain_points(3)
     gap = mean_distance(evidence.result.matrix, evidence.refined.matrix, points)
-    if gap > DOUBT_MM:
-        doubts.append(f"taken as aligned by its header, but an optimiser would move it by {gap:.1f} mm")
+    if gap > DISAGREEMENT_MM:
+        flags.append(f"taken as aligned by its header, but an optimiser would move it by {gap:.1f} mm")
     best = evidence.others[0]
-    rivals = [o for o in evidence.others[1:] if mean_distance(o.matrix, best.matrix, points) > OTHER_MM]
-    if rivals and rivals[0].score > best.score - OTHER_SCORE:
-        away = mean_distance(rivals[0].matrix, best.matrix, points)
-        doubts.append(f"another alignment {away:.0f} mm away fits nearly as well ({rivals[0].score:.3f})")
-    return doubts
+    alternatives = [o for o in evidence.others[1:] if mean_distance(o.matrix, best.matrix, points) > OTHER_MM]
+    if alternatives and alternatives[0].score > best.score - OTHER_SCORE:
+        away = mean_distance(alternatives[0].matrix, best.matrix, points)
+        flags.append(f"another alignment {away:.0f} mm away fits nearly as well ({alternatives[0].score:.3f})")
+    return flags
 
 
-def _header_doubts(evidence: Evidence) -> list[str]:
-    doubts = []
+def _header_flags(evidence: Evidence) -> list[str]:
+    flags = []
     turn = float(np.degrees(Rotation.from_matrix(evidence.result.matrix[:3, :3]).magnitude()))
     if turn > MOST_TURN_DEG:
-        doubts.append(f"turned by {turn:.0f} degrees against the header: the header's orientation may be wrong")
-    gain = mirror_gain(evidence)
-    if gain > MIRROR_GAIN:
-        doubts.append("a mirrored head fits better: the header may swap left and right (or be upside down)")
-    return doubts
+        flags.append(f"turned by {turn:.0f} degrees against the header: the header's orientation may be wrong")
+    gain = mirrored_r_squared_gain(evidence)
+    if gain > MIRRORED_R_SQUARED_GAIN:
+        flags.append("a mirrored head fits better: the header may swap left and right (or be upside down)")
+    return flags
 
 
-def mirror_gain(evidence: Evidence) -> float:
+def mirrored_r_squared_gain(evidence: Evidence) -> float:
     """How much more of the moving image is explained (R squared) when the fixed head is mirrored left to right."""
     centre = evidence.model.centre
     mirror = np.diag([-1.0, 1.0, 1.0, 1.0])

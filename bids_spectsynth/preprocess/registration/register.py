@@ -11,14 +11,14 @@ from bids_spectsynth.images.intensity import histogram_mask, solid_component
 from bids_spectsynth.options.settings import CoregInit
 from bids_spectsynth.preprocess.registration.cost import SPACING_MM, IntensityModel, ModelSamples, Samples, build_model
 from bids_spectsynth.preprocess.registration.optimiser import (
-    Found,
-    explained,
+    OptimisationResult,
+    initial_transforms,
+    r_squared,
     refine,
     search,
-    starting_matrices,
     visible_samples,
 )
-from bids_spectsynth.preprocess.registration.quality import Evidence, brain_overlap, judge
+from bids_spectsynth.preprocess.registration.quality import Evidence, brain_overlap, check_quality
 from bids_spectsynth.preprocess.registration.result import Registration
 from bids_spectsynth.preprocess.registration.sampler import Sampler, make_sampler, shrink
 
@@ -93,6 +93,20 @@ def register_images(
     -------
     Registration
         World coordinates of ``fixed`` to those of ``moving``; poor results are flagged, with the reasons.
+
+    Examples
+    --------
+    >>> x, y, z = np.mgrid[-72:73:4.0, -88:89:4.0, -64:65:4.0]
+    >>> brain = (x / 60) ** 2 + (y / 75) ** 2 + (z / 52) ** 2 < 1
+    >>> white = ((x - 5) / 38) ** 2 + ((y + 12) / 46) ** 2 + ((z - 6) / 30) ** 2 < 1
+    >>> affine = nib.affines.from_matvec(4 * np.eye(3), [-72, -88, -64])
+    >>> t1w = new_image(np.where(white, 100, 60 * brain).astype(np.float32), affine)
+    >>> mask = new_image(brain.astype(np.uint8), affine)
+    >>> affine = nib.affines.from_matvec(4 * np.eye(3), [-62, -94, -60])
+    >>> pet = new_image(np.where(white, 30, 100 * brain).astype(np.float32), affine)
+    >>> found = register_images(pet, t1w, mask, dof=6, init="header", role="pet")
+    >>> found.matrix[:3, 3].round().tolist(), found.poor
+    ([10.0, -6.0, 4.0], False)
     """
     with threadpool_limits(limits=1):
         pair = _prepare(moving, fixed, fixed_mask, dof, role)
@@ -102,7 +116,7 @@ def register_images(
         overlap = brain_overlap(pair.model, pair.own_mask, result.matrix)
         visible = visible_samples(pair.coarse, pair.coarse_model, result.matrix)
         evidence = Evidence(result, refined, tuple(found), overlap, pair.model, pair.coarse, visible)
-        poor, notes = judge(evidence, role=role, dof=dof)
+        poor, notes = check_quality(evidence, role=role, dof=dof)
     return Registration(result.matrix, result.score, METRIC, overlap, poor, notes)
 
 
@@ -143,13 +157,13 @@ def _brightest(image: nib.Nifti1Image, volume: float) -> nib.Nifti1Image:
     return new_image(solid_component(data > threshold), image.affine)
 
 
-def _coarse_search(pair: _Pair, init: CoregInit) -> list[Found]:
+def _coarse_search(pair: _Pair, init: CoregInit) -> list[OptimisationResult]:
     targets = [_centroid(pair.own_mask)]
     # Where the field of view cuts the brain, the brightest part of its size reaches into the face: ask a threshold too.
     other = _centroid(histogram_mask(pair.small))
     if np.linalg.norm(other - targets[0]) > _SAME_CENTROID_MM:
         targets.append(other)
-    starts = starting_matrices(pair.model.centre, targets) if init == "auto" else [np.eye(4)]
+    starts = initial_transforms(pair.model.centre, targets) if init == "auto" else [np.eye(4)]
     return search(pair.coarse, pair.coarse_model, starts, pair.model.centre)
 
 
@@ -158,7 +172,7 @@ def _centroid(mask: nib.Nifti1Image) -> FloatArray:
     return np.asarray(apply_affine(mask.affine, voxels).mean(axis=0))
 
 
-def _climb(pair: _Pair, matrix: FloatArray, dof: int) -> Found:
+def _climb(pair: _Pair, matrix: FloatArray, dof: int) -> OptimisationResult:
     """From the coarse rigid result to the final one."""
     centre = pair.model.centre
     if dof == 12:
@@ -171,5 +185,5 @@ def _fine_samples(pair: _Pair, matrix: FloatArray) -> Samples:
     return visible_samples(pair.fine, model, matrix)
 
 
-def _at_identity(pair: _Pair) -> Found:
-    return Found(np.eye(4), explained(pair.fine, np.eye(4), _fine_samples(pair, np.eye(4))))
+def _at_identity(pair: _Pair) -> OptimisationResult:
+    return OptimisationResult(np.eye(4), r_squared(pair.fine, np.eye(4), _fine_samples(pair, np.eye(4))))

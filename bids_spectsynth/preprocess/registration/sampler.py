@@ -72,7 +72,16 @@ def shrink(image: nib.Nifti1Image, spacing: float) -> tuple[Float32Array, FloatA
 
 
 def make_sampler(data: Float32Array, affine: FloatArray, fwhm: float) -> Sampler:
-    """Sampler of an image that is smoothed to ``fwhm`` mm more than it is (0: not at all)."""
+    """Sampler of an image that is smoothed more than it is.
+
+    Parameters
+    ----------
+    data : array, shape (i, j, k), float32
+    affine : array, shape (4, 4)
+        Voxel indices to world mm.
+    fwhm : float
+        Of the Gaussian, mm; 0: not smoothed.
+    """
     if fwhm > 0:
         data = ndimage.gaussian_filter(data, fwhm / FWHM_PER_SIGMA / np.linalg.norm(affine[:3, :3], axis=0))
     gradient = np.stack([np.gradient(data, axis=axis) for axis in range(3)]).astype(np.float32, copy=False)

@@ -53,8 +53,8 @@ def advice(space: Space) -> str:
     except UsageError:
         # Without the names of the files, the resolution is left open if it was.
         known = {"cohort": space.cohort, "resolution": space.resolution}
-        given = {key: _number(value) for key, value in known.items() if value is not None}
-        queries = [{**given, "suffix": "T1w", "desc": None}, {**given, "suffix": "mask", "desc": "brain"}]
+        entities = {key: _number(value) for key, value in known.items() if value is not None}
+        queries = [{**entities, "suffix": "T1w", "desc": None}, {**entities, "suffix": "mask", "desc": "brain"}]
     calls = [f"get({', '.join([repr(space.name), *(f'{key}={value!r}' for key, value in query.items())])})"
              for query in queries]  # fmt: skip
     code = "from templateflow import conf; conf.update(local=True, overwrite=False, silent=True); "

@@ -113,11 +113,11 @@ def _is_stored(file: Path) -> bool:
 
 def _species(folder: Path) -> str | None:
     try:
-        said = json.loads((folder / "template_description.json").read_text(encoding="utf-8"))["Species"]
+        species = json.loads((folder / "template_description.json").read_text(encoding="utf-8"))["Species"]
     # None of it is needed: people copy folders without it.
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return " and ".join(map(str, said)) if isinstance(said, list) else str(said)
+    return " and ".join(map(str, species)) if isinstance(species, list) else str(species)
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -197,12 +197,12 @@ def _lacking(
     space: Space, images: Mapping[str | None, Path], masks: Mapping[str | None, Path], usable: Mapping[str | None, Any]
 ) -> str:
     if usable:
-        said = [f"no {what}" for what, found in ((_WHOLE_HEAD, images), (_BRAIN_MASK, masks))
+        missing = [f"no {what}" for what, found in ((_WHOLE_HEAD, images), (_BRAIN_MASK, masks))
                 if space.resolution not in found]  # fmt: skip
-        return f"--output-spaces: {space}: {' and '.join(said)} at this resolution; usable: {_ways(space, usable)}"
-    said = [f"no {what}" for what, found in ((_WHOLE_HEAD, images), (_BRAIN_MASK, masks)) if not found]
+        return f"--output-spaces: {space}: {' and '.join(missing)} at this resolution; usable: {_ways(space, usable)}"
+    missing = [f"no {what}" for what, found in ((_WHOLE_HEAD, images), (_BRAIN_MASK, masks)) if not found]
     # Both kinds, but never at one resolution.
-    return f"--output-spaces: {space}: {' and '.join(said) or 'no T1w image with a brain mask on the same voxels'}"
+    return f"--output-spaces: {space}: {' and '.join(missing) or 'no T1w image with a brain mask on the same voxels'}"
 
 
 def _ways(space: Space, usable: Mapping[str | None, Any]) -> str:

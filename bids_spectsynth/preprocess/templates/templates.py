@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 _BUILT_IN_FILE = "datasets/data/mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz"
 _BUILT_IN_SOURCE = "MNI ICBM152 2009a nonlinear symmetric, brain-extracted, as distributed with nilearn"
 _BASE_URL = "https://templateflow.s3.amazonaws.com"
-#: As far from x = 0 the middle of a template's brain may lie before it is said, mm.
+#: As far from x = 0 the middle of a template's brain may lie before a warning is logged, mm.
 MIDLINE_MM = 10.0
 
 
@@ -54,12 +54,12 @@ class Template:
     source: str
 
 
-def check_template(asked: str) -> str:
+def check_template(requested: str) -> str:
     """Find a template by its file names, download it if it is missing, and log which file it is.
 
     Parameters
     ----------
-    asked : str
+    requested : str
         ``NAME[:cohort-X][:res-Y]``.
 
     Returns
@@ -72,7 +72,7 @@ def check_template(asked: str) -> str:
     UsageError
         There is no such template, it lacks a T1w or a brain mask, or it is neither stored nor can it be downloaded.
     """
-    space = parse_space(asked)
+    space = parse_space(requested)
     check_kind(space)
     if space.name == BUILT_IN_TEMPLATE:
         if not _built_in_file().is_file():
@@ -83,7 +83,7 @@ def check_template(asked: str) -> str:
     return str(files.space)
 
 
-def inspect_template(asked: str) -> None:
+def inspect_template(requested: str) -> None:
     """Read a template once before every participant needs it.
 
     Raises
@@ -91,7 +91,7 @@ def inspect_template(asked: str) -> None:
     UsageError
         Its files are damaged, hold no brain, or do not lie on the same voxels.
     """
-    space = parse_space(asked)
+    space = parse_space(requested)
     if space.name == BUILT_IN_TEMPLATE:
         return
     files = _stored(space)
@@ -109,7 +109,7 @@ def inspect_template(asked: str) -> None:
         )
 
 
-def planned_template(asked: str) -> str:
+def planned_template(requested: str) -> str:
     """Which file a run would use, in words; nothing is downloaded or written.
 
     Raises
@@ -117,7 +117,7 @@ def planned_template(asked: str) -> str:
     UsageError
         The template can never serve.
     """
-    space = parse_space(asked)
+    space = parse_space(requested)
     check_kind(space)
     if space.name == BUILT_IN_TEMPLATE:
         return f"template {BUILT_IN_TEMPLATE}: built in"
@@ -129,12 +129,12 @@ def planned_template(asked: str) -> str:
     return f"template {files.space.label}: {files.place} in {templateflow_home()}{state}"
 
 
-def fetch_template(asked: str) -> Template:
+def fetch_template(requested: str) -> Template:
     """Read a template; another one is never taken in its place.
 
     Parameters
     ----------
-    asked : str
+    requested : str
         ``MNI152NLin2009aSym`` (in nilearn's wheel, no network needed), or ``NAME[:cohort-X][:res-Y]`` of a template in
         the folder ``TEMPLATEFLOW_HOME``, downloaded there if it is missing.
 
@@ -145,7 +145,7 @@ def fetch_template(asked: str) -> Template:
     ImageError
         Its files are damaged, or do not lie on the same voxels.
     """
-    space = parse_space(asked)
+    space = parse_space(requested)
     check_kind(space)
     if space.name == BUILT_IN_TEMPLATE:
         return _built_in()
@@ -161,15 +161,15 @@ def fetch_template(asked: str) -> Template:
     )
 
 
-def template_stamp(asked: str) -> str:
+def template_stamp(requested: str) -> str:
     """What tells a template's content from another one's of the same name, for keys of caches; empty if not stored.
 
     Parameters
     ----------
-    asked : str
+    requested : str
         As for :func:`fetch_template`.
     """
-    space = parse_space(asked)
+    space = parse_space(requested)
     if space.name == BUILT_IN_TEMPLATE:
         return f"nilearn {version('nilearn')}"
     try:

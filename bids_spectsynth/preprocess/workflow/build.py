@@ -60,7 +60,7 @@ log = logging.getLogger(__name__)
 def used_tools(settings: Settings) -> dict[str, str]:
     """Tool name to version of the backend that these settings lead to, for ``dataset_description.json``."""
     name = resolve_backend(settings)
-    backend = make_backend(name, settings.omp_nthreads, settings.random_seed, FslOptions.of(settings))
+    backend = make_backend(name, settings.omp_nthreads, FslOptions.of(settings))
     return dict(backend.tools)
 
 

@@ -1,7 +1,7 @@
 """Nipype shells around the steps of preprocessing: they read files, call a function, write files.
 
 Everything that a result depends on is an input (backend, versions, options), so that Nipype's cache notices every
-change. No backend draws random numbers, so the seed is none. Input images need not exist for a node to be made: reading
+change. No backend draws random numbers. Input images need not exist for a node to be made: reading
 them then gives the clear message.
 """
 
@@ -61,7 +61,6 @@ from bids_spectsynth.preprocess.templates.templates import fetch_template
 from bids_spectsynth.preprocess.workflow.graph import mask_field, record_field
 
 RIGID, AFFINE = 6, 12
-_NO_SEED = 0
 
 
 class _CommonInputs(BaseInterfaceInputSpec):
@@ -84,7 +83,7 @@ class _Step(SimpleInterface):
     def _run_interface(self, runtime: Any) -> Any:
         try:
             fsl = FslOptions.from_text(self.inputs.options) if self.inputs.options else DEFAULT_OPTIONS
-            backend = make_backend(self.inputs.backend, self._threads(), _NO_SEED, fsl)
+            backend = make_backend(self.inputs.backend, self._threads(), fsl)
             self._results.update(self._compute(Path(runtime.cwd), backend))
         except Exception as error:
             save_failure(Path(self.inputs.failure_file), one_line_reason(error, self.step))

@@ -7,7 +7,7 @@ from scipy import optimize, stats
 from statsmodels.regression.mixed_linear_model import MixedLM, MixedLMParams
 
 from bids_spectsynth.evaluation.statistics import mixed_model
-from bids_spectsynth.evaluation.statistics.mixed_model import mixed_model_test, variance_ratio
+from bids_spectsynth.evaluation.statistics.mixed_model import MixedModelResult, mixed_model_test, variance_ratio
 
 
 def slices(
@@ -20,6 +20,10 @@ def slices(
     return second + difference, second, np.array([f"sub-{number:02d}" for number in subjects])
 
 
+def standard_error(result: MixedModelResult) -> float:
+    return result.estimate / result.statistic
+
+
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("n_subjects", [3, 11, 48])
 def test_equals_the_closed_form_of_a_balanced_design(seed: int, n_subjects: int) -> None:
@@ -29,7 +33,7 @@ def test_equals_the_closed_form_of_a_balanced_design(seed: int, n_subjects: int)
     # the subjects' means over their number: the test is that of the subjects' means.
     means = (first - second).reshape(n_subjects, 40).mean(axis=1)
     assert result.estimate == pytest.approx(means.mean(), rel=1e-10)
-    assert result.standard_error == pytest.approx(means.std(ddof=1) / math.sqrt(n_subjects), rel=1e-10)
+    assert standard_error(result) == pytest.approx(means.std(ddof=1) / math.sqrt(n_subjects), rel=1e-10)
     expected = stats.ttest_1samp(means, 0)
     assert result.statistic == pytest.approx(expected.statistic, rel=1e-10)
     assert result.p == pytest.approx(expected.pvalue, rel=1e-9)
@@ -61,8 +65,8 @@ def test_equals_statsmodels_where_numbers_of_slices_differ(seed: int, between: f
     _, codes = np.unique(subjects, return_inverse=True)
     estimate, error = with_statsmodels(difference, subjects, variance_ratio(difference, codes))
     assert result.estimate == pytest.approx(estimate, rel=1e-6, abs=1e-9)
-    assert result.standard_error == pytest.approx(error, rel=1e-5)
-    assert result.p == pytest.approx(2 * stats.t.sf(abs(result.estimate / result.standard_error), 10), rel=1e-9)
+    assert standard_error(result) == pytest.approx(error, rel=1e-5)
+    assert result.p == pytest.approx(2 * stats.t.sf(abs(result.statistic), 10), rel=1e-9)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -71,7 +75,7 @@ def test_finds_the_same_maximum_as_statsmodels_from_its_own_start(seed: int) -> 
     result = mixed_model_test(first, second, subjects)
     estimate, error = with_statsmodels(first - second, subjects)
     assert result.estimate == pytest.approx(estimate, rel=1e-6, abs=1e-9)
-    assert result.standard_error == pytest.approx(error, rel=1e-6)
+    assert standard_error(result) == pytest.approx(error, rel=1e-6)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -108,15 +112,15 @@ def test_equals_the_likelihood_by_its_definition(seed: int, n_subjects: int) -> 
     mean = mean_of(ratio)
     assert result.estimate == pytest.approx(0.03 * mean, rel=1e-5)
     step = np.array([1e-3, 1e-3 * ratio])
-    bend = np.empty((2, 2))
-    for (i, j), _ in np.ndenumerate(bend):
+    second_derivative = np.empty((2, 2))
+    for (i, j), _ in np.ndenumerate(second_derivative):
         corners = [(a, b, a * b) for a in (1, -1) for b in (1, -1)]
         values_there = [
             sign * likelihood(*(np.array([mean, ratio]) + a * step * np.eye(2)[i] + b * step * np.eye(2)[j]))
             for a, b, sign in corners
         ]
-        bend[i, j] = sum(values_there) / (4 * step[i] * step[j])
-    assert result.standard_error == pytest.approx(0.03 * math.sqrt(np.linalg.inv(-bend)[0, 0]), rel=1e-3)
+        second_derivative[i, j] = sum(values_there) / (4 * step[i] * step[j])
+    assert standard_error(result) == pytest.approx(0.03 * math.sqrt(np.linalg.inv(-second_derivative)[0, 0]), rel=1e-3)
 
 
 def test_few_subjects_make_it_less_sure_than_a_z_test() -> None:
@@ -160,7 +164,7 @@ def test_a_likelihood_that_rises_is_followed_where_the_mean_squares_see_no_varia
                 found += 1
                 estimate, error = with_statsmodels(values, codes, 0.05)
                 assert result.estimate == pytest.approx(estimate, rel=1e-3)
-                assert result.standard_error == pytest.approx(error, rel=1e-3)
+                assert standard_error(result) == pytest.approx(error, rel=1e-3)
     assert found > 0
 
 

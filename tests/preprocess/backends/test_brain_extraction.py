@@ -144,7 +144,7 @@ def test_functional_masks_by_threshold() -> None:
 
 
 def test_tools_are_named_with_versions() -> None:
-    backend = EmbeddedBackend(threads=2, seed=7)
+    backend = EmbeddedBackend(threads=2)
     assert backend.name == "embedded"
     assert {"deepbet", "scipy", "bids_spectsynth"} <= set(backend.tools)
     assert all(backend.tools.values())

@@ -12,11 +12,11 @@ from bids_spectsynth.images.grid import apply_affine, grid_of, new_image
 from bids_spectsynth.images.resampling import resample_image
 from bids_spectsynth.preprocess.registration.cost import build_model
 from bids_spectsynth.preprocess.registration.optimiser import (
-    explained,
+    initial_transforms,
     mean_distance,
+    r_squared,
     refine,
-    starting_matrices,
-    turned_about,
+    rotation_about,
 )
 from bids_spectsynth.preprocess.registration.register import register_images
 from bids_spectsynth.preprocess.registration.result import Registration
@@ -70,7 +70,7 @@ def _offset(
 ) -> FloatArray:
     turn = Rotation.from_rotvec(np.deg2rad(degrees) * np.array(axis) / np.linalg.norm(axis)).as_matrix()
     centre = np.array([0.0, 0.0, 4.0])
-    return turned_about(turn, centre, centre + np.array(shift))
+    return rotation_about(turn, centre, centre + np.array(shift))
 
 
 def _scan(head: Head, truth: FloatArray, fwhm: float, spacing: float, noise: float = 3.0) -> nib.Nifti1Image:
@@ -190,15 +190,15 @@ def test_model_classes_add_up_and_explain_their_own_sum(head: Head) -> None:
     samples = model.samples(8.0, 1, varying=True).orthonormal()
     np.testing.assert_allclose(samples.basis.T @ samples.basis, np.eye(samples.basis.shape[1]), atol=1e-4)
     sampler = make_sampler(*shrink(_scan(head, np.eye(4), 6, 3.0), 2.0), 4.0)
-    here = explained(sampler, np.eye(4), samples)
-    assert here > explained(sampler, _offset(0, (5, 0, 0)), samples)
-    assert explained(sampler, _offset(0, (900, 0, 0)), samples) == 0
+    here = r_squared(sampler, np.eye(4), samples)
+    assert here > r_squared(sampler, _offset(0, (5, 0, 0)), samples)
+    assert r_squared(sampler, _offset(0, (900, 0, 0)), samples) == 0
     assert refine(sampler, np.eye(4), samples, model.centre).score >= here
 
 
 def test_starts_map_the_centre_to_the_target() -> None:
     centre, target = np.array([1.0, 2.0, 3.0]), np.array([-40.0, 90.0, 7.0])
-    starts = starting_matrices(centre, [target])
+    starts = initial_transforms(centre, [target])
     np.testing.assert_array_equal(starts[0], np.eye(4))
     for start in starts[1:]:
         np.testing.assert_allclose(apply_affine(start, centre[None])[0], target, atol=1e-9)

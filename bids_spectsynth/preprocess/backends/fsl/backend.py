@@ -16,13 +16,17 @@ from bids_spectsynth.bids.cases import ICTAL, INTERICTAL, PET, T1W
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.images.grid import Grid, grid_of, new_image
 from bids_spectsynth.images.intensity import histogram_mask, solid_component
-from bids_spectsynth.images.resampling import resample_image
 from bids_spectsynth.options.settings import CoregInit
 from bids_spectsynth.preprocess.backends.fsl.environment import require_fsl
 from bids_spectsynth.preprocess.backends.fsl.flirt_matrix import as_stored, fsl_ready, upright, world_from_flirt
 from bids_spectsynth.preprocess.backends.fsl.options import DEFAULT_OPTIONS, FslOptions
 from bids_spectsynth.preprocess.backends.fsl.tools import FslTools, fsl_version
-from bids_spectsynth.preprocess.registration.agreement import correlation_ratio, mask_dice, mirror_gain, share_outside
+from bids_spectsynth.preprocess.registration.agreement import (
+    correlation_ratio,
+    mask_dice,
+    mirrored_ratio_gain,
+    share_outside,
+)
 from bids_spectsynth.preprocess.registration.quality import CUT_NOTE, CUT_POOR, LEAST_OVERLAP, MOST_TURN_DEG
 from bids_spectsynth.preprocess.registration.result import Registration
 
@@ -34,8 +38,9 @@ METRIC = "correlation ratio of the moving image given 64 intensity classes of th
 USEFUL_HEADER_OVERLAP = 0.3
 #: Below this correlation ratio the images have nothing in common.
 LEAST_RATIO = 0.1
-#: A mirrored head whose correlation ratio is higher by this shows a header that swaps left and right.
-MIRROR_GAIN = 0.01
+#: A mirrored head whose correlation ratio is higher by this shows a header that swaps left and right. The ratio
+#: is of the image as it is; ``MIRRORED_R_SQUARED_GAIN`` is for R squared of a smoothed image and no measure for this.
+MIRRORED_RATIO_GAIN = 0.01
 RIGID_DOF = 6
 #: bet is a shell script that puts no quotes around its arguments; "," and ":" have a meaning in mounts of containers.
 _PLAIN_PATH = re.compile(r"[\w@%+=./-]+", re.ASCII)
@@ -46,10 +51,6 @@ class FslBackend:
 
     Parameters
     ----------
-    threads : int
-        Threads for the steps that are not FSL's (BET and FLIRT use one).
-    seed : int
-        Not used: BET and FLIRT are deterministic. Part of every backend's signature.
     options : FslOptions
         BET's options, and what starts the programs.
     folder : Path or None
@@ -63,12 +64,8 @@ class FslBackend:
 
     name = "fsl"
 
-    def __init__(
-        self, threads: int = 1, seed: int = 1234, *, options: FslOptions = DEFAULT_OPTIONS, folder: Path | None = None
-    ) -> None:
+    def __init__(self, options: FslOptions = DEFAULT_OPTIONS, *, folder: Path | None = None) -> None:
         require_fsl(options)
-        self.threads = threads
-        self.seed = seed
         self.fsl = options
         self.folder = folder
         self.options: Mapping[str, Any] = {
@@ -117,6 +114,13 @@ class FslBackend:
         ``auto`` searches 90 degrees about each axis, starts from the headers too (as they are where the brains overlap
         there, else with the brains' centres laid on each other), and keeps the better by correlation ratio;
         ``header`` refines the headers' positions; ``identity`` keeps them.
+
+        Parameters of :meth:`bids_spectsynth.preprocess.backends.base.Backend.register`.
+
+        Raises
+        ------
+        ImageError
+            A program failed, or wrote what is no mask or matrix.
         """
         moving_mask = _positive(moving) if role == T1W else self.extract_brain(moving, role)
         brain = _masked(moving, moving_mask)
@@ -132,15 +136,8 @@ class FslBackend:
         scores = {start: correlation_ratio(target, fixed_mask, brain, matrix) for start, matrix in results.items()}
         best = max(scores, key=lambda start: scores[start])
         matrix, overlap = results[best], mask_dice(fixed_mask, moving_mask, results[best])
-        doubts, notes = _doubts(brain, target, fixed_mask, matrix, score=scores[best], overlap=overlap, dof=dof)
-        return Registration(matrix, scores[best], METRIC, overlap, bool(doubts), (f"start: {best}", *doubts, *notes))
-
-    def resample(self, image: nib.Nifti1Image, grid: Grid, matrix: FloatArray, order: int) -> nib.Nifti1Image:
-        """``image`` at the voxels of ``grid``: one interpolation through any affine, by SciPy.
-
-        FLIRT's own resampling would need its matrix convention twice and has no low-pass filter for coarse grids.
-        """
-        return resample_image(image, grid, matrix, order)
+        flags, notes = _quality_flags(brain, target, fixed_mask, matrix, score=scores[best], overlap=overlap, dof=dof)
+        return Registration(matrix, scores[best], METRIC, overlap, bool(flags), (f"start: {best}", *flags, *notes))
 
     def _candidates(
         self, brain: nib.Nifti1Image, target: nib.Nifti1Image, dof: int, starts: Mapping[str, FloatArray | None]
@@ -168,7 +165,7 @@ class FslBackend:
         return folder if _PLAIN_PATH.fullmatch(str(folder)) else Path(tempfile.gettempdir())
 
 
-def _doubts(
+def _quality_flags(
     brain: nib.Nifti1Image,
     target: nib.Nifti1Image,
     fixed_mask: nib.Nifti1Image,
@@ -179,22 +176,22 @@ def _doubts(
     dof: int,
 ) -> tuple[list[str], list[str]]:
     """Why a registration is poor, and what is only worth knowing; one line each."""
-    doubts: list[str] = []
+    flags: list[str] = []
     notes: list[str] = []
     if overlap < LEAST_OVERLAP:
-        doubts.append(f"the brains overlap with a Dice coefficient of {overlap:.2f}, expected {LEAST_OVERLAP} or more")
+        flags.append(f"the brains overlap with a Dice coefficient of {overlap:.2f}, expected {LEAST_OVERLAP} or more")
     if score < LEAST_RATIO:
-        doubts.append(f"the correlation ratio is {score:.2f}, expected {LEAST_RATIO} or more")
+        flags.append(f"the correlation ratio is {score:.2f}, expected {LEAST_RATIO} or more")
     if dof == RIGID_DOF:
         turn = float(np.degrees(Rotation.from_matrix(matrix[:3, :3]).magnitude()))
         if turn > MOST_TURN_DEG:
-            doubts.append(f"turned by {turn:.0f} degrees against the header: the header's orientation may be wrong")
-        if mirror_gain(target, fixed_mask, brain, matrix) > MIRROR_GAIN:
-            doubts.append("a mirrored head fits better: the header may swap left and right (or be upside down)")
+            flags.append(f"turned by {turn:.0f} degrees against the header: the header's orientation may be wrong")
+        if mirrored_ratio_gain(target, fixed_mask, brain, matrix) > MIRRORED_RATIO_GAIN:
+            flags.append("a mirrored head fits better: the header may swap left and right (or be upside down)")
     cut = share_outside(fixed_mask, brain, matrix)
     if cut > CUT_NOTE:
-        (doubts if cut > CUT_POOR else notes).append(f"{cut:.0%} of the brain lies outside the moving image")
-    return doubts, notes
+        (flags if cut > CUT_POOR else notes).append(f"{cut:.0%} of the brain lies outside the moving image")
+    return flags, notes
 
 
 def _centre(mask: nib.Nifti1Image) -> FloatArray:

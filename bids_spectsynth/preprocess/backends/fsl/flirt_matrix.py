@@ -1,4 +1,4 @@
-"""FLIRT's matrices and world matrices, converted into each other with fslpy.
+"""FLIRT's matrices, converted into world matrices with fslpy.
 
 FLIRT maps scaled voxel coordinates of the moving image to those of the fixed one: voxel indices times voxel sizes, with
 x counted from the other end where the affine has a positive determinant. World matrices here map RAS+ millimetres of
@@ -11,7 +11,7 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 from fsl.data.image import Nifti
-from fsl.transform.flirt import fromFlirt, toFlirt
+from fsl.transform.flirt import fromFlirt
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -28,12 +28,6 @@ def world_from_flirt(inverse_flirt: FloatArray, moving: nib.Nifti1Image, fixed: 
     """
     matrix = fromFlirt(np.asarray(inverse_flirt, dtype=np.float64), _fslpy(fixed), _fslpy(moving), "world", "world")
     return np.asarray(matrix, dtype=np.float64)
-
-
-def flirt_from_world(world: FloatArray, moving: nib.Nifti1Image, fixed: nib.Nifti1Image) -> FloatArray:
-    """FLIRT matrix, moving to fixed, of a world matrix that leads from fixed to moving."""
-    forward = np.linalg.inv(np.asarray(world, dtype=np.float64))
-    return np.asarray(toFlirt(forward, _fslpy(moving), _fslpy(fixed), "world", "world"), dtype=np.float64)
 
 
 def upright(image: nib.Nifti1Image) -> nib.Nifti1Image:

@@ -54,7 +54,19 @@ class FslTools:
     def flirt(self, moving: Path, fixed: Path, *, dof: int, header_start: bool) -> Path:
         """Matrix file of a registration by correlation ratio, moving to fixed in FLIRT's own convention.
 
-        ``header_start`` starts from the positions in the headers, without a search; else FLIRT searches.
+        Parameters
+        ----------
+        moving, fixed : Path
+            Brains, stored upright.
+        dof : {6, 12}
+            Rigid, or affine.
+        header_start : bool
+            Start from the positions in the headers, without a search; else FLIRT searches.
+
+        Raises
+        ------
+        ImageError
+            FLIRT failed, or wrote no matrix.
         """
         search = None if header_start else [-SEARCH_DEGREES, SEARCH_DEGREES]
         try:
@@ -112,7 +124,7 @@ def fsl_version(options: FslOptions, package: str) -> str:
         if version:
             return version
     program = shutil.which("flirt", path=env.get("PATH", ""))
-    return _said_version(program) if program is not None else "unknown"
+    return _reported_version(program) if program is not None else "unknown"
 
 
 def _installed_version(folder: Path, package: str) -> str | None:
@@ -127,7 +139,7 @@ def _installed_version(folder: Path, package: str) -> str | None:
 
 
 @cache
-def _said_version(program: str) -> str:
+def _reported_version(program: str) -> str:
     try:
         # Not by the runner, which makes a folder for each call.
         done = subprocess.run(  # noqa: S603 - a program found on PATH, no shell

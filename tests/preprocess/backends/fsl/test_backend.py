@@ -12,17 +12,20 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from bids_spectsynth.errors import ImageError, UsageError
-from bids_spectsynth.images.grid import grid_of
 from bids_spectsynth.preprocess.backends.choice import make_backend, resolve_backend
 from bids_spectsynth.preprocess.backends.fsl import backend as fsl_backend
 from bids_spectsynth.preprocess.backends.fsl.backend import FslBackend
 from bids_spectsynth.preprocess.backends.fsl.environment import missing_programs
 from bids_spectsynth.preprocess.backends.fsl.flirt_matrix import (
-    flirt_from_world,
     upright,
 )
 from bids_spectsynth.preprocess.backends.fsl.options import FslOptions
-from bids_spectsynth.preprocess.registration.agreement import correlation_ratio, mask_dice, mirror_gain, share_outside
+from bids_spectsynth.preprocess.registration.agreement import (
+    correlation_ratio,
+    mask_dice,
+    mirrored_ratio_gain,
+    share_outside,
+)
 
 
 def rigid(angles: tuple[float, float, float], shift: tuple[float, float, float]) -> np.ndarray:
@@ -64,8 +67,8 @@ def test_spect_is_masked_by_its_histogram_and_not_by_bet(fake_fsl: Any, tmp_path
 def test_flirt_result_is_inverted_by_convert_xfm_and_brought_to_world(fake_fsl: Any, tmp_path: Path) -> None:
     fixed, moving = brain(), brain(5.0)
     world = rigid((3, -2, 1), (2, 1, -3))  # fixed to moving
-    fake_fsl.finds("search", flirt_from_world(world, moving, fixed))
-    fake_fsl.finds("header", flirt_from_world(rigid((0, 0, 40), (30, 0, 0)), moving, fixed))
+    fake_fsl.finds("search", world, moving, fixed)
+    fake_fsl.finds("header", rigid((0, 0, 40), (30, 0, 0)), moving, fixed)
     backend = FslBackend(folder=tmp_path)
     # The header's result is far off, so the search wins by correlation ratio.
     found = backend.register(moving, fixed, mask_of(fixed), dof=6, init="auto", role="pet")
@@ -94,7 +97,7 @@ def test_a_registration_beside_the_brain_is_poor(fake_fsl: Any, tmp_path: Path) 
     image = brain()
     far = nib.Nifti1Image(np.asanyarray(image.dataobj), rigid((0, 0, 0), (500, 0, 0)) @ image.affine)
     for start in ("search", "header"):
-        fake_fsl.finds(start, flirt_from_world(rigid((0, 0, 0), (545, 0, 0)), far, image))
+        fake_fsl.finds(start, rigid((0, 0, 0), (545, 0, 0)), far, image)
     found = FslBackend(folder=tmp_path).register(far, image, mask_of(image), dof=6, init="auto", role="interictal")
     assert found.poor
     assert found.overlap < 0.5
@@ -132,7 +135,7 @@ def test_versions_and_no_chatter(fake_fsl: Any, tmp_path: Path, monkeypatch: Any
 def test_fsl_is_found_in_fsldir_or_reported(fake_fsl: Any, make_options: Any, tmp_path: Path, monkeypatch: Any) -> None:
     auto, fsl = make_options(backend="auto"), make_options(backend="fsl")
     assert resolve_backend(auto) == resolve_backend(fsl) == "fsl"
-    assert make_backend("fsl", 1, 0).name == "fsl"
+    assert make_backend("fsl", 1).name == "fsl"
     monkeypatch.setenv("PATH", str(tmp_path))
     assert missing_programs() == ("bet", "flirt", "convert_xfm")
     assert resolve_backend(auto) == "embedded"
@@ -143,14 +146,7 @@ def test_fsl_is_found_in_fsldir_or_reported(fake_fsl: Any, make_options: Any, tm
     monkeypatch.setenv("FSLDIR", str(tmp_path / "dir"))
     assert missing_programs() == ()
     with pytest.raises(UsageError, match="spm"):
-        make_backend("spm", 1, 0)
-
-
-def test_resample_is_a_single_interpolation(fake_fsl: Any, tmp_path: Path) -> None:
-    image = brain()
-    moved = FslBackend(folder=tmp_path).resample(image, grid_of(image), rigid((0, 0, 0), (4, 0, 0)), 1)
-    expected = np.asanyarray(image.dataobj)[1:]
-    np.testing.assert_allclose(np.asanyarray(moved.dataobj)[:-1], expected, atol=1e-3)
+        make_backend("spm", 1)
 
 
 @given(st.floats(0, 30))
@@ -182,7 +178,7 @@ def stored_otherwise(image: nib.Nifti1Image, codes: str) -> nib.Nifti1Image:
 def test_storage_order_does_not_matter(fake_fsl: Any, tmp_path: Path, codes: str) -> None:
     fixed, moving = brain(), brain(5.0)
     world = rigid((3, -2, 1), (2, 1, -3))
-    fake_fsl.finds("search", flirt_from_world(world, moving, fixed))
+    fake_fsl.finds("search", world, moving, fixed)
     stored = stored_otherwise(moving, codes)
     backend = FslBackend(folder=tmp_path)
     mask = backend.extract_brain(stored, "pet")
@@ -197,8 +193,8 @@ def test_brains_far_apart_start_centred(fake_fsl: Any, tmp_path: Path, monkeypat
     image = brain()
     far = nib.Nifti1Image(np.asanyarray(image.dataobj), rigid((0, 0, 10), (500, -40, 0)) @ image.affine)
     world = rigid((0, 0, 10), (500, -40, 0))
-    fake_fsl.finds("header", flirt_from_world(world, far, image))
-    fake_fsl.finds("search", flirt_from_world(rigid((0, 0, 0), (545, 0, 0)), far, image))
+    fake_fsl.finds("header", world, far, image)
+    fake_fsl.finds("search", rigid((0, 0, 0), (545, 0, 0)), far, image)
     centres = []
     original = fsl_backend.FslTools.flirt
 
@@ -213,7 +209,7 @@ def test_brains_far_apart_start_centred(fake_fsl: Any, tmp_path: Path, monkeypat
     np.testing.assert_allclose(found.matrix, world, atol=1e-4)
     assert (found.poor, found.notes) == (False, ("start: headers, brains centred",))
     # What the user says of the start is followed to the letter.
-    fake_fsl.finds("header", flirt_from_world(world, far, image))
+    fake_fsl.finds("header", world, far, image)
     header = FslBackend(folder=tmp_path).register(far, image, mask_of(image), dof=6, init="header", role="interictal")
     assert header.notes[0] == "start: headers' positions"
     assert np.linalg.norm(centres[2] - centres[3]) > 400
@@ -229,7 +225,7 @@ def lopsided() -> nib.Nifti1Image:
 
 def registered(fake_fsl: Any, tmp_path: Path, moving: Any, fixed: Any, world: np.ndarray, dof: int = 6) -> Any:
     for start in ("search", "header"):
-        fake_fsl.finds(start, flirt_from_world(world, upright(moving), fixed))
+        fake_fsl.finds(start, world, upright(moving), fixed)
     return FslBackend(folder=tmp_path).register(moving, fixed, mask_of(fixed), dof=dof, init="auto", role="T1w")
 
 
@@ -262,12 +258,12 @@ def test_a_cut_or_unrelated_image_is_poor(fake_fsl: Any, tmp_path: Path) -> None
     assert any(note.startswith("the correlation ratio is 0.0") for note in found.notes)
 
 
-def test_mirror_gain_has_the_right_sign() -> None:
+def test_mirrored_ratio_gain__has_the_right_sign() -> None:
     image = lopsided()
     mirrored = nib.Nifti1Image(np.asanyarray(image.dataobj)[::-1], image.affine)
     off = rigid((2, -1, 2), (1, -2, 1))
-    assert mirror_gain(image, mask_of(image), image, off) < -0.05
-    assert mirror_gain(image, mask_of(image), mirrored, off) > 0.05
+    assert mirrored_ratio_gain(image, mask_of(image), image, off) < -0.05
+    assert mirrored_ratio_gain(image, mask_of(image), mirrored, off) > 0.05
 
 
 @given(st.integers(0, 22))

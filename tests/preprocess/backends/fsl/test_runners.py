@@ -14,7 +14,6 @@ import pytest
 from bids_spectsynth.errors import ImageError, UsageError
 from bids_spectsynth.preprocess.backends.choice import resolve_backend
 from bids_spectsynth.preprocess.backends.fsl.backend import FslBackend
-from bids_spectsynth.preprocess.backends.fsl.flirt_matrix import flirt_from_world
 from bids_spectsynth.preprocess.backends.fsl.options import FslOptions
 from bids_spectsynth.preprocess.backends.fsl.runners import image_name
 from bids_spectsynth.preprocess.workflow.build import BackendIdentity, preprocess
@@ -99,7 +98,7 @@ def test_brain_and_registration_come_out_of_the_container(
     inside = np.asanyarray(fixed.dataobj) > 0
     world = np.eye(4)
     world[:3, 3] = 2, 1, -3
-    fake_fsl.finds("search", flirt_from_world(world, moving, fixed))
+    fake_fsl.finds("search", world, moving, fixed)
     folder = tmp_path / "with space"
     folder.mkdir()
     backend = FslBackend(options=FslOptions(runner=runner, image="me/fsl:1"), folder=folder)
