@@ -22,11 +22,11 @@ from bids_spectsynth.bids.writing import write_image
 from bids_spectsynth.cli import main
 from bids_spectsynth.images.resampling import resample_image
 from bids_spectsynth.phantom.sidecars import pet_sidecar, spect_sidecar, t1w_sidecar
-from bids_spectsynth.preprocess import outputs as write_prepared
+from bids_spectsynth.preprocess.outputs import images as prepared_images
 from bids_spectsynth.preprocess.registration.result import Registration
 from bids_spectsynth.preprocess.templates.templates import Template
 from bids_spectsynth.preprocess.workflow import build as workflow
-from bids_spectsynth.preprocess.workflow import interfaces
+from bids_spectsynth.preprocess.workflow import interfaces, step
 from bids_spectsynth.reports.subject import all_pages as subjects
 from bids_spectsynth.reports.subject import images as subject_images
 
@@ -210,9 +210,9 @@ class App:
 
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
             patch.setenv(name, "1")
-        for module in (interfaces, workflow):
+        for module in (step, workflow):
             patch.setattr(module, "make_backend", make)
-        for user in () if self.real_templates else (interfaces, write_prepared, subject_images):
+        for user in () if self.real_templates else (interfaces, prepared_images, subject_images):
             patch.setattr(user, "fetch_template", _template)
         if not self.reports:
             patch.setattr(subjects, "subject_report", _empty_report)

@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 import torch
 
-from bids_spectsynth.bids.cases import INTERICTAL
 from bids_spectsynth.bids.dataset import has_phantom_data
 from bids_spectsynth.bids.prepared import PreparedCase, find_prepared, read_participants
+from bids_spectsynth.bids.roles import INTERICTAL
 from bids_spectsynth.bids.writing import sidecar_path
 from bids_spectsynth.errors import ModelError, Outcome, SpectSynthError
 from bids_spectsynth.evaluation.case.calibration import calibrate_case

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from bids_spectsynth.bids.layout import CONFIG_FILE
+from bids_spectsynth.bids.roles import ROLES
 from bids_spectsynth.errors import UsageError
 
 Filters = Mapping[str, Mapping[str, Any]]
 
 #: Names of filters besides those of other MR images.
-BASE_FILTERS = ("t1w", "pet", "spect", "interictal", "ictal")
+BASE_FILTERS = tuple(dict.fromkeys(name.lower() for role in ROLES.values() for name in (role.suffix, role.name)))
 _SHORT = {
     "sub": "subject",
     "ses": "session",

@@ -9,7 +9,7 @@ import pandas as pd
 
 from bids_spectsynth.bids.names import case_folder, parse_name
 from bids_spectsynth.bids.prepared import PreparedCase, find_prepared
-from bids_spectsynth.bids.roles import role_name
+from bids_spectsynth.bids.roles import role_by_suffix, role_of
 from bids_spectsynth.bids.sidecars import as_number, read_object, sidecar, strings
 from bids_spectsynth.options.settings import T1W_SPACE
 from bids_spectsynth.options.spaces import option_of
@@ -64,7 +64,7 @@ class Transform:
     @property
     def title(self) -> str:
         """``PET to T1w``."""
-        return f"{role_name(self.role)} to {self.target}"
+        return f"{role_of(self.role).title} to {self.target}"
 
     @property
     def template(self) -> str:
@@ -119,7 +119,7 @@ def _transform(path: Path) -> Transform | None:
     # Both directions are stored: an affine one belongs to a template, a rigid one leads to the T1w.
     if target != T1W_SPACE if not affine else source != T1W_SPACE:
         return None
-    role = entities.get("task", "interictal") if source == "spect" else source
+    role = role_by_suffix(source, entities)
     session = entities.get("ses")
     name = f"sub-{entities.get('sub', '')}" + (f"_ses-{session}" if session else "")
     return Transform(path, name, role, target, content)

@@ -16,6 +16,7 @@ from bids_spectsynth.bids.names import (
     source_uri,
 )
 from bids_spectsynth.bids.participants import read_participants, update_participants
+from bids_spectsynth.bids.roles import ROLES, T1W, role_by_suffix
 from bids_spectsynth.bids.writing import (
     public_metadata,
     read_matrix,
@@ -144,7 +145,7 @@ def _prepared_case(folder: Path, participant: str, session: str | None, space: s
             images[role] = path
         elif entities.get("desc") == "brain" and suffix == "mask":
             masks[role] = path
-    if "T1w" not in images or "T1w" not in masks:
+    if T1W not in images or T1W not in masks:
         return None
     found = _template_transforms(folder)
     template = next(iter(found), None) if space == T1W_SPACE else (space if space in found else None)
@@ -154,13 +155,9 @@ def _prepared_case(folder: Path, participant: str, session: str | None, space: s
 
 def _role(datatype: str, suffix: str, entities: Mapping[str, str]) -> str:
     """Role of a prepared image, or of the image that a mask belongs to."""
-    match datatype:
-        case "spect":
-            return entities.get("task", "interictal")
-        case "pet":
-            return "pet"
-        case _:
-            return "T1w" if suffix == "mask" else suffix
+    if datatype == ROLES[T1W].datatype:
+        return T1W if suffix == "mask" else suffix
+    return role_by_suffix(datatype, entities)
 
 
 def _template_transforms(folder: Path) -> dict[str, Path]:

@@ -61,7 +61,7 @@ def resample_image(
     return new_image(_interpolated(data, to_block, grid.shape, inside, degree), grid.affine)
 
 
-def carry_linear(
+def resample_linear(
     volume: npt.NDArray[Any], affine: npt.ArrayLike, shape: tuple[int, int, int], wanted: npt.ArrayLike
 ) -> npt.NDArray[np.float32]:
     """A volume at the voxels of another grid in the same world; trilinear, never smoothed.

@@ -10,7 +10,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from bids_spectsynth.images.grid import Grid, MaskedGrid, apply_affine, grid_of, new_image
-from bids_spectsynth.images.resampling import carry_linear, resample_image
+from bids_spectsynth.images.resampling import resample_image, resample_linear
 
 
 def _affine(angles: list[float], sizes: list[float], origin: list[float], shear: float = 0.0) -> np.ndarray:
@@ -164,7 +164,7 @@ def test_resampling_keeps_world_coordinates(order, signs, sizes, angles):
     affine[:3, 3] = -19
     i, j, k = np.indices((20, 20, 20))
     field = 3 * (2 * i - 19) - 2 * (2 * j - 19) + (2 * k - 19) + 500.0
-    moved = carry_linear(field.astype(np.float32), affine, (6, 6, 6), wanted)
+    moved = resample_linear(field.astype(np.float32), affine, (6, 6, 6), wanted)
     world = np.einsum("ab,bijk->aijk", wanted[:3, :3], np.indices((6, 6, 6))) + wanted[:3, 3][:, None, None, None]
     inside = (np.abs(world) < 18.9).all(axis=0)
     assert inside.any()
@@ -188,7 +188,7 @@ def test_carrying_part_of_a_grid_gives_what_the_whole_grid_gives(angles, sizes, 
     plain = ndimage.affine_transform(
         volume, to_source[:3, :3], to_source[:3, 3], output_shape=(14, 13, 12), order=1, cval=0.0
     )
-    moved = carry_linear(volume, affine, (14, 13, 12), wanted)
+    moved = resample_linear(volume, affine, (14, 13, 12), wanted)
     # Voxels on the very border of the image may fall to its other side: the positions are summed in another order.
     position = (
         np.einsum("ab,bijk->aijk", to_source[:3, :3], np.indices(moved.shape)) + to_source[:3, 3][:, None, None, None]
@@ -196,4 +196,4 @@ def test_carrying_part_of_a_grid_gives_what_the_whole_grid_gives(angles, sizes, 
     size = np.array(volume.shape)[:, None, None, None]
     clear = (np.minimum(np.abs(position), np.abs(position - (size - 1))) > 1e-9).all(axis=0)
     np.testing.assert_allclose(moved[clear], plain[clear], atol=1e-5)
-    assert not carry_linear(np.zeros_like(volume), affine, (14, 13, 12), wanted).any()
+    assert not resample_linear(np.zeros_like(volume), affine, (14, 13, 12), wanted).any()

@@ -18,11 +18,11 @@ from bids_spectsynth.bids.cases import Case, SourceImage
 from bids_spectsynth.images.grid import new_image
 from bids_spectsynth.images.resampling import resample_image
 from bids_spectsynth.options.settings import Settings, make_settings
-from bids_spectsynth.preprocess import outputs as write_prepared
+from bids_spectsynth.preprocess.outputs import images as prepared_images
 from bids_spectsynth.preprocess.registration.result import Registration
 from bids_spectsynth.preprocess.templates.templates import Template
 from bids_spectsynth.preprocess.workflow import build as workflow
-from bids_spectsynth.preprocess.workflow import interfaces
+from bids_spectsynth.preprocess.workflow import interfaces, step
 
 # Checks its arguments as the real programs would, and notes each call; the matrix that "flirt" finds is given.
 _PROGRAM = """#!{python}
@@ -184,7 +184,7 @@ class TinyBackend:
 def tiny(monkeypatch: pytest.MonkeyPatch) -> TinyBackend:
     """Replaces every backend, in this process and in those forked from it."""
     backend = TinyBackend()
-    for module in (interfaces, workflow):
+    for module in (step, workflow):
         monkeypatch.setattr(module, "make_backend", lambda *arguments: backend)
     return backend
 
@@ -259,7 +259,7 @@ def tiny_template(monkeypatch: pytest.MonkeyPatch, make_head: Callable[..., Any]
         return Template(name, new_image(brain, image.affine), mask, "a template")
 
     monkeypatch.setattr(interfaces, "fetch_template", fetch)
-    monkeypatch.setattr(write_prepared, "fetch_template", fetch)
+    monkeypatch.setattr(prepared_images, "fetch_template", fetch)
 
 
 @pytest.fixture(scope="session")

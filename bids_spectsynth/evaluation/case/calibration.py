@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from bids_spectsynth.bids.cases import INTERICTAL, T1W
 from bids_spectsynth.bids.prepared import PreparedCase
+from bids_spectsynth.bids.roles import INTERICTAL, T1W
 from bids_spectsynth.bids.writing import write_table
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.evaluation.case.tables import read_case_tables

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bids_spectsynth.bids.cases import INTERICTAL
 from bids_spectsynth.bids.prepared import PreparedCase, output_path, write_table
+from bids_spectsynth.bids.roles import INTERICTAL
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.evaluation.case.metrics import slice_metrics
 from bids_spectsynth.evaluation.case.model_identity import model_identity

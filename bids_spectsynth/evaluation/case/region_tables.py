@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bids_spectsynth.bids.cases import INTERICTAL
 from bids_spectsynth.bids.prepared import PreparedCase, output_path, write_table
+from bids_spectsynth.bids.roles import INTERICTAL
 from bids_spectsynth.evaluation.case.region_columns import REGIONS_DICTIONARY, VOLUME_DICTIONARY
 from bids_spectsynth.evaluation.case.regions import HEMISPHERE, Regions, asymmetry_index, case_regions
 from bids_spectsynth.evaluation.case.volume import (

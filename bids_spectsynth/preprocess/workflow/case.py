@@ -12,26 +12,22 @@ os.environ.setdefault("NIPYPE_NO_ET", "1")
 from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline.engine import Node, Workflow
 
-from bids_spectsynth.bids.cases import INTERICTAL, T1W, Case
+from bids_spectsynth.bids.cases import Case
+from bids_spectsynth.bids.roles import INTERICTAL, T1W
 from bids_spectsynth.options.settings import Settings
-from bids_spectsynth.preprocess.outputs import frame_durations
 from bids_spectsynth.preprocess.records import case_to_text, file_stamp, fingerprint, is_written
 from bids_spectsynth.preprocess.templates.templates import template_stamp
-from bids_spectsynth.preprocess.workflow.graph import mask_field, nipype_name, record_field
-from bids_spectsynth.preprocess.workflow.head import (
+from bids_spectsynth.preprocess.workflow.anatomical import (
     MEMORY_GB,
     BackendIdentity,
-    asked_templates,
     common_inputs,
     mask_threads,
+    requested_templates,
     status_folder,
 )
-from bids_spectsynth.preprocess.workflow.interfaces import (
-    RegisterToReference,
-    WritePrepared,
-    WriteTransforms,
-    has_own_mask,
-)
+from bids_spectsynth.preprocess.workflow.graph import mask_field, nipype_name, record_field
+from bids_spectsynth.preprocess.workflow.interfaces import RegisterToReference, has_own_mask
+from bids_spectsynth.preprocess.workflow.writers import WritePrepared, WriteTransforms
 
 
 @dataclass(frozen=True)
@@ -58,7 +54,7 @@ class Part:
 def case_parts(case: Case, settings: Settings) -> tuple[Part, ...]:
     """Everything that is written for a case."""
     roles = tuple(role for role in case.images if role != T1W)
-    templates = asked_templates(settings)
+    templates = requested_templates(settings)
     return (
         Part("transforms", None, roles),
         *(Part(f"to-{name}", None, (name,)) for name in templates),
@@ -95,8 +91,8 @@ def part_key(case: Case, settings: Settings, identity: BackendIdentity, part: Pa
             "part": part.name,
             "steps": part.steps,
             "templates": [
-                (asked, template_stamp(asked))
-                for label, asked in asked_templates(settings).items()
+                (requested, template_stamp(requested))
+                for label, requested in requested_templates(settings).items()
                 if label in part.steps
             ],
         }
@@ -127,13 +123,13 @@ def init_case_wf(*, case: Case, settings: Settings, identity: BackendIdentity) -
     """Workflow of one case: one registration per image, one output per part.
 
     Inputs of ``inputnode``: the path of each image, by role, and what the workflow of its T1w image gives
-    (:func:`bids_spectsynth.preprocess.workflow.head.init_head_wf`). Outputs of ``outputnode``: for each part, the
-    manifest of the files that were written to the output folder.
+    (:func:`bids_spectsynth.preprocess.workflow.anatomical.init_anatomical_wf`). Outputs of ``outputnode``: for each
+    part, the manifest of the files that were written to the output folder.
     """
     workflow = Workflow(name=workflow_name(case))
     parts = {_node_name(part): part for part in case_parts(case, settings)}
-    given = [record_field(step) for step in (T1W, *asked_templates(settings))]
-    inputnode = Node(IdentityInterface(fields=[*case.images, "t1w_mask", *given]), name="inputnode")
+    records = [record_field(step) for step in (T1W, *requested_templates(settings))]
+    inputnode = Node(IdentityInterface(fields=[*case.images, "t1w_mask", *records]), name="inputnode")
     for role, image in case.images.items():
         setattr(inputnode.inputs, role, str(image.path))
     outputnode = Node(IdentityInterface(fields=list(parts)), name="outputnode")
@@ -169,7 +165,7 @@ def _register_node(case: Case, role: str, settings: Settings, common: Mapping[st
     interface = RegisterToReference(
         role=role, coreg_init=settings.coreg_init, optional=role in optional_roles(case, settings), **common
     )
-    durations = frame_durations(case.images[role])
+    durations = case.images[role].frame_durations
     if durations is not None:
         interface.inputs.frame_durations = durations
     return _node(interface, f"register_{role}", "register")

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from bids_spectsynth.images.resampling import carry_linear
+from bids_spectsynth.bids.roles import role_of
+from bids_spectsynth.images.resampling import resample_linear
 from bids_spectsynth.reports.pictures.mosaic import Contour, Layer, Row, mosaic
 from bids_spectsynth.reports.pictures.views import Array, Frame, Mask, Plane, View, frame_of, views_across
 
@@ -129,7 +130,7 @@ def synthesis(
 
     Parameters
     ----------
-    inputs : mapping of label to array, shape (i, j, k)
+    inputs : mapping of role to array, shape (i, j, k)
         What the network saw.
     real : array, shape (i, j, k), or None
         The measured SPECT, where there is one.
@@ -150,7 +151,9 @@ def synthesis(
     made = _relative(shown[0], mask)
     measured = None if real is None else _relative(shown[-1], mask)
     scale = _bright(made if measured is None else measured, mask, 99.8)
-    rows = [Row(f"{label}\n(input)", views, _input_layer(label, data, mask)) for label, data in inputs.items()]
+    rows = [
+        Row(f"{role_of(role).title}\n(input)", views, _input_layer(role, data, mask)) for role, data in inputs.items()
+    ]
     if measured is not None:
         rows.append(Row("Real\nSPECT", views, Layer(measured, 0.0, scale, _UPTAKE, "× brain mean")))
     rows.append(Row("SYNTHETIC\nSPECT", views, Layer(made, 0.0, scale, _UPTAKE, "× brain mean")))
@@ -183,13 +186,13 @@ def _synthesis_views(mask: Mask) -> list[View]:
     return [*views_across(mask, "axial", 7), *coronal, *sagittal]
 
 
-def _input_layer(label: str, data: Array, mask: Mask) -> Layer:
-    if label.upper() == "PET":
+def _input_layer(role: str, data: Array, mask: Mask) -> Layer:
+    if role_of(role).is_nuclear:
         return Layer(data, 0.0, _bright(data, mask, 99.8), _UPTAKE)
     return Layer(data, 0.0, _bright(data, mask, 99.5))
 
 
-def carried_over(
+def resampled(
     mask: Array,
     affine: Affine,
     shape: tuple[int, int, int],
@@ -219,12 +222,12 @@ def carried_over(
         0 outside the mask's field of view.
     """
     if box is None:
-        return carry_linear(mask, affine, shape, matrix @ grid)
+        return resample_linear(mask, affine, shape, matrix @ grid)
     seen = np.zeros(shape, dtype=np.float32)
     part = seen[box]
     shifted = grid.copy()
     shifted[:3, 3] += grid[:3, :3] @ [axis.start for axis in box]
-    part[...] = carry_linear(mask, affine, part.shape, matrix @ shifted)
+    part[...] = resample_linear(mask, affine, part.shape, matrix @ shifted)
     return seen
 
 

@@ -15,7 +15,7 @@ from bids_spectsynth.bids.output_files import (
     software_version,
 )
 from bids_spectsynth.bids.prepared import PreparedCase, read_participants, write_text
-from bids_spectsynth.bids.roles import ROLE_NAMES, role_name
+from bids_spectsynth.bids.roles import ROLES, reading_order, role_of
 from bids_spectsynth.bids.sidecars import read_object, sidecar, strings
 from bids_spectsynth.errors import SpectSynthError, UsageError
 from bids_spectsynth.options.settings import T1W_SPACE
@@ -172,21 +172,21 @@ def _backend_facts(context: SubjectContext) -> list[tuple[str, str]]:
 
 def _images_table(context: SubjectContext, case: PreparedCase) -> Table:
     rows = []
-    for role in sorted(case.images, key=lambda r: list(ROLE_NAMES).index(r) if r in ROLE_NAMES else len(ROLE_NAMES)):
+    for role in reading_order(case.images):
         content = sidecar(case.images[role])
         sources = strings(content.get("Sources"))
         raw = [uri.removeprefix("bids:raw:") for uri in sources if uri.startswith("bids:raw:")]
         tracer = " ".join(str(content[key]) for key in ("TracerName", "TracerRadionuclide") if content.get(key))
         prepared = case.images[role].relative_to(context.output_dir).as_posix()
         reason = str(content.get("SourceReason", "n/a"))
-        cells = [role_name(role), "\n".join(raw or sources) or "n/a", reason, tracer or "n/a", prepared]
+        cells = [role_of(role).title, "\n".join(raw or sources) or "n/a", reason, tracer or "n/a", prepared]
         rows.append([Cell(text, "muted" if text == "n/a" else "") for text in cells])
     columns = ["Image", "Source", "Why this file", "Tracer", "Prepared as"]
     return Table([Column(name) for name in columns], rows, f"Images that were used, {case.name}")
 
 
 def _absent(case: PreparedCase) -> list[Block]:
-    absent = [name for role, name in ROLE_NAMES.items() if role not in case.images]
+    absent = [role.title for name, role in ROLES.items() if name not in case.images]
     return [Text(f"Not found or not used in {case.name}: {', '.join(absent)}.")] if absent else []
 
 
@@ -196,7 +196,7 @@ def _warnings(context: SubjectContext) -> list[str]:
         for role, path in case.images.items():
             content = sidecar(path)
             lines = [*strings(content.get("Warnings")), *strings(content.get("Notes"))]
-            found += [f"{case.name}, {role_name(role)}: {line}" for line in lines]
+            found += [f"{case.name}, {role_of(role).title}: {line}" for line in lines]
     found += [f"{t.case_name}, {t.title}: {note}" for t in context.transforms if t.poor for note in t.notes]
     return list(dict.fromkeys(found))
 

@@ -10,8 +10,8 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
-from bids_spectsynth.bids.cases import INTERICTAL, T1W
 from bids_spectsynth.bids.prepared import PreparedCase
+from bids_spectsynth.bids.roles import INTERICTAL, T1W
 from bids_spectsynth.bids.writing import sidecar_path
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.images.intensity import apply_scaling, load_image, scaling_coefficients

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bids_spectsynth.bids.cases import INTERICTAL, T1W
 from bids_spectsynth.bids.names import output_path, source_uri
 from bids_spectsynth.bids.prepared import PreparedCase
+from bids_spectsynth.bids.roles import INTERICTAL, T1W
 from bids_spectsynth.bids.writing import sidecar_path, write_image
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.images.grid import new_image
 from bids_spectsynth.images.nifti import READ_ERRORS, opened_image
-from bids_spectsynth.images.resampling import carry_linear
+from bids_spectsynth.images.resampling import resample_linear
 from bids_spectsynth.options.settings import T1W_SPACE, Settings
 from bids_spectsynth.synthesis.computing.computation import prediction_computation
 from bids_spectsynth.synthesis.data.slices import UNKNOWN_UNITS, load_case
@@ -140,7 +140,7 @@ def synthesise(
     source = source_uri(path, settings.bids_dir, output_dir)
     if native is not None:
         shape, affine = native
-        moved = new_image(carry_linear(values, arrays.affine, shape, affine), affine)
+        moved = new_image(resample_linear(values, arrays.affine, shape, affine), affine)
         own = {**sidecar, "SpatialReference": ORIGINAL_SPACE, "Sources": [source], "Interpolation": "trilinear"}
         write_image(synthetic_path(output_dir, prepared, card.label, space=ORIGINAL_SPACE), moved, own)
     if deviation is not None:
