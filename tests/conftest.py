@@ -4,9 +4,11 @@ import contextlib
 import io
 import json
 import logging
+import os
+import re
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -294,3 +296,43 @@ TWO_MODELS = ("--inputs", "T1w", "pet", "--inputs", "T1w")
 def two_models() -> tuple[str, ...]:
     """Options of the two models that :func:`finished` has trained."""
     return TWO_MODELS
+
+
+class Openings:
+    """Image files that this process opened, and how often; those to be written by their final name."""
+
+    def __init__(self) -> None:
+        self.read: dict[str, int] = {}
+        self.written: dict[str, int] = {}
+
+    def clear(self) -> None:
+        self.read.clear()
+        self.written.clear()
+
+    def note(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event != "open" or not isinstance(arguments[0], str | os.PathLike):
+            return
+        path = Path(arguments[0])
+        temporary = re.fullmatch(r"\.(.+)\.\d+-[0-9a-f]+\.tmp", path.name)
+        if temporary:
+            path = path.with_name(temporary[1])
+        if path.name.endswith((".nii", ".nii.gz")):
+            counts = self.written if temporary else self.read
+            counts[str(path)] = counts.get(str(path), 0) + 1
+
+
+@pytest.fixture(scope="session")
+def listeners() -> list[Callable[[str, tuple[Any, ...]], None]]:
+    """Functions that hear of what Python does; a hook itself cannot be taken back."""
+    active: list[Callable[[str, tuple[Any, ...]], None]] = []
+    sys.addaudithook(lambda event, arguments: [listen(event, arguments) for listen in active] and None)
+    return active
+
+
+@pytest.fixture
+def openings(listeners: list[Callable[[str, tuple[Any, ...]], None]]) -> Iterator[Openings]:
+    """Counts from the beginning of the test."""
+    counter = Openings()
+    listeners.append(counter.note)
+    yield counter
+    listeners.remove(counter.note)

@@ -1,11 +1,10 @@
 """Stand-ins for FSL's programs, and tiny heads, for tests that must not need FSL or minutes."""
 
-import os
 import re
 import stat
 import sys
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -81,46 +80,6 @@ else:
     assert args[0] == "-omat" and args[2] == "-inverse" and len(args) == 4
     np.savetxt(args[1], np.linalg.inv(np.loadtxt(args[3])), fmt="%.12g")
 """
-
-
-class Openings:
-    """Image files that this process opened, and how often; those to be written by their final name."""
-
-    def __init__(self) -> None:
-        self.read: dict[str, int] = {}
-        self.written: dict[str, int] = {}
-
-    def clear(self) -> None:
-        self.read.clear()
-        self.written.clear()
-
-    def note(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if event != "open" or not isinstance(arguments[0], str | os.PathLike):
-            return
-        path = Path(arguments[0])
-        temporary = re.fullmatch(r"\.(.+)\.\d+-[0-9a-f]+\.tmp", path.name)
-        if temporary:
-            path = path.with_name(temporary[1])
-        if path.name.endswith((".nii", ".nii.gz")):
-            counts = self.written if temporary else self.read
-            counts[str(path)] = counts.get(str(path), 0) + 1
-
-
-@pytest.fixture(scope="session")
-def listeners() -> list[Callable[[str, tuple[Any, ...]], None]]:
-    """Functions that hear of what Python does; a hook itself cannot be taken back."""
-    active: list[Callable[[str, tuple[Any, ...]], None]] = []
-    sys.addaudithook(lambda event, arguments: [listen(event, arguments) for listen in active] and None)
-    return active
-
-
-@pytest.fixture
-def openings(listeners: list[Callable[[str, tuple[Any, ...]], None]]) -> Iterator[Openings]:
-    """Counts from the beginning of the test."""
-    counter = Openings()
-    listeners.append(counter.note)
-    yield counter
-    listeners.remove(counter.note)
 
 
 class FakeFsl:

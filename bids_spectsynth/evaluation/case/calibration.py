@@ -14,7 +14,7 @@ from bids_spectsynth.bids.roles import INTERICTAL, T1W
 from bids_spectsynth.bids.writing import write_table
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.evaluation.case.tables import read_case_tables
-from bids_spectsynth.images.intensity import load_image
+from bids_spectsynth.images.reading import load_image
 
 #: Bins of equally many voxels.
 N_BINS = 10

@@ -16,7 +16,8 @@ from bids_spectsynth.errors import ImageError
 from bids_spectsynth.evaluation.case.scales import slice_on_paper_scale
 from bids_spectsynth.evaluation.group.configurations import PAPER_SCALE
 from bids_spectsynth.evaluation.paper.examples import Example
-from bids_spectsynth.images.intensity import apply_scaling, load_image, scaling_coefficients
+from bids_spectsynth.images.reading import load_image
+from bids_spectsynth.synthesis.data.scaling import apply_scaling, scaling_coefficients
 
 Plane = npt.NDArray[np.float32]
 

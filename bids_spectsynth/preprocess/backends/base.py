@@ -16,7 +16,7 @@ class Backend(Protocol):
     """Brain extraction, registration and resampling by one family of tools.
 
     Images are in-memory ``nibabel.Nifti1Image`` of three dimensions, finite, with a valid affine
-    (see :func:`bids_spectsynth.images.intensity.sanitise`).
+    (see :func:`bids_spectsynth.images.reading.sanitise`).
     """
 
     @property

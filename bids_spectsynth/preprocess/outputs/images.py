@@ -14,7 +14,7 @@ from bids_spectsynth.bids.roles import T1W, role_of
 from bids_spectsynth.bids.writing import public_metadata, write_image
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.images.grid import Grid, MaskedGrid, apply_affine, axial_grid, mask_bounds, new_image
-from bids_spectsynth.images.intensity import load_image
+from bids_spectsynth.images.reading import load_image
 from bids_spectsynth.options.settings import T1W_SPACE
 from bids_spectsynth.options.spaces import option_of
 from bids_spectsynth.preprocess.backends.base import Backend

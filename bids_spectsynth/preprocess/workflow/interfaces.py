@@ -11,7 +11,7 @@ from bids_spectsynth.bids.roles import T1W, role_of
 from bids_spectsynth.bids.writing import write_image
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.images.grid import new_image
-from bids_spectsynth.images.intensity import load_image
+from bids_spectsynth.images.reading import load_image
 from bids_spectsynth.preprocess.backends.base import Backend
 from bids_spectsynth.preprocess.backends.brain_extraction import volume_note
 from bids_spectsynth.preprocess.records import StepRecord, one_line_reason, save_record

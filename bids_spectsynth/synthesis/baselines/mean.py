@@ -10,7 +10,7 @@ from bids_spectsynth.bids.prepared import PreparedCase, read_matrix
 from bids_spectsynth.bids.roles import T1W
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.images.grid import Grid, grid_of, mask_bounds, new_image
-from bids_spectsynth.images.intensity import load_image
+from bids_spectsynth.images.reading import load_image
 from bids_spectsynth.options.settings import T1W_SPACE
 
 #: Half a subject's brain must cover a voxel of the mean; elsewhere the nearest such voxel's mean is taken.

@@ -14,9 +14,10 @@ from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import INTERICTAL, T1W
 from bids_spectsynth.bids.writing import sidecar_path
 from bids_spectsynth.errors import ImageError
-from bids_spectsynth.images.intensity import apply_scaling, load_image, scaling_coefficients
 from bids_spectsynth.images.nifti import content_checksum
+from bids_spectsynth.images.reading import load_image
 from bids_spectsynth.options.settings import Scaling
+from bids_spectsynth.synthesis.data.scaling import apply_scaling, scaling_coefficients
 
 FloatArray = npt.NDArray[np.float64]
 
