@@ -11,7 +11,6 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from bids_spectsynth.bids.roles import role_of
-from bids_spectsynth.images.resampling import resample_linear
 from bids_spectsynth.reports.pictures.mosaic import Contour, Layer, Row, mosaic
 from bids_spectsynth.reports.pictures.views import Array, Frame, Mask, Plane, View, frame_of, views_across
 
@@ -190,45 +189,6 @@ def _input_layer(role: str, data: Array, mask: Mask) -> Layer:
     if role_of(role).is_nuclear:
         return Layer(data, 0.0, _bright(data, mask, 99.8), _UPTAKE)
     return Layer(data, 0.0, _bright(data, mask, 99.5))
-
-
-def resampled(
-    mask: Array,
-    affine: Affine,
-    shape: tuple[int, int, int],
-    grid: Affine,
-    matrix: Affine,
-    box: tuple[slice, slice, slice] | None = None,
-) -> Array:
-    """An image or mask seen on another grid, linearly interpolated.
-
-    Parameters
-    ----------
-    mask : array, shape (i, j, k)
-    affine : array, shape (4, 4)
-        From the mask's voxels to its world (mm).
-    shape : tuple of int
-        Of the other grid.
-    grid : array, shape (4, 4)
-        From the other grid's voxels to its world (mm).
-    matrix : array, shape (4, 4)
-        From the other grid's world to the mask's world.
-    box : tuple of slice, optional
-        The part of the other grid that is looked at; the rest stays 0.
-
-    Returns
-    -------
-    array, shape ``shape``, float32
-        0 outside the mask's field of view.
-    """
-    if box is None:
-        return resample_linear(mask, affine, shape, matrix @ grid)
-    seen = np.zeros(shape, dtype=np.float32)
-    part = seen[box]
-    shifted = grid.copy()
-    shifted[:3, 3] += grid[:3, :3] @ [axis.start for axis in box]
-    part[...] = resample_linear(mask, affine, part.shape, matrix @ shifted)
-    return seen
 
 
 def _relative(data: Array, mask: Mask) -> Array:

@@ -12,6 +12,7 @@ from bids_spectsynth.bids.prepared import PreparedCase, parse_name, read_matrix
 from bids_spectsynth.bids.roles import PET, T1W, input_order, role_of
 from bids_spectsynth.bids.sidecars import sidecar, strings
 from bids_spectsynth.errors import ImageError
+from bids_spectsynth.images.resampling import resample_linear
 from bids_spectsynth.options.settings import T1W_SPACE
 from bids_spectsynth.preprocess.templates.templates import fetch_template
 from bids_spectsynth.reports.context import Figure, SubjectContext
@@ -47,7 +48,7 @@ def _mask(context: SubjectContext, case: PreparedCase) -> tuple[str, str]:
     if head is not None and head.exists():
         image, source = read_volume(head)
         box = frame_of(mask, affine, reportlets.HEAD_MARGIN_MM).box
-        image = reportlets.resampled(image, source, mask.shape, affine, np.eye(4), box)
+        image = resample_linear(image, source, mask.shape, affine, box)
         text = "Outline of the brain mask on the T1w image with the head."
     else:
         image = context.image(case, "T1w")
@@ -123,7 +124,7 @@ def _template_figure(context: SubjectContext, case: PreparedCase, transform: Tra
         matrix = np.asarray(np.linalg.inv(read_matrix(transform.path)) if native else np.eye(4))
         template = nib.funcs.as_closest_canonical(fetch_template(transform.template).mask)  # type: ignore[no-untyped-call]
         data = np.asarray(template.dataobj, dtype=np.float32)
-        outline = reportlets.resampled(data, np.asarray(template.affine), mask.shape, affine, matrix)
+        outline = resample_linear(data, template.affine, mask.shape, matrix @ affine)
         where = "carried over to the participant's own space" if native else "in template space"
         caption = (
             f"Pink: brain of {transform.target}, {where}. Blue: brain of the participant. An affine transform fits "
