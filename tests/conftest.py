@@ -20,6 +20,7 @@ import pandas as pd
 import pytest
 import torch
 
+from bids_spectsynth.bids.names import BIDS_VERSION
 from bids_spectsynth.bids.writing import write_image
 from bids_spectsynth.cli import main
 from bids_spectsynth.images.resampling import resample_image
@@ -82,7 +83,7 @@ def write_participant(bids_dir: Path, label: str, roles: Sequence[str] = ALL, se
 def write_dataset(bids_dir: Path, participants: Mapping[str, Sequence[str]]) -> Path:
     """A valid dataset: roles by participant label."""
     bids_dir.mkdir(parents=True)
-    description = {"Name": "test", "BIDSVersion": "1.10.0", "DatasetType": "raw", "Authors": ["A", "B"]}
+    description = {"Name": "test", "BIDSVersion": BIDS_VERSION, "DatasetType": "raw", "Authors": ["A", "B"]}
     (bids_dir / "dataset_description.json").write_text(json.dumps(description))
     (bids_dir / "README").write_text("Images that a test has computed; nobody was scanned.\n" * 5)
     for label, roles in participants.items():

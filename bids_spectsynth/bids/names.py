@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+#: The version of the standard that output folders and simulated cohorts follow.
+BIDS_VERSION = "1.10.1"
 #: Order of entities in a file name (BIDS schema, restricted to those used here; ``from``, ``to`` and ``mode`` are
 #: those of transforms, which the schema lacks).
 ENTITY_ORDER = (

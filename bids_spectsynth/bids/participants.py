@@ -1,7 +1,6 @@
 """``participants.tsv`` of the output folder, shared by processes that run at the same time."""
 
 import io
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,9 @@ from typing import Any
 import pandas as pd
 
 from bids_spectsynth.bids.names import bare_label
-from bids_spectsynth.bids.writing import folder_lock, sidecar_path, write_table
+from bids_spectsynth.bids.output_files import participants_file
+from bids_spectsynth.bids.sidecars import sidecar
+from bids_spectsynth.bids.writing import folder_lock, write_table
 from bids_spectsynth.errors import DatasetError
 
 COLUMNS = ("participant_id", "split", "status", "reason")
@@ -55,7 +56,7 @@ def read_participants(output_dir: Path) -> pd.DataFrame:
     DatasetError
         The file exists and is not such a table.
     """
-    path = output_dir / "participants.tsv"
+    path = participants_file(output_dir)
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -112,18 +113,14 @@ def update_participants(output_dir: Path, rows: Mapping[str, Mapping[str, str]])
             if table[name] != before:
                 changed.add(label)
         frame = pd.DataFrame([table[name] for name in sorted(table)], columns=columns)
-        path = output_dir / "participants.tsv"
+        path = participants_file(output_dir)
         write_table(path, frame, {**_further_columns(path, columns), **DICTIONARY})
     return changed
 
 
 def _further_columns(path: Path, columns: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Descriptions of columns that somebody has added to the table, as far as its data dictionary has them."""
-    try:
-        known = json.loads(sidecar_path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        known = {}
-    known = known if isinstance(known, dict) else {}
+    known = sidecar(path)
     plain = {"Description": "Not written by bids_spectsynth; kept as it was found."}
     return {column: known[column] if isinstance(known.get(column), dict) else plain for column in columns}
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bids_spectsynth.bids.cases import Case, SourceImage
+from bids_spectsynth.bids.sidecars import load_object, read_object
 from bids_spectsynth.bids.writing import write_json, write_text
 from bids_spectsynth.errors import SpectSynthError
 from bids_spectsynth.preprocess.registration.result import Registration
@@ -88,7 +89,7 @@ def save_record(path: Path, record: StepRecord) -> None:
 
 def load_record(path: Path) -> StepRecord:
     """Read the record that :func:`save_record` wrote."""
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = load_object(path)
     stored = content.get("registration")
     if stored is None:
         return StepRecord(tuple(content["notes"]), None, content["left_out"])
@@ -170,11 +171,8 @@ def manifest_warnings(manifest: Path, key: str) -> tuple[str, ...]:
 
 
 def _read_manifest(manifest: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(manifest.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) and isinstance(content.get("files"), dict) else {}
+    content = read_object(manifest)
+    return content if isinstance(content.get("files"), dict) else {}
 
 
 def _manifest_files(manifest: Path) -> dict[str, list[int]]:

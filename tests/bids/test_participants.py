@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bids_spectsynth.bids import writing
-from bids_spectsynth.bids.prepared import read_participants, update_participants
+from bids_spectsynth.bids.participants import read_participants, update_participants
 from bids_spectsynth.errors import DatasetError
 
 

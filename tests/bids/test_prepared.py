@@ -3,7 +3,9 @@
 import shutil
 from pathlib import Path
 
-from bids_spectsynth.bids.prepared import find_metrics, find_prepared, read_matrix
+from bids_spectsynth.bids.output_files import find_metrics
+from bids_spectsynth.bids.prepared import find_prepared
+from bids_spectsynth.bids.writing import read_matrix
 
 
 def test_prepared_cases_by_space(derivative: tuple[Path, Path]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from bids_spectsynth.bids.names import output_path, parse_name, source_uri
 from bids_spectsynth.bids.prepared import PREPARED
 from bids_spectsynth.bids.roles import T1W, role_of
-from bids_spectsynth.bids.writing import sidecar_path
+from bids_spectsynth.bids.sidecars import sidecar_path
 from bids_spectsynth.options.settings import T1W_SPACE
 from bids_spectsynth.preprocess.backends.base import Backend
 from bids_spectsynth.preprocess.outputs.inputs import CaseRecords, PreparedInputs

@@ -14,6 +14,7 @@ from nipype.pipeline.engine import Workflow
 import bids_spectsynth
 from bids_spectsynth.bids.cases import Case
 from bids_spectsynth.errors import Outcome, SpectSynthError
+from bids_spectsynth.logs import LOGS_FOLDER
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.preprocess.backends.choice import make_backend, resolve_backend
 from bids_spectsynth.preprocess.backends.fsl.environment import robust_doubt
@@ -96,7 +97,7 @@ def preprocess(cases: Sequence[Case], settings: Settings, log_dir: Path | None =
     log.info("%d of %d cases are prepared already", len(cases) - len(todo), len(cases))
     for requested in requested_templates(settings).values() if todo else ():
         inspect_template(requested)
-    error = _run(todo, settings, identity, log_dir or settings.output_dir / "logs") if todo else None
+    error = _run(todo, settings, identity, log_dir or settings.output_dir / LOGS_FOLDER) if todo else None
     for case in cases:
         _warn(case, settings, identity)
     return [_outcome(case, settings, identity, error) for case in cases]

@@ -12,11 +12,15 @@ from bids_spectsynth.bids.output_files import (
     find_transforms,
     is_phantom,
     latest_run,
+    models_folder,
     software_version,
+    subject_page,
 )
-from bids_spectsynth.bids.prepared import PreparedCase, read_participants, write_text
+from bids_spectsynth.bids.participants import read_participants
+from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import ROLES, reading_order, role_of
 from bids_spectsynth.bids.sidecars import read_object, sidecar, strings
+from bids_spectsynth.bids.writing import write_text
 from bids_spectsynth.errors import SpectSynthError, UsageError
 from bids_spectsynth.options.settings import T1W_SPACE
 from bids_spectsynth.reports.context import SubjectContext
@@ -73,7 +77,7 @@ def subject_report(output_dir: Path, participant: str, heads: Mapping[str, Path]
         [(case, synthetic) for case in cases for synthetic in find_synthetic(output_dir, case)],
         heads or {},
     )
-    path = output_dir / f"sub-{label}.html"
+    path = subject_page(output_dir, label)
     write_text(path, render(_page(context)))
     return path
 
@@ -129,7 +133,7 @@ def _banners(context: SubjectContext, row: Mapping[str, str]) -> list[Note]:
 def _cards(context: SubjectContext) -> dict[str, dict[str, Any]]:
     """Model cards by label, empty where the model's folder lies elsewhere."""
     labels = dict.fromkeys(synthetic.model for _, synthetic in context.synthetic)
-    folders = {label: context.output_dir / "models" / label for label in labels}
+    folders = {label: models_folder(context.output_dir) / label for label in labels}
     # The networks of an ensemble share all but seed, fold and orientation; the first one stands for them.
     found = {label: next(iter(sorted(folder.glob("*/model.json"))), None) for label, folder in folders.items()}
     return {label: read_object(found[label] or folder / "model.json") for label, folder in folders.items()}

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from bids_spectsynth.bids.prepared import PreparedCase, write_json
+from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import INTERICTAL, PET
-from bids_spectsynth.bids.writing import atomic_file
+from bids_spectsynth.bids.writing import atomic_file, write_json
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.images.grid import Grid
 from bids_spectsynth.images.reading import load_image

@@ -6,8 +6,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from bids_spectsynth.bids.prepared import PreparedCase, read_matrix
+from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import T1W
+from bids_spectsynth.bids.writing import read_matrix
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.images.grid import Grid, grid_of, mask_bounds, new_image
 from bids_spectsynth.images.reading import load_image

@@ -3,6 +3,7 @@
 import csv
 from pathlib import Path
 
+from bids_spectsynth.bids.output_files import participants_file
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.options.settings import Settings
 
@@ -51,10 +52,10 @@ def held_out(settings: Settings) -> frozenset[str]:
 
 
 def _table(settings: Settings) -> tuple[Path, Rows]:
-    path = settings.bids_dir / "participants.tsv"
+    path = participants_file(settings.bids_dir)
     if path.is_file() or settings.mode != "train":
         return path, _read(path)
-    own = settings.output_dir / "participants.tsv"
+    own = participants_file(settings.output_dir)
     columns = {condition.partition("=")[0].strip() for condition in settings.hold_out}
     rows = _read(own) if own.is_file() else []
     if not rows or not columns <= set(rows[0]):

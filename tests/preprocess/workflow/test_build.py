@@ -17,7 +17,8 @@ import numpy as np
 import psutil
 import pytest
 
-from bids_spectsynth.bids.prepared import find_prepared, read_matrix
+from bids_spectsynth.bids.prepared import find_prepared
+from bids_spectsynth.bids.writing import read_matrix
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.images.grid import axial_grid, new_image
 from bids_spectsynth.preprocess.outputs import images as prepared_images
