@@ -1,9 +1,9 @@
 """``participants.tsv`` of the output folder, shared by processes that run at the same time."""
 
-import io
+import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -42,6 +42,36 @@ DICTIONARY: dict[str, dict[str, Any]] = {
 _MISSING = "n/a"
 
 
+def read_rows(path: Path, *, quoted: bool = False) -> tuple[list[str], list[dict[str, str]]]:
+    """Columns and rows of a tab-separated table of participants, whoever wrote it; all values as text.
+
+    Parameters
+    ----------
+    path : Path
+    quoted : bool
+        Whether quotation marks enclose values, as spreadsheets write them; BIDS knows no such marks.
+
+    Returns
+    -------
+    columns : list of str
+    rows : list of dict
+        By column; an absent value is empty. What a row has beyond the columns stands under an empty name.
+
+    Raises
+    ------
+    OSError, ValueError
+        The file cannot be read, or is no text table.
+    """
+    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        table = csv.DictReader(file, delimiter="\t", quoting=quoting, restkey="", restval="")
+        try:
+            rows = [{key: "".join(value) for key, value in row.items()} for row in table]
+        except csv.Error as error:
+            raise ValueError(str(error)) from error
+        return list(table.fieldnames or []), rows
+
+
 def read_participants(output_dir: Path) -> pd.DataFrame:
     """``participants.tsv`` of the output folder, all columns as text, ``n/a`` where nothing is known.
 
@@ -58,17 +88,18 @@ def read_participants(output_dir: Path) -> pd.DataFrame:
     """
     path = participants_file(output_dir)
     try:
-        text = path.read_text(encoding="utf-8")
+        columns, rows = read_rows(path, quoted=True)
     except FileNotFoundError:
-        return pd.DataFrame({column: pd.Series(dtype=str) for column in COLUMNS})
-    try:
-        frame = pd.read_csv(io.StringIO(text), sep="\t", dtype=str, keep_default_na=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        columns, rows = list(COLUMNS), []
+    except ValueError as error:
         raise DatasetError(f"{path}: not a table ({error}); remove the file and run again") from error
-    if "participant_id" not in frame.columns:
+    if any("" in row for row in rows):
+        raise DatasetError(f"{path}: not a table (a row is longer than the first); remove the file and run again")
+    if "participant_id" not in columns:
         raise DatasetError(f"{path}: the column participant_id is missing; remove the file and run again")
-    columns = dict.fromkeys((*COLUMNS, *map(str, frame.columns)))
-    return frame.reindex(columns=list(columns), fill_value=_MISSING).replace("", _MISSING)
+    frame = pd.DataFrame(rows, columns=columns, dtype=str)
+    wanted = dict.fromkeys((*COLUMNS, *columns))
+    return frame.reindex(columns=list(wanted), fill_value=_MISSING).replace("", _MISSING)
 
 
 def update_participants(output_dir: Path, rows: Mapping[str, Mapping[str, str]]) -> set[str]:
