@@ -69,6 +69,15 @@ def _check_description(bids_dir: Path) -> None:
 def find_sessions(bids_dir: Path, participants: Sequence[str], chosen: Sequence[str] = ()) -> tuple[str, ...]:
     """Labels of the chosen sessions, without ``ses-``; empty where none is chosen, which means all.
 
+    Parameters
+    ----------
+    bids_dir : Path
+        Root of a BIDS dataset.
+    participants : sequence of str
+        Labels without ``sub-``.
+    chosen : sequence of str
+        Labels with or without ``ses-``; empty for all.
+
     Raises
     ------
     DatasetError

@@ -93,32 +93,68 @@ def synthetic_path(output_dir: Path, prepared: PreparedCase, label: str, *, spac
 
 
 def deviation_path(output_dir: Path, prepared: PreparedCase, label: str) -> Path:
-    """The standard-deviation map of a model's synthetic SPECT."""
+    """The standard-deviation map of a model's synthetic SPECT.
+
+    Parameters
+    ----------
+    output_dir, prepared, label
+        As :func:`synthetic_path` takes them.
+    """
     return synthetic_path(output_dir, prepared, f"{label}Sd")
 
 
 def metrics_path(output_dir: Path, prepared: PreparedCase, label: str) -> Path:
-    """The metric table of a case and a model."""
+    """The metric table of a case and a model.
+
+    Parameters
+    ----------
+    output_dir, prepared, label
+        As :func:`synthetic_path` takes them.
+    """
     return _spect_path(output_dir, prepared, label, "metrics", ".tsv")
 
 
 def regions_path(output_dir: Path, prepared: PreparedCase, label: str) -> Path:
-    """The table of regions of a case and a model."""
+    """The table of regions of a case and a model.
+
+    Parameters
+    ----------
+    output_dir, prepared, label
+        As :func:`synthetic_path` takes them.
+    """
     return _spect_path(output_dir, prepared, label, "regions", ".tsv")
 
 
 def volume_path(output_dir: Path, prepared: PreparedCase, label: str) -> Path:
-    """The table of volume measures of a case and a model."""
+    """The table of volume measures of a case and a model.
+
+    Parameters
+    ----------
+    output_dir, prepared, label
+        As :func:`synthetic_path` takes them.
+    """
     return _spect_path(output_dir, prepared, label, "volume", ".tsv")
 
 
 def rating_tables(output_dir: Path, prepared: PreparedCase, label: str) -> list[Path]:
-    """All tables that rate a synthetic image (:data:`CASE_TABLES`), whether they exist or not."""
+    """All tables that rate a synthetic image (:data:`CASE_TABLES`), whether they exist or not.
+
+    Parameters
+    ----------
+    output_dir, prepared, label
+        As :func:`synthetic_path` takes them.
+    """
     return [_spect_path(output_dir, prepared, label, suffix, ".tsv") for suffix in CASE_TABLES]
 
 
 def case_tables(output_dir: Path, prepared: PreparedCase, label: str) -> list[Path]:
-    """Those of :func:`rating_tables` that rate the image itself."""
+    """Those of :func:`rating_tables` that rate the image itself.
+
+    Parameters
+    ----------
+    output_dir, prepared, label
+        As :func:`synthetic_path` takes them.
+    """
     return rating_tables(output_dir, prepared, label)[:-1]
 
 

@@ -11,8 +11,8 @@ from typing import Any, Final, Literal
 
 SpectState = Literal["ictal", "interictal"]
 #: ``own``: a mask of its own; ``extracted``: its own where the backend extracts brains of such images, else the T1w's;
-#: ``T1w``: the T1w's, which is not written once more. The last is for all other MR images: in ``anat`` masks of their own
-#: would have the name of the T1w's.
+#: ``T1w``: the T1w's, which is not written once more. So do all other MR images: in ``anat``, a mask of their own would
+#: have the name of the T1w's.
 MaskPolicy = Literal["own", "extracted", "T1w"]
 
 T1W = "T1w"

@@ -64,7 +64,16 @@ def grid_of(image: nib.spatialimages.SpatialImage) -> Grid:
 def new_image(
     data: npt.NDArray[Any], affine: npt.ArrayLike, header: nib.nifti1.Nifti1Header | None = None
 ) -> nib.Nifti1Image:
-    """NIfTI image of an array, with ``affine`` as its sform unless ``header`` already says the same."""
+    """NIfTI image of an array, with ``affine`` as its sform unless ``header`` already says the same.
+
+    Parameters
+    ----------
+    data : array, shape (i, j, k) or (i, j, k, t)
+    affine : array, shape (4, 4)
+        Voxel indices to world RAS+ mm.
+    header : Nifti1Header, optional
+        Whose other fields are kept.
+    """
     return nib.Nifti1Image(data, affine, header)  # type: ignore[no-untyped-call]  # nibabel annotates only in part
 
 

@@ -142,6 +142,16 @@ def save_manifest(manifest: Path, key: str, output_dir: Path, written: Written) 
 
     Files of an earlier manifest that were not written again are deleted, because their input is no longer there; but
     not those that another manifest beside this one lists, or that changed since: they are another step's by now.
+
+    Parameters
+    ----------
+    manifest : Path
+        Written last.
+    key : str
+        Fingerprint of everything that the files depend on.
+    output_dir : Path
+        The files are named relative to it.
+    written : Written
     """
     files = {path.relative_to(output_dir).as_posix(): file_stamp(path) for path in written.files}
     others = (path for path in manifest.parent.glob("written_*.json") if path != manifest)
@@ -156,7 +166,14 @@ def save_manifest(manifest: Path, key: str, output_dir: Path, written: Written) 
 def is_written(manifest: Path, key: str, output_dir: Path, needed: Iterable[str] = ()) -> bool:
     """Whether all files of a manifest with this fingerprint lie in the output folder, unchanged.
 
-    ``needed`` are roles that must not have been left out.
+    Parameters
+    ----------
+    manifest : Path
+    key : str
+        The fingerprint that the files must have been written with.
+    output_dir : Path
+    needed : iterable of str
+        Roles that must not have been left out.
     """
     content = _read_manifest(manifest)
     if content.get("key") != key or not set(needed).isdisjoint(content.get("left_out", {})):

@@ -24,7 +24,16 @@ def mask_path(inputs: PreparedInputs, role: str) -> Path:
 
 
 def transform_path(inputs: CaseRecords, name: str, *, inverse: bool) -> Path:
-    """The transform of a role to the T1w, or of the T1w to a template; or the way back."""
+    """The transform of a role to the T1w, or of the T1w to a template; or the way back.
+
+    Parameters
+    ----------
+    inputs : CaseRecords
+    name : str
+        A role, or the label of a template.
+    inverse : bool
+        Whether the way back is meant.
+    """
     start, end = transform_ends(inputs, name, inverse=inverse)
     # Which T1w it was stands in the sidecar; other images keep their entities, because there may be two SPECTs.
     role = name if name in inputs.case.images else T1W
@@ -35,7 +44,18 @@ def transform_path(inputs: CaseRecords, name: str, *, inverse: bool) -> Path:
 
 
 def transform_ends(inputs: CaseRecords, name: str, *, inverse: bool) -> tuple[str, str]:
-    """Labels of the spaces that :func:`transform_path` leads from and to."""
+    """Labels of the spaces that :func:`transform_path` leads from and to.
+
+    Parameters
+    ----------
+    inputs, name, inverse
+        As :func:`transform_path` takes them.
+
+    Returns
+    -------
+    start, end : str
+        Values of ``from-`` and ``to-``.
+    """
     ends = (role_of(name).suffix, T1W) if name in inputs.case.images else (T1W, name)
     return (ends[1], ends[0]) if inverse else ends
 

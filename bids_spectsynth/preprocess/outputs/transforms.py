@@ -26,7 +26,21 @@ CONVENTION = (
 
 
 def write_transforms(inputs: CaseRecords, backend: Backend, names: Iterable[str]) -> Written:
-    """Write both directions of the transforms of roles to the T1w, and of the T1w to templates."""
+    """Write both directions of the transforms of roles to the T1w, and of the T1w to templates.
+
+    Parameters
+    ----------
+    inputs : CaseRecords
+    backend : Backend
+        What the sidecars say of the tools.
+    names : iterable of str
+        Roles and labels of templates.
+
+    Returns
+    -------
+    Written
+        The matrices and their sidecars.
+    """
     return Written(tuple(path for name in names for path in _write_pair(inputs, backend, name)))
 
 

@@ -91,7 +91,15 @@ def failure_file(name: str, settings: Settings) -> Path:
 
 
 def common_inputs(name: str, settings: Settings, identity: BackendIdentity) -> dict[str, Any]:
-    """Inputs that all steps of a case or T1w image have."""
+    """Inputs that all steps of a case or T1w image have.
+
+    Parameters
+    ----------
+    name : str
+        Name of the case or key of the T1w image, for the reason of a failure.
+    settings : Settings
+    identity : BackendIdentity
+    """
     return {
         "backend": identity.name,
         "software": identity.software,
@@ -109,6 +117,12 @@ def init_anatomical_wf(*, anatomical: Anatomical, settings: Settings, identity: 
     """Workflow of one T1w image: brain mask, and one registration per template.
 
     Outputs of ``outputnode``: ``t1w_mask``; ``record_T1w``; :func:`record_field` of each template's label.
+
+    Parameters
+    ----------
+    anatomical : Anatomical
+    settings : Settings
+    identity : BackendIdentity
     """
     workflow = Workflow(name=anatomical_workflow_name(anatomical))
     templates = requested_templates(settings)

@@ -169,7 +169,16 @@ def _warn(case: Case, settings: Settings, identity: BackendIdentity) -> None:
 def init_preprocess_wf(
     *, cases: Sequence[Case], settings: Settings, identity: BackendIdentity, log_dir: Path
 ) -> Workflow:
-    """Workflow of all cases in the work folder: one branch per T1w image, and from it one per case."""
+    """Workflow of all cases in the work folder: one branch per T1w image, and from it one per case.
+
+    Parameters
+    ----------
+    cases : sequence of Case
+    settings : Settings
+    identity : BackendIdentity
+    log_dir : Path
+        For crash files.
+    """
     workflow = Workflow(name=WORKFLOW, base_dir=str(settings.work_folder))
     workflow.config["execution"] = {
         "crashdump_dir": str(log_dir),

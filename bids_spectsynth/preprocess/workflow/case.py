@@ -72,12 +72,32 @@ def optional_roles(case: Case, settings: Settings) -> tuple[str, ...]:
 
 
 def part_manifest(case: Case, settings: Settings, part: Part) -> Path:
-    """The file that records what was written."""
+    """The file that records what was written.
+
+    Parameters
+    ----------
+    case : Case
+    settings : Settings
+    part : Part
+    """
     return status_folder(case.name, settings) / f"written_{part.name}.json"
 
 
 def part_key(case: Case, settings: Settings, identity: BackendIdentity, part: Part) -> str:
-    """Fingerprint of everything that the files of a part depend on."""
+    """Fingerprint of everything that the files of a part depend on.
+
+    Parameters
+    ----------
+    case : Case
+    settings : Settings
+    identity : BackendIdentity
+    part : Part
+
+    Returns
+    -------
+    str
+        SHA-256, hexadecimal.
+    """
     return fingerprint(
         {
             "case": case_to_text(case),
@@ -100,7 +120,15 @@ def part_key(case: Case, settings: Settings, identity: BackendIdentity, part: Pa
 
 
 def is_done(case: Case, settings: Settings, identity: BackendIdentity) -> bool:
-    """Whether all of a case lies in the output folder, up to date, with every image that a model needs."""
+    """Whether all of a case lies in the output folder, up to date, with every image that a model needs.
+
+    Parameters
+    ----------
+    case : Case
+    settings : Settings
+    identity : BackendIdentity
+        A change of backend, options or versions makes what lies there outdated.
+    """
     needed = set(case.images).difference(optional_roles(case, settings))
     return all(
         is_written(
@@ -125,6 +153,12 @@ def init_case_wf(*, case: Case, settings: Settings, identity: BackendIdentity) -
     Inputs of ``inputnode``: the path of each image, by role, and what the workflow of its T1w image gives
     (:func:`bids_spectsynth.preprocess.workflow.anatomical.init_anatomical_wf`). Outputs of ``outputnode``: for each
     part, the manifest of the files that were written to the output folder.
+
+    Parameters
+    ----------
+    case : Case
+    settings : Settings
+    identity : BackendIdentity
     """
     workflow = Workflow(name=workflow_name(case))
     parts = {_node_name(part): part for part in case_parts(case, settings)}

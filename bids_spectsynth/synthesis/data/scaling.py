@@ -50,7 +50,19 @@ def scaling_coefficients(
 
 
 def apply_scaling(volume: npt.NDArray[Any], slope: FloatArray, intercept: FloatArray) -> npt.NDArray[np.float32]:
-    """``clip(slope * volume + intercept, -1, 1)``, one coefficient pair per axial slice; (i, j, k), float32."""
+    """``clip(slope * volume + intercept, -1, 1)``, one coefficient pair per axial slice.
+
+    Parameters
+    ----------
+    volume : array, shape (i, j, k)
+    slope, intercept : array, shape (k,), float64
+        Of :func:`scaling_coefficients`.
+
+    Returns
+    -------
+    array, shape (i, j, k), float32
+        In (-1, 1).
+    """
     scaled = volume * np.asarray(slope)[None, None, :] + np.asarray(intercept)[None, None, :]
     return np.clip(scaled, -1, 1).astype(np.float32)
 
