@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_spectsynth.bids.names import case_folder, file_name
-from bids_spectsynth.bids.output_files import Synthetic, Transform
+from bids_spectsynth.bids.output_files import Synthetic
 from bids_spectsynth.bids.prepared import PreparedCase
+from bids_spectsynth.bids.transforms import Transform
 from bids_spectsynth.bids.writing import write_text
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.reports.html import Block, Note, Picture

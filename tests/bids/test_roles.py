@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bids_spectsynth.bids.filters import BASE_FILTERS
-from bids_spectsynth.bids.output_files import Transform
 from bids_spectsynth.bids.roles import ROLES, Role, input_order, is_spect, reading_order, role_of, spect_state
+from bids_spectsynth.bids.transforms import Transform
 from bids_spectsynth.evaluation.group.configurations import input_name
 
 STATE = st.sampled_from(["ictal", "interictal", "Ictal01", "interIctal2", "postictal"])

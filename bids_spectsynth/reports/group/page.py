@@ -10,7 +10,6 @@ import pandas as pd
 
 from bids_spectsynth.bids.output_files import (
     figures_folder,
-    find_transforms,
     group_page,
     is_phantom,
     models_folder,
@@ -19,6 +18,7 @@ from bids_spectsynth.bids.output_files import (
 )
 from bids_spectsynth.bids.participants import read_participants
 from bids_spectsynth.bids.sidecars import read_object
+from bids_spectsynth.bids.transforms import find_transforms
 from bids_spectsynth.bids.writing import write_text
 from bids_spectsynth.errors import SpectSynthError
 from bids_spectsynth.evaluation.columns import METRIC_TITLES

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bids_spectsynth.bids.output_files import Transform
 from bids_spectsynth.bids.roles import role_of
+from bids_spectsynth.bids.transforms import Transform
 from bids_spectsynth.synthesis.data.orientation import ORIENTATIONS, slice_size
 
 _DOI = "https://doi.org/"

@@ -9,7 +9,6 @@ from bids_spectsynth.bids.names import bare_label
 from bids_spectsynth.bids.output_files import (
     find_cases,
     find_synthetic,
-    find_transforms,
     is_phantom,
     latest_run,
     models_folder,
@@ -20,6 +19,7 @@ from bids_spectsynth.bids.participants import read_participants
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import ROLES, reading_order, role_of
 from bids_spectsynth.bids.sidecars import read_object, sidecar, strings
+from bids_spectsynth.bids.transforms import find_transforms
 from bids_spectsynth.bids.writing import write_text
 from bids_spectsynth.errors import SpectSynthError, UsageError
 from bids_spectsynth.options.settings import T1W_SPACE
