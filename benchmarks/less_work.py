@@ -27,11 +27,12 @@ import pandas as pd
 from presets_on_phantom import deficit, lesion_asymmetry, truth_on
 from scipy import ndimage, stats
 
+from bids_spectsynth.bids.output_files import synthetic_path
 from bids_spectsynth.bids.prepared import PreparedCase, find_prepared
 from bids_spectsynth.evaluation.case.metrics import slice_metrics
 from bids_spectsynth.evaluation.statistics.effect_size import studentised_interval
 from bids_spectsynth.synthesis.data.slices import CaseArrays, load_case
-from bids_spectsynth.synthesis.prediction.synthetic_image import network_output, synthetic_path
+from bids_spectsynth.synthesis.prediction.synthetic_image import network_output
 
 MEASURES = {
     "rmse": "in-mask RMSE",

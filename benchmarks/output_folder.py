@@ -17,8 +17,9 @@ import numpy as np
 import pandas as pd
 from scipy.signal import lfilter
 
-from bids_spectsynth.bids.prepared import output_path, update_participants, write_json, write_table
-from bids_spectsynth.bids.writing import write_image, write_matrix
+from bids_spectsynth.bids.names import output_path
+from bids_spectsynth.bids.participants import update_participants
+from bids_spectsynth.bids.writing import write_image, write_json, write_matrix, write_table
 from bids_spectsynth.evaluation.case.calibration import CALIBRATION_DICTIONARY, calibration
 from bids_spectsynth.evaluation.case.metrics import METRICS
 from bids_spectsynth.evaluation.case.region_columns import REGIONS_DICTIONARY, VOLUME_DICTIONARY

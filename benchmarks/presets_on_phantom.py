@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage, stats
 
+from bids_spectsynth.bids.output_files import synthetic_path
 from bids_spectsynth.bids.prepared import PreparedCase, find_prepared
 from bids_spectsynth.evaluation.group.tables import gather_metrics
 from bids_spectsynth.evaluation.statistics.corrections import holm
@@ -28,7 +29,6 @@ from bids_spectsynth.synthesis.baselines.files import has_baselines
 from bids_spectsynth.synthesis.baselines.mean import template_matrix
 from bids_spectsynth.synthesis.data.slices import load_case
 from bids_spectsynth.synthesis.models.ensemble import load_members, members_for
-from bids_spectsynth.synthesis.prediction.synthetic_image import synthetic_path
 
 NETWORK = "network"
 MEASURES = {

@@ -11,7 +11,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from bids_spectsynth.bids.prepared import read_matrix
+from bids_spectsynth.bids.writing import read_matrix
 
 
 def world_points(mask: nib.Nifti1Image, step: int) -> np.ndarray:

@@ -19,9 +19,9 @@ import SimpleITK as sitk  # noqa: N813
 from registration_accuracy import target_error, world_points
 from scipy import ndimage
 
-from bids_spectsynth.bids.prepared import read_matrix
+from bids_spectsynth.bids.writing import read_matrix
 from bids_spectsynth.images.grid import new_image
-from bids_spectsynth.images.intensity import load_image
+from bids_spectsynth.images.reading import load_image
 from bids_spectsynth.preprocess.registration.register import register_images
 
 Image = nib.Nifti1Image

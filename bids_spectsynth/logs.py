@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 LOGGER_NAME = "bids_spectsynth"
+#: In the output folder, with one folder for each run.
+LOGS_FOLDER = "logs"
 _FILE_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -43,7 +45,7 @@ def open_run_log(output_dir: Path, level: str, settings_toml: str) -> Path:
         The folder.
     """
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    folder = output_dir / "logs" / f"{stamp}-{level}-{uuid.uuid4().hex[:8]}"
+    folder = output_dir / LOGS_FOLDER / f"{stamp}-{level}-{uuid.uuid4().hex[:8]}"
     folder.mkdir(parents=True)
     (folder / "settings.toml").write_text(settings_toml, encoding="utf-8")
     handler = logging.FileHandler(folder / "run.log", encoding="utf-8")

@@ -4,9 +4,11 @@ import contextlib
 import io
 import json
 import logging
+import os
+import re
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,14 +20,15 @@ import pandas as pd
 import pytest
 import torch
 
+from bids_spectsynth.bids.names import BIDS_VERSION
 from bids_spectsynth.bids.writing import write_image
 from bids_spectsynth.cli import main
 from bids_spectsynth.phantom.sidecars import pet_sidecar, spect_sidecar, t1w_sidecar
-from bids_spectsynth.preprocess import outputs as write_prepared
+from bids_spectsynth.preprocess.outputs import images as prepared_images
 from bids_spectsynth.preprocess.registration.result import Registration
 from bids_spectsynth.preprocess.templates.templates import Template
 from bids_spectsynth.preprocess.workflow import build as workflow
-from bids_spectsynth.preprocess.workflow import interfaces
+from bids_spectsynth.preprocess.workflow import interfaces, step
 from bids_spectsynth.reports.subject import all_pages as subjects
 from bids_spectsynth.reports.subject import images as subject_images
 
@@ -79,7 +82,7 @@ def write_participant(bids_dir: Path, label: str, roles: Sequence[str] = ALL, se
 def write_dataset(bids_dir: Path, participants: Mapping[str, Sequence[str]]) -> Path:
     """A valid dataset: roles by participant label."""
     bids_dir.mkdir(parents=True)
-    description = {"Name": "test", "BIDSVersion": "1.10.0", "DatasetType": "raw", "Authors": ["A", "B"]}
+    description = {"Name": "test", "BIDSVersion": BIDS_VERSION, "DatasetType": "raw", "Authors": ["A", "B"]}
     (bids_dir / "dataset_description.json").write_text(json.dumps(description))
     (bids_dir / "README").write_text("Images that a test has computed; nobody was scanned.\n" * 5)
     for label, roles in participants.items():
@@ -206,9 +209,9 @@ class App:
 
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
             patch.setenv(name, "1")
-        for module in (interfaces, workflow):
+        for module in (step, workflow):
             patch.setattr(module, "make_backend", make)
-        for user in () if self.real_templates else (interfaces, write_prepared, subject_images):
+        for user in () if self.real_templates else (interfaces, prepared_images, subject_images):
             patch.setattr(user, "fetch_template", _template)
         if not self.reports:
             patch.setattr(subjects, "subject_report", _empty_report)
@@ -290,3 +293,43 @@ TWO_MODELS = ("--inputs", "T1w", "pet", "--inputs", "T1w")
 def two_models() -> tuple[str, ...]:
     """Options of the two models that :func:`finished` has trained."""
     return TWO_MODELS
+
+
+class Openings:
+    """Image files that this process opened, and how often; those to be written by their final name."""
+
+    def __init__(self) -> None:
+        self.read: dict[str, int] = {}
+        self.written: dict[str, int] = {}
+
+    def clear(self) -> None:
+        self.read.clear()
+        self.written.clear()
+
+    def note(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event != "open" or not isinstance(arguments[0], str | os.PathLike):
+            return
+        path = Path(arguments[0])
+        temporary = re.fullmatch(r"\.(.+)\.\d+-[0-9a-f]+\.tmp", path.name)
+        if temporary:
+            path = path.with_name(temporary[1])
+        if path.name.endswith((".nii", ".nii.gz")):
+            counts = self.written if temporary else self.read
+            counts[str(path)] = counts.get(str(path), 0) + 1
+
+
+@pytest.fixture(scope="session")
+def listeners() -> list[Callable[[str, tuple[Any, ...]], None]]:
+    """Functions that hear of what Python does; a hook itself cannot be taken back."""
+    active: list[Callable[[str, tuple[Any, ...]], None]] = []
+    sys.addaudithook(lambda event, arguments: [listen(event, arguments) for listen in active] and None)
+    return active
+
+
+@pytest.fixture
+def openings(listeners: list[Callable[[str, tuple[Any, ...]], None]]) -> Iterator[Openings]:
+    """Counts from the beginning of the test."""
+    counter = Openings()
+    listeners.append(counter.note)
+    yield counter
+    listeners.remove(counter.note)

@@ -1,21 +1,29 @@
 """Applying a model folder to prepared cases: synthesis for all, evaluation for those it has never seen."""
 
-import json
 import logging
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import torch
 
-from bids_spectsynth.bids.cases import INTERICTAL
 from bids_spectsynth.bids.dataset import has_phantom_data
-from bids_spectsynth.bids.prepared import PreparedCase, find_prepared, read_participants
-from bids_spectsynth.bids.writing import sidecar_path
+from bids_spectsynth.bids.output_files import (
+    ORIGINAL_SPACE,
+    case_tables,
+    deviation_path,
+    metrics_path,
+    models_folder,
+    rating_tables,
+    synthetic_path,
+)
+from bids_spectsynth.bids.participants import read_participants
+from bids_spectsynth.bids.prepared import PreparedCase, find_prepared
+from bids_spectsynth.bids.roles import INTERICTAL
+from bids_spectsynth.bids.sidecars import sidecar, sidecar_path
 from bids_spectsynth.errors import ModelError, Outcome, SpectSynthError
 from bids_spectsynth.evaluation.case.calibration import calibrate_case
-from bids_spectsynth.evaluation.case.evaluate import case_tables, evaluate_case, metrics_path
+from bids_spectsynth.evaluation.case.evaluate import evaluate_case
 from bids_spectsynth.evaluation.columns import METRICS_DICTIONARY
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.options.spaces import option_of
@@ -30,19 +38,12 @@ from bids_spectsynth.synthesis.models.folder import (
     is_training_participant,
     load_model,
 )
-from bids_spectsynth.synthesis.prediction.synthetic_image import (
-    ORIGINAL_SPACE,
-    deviation_path,
-    model_checksum,
-    synthesise,
-    synthetic_path,
-)
+from bids_spectsynth.synthesis.prediction.synthetic_image import model_checksum, synthesise
 
 logger = logging.getLogger(__name__)
 
 #: The model has seen nothing of these participants.
 RATED = ("test", "external")
-_RATINGS = ("metrics", "regions", "volume", "calibration")
 
 
 def apply_model(folder: Path, names: Collection[str], settings: Settings) -> list[Outcome]:
@@ -190,7 +191,7 @@ def _calibrate(case: PreparedCase, label: str, split: str, card: ModelCard, sett
     table = rating_tables(settings.output_dir, case, label)[-1]
     if is_younger([table], [synthetic, deviation, *case.images.values(), *case.masks.values()]):
         return
-    sampled = _read_sidecar(deviation)
+    sampled = sidecar(deviation)
     facts = {"sampled_by": sampled.get("SampledBy", "n/a"), "samples": sampled.get("Samples", "n/a")}
     # Seeds of one configuration share it, folds and members carry the model's own label.
     configuration = card.configuration if card.label == label else label
@@ -203,7 +204,7 @@ def _is_same_sampling(
 ) -> bool:
     """Whether the standard deviation that lies there is of these networks and of as many samples as are asked for."""
     path = deviation_path(output_dir, case, label)
-    facts = _read_sidecar(path)
+    facts = sidecar(path)
     wanted = ("ensemble", len(cards)) if len(cards) > 1 else ("dropout", samples)
     return made_by(path, cards) and (facts.get("SampledBy"), facts.get("Samples")) == wanted
 
@@ -214,12 +215,6 @@ def _remove_deviation(output_dir: Path, case: PreparedCase, label: str) -> None:
     for path in (deviation_path(output_dir, case, label), calibrated):
         for stale in (path, sidecar_path(path)):
             stale.unlink(missing_ok=True)
-
-
-def rating_tables(output_dir: Path, case: PreparedCase, label: str) -> list[Path]:
-    """Tables that rate a synthetic image against the real one, whether they exist or not."""
-    metrics = metrics_path(output_dir, case, label)
-    return [metrics.with_name(metrics.name.replace("_metrics.tsv", f"_{suffix}.tsv")) for suffix in _RATINGS]
 
 
 def split_of(cards: Sequence[ModelCard], folder: Path, case: PreparedCase, settings: Settings) -> str:
@@ -241,7 +236,7 @@ def split_of(cards: Sequence[ModelCard], folder: Path, case: PreparedCase, setti
         output folder and the participant was held out, ``excluded`` where the split file left it out; else
         ``external``.
     """
-    trained_here = folder.resolve().parent == (settings.output_dir / "models").resolve()
+    trained_here = folder.resolve().parent == models_folder(settings.output_dir).resolve()
     seen = "train" if any(is_training_participant(card, case.participant) for card in cards) else ""
     seen = seen or ("validation" if any(is_selection_participant(card, case.participant) for card in cards) else "")
     if seen:
@@ -259,15 +254,7 @@ def split_of(cards: Sequence[ModelCard], folder: Path, case: PreparedCase, setti
 
 def made_by(path: Path, cards: Sequence[ModelCard]) -> bool:
     """Whether a synthetic image was made by these very networks, and not by others of the same label."""
-    return _read_sidecar(path).get("ModelChecksum") == model_checksum(cards)
-
-
-def _read_sidecar(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(sidecar_path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+    return sidecar(path).get("ModelChecksum") == model_checksum(cards)
 
 
 def is_younger(made: Iterable[Path], sources: Iterable[Path]) -> bool:

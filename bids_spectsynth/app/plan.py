@@ -9,8 +9,8 @@ from bids_spectsynth.errors import ModelError, Outcome
 from bids_spectsynth.logs import LOGGER_NAME
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.preprocess.templates.templates import planned_template
+from bids_spectsynth.preprocess.workflow.anatomical import requested_templates
 from bids_spectsynth.preprocess.workflow.build import resolve_backend
-from bids_spectsynth.preprocess.workflow.head import asked_templates
 from bids_spectsynth.synthesis.cohort.select import AnyCase, Cohort, make_cohort, split_cohort
 from bids_spectsynth.synthesis.study import PlannedModel, planned_models, trains
 from bids_spectsynth.synthesis.training.train_models import planned_networks
@@ -60,7 +60,7 @@ def _stage_lines(settings: Settings, models: Sequence[PlannedModel]) -> list[str
     elif settings.mode == "apply" or settings.model is not None:
         stages = [prepare, apply]
     lines = (f"then: {stage}" for stage in stages)
-    return [*lines, *map(planned_template, asked_templates(settings).values())]
+    return [*lines, *map(planned_template, requested_templates(settings).values())]
 
 
 def _model_lines(models: Sequence[PlannedModel]) -> list[str]:

@@ -9,14 +9,11 @@ from pathlib import Path
 
 import nibabel as nib
 
-from bids_spectsynth.bids.cases import INTERICTAL, T1W, Case, find_cases
-from bids_spectsynth.bids.prepared import (
-    PreparedCase,
-    find_prepared,
-    is_registered_to,
-    update_participants,
-    write_dataset_files,
-)
+from bids_spectsynth.bids.cases import Case, find_cases
+from bids_spectsynth.bids.dataset import write_dataset_files
+from bids_spectsynth.bids.participants import update_participants
+from bids_spectsynth.bids.prepared import PreparedCase, find_prepared, is_registered_to
+from bids_spectsynth.bids.roles import INTERICTAL, T1W
 from bids_spectsynth.bids.validate import check_dataset
 from bids_spectsynth.errors import DatasetError, ExitCode, ModelError, Outcome, UsageError, by_participant, exit_code
 from bids_spectsynth.logs import LOGGER_NAME, console_logging, open_run_log, write_case_log

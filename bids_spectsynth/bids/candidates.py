@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any
 from bids_spectsynth.bids.filters import Filters
 from bids_spectsynth.bids.layout import read_metadata
 from bids_spectsynth.bids.names import parse_name
-from bids_spectsynth.bids.roles import is_spect, spect_state
+from bids_spectsynth.bids.roles import NUCLEAR, PET, ROLES, is_spect, role_of, spect_state
 from bids_spectsynth.errors import ImageError
 
 if TYPE_CHECKING:
     from bids.layout import BIDSLayout
 
-NUCLEAR_QUERY = {"datatype": ["pet", "spect"], "suffix": ["pet", "spect"]}
-_STATES = frozenset({"interictal", "ictal"})
+NUCLEAR_QUERY = {
+    "datatype": sorted({ROLES[name].datatype for name in NUCLEAR}),
+    "suffix": sorted({suffix for name in NUCLEAR for suffix in ROLES[name].suffixes}),
+}
+_STATES = frozenset(name for name in NUCLEAR if ROLES[name].task is not None)
 _EXTENSIONS = [".nii", ".nii.gz"]
 #: Parts of a complex image that show no magnitude.
 _NO_MAGNITUDE = frozenset({"phase", "real", "imag"})
@@ -116,7 +119,7 @@ def _assigned_images(layout: "BIDSLayout", mr_roles: Collection[str], filters: F
     """Images whose one role is known before their sidecar is read: MR images, and SPECT that a filter names."""
     assigned: dict[Path, frozenset[str]] = {}
     for role in mr_roles:
-        query = {"datatype": "anat", "suffix": role}
+        query = {"datatype": role_of(role).datatype, "suffix": list(role_of(role).suffixes)}
         assigned |= dict.fromkeys(_query(layout, query, filters, role.lower()), frozenset({role}))
     for state in _STATES & set(filters):
         assigned |= dict.fromkeys(_query(layout, NUCLEAR_QUERY, filters, state), frozenset({state}))
@@ -125,7 +128,7 @@ def _assigned_images(layout: "BIDSLayout", mr_roles: Collection[str], filters: F
 
 def _free_nuclear_images(layout: "BIDSLayout", filters: Filters) -> dict[Path, frozenset[str]]:
     """PET and SPECT images with the roles that the filters leave open to them; their sidecars decide."""
-    pet = dict.fromkeys(_query(layout, NUCLEAR_QUERY, filters, "pet"), frozenset({"pet"}))
+    pet = dict.fromkeys(_query(layout, NUCLEAR_QUERY, filters, PET), frozenset({PET}))
     spect = dict.fromkeys(_query(layout, NUCLEAR_QUERY, filters, "spect"), _STATES - set(filters))
     return {path: pet.get(path, frozenset()) | spect.get(path, frozenset()) for path in {**pet, **spect}}
 
@@ -133,6 +136,6 @@ def _free_nuclear_images(layout: "BIDSLayout", filters: Filters) -> dict[Path, f
 def _classify(path: Path, entities: Mapping[str, str], metadata: Mapping[str, Any]) -> tuple[str, str]:
     """Role of a nuclear image by its folder, tracer and name, and why."""
     if not is_spect(path.parent.name, entities, metadata):
-        return "pet", "the only candidate"
+        return PET, "the only candidate"
     state, reason = spect_state(entities)
     return state, reason + ("; SPECT by its tracer, though stored as PET" if path.parent.name == "pet" else "")

@@ -9,20 +9,11 @@ from typing import Any
 from bids_spectsynth.bids.candidates import Candidate, Search, find_candidates
 from bids_spectsynth.bids.filters import read_filters
 from bids_spectsynth.bids.layout import build_layout, find_participants, find_sessions
+from bids_spectsynth.bids.roles import INTERICTAL, PET, T1W, role_of
 from bids_spectsynth.errors import ImageError, Outcome
 from bids_spectsynth.options.settings import Settings
 
 logger = logging.getLogger(__name__)
-
-T1W = "T1w"
-PET = "pet"
-INTERICTAL = "interictal"
-ICTAL = "ictal"
-
-_NUCLEAR = (PET, INTERICTAL, ICTAL)
-_NAMES = {PET: "PET", INTERICTAL: "interictal SPECT", ICTAL: "ictal SPECT"}
-#: Entities that tell derivatives of several nuclear images apart.
-_KEPT_ENTITIES = ("task", "trc", "rec", "run")
 
 
 @dataclass(frozen=True)
@@ -49,6 +40,14 @@ class SourceImage:
     entities: Mapping[str, str]
     metadata: Mapping[str, Any]
     reason: str
+
+    @property
+    def frame_durations(self) -> list[float] | None:
+        """Seconds of each frame of a PET or SPECT, as the sidecar gives them; None where it does not."""
+        stated = self.metadata.get("FrameDuration")
+        if not isinstance(stated, list) or not all(isinstance(one, int | float) for one in stated):
+            return None
+        return [float(one) for one in stated]
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ def find_cases(settings: Settings) -> tuple[list[Case], list[Outcome]]:
     """
     bids_dir = settings.bids_dir
     inputs = tuple(dict.fromkeys(role for roles in settings.inputs for role in roles))
-    mr_roles = (T1W, *(role for role in inputs if role not in (T1W, *_NUCLEAR)))
+    mr_roles = (T1W, *(role for role in inputs if role != T1W and not role_of(role).is_nuclear))
     filters = read_filters(settings.bids_filter_file, mr_roles)
     participants = find_participants(bids_dir, settings.participant_label)
     sessions = find_sessions(bids_dir, participants, settings.session_label)
@@ -147,12 +146,12 @@ def _build_case(
             # What no model asks for must not stop the participant.
             if role in (T1W, INTERICTAL, *inputs):
                 raise
-            warnings.append(f"{error}; the {_name(role)} is left out")
+            warnings.append(f"{error}; the {role_of(role).sentence} is left out")
     missing = [role for role in inputs if role not in images]
-    warnings += [f"no {_name(role)} image, an input of a model asked for" for role in missing]
+    warnings += [f"no {role_of(role).sentence} image, an input of a model asked for" for role in missing]
     if INTERICTAL not in images:
-        warnings.append(f"no {_name(INTERICTAL)}: not usable for training or evaluation")
-    order = sorted(images, key=lambda role: (role != T1W, role in _NUCLEAR, role))
+        warnings.append(f"no {role_of(INTERICTAL).sentence}: not usable for training or evaluation")
+    order = sorted(images, key=lambda role: (role != T1W, role_of(role).is_nuclear, role))
     return Case(participant, session, {role: images[role] for role in order}, tuple(warnings))
 
 
@@ -165,34 +164,29 @@ def _choose(candidates: Sequence[Candidate], role: str, session: str | None) -> 
     key = role.lower()
     hint = f'choose one with --bids-filter-file, e.g. {{"{key}": {{"run": 1}}}} or {{"{key}": {{"session": "..."}}}}'
     if len({candidate.session for candidate in pool}) > 1:
-        raise ImageError(f"{_name(role)} in several other sessions: {names}; {hint}")
+        raise ImageError(f"{role_of(role).sentence} in several other sessions: {names}; {hint}")
     if len(pool) > 1:
-        raise ImageError(f"{len(pool)} {_name(role)} images in one session: {names}; {hint}")
+        raise ImageError(f"{len(pool)} {role_of(role).sentence} images in one session: {names}; {hint}")
     chosen = pool[0]
     where, notes = "in the same session" if own else "outside sessions", []
     if not own and not free:
         where = f"from the only other session, ses-{chosen.session}"
-        notes.append(f"{chosen.path.name}: {_name(role)} taken {where}")
-    if role in _NUCLEAR and not chosen.metadata:
+        notes.append(f"{chosen.path.name}: {role_of(role).sentence} taken {where}")
+    if role_of(role).is_nuclear and not chosen.metadata:
         notes.append(f"{chosen.path.name}: no JSON sidecar; frames count alike and the tracer is unknown")
     return _source_image(chosen, f"{chosen.reason}; {where}"), notes
 
 
 def _source_image(candidate: Candidate, reason: str) -> SourceImage:
-    known = dict(candidate.entities)
-    if candidate.role in (INTERICTAL, ICTAL):
-        known["task"] = candidate.role
-    kept = _KEPT_ENTITIES if candidate.role in _NUCLEAR else ()
-    entities = {key: known[key] for key in kept if key in known}
+    role, known = role_of(candidate.role), dict(candidate.entities)
+    if role.task is not None:
+        known["task"] = role.task
+    entities = {key: known[key] for key in role.kept_entities if key in known}
     return SourceImage(candidate.path, candidate.role, entities, candidate.metadata, reason)
-
-
-def _name(role: str) -> str:
-    return _NAMES.get(role, role)
 
 
 def _log(case: Case) -> None:
     for image in case.images.values():
-        logger.info("%s: %s is the %s (%s)", case.name, image.path.name, _name(image.role), image.reason)
+        logger.info("%s: %s is the %s (%s)", case.name, image.path.name, role_of(image.role).sentence, image.reason)
     for warning in case.warnings:
         logger.warning("%s: %s", case.name, warning)

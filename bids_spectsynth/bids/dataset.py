@@ -1,6 +1,5 @@
 """The top-level files that make the output folder a BIDS derivative dataset."""
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,10 +8,12 @@ from typing import Any
 import pandas as pd
 
 import bids_spectsynth
+from bids_spectsynth.bids.names import BIDS_VERSION
+from bids_spectsynth.bids.output_files import description_file, descriptions_file
+from bids_spectsynth.bids.sidecars import read_object
 from bids_spectsynth.bids.writing import folder_lock, write_json, write_table, write_text
 from bids_spectsynth.options.settings import Settings
 
-BIDS_VERSION = "1.10.1"
 CODE_NAME = "bids_spectsynth"
 #: How the simulated cohort names itself in the ``GeneratedBy`` of its dataset description.
 PHANTOM_NAME = "bids_spectsynth-phantom"
@@ -69,7 +70,7 @@ def write_dataset_files(settings: Settings, tools: Mapping[str, str]) -> None:
     """
     folder = settings.output_dir
     with folder_lock(folder):
-        write_json(folder / "dataset_description.json", dataset_description(settings, tools))
+        write_json(description_file(folder), dataset_description(settings, tools))
     write_text(folder / ".bidsignore", "\n".join((*NOT_IN_STANDARD, *NOT_BIDS)) + "\n")
     write_text(folder / "CITATION.md", CITATION)
     add_descriptions(folder, DESCRIPTIONS)
@@ -80,8 +81,8 @@ def dataset_description(settings: Settings, tools: Mapping[str, str]) -> dict[st
 
     The input is given by a relative path (``DatasetLinks``), which names no user and no machine.
     """
-    recorded = _read_object(settings.output_dir / "dataset_description.json")
-    has_input = (settings.bids_dir / "dataset_description.json").is_file()
+    recorded = read_object(description_file(settings.output_dir))
+    has_input = (description_file(settings.bids_dir)).is_file()
     link = _relative_link(settings.bids_dir, settings.output_dir)
     earlier = _earlier_tools(settings.output_dir)
     used = {"Name": CODE_NAME, "Version": bids_spectsynth.__version__}
@@ -109,9 +110,9 @@ def dataset_description(settings: Settings, tools: Mapping[str, str]) -> dict[st
 
 def has_phantom_data(settings: Settings) -> bool:
     """Whether the input, or what the output folder was made from, is a simulated cohort of this package."""
-    makers = _read_object(settings.bids_dir / "dataset_description.json").get("GeneratedBy", [])
+    makers = read_object(description_file(settings.bids_dir)).get("GeneratedBy", [])
     names = [maker.get("Name") for maker in makers if isinstance(maker, dict)] if isinstance(makers, list) else []
-    earlier = _read_object(settings.output_dir / "dataset_description.json").get("PhantomData")
+    earlier = read_object(description_file(settings.output_dir)).get("PhantomData")
     return PHANTOM_NAME in names or earlier is True
 
 
@@ -122,23 +123,15 @@ def _relative_link(bids_dir: Path, output_dir: Path) -> str:
         return bids_dir.resolve().as_uri()
 
 
-def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
 def _source_dataset(bids_dir: Path) -> dict[str, str]:
     """DOI and licence of the input, as far as it states them as text."""
-    content = _read_object(bids_dir / "dataset_description.json")
+    content = read_object(description_file(bids_dir))
     keys = {"DatasetDOI": "DOI", "License": "License"}
     return {new: content[key] for key, new in keys.items() if isinstance(content.get(key), str)}
 
 
 def _earlier_tools(output_dir: Path) -> dict[str, str]:
-    entries = _read_object(output_dir / "dataset_description.json").get("GeneratedBy", [])
+    entries = read_object(description_file(output_dir)).get("GeneratedBy", [])
     pairs = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
     return {str(e["Name"]): str(e.get("Version", "")) for e in pairs if e.get("Name") not in (None, CODE_NAME)}
 
@@ -153,7 +146,7 @@ def add_descriptions(output_dir: Path, descriptions: Mapping[str, str]) -> None:
         E.g. a model label and what the model is. A value that is described already is replaced.
     """
     with folder_lock(output_dir):
-        _merge_descriptions(output_dir / "descriptions.tsv", descriptions)
+        _merge_descriptions(descriptions_file(output_dir), descriptions)
 
 
 def _merge_descriptions(path: Path, descriptions: Mapping[str, str]) -> None:

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from bids_spectsynth.bids.layout import CONFIG_FILE
+from bids_spectsynth.bids.roles import ROLES
+from bids_spectsynth.bids.sidecars import load_object
 from bids_spectsynth.errors import UsageError
 
 Filters = Mapping[str, Mapping[str, Any]]
 
 #: Names of filters besides those of other MR images.
-BASE_FILTERS = ("t1w", "pet", "spect", "interictal", "ictal")
+BASE_FILTERS = tuple(dict.fromkeys(name.lower() for role in ROLES.values() for name in (role.suffix, role.name)))
 _SHORT = {
     "sub": "subject",
     "ses": "session",
@@ -57,15 +59,18 @@ def read_filters(path: Path | None, mr_roles: Collection[str]) -> Filters:
     """
     if path is None:
         return {}
+    wanted = f'{path}: not an object of objects such as {{"t1w": {{"run": 1}}}}'
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = load_object(path)
     except OSError as error:
         raise UsageError(f"{path}: cannot read the filter file ({error.strerror})") from error
     except ValueError as error:
         raise UsageError(f"{path}: not valid JSON ({error})") from error
+    except TypeError as error:
+        raise UsageError(wanted) from error
     known = (*BASE_FILTERS, *sorted({role.lower() for role in (*mr_roles, "T2w", "FLAIR")} - set(BASE_FILTERS)))
-    if not isinstance(content, dict) or not all(isinstance(query, dict) for query in content.values()):
-        raise UsageError(f'{path}: not an object of objects such as {{"t1w": {{"run": 1}}}}')
+    if not all(isinstance(query, dict) for query in content.values()):
+        raise UsageError(wanted)
     unknown = [name for name in content if name.lower() not in known]
     if unknown:
         raise UsageError(f"{path}: unknown image {unknown[0]!r}; known: {', '.join(known)}")

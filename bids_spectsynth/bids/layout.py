@@ -1,6 +1,5 @@
 """A PyBIDS layout that knows SPECT and looks only at the participants and sessions that are asked for."""
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from importlib import resources
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bids_spectsynth.bids.names import bare_label, parse_name
+from bids_spectsynth.bids.sidecars import load_object
 from bids_spectsynth.errors import DatasetError, ImageError
 
 if TYPE_CHECKING:
@@ -55,19 +55,28 @@ def _check_description(bids_dir: Path) -> None:
     if not bids_dir.is_dir():
         raise DatasetError(f"{bids_dir}: no such folder; give the root of a BIDS dataset")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        load_object(path)
     except OSError as error:
         raise DatasetError(
             f"{bids_dir}: not a BIDS dataset (dataset_description.json: {error.strerror}); give the root of one"
         ) from error
     except ValueError as error:
         raise DatasetError(f"{path}: not valid JSON ({error}); correct the file") from error
-    if not isinstance(content, dict):
-        raise DatasetError(f"{path}: not a JSON object; correct the file")
+    except TypeError as error:
+        raise DatasetError(f"{path}: not a JSON object; correct the file") from error
 
 
 def find_sessions(bids_dir: Path, participants: Sequence[str], chosen: Sequence[str] = ()) -> tuple[str, ...]:
     """Labels of the chosen sessions, without ``ses-``; empty where none is chosen, which means all.
+
+    Parameters
+    ----------
+    bids_dir : Path
+        Root of a BIDS dataset.
+    participants : sequence of str
+        Labels without ``sub-``.
+    chosen : sequence of str
+        Labels with or without ``ses-``; empty for all.
 
     Raises
     ------
@@ -139,12 +148,11 @@ def read_metadata(image: Path, bids_dir: Path) -> dict[str, Any]:
     metadata: dict[str, Any] = {}
     for path in _sidecars(image, bids_dir):
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            metadata.update(load_object(path))
         except (OSError, ValueError) as error:
             raise ImageError(f"{path}: cannot read the sidecar ({error}); correct or remove it") from error
-        if not isinstance(content, dict):
-            raise ImageError(f"{path}: the sidecar is not a JSON object; correct or remove it")
-        metadata.update(content)
+        except TypeError as error:
+            raise ImageError(f"{path}: the sidecar is not a JSON object; correct or remove it") from error
     return metadata
 
 

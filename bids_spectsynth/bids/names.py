@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+#: The version of the standard that output folders and simulated cohorts follow.
+BIDS_VERSION = "1.10.1"
 #: Order of entities in a file name (BIDS schema, restricted to those used here; ``from``, ``to`` and ``mode`` are
 #: those of transforms, which the schema lacks).
 ENTITY_ORDER = (
@@ -27,6 +29,13 @@ _VALUE = re.compile(r"[0-9A-Za-z+]+")
 
 def file_name(entities: Mapping[str, str], suffix: str, extension: str) -> str:
     """BIDS file name: entities in the standard's order, then suffix and extension.
+
+    Parameters
+    ----------
+    entities : mapping of str to str
+        By short key, in any order; keys of :data:`ENTITY_ORDER`.
+    suffix, extension : str
+        E.g. ``spect`` and ``.nii.gz``.
 
     Raises
     ------
@@ -71,7 +80,14 @@ def bare_label(label: str, prefix: str) -> str:
 
 
 def case_folder(output_dir: Path, participant: str, session: str | None) -> Path:
-    """``sub-01`` or ``sub-01/ses-x`` in the output folder."""
+    """``sub-01`` or ``sub-01/ses-x`` in the output folder.
+
+    Parameters
+    ----------
+    output_dir : Path
+    participant, session : str, str or None
+        Labels without prefix.
+    """
     folder = output_dir / f"sub-{participant}"
     return folder / f"ses-{session}" if session else folder
 
@@ -112,6 +128,13 @@ def source_uri(path: Path, bids_dir: Path, output_dir: Path) -> str:
     """``bids::`` URI of a file in the output folder, ``bids:raw:`` URI of one in the input dataset.
 
     The output folder is tried first, because it may lie in the input's ``derivatives``.
+
+    Parameters
+    ----------
+    path : Path
+        A file, which need not exist.
+    bids_dir, output_dir : Path
+        The two folders that may hold it.
 
     Raises
     ------

@@ -1,18 +1,16 @@
-"""What lies in an output folder, and how it is found again: transforms, synthetic images, tables, logs."""
+"""Every file that the program writes beside the prepared ones: its name, and how it is found again."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from bids_spectsynth.bids.names import case_folder, parse_name
+from bids_spectsynth.bids.names import case_folder, output_path, parse_name
 from bids_spectsynth.bids.prepared import PreparedCase, find_prepared
-from bids_spectsynth.bids.roles import role_name
-from bids_spectsynth.bids.sidecars import as_number, read_object, sidecar, strings
+from bids_spectsynth.bids.roles import INTERICTAL, role_of
+from bids_spectsynth.bids.sidecars import read_object, sidecar
+from bids_spectsynth.logs import LOGS_FOLDER
 from bids_spectsynth.options.settings import T1W_SPACE
-from bids_spectsynth.options.spaces import option_of
 
 #: Columns of tables that are names: one that consists of digits is no number.
 _NAMES = (
@@ -21,6 +19,165 @@ _NAMES = (
     "subjects", "comparison", "metric", "test", "primary", "unit", "note", "template", "region", "hemisphere",
     "measure", "sampled_by", "bin",
 )  # fmt: skip
+
+#: Suffixes of the tables that rate a synthetic image; the last one rates its standard deviation.
+CASE_TABLES = ("metrics", "regions", "volume", "calibration")
+#: Label of the participant's own T1w as a space.
+ORIGINAL_SPACE = "orig"
+
+
+def description_file(folder: Path) -> Path:
+    """``dataset_description.json`` of a dataset or an output folder."""
+    return folder / "dataset_description.json"
+
+
+def descriptions_file(output_dir: Path) -> Path:
+    """The table that explains the values of ``desc-``."""
+    return output_dir / "descriptions.tsv"
+
+
+def participants_file(folder: Path) -> Path:
+    """``participants.tsv`` of a dataset or an output folder."""
+    return folder / "participants.tsv"
+
+
+def models_folder(output_dir: Path) -> Path:
+    """Where models lie, one folder each."""
+    return output_dir / "models"
+
+
+def figures_folder(output_dir: Path) -> Path:
+    """Figures of the group level."""
+    return output_dir / "figures"
+
+
+def group_table(output_dir: Path, name: str) -> Path:
+    """A table of the group level: ``metrics``, ``summary``, ``ttests``, ``table4``, ..."""
+    return output_dir / f"group_{name}.tsv"
+
+
+def group_page(output_dir: Path) -> Path:
+    """The page of the whole output folder."""
+    return output_dir / "group.html"
+
+
+def subject_page(output_dir: Path, participant: str) -> Path:
+    """The page of a participant, by the label without ``sub-``."""
+    return output_dir / f"sub-{participant}.html"
+
+
+def _spect_path(
+    output_dir: Path, prepared: PreparedCase, label: str, suffix: str, extension: str, space: str | None = None
+) -> Path:
+    entities = {"task": INTERICTAL, "space": space or prepared.space, "desc": label}
+    datatype = role_of(INTERICTAL).datatype
+    return output_path(output_dir, prepared.participant, prepared.session, datatype, entities, suffix, extension)
+
+
+def synthetic_path(output_dir: Path, prepared: PreparedCase, label: str, *, space: str | None = None) -> Path:
+    """The synthetic SPECT of a case by a model.
+
+    Parameters
+    ----------
+    output_dir : Path
+    prepared : PreparedCase
+    label : str
+        Of the model.
+    space : str, optional
+        Another space than the case's: :data:`ORIGINAL_SPACE`.
+    """
+    return _spect_path(output_dir, prepared, label, role_of(INTERICTAL).suffix, ".nii.gz", space)
+
+
+def deviation_path(output_dir: Path, prepared: PreparedCase, label: str) -> Path:
+    """The standard-deviation map of a model's synthetic SPECT.
+
+    Parameters
+    ----------
+    output_dir, prepared, label
+        As :func:`synthetic_path` takes them.
+    """
+    return synthetic_path(output_dir, prepared, f"{label}Sd")
+
+
+def metrics_path(output_dir: Path, prepared: PreparedCase, label: str) -> Path:
+    """The metric table of a case and a model.
+
+    Parameters
+    ----------
+    output_dir, prepared, label
+        As :func:`synthetic_path` takes them.
+    """
+    return _spect_path(output_dir, prepared, label, "metrics", ".tsv")
+
+
+def regions_path(output_dir: Path, prepared: PreparedCase, label: str) -> Path:
+    """The table of regions of a case and a model.
+
+    Parameters
+    ----------
+    output_dir, prepared, label
+        As :func:`synthetic_path` takes them.
+    """
+    return _spect_path(output_dir, prepared, label, "regions", ".tsv")
+
+
+def volume_path(output_dir: Path, prepared: PreparedCase, label: str) -> Path:
+    """The table of volume measures of a case and a model.
+
+    Parameters
+    ----------
+    output_dir, prepared, label
+        As :func:`synthetic_path` takes them.
+    """
+    return _spect_path(output_dir, prepared, label, "volume", ".tsv")
+
+
+def rating_tables(output_dir: Path, prepared: PreparedCase, label: str) -> list[Path]:
+    """All tables that rate a synthetic image (:data:`CASE_TABLES`), whether they exist or not.
+
+    Parameters
+    ----------
+    output_dir, prepared, label
+        As :func:`synthetic_path` takes them.
+    """
+    return [_spect_path(output_dir, prepared, label, suffix, ".tsv") for suffix in CASE_TABLES]
+
+
+def case_tables(output_dir: Path, prepared: PreparedCase, label: str) -> list[Path]:
+    """Those of :func:`rating_tables` that rate the image itself.
+
+    Parameters
+    ----------
+    output_dir, prepared, label
+        As :func:`synthetic_path` takes them.
+    """
+    return rating_tables(output_dir, prepared, label)[:-1]
+
+
+def find_metrics(output_dir: Path) -> list[Path]:
+    """Metric tables of cases in the output folder, sorted by path."""
+    return _find_tables(output_dir, "metrics")
+
+
+def find_regions(output_dir: Path) -> list[Path]:
+    """Tables of regions of cases in the output folder, sorted by path."""
+    return _find_tables(output_dir, "regions")
+
+
+def find_volumes(output_dir: Path) -> list[Path]:
+    """Tables of volume measures of cases in the output folder, sorted by path."""
+    return _find_tables(output_dir, "volume")
+
+
+def find_calibrations(output_dir: Path) -> list[Path]:
+    """Tables of how far standard-deviation maps were right, of cases in the output folder, sorted by path."""
+    return _find_tables(output_dir, "calibration")
+
+
+def _find_tables(output_dir: Path, suffix: str) -> list[Path]:
+    patterns = (f"sub-*/spect/*_{suffix}.tsv", f"sub-*/ses-*/spect/*_{suffix}.tsv")
+    return sorted(path for pattern in patterns for path in output_dir.glob(pattern))
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -36,93 +193,7 @@ def read_table(path: Path) -> pd.DataFrame:
 
 def is_phantom(output_dir: Path) -> bool:
     """Whether the dataset description says that the images were simulated (``PhantomData``)."""
-    return read_object(output_dir / "dataset_description.json").get("PhantomData") is True
-
-
-@dataclass(frozen=True)
-class Transform:
-    """A registration, from the sidecar of its transform.
-
-    Parameters
-    ----------
-    path : Path
-        The matrix file.
-    case_name : str
-        ``sub-01`` or ``sub-01_ses-x``.
-    role : str
-        What was registered: ``pet``, ``interictal``, ``ictal``, another MR suffix, or ``T1w`` (to a template).
-    target : str
-        ``T1w`` or the template.
-    """
-
-    path: Path
-    case_name: str
-    role: str
-    target: str
-    sidecar: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def title(self) -> str:
-        """``PET to T1w``."""
-        return f"{role_name(self.role)} to {self.target}"
-
-    @property
-    def template(self) -> str:
-        """The template that a T1w was registered to, as ``--output-spaces`` takes it, with its resolution if known."""
-        return str(self.sidecar.get("Template") or option_of(self.target))
-
-    @property
-    def poor(self) -> bool:
-        """Whether the result should not be trusted without looking."""
-        return self.sidecar.get("Poor") is True
-
-    @property
-    def score(self) -> float:
-        """Final value of the metric; not a number where unknown."""
-        return as_number(self.sidecar.get("Score"))
-
-    @property
-    def overlap(self) -> float:
-        """Dice coefficient of the two brains, 0 to 1; not a number where unknown."""
-        return as_number(self.sidecar.get("Overlap"))
-
-    @property
-    def metric(self) -> str:
-        """What the score is."""
-        return str(self.sidecar.get("Metric", "n/a"))
-
-    @property
-    def notes(self) -> list[str]:
-        """One line each: why it is poor, how it was found."""
-        return strings(self.sidecar.get("Notes"))
-
-
-def find_transforms(output_dir: Path, participant: str = "*") -> list[Transform]:
-    """Registrations in the output folder, each once (towards its target), by participant, session and file name.
-
-    Parameters
-    ----------
-    output_dir : Path
-    participant : str
-        Label without ``sub-``; ``*`` for all.
-    """
-    pattern = f"sub-{participant}"
-    files = [*output_dir.glob(f"{pattern}/*/*_xfm.txt"), *output_dir.glob(f"{pattern}/ses-*/*/*_xfm.txt")]
-    found = [_transform(path) for path in sorted(files)]
-    return [transform for transform in found if transform is not None]
-
-
-def _transform(path: Path) -> Transform | None:
-    entities, _, _ = parse_name(path.name)
-    source, target, content = entities.get("from", ""), entities.get("to", ""), sidecar(path)
-    affine = content.get("Type") == "affine"
-    # Both directions are stored: an affine one belongs to a template, a rigid one leads to the T1w.
-    if target != T1W_SPACE if not affine else source != T1W_SPACE:
-        return None
-    role = entities.get("task", "interictal") if source == "spect" else source
-    session = entities.get("ses")
-    name = f"sub-{entities.get('sub', '')}" + (f"_ses-{session}" if session else "")
-    return Transform(path, name, role, target, content)
+    return read_object(description_file(output_dir)).get("PhantomData") is True
 
 
 @dataclass(frozen=True)
@@ -144,7 +215,7 @@ def find_synthetic(output_dir: Path, case: PreparedCase) -> list[Synthetic]:
         if facts.get("Synthetic") is not True or "StandardDeviationOf" in facts:
             continue
         entities, _, _ = parse_name(path.name)
-        metrics = path.with_name(path.name.replace("_spect.nii.gz", "_metrics.tsv"))
+        metrics = metrics_path(output_dir, case, entities["desc"])
         found.append(Synthetic(path, entities["desc"], case.space, metrics if metrics.exists() else None))
     return found
 
@@ -160,13 +231,13 @@ def find_cases(output_dir: Path, participant: str) -> list[PreparedCase]:
 
 def latest_run(output_dir: Path) -> Path | None:
     """The newest folder of logs, whose names begin with their time."""
-    folders = sorted(path for path in (output_dir / "logs").glob("*") if path.is_dir())
+    folders = sorted(path for path in (output_dir / LOGS_FOLDER).glob("*") if path.is_dir())
     return folders[-1] if folders else None
 
 
 def software_version(output_dir: Path) -> str:
     """Version of this package that wrote the output folder, as its dataset description says."""
-    entries = read_object(output_dir / "dataset_description.json").get("GeneratedBy")
+    entries = read_object(description_file(output_dir)).get("GeneratedBy")
     for entry in entries if isinstance(entries, list) else []:
         if isinstance(entry, dict) and entry.get("Name") == "bids_spectsynth":
             return str(entry.get("Version", "unknown"))

@@ -1,15 +1,16 @@
 """``participants.tsv`` of the output folder, shared by processes that run at the same time."""
 
-import io
-import json
+import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
 from bids_spectsynth.bids.names import bare_label
-from bids_spectsynth.bids.writing import folder_lock, sidecar_path, write_table
+from bids_spectsynth.bids.output_files import participants_file
+from bids_spectsynth.bids.sidecars import sidecar
+from bids_spectsynth.bids.writing import folder_lock, write_table
 from bids_spectsynth.errors import DatasetError
 
 COLUMNS = ("participant_id", "split", "status", "reason")
@@ -41,6 +42,36 @@ DICTIONARY: dict[str, dict[str, Any]] = {
 _MISSING = "n/a"
 
 
+def read_rows(path: Path, *, quoted: bool = False) -> tuple[list[str], list[dict[str, str]]]:
+    """Columns and rows of a tab-separated table of participants, whoever wrote it; all values as text.
+
+    Parameters
+    ----------
+    path : Path
+    quoted : bool
+        Whether quotation marks enclose values, as spreadsheets write them; BIDS knows no such marks.
+
+    Returns
+    -------
+    columns : list of str
+    rows : list of dict
+        By column; an absent value is empty. What a row has beyond the columns stands under an empty name.
+
+    Raises
+    ------
+    OSError, ValueError
+        The file cannot be read, or is no text table.
+    """
+    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        table = csv.DictReader(file, delimiter="\t", quoting=quoting, restkey="", restval="")
+        try:
+            rows = [{key: "".join(value) for key, value in row.items()} for row in table]
+        except csv.Error as error:
+            raise ValueError(str(error)) from error
+        return list(table.fieldnames or []), rows
+
+
 def read_participants(output_dir: Path) -> pd.DataFrame:
     """``participants.tsv`` of the output folder, all columns as text, ``n/a`` where nothing is known.
 
@@ -55,19 +86,20 @@ def read_participants(output_dir: Path) -> pd.DataFrame:
     DatasetError
         The file exists and is not such a table.
     """
-    path = output_dir / "participants.tsv"
+    path = participants_file(output_dir)
     try:
-        text = path.read_text(encoding="utf-8")
+        columns, rows = read_rows(path, quoted=True)
     except FileNotFoundError:
-        return pd.DataFrame({column: pd.Series(dtype=str) for column in COLUMNS})
-    try:
-        frame = pd.read_csv(io.StringIO(text), sep="\t", dtype=str, keep_default_na=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        columns, rows = list(COLUMNS), []
+    except ValueError as error:
         raise DatasetError(f"{path}: not a table ({error}); remove the file and run again") from error
-    if "participant_id" not in frame.columns:
+    if any("" in row for row in rows):
+        raise DatasetError(f"{path}: not a table (a row is longer than the first); remove the file and run again")
+    if "participant_id" not in columns:
         raise DatasetError(f"{path}: the column participant_id is missing; remove the file and run again")
-    columns = dict.fromkeys((*COLUMNS, *map(str, frame.columns)))
-    return frame.reindex(columns=list(columns), fill_value=_MISSING).replace("", _MISSING)
+    frame = pd.DataFrame(rows, columns=columns, dtype=str)
+    wanted = dict.fromkeys((*COLUMNS, *columns))
+    return frame.reindex(columns=list(wanted), fill_value=_MISSING).replace("", _MISSING)
 
 
 def update_participants(output_dir: Path, rows: Mapping[str, Mapping[str, str]]) -> set[str]:
@@ -112,18 +144,14 @@ def update_participants(output_dir: Path, rows: Mapping[str, Mapping[str, str]])
             if table[name] != before:
                 changed.add(label)
         frame = pd.DataFrame([table[name] for name in sorted(table)], columns=columns)
-        path = output_dir / "participants.tsv"
+        path = participants_file(output_dir)
         write_table(path, frame, {**_further_columns(path, columns), **DICTIONARY})
     return changed
 
 
 def _further_columns(path: Path, columns: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Descriptions of columns that somebody has added to the table, as far as its data dictionary has them."""
-    try:
-        known = json.loads(sidecar_path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        known = {}
-    known = known if isinstance(known, dict) else {}
+    known = sidecar(path)
     plain = {"Description": "Not written by bids_spectsynth; kept as it was found."}
     return {column: known[column] if isinstance(known.get(column), dict) else plain for column in columns}
 

@@ -1,56 +1,14 @@
-"""The output folder: one place to import its names and writers from, and to find what earlier stages wrote."""
+"""The prepared cases of an output folder, as file names tell of them."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bids_spectsynth.bids.dataset import add_descriptions, write_dataset_files
-from bids_spectsynth.bids.names import (
-    ENTITY_ORDER,
-    bare_label,
-    case_folder,
-    file_name,
-    output_path,
-    parse_name,
-    source_uri,
-)
-from bids_spectsynth.bids.participants import read_participants, update_participants
-from bids_spectsynth.bids.writing import (
-    public_metadata,
-    read_matrix,
-    write_image,
-    write_json,
-    write_matrix,
-    write_table,
-    write_text,
-)
+from bids_spectsynth.bids.names import bare_label, parse_name
+from bids_spectsynth.bids.roles import ROLES, T1W, role_by_suffix
+from bids_spectsynth.bids.sidecars import sidecar
 from bids_spectsynth.options.settings import T1W_SPACE
 from bids_spectsynth.options.spaces import parse_space
-
-__all__ = [
-    "ENTITY_ORDER",
-    "PreparedCase",
-    "add_descriptions",
-    "case_folder",
-    "file_name",
-    "find_metrics",
-    "find_prepared",
-    "is_registered_to",
-    "output_path",
-    "parse_name",
-    "public_metadata",
-    "read_matrix",
-    "read_participants",
-    "source_uri",
-    "update_participants",
-    "write_dataset_files",
-    "write_image",
-    "write_json",
-    "write_matrix",
-    "write_table",
-    "write_text",
-]
 
 PREPARED = "preproc"
 
@@ -144,7 +102,7 @@ def _prepared_case(folder: Path, participant: str, session: str | None, space: s
             images[role] = path
         elif entities.get("desc") == "brain" and suffix == "mask":
             masks[role] = path
-    if "T1w" not in images or "T1w" not in masks:
+    if T1W not in images or T1W not in masks:
         return None
     found = _template_transforms(folder)
     template = next(iter(found), None) if space == T1W_SPACE else (space if space in found else None)
@@ -154,13 +112,9 @@ def _prepared_case(folder: Path, participant: str, session: str | None, space: s
 
 def _role(datatype: str, suffix: str, entities: Mapping[str, str]) -> str:
     """Role of a prepared image, or of the image that a mask belongs to."""
-    match datatype:
-        case "spect":
-            return entities.get("task", "interictal")
-        case "pet":
-            return "pet"
-        case _:
-            return "T1w" if suffix == "mask" else suffix
+    if datatype == ROLES[T1W].datatype:
+        return T1W if suffix == "mask" else suffix
+    return role_by_suffix(datatype, entities)
 
 
 def _template_transforms(folder: Path) -> dict[str, Path]:
@@ -173,26 +127,16 @@ def _template_transforms(folder: Path) -> dict[str, Path]:
     return found
 
 
-def is_registered_to(case: PreparedCase, asked: str) -> bool:
-    """Whether a case's space was made with the template image that is asked for, as far as its resolution is named.
+def is_registered_to(case: PreparedCase, requested: str) -> bool:
+    """Whether a case's space was made with the requested template image, as far as its resolution is named.
 
     Parameters
     ----------
     case : PreparedCase
-    asked : str
+    requested : str
         Its space as ``--output-spaces`` takes it.
     """
-    wanted = parse_space(asked).resolution
-    if wanted is None or case.template_xfm is None:
+    space = parse_space(requested)
+    if space.resolution is None or case.template_xfm is None:
         return True
-    try:
-        said = json.loads(case.template_xfm.with_suffix(".json").read_text(encoding="utf-8"))["Template"]
-    except (OSError, ValueError, KeyError):
-        return False
-    return bool(said == str(parse_space(asked)))
-
-
-def find_metrics(output_dir: Path) -> list[Path]:
-    """Per-case metric tables in the output folder, sorted by path."""
-    tables = (*output_dir.glob("sub-*/spect/*_metrics.tsv"), *output_dir.glob("sub-*/ses-*/spect/*_metrics.tsv"))
-    return sorted(tables)
+    return bool(sidecar(case.template_xfm).get("Template") == str(space))

@@ -1,13 +1,127 @@
-"""What a nuclear image is: PET or SPECT, ictal or interictal."""
+"""What an image is: the table of roles, and whether a nuclear image is PET or SPECT, ictal or interictal.
+
+Whatever differs between T1w, PET, SPECT and other MR images stands in this table and is read from it everywhere: how an
+image is found, what its derivatives are called, whose brain mask it takes, what readers call it.
+"""
 
 import re
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
 
 SpectState = Literal["ictal", "interictal"]
+#: ``own``: a mask of its own; ``extracted``: its own where the backend extracts brains of such images, else the T1w's;
+#: ``T1w``: the T1w's, which is not written once more. So do all other MR images: in ``anat``, a mask of their own would
+#: have the name of the T1w's.
+MaskPolicy = Literal["own", "extracted", "T1w"]
 
-#: What readers call the roles.
-ROLE_NAMES = {"T1w": "T1w", "pet": "PET", "interictal": "Interictal SPECT", "ictal": "Ictal SPECT"}
+T1W = "T1w"
+PET = "pet"
+INTERICTAL: Final = "interictal"
+ICTAL: Final = "ictal"
+#: Entities that tell derivatives of several nuclear images apart.
+_NUCLEAR_ENTITIES = ("task", "trc", "rec", "run")
+
+
+@dataclass(frozen=True)
+class Role:
+    """What an image is to this program, and all that follows from it.
+
+    Parameters
+    ----------
+    name : str
+        As options and the keys of tables of images have it; in lower case the name of its filter.
+    datatype : str
+        Folder of its derivatives: ``anat``, ``pet``, ``spect``.
+    suffixes : tuple of str
+        Those that it may have in the dataset; the first is that of its derivatives.
+    title, sentence : str
+        What readers call it: standing alone, and within a sentence.
+    kept_entities : tuple of str
+        Entities of its name that derivatives keep, in BIDS order.
+    task : str or None
+        The ``task-`` that names of its derivatives always have.
+    mask : {'own', 'extracted', 'T1w'}
+        Whose brain mask it takes.
+    is_input : bool
+        Whether it may be an input of a model.
+    """
+
+    name: str
+    datatype: str
+    suffixes: tuple[str, ...]
+    title: str
+    sentence: str
+    kept_entities: tuple[str, ...] = ()
+    task: SpectState | None = None
+    mask: MaskPolicy = "T1w"
+    is_input: bool = True
+
+    @property
+    def suffix(self) -> str:
+        """Suffix of its derivatives."""
+        return self.suffixes[0]
+
+    @property
+    def is_nuclear(self) -> bool:
+        """PET or SPECT."""
+        return self.datatype != "anat"
+
+
+def _spect(name: SpectState, title: str, sentence: str) -> Role:
+    # Files of SPECT may lie among those of PET, which BIDS knows.
+    return Role(name, "spect", ("spect", "pet"), title, sentence, _NUCLEAR_ENTITIES, name, "own", is_input=False)
+
+
+#: The roles that need more than the defaults of another MR image, in the order in which readers see them.
+ROLES: Mapping[str, Role] = {
+    T1W: Role(T1W, "anat", (T1W,), "T1w", "T1w", mask="own"),
+    PET: Role(PET, "pet", ("pet", "spect"), "PET", "PET", _NUCLEAR_ENTITIES, mask="extracted"),
+    INTERICTAL: _spect(INTERICTAL, "Interictal SPECT", "interictal SPECT"),
+    ICTAL: _spect(ICTAL, "Ictal SPECT", "ictal SPECT"),
+}
+NUCLEAR = tuple(name for name, one in ROLES.items() if one.is_nuclear)
+
+
+def role_of(name: str) -> Role:
+    """The role of a name; a name that is not in the table is the suffix of another MR image (``T2w``, ``FLAIR``).
+
+    Examples
+    --------
+    >>> role_of("interictal").title, role_of("FLAIR").title, role_of("FLAIR").mask
+    ('Interictal SPECT', 'FLAIR', 'T1w')
+    """
+    return ROLES.get(name) or Role(name, "anat", (name,), name, name)
+
+
+def input_order(names: Iterable[str]) -> list[str]:
+    """Names of roles in the order of a model's inputs: T1w first, PET last, so that one set of inputs has one name.
+
+    Examples
+    --------
+    >>> input_order(["pet", "T2w", "FLAIR", "T1w"])
+    ['T1w', 'FLAIR', 'T2w', 'pet']
+    """
+    return sorted(names, key=lambda name: (name != T1W, name == PET, name))
+
+
+def reading_order(names: Iterable[str]) -> list[str]:
+    """Names of roles in the order of the table, others behind them as they come."""
+    known = list(ROLES)
+    return sorted(names, key=lambda name: known.index(name) if name in ROLES else len(known))
+
+
+def role_by_suffix(suffix: str, entities: Mapping[str, str]) -> str:
+    """Name of the role of a derivative, by its suffix and, of SPECT, its ``task-``.
+
+    Examples
+    --------
+    >>> role_by_suffix("spect", {"task": "ictal"}), role_by_suffix("FLAIR", {})
+    ('ictal', 'FLAIR')
+    """
+    return entities.get("task", INTERICTAL) if suffix == ROLES[INTERICTAL].suffix else suffix
+
+
 _SPECT_NUCLIDES = frozenset(
     {"tc99m", "99mtc", "technetium99m", "99mtechnetium", "i123", "123i", "iodine123", "123iodine"}
 )
@@ -64,8 +178,3 @@ def spect_state(entities: Mapping[str, str]) -> tuple[SpectState, str]:
         if state is not None:
             return state, f"{state} by {key}-{entities[key]}"
     return "interictal", "interictal because nothing in its name says ictal"
-
-
-def role_name(role: str) -> str:
-    """Name of an image role for readers."""
-    return ROLE_NAMES.get(role, role)

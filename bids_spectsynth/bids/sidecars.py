@@ -1,6 +1,7 @@
-"""JSON files beside images, tables and transforms: read without trust in what they hold.
+"""JSON objects on disk, the sidecars of images, tables and transforms above all: one reader for all of them.
 
-A file that is missing or damaged gives an empty object; what must be there is asked for by the reader.
+:func:`load_object` says what is wrong with a file; with :func:`read_object` and :func:`sidecar`, one that is missing or
+damaged holds nothing. They are written by :func:`bids_spectsynth.bids.writing.write_json`.
 """
 
 import json
@@ -8,18 +9,40 @@ from pathlib import Path
 from typing import Any
 
 
+def load_object(path: Path) -> dict[str, Any]:
+    """A JSON object that must be there.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    ValueError
+        It is no JSON.
+    TypeError
+        It holds something else than an object.
+    """
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise TypeError("not a JSON object")
+    return content
+
+
 def read_object(path: Path) -> dict[str, Any]:
     """A JSON object; empty where the file is missing, damaged or holds something else."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return load_object(path)
+    except (OSError, ValueError, TypeError):
         return {}
-    return content if isinstance(content, dict) else {}
+
+
+def sidecar_path(path: Path) -> Path:
+    """The JSON file beside an image, table or matrix."""
+    return path.with_name(path.name.partition(".")[0] + ".json")
 
 
 def sidecar(path: Path) -> dict[str, Any]:
-    """The JSON file beside an image, a table or a transform."""
-    return read_object(path.with_name(path.name.partition(".")[0] + ".json"))
+    """What the JSON file beside an image, a table or a transform holds; empty as of :func:`read_object`."""
+    return read_object(sidecar_path(path))
 
 
 def strings(value: object) -> list[str]:

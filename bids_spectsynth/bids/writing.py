@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 from isal import igzip
 
+from bids_spectsynth.bids.sidecars import sidecar_path
 from bids_spectsynth.errors import ImageError
 
 logger = logging.getLogger(__name__)
@@ -94,11 +95,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not np.isfinite(value):
         return None
     return value.as_posix() if isinstance(value, Path) else value
-
-
-def sidecar_path(path: Path) -> Path:
-    """The JSON file beside an image, table or matrix."""
-    return path.with_name(path.name.partition(".")[0] + ".json")
 
 
 def write_image(path: Path, image: nib.Nifti1Image, sidecar: Mapping[str, Any]) -> None:

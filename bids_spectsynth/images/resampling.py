@@ -69,8 +69,12 @@ def resample_image(
     return new_image(_interpolated(data, to_block, grid.shape, inside, degree), grid.affine)
 
 
-def carry_linear(
-    volume: npt.NDArray[Any], affine: npt.ArrayLike, shape: tuple[int, int, int], wanted: npt.ArrayLike
+def resample_linear(
+    volume: npt.NDArray[Any],
+    affine: npt.ArrayLike,
+    shape: tuple[int, int, int],
+    wanted: npt.ArrayLike,
+    box: tuple[slice, slice, slice] | None = None,
 ) -> npt.NDArray[np.float32]:
     """A volume at the voxels of another grid in the same world; trilinear, never smoothed.
 
@@ -80,17 +84,26 @@ def carry_linear(
     ----------
     volume : array, shape (i, j, k)
     affine, wanted : array, shape (4, 4)
-        Voxels to world of the volume and of the result.
+        Voxels to world of the volume and of the result. To follow a registration, give as ``wanted`` its matrix (world
+        of the result to world of the volume) times the result's own affine.
     shape : tuple of int
         Of the result.
+    box : tuple of slice, optional
+        The part of the result that is looked at; the rest stays 0.
 
     Returns
     -------
     array, shape ``shape``, float32
         0 outside the volume.
     """
-    to_source = np.linalg.inv(np.asarray(affine, dtype=np.float64)) @ np.asarray(wanted, dtype=np.float64)
+    target = np.array(wanted, dtype=np.float64)
     out = np.zeros(shape, dtype=np.float32)
+    if box is not None:
+        target[:3, 3] += target[:3, :3] @ [axis.start for axis in box]
+        part = out[box]
+        part[...] = resample_linear(volume, affine, part.shape, target)
+        return out
+    to_source = np.linalg.inv(np.asarray(affine, dtype=np.float64)) @ target
     reached = _reach(volume, to_source, shape)
     part = out[reached]
     if part.size:

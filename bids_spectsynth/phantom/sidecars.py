@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bids_spectsynth import __version__
-
-BIDS_VERSION = "1.10.0"
+from bids_spectsynth.bids.names import BIDS_VERSION
 
 README = """\
 Simulated phantom cohort

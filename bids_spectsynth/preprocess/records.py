@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bids_spectsynth.bids.cases import Case, SourceImage
+from bids_spectsynth.bids.sidecars import load_object, read_object
 from bids_spectsynth.bids.writing import write_json, write_text
 from bids_spectsynth.errors import SpectSynthError
 from bids_spectsynth.preprocess.registration.result import Registration
@@ -88,7 +89,7 @@ def save_record(path: Path, record: StepRecord) -> None:
 
 def load_record(path: Path) -> StepRecord:
     """Read the record that :func:`save_record` wrote."""
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = load_object(path)
     stored = content.get("registration")
     if stored is None:
         return StepRecord(tuple(content["notes"]), None, content["left_out"])
@@ -141,6 +142,16 @@ def save_manifest(manifest: Path, key: str, output_dir: Path, written: Written) 
 
     Files of an earlier manifest that were not written again are deleted, because their input is no longer there; but
     not those that another manifest beside this one lists, or that changed since: they are another step's by now.
+
+    Parameters
+    ----------
+    manifest : Path
+        Written last.
+    key : str
+        Fingerprint of everything that the files depend on.
+    output_dir : Path
+        The files are named relative to it.
+    written : Written
     """
     files = {path.relative_to(output_dir).as_posix(): file_stamp(path) for path in written.files}
     others = (path for path in manifest.parent.glob("written_*.json") if path != manifest)
@@ -155,7 +166,14 @@ def save_manifest(manifest: Path, key: str, output_dir: Path, written: Written) 
 def is_written(manifest: Path, key: str, output_dir: Path, needed: Iterable[str] = ()) -> bool:
     """Whether all files of a manifest with this fingerprint lie in the output folder, unchanged.
 
-    ``needed`` are roles that must not have been left out.
+    Parameters
+    ----------
+    manifest : Path
+    key : str
+        The fingerprint that the files must have been written with.
+    output_dir : Path
+    needed : iterable of str
+        Roles that must not have been left out.
     """
     content = _read_manifest(manifest)
     if content.get("key") != key or not set(needed).isdisjoint(content.get("left_out", {})):
@@ -170,11 +188,8 @@ def manifest_warnings(manifest: Path, key: str) -> tuple[str, ...]:
 
 
 def _read_manifest(manifest: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(manifest.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) and isinstance(content.get("files"), dict) else {}
+    content = read_object(manifest)
+    return content if isinstance(content.get("files"), dict) else {}
 
 
 def _manifest_files(manifest: Path) -> dict[str, list[int]]:

@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bids_spectsynth.bids.output_files import Synthetic, Transform
-from bids_spectsynth.bids.prepared import PreparedCase, case_folder, file_name, write_text
+from bids_spectsynth.bids.names import case_folder, file_name
+from bids_spectsynth.bids.output_files import Synthetic
+from bids_spectsynth.bids.prepared import PreparedCase
+from bids_spectsynth.bids.transforms import Transform
+from bids_spectsynth.bids.writing import write_text
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.reports.html import Block, Note, Picture
 from bids_spectsynth.reports.outputs import read_mask, read_on_grid

@@ -11,7 +11,8 @@ import torch
 
 from bids_spectsynth.app import apply as application
 from bids_spectsynth.app.apply import check_served, is_younger, made_by, split_of
-from bids_spectsynth.bids.prepared import PreparedCase, update_participants
+from bids_spectsynth.bids.participants import update_participants
+from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.errors import ModelError, Outcome
 from bids_spectsynth.options.settings import Settings, make_settings
 from bids_spectsynth.synthesis.models.ensemble import Member

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from bids_spectsynth.app import run as run_module
-from bids_spectsynth.bids.prepared import update_participants
+from bids_spectsynth.bids.participants import update_participants
 from bids_spectsynth.errors import DatasetError
 from bids_spectsynth.evaluation.figures import violins as figures
 from bids_spectsynth.options.settings import make_settings, option_names
@@ -628,7 +628,7 @@ def test_sessions_and_filters_choose(finished: Any, tmp_path: Path) -> None:
 
 
 def test_validation_can_be_left_out(alone: Any) -> None:
-    (alone.bids_dir / "dataset_description.json").write_text('{"BIDSVersion": "1.10.0"}')
+    (alone.bids_dir / "dataset_description.json").write_text('{"BIDSVersion": "1.10.1"}')
     result = alone("--mode", "preprocess", validate=True)
     assert result.code == 3
     assert "--skip-bids-validation" in result.errors[0]

@@ -10,16 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bids_spectsynth.bids.prepared import (
-    output_path,
-    source_uri,
-    update_participants,
-    write_dataset_files,
-    write_image,
-    write_matrix,
-    write_table,
-    write_text,
-)
+from bids_spectsynth.bids.dataset import write_dataset_files
+from bids_spectsynth.bids.names import output_path, source_uri
+from bids_spectsynth.bids.participants import update_participants
+from bids_spectsynth.bids.writing import write_image, write_matrix, write_table, write_text
 from bids_spectsynth.options.settings import Settings, make_settings
 
 PET_SIDECAR: dict[str, Any] = {

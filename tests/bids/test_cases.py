@@ -11,7 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from bids_spectsynth.bids.candidates import Candidate, Search
-from bids_spectsynth.bids.cases import Case, _participant_cases, find_cases
+from bids_spectsynth.bids.cases import Case, SourceImage, _participant_cases, find_cases
 from bids_spectsynth.errors import DatasetError, UsageError
 from bids_spectsynth.options.settings import Settings
 
@@ -239,3 +239,8 @@ def test_session_rules(t1w: list[Any], pet: list[Any], interictal: list[Any]) ->
                 assert image.path == candidate(role, own).path
                 other = own != result.session and own is not None
                 assert other is any(image.path.name in warning for warning in result.warnings)
+
+
+@pytest.mark.parametrize(("stated", "durations"), [([30, 60.5], [30.0, 60.5]), (30, None), (["a"], None), (None, None)])
+def test_frame_durations(stated: Any, durations: list[float] | None) -> None:
+    assert SourceImage(Path("a"), "pet", {}, {"FrameDuration": stated}, "").frame_durations == durations

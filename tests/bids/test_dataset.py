@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bids_spectsynth.bids.prepared import add_descriptions, write_dataset_files
+from bids_spectsynth.bids.dataset import add_descriptions, write_dataset_files
 from bids_spectsynth.options.settings import Settings
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bids_spectsynth.bids.prepared import ENTITY_ORDER, case_folder, file_name, output_path, parse_name, source_uri
+from bids_spectsynth.bids.names import ENTITY_ORDER, case_folder, file_name, output_path, parse_name, source_uri
 
 LABEL = st.text("abcXYZ0189+", min_size=1, max_size=6)
 ENTITIES = st.dictionaries(st.sampled_from(ENTITY_ORDER), LABEL)

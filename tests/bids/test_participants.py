@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bids_spectsynth.bids import writing
-from bids_spectsynth.bids.prepared import read_participants, update_participants
+from bids_spectsynth.bids.participants import read_participants, read_rows, update_participants
 from bids_spectsynth.errors import DatasetError
 
 
@@ -55,7 +55,7 @@ def test_labels_that_look_like_numbers_stay_text(tmp_path: Path) -> None:
     assert record(tmp_path)[0]["reason"] == "1.50"
 
 
-@pytest.mark.parametrize("text", ["", "a\tb\n1\t2\n"])
+@pytest.mark.parametrize("text", ["", "a\tb\n1\t2\n", "participant_id\nsub-01\tx\n"])
 def test_other_tables_are_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "participants.tsv").write_text(text)
     with pytest.raises(DatasetError, match=r"participants\.tsv"):
@@ -94,3 +94,15 @@ def test_file_system_without_locks(
     update_participants(tmp_path, {"01": {"status": "ok"}})
     assert record(tmp_path)[0]["participant_id"] == "sub-01"
     assert "cannot be locked" in caplog.text
+
+
+@pytest.mark.parametrize(("quoted", "value"), [(True, "a b"), (False, '"a b"')])
+def test_read_rows__marks_short_and_long_rows(tmp_path: Path, quoted: bool, value: str) -> None:
+    (tmp_path / "t.tsv").write_text('participant_id\tx\nsub-01\t"a b"\nsub-02\nsub-03\tc\td\n', encoding="utf-8-sig")
+    columns, rows = read_rows(tmp_path / "t.tsv", quoted=quoted)
+    assert columns == ["participant_id", "x"]
+    assert [row["x"] for row in rows] == [value, "", "c"]
+    assert rows[2][""] == "d"
+    (tmp_path / "t.tsv").write_bytes(b"participant_id\n\xff\xfe\n")
+    with pytest.raises(ValueError, match="decode"):
+        read_rows(tmp_path / "t.tsv")

@@ -1,10 +1,15 @@
-"""PET or SPECT, ictal or interictal."""
+"""The table of roles; PET or SPECT, ictal or interictal."""
+
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bids_spectsynth.bids.roles import is_spect, spect_state
+from bids_spectsynth.bids.filters import BASE_FILTERS
+from bids_spectsynth.bids.roles import ROLES, Role, input_order, is_spect, reading_order, role_of, spect_state
+from bids_spectsynth.bids.transforms import Transform
+from bids_spectsynth.evaluation.group.configurations import input_name
 
 STATE = st.sampled_from(["ictal", "interictal", "Ictal01", "interIctal2", "postictal"])
 NEUTRAL = st.sampled_from(["rest", "01", "nuc"])
@@ -50,3 +55,46 @@ def test_kind_of_image(datatype: str, trc: str | None, nuclide: str | None, spec
     entities = {"trc": trc} if trc else {}
     metadata = {"TracerRadionuclide": nuclide} if nuclide else {}
     assert is_spect(datatype, entities, metadata) is spect
+
+
+NAMES = st.lists(st.sampled_from([*ROLES, "T2w", "FLAIR", "PDw"]), unique=True)
+
+
+@given(NAMES)
+def test_input_order__t1w_first_pet_last(names: list[str]) -> None:
+    ordered = input_order(names)
+    assert sorted(ordered) == sorted(names)
+    assert "T1w" not in names or ordered[0] == "T1w"
+    assert "pet" not in names or ordered[-1] == "pet"
+    assert input_order(reversed(names)) == ordered
+
+
+@given(NAMES)
+def test_reading_order__the_tables_then_the_rest_as_they_come(names: list[str]) -> None:
+    ordered = reading_order(names)
+    known = [name for name in ROLES if name in names]
+    assert ordered == known + [name for name in names if name not in ROLES]
+
+
+def test_role_of__a_name_that_the_table_lacks_is_another_mr_image() -> None:
+    role = role_of("FLAIR")
+    assert (role.datatype, role.suffix, role.title, role.mask, role.is_input) == ("anat", "FLAIR", "FLAIR", "T1w", True)
+    assert not role.is_nuclear
+    assert role.kept_entities == ()
+
+
+def test_roles__spect_is_never_an_input_and_always_has_a_task_and_a_mask() -> None:
+    spect = [role for role in ROLES.values() if role.suffix == "spect"]
+    assert [(role.task, role.mask, role.is_input) for role in spect] == [
+        ("interictal", "own", False),
+        ("ictal", "own", False),
+    ]
+    assert BASE_FILTERS == ("t1w", "pet", "spect", "interictal", "ictal")
+
+
+def test_roles__one_entry_names_a_role_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = Role("FLAIR", "anat", ("FLAIR",), "Fluid-attenuated MRI", "fluid-attenuated MRI")
+    monkeypatch.setitem(ROLES, "FLAIR", entry)  # type: ignore[arg-type]
+    assert Transform(Path("x"), "sub-01", "FLAIR", "T1w").title == "Fluid-attenuated MRI to T1w"
+    assert input_name("T1w+FLAIR") == "MRI & Fluid-attenuated MRI"
+    assert reading_order(["T2w", "FLAIR", "pet"]) == ["pet", "FLAIR", "T2w"]

@@ -4,7 +4,7 @@ import gzip
 import json
 from pathlib import Path
 
-from bids_spectsynth.bids.prepared import ENTITY_ORDER
+from bids_spectsynth.bids.names import ENTITY_ORDER
 from bids_spectsynth.bids.schema import build_schema, shipped_schema, write_schema
 
 

@@ -14,7 +14,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from bids_spectsynth.bids.prepared import (
+from bids_spectsynth.bids.writing import (
+    atomic_file,
     public_metadata,
     read_matrix,
     write_image,
@@ -23,7 +24,6 @@ from bids_spectsynth.bids.prepared import (
     write_table,
     write_text,
 )
-from bids_spectsynth.bids.writing import atomic_file
 from bids_spectsynth.errors import ImageError
 
 

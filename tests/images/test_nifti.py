@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from isal import igzip
 
-from bids_spectsynth.images.intensity import average_frames, load_image, sanitise
 from bids_spectsynth.images.nifti import READ_ERRORS, content_checksum, opened_image
+from bids_spectsynth.images.reading import average_frames, load_image, sanitise
 
 DATA = np.random.default_rng(0).integers(-50, 1000, (7, 6, 5, 4)).astype(np.int16)
 AFFINE = np.array([[-2.0, 0.1, 0, 40], [0.1, 2.1, 0, -30], [0, 0, 3.0, 12], [0, 0, 0, 1]])

@@ -10,7 +10,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from bids_spectsynth.images.grid import Grid, MaskedGrid, apply_affine, grid_of, new_image
-from bids_spectsynth.images.resampling import carry_linear, resample_image
+from bids_spectsynth.images.resampling import resample_image, resample_linear
 
 
 def _affine(angles: list[float], sizes: list[float], origin: list[float], shear: float = 0.0) -> np.ndarray:
@@ -172,7 +172,7 @@ def test_resampling_keeps_world_coordinates(order, signs, sizes, angles):
     affine[:3, 3] = -19
     i, j, k = np.indices((20, 20, 20))
     field = 3 * (2 * i - 19) - 2 * (2 * j - 19) + (2 * k - 19) + 500.0
-    moved = carry_linear(field.astype(np.float32), affine, (6, 6, 6), wanted)
+    moved = resample_linear(field.astype(np.float32), affine, (6, 6, 6), wanted)
     world = np.einsum("ab,bijk->aijk", wanted[:3, :3], np.indices((6, 6, 6))) + wanted[:3, 3][:, None, None, None]
     inside = (np.abs(world) < 18.9).all(axis=0)
     assert inside.any()
@@ -196,7 +196,7 @@ def test_carrying_part_of_a_grid_gives_what_the_whole_grid_gives(angles, sizes, 
     plain = ndimage.affine_transform(
         volume, to_source[:3, :3], to_source[:3, 3], output_shape=(14, 13, 12), order=1, cval=0.0
     )
-    moved = carry_linear(volume, affine, (14, 13, 12), wanted)
+    moved = resample_linear(volume, affine, (14, 13, 12), wanted)
     # Voxels on the very border of the image may fall to its other side: the positions are summed in another order.
     position = (
         np.einsum("ab,bijk->aijk", to_source[:3, :3], np.indices(moved.shape)) + to_source[:3, 3][:, None, None, None]
@@ -204,4 +204,36 @@ def test_carrying_part_of_a_grid_gives_what_the_whole_grid_gives(angles, sizes, 
     size = np.array(volume.shape)[:, None, None, None]
     clear = (np.minimum(np.abs(position), np.abs(position - (size - 1))) > 1e-9).all(axis=0)
     np.testing.assert_allclose(moved[clear], plain[clear], atol=1e-5)
-    assert not carry_linear(np.zeros_like(volume), affine, (14, 13, 12), wanted).any()
+    assert not resample_linear(np.zeros_like(volume), affine, (14, 13, 12), wanted).any()
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.tuples(*[st.integers(-2, 2)] * 3))
+def test_resample_linear__a_mask_moves_by_the_inverse_of_its_motion(shift):
+    mask = np.zeros((12, 12, 12), dtype=np.float32)
+    mask[4:7, 5:8, 3:9] = 1
+    matrix = np.eye(4)
+    matrix[:3, 3] = np.array(shift) * 2.0
+    grid = np.diag([2.0, 2.0, 2.0, 1.0])
+    moved = resample_linear(mask, grid, (12, 12, 12), matrix @ grid)
+    np.testing.assert_allclose(moved, np.roll(mask, [-s for s in shift], axis=(0, 1, 2)), atol=1e-5)
+
+
+def test_resample_linear__a_box_is_that_part_of_the_whole():
+    image = np.random.default_rng(0).random((10, 12, 14), dtype=np.float32)
+    grid = np.array([[1.5, 0.1, 0, 2], [0, 1.2, 0.2, 1], [0, 0, 1.1, 3], [0, 0, 0, 1]])
+    box = (slice(2, 6), slice(0, 5), slice(3, 9))
+    whole = resample_linear(image, np.eye(4), (8, 9, 9), grid)
+    part = resample_linear(image, np.eye(4), (8, 9, 9), grid, box)
+    np.testing.assert_allclose(part[box], whole[box], atol=1e-5)
+    assert (whole[box] > 0).any()
+    assert part.sum() == pytest.approx(part[box].sum())
+
+
+def test_resample_linear__a_coarser_grid_keeps_the_volume():
+    mask = np.zeros((16, 16, 16), dtype=np.float32)
+    mask[4:12, 4:12, 4:12] = 1
+    coarse = np.diag([2.0, 2.0, 2.0, 1.0])
+    coarse[:3, 3] = 0.5
+    seen = resample_linear(mask, np.eye(4), (8, 8, 8), coarse)
+    assert seen.sum() * 8 == pytest.approx(mask.sum())

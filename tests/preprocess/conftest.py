@@ -1,11 +1,10 @@
 """Stand-ins for FSL's programs, and tiny heads, for tests that must not need FSL or minutes."""
 
-import os
 import re
 import stat
 import sys
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,11 @@ from fsl.transform.flirt import toFlirt
 from bids_spectsynth.bids.cases import Case, SourceImage
 from bids_spectsynth.images.grid import new_image
 from bids_spectsynth.options.settings import Settings, make_settings
-from bids_spectsynth.preprocess import outputs as write_prepared
+from bids_spectsynth.preprocess.outputs import images as prepared_images
 from bids_spectsynth.preprocess.registration.result import Registration
 from bids_spectsynth.preprocess.templates.templates import Template
 from bids_spectsynth.preprocess.workflow import build as workflow
-from bids_spectsynth.preprocess.workflow import interfaces
+from bids_spectsynth.preprocess.workflow import interfaces, step
 
 # Checks its arguments as the real programs would, and notes each call; the matrix that "flirt" finds is given.
 _PROGRAM = """#!{python}
@@ -82,46 +81,6 @@ else:
     assert args[0] == "-omat" and args[2] == "-inverse" and len(args) == 4
     np.savetxt(args[1], np.linalg.inv(np.loadtxt(args[3])), fmt="%.12g")
 """
-
-
-class Openings:
-    """Image files that this process opened, and how often; those to be written by their final name."""
-
-    def __init__(self) -> None:
-        self.read: dict[str, int] = {}
-        self.written: dict[str, int] = {}
-
-    def clear(self) -> None:
-        self.read.clear()
-        self.written.clear()
-
-    def note(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if event != "open" or not isinstance(arguments[0], str | os.PathLike):
-            return
-        path = Path(arguments[0])
-        temporary = re.fullmatch(r"\.(.+)\.\d+-[0-9a-f]+\.tmp", path.name)
-        if temporary:
-            path = path.with_name(temporary[1])
-        if path.name.endswith((".nii", ".nii.gz")):
-            counts = self.written if temporary else self.read
-            counts[str(path)] = counts.get(str(path), 0) + 1
-
-
-@pytest.fixture(scope="session")
-def listeners() -> list[Callable[[str, tuple[Any, ...]], None]]:
-    """Functions that hear of what Python does; a hook itself cannot be taken back."""
-    active: list[Callable[[str, tuple[Any, ...]], None]] = []
-    sys.addaudithook(lambda event, arguments: [listen(event, arguments) for listen in active] and None)
-    return active
-
-
-@pytest.fixture
-def openings(listeners: list[Callable[[str, tuple[Any, ...]], None]]) -> Iterator[Openings]:
-    """Counts from the beginning of the test."""
-    counter = Openings()
-    listeners.append(counter.note)
-    yield counter
-    listeners.remove(counter.note)
 
 
 class FakeFsl:
@@ -187,7 +146,7 @@ class TinyBackend:
 def tiny(monkeypatch: pytest.MonkeyPatch) -> TinyBackend:
     """Replaces every backend, in this process and in those forked from it."""
     backend = TinyBackend()
-    for module in (interfaces, workflow):
+    for module in (step, workflow):
         monkeypatch.setattr(module, "make_backend", lambda *arguments: backend)
     return backend
 
@@ -262,7 +221,7 @@ def tiny_template(monkeypatch: pytest.MonkeyPatch, make_head: Callable[..., Any]
         return Template(name, new_image(brain, image.affine), mask, "a template")
 
     monkeypatch.setattr(interfaces, "fetch_template", fetch)
-    monkeypatch.setattr(write_prepared, "fetch_template", fetch)
+    monkeypatch.setattr(prepared_images, "fetch_template", fetch)
 
 
 @pytest.fixture(scope="session")

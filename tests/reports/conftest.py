@@ -13,14 +13,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bids_spectsynth.bids.prepared import (
-    output_path,
-    update_participants,
-    write_image,
-    write_json,
-    write_matrix,
-    write_table,
-)
+from bids_spectsynth.bids.names import output_path
+from bids_spectsynth.bids.participants import update_participants
+from bids_spectsynth.bids.writing import write_image, write_json, write_matrix, write_table
 from bids_spectsynth.evaluation.columns import METHODS, METRICS_DICTIONARY
 from bids_spectsynth.preprocess.templates.templates import Template
 from bids_spectsynth.reports.pictures import reportlets

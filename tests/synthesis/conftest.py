@@ -10,7 +10,7 @@ import torch
 from scipy import ndimage
 
 from bids_spectsynth.bids.prepared import PreparedCase
-from bids_spectsynth.images.intensity import apply_scaling, scaling_coefficients
+from bids_spectsynth.synthesis.data.scaling import apply_scaling, scaling_coefficients
 from bids_spectsynth.synthesis.data.slices import CaseArrays
 
 AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])

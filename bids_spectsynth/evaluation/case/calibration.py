@@ -9,12 +9,13 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from bids_spectsynth.bids.cases import INTERICTAL, T1W
+from bids_spectsynth.bids.output_files import find_calibrations, group_table
 from bids_spectsynth.bids.prepared import PreparedCase
+from bids_spectsynth.bids.roles import INTERICTAL, T1W
 from bids_spectsynth.bids.writing import write_table
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.evaluation.case.tables import read_case_tables
-from bids_spectsynth.images.intensity import load_image
+from bids_spectsynth.images.reading import load_image
 
 #: Bins of equally many voxels.
 N_BINS = 10
@@ -169,7 +170,7 @@ def gather_calibration(output_dir: Path) -> pd.DataFrame:
     DatasetError
         A table is damaged.
     """
-    paths = sorted(output_dir.glob("sub-*/**/*_calibration.tsv"))
+    paths = find_calibrations(output_dir)
     frames = read_case_tables(paths, _parse, "calibration table")
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(CALIBRATION_DICTIONARY))
 
@@ -206,7 +207,7 @@ def write_group_calibration(output_dir: Path) -> pd.DataFrame:
         A case's table is damaged.
     """
     table = group_calibration(gather_calibration(output_dir))
-    path = output_dir / "group_calibration.tsv"
+    path = group_table(output_dir, "calibration")
     if table.empty:
         # Of an earlier output; nothing stands behind it any more.
         for stale in (path, path.with_suffix(".json")):

@@ -7,37 +7,29 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bids_spectsynth.bids.cases import INTERICTAL
-from bids_spectsynth.bids.prepared import PreparedCase, output_path, write_table
+from bids_spectsynth.bids.output_files import metrics_path, synthetic_path
+from bids_spectsynth.bids.prepared import PreparedCase
+from bids_spectsynth.bids.roles import INTERICTAL
+from bids_spectsynth.bids.writing import write_table
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.evaluation.case.metrics import slice_metrics
 from bids_spectsynth.evaluation.case.model_identity import model_identity
-from bids_spectsynth.evaluation.case.region_tables import regions_path, volume_path, write_case_tables
+from bids_spectsynth.evaluation.case.region_tables import write_case_tables
 from bids_spectsynth.evaluation.case.scales import on_one_scale
 from bids_spectsynth.evaluation.columns import METRICS_DICTIONARY, NETWORK
-from bids_spectsynth.images.intensity import load_image, slice_block
+from bids_spectsynth.images.reading import load_image
 from bids_spectsynth.options.settings import Scaling
 from bids_spectsynth.synthesis.baselines.base import Baselines, predict
 from bids_spectsynth.synthesis.baselines.files import baselines_checksum, has_baselines
+from bids_spectsynth.synthesis.data.scaling import slice_block
 from bids_spectsynth.synthesis.data.slices import CaseArrays, load_case
 from bids_spectsynth.synthesis.models.folder import ModelCard, load_card
-from bids_spectsynth.synthesis.prediction.synthetic_image import network_output, synthetic_path
+from bids_spectsynth.synthesis.prediction.synthetic_image import network_output
 
 _OTHER_SCALE: dict[Scaling, Scaling] = {"slice": "volume", "volume": "slice"}
 
 Volume = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
-
-
-def metrics_path(output_dir: Path, prepared: PreparedCase, label: str) -> Path:
-    """Where the metric table of a case and a model lies."""
-    entities = {"task": INTERICTAL, "space": prepared.space, "desc": label}
-    return output_path(output_dir, prepared.participant, prepared.session, "spect", entities, "metrics", ".tsv")
-
-
-def case_tables(output_dir: Path, prepared: PreparedCase, label: str) -> list[Path]:
-    """The tables that :func:`evaluate_case` writes: metrics, regions, volume measures."""
-    return [path(output_dir, prepared, label) for path in (metrics_path, regions_path, volume_path)]
 
 
 def evaluate_case(

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bids_spectsynth.bids.cases import INTERICTAL
-from bids_spectsynth.bids.prepared import PreparedCase, output_path, write_table
+from bids_spectsynth.bids.output_files import regions_path, volume_path
+from bids_spectsynth.bids.prepared import PreparedCase
+from bids_spectsynth.bids.writing import write_table
 from bids_spectsynth.evaluation.case.region_columns import REGIONS_DICTIONARY, VOLUME_DICTIONARY
 from bids_spectsynth.evaluation.case.regions import HEMISPHERE, Regions, asymmetry_index, case_regions
 from bids_spectsynth.evaluation.case.volume import (
@@ -23,36 +24,6 @@ from bids_spectsynth.options.settings import T1W_SPACE
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
-
-
-def regions_path(output_dir: Path, prepared: PreparedCase, label: str) -> Path:
-    """Where the table of regions of a case and a model lies."""
-    return _table_path(output_dir, prepared, label, "regions")
-
-
-def volume_path(output_dir: Path, prepared: PreparedCase, label: str) -> Path:
-    """Where the table of volume measures of a case and a model lies."""
-    return _table_path(output_dir, prepared, label, "volume")
-
-
-def _table_path(output_dir: Path, prepared: PreparedCase, label: str, suffix: str) -> Path:
-    entities = {"task": INTERICTAL, "space": prepared.space, "desc": label}
-    return output_path(output_dir, prepared.participant, prepared.session, "spect", entities, suffix, ".tsv")
-
-
-def find_regions(output_dir: Path) -> list[Path]:
-    """Per-case tables of regions in the output folder, sorted by path."""
-    return _find(output_dir, "regions")
-
-
-def find_volumes(output_dir: Path) -> list[Path]:
-    """Per-case tables of volume measures in the output folder, sorted by path."""
-    return _find(output_dir, "volume")
-
-
-def _find(output_dir: Path, suffix: str) -> list[Path]:
-    patterns = (f"sub-*/spect/*_{suffix}.tsv", f"sub-*/ses-*/spect/*_{suffix}.tsv")
-    return sorted(path for pattern in patterns for path in output_dir.glob(pattern))
 
 
 def write_case_tables(

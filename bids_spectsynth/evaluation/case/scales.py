@@ -3,8 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from bids_spectsynth.images.intensity import apply_scaling, scaling_coefficients
 from bids_spectsynth.options.settings import Scaling
+from bids_spectsynth.synthesis.data.scaling import apply_scaling, scaling_coefficients
 
 Volume = npt.NDArray[np.float32]
 Plane = npt.NDArray[np.float32]

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from bids_spectsynth.bids.roles import input_order, role_of
 from bids_spectsynth.errors import SpectSynthError
 from bids_spectsynth.evaluation.figures.panels import (
     DIFFERENCE,
     GREY_SCALE,
-    N_FIXED,
     UPTAKE,
     Page,
     draw_outline,
@@ -33,20 +33,19 @@ from bids_spectsynth.evaluation.group.configurations import (
 )
 from bids_spectsynth.evaluation.group.subject_counts import split_counts, split_text
 from bids_spectsynth.evaluation.paper.columns import ON_PAPER_SCALE
-from bids_spectsynth.evaluation.paper.example_images import ExampleImages, read_example
+from bids_spectsynth.evaluation.paper.example_images import SHOWN_INPUTS, ExampleImages, read_example
 from bids_spectsynth.evaluation.paper.examples import Example, choose_examples, shown_models
 from bids_spectsynth.evaluation.paper.tables import example_table
 from bids_spectsynth.options.settings import T1W_SPACE
 
 logger = logging.getLogger(__name__)
 
-#: Models side by side in one figure.
-_WIDEST = 4
+#: Columns of one figure: two inputs, the real SPECT, and two for each of four models.
+_WIDEST = 11
 #: Examples read at once; each may hold a few whole volumes.
 _MAX_THREADS = 2
 #: In names of files: terms of a loss, and their weights.
 _FILE_NAME = str.maketrans({"+": "_", "(": "-", ")": None})
-_INPUT_TITLES = {"T1w": "T1w", "pet": "PET"}
 _UPTAKE_COLOURS = (UPTAKE, -1.0, 1.0)
 #: Where the two lines of column titles stand, mm above the first row.
 _TITLES = (6.3, 2.6)
@@ -54,10 +53,14 @@ _TITLES = (6.3, 2.6)
 
 @dataclass(frozen=True)
 class _Variant:
-    """Models of one space, loss and recipe, which share a figure; ``stem`` is the name of its file."""
+    """Models of one space, loss and recipe, which share a figure.
+
+    ``stem`` is the name of its file, ``inputs`` are the roles of the images shown beside the SPECT.
+    """
 
     stem: str
     models: tuple[tuple[Configuration, str], ...]
+    inputs: tuple[str, ...]
 
     @property
     def one(self) -> Configuration:
@@ -88,7 +91,7 @@ def example_figures(metrics: pd.DataFrame, output_dir: Path, *, phantom: bool) -
     templates = sorted(set(rows["space"].unique()) - {T1W_SPACE})
     for space in [T1W_SPACE, *templates]:
         shown = shown_models(rows, space)
-        images = _read(rows, space, {model: one.scaling for one, model in shown}, output_dir)
+        images = _read(rows, space, shown, output_dir)
         if not images:
             continue
         numbers = example_table(rows, [space])
@@ -98,11 +101,21 @@ def example_figures(metrics: pd.DataFrame, output_dir: Path, *, phantom: bool) -
             yield variant.stem, _draw(variant, images, numbers, phantom)
 
 
-def _read(rows: pd.DataFrame, space: str, scalings: dict[str, str], output_dir: Path) -> list[ExampleImages]:
+def _shown_inputs(models: Sequence[tuple[Configuration, str]]) -> tuple[str, ...]:
+    """T1w, PET, and whatever else a model was given, in the order of a model's inputs."""
+    given = (role for one, _ in models for role in one.inputs.split("+"))
+    return tuple(input_order(dict.fromkeys((*SHOWN_INPUTS, *given))))
+
+
+def _read(
+    rows: pd.DataFrame, space: str, shown: Sequence[tuple[Configuration, str]], output_dir: Path
+) -> list[ExampleImages]:
+    scalings, inputs = {model: one.scaling for one, model in shown}, _shown_inputs(shown)
+
     def read(example: Example) -> ExampleImages | None:
         # One participant's damaged image must not cost the whole cohort its figures.
         try:
-            return read_example(output_dir, example, scalings)
+            return read_example(output_dir, example, scalings, inputs)
         except SpectSynthError as error:
             logger.warning("no example figure of %s: %s", example.participant_id, error)
             return None
@@ -120,12 +133,16 @@ def _variants(shown: Sequence[tuple[Configuration, str]], stem: str) -> Iterator
         parts = [losses.translate(_FILE_NAME), *([recipe] if recipe != "fard2024" else [])]
         parts += [scaling] if scaling != PAPER_SCALE else []
         name = "_".join([stem, *(parts if place else [])]).replace("/", "")
-        for start in range(0, len(models), _WIDEST):
-            yield _Variant(f"{name}_{start // _WIDEST + 1}" if start else name, tuple(models[start : start + _WIDEST]))
+        inputs = _shown_inputs(models)
+        widest = max(1, (_WIDEST - len(inputs) - 1) // 2)
+        for start in range(0, len(models), widest):
+            part = tuple(models[start : start + widest])
+            yield _Variant(f"{name}_{start // widest + 1}" if start else name, part, inputs)
 
 
 def _draw(variant: _Variant, images: Sequence[ExampleImages], numbers: pd.DataFrame, phantom: bool) -> Drawing:
-    page = Page(len(images), len(variant.models), window_of(images), _heading(variant, len(images), phantom))
+    heading = _heading(variant, len(images), phantom)
+    page = Page(len(images), len(variant.models), window_of(images), heading, len(variant.inputs))
     limit = _difference_limit(variant, images)
     with print_style():
         figure = Figure(figsize=(page.size[0] * MM, page.size[1] * MM), facecolor="white")
@@ -162,10 +179,10 @@ def _heading(variant: _Variant, n: int, phantom: bool) -> str:
 def _name_columns(figure: Figure, page: Page, variant: _Variant) -> None:
     upper, lower = (page.top(0) - above for above in _TITLES)
     half = page.panel[0] / 2
-    for column, title in enumerate((*_INPUT_TITLES.values(), "real SPECT")):
+    for column, title in enumerate((*(role_of(role).title for role in variant.inputs), "real SPECT")):
         page.text(figure, page.left(column) + half, lower, title, bold=True)
     for place, title in enumerate(_model_titles(variant)):
-        first, second = N_FIXED + 2 * place, N_FIXED + 2 * place + 1
+        first, second = page.n_fixed + 2 * place, page.n_fixed + 2 * place + 1
         middle = (page.left(first) + page.left(second) + page.panel[0]) / 2
         page.text(figure, middle, upper, title, bold=True)
         page.text(figure, page.left(first) + half, lower, "synthetic")
@@ -187,15 +204,15 @@ def _draw_row(
     position = f"z = {example.z_mm:.0f} mm".replace("-", "−")
     other = ", other cohort" if example.split == "external" else ""
     page.row_label(figure, row, example.participant_id, f"slice {example.slice}{other}")
-    for column, role in enumerate(_INPUT_TITLES):
+    for column, role in enumerate(variant.inputs):
         if role in one.inputs:
             label = position if column == 0 else ""
             draw_panel(page.axes(figure, row, column), one.inputs[role], one, window, (GREY_SCALE, 0.0, 1.0), label)
         else:
             _absent(page, figure, row, column)
-    draw_panel(page.axes(figure, row, N_FIXED - 1), one.real, one, window, _UPTAKE_COLOURS, "real")
+    draw_panel(page.axes(figure, row, page.n_inputs), one.real, one, window, _UPTAKE_COLOURS, "real")
     for place, (_, model) in enumerate(variant.models):
-        first = N_FIXED + 2 * place
+        first = page.n_fixed + 2 * place
         if model not in one.synthetic:
             _absent(page, figure, row, first)
             continue
@@ -226,13 +243,15 @@ def _caption(variant: _Variant, images: Sequence[ExampleImages], phantom: bool) 
     others = {(True,): ", all of another cohort", (False, True): ", the last one of another cohort"}
     cohort = others.get(tuple(sorted(external)), "")
     counts = split_text(*split_counts(pd.DataFrame([vars(shown.example) for shown in images])))
+    *most, last = (role_of(role).title for role in variant.inputs)
+    grey = f"{', '.join(most)} and {last}"
     recipe = f" ({one.recipe_name})" if one.recipe_name else ""
     simulated = " The images were simulated (phantoms): these are no clinical numbers." if phantom else ""
     return (
         f"Models in {space_name(one.space)} space, loss {loss_name(one.losses)}{recipe}. Rows: {len(images)} held-out "
         f"subjects ({counts}), the first by label{cohort}; of each the middle slice of its block, chosen without a "
         "look at the metrics. Each slice of the real SPECT is scaled by its own minimum and maximum to −1 to 1 as in "
-        f"the paper. {ON_PAPER_SCALE} T1w and PET are shown in grey from 0 to the slice's maximum. Difference: "
+        f"the paper. {ON_PAPER_SCALE} {grey} are shown in grey from 0 to the slice's maximum. Difference: "
         "synthetic minus real; red where the synthetic image is higher, blue where it is lower; grey line: the T1w's "
         "brain mask. RMSE, SSIM and PSNR of the shown slice, whole slice (one slice of one subject: no basis for "
         f"conclusions), as in Table {number}. Of models that differ by their seed alone the one with the lowest seed "

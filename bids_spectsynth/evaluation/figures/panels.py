@@ -23,8 +23,6 @@ _LABELS, _GAP, _GROUP_GAP, _UNDER, _TITLES, _FOOT, _LINE, _CHARACTER = 9.0, 0.6,
 #: Widest and narrowest panel; with the widest, six rows fit on a page.
 _PANEL, _NARROWEST = 18.0, 14.0
 _BAR = 38.0
-#: Images shown before the synthetic ones: T1w, PET, real SPECT.
-N_FIXED = 3
 #: Millimetres around the brain, and, as shares of its height, room for a label below and for the sides' names above.
 _MARGIN_MM, _BELOW, _ABOVE = 3.0, 0.13, 0.05
 
@@ -61,19 +59,31 @@ def _extent(one: ExampleImages) -> tuple[tuple[float, float], tuple[float, float
 class Page:
     """Sizes in mm of a figure of ``n_rows`` examples and ``n_models`` models, and where its panels stand.
 
-    ``heading`` is the text at its top, broken into as many lines as it needs.
+    ``heading`` is the text at its top, broken into as many lines as it needs; ``n_inputs`` images and the real SPECT
+    stand before the synthetic ones.
     """
 
     n_rows: int
     n_models: int
     window: Window
     heading: str = ""
+    n_inputs: int = 2
+
+    @property
+    def n_fixed(self) -> int:
+        """Columns before those of the models."""
+        return self.n_inputs + 1
+
+    @property
+    def n_columns(self) -> int:
+        """All columns; a model has two, its image and the difference."""
+        return self.n_fixed + 2 * self.n_models
 
     @property
     def panel(self) -> tuple[float, float]:
         """Width and height of a panel."""
-        gaps = (N_FIXED + 2 * self.n_models) * _GAP + self.n_models * _GROUP_GAP
-        width = (WIDTH_MM - _LABELS - gaps) / (N_FIXED + 2 * self.n_models)
+        gaps = self.n_columns * _GAP + self.n_models * _GROUP_GAP
+        width = (WIDTH_MM - _LABELS - gaps) / self.n_columns
         width = min(max(width, _NARROWEST), _PANEL)
         return width, width * (self.window.below + self.window.above) / (2 * self.window.half_width)
 
@@ -85,7 +95,7 @@ class Page:
     @property
     def width(self) -> float:
         """Width of the figure."""
-        return self.left(N_FIXED + 2 * self.n_models - 1) + self.panel[0] + _GAP
+        return self.left(self.n_columns - 1) + self.panel[0] + _GAP
 
     @property
     def lines(self) -> list[str]:
@@ -94,7 +104,7 @@ class Page:
 
     def left(self, column: int) -> float:
         """Left edge of a column; synthetic image and difference of a model stand close together."""
-        groups = max(0, (column - N_FIXED) // 2 + 1)
+        groups = max(0, (column - self.n_fixed) // 2 + 1)
         return _LABELS + column * (self.panel[0] + _GAP) + groups * _GROUP_GAP
 
     def top(self, row: int) -> float:

@@ -10,8 +10,7 @@ from typing import Any
 from matplotlib import style
 from matplotlib.figure import Figure
 
-from bids_spectsynth.bids.prepared import write_text
-from bids_spectsynth.bids.writing import atomic_file
+from bids_spectsynth.bids.writing import atomic_file, write_text
 
 #: Inches in a millimetre: matplotlib takes inches.
 MM = 1 / 25.4

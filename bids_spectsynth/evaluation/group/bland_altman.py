@@ -11,14 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bids_spectsynth.bids.prepared import write_table
+from bids_spectsynth.bids.output_files import find_regions, find_volumes, group_table
+from bids_spectsynth.bids.writing import write_table
 from bids_spectsynth.evaluation.case.region_columns import (
     AGREEMENT_DICTIONARY,
     IDENTITY,
     REGIONS_DICTIONARY,
     VOLUME_DICTIONARY,
 )
-from bids_spectsynth.evaluation.case.region_tables import find_regions, find_volumes
 from bids_spectsynth.evaluation.case.regions import HEMISPHERE
 from bids_spectsynth.evaluation.case.tables import read_case_tables
 from bids_spectsynth.evaluation.columns import HELD_OUT, METHODS
@@ -71,7 +71,7 @@ def group_agreement(output_dir: Path) -> AgreementTables:
 
 def write_agreement_tables(tables: AgreementTables, output_dir: Path) -> tuple[Path, Path, Path]:
     """Write ``group_regions.tsv``, ``group_agreement.tsv`` and ``group_volumes.tsv`` with their data dictionaries."""
-    paths = tuple(output_dir / f"group_{name}.tsv" for name in ("regions", "agreement", "volumes"))
+    paths = tuple(group_table(output_dir, name) for name in ("regions", "agreement", "volumes"))
     write_table(paths[0], tables.regions, REGIONS_DICTIONARY)
     write_table(paths[1], tables.agreement, AGREEMENT_DICTIONARY)
     write_table(paths[2], tables.volumes, VOLUME_DICTIONARY)

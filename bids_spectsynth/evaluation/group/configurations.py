@@ -8,6 +8,7 @@ from typing import Literal
 
 import pandas as pd
 
+from bids_spectsynth.bids.roles import T1W, role_of
 from bids_spectsynth.evaluation.case.metrics import METRICS
 from bids_spectsynth.evaluation.columns import NETWORK
 from bids_spectsynth.evaluation.group.matching import average_seeds, joined
@@ -26,7 +27,7 @@ _VARIED: dict[Kind, str] = {"space": "space", "loss": "losses", "inputs": "input
 _INPUTS = ("T1w", "pet", "T1w+pet")
 _LOSSES = ("L1+BCE", "L1+BCE+SSIM")
 _RECIPES = ("fard2024", "best")
-_INPUT_NAMES = {"T1w": "MRI", "pet": "PET"}
+_INPUT_NAMES = {T1W: "MRI"}
 _LOSS_NAMES = {"L1": "1-norm", "BCE": "cross-entropy", "LSGAN": "least-squares GAN"}
 _SHORT_LOSS_NAMES = {"BCE": "CE"}
 
@@ -63,7 +64,7 @@ def input_name(inputs: str) -> str:
     >>> input_name("T1w+pet"), input_name("T2w")
     ('MRI & PET', 'T2w')
     """
-    return " & ".join(_INPUT_NAMES.get(role, role) for role in inputs.split("+"))
+    return " & ".join(_INPUT_NAMES.get(role) or role_of(role).title for role in inputs.split("+"))
 
 
 def loss_name(losses: str, *, short: bool = False) -> str:

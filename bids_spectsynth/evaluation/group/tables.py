@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bids_spectsynth.bids.prepared import find_metrics, write_table
+from bids_spectsynth.bids.output_files import find_metrics, group_table
+from bids_spectsynth.bids.writing import write_table
 from bids_spectsynth.evaluation.case.metrics import METRICS
 from bids_spectsynth.evaluation.case.tables import read_case_tables
 from bids_spectsynth.evaluation.columns import (
@@ -72,7 +73,7 @@ def compared_rows(metrics: pd.DataFrame) -> pd.DataFrame:
 
 def write_group_tables(tables: GroupTables, output_dir: Path) -> tuple[Path, Path, Path]:
     """Write ``group_metrics.tsv``, ``group_summary.tsv`` and ``group_ttests.tsv`` with their data dictionaries."""
-    paths = tuple(output_dir / f"group_{name}.tsv" for name in ("metrics", "summary", "ttests"))
+    paths = tuple(group_table(output_dir, name) for name in ("metrics", "summary", "ttests"))
     write_table(paths[0], tables.metrics, METRICS_DICTIONARY)
     write_table(paths[1], tables.summary, SUMMARY_DICTIONARY)
     write_table(paths[2], tables.ttests, TTEST_DICTIONARY)

@@ -1,6 +1,6 @@
 """One axial slice of the images of an example participant, on the scale of the metrics that stand beside it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,20 +8,21 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
-from bids_spectsynth.bids.cases import INTERICTAL, T1W
 from bids_spectsynth.bids.output_files import find_synthetic
 from bids_spectsynth.bids.prepared import PreparedCase, find_prepared
+from bids_spectsynth.bids.roles import INTERICTAL, PET, T1W
 from bids_spectsynth.bids.sidecars import sidecar
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.evaluation.case.scales import slice_on_paper_scale
 from bids_spectsynth.evaluation.group.configurations import PAPER_SCALE
 from bids_spectsynth.evaluation.paper.examples import Example
-from bids_spectsynth.images.intensity import apply_scaling, load_image, scaling_coefficients
+from bids_spectsynth.images.reading import load_image
+from bids_spectsynth.synthesis.data.scaling import apply_scaling, scaling_coefficients
 
 Plane = npt.NDArray[np.float32]
 
-#: Prepared images that are shown beside the SPECT.
-SHOWN_INPUTS = (T1W, "pet")
+#: Prepared images that are shown beside the SPECT, whatever the models were given.
+SHOWN_INPUTS = (T1W, PET)
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +33,7 @@ class ExampleImages:
     ----------
     example : Example
     inputs : mapping of role to array
-        T1w and PET, 0 to 1 by the slice's maximum; a missing one is left out.
+        0 to 1 by the slice's maximum; a missing one is left out.
     real : array
         In (-1, 1), by the slice's own minimum and maximum.
     synthetic : mapping of model to array
@@ -51,7 +52,9 @@ class ExampleImages:
     zooms: tuple[float, float]
 
 
-def read_example(output_dir: Path, example: Example, scalings: Mapping[str, str]) -> ExampleImages:
+def read_example(
+    output_dir: Path, example: Example, scalings: Mapping[str, str], inputs: Sequence[str] = SHOWN_INPUTS
+) -> ExampleImages:
     """Read an example's slice of every image.
 
     Parameters
@@ -60,6 +63,8 @@ def read_example(output_dir: Path, example: Example, scalings: Mapping[str, str]
     example : Example
     scalings : mapping of model to ``slice`` or ``volume``
         The models whose images are wanted, and how their networks were trained.
+    inputs : sequence of str
+        Roles of the prepared images that are wanted besides the SPECT.
 
     Raises
     ------
@@ -69,7 +74,7 @@ def read_example(output_dir: Path, example: Example, scalings: Mapping[str, str]
     case = _case(output_dir, example)
     brain, zooms = _read_plane(case.masks[T1W], example.slice)
     planes = {}
-    for role in (*SHOWN_INPUTS, INTERICTAL):
+    for role in (*inputs, INTERICTAL):
         if role in case.images:
             planes[role] = _on_grid(case.images[role], example.slice, brain.shape)
     if INTERICTAL not in planes:
@@ -85,8 +90,8 @@ def read_example(output_dir: Path, example: Example, scalings: Mapping[str, str]
             synthetic[found.model] = _network_output(found.path, example.slice, brain.shape)
         else:
             synthetic[found.model] = _level_matched(found.path, example.slice, reference)
-    inputs = {role: _to_unit(plane) for role, plane in planes.items()}
-    return ExampleImages(example, inputs, real, synthetic, brain > 0, zooms)
+    shown = {role: _to_unit(plane) for role, plane in planes.items()}
+    return ExampleImages(example, shown, real, synthetic, brain > 0, zooms)
 
 
 def _case(output_dir: Path, example: Example) -> PreparedCase:

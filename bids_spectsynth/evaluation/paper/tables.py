@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bids_spectsynth.bids.prepared import write_table
+from bids_spectsynth.bids.output_files import group_table
+from bids_spectsynth.bids.writing import write_table
 from bids_spectsynth.evaluation.case.metrics import METRICS
 from bids_spectsynth.evaluation.group.configurations import configurations, paper_rows, seed_means
 from bids_spectsynth.evaluation.group.subject_counts import split_counts, subjects_fingerprint
@@ -37,14 +38,14 @@ def write_paper_tables(tables: GroupTables, output_dir: Path) -> tuple[Path, ...
     rows = paper_rows(tables.metrics)
     spaces = sorted(set(rows["space"].unique()) - {T1W_SPACE})
     contents = (
-        ("group_table2.tsv", example_table(rows, [T1W_SPACE]), EXAMPLES_DICTIONARY),
-        ("group_table3.tsv", example_table(rows, spaces), EXAMPLES_DICTIONARY),
-        ("group_table4.tsv", table_4(rows), TABLE_4_DICTIONARY),
-        ("group_comparisons.tsv", paper_comparisons(configurations(rows), tables.ttests), COMPARISONS_DICTIONARY),
+        ("table2", example_table(rows, [T1W_SPACE]), EXAMPLES_DICTIONARY),
+        ("table3", example_table(rows, spaces), EXAMPLES_DICTIONARY),
+        ("table4", table_4(rows), TABLE_4_DICTIONARY),
+        ("comparisons", paper_comparisons(configurations(rows), tables.ttests), COMPARISONS_DICTIONARY),
     )
     for name, frame, dictionary in contents:
-        write_table(output_dir / name, frame, dictionary)
-    return tuple(output_dir / name for name, _, _ in contents)
+        write_table(group_table(output_dir, name), frame, dictionary)
+    return tuple(group_table(output_dir, name) for name, _, _ in contents)
 
 
 def table_4(rows: pd.DataFrame) -> pd.DataFrame:

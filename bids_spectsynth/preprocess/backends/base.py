@@ -16,7 +16,7 @@ class Backend(Protocol):
     coarse grids, so that all of it is :func:`bids_spectsynth.images.resampling.resample_image`.
 
     Images are in-memory ``nibabel.Nifti1Image`` of three dimensions, finite, with a valid affine
-    (see :func:`bids_spectsynth.images.intensity.sanitise`).
+    (see :func:`bids_spectsynth.images.reading.sanitise`).
     """
 
     @property

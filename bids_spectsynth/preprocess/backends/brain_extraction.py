@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.images.grid import FloatArray, Grid, apply_affine, grid_of, new_image
-from bids_spectsynth.images.intensity import solid_component
+from bids_spectsynth.images.masks import solid_component
 from bids_spectsynth.images.resampling import resample_image
 from bids_spectsynth.preprocess.registration.sampler import shrink
 

@@ -8,7 +8,7 @@ import nibabel as nib
 
 from bids_spectsynth import __version__
 from bids_spectsynth.errors import ImageError
-from bids_spectsynth.images.intensity import histogram_mask
+from bids_spectsynth.images.masks import histogram_mask
 from bids_spectsynth.options.settings import CoregInit
 from bids_spectsynth.preprocess.backends.brain_extraction import MIN_VOLUME_L, extract_t1w_brain, mask_volume
 from bids_spectsynth.preprocess.registration.register import register_images

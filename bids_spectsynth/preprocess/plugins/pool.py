@@ -182,6 +182,10 @@ def quick_collection() -> Iterator[None]:
         gc.unfreeze()
 
 
+#: The modules of the steps, by name: they stand on a floor above.
+_STEPS = tuple(f"bids_spectsynth.preprocess.workflow.{name}" for name in ("interfaces", "writers"))
+
+
 class ResilientMultiProcPlugin(MultiProcPlugin):
     """Nipype's process pool; a step whose process was killed is tried once more, alone in a process of its own.
 
@@ -195,7 +199,7 @@ class ResilientMultiProcPlugin(MultiProcPlugin):
         self.pool.shutdown(wait=False)
         self._context = multiprocessing.get_context(self.plugin_args["mp_context"])
         # Imported once in the server that the workers are forked from, instead of in each of them.
-        self._context.set_forkserver_preload([run_node.__module__, "bids_spectsynth.preprocess.workflow.interfaces"])
+        self._context.set_forkserver_preload([run_node.__module__, *_STEPS])
         self.pool = self._new_pool(self.processors)
         self._nodes: dict[int, Any] = {}
         self._own_pools: dict[int, ProcessPoolExecutor] = {}

@@ -7,7 +7,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from bids_spectsynth.images.grid import FloatArray, apply_affine, new_image
-from bids_spectsynth.images.intensity import histogram_mask, solid_component
+from bids_spectsynth.images.masks import histogram_mask, solid_component
 from bids_spectsynth.options.settings import CoregInit
 from bids_spectsynth.preprocess.registration.cost import SPACING_MM, IntensityModel, ModelSamples, Samples, build_model
 from bids_spectsynth.preprocess.registration.optimiser import (
@@ -132,7 +132,7 @@ def _prepare(moving: nib.Nifti1Image, fixed: nib.Nifti1Image, mask: nib.Nifti1Im
     elif role in _RESOLUTIONS:
         own_mask = _brightest(new_image(coarse.values, coarse_affine), np.count_nonzero(model.brain) * SPACING_MM**3)
     else:
-        own_mask = histogram_mask(own, "otsu")
+        own_mask = histogram_mask(own)
     return _Pair(
         model,
         coarse,
@@ -152,7 +152,7 @@ def _brightest(image: nib.Nifti1Image, volume: float) -> nib.Nifti1Image:
     data = np.asanyarray(image.dataobj)
     n = round(volume / abs(float(np.linalg.det(image.affine[:3, :3]))))
     if n >= data.size // 2:
-        return histogram_mask(image, "otsu")
+        return histogram_mask(image)
     threshold = np.partition(data.ravel(), data.size - n - 1)[data.size - n - 1]
     return new_image(solid_component(data > threshold), image.affine)
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from bids_spectsynth.errors import ImageError, UsageError
 from bids_spectsynth.images.grid import mask_bounds, new_image
-from bids_spectsynth.images.intensity import load_image
 from bids_spectsynth.images.nifti import content_checksum, opened_image
+from bids_spectsynth.images.reading import load_image
 from bids_spectsynth.options.spaces import BUILT_IN_TEMPLATE, Space, parse_space
 from bids_spectsynth.preprocess.templates.download import advice, download
 from bids_spectsynth.preprocess.templates.store import (

@@ -14,6 +14,7 @@ from nipype.pipeline.engine import Workflow
 import bids_spectsynth
 from bids_spectsynth.bids.cases import Case
 from bids_spectsynth.errors import Outcome, SpectSynthError
+from bids_spectsynth.logs import LOGS_FOLDER
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.preprocess.backends.choice import make_backend, resolve_backend
 from bids_spectsynth.preprocess.backends.fsl.environment import robust_doubt
@@ -23,6 +24,16 @@ from bids_spectsynth.preprocess.plugins.dask import DaskPlugin
 from bids_spectsynth.preprocess.plugins.pool import end_processes, log_nipype_to, make_plugin, quick_collection
 from bids_spectsynth.preprocess.records import load_failure, manifest_warnings, one_line_reason
 from bids_spectsynth.preprocess.templates.templates import check_template, inspect_template
+from bids_spectsynth.preprocess.workflow.anatomical import (
+    WORKFLOW,
+    Anatomical,
+    BackendIdentity,
+    anatomical_of,
+    anatomical_workflow_name,
+    failure_file,
+    init_anatomical_wf,
+    requested_templates,
+)
 from bids_spectsynth.preprocess.workflow.case import (
     case_parts,
     init_case_wf,
@@ -31,22 +42,12 @@ from bids_spectsynth.preprocess.workflow.case import (
     part_manifest,
     workflow_name,
 )
-from bids_spectsynth.preprocess.workflow.head import (
-    WORKFLOW,
-    BackendIdentity,
-    Head,
-    asked_templates,
-    failure_file,
-    head_of,
-    head_workflow_name,
-    init_head_wf,
-)
 from bids_spectsynth.termination import clean_end
 
 __all__ = [
     "BackendIdentity",
+    "init_anatomical_wf",
     "init_case_wf",
-    "init_head_wf",
     "init_preprocess_wf",
     "make_backend",
     "preprocess",
@@ -94,9 +95,9 @@ def preprocess(cases: Sequence[Case], settings: Settings, log_dir: Path | None =
         log.warning("%s", doubt)
     todo = [case for case in cases if not is_done(case, settings, identity)]
     log.info("%d of %d cases are prepared already", len(cases) - len(todo), len(cases))
-    for asked in asked_templates(settings).values() if todo else ():
-        inspect_template(asked)
-    error = _run(todo, settings, identity, log_dir or settings.output_dir / "logs") if todo else None
+    for requested in requested_templates(settings).values() if todo else ():
+        inspect_template(requested)
+    error = _run(todo, settings, identity, log_dir or settings.output_dir / LOGS_FOLDER) if todo else None
     for case in cases:
         _warn(case, settings, identity)
     return [_outcome(case, settings, identity, error) for case in cases]
@@ -104,7 +105,7 @@ def preprocess(cases: Sequence[Case], settings: Settings, log_dir: Path | None =
 
 def _with_templates(settings: Settings) -> Settings:
     """Settings whose templates name the resolution that is taken, so that all that depends on it is computed anew."""
-    taken = {asked: check_template(asked) for asked in asked_templates(settings).values()}
+    taken = {requested: check_template(requested) for requested in requested_templates(settings).values()}
     return replace(settings, output_spaces=tuple(taken.get(space, space) for space in settings.output_spaces))
 
 
@@ -118,10 +119,11 @@ def _run(cases: Sequence[Case], settings: Settings, identity: BackendIdentity, l
     """Run the workflow of these cases; returns what Nipype raised, because each case has its own reason."""
     log_file = log_dir / "nipype.log"
     log_nipype_to(log_file, logging.DEBUG if settings.verbose > 1 else logging.INFO)
-    heads = {head_of(case, settings) for case in cases}
-    names = {workflow_name(case): case.name for case in cases} | {head_workflow_name(head): head.name for head in heads}
+    anatomicals = {anatomical_of(case, settings) for case in cases}
+    names = {workflow_name(case): case.name for case in cases}
+    names |= {anatomical_workflow_name(t1w): t1w.name for t1w in anatomicals}
     progress = Progress(names)
-    for name in (*(case.name for case in cases), *(head.key for head in heads)):
+    for name in (*(case.name for case in cases), *(t1w.key for t1w in anatomicals)):
         failure_file(name, settings).unlink(missing_ok=True)
     workflow = init_preprocess_wf(cases=cases, settings=settings, identity=identity, log_dir=log_dir)
     plugin, arguments = make_plugin(settings, log_file, progress)
@@ -167,7 +169,16 @@ def _warn(case: Case, settings: Settings, identity: BackendIdentity) -> None:
 def init_preprocess_wf(
     *, cases: Sequence[Case], settings: Settings, identity: BackendIdentity, log_dir: Path
 ) -> Workflow:
-    """Workflow of all cases in the work folder: one branch per T1w image, and from it one per case."""
+    """Workflow of all cases in the work folder: one branch per T1w image, and from it one per case.
+
+    Parameters
+    ----------
+    cases : sequence of Case
+    settings : Settings
+    identity : BackendIdentity
+    log_dir : Path
+        For crash files.
+    """
     workflow = Workflow(name=WORKFLOW, base_dir=str(settings.work_folder))
     workflow.config["execution"] = {
         "crashdump_dir": str(log_dir),
@@ -180,21 +191,21 @@ def init_preprocess_wf(
         "poll_sleep_duration": "0.1",
         "check_version": "false",
     }
-    heads: dict[Head, Workflow] = {}
+    parents: dict[Anatomical, Workflow] = {}
     for case in cases:
-        head = head_of(case, settings)
-        if head not in heads:
-            heads[head] = init_head_wf(head=head, settings=settings, identity=identity)
+        anatomical = anatomical_of(case, settings)
+        if anatomical not in parents:
+            parents[anatomical] = init_anatomical_wf(anatomical=anatomical, settings=settings, identity=identity)
         own = init_case_wf(case=case, settings=settings, identity=identity)
-        fields = heads[head].get_node("outputnode").outputs.get()
-        workflow.connect([(heads[head], own, [(f"outputnode.{name}", f"inputnode.{name}") for name in fields])])
+        fields = parents[anatomical].get_node("outputnode").outputs.get()
+        workflow.connect([(parents[anatomical], own, [(f"outputnode.{name}", f"inputnode.{name}") for name in fields])])
     return workflow
 
 
 def _outcome(case: Case, settings: Settings, identity: BackendIdentity, error: Exception | None) -> Outcome:
     if is_done(case, settings, identity):
         return Outcome(case.participant, case.session, "preprocess", "ok")
-    failures = (failure_file(name, settings) for name in (case.name, head_of(case, settings).key))
+    failures = (failure_file(name, settings) for name in (case.name, anatomical_of(case, settings).key))
     reason = next(filter(None, map(load_failure, failures)), None)
     if reason is None and settings.stop_on_first_crash and error is not None:
         reason = "not finished, because another case failed (--stop-on-first-crash)"

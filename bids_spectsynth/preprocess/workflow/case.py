@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,31 +12,27 @@ os.environ.setdefault("NIPYPE_NO_ET", "1")
 from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline.engine import Node, Workflow
 
-from bids_spectsynth.bids.cases import INTERICTAL, T1W, Case
+from bids_spectsynth.bids.cases import Case
+from bids_spectsynth.bids.roles import INTERICTAL, T1W
 from bids_spectsynth.options.settings import Settings
-from bids_spectsynth.preprocess.outputs import frame_durations
 from bids_spectsynth.preprocess.records import case_to_text, file_stamp, fingerprint, is_written
 from bids_spectsynth.preprocess.templates.templates import template_stamp
-from bids_spectsynth.preprocess.workflow.graph import mask_field, nipype_name, record_field
-from bids_spectsynth.preprocess.workflow.head import (
+from bids_spectsynth.preprocess.workflow.anatomical import (
     MEMORY_GB,
     BackendIdentity,
-    asked_templates,
     common_inputs,
     mask_threads,
+    requested_templates,
     status_folder,
 )
-from bids_spectsynth.preprocess.workflow.interfaces import (
-    RegisterToReference,
-    WritePrepared,
-    WriteTransforms,
-    has_own_mask,
-)
+from bids_spectsynth.preprocess.workflow.graph import mask_field, nipype_name, record_field
+from bids_spectsynth.preprocess.workflow.interfaces import RegisterToReference, has_own_mask
+from bids_spectsynth.preprocess.workflow.writers import WritePrepared, WriteTransforms
 
 
 @dataclass(frozen=True)
 class Part:
-    """Files of a case that one node writes, and that one manifest records.
+    """Files of a case that one manifest records.
 
     The parts do not depend on the order of the output spaces, and no two write the same file.
 
@@ -58,7 +54,7 @@ class Part:
 def case_parts(case: Case, settings: Settings) -> tuple[Part, ...]:
     """Everything that is written for a case."""
     roles = tuple(role for role in case.images if role != T1W)
-    templates = asked_templates(settings)
+    templates = requested_templates(settings)
     return (
         Part("transforms", None, roles),
         *(Part(f"to-{name}", None, (name,)) for name in templates),
@@ -76,12 +72,32 @@ def optional_roles(case: Case, settings: Settings) -> tuple[str, ...]:
 
 
 def part_manifest(case: Case, settings: Settings, part: Part) -> Path:
-    """The file that records what was written."""
+    """The file that records what was written.
+
+    Parameters
+    ----------
+    case : Case
+    settings : Settings
+    part : Part
+    """
     return status_folder(case.name, settings) / f"written_{part.name}.json"
 
 
 def part_key(case: Case, settings: Settings, identity: BackendIdentity, part: Part) -> str:
-    """Fingerprint of everything that the files of a part depend on."""
+    """Fingerprint of everything that the files of a part depend on.
+
+    Parameters
+    ----------
+    case : Case
+    settings : Settings
+    identity : BackendIdentity
+    part : Part
+
+    Returns
+    -------
+    str
+        SHA-256, hexadecimal.
+    """
     return fingerprint(
         {
             "case": case_to_text(case),
@@ -95,8 +111,8 @@ def part_key(case: Case, settings: Settings, identity: BackendIdentity, part: Pa
             "part": part.name,
             "steps": part.steps,
             "templates": [
-                (asked, template_stamp(asked))
-                for label, asked in asked_templates(settings).items()
+                (requested, template_stamp(requested))
+                for label, requested in requested_templates(settings).items()
                 if label in part.steps
             ],
         }
@@ -104,7 +120,15 @@ def part_key(case: Case, settings: Settings, identity: BackendIdentity, part: Pa
 
 
 def is_done(case: Case, settings: Settings, identity: BackendIdentity) -> bool:
-    """Whether all of a case lies in the output folder, up to date, with every image that a model needs."""
+    """Whether all of a case lies in the output folder, up to date, with every image that a model needs.
+
+    Parameters
+    ----------
+    case : Case
+    settings : Settings
+    identity : BackendIdentity
+        A change of backend, options or versions makes what lies there outdated.
+    """
     needed = set(case.images).difference(optional_roles(case, settings))
     return all(
         is_written(
@@ -124,35 +148,42 @@ def workflow_name(case: Case) -> str:
 
 
 def init_case_wf(*, case: Case, settings: Settings, identity: BackendIdentity) -> Workflow:
-    """Workflow of one case: one registration per image, one output per part.
+    """Workflow of one case: one registration per image, one node that writes all images, one per other part.
 
     Inputs of ``inputnode``: the path of each image, by role, and what the workflow of its T1w image gives
-    (:func:`bids_spectsynth.preprocess.workflow.head.init_head_wf`). Outputs of ``outputnode``: for each part, the
-    manifest of the files that were written to the output folder.
+    (:func:`bids_spectsynth.preprocess.workflow.anatomical.init_anatomical_wf`). Outputs of ``outputnode``: for each
+    node that writes, the manifests of the files that were written to the output folder.
+
+    Parameters
+    ----------
+    case : Case
+    settings : Settings
+    identity : BackendIdentity
     """
     workflow = Workflow(name=workflow_name(case))
-    parts = {_node_name(part): part for part in case_parts(case, settings)}
-    given = [record_field(step) for step in (T1W, *asked_templates(settings))]
-    inputnode = Node(IdentityInterface(fields=[*case.images, "t1w_mask", *given]), name="inputnode")
+    writers = _writers(case_parts(case, settings))
+    records = [record_field(step) for step in (T1W, *requested_templates(settings))]
+    inputnode = Node(IdentityInterface(fields=[*case.images, "t1w_mask", *records]), name="inputnode")
     for role, image in case.images.items():
         setattr(inputnode.inputs, role, str(image.path))
-    outputnode = Node(IdentityInterface(fields=list(parts)), name="outputnode")
+    outputnode = Node(IdentityInterface(fields=list(writers)), name="outputnode")
     common = common_inputs(case.name, settings, identity)
     steps = {role: _register_node(case, role, settings, common) for role in case.images if role != T1W}
     for role, node in steps.items():
         workflow.connect([(inputnode, node, [(role, "moving"), (T1W, "t1w"), ("t1w_mask", "t1w_mask")])])
-    for name, part in parts.items():
-        write = _write_node(case, part, settings, identity, common)
-        if part.space is not None:
+    for name, parts in writers.items():
+        write = _write_node(name, case, parts, settings, identity, common)
+        of_images = parts[0].space is not None
+        if of_images:
             workflow.connect(inputnode, "t1w_mask", write, "t1w_mask")
-        for step in part.steps:
+        for step in _steps(parts):
             if step in steps:
                 workflow.connect(steps[step], "record", write, record_field(step))
             else:
                 workflow.connect(inputnode, record_field(step), write, record_field(step))
-            if part.space is not None and step in steps and has_own_mask(step, identity.name):
+            if of_images and step in steps and has_own_mask(step, identity.name):
                 workflow.connect(steps[step], "mask", write, mask_field(step))
-        workflow.connect(write, "manifest", outputnode, name)
+        workflow.connect(write, "manifests", outputnode, name)
     return workflow
 
 
@@ -161,36 +192,48 @@ def _node(interface: Any, name: str, kind: str) -> Node:
     return Node(interface, name=name, mem_gb=MEMORY_GB[kind], n_procs=1)
 
 
-def _node_name(part: Part) -> str:
-    return nipype_name(f"write_{part.name}")
+def _writers(parts: Sequence[Part]) -> dict[str, tuple[Part, ...]]:
+    """The nodes that write, by name: one for all images, which are read once for all spaces; one for other parts."""
+    transforms = {nipype_name(f"write_{part.name}"): (part,) for part in parts if part.space is None}
+    return {**transforms, "write_images": tuple(part for part in parts if part.space is not None)}
+
+
+def _steps(parts: Sequence[Part]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(step for part in parts for step in part.steps))
 
 
 def _register_node(case: Case, role: str, settings: Settings, common: Mapping[str, Any]) -> Node:
     interface = RegisterToReference(
         role=role, coreg_init=settings.coreg_init, optional=role in optional_roles(case, settings), **common
     )
-    durations = frame_durations(case.images[role])
+    durations = case.images[role].frame_durations
     if durations is not None:
         interface.inputs.frame_durations = durations
     return _node(interface, f"register_{role}", "register")
 
 
 def _write_node(
-    case: Case, part: Part, settings: Settings, identity: BackendIdentity, common: Mapping[str, Any]
+    name: str,
+    case: Case,
+    parts: Sequence[Part],
+    settings: Settings,
+    identity: BackendIdentity,
+    common: Mapping[str, Any],
 ) -> Node:
     inputs = {
-        "steps": part.steps,
+        "steps": _steps(parts),
         "case_text": case_to_text(case),
         "optional": list(optional_roles(case, settings)),
         "bids_dir": str(settings.bids_dir),
         "output_dir": str(settings.output_dir),
-        "manifest": str(part_manifest(case, settings, part)),
-        "key": part_key(case, settings, identity, part),
+        "manifests": [str(part_manifest(case, settings, part)) for part in parts],
+        "keys": [part_key(case, settings, identity, part) for part in parts],
         **common,
     }
+    spaces = [part.space for part in parts if part.space is not None]
     interface: Any
-    if part.space is None:
-        interface = WriteTransforms(**inputs)
+    if spaces:
+        interface = WritePrepared(spaces=spaces, voxel_size=settings.voxel_size, **inputs)
     else:
-        interface = WritePrepared(space=part.space, voxel_size=settings.voxel_size, **inputs)
-    return _node(interface, _node_name(part), "write")
+        interface = WriteTransforms(**inputs)
+    return _node(interface, name, "write")

@@ -5,8 +5,8 @@ from collections.abc import Collection, Sequence
 
 from bids_spectsynth.bids.cases import Case
 from bids_spectsynth.options.settings import Settings
+from bids_spectsynth.preprocess.workflow.anatomical import WORKFLOW, anatomical_of, anatomical_workflow_name
 from bids_spectsynth.preprocess.workflow.case import workflow_name
-from bids_spectsynth.preprocess.workflow.head import WORKFLOW, head_of, head_workflow_name
 
 
 def clean_work_folder(cases: Sequence[Case], unfinished: Collection[str], settings: Settings) -> None:
@@ -22,10 +22,10 @@ def clean_work_folder(cases: Sequence[Case], unfinished: Collection[str], settin
         Names of those that failed: what they need to go on, their T1w's results too, is kept.
     settings : Settings
     """
-    kept = {head_of(case, settings) for case in cases if case.name in unfinished}
+    kept = {anatomical_of(case, settings) for case in cases if case.name in unfinished}
     finished = [case for case in cases if case.name not in unfinished]
     names = [workflow_name(case) for case in finished]
-    names += [head_workflow_name(head) for head in {head_of(case, settings) for case in finished} - kept]
+    names += [anatomical_workflow_name(t1w) for t1w in {anatomical_of(case, settings) for case in finished} - kept]
     folder = settings.work_folder / WORKFLOW
     for name in names:
         shutil.rmtree(folder / name, ignore_errors=True)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from bids_spectsynth.bids.output_files import read_table
-from bids_spectsynth.bids.sidecars import read_object
+from bids_spectsynth.bids.output_files import figures_folder, group_table, read_table
+from bids_spectsynth.bids.sidecars import sidecar
 from bids_spectsynth.evaluation.case.regions import BLOCK_MM, HEMISPHERE
 from bids_spectsynth.evaluation.figures.bland_altman import PREFIX
 from bids_spectsynth.evaluation.group.bland_altman import ALL_REGIONS, held_out
@@ -51,15 +51,15 @@ def agreement_section(output_dir: Path) -> Section | None:
     OSError, ValueError, KeyError
         A table cannot be read or lacks a column.
     """
-    agreement, volumes = (_read(output_dir / f"group_{name}.tsv") for name in ("agreement", "volumes"))
+    agreement, volumes = (_read(group_table(output_dir, name)) for name in ("agreement", "volumes"))
     if agreement is None or volumes is None:
         return None
     title = "Regional agreement and asymmetry"
     rated = held_out(volumes)
     if rated.empty:
         return Section("agreement", title, [Note("No held-out participant was rated by region.", "info")])
-    dictionary = read_object(output_dir / "group_agreement.json")
-    blocks: list[Block] = [Text(_INTRO), volume_table(rated, read_object(output_dir / "group_volumes.json"))]
+    dictionary = sidecar(group_table(output_dir, "agreement"))
+    blocks: list[Block] = [Text(_INTRO), volume_table(rated, sidecar(group_table(output_dir, "volumes")))]
     whole = agreement[agreement["region"] == ALL_REGIONS]
     if len(whole):
         blocks.append(Note(_LIMITS, "info", "How to read"))
@@ -75,7 +75,7 @@ def _read(path: Path) -> pd.DataFrame | None:
 
 
 def _pictures(output_dir: Path) -> list[Block]:
-    paths = sorted((output_dir / "figures").glob(f"{PREFIX}*.svg"))
+    paths = sorted(figures_folder(output_dir).glob(f"{PREFIX}*.svg"))
     blocks: list[Block] = [Heading("Bland-Altman plots and asymmetry")] if paths else []
     for path in paths:
         model = path.stem.removeprefix(PREFIX)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bids_spectsynth.bids.output_files import read_table
+from bids_spectsynth.bids.output_files import group_table, read_table
 from bids_spectsynth.evaluation.case.calibration import ALL
 from bids_spectsynth.reports.html import Block, Cell, Column, Picture, Section, Table, Text, number
 from bids_spectsynth.reports.pictures.mosaic import drawing_style, to_svg
@@ -16,7 +16,7 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#
 
 def calibration_section(output_dir: Path) -> Section | None:
     """Table and figure of ``group_calibration.tsv``; None where no uncertainty was rated."""
-    path = output_dir / "group_calibration.tsv"
+    path = group_table(output_dir, "calibration")
     if not path.exists():
         return None
     table = read_table(path)

@@ -8,9 +8,18 @@ from typing import Any
 
 import pandas as pd
 
-from bids_spectsynth.bids.output_files import find_transforms, is_phantom, read_table, software_version
-from bids_spectsynth.bids.prepared import read_participants, write_text
+from bids_spectsynth.bids.output_files import (
+    figures_folder,
+    group_page,
+    is_phantom,
+    models_folder,
+    read_table,
+    software_version,
+)
+from bids_spectsynth.bids.participants import read_participants
 from bids_spectsynth.bids.sidecars import read_object
+from bids_spectsynth.bids.transforms import find_transforms
+from bids_spectsynth.bids.writing import write_text
 from bids_spectsynth.errors import SpectSynthError
 from bids_spectsynth.evaluation.columns import METRIC_TITLES
 from bids_spectsynth.evaluation.figures.bland_altman import PREFIX as AGREEMENT_PREFIX
@@ -101,7 +110,7 @@ def group_report(output_dir: Path) -> Path:
         sections.append(Section("errors", "Errors", [Items([(error, "") for error in dict.fromkeys(context.errors)])]))
     banners = [Note(PHANTOM_TEXT, "warning", "Phantom data")] if is_phantom(output_dir) else []
     page = Page("Group report", f"bids_spectsynth {software_version(output_dir)}", sections, banners, FOOTER)
-    path = output_dir / "group.html"
+    path = group_page(output_dir)
     write_text(path, render(page))
     return path
 
@@ -190,7 +199,7 @@ def _registration_section(context: _GroupContext) -> Section:
 
 
 def _models_section(context: _GroupContext) -> Section | None:
-    root = context.output_dir / "models"
+    root = models_folder(context.output_dir)
     # The networks of an ensemble lie one folder deeper.
     paths = sorted([*root.glob("*/model.json"), *root.glob("*/*/model.json")])
     cards = {path.parent.relative_to(root).as_posix(): read_object(path) for path in paths}
@@ -224,7 +233,7 @@ def _tests_section(context: _GroupContext) -> Section | None:
 
 def _figures_section(context: _GroupContext) -> Section | None:
     names = {f"group_{metric}": title for metric, title in METRIC_TITLES.items()}
-    found = {path.stem: path for path in sorted((context.output_dir / "figures").glob("group_*.svg"))}
+    found = {path.stem: path for path in sorted(figures_folder(context.output_dir).glob("group_*.svg"))}
     found = {stem: path for stem, path in found.items() if not stem.startswith(AGREEMENT_PREFIX)}
     # In-brain metrics first, then the rest as named.
     ordered = sorted(found, key=lambda stem: (not stem.startswith("group_mask_"), stem not in names, stem))

@@ -6,8 +6,8 @@ from xml.etree import ElementTree
 
 import pandas as pd
 
-from bids_spectsynth.bids.output_files import is_phantom
-from bids_spectsynth.bids.sidecars import read_object
+from bids_spectsynth.bids.output_files import figures_folder, group_table, is_phantom
+from bids_spectsynth.bids.sidecars import sidecar
 from bids_spectsynth.evaluation.paper.columns import ON_PAPER_SCALE
 from bids_spectsynth.reports.group.paper_tables import (
     comparison_counts,
@@ -63,14 +63,14 @@ def paper_sections(output_dir: Path) -> list[Section]:
 
 def paper_tables_section(output_dir: Path) -> Section | None:
     """Table 4 over whole slices and in the brain, and Tables 2 and 3; None without them."""
-    summary = _read(output_dir / "group_table4.tsv")
+    summary = _read(group_table(output_dir, "table4"))
     if summary is None or summary.empty:
         return None
-    dictionary = read_object(output_dir / "group_table4.json")
+    dictionary = sidecar(group_table(output_dir, "table4"))
     blocks: list[Block] = [*_phantom_note(output_dir), Text(_TABLES), Heading("Table 4: all models")]
     blocks += [table_4(summary, region, dictionary) for region in ("whole", "brain")]
     for number, space in ((2, "native"), (3, "template")):
-        examples = _read(output_dir / f"group_table{number}.tsv")
+        examples = _read(group_table(output_dir, f"table{number}"))
         if examples is not None and not examples.empty:
             blocks += [Heading(f"Table {number}: examples in {space} space"), Text(_EXAMPLES)]
             blocks += example_tables(examples, number)
@@ -79,10 +79,10 @@ def paper_tables_section(output_dir: Path) -> Section | None:
 
 def paper_comparisons_section(output_dir: Path) -> Section | None:
     """Figures 5, 6 and 7 with the table behind each; None where no two models can be compared."""
-    comparisons = _read(output_dir / "group_comparisons.tsv")
+    comparisons = _read(group_table(output_dir, "comparisons"))
     if comparisons is None or comparisons.empty:
         return None
-    dictionary = read_object(output_dir / "group_comparisons.json")
+    dictionary = sidecar(group_table(output_dir, "comparisons"))
     blocks: list[Block] = [*_phantom_note(output_dir), Note(_COMPARISONS, "warning", "Two tests")]
     for number, title in _COMPARED.items():
         own = comparisons[comparisons["figure"] == str(number)]
@@ -96,7 +96,7 @@ def paper_comparisons_section(output_dir: Path) -> Section | None:
 
 def paper_examples_section(output_dir: Path) -> Section | None:
     """Figures 3 and 4 and their like for other losses and recipes; None without them."""
-    folder = output_dir / "figures"
+    folder = figures_folder(output_dir)
     names = [path.name for number in (3, 4) for path in sorted(folder.glob(f"paper_figure{number}*.svg"), key=_by_stem)]
     pictures = list(_pictures(output_dir, names))
     if not pictures:
@@ -120,7 +120,7 @@ def _phantom_note(output_dir: Path) -> list[Block]:
 
 def _pictures(output_dir: Path, names: Sequence[str]) -> Iterator[Block]:
     for name in names:
-        path = output_dir / "figures" / name
+        path = figures_folder(output_dir) / name
         if path.is_file():
             svg = path.read_text(encoding="utf-8")
             # The file is this software's own, and the parser loads nothing from elsewhere.

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from bids_spectsynth.bids.output_files import Transform
 from bids_spectsynth.bids.sidecars import as_number, strings
+from bids_spectsynth.bids.transforms import Transform
 from bids_spectsynth.evaluation.columns import METHODS, NETWORK
 from bids_spectsynth.reports.html import Cell, Column, Table, number
 from bids_spectsynth.reports.subject.metrics import METRICS, description, method_name, method_order

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from bids_spectsynth.images.resampling import carry_linear
+from bids_spectsynth.bids.roles import role_of
 from bids_spectsynth.reports.pictures.mosaic import Contour, Layer, Row, mosaic
 from bids_spectsynth.reports.pictures.views import Array, Frame, Mask, Plane, View, frame_of, views_across
 
@@ -129,7 +129,7 @@ def synthesis(
 
     Parameters
     ----------
-    inputs : mapping of label to array, shape (i, j, k)
+    inputs : mapping of role to array, shape (i, j, k)
         What the network saw.
     real : array, shape (i, j, k), or None
         The measured SPECT, where there is one.
@@ -150,7 +150,9 @@ def synthesis(
     made = _relative(shown[0], mask)
     measured = None if real is None else _relative(shown[-1], mask)
     scale = _bright(made if measured is None else measured, mask, 99.8)
-    rows = [Row(f"{label}\n(input)", views, _input_layer(label, data, mask)) for label, data in inputs.items()]
+    rows = [
+        Row(f"{role_of(role).title}\n(input)", views, _input_layer(role, data, mask)) for role, data in inputs.items()
+    ]
     if measured is not None:
         rows.append(Row("Real\nSPECT", views, Layer(measured, 0.0, scale, _UPTAKE, "× brain mean")))
     rows.append(Row("SYNTHETIC\nSPECT", views, Layer(made, 0.0, scale, _UPTAKE, "× brain mean")))
@@ -183,49 +185,10 @@ def _synthesis_views(mask: Mask) -> list[View]:
     return [*views_across(mask, "axial", 7), *coronal, *sagittal]
 
 
-def _input_layer(label: str, data: Array, mask: Mask) -> Layer:
-    if label.upper() == "PET":
+def _input_layer(role: str, data: Array, mask: Mask) -> Layer:
+    if role_of(role).is_nuclear:
         return Layer(data, 0.0, _bright(data, mask, 99.8), _UPTAKE)
     return Layer(data, 0.0, _bright(data, mask, 99.5))
-
-
-def carried_over(
-    mask: Array,
-    affine: Affine,
-    shape: tuple[int, int, int],
-    grid: Affine,
-    matrix: Affine,
-    box: tuple[slice, slice, slice] | None = None,
-) -> Array:
-    """An image or mask seen on another grid, linearly interpolated.
-
-    Parameters
-    ----------
-    mask : array, shape (i, j, k)
-    affine : array, shape (4, 4)
-        From the mask's voxels to its world (mm).
-    shape : tuple of int
-        Of the other grid.
-    grid : array, shape (4, 4)
-        From the other grid's voxels to its world (mm).
-    matrix : array, shape (4, 4)
-        From the other grid's world to the mask's world.
-    box : tuple of slice, optional
-        The part of the other grid that is looked at; the rest stays 0.
-
-    Returns
-    -------
-    array, shape ``shape``, float32
-        0 outside the mask's field of view.
-    """
-    if box is None:
-        return carry_linear(mask, affine, shape, matrix @ grid)
-    seen = np.zeros(shape, dtype=np.float32)
-    part = seen[box]
-    shifted = grid.copy()
-    shifted[:3, 3] += grid[:3, :3] @ [axis.start for axis in box]
-    part[...] = carry_linear(mask, affine, part.shape, matrix @ shifted)
-    return seen
 
 
 def _relative(data: Array, mask: Mask) -> Array:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from bids_spectsynth.bids.cases import Case
+from bids_spectsynth.bids.output_files import subject_page
 from bids_spectsynth.errors import Outcome
 from bids_spectsynth.reports.subject.page import subject_report
 
@@ -36,7 +37,7 @@ def report_subjects(
     done: list[Outcome] = []
     heads = {case.name: case.images["T1w"].path for case in cases}
     prepared = {o.participant for o in outcomes if o.stage == "preprocess" and o.status == "ok"}
-    outdated = {label for label in changed if (output_dir / f"sub-{label}.html").exists()}
+    outdated = {label for label in changed if subject_page(output_dir, label).exists()}
     for label in sorted(prepared | outdated):
         if label not in changed and _is_current(output_dir, label):
             continue
@@ -52,7 +53,7 @@ def report_subjects(
 
 def _is_current(output_dir: Path, label: str) -> bool:
     """Whether the report is younger than everything that it shows."""
-    report = output_dir / f"sub-{label}.html"
+    report = subject_page(output_dir, label)
     if not report.exists():
         return False
     shown = (p for p in (output_dir / f"sub-{label}").rglob("*") if p.is_file() and p.parent.name != "figures")

@@ -7,11 +7,15 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from bids_spectsynth.bids.output_files import Synthetic, Transform
-from bids_spectsynth.bids.prepared import PreparedCase, parse_name, read_matrix
-from bids_spectsynth.bids.roles import role_name
+from bids_spectsynth.bids.names import parse_name
+from bids_spectsynth.bids.output_files import Synthetic
+from bids_spectsynth.bids.prepared import PreparedCase
+from bids_spectsynth.bids.roles import PET, T1W, input_order, role_of
 from bids_spectsynth.bids.sidecars import sidecar, strings
+from bids_spectsynth.bids.transforms import Transform
+from bids_spectsynth.bids.writing import read_matrix
 from bids_spectsynth.errors import ImageError
+from bids_spectsynth.images.resampling import resample_linear
 from bids_spectsynth.options.settings import T1W_SPACE
 from bids_spectsynth.preprocess.templates.templates import fetch_template
 from bids_spectsynth.reports.context import Figure, SubjectContext
@@ -47,7 +51,7 @@ def _mask(context: SubjectContext, case: PreparedCase) -> tuple[str, str]:
     if head is not None and head.exists():
         image, source = read_volume(head)
         box = frame_of(mask, affine, reportlets.HEAD_MARGIN_MM).box
-        image = reportlets.carried_over(image, source, mask.shape, affine, np.eye(4), box)
+        image = resample_linear(image, source, mask.shape, affine, box)
         text = "Outline of the brain mask on the T1w image with the head."
     else:
         image = context.image(case, "T1w")
@@ -84,8 +88,7 @@ def registration_note(transform: Transform) -> Note:
 def _registration_figure(context: SubjectContext, case: PreparedCase, transform: Transform) -> Figure:
     entities, _, _ = parse_name(transform.path.name)
     kept: dict[str, str] = {key: entities[key] for key in ("task", "acq", "ce", "trc", "rec", "run") if key in entities}
-    suffix = {"interictal": "spect", "ictal": "spect"}.get(transform.role, transform.role)
-    name = role_name(transform.role)
+    suffix, name = role_of(transform.role).suffix, role_of(transform.role).title
     short = name.replace(" ", "\n")
 
     def draw() -> tuple[str, str]:
@@ -124,7 +127,7 @@ def _template_figure(context: SubjectContext, case: PreparedCase, transform: Tra
         matrix = np.asarray(np.linalg.inv(read_matrix(transform.path)) if native else np.eye(4))
         template = nib.funcs.as_closest_canonical(fetch_template(transform.template).mask)  # type: ignore[no-untyped-call]
         data = np.asarray(template.dataobj, dtype=np.float32)
-        outline = reportlets.carried_over(data, np.asarray(template.affine), mask.shape, affine, matrix)
+        outline = resample_linear(data, template.affine, mask.shape, matrix @ affine)
         where = "carried over to the participant's own space" if native else "in template space"
         caption = (
             f"Pink: brain of {transform.target}, {where}. Blue: brain of the participant. An affine transform fits "
@@ -162,7 +165,7 @@ def synthetic_title(context: SubjectContext, case: PreparedCase, synthetic: Synt
 def _synthesis_figure(context: SubjectContext, case: PreparedCase, synthetic: Synthetic) -> Figure:
     def draw() -> tuple[str, str]:
         mask, affine = context.brain(case)
-        inputs = {role_name(role): context.image(case, role) for role in input_roles(case, synthetic.path)}
+        inputs = {role: context.image(case, role) for role in input_roles(case, synthetic.path)}
         real = _real(context, case)
         made = read_on_grid(synthetic.path, mask.shape)
         svg, scales = reportlets.synthesis(inputs, real, made, mask, affine)
@@ -185,11 +188,11 @@ def input_roles(case: PreparedCase, synthetic: Path) -> list[str]:
         The case has none of them.
     """
     sources = {uri.rpartition("/")[2] for uri in strings(sidecar(synthetic).get("Sources"))}
-    named = [role for role, path in case.images.items() if path.name in sources and role not in ("interictal", "ictal")]
-    roles = named or [role for role in ("T1w", "pet") if role in case.images]
+    named = [role for role, path in case.images.items() if path.name in sources and role_of(role).is_input]
+    roles = named or [role for role in (T1W, PET) if role in case.images]
     if not roles:
         raise ImageError(f"{case.name}: none of the images that the model was given is in the output folder")
-    return sorted(roles, key=lambda role: (role != "T1w", role == "pet", role))
+    return input_order(roles)
 
 
 def _synthesis_caption(measured: bool, scales: reportlets.Comparison) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bids_spectsynth.bids.output_files import Transform
-from bids_spectsynth.bids.roles import role_name
+from bids_spectsynth.bids.roles import role_of
+from bids_spectsynth.bids.transforms import Transform
 from bids_spectsynth.synthesis.data.orientation import ORIENTATIONS, slice_size
 
 _DOI = "https://doi.org/"
@@ -173,7 +173,7 @@ def _registration(facts: MethodFacts) -> list[str]:
                 f"The T1w image was registered to {transform.target} by an affine transform of 12 parameters{metric}."
             )
         else:
-            sentences.append(f"The {role_name(transform.role)} was registered to the T1w image rigidly{metric}.")
+            sentences.append(f"The {role_of(transform.role).title} was registered to the T1w image rigidly{metric}.")
     if not sentences:
         return []
     unique = list(dict.fromkeys(sentences))
@@ -183,7 +183,7 @@ def _registration(facts: MethodFacts) -> list[str]:
 def _synthesis(models: Mapping[str, Mapping[str, Any]]) -> str:
     described = []
     for label, card in models.items():
-        inputs = " and ".join(role_name(role) for role in strings_of(card, "inputs"))
+        inputs = " and ".join(role_of(role).title for role in strings_of(card, "inputs"))
         details = [f"from {inputs}"] if inputs else []
         details += [f"in {card['space']} space"] if card.get("space") else []
         details += [f"with intensities scaled by {card['scaling']}"] if card.get("scaling") else []

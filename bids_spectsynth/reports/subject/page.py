@@ -9,14 +9,18 @@ from bids_spectsynth.bids.names import bare_label
 from bids_spectsynth.bids.output_files import (
     find_cases,
     find_synthetic,
-    find_transforms,
     is_phantom,
     latest_run,
+    models_folder,
     software_version,
+    subject_page,
 )
-from bids_spectsynth.bids.prepared import PreparedCase, read_participants, write_text
-from bids_spectsynth.bids.roles import ROLE_NAMES, role_name
+from bids_spectsynth.bids.participants import read_participants
+from bids_spectsynth.bids.prepared import PreparedCase
+from bids_spectsynth.bids.roles import ROLES, reading_order, role_of
 from bids_spectsynth.bids.sidecars import read_object, sidecar, strings
+from bids_spectsynth.bids.transforms import find_transforms
+from bids_spectsynth.bids.writing import write_text
 from bids_spectsynth.errors import SpectSynthError, UsageError
 from bids_spectsynth.options.settings import T1W_SPACE
 from bids_spectsynth.reports.context import SubjectContext
@@ -73,7 +77,7 @@ def subject_report(output_dir: Path, participant: str, heads: Mapping[str, Path]
         [(case, synthetic) for case in cases for synthetic in find_synthetic(output_dir, case)],
         heads or {},
     )
-    path = output_dir / f"sub-{label}.html"
+    path = subject_page(output_dir, label)
     write_text(path, render(_page(context)))
     return path
 
@@ -120,7 +124,7 @@ def _banners(context: SubjectContext, row: Mapping[str, str]) -> list[Note]:
 def _cards(context: SubjectContext) -> dict[str, dict[str, Any]]:
     """Model cards by label, empty where the model's folder lies elsewhere."""
     labels = dict.fromkeys(synthetic.model for _, synthetic in context.synthetic)
-    folders = {label: context.output_dir / "models" / label for label in labels}
+    folders = {label: models_folder(context.output_dir) / label for label in labels}
     # The networks of an ensemble share all but seed, fold and orientation; the first one stands for them.
     found = {label: next(iter(sorted(folder.glob("*/model.json"))), None) for label, folder in folders.items()}
     return {label: read_object(found[label] or folder / "model.json") for label, folder in folders.items()}
@@ -163,21 +167,21 @@ def _backend_facts(context: SubjectContext) -> list[tuple[str, str]]:
 
 def _images_table(context: SubjectContext, case: PreparedCase) -> Table:
     rows = []
-    for role in sorted(case.images, key=lambda r: list(ROLE_NAMES).index(r) if r in ROLE_NAMES else len(ROLE_NAMES)):
+    for role in reading_order(case.images):
         content = sidecar(case.images[role])
         sources = strings(content.get("Sources"))
         raw = [uri.removeprefix("bids:raw:") for uri in sources if uri.startswith("bids:raw:")]
         tracer = " ".join(str(content[key]) for key in ("TracerName", "TracerRadionuclide") if content.get(key))
         prepared = case.images[role].relative_to(context.output_dir).as_posix()
         reason = str(content.get("SourceReason", "n/a"))
-        cells = [role_name(role), "\n".join(raw or sources) or "n/a", reason, tracer or "n/a", prepared]
+        cells = [role_of(role).title, "\n".join(raw or sources) or "n/a", reason, tracer or "n/a", prepared]
         rows.append([Cell(text, "muted" if text == "n/a" else "") for text in cells])
     columns = ["Image", "Source", "Why this file", "Tracer", "Prepared as"]
     return Table([Column(name) for name in columns], rows, f"Images that were used, {case.name}")
 
 
 def _absent(case: PreparedCase) -> list[Block]:
-    absent = [name for role, name in ROLE_NAMES.items() if role not in case.images]
+    absent = [role.title for name, role in ROLES.items() if name not in case.images]
     return [Text(f"Not found or not used in {case.name}: {', '.join(absent)}.")] if absent else []
 
 
@@ -187,7 +191,7 @@ def _warnings(context: SubjectContext) -> list[str]:
         for role, path in case.images.items():
             content = sidecar(path)
             lines = [*strings(content.get("Warnings")), *strings(content.get("Notes"))]
-            found += [f"{case.name}, {role_name(role)}: {line}" for line in lines]
+            found += [f"{case.name}, {role_of(role).title}: {line}" for line in lines]
     found += [f"{t.case_name}, {t.title}: {note}" for t in context.transforms if t.poor for note in t.notes]
     return list(dict.fromkeys(found))
 

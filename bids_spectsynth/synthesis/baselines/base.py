@@ -11,16 +11,17 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from bids_spectsynth.bids.cases import INTERICTAL, PET
-from bids_spectsynth.bids.prepared import PreparedCase, write_json
-from bids_spectsynth.bids.writing import atomic_file
+from bids_spectsynth.bids.prepared import PreparedCase
+from bids_spectsynth.bids.roles import INTERICTAL, PET
+from bids_spectsynth.bids.writing import atomic_file, write_json
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.images.grid import Grid
-from bids_spectsynth.images.intensity import apply_scaling, load_image, scaling_coefficients
+from bids_spectsynth.images.reading import load_image
 from bids_spectsynth.options.settings import T1W_SPACE, Scaling
 from bids_spectsynth.synthesis.baselines.files import CARD_FILE, FORMAT_VERSION, TENSORS_FILE
 from bids_spectsynth.synthesis.baselines.mean import CohortMean, pet_ratio, sample_in_brain
 from bids_spectsynth.synthesis.baselines.quadratic import feature_names, quadratic_features
+from bids_spectsynth.synthesis.data.scaling import apply_scaling, scaling_coefficients
 from bids_spectsynth.synthesis.data.slices import CaseArrays, brain_and_rated, load_case
 
 logger = logging.getLogger(__name__)

@@ -1,9 +1,9 @@
 """The files in a model folder that hold its baselines."""
 
 import hashlib
-import json
 from pathlib import Path
 
+from bids_spectsynth.bids.sidecars import read_object
 from bids_spectsynth.errors import ModelError
 
 FORMAT_VERSION = 3
@@ -13,11 +13,7 @@ CARD_FILE = "baselines.json"
 
 def has_baselines(folder: Path) -> bool:
     """Whether a model folder comes with baselines that this version can read."""
-    try:
-        content = json.loads((folder / CARD_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(content, dict) and content.get("FormatVersion") == FORMAT_VERSION
+    return bool(read_object(folder / CARD_FILE).get("FormatVersion") == FORMAT_VERSION)
 
 
 def baselines_checksum(folder: Path) -> str:

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from bids_spectsynth.bids.cases import INTERICTAL, PET
 from bids_spectsynth.bids.prepared import PreparedCase
+from bids_spectsynth.bids.roles import INTERICTAL, PET
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.options.settings import Scaling
 from bids_spectsynth.synthesis.baselines.base import (

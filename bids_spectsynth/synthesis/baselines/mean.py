@@ -6,11 +6,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from bids_spectsynth.bids.cases import T1W
-from bids_spectsynth.bids.prepared import PreparedCase, read_matrix
+from bids_spectsynth.bids.prepared import PreparedCase
+from bids_spectsynth.bids.roles import T1W
+from bids_spectsynth.bids.writing import read_matrix
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.images.grid import Grid, grid_of, mask_bounds, new_image
-from bids_spectsynth.images.intensity import load_image
+from bids_spectsynth.images.reading import load_image
+from bids_spectsynth.images.resampling import resample_linear
 from bids_spectsynth.options.settings import T1W_SPACE
 
 #: Half a subject's brain must cover a voxel of the mean; elsewhere the nearest such voxel's mean is taken.
@@ -103,10 +105,10 @@ class CohortMean:
         mean = float(volume[mask].mean(dtype=np.float64))
         if not mean > 0:
             return
-        to_voxels = np.linalg.inv(affine) @ template_matrix(case) @ self.grid.affine
+        wanted = template_matrix(case) @ self.grid.affine
         inside = mask.astype(np.float32)
-        self._sum += _resample(volume * inside / np.float32(mean), to_voxels, self.grid.shape)
-        self._coverage += _resample(inside, to_voxels, self.grid.shape)
+        self._sum += _resample(volume * inside / np.float32(mean), affine, self.grid.shape, wanted)
+        self._coverage += _resample(inside, affine, self.grid.shape, wanted)
 
     @property
     def coverage(self) -> Float32:
@@ -169,12 +171,10 @@ class StraightLine:
         return float(gain), float(offset)
 
 
-def _resample(volume: Float32, to_voxels: Float64, shape: tuple[int, int, int]) -> Float32:
-    if volume.shape == shape and np.allclose(to_voxels, np.eye(4), atol=1e-6):
+def _resample(volume: Float32, affine: Float64, shape: tuple[int, int, int], wanted: Float64) -> Float32:
+    if volume.shape == shape and np.allclose(np.linalg.inv(affine) @ wanted, np.eye(4), atol=1e-6):
         return volume
-    matrix, offset = to_voxels[:3, :3], to_voxels[:3, 3]
-    resampled = ndimage.affine_transform(volume, matrix, offset, output_shape=shape, order=1, mode="constant", cval=0)
-    return np.asarray(resampled, dtype=np.float32)
+    return resample_linear(volume, affine, shape, wanted)
 
 
 def sample_in_brain(mean: Float32, mean_affine: Float64, case: PreparedCase, mask: Mask, affine: Float64) -> Float32:

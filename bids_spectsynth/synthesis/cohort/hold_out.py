@@ -1,8 +1,9 @@
 """Participants that no model may be trained on, named by a column of ``participants.tsv``."""
 
-import csv
 from pathlib import Path
 
+from bids_spectsynth.bids.output_files import participants_file
+from bids_spectsynth.bids.participants import read_rows
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.options.settings import Settings
 
@@ -51,10 +52,10 @@ def held_out(settings: Settings) -> frozenset[str]:
 
 
 def _table(settings: Settings) -> tuple[Path, Rows]:
-    path = settings.bids_dir / "participants.tsv"
+    path = participants_file(settings.bids_dir)
     if path.is_file() or settings.mode != "train":
         return path, _read(path)
-    own = settings.output_dir / "participants.tsv"
+    own = participants_file(settings.output_dir)
     columns = {condition.partition("=")[0].strip() for condition in settings.hold_out}
     rows = _read(own) if own.is_file() else []
     if not rows or not columns <= set(rows[0]):
@@ -68,13 +69,11 @@ def _table(settings: Settings) -> tuple[Path, Rows]:
 def _read(path: Path) -> Rows:
     """Rows of a table with the column ``participant_id``, at least one; all values as text without blanks around."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            table = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE, restkey="")
-            rows = [{key: (value or "").strip() for key, value in row.items() if key} for row in table]
+        _, rows = read_rows(path)
     except OSError as error:
         raise UsageError(f"--hold-out: {path} cannot be read ({error.strerror})") from error
-    except (UnicodeDecodeError, csv.Error) as error:
+    except ValueError as error:
         raise UsageError(f"--hold-out: {path} is not a tab-separated text table ({error})") from error
     if not rows or "participant_id" not in rows[0]:
         raise UsageError(f"--hold-out: {path} has no participants; participant_id and further columns needed")
-    return rows
+    return [{column: value.strip() for column, value in row.items() if column} for row in rows]

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
-from bids_spectsynth.bids.cases import INTERICTAL
 from bids_spectsynth.bids.names import bare_label
 from bids_spectsynth.bids.prepared import PreparedCase, find_prepared
+from bids_spectsynth.bids.roles import INTERICTAL
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.synthesis.cohort.hold_out import held_out

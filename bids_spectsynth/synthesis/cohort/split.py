@@ -1,11 +1,11 @@
 """Which participants train, which choose the best epoch, and which are held out."""
 
-import csv
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
+from bids_spectsynth.bids.participants import read_rows
 from bids_spectsynth.errors import ModelError, UsageError
 
 Part = Literal["train", "validation", "test"]
@@ -184,17 +184,12 @@ def _chosen(split: Mapping[str, str], usable: set[str]) -> dict[str, Part]:
 
 def _read_rows(path: Path) -> list[tuple[str, str]]:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            table = csv.DictReader(file, delimiter="\t")
-            columns = table.fieldnames or []
-            absent = [name for name in ("participant_id", "split") if name not in columns]
-            if absent:
-                raise UsageError(f"{path}: no column {absent[0]}; participant_id<TAB>split needed in the first line")
-            return [
-                ((row["participant_id"] or "").strip().removeprefix("sub-"), (row["split"] or "").strip())
-                for row in table
-            ]
+        columns, rows = read_rows(path, quoted=True)
     except OSError as error:
         raise UsageError(f"{path}: cannot read the split file ({error.strerror})") from error
-    except (UnicodeDecodeError, csv.Error) as error:
+    except ValueError as error:
         raise UsageError(f"{path}: not a tab-separated text table ({error})") from error
+    absent = [name for name in ("participant_id", "split") if name not in columns]
+    if absent:
+        raise UsageError(f"{path}: no column {absent[0]}; participant_id<TAB>split needed in the first line")
+    return [(row["participant_id"].strip().removeprefix("sub-"), row["split"].strip()) for row in rows]

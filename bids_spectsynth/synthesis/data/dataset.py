@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from bids_spectsynth.errors import ModelError
-from bids_spectsynth.images.intensity import slice_block
 from bids_spectsynth.synthesis.computing.devices import Processes
 from bids_spectsynth.synthesis.data.cropping import Size, case_sizes, common_size, crop
 from bids_spectsynth.synthesis.data.orientation import Orientation, to_slices
+from bids_spectsynth.synthesis.data.scaling import slice_block
 from bids_spectsynth.synthesis.data.slices import UNKNOWN_UNITS, CaseArrays
 from bids_spectsynth.synthesis.data.storage import Storage, encode, mapped, read_index, write_index
 from bids_spectsynth.synthesis.data.through_slice import NODES, case_profiles

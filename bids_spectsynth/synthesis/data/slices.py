@@ -1,7 +1,6 @@
 """Prepared images of a case as arrays, scaled for the network."""
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,13 +9,14 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
-from bids_spectsynth.bids.cases import INTERICTAL, T1W
 from bids_spectsynth.bids.prepared import PreparedCase
-from bids_spectsynth.bids.writing import sidecar_path
+from bids_spectsynth.bids.roles import INTERICTAL, T1W
+from bids_spectsynth.bids.sidecars import sidecar
 from bids_spectsynth.errors import ImageError
-from bids_spectsynth.images.intensity import apply_scaling, load_image, scaling_coefficients
 from bids_spectsynth.images.nifti import content_checksum
+from bids_spectsynth.images.reading import load_image
 from bids_spectsynth.options.settings import Scaling
+from bids_spectsynth.synthesis.data.scaling import apply_scaling, scaling_coefficients
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -159,10 +159,7 @@ def _scaled(
 
 
 def _units(path: Path) -> str:
-    try:
-        units = json.loads(sidecar_path(path).read_text(encoding="utf-8")).get("Units")
-    except (OSError, ValueError, AttributeError):
-        return UNKNOWN_UNITS
+    units = sidecar(path).get("Units")
     return str(units) if units else UNKNOWN_UNITS
 
 

@@ -4,12 +4,12 @@ A model folder ``models/<label>`` holds one network (``model.json`` in it), or t
 their own and ``ensemble.json``, which names them. Every member folder is a complete model folder.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from bids_spectsynth.bids.output_files import models_folder
+from bids_spectsynth.bids.sidecars import load_object
 from bids_spectsynth.bids.writing import write_json
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.synthesis.models.folder import (
@@ -84,7 +84,7 @@ def is_model(folder: Path) -> bool:
 
 def find_models(output_dir: Path) -> list[Path]:
     """The folders of all finished models in an output folder, sorted."""
-    return sorted(path for path in (output_dir / "models").glob("*") if path.is_dir() and is_model(path))
+    return sorted(path for path in models_folder(output_dir).glob("*") if path.is_dir() and is_model(path))
 
 
 def load_members(folder: Path) -> tuple[Member, ...]:
@@ -99,7 +99,7 @@ def load_members(folder: Path) -> tuple[Member, ...]:
     if not path.exists():
         return (Member(folder, load_card(folder)),)
     try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"))
+        content = load_object(path)
         if content["format_version"] > FORMAT_VERSION:
             raise ModelError(f"{path}: written by a newer version; update bids_spectsynth")
         named = [(str(one["folder"]), int(one["fold"])) for one in content["members"]]

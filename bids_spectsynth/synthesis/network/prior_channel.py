@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bids_spectsynth.bids.cases import PET
 from bids_spectsynth.bids.prepared import PreparedCase
+from bids_spectsynth.bids.roles import PET
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.synthesis.baselines.base import Baselines, mean_image
 from bids_spectsynth.synthesis.data.slices import CaseArrays, PreparedCases

@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,14 +10,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bids_spectsynth.bids.cases import INTERICTAL, T1W
-from bids_spectsynth.bids.names import output_path, source_uri
+from bids_spectsynth.bids.names import source_uri
+from bids_spectsynth.bids.output_files import ORIGINAL_SPACE, deviation_path, synthetic_path
 from bids_spectsynth.bids.prepared import PreparedCase
-from bids_spectsynth.bids.writing import sidecar_path, write_image
+from bids_spectsynth.bids.roles import T1W
+from bids_spectsynth.bids.sidecars import load_object, sidecar_path
+from bids_spectsynth.bids.writing import write_image
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.images.grid import new_image
 from bids_spectsynth.images.nifti import READ_ERRORS, opened_image
-from bids_spectsynth.images.resampling import carry_linear
+from bids_spectsynth.images.resampling import resample_linear
 from bids_spectsynth.options.settings import T1W_SPACE, Settings
 from bids_spectsynth.synthesis.computing.computation import prediction_computation
 from bids_spectsynth.synthesis.data.slices import UNKNOWN_UNITS, load_case
@@ -35,7 +36,6 @@ DESCRIPTION = "Synthetic interictal SPECT; not a measurement"
 #: Sidecar keys of the prepared T1w that tell the voxels of the participant's own T1w.
 SHAPE_KEY = "OriginalShape"
 AFFINE_KEY = "OriginalAffine"
-ORIGINAL_SPACE = "orig"
 
 
 def to_units(output: Volume, mask: npt.NDArray[np.bool_], card: ModelCard) -> tuple[Volume, FloatArray, FloatArray]:
@@ -71,17 +71,6 @@ def to_units(output: Volume, mask: npt.NDArray[np.bool_], card: ModelCard) -> tu
         slope *= float(statistics["mean_in_brain"]) / mean
     values = (slope * output + slope).astype(np.float32)
     return values, slope, slope.copy()
-
-
-def synthetic_path(output_dir: Path, prepared: PreparedCase, label: str, *, space: str | None = None) -> Path:
-    """Where the synthetic SPECT of a model lies, in the case's space or another."""
-    entities = {"task": INTERICTAL, "space": space or prepared.space, "desc": label}
-    return output_path(output_dir, prepared.participant, prepared.session, "spect", entities, "spect", ".nii.gz")
-
-
-def deviation_path(output_dir: Path, prepared: PreparedCase, label: str) -> Path:
-    """Where the standard deviation of a model's synthetic SPECT lies."""
-    return synthetic_path(output_dir, prepared, f"{label}Sd")
 
 
 def synthesise(
@@ -140,7 +129,7 @@ def synthesise(
     source = source_uri(path, settings.bids_dir, output_dir)
     if native is not None:
         shape, affine = native
-        moved = new_image(carry_linear(values, arrays.affine, shape, affine), affine)
+        moved = new_image(resample_linear(values, arrays.affine, shape, affine), affine)
         own = {**sidecar, "SpatialReference": ORIGINAL_SPACE, "Sources": [source], "Interpolation": "trilinear"}
         write_image(synthetic_path(output_dir, prepared, card.label, space=ORIGINAL_SPACE), moved, own)
     if deviation is not None:
@@ -272,12 +261,11 @@ def original_grid(path: Path) -> tuple[tuple[int, int, int], FloatArray]:
 
 def _read_sidecar(path: Path) -> Mapping[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return load_object(path)
     except (OSError, ValueError) as error:
         raise ImageError(f"{path}: cannot read the sidecar ({error}); run this participant again") from error
-    if not isinstance(content, dict):
-        raise ImageError(f"{path}: not a JSON object; run this participant again")
-    return content
+    except TypeError as error:
+        raise ImageError(f"{path}: not a JSON object; run this participant again") from error
 
 
 def network_output(path: Path) -> Volume:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 
 from bids_spectsynth import __version__
-from bids_spectsynth.bids.cases import INTERICTAL
+from bids_spectsynth.bids.roles import INTERICTAL
 from bids_spectsynth.synthesis.data.cropping import Size
 from bids_spectsynth.synthesis.data.dataset import CohortStatistics
 from bids_spectsynth.synthesis.data.through_slice import NODES

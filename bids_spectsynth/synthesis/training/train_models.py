@@ -7,7 +7,9 @@ from pathlib import Path
 
 from bids_spectsynth.bids.cases import Case
 from bids_spectsynth.bids.dataset import add_descriptions, has_phantom_data
-from bids_spectsynth.bids.prepared import PreparedCase, update_participants
+from bids_spectsynth.bids.output_files import models_folder
+from bids_spectsynth.bids.participants import update_participants
+from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.errors import ModelError, Outcome
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.synthesis.baselines.base import Baselines
@@ -190,7 +192,7 @@ class _NobodyError(ModelError):
 
 
 def _plan_model(settings: Settings, cohort: Cohort[PreparedCase], model: PlannedModel) -> list[_Training]:
-    folder = settings.output_dir / "models" / model.label
+    folder = models_folder(settings.output_dir) / model.label
     networks = planned_networks(model)
     _check_layout(folder, networks)
     prior = model.settings.cohort_prior != "none"
@@ -256,7 +258,7 @@ def _train_model(
     fitted: dict[tuple[str, str], Path],
     processes: Processes,
 ) -> Path:
-    folder = settings.output_dir / "models" / model.label
+    folder = models_folder(settings.output_dir) / model.label
     ensemble = folder / ENSEMBLE_FILE
     if processes.is_first and not all(planned.is_finished for planned in plan):
         # Members that are trained for longer are incomplete for a while: the ensemble exists when all are done.

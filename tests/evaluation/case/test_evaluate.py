@@ -7,20 +7,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bids_spectsynth.bids.prepared import PreparedCase, find_metrics, write_image, write_json, write_matrix
+from bids_spectsynth.bids.output_files import case_tables, find_metrics, synthetic_path
+from bids_spectsynth.bids.prepared import PreparedCase
+from bids_spectsynth.bids.writing import write_image, write_json, write_matrix
 from bids_spectsynth.errors import ImageError, ModelError
-from bids_spectsynth.evaluation.case.evaluate import case_tables, evaluate_case
+from bids_spectsynth.evaluation.case.evaluate import evaluate_case
 from bids_spectsynth.evaluation.case.metrics import slice_metrics
 from bids_spectsynth.evaluation.case.region_columns import VOLUME_DICTIONARY
 from bids_spectsynth.evaluation.columns import METRICS_DICTIONARY
 from bids_spectsynth.evaluation.group.tables import group_tables
-from bids_spectsynth.images.intensity import apply_scaling, scaling_coefficients
 from bids_spectsynth.options.settings import Scaling
 from bids_spectsynth.synthesis.baselines.base import BASELINES, predict
 from bids_spectsynth.synthesis.baselines.fitting import fit_baselines
+from bids_spectsynth.synthesis.data.scaling import apply_scaling, scaling_coefficients
 from bids_spectsynth.synthesis.data.slices import load_case
 from bids_spectsynth.synthesis.models.folder import CARD_FILE, ModelCard
-from bids_spectsynth.synthesis.prediction.synthetic_image import synthetic_path
 
 SHAPE = (16, 18, 9)
 AFFINE = np.array([[4.0, 0, 0, -30], [0, 4, 0, -34], [0, 0, 4, -15], [0, 0, 0, 1]])

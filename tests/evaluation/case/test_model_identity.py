@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bids_spectsynth.bids.prepared import write_json
+from bids_spectsynth.bids.writing import write_json
 from bids_spectsynth.evaluation.case.model_identity import losses_label, training_fingerprint
 from bids_spectsynth.synthesis.models.ensemble import write_ensemble
 from bids_spectsynth.synthesis.models.folder import CARD_FILE, ModelCard

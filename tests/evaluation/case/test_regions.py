@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from bids_spectsynth.bids.prepared import PreparedCase, write_matrix
+from bids_spectsynth.bids.prepared import PreparedCase
+from bids_spectsynth.bids.writing import write_matrix
 from bids_spectsynth.evaluation.case.regions import (
     BLOCK_MM,
     HEMISPHERE,

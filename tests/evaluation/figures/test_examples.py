@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from bids_spectsynth.evaluation.figures import examples as example_figures_module
 from bids_spectsynth.evaluation.figures.examples import example_figures
-from bids_spectsynth.evaluation.figures.panels import N_FIXED, Page, Window, draw_panel, window_of
+from bids_spectsynth.evaluation.figures.panels import Page, Window, draw_panel, window_of
 from bids_spectsynth.evaluation.figures.style import WIDTH_MM, svg_text
 from bids_spectsynth.evaluation.paper.example_images import ExampleImages
 from bids_spectsynth.evaluation.paper.examples import Example
@@ -70,11 +70,12 @@ def test_the_window_holds_every_brain(sizes):
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.integers(1, 6), st.integers(1, 4), st.floats(40, 100))
-def test_panels_stand_apart_and_on_the_page(n_rows, n_models, half_width):
-    page = Page(n_rows, n_models, Window(half_width, 110, 100))
+@given(st.integers(1, 6), st.sampled_from([(4, 2), (1, 2), (3, 3), (3, 4), (1, 4)]), st.floats(40, 100))
+def test_panels_stand_apart_and_on_the_page(n_rows, columns, half_width):
+    n_models, n_inputs = columns
+    page = Page(n_rows, n_models, Window(half_width, 110, 100), n_inputs=n_inputs)
     width, height = page.panel
-    lefts = [page.left(column) for column in range(N_FIXED + 2 * n_models)]
+    lefts = [page.left(column) for column in range(n_inputs + 1 + 2 * n_models)]
     assert all(later - earlier > width for earlier, later in itertools.pairwise(lefts))
     assert lefts[-1] + width <= page.size[0] <= WIDTH_MM + 0.01
     assert page.top(n_rows - 1) + height < page.size[1]
@@ -158,10 +159,10 @@ def test_examples_stand_in_their_order_whichever_was_read_first(tmp_path, study,
     read = example_figures_module.read_example
     begun, drawn = [], []
 
-    def slow(output_dir, example, scalings):
+    def slow(output_dir, example, *wanted):
         begun.append(example.number)
         time.sleep(0.2 / example.number)
-        return read(output_dir, example, scalings)
+        return read(output_dir, example, *wanted)
 
     def draw(_variant, found, *_):
         drawn.extend(one.example.number for one in found)

@@ -5,11 +5,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bids_spectsynth.bids.prepared import PreparedCase, write_table
+from bids_spectsynth.bids.output_files import find_regions, find_volumes
+from bids_spectsynth.bids.prepared import PreparedCase
+from bids_spectsynth.bids.writing import write_table
 from bids_spectsynth.errors import DatasetError
 from bids_spectsynth.evaluation.case.calibration import GROUP_CALIBRATION_DICTIONARY
 from bids_spectsynth.evaluation.case.region_columns import AGREEMENT_DICTIONARY, REGIONS_DICTIONARY, VOLUME_DICTIONARY
-from bids_spectsynth.evaluation.case.region_tables import find_regions, find_volumes, write_case_tables
+from bids_spectsynth.evaluation.case.region_tables import write_case_tables
 from bids_spectsynth.evaluation.case.regions import HEMISPHERE
 from bids_spectsynth.evaluation.figures.bland_altman import agreement_drawing, write_agreement_figures
 from bids_spectsynth.evaluation.figures.style import svg_text

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bids_spectsynth.bids.writing import sidecar_path
+from bids_spectsynth.bids.sidecars import sidecar_path
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.evaluation.group.configurations import paper_rows
 from bids_spectsynth.evaluation.paper.example_images import read_example

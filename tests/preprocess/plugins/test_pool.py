@@ -41,8 +41,8 @@ from bids_spectsynth.preprocess.plugins.pool import ResilientMultiProcPlugin
 if __name__ == "__main__":
     plugin = ResilientMultiProcPlugin({{"n_procs": 1, "memory_gb": 1, "mp_context": "forkserver",
                                        "log_file": {str(tmp_path / "log")!r}}})
-    name = "bids_spectsynth.preprocess.workflow.interfaces"
-    print(plugin.pool.submit(eval, f"{{name!r}} in __import__('sys').modules").result())
+    names = [f"bids_spectsynth.preprocess.workflow.{{one}}" for one in ("interfaces", "writers")]
+    print(plugin.pool.submit(eval, f"set({{names!r}}) <= set(__import__('sys').modules)").result())
     plugin.close()
 """
     script = tmp_path / "main.py"

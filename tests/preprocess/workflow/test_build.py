@@ -17,11 +17,12 @@ import numpy as np
 import psutil
 import pytest
 
-from bids_spectsynth.bids.prepared import find_prepared, read_matrix
+from bids_spectsynth.bids.prepared import find_prepared
+from bids_spectsynth.bids.writing import read_matrix
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.images.grid import axial_grid, new_image
 from bids_spectsynth.images.resampling import resample_image
-from bids_spectsynth.preprocess import outputs as write_prepared
+from bids_spectsynth.preprocess.outputs import images as prepared_images
 from bids_spectsynth.preprocess.plugins import pool as plugins
 from bids_spectsynth.preprocess.workflow import build as workflow
 from bids_spectsynth.preprocess.workflow import case as case_workflow
@@ -158,7 +159,7 @@ def test_computing_only_the_brains_box_changes_nothing(tiny: Any, make_head: Any
     matrix = np.array([[0.9, -0.3, 0.1, 5], [0.3, 1.0, 0.2, -8], [0, -0.2, 1.1, 3], [0, 0, 0, 1]])
     grid = axial_grid(mask, 4)
     whole = resample_image(new_image(np.asanyarray(mask.dataobj, dtype=np.float32), mask.affine), grid, matrix, 1)
-    part = write_prepared._resampled_mask(mask, grid, matrix)
+    part = prepared_images._resampled_mask(mask, grid, matrix)
     np.testing.assert_array_equal(part, np.asanyarray(whole.dataobj) >= 0.5)
 
 
@@ -456,14 +457,14 @@ def test_a_half_written_case_is_not_prepared(
     case = make_case("01", ("T1w", "pet", "interictal"))
     preprocess([case], make_options())
     assert find_prepared(tmp_path / "out", "T1w")
-    original = write_prepared.write_image
+    original = prepared_images.write_image
 
     def full(path: Path, *args: Any) -> None:
         if "preproc_pet" in path.name:
             raise OSError("no space left on device")
         original(path, *args)
 
-    monkeypatch.setattr(write_prepared, "write_image", full)
+    monkeypatch.setattr(prepared_images, "write_image", full)
     assert preprocess([case], make_options(voxel_size=2))[0].status == "failed"
     assert find_prepared(tmp_path / "out", "T1w") == []
 

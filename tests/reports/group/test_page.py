@@ -5,7 +5,7 @@ import shutil
 import pandas as pd
 import pytest
 
-from bids_spectsynth.bids.prepared import update_participants
+from bids_spectsynth.bids.participants import update_participants
 from bids_spectsynth.evaluation.figures.violins import violin
 from bids_spectsynth.evaluation.group.tables import group_tables, write_group_tables
 from bids_spectsynth.reports.group import page

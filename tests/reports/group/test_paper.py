@@ -3,7 +3,7 @@ import re
 import pandas as pd
 import pytest
 
-from bids_spectsynth.bids.prepared import write_json, write_table, write_text
+from bids_spectsynth.bids.writing import write_json, write_table, write_text
 from bids_spectsynth.evaluation.paper.columns import COMPARISONS_DICTIONARY, EXAMPLES_DICTIONARY, TABLE_4_DICTIONARY
 from bids_spectsynth.reports.group.paper import paper_sections
 from bids_spectsynth.reports.html import Page, Picture, Table, render

@@ -3,13 +3,10 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from bids_spectsynth.reports.pictures.charts import metric_lines
 from bids_spectsynth.reports.pictures.mosaic import Contour, Layer, Row, mosaic
 from bids_spectsynth.reports.pictures.reportlets import (
-    carried_over,
     mask_outline,
     registration,
     synthesis,
@@ -110,18 +107,6 @@ def test_the_patients_left_is_on_the_left_and_front_is_up(head):
     assert across < 0.5 < up
 
 
-@settings(max_examples=15, deadline=None)
-@given(st.tuples(*[st.integers(-2, 2)] * 3))
-def test_a_mask_is_carried_over_by_the_inverse_of_its_motion(shift):
-    mask = np.zeros((12, 12, 12), dtype=np.float32)
-    mask[4:7, 5:8, 3:9] = 1
-    matrix = np.eye(4)
-    matrix[:3, 3] = np.array(shift) * 2.0
-    grid = np.diag([2.0, 2.0, 2.0, 1.0])
-    moved = carried_over(mask, grid, (12, 12, 12), grid, matrix)
-    np.testing.assert_allclose(moved, np.roll(mask, [-s for s in shift], axis=(0, 1, 2)), atol=1e-5)
-
-
 @pytest.mark.parametrize("start", [(0, 0, 0), (5, 3, 1), (1, 8, 7)])
 def test_air_around_a_head_changes_nothing_in_its_pictures(head, start):
     """Only the part around the brain is computed; that must not show."""
@@ -134,26 +119,6 @@ def test_air_around_a_head_changes_nothing_in_its_pictures(head, start):
     assert moved_svg == svg
     assert moved_scales == scales
     assert registration(*larger[:1] * 2, larger[1], affine, "PET") == registration(image, image, mask, AFFINE, "PET")
-
-
-def test_the_part_that_is_looked_at_is_that_of_the_whole():
-    image = np.random.default_rng(0).random((10, 12, 14), dtype=np.float32)
-    grid = np.array([[1.5, 0.1, 0, 2], [0, 1.2, 0.2, 1], [0, 0, 1.1, 3], [0, 0, 0, 1]])
-    box = (slice(2, 6), slice(0, 5), slice(3, 9))
-    whole = carried_over(image, np.eye(4), (8, 9, 9), grid, np.eye(4))
-    part = carried_over(image, np.eye(4), (8, 9, 9), grid, np.eye(4), box)
-    np.testing.assert_allclose(part[box], whole[box], atol=1e-5)
-    assert (whole[box] > 0).any()
-    assert part.sum() == pytest.approx(part[box].sum())
-
-
-def test_a_mask_is_carried_to_a_coarser_grid():
-    mask = np.zeros((16, 16, 16), dtype=np.float32)
-    mask[4:12, 4:12, 4:12] = 1
-    coarse = np.diag([2.0, 2.0, 2.0, 1.0])
-    coarse[:3, 3] = 0.5
-    seen = carried_over(mask, np.eye(4), (8, 8, 8), coarse, np.eye(4))
-    assert seen.sum() * 8 == pytest.approx(mask.sum())
 
 
 def test_metric_lines_draw_one_line_per_method_and_the_model_thick():

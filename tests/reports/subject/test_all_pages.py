@@ -1,6 +1,6 @@
 """Which participants' reports a run writes."""
 
-from bids_spectsynth.bids.prepared import update_participants
+from bids_spectsynth.bids.participants import update_participants
 from bids_spectsynth.errors import Outcome
 from bids_spectsynth.reports.subject.all_pages import report_subjects
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bids_spectsynth.bids.prepared import update_participants
+from bids_spectsynth.bids.participants import update_participants
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.reports.html import Section, Text
 from bids_spectsynth.reports.pictures import reportlets

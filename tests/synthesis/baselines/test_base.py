@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from bids_spectsynth.bids.prepared import PreparedCase, write_matrix
+from bids_spectsynth.bids.prepared import PreparedCase
+from bids_spectsynth.bids.writing import write_matrix
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.synthesis.baselines.base import BASELINES, Baselines, predict
 from bids_spectsynth.synthesis.baselines.files import has_baselines

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bids_spectsynth.bids.prepared import PreparedCase, write_matrix
+from bids_spectsynth.bids.prepared import PreparedCase
+from bids_spectsynth.bids.writing import write_matrix
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.images.grid import apply_affine
 from bids_spectsynth.synthesis.baselines.mean import (

@@ -8,10 +8,10 @@ import torch
 from scipy import ndimage
 
 from bids_spectsynth.errors import ImageError, ModelError
-from bids_spectsynth.images.intensity import apply_scaling, scaling_coefficients
 from bids_spectsynth.options.settings import make_settings
 from bids_spectsynth.synthesis.computing.computation import resolve_precision
 from bids_spectsynth.synthesis.data.dataset import gather_slices
+from bids_spectsynth.synthesis.data.scaling import apply_scaling, scaling_coefficients
 from bids_spectsynth.synthesis.data.slices import CaseArrays, PreparedCases, load_case
 from bids_spectsynth.synthesis.data.through_slice import brain_slices, relative_heights, slice_gains
 from bids_spectsynth.synthesis.models.folder import load_model

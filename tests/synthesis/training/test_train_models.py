@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bids_spectsynth.bids.prepared import read_participants
+from bids_spectsynth.bids.participants import read_participants
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.options.settings import make_settings
 from bids_spectsynth.synthesis.baselines.files import has_baselines

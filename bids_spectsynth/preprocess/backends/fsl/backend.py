@@ -12,10 +12,10 @@ import numpy.typing as npt
 import scipy
 from scipy.spatial.transform import Rotation
 
-from bids_spectsynth.bids.cases import ICTAL, INTERICTAL, PET, T1W
+from bids_spectsynth.bids.roles import ICTAL, INTERICTAL, PET, T1W
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.images.grid import Grid, grid_of, new_image
-from bids_spectsynth.images.intensity import histogram_mask, solid_component
+from bids_spectsynth.images.masks import histogram_mask, solid_component
 from bids_spectsynth.options.settings import CoregInit
 from bids_spectsynth.preprocess.backends.fsl.environment import require_fsl
 from bids_spectsynth.preprocess.backends.fsl.flirt_matrix import as_stored, fsl_ready, upright, world_from_flirt

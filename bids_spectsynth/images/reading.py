@@ -1,29 +1,21 @@
-"""Image values: reading them safely, masking by histogram, and scaling slices for the network."""
+"""Image files read safely: finite values, one affine, frames averaged."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import cc3d
-import fill_voids
 import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
 from bids_spectsynth.errors import ImageError
-from bids_spectsynth.images.grid import apply_affine, new_image
+from bids_spectsynth.images.grid import FloatArray, apply_affine, new_image
 from bids_spectsynth.images.nifti import READ_ERRORS, opened_image
-from bids_spectsynth.options.settings import Scaling
-
-MaskMethod = Literal["half-p99.5", "otsu"]
-FloatArray = npt.NDArray[np.float64]
 
 #: An image thinner than this along an axis is a slice or a slab, and cannot be registered.
 MIN_VOXELS_PER_AXIS = 4
 #: sform and qform that differ by more than this at a corner of the image (mm) are reported.
 FORM_TOLERANCE_MM = 1.0
-#: In-brain percentile that volume scaling maps to 1.
-VOLUME_PERCENTILE = 99.8
 
 
 def load_image(path: Path, frame_durations: Sequence[float] | None = None) -> tuple[nib.Nifti1Image, tuple[str, ...]]:
@@ -186,125 +178,3 @@ def _checked_affine(image: nib.spatialimages.SpatialImage, path: Path) -> tuple[
         if not gap <= FORM_TOLERANCE_MM:
             notes.append(f"sform and qform disagree by up to {gap:.1f} mm; the sform is used")
     return affine, notes
-
-
-def histogram_mask(image: nib.spatialimages.SpatialImage, method: MaskMethod = "otsu") -> nib.Nifti1Image:
-    """Brain mask of a perfusion or metabolism image by a threshold.
-
-    Parameters
-    ----------
-    image : image, shape (i, j, k)
-        Finite values.
-    method : {'half-p99.5', 'otsu'}
-        The threshold of Otsu (1979), or half of the 99.5th percentile of all voxels. The percentile moves with the
-        size of the field of view; on 21 simulated SPECTs of 17 to 115 l, with three scanners' voxels and two makings,
-        Otsu's Dice with the true brain was .977 (worst .968), the percentile's .960 (worst .894).
-
-    Returns
-    -------
-    Nifti1Image, uint8
-        0 or 1: the largest component of 26-connected voxels above the threshold, holes filled.
-
-    Raises
-    ------
-    ImageError
-        Nothing lies above the threshold.
-    """
-    data = np.asanyarray(image.dataobj)
-    threshold = 0.5 * float(np.percentile(data, 99.5)) if method == "half-p99.5" else otsu_threshold(data)
-    # Where under 0.5 % of the field of view is filled, the percentile is 0; Otsu does not depend on the background.
-    if threshold <= 0:
-        threshold = otsu_threshold(data)
-    return new_image(solid_component(data > threshold), image.affine)
-
-
-def solid_component(inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
-    """Largest 26-connected component with its holes filled, 0 or 1.
-
-    Raises
-    ------
-    ImageError
-        No voxel is inside.
-    """
-    if not inside.any():
-        raise ImageError("the brain mask is empty; check that the image shows a brain")
-    box = tuple(
-        slice(int(lit[0]), int(lit[-1]) + 1)
-        for lit in (np.flatnonzero(inside.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1)))
-    )
-    solid = np.zeros(inside.shape, dtype=np.uint8)
-    largest = cc3d.largest_k(np.ascontiguousarray(inside[box]), k=1, connectivity=26) > 0
-    solid[box] = fill_voids.fill(largest)
-    return solid
-
-
-def otsu_threshold(data: npt.NDArray[Any], bins: int = 256) -> float:
-    """Threshold that splits the histogram into the two classes of largest between-class variance (Otsu 1979)."""
-    # The brightest voxels (a vessel, noise) would otherwise squeeze the histogram into few bins.
-    low, high = float(data.min()), float(np.percentile(data, 99.9))
-    if high <= low:
-        high = float(data.max())
-    counts, edges = np.histogram(np.clip(data, low, high), bins=bins, range=(low, high))
-    centres = (edges[:-1] + edges[1:]) / 2
-    below = np.cumsum(counts)[:-1].astype(np.float64)
-    above = counts.sum() - below
-    first_moment = np.cumsum(counts * centres)
-    mean_below = first_moment[:-1] / np.maximum(below, 1)
-    mean_above = (first_moment[-1] - first_moment[:-1]) / np.maximum(above, 1)
-    return float(edges[1:-1][np.argmax(below * above * (mean_below - mean_above) ** 2)])
-
-
-def scaling_coefficients(
-    volume: npt.NDArray[Any], mask: npt.NDArray[np.bool_], scaling: Scaling
-) -> tuple[FloatArray, FloatArray]:
-    """Slope and intercept per axial slice that bring a prepared image to (-1, 1).
-
-    Parameters
-    ----------
-    volume : array, shape (i, j, k)
-        Prepared image, 0 outside the brain.
-    mask : array, shape (i, j, k), bool
-        Brain.
-    scaling : {'slice', 'volume'}
-        ``slice``: minimum and maximum of each slice become -1 and 1 (Fard 2024, section 2.3); a slice of one value
-        gets slope 0 and intercept -1. ``volume``: 0 becomes -1 and the 99.8th percentile in the brain 1, the same for
-        all slices, so that slices stay comparable.
-
-    Returns
-    -------
-    slope, intercept : array, shape (k,), float64
-        ``scaled = clip(slope * volume + intercept, -1, 1)``; see :func:`apply_scaling`.
-    """
-    n = volume.shape[2]
-    slope, intercept = np.zeros(n), np.full(n, -1.0)
-    if scaling == "volume":
-        values = volume[mask]
-        top = float(np.percentile(values, VOLUME_PERCENTILE)) if values.size else 0.0
-        if top > 0:
-            slope[:] = 2 / top
-        return slope, intercept
-    low = volume.min(axis=(0, 1)).astype(np.float64)
-    high = volume.max(axis=(0, 1)).astype(np.float64)
-    varies = high > low
-    slope[varies] = 2 / (high[varies] - low[varies])
-    intercept[varies] = -1 - slope[varies] * low[varies]
-    return slope, intercept
-
-
-def apply_scaling(volume: npt.NDArray[Any], slope: FloatArray, intercept: FloatArray) -> npt.NDArray[np.float32]:
-    """``clip(slope * volume + intercept, -1, 1)``, one coefficient pair per axial slice; (i, j, k), float32."""
-    scaled = volume * np.asarray(slope)[None, None, :] + np.asarray(intercept)[None, None, :]
-    return np.clip(scaled, -1, 1).astype(np.float32)
-
-
-def slice_block(mask: npt.NDArray[Any], n: int) -> slice:
-    """Contiguous block of ``n`` axial slices with the most brain voxels (all slices where there are fewer).
-
-    Of equally good blocks the middle one is taken, so that a small brain lies in the middle of its block.
-    """
-    counts = np.count_nonzero(mask, axis=(0, 1))
-    n = min(n, len(counts))
-    sums = np.convolve(counts, np.ones(n, dtype=np.int64), mode="valid")
-    best = np.flatnonzero(sums == sums.max())
-    start = int(best[(len(best) - 1) // 2])
-    return slice(start, start + n)

@@ -1,27 +1,14 @@
-"""Reading, repairing, masking and scaling of image values."""
+"""Reading and repairing of image values."""
 
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.images.grid import new_image
-from bids_spectsynth.images.intensity import (
-    apply_scaling,
-    average_frames,
-    histogram_mask,
-    load_image,
-    otsu_threshold,
-    sanitise,
-    scaling_coefficients,
-    slice_block,
-    solid_component,
-)
+from bids_spectsynth.images.reading import average_frames, load_image, sanitise
 
 
 def _volume(seed: int = 0, shape: tuple[int, ...] = (6, 7, 8)) -> np.ndarray:
@@ -133,94 +120,3 @@ def test_damaged_files_give_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
     with pytest.raises(ImageError, match="damaged"):
         load_image(tmp_path / "text.nii")
-
-
-def _ball(radius: float, centre: float = 15.5, n: int = 32) -> np.ndarray:
-    index = np.indices((n, n, n)) - centre
-    return np.sqrt((index**2).sum(axis=0)) <= radius
-
-
-@pytest.mark.parametrize("method", ["half-p99.5", "otsu"])
-def test_histogram_mask_finds_the_solid_brain(method: str) -> None:
-    brain = _ball(9)
-    data = np.where(brain, 100.0, 5.0)
-    data[_ball(3)] = 10.0  # ventricles: dark, inside
-    data[1:3, 1:3, 1:3] = 100.0  # a hot spot elsewhere
-    mask = np.asanyarray(histogram_mask(new_image(data.astype(np.float32), np.eye(4)), method).dataobj)
-    assert mask.dtype == np.uint8
-    np.testing.assert_array_equal(mask.astype(bool), brain)
-
-
-def test_the_default_mask_does_not_depend_on_the_field_of_view() -> None:
-    rng = np.random.default_rng(3)
-    data = np.where(_ball(9), 100.0, 4.0) + rng.normal(0, 8, (32, 32, 32)) + 30 * _ball(5)
-    small = np.asanyarray(histogram_mask(new_image(data[4:28, 4:28, 4:28].astype(np.float32), np.eye(4))).dataobj)
-    padded = np.pad(data, 16) + np.pad(np.zeros((32, 32, 32)), 16, constant_values=4.0)
-    large = np.asanyarray(histogram_mask(new_image(padded.astype(np.float32), np.eye(4))).dataobj)
-    differing = np.count_nonzero(large[20:44, 20:44, 20:44] != small)
-    assert differing < 0.01 * small.sum()
-
-
-def test_histogram_mask_of_a_small_brain_in_a_large_field_of_view() -> None:
-    data = np.zeros((40, 40, 40), np.float32)
-    data[18:22, 18:22, 18:22] = 50.0  # 0.1 % of the voxels: the percentile is 0
-    assert int(np.asanyarray(histogram_mask(new_image(data, np.eye(4)), "half-p99.5").dataobj).sum()) == 64
-    with pytest.raises(ImageError, match="empty"):
-        solid_component(np.zeros((4, 4, 4), bool))
-
-
-def test_otsu_separates_two_classes() -> None:
-    rng = np.random.default_rng(0)
-    data = np.concatenate([rng.normal(10, 1, 5000), rng.normal(50, 3, 2000)])
-    assert 12 < otsu_threshold(data) < 41
-
-
-volumes = hnp.arrays(np.float32, (3, 4, 5), elements=st.floats(0, 1000, width=32).map(lambda v: float(np.float32(v))))
-
-
-@settings(max_examples=60, deadline=None)
-@given(volumes)
-def test_slice_scaling_spans_the_range_and_can_be_undone(volume: np.ndarray) -> None:
-    slope, intercept = scaling_coefficients(volume, np.ones(volume.shape, bool), "slice")
-    scaled = apply_scaling(volume, slope, intercept)
-    assert scaled.dtype == np.float32
-    for k in range(volume.shape[2]):
-        span = float(volume[..., k].max()) - float(volume[..., k].min())
-        if span == 0:
-            assert (slope[k], intercept[k]) == (0.0, -1.0)
-            continue
-        assert scaled[..., k].min() == pytest.approx(-1, abs=1e-5)
-        assert scaled[..., k].max() == pytest.approx(1, abs=1e-5)
-        back = (scaled[..., k].astype(np.float64) - intercept[k]) / slope[k]
-        np.testing.assert_allclose(back, volume[..., k], atol=span * 1e-6 + 1e-6 * float(volume[..., k].max()))
-
-
-def test_volume_scaling_is_one_line_for_all_slices() -> None:
-    rng = np.random.default_rng(1)
-    mask = np.zeros((20, 20, 20), bool)
-    mask[4:16, 4:16, 4:16] = True
-    volume = np.where(mask, rng.uniform(10, 90, mask.shape), 0)
-    slope, intercept = scaling_coefficients(volume, mask, "volume")
-    assert np.unique(slope).size == np.unique(intercept).size == 1
-    assert 0 * slope[0] + intercept[0] == -1
-    assert np.percentile(volume[mask], 99.8) * slope[0] + intercept[0] == pytest.approx(1)
-    assert apply_scaling(volume, slope, intercept).max() == 1
-    nothing, low = scaling_coefficients(np.zeros((4, 4, 4)), np.zeros((4, 4, 4), bool), "volume")
-    assert not nothing.any()
-    assert (low == -1).all()
-
-
-@settings(max_examples=60, deadline=None)
-@given(hnp.arrays(np.bool_, (2, 2, 12)), st.integers(1, 15))
-def test_slice_block_has_the_most_brain(mask: np.ndarray, n: int) -> None:
-    block = slice_block(mask, n)
-    counts = mask.sum(axis=(0, 1))
-    width = min(n, 12)
-    assert block.stop - block.start == width
-    assert counts[block].sum() == max(counts[s : s + width].sum() for s in range(12 - width + 1))
-
-
-def test_slice_block_centres_a_small_brain() -> None:
-    mask = np.zeros((2, 2, 20), bool)
-    mask[:, :, 9:11] = True
-    assert slice_block(mask, 6) == slice(7, 13)

@@ -14,7 +14,8 @@ os.environ.setdefault("NIPYPE_NO_ET", "1")
 from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline.engine import Node, Workflow
 
-from bids_spectsynth.bids.cases import T1W, Case
+from bids_spectsynth.bids.cases import Case
+from bids_spectsynth.bids.roles import T1W
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.options.spaces import BUILT_IN_TEMPLATE, parse_space
 from bids_spectsynth.preprocess.backends.fsl.options import DEFAULT_OPTIONS, FslOptions
@@ -43,7 +44,7 @@ class BackendIdentity:
 
 
 @dataclass(frozen=True)
-class Head:
+class Anatomical:
     """A T1w image by what it is called in messages and folders.
 
     Parameters
@@ -60,37 +61,45 @@ class Head:
     path: Path
 
 
-def head_of(case: Case, settings: Settings) -> Head:
+def anatomical_of(case: Case, settings: Settings) -> Anatomical:
     """The T1w image of a case; equal for cases that share it."""
     path = case.images[T1W].path
     name = path.name.partition(".")[0]
     place = path.relative_to(settings.bids_dir) if path.is_relative_to(settings.bids_dir) else path
     key = f"{nipype_name(name)}_{hashlib.sha256(place.as_posix().encode()).hexdigest()[:8]}"
-    return Head(name, key, path)
+    return Anatomical(name, key, path)
 
 
-def head_workflow_name(head: Head) -> str:
+def anatomical_workflow_name(anatomical: Anatomical) -> str:
     """Name of the workflow of a T1w image."""
-    return f"{head.key}_wf"
+    return f"{anatomical.key}_wf"
 
 
-def asked_templates(settings: Settings) -> dict[str, str]:
+def requested_templates(settings: Settings) -> dict[str, str]:
     """Templates that every T1w is registered to, by label, as they were asked for; else the one without download."""
-    return {parse_space(asked).label: asked for asked in settings.templates or (BUILT_IN_TEMPLATE,)}
+    return {parse_space(requested).label: requested for requested in settings.templates or (BUILT_IN_TEMPLATE,)}
 
 
 def status_folder(name: str, settings: Settings) -> Path:
-    """Where the manifests and failures of a case, by its name, or of a head, by its key, lie in the work folder."""
+    """Where the manifests and failures of a case (by its name) or T1w image (by its key) lie in the work folder."""
     return settings.work_folder / "status" / name
 
 
 def failure_file(name: str, settings: Settings) -> Path:
-    """Where a step of a case or head leaves the reason of its failure."""
+    """Where a step of a case or T1w image leaves the reason of its failure."""
     return status_folder(name, settings) / "failure.txt"
 
 
 def common_inputs(name: str, settings: Settings, identity: BackendIdentity) -> dict[str, Any]:
-    """Inputs that all steps of a case or head have."""
+    """Inputs that all steps of a case or T1w image have.
+
+    Parameters
+    ----------
+    name : str
+        Name of the case or key of the T1w image, for the reason of a failure.
+    settings : Settings
+    identity : BackendIdentity
+    """
     return {
         "backend": identity.name,
         "software": identity.software,
@@ -104,27 +113,33 @@ def mask_threads(settings: Settings, identity: BackendIdentity) -> int:
     return settings.omp_nthreads if identity.name == "embedded" else 1
 
 
-def init_head_wf(*, head: Head, settings: Settings, identity: BackendIdentity) -> Workflow:
+def init_anatomical_wf(*, anatomical: Anatomical, settings: Settings, identity: BackendIdentity) -> Workflow:
     """Workflow of one T1w image: brain mask, and one registration per template.
 
     Outputs of ``outputnode``: ``t1w_mask``; ``record_T1w``; :func:`record_field` of each template's label.
+
+    Parameters
+    ----------
+    anatomical : Anatomical
+    settings : Settings
+    identity : BackendIdentity
     """
-    workflow = Workflow(name=head_workflow_name(head))
-    templates = asked_templates(settings)
+    workflow = Workflow(name=anatomical_workflow_name(anatomical))
+    templates = requested_templates(settings)
     fields = ["t1w_mask", *(record_field(step) for step in (T1W, *templates))]
     outputnode = Node(IdentityInterface(fields=fields), name="outputnode")
-    common = common_inputs(head.key, settings, identity)
+    common = common_inputs(anatomical.key, settings, identity)
     threads = mask_threads(settings, identity)
     reference = Node(
-        PrepareReference(t1w=str(head.path), threads=threads, **common),
+        PrepareReference(t1w=str(anatomical.path), threads=threads, **common),
         name="reference",
         mem_gb=MEMORY_GB["reference"],
         n_procs=min(threads, settings.nprocs),
     )
     workflow.connect([(reference, outputnode, [("mask", "t1w_mask"), ("record", record_field(T1W))])])
-    for label, asked in templates.items():
-        stamp = template_stamp(asked)
-        interface = RegisterToTemplate(t1w=str(head.path), template=asked, template_stamp=stamp, **common)
+    for label, requested in templates.items():
+        stamp = template_stamp(requested)
+        interface = RegisterToTemplate(t1w=str(anatomical.path), template=requested, template_stamp=stamp, **common)
         register = Node(interface, name=nipype_name(f"to_{label}"), mem_gb=MEMORY_GB["template"], n_procs=1)
         workflow.connect(reference, "mask", register, "t1w_mask")
         workflow.connect(register, "record", outputnode, record_field(label))

@@ -1,0 +1,1 @@
+"""The last step of preprocessing: what is written to the output folder."""

@@ -1,0 +1,105 @@
+"""Names of what the preparation writes, what it replaces, and what all of its sidecars say."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bids_spectsynth.bids.names import output_path, parse_name, source_uri
+from bids_spectsynth.bids.prepared import PREPARED
+from bids_spectsynth.bids.roles import T1W, role_of
+from bids_spectsynth.bids.sidecars import sidecar_path
+from bids_spectsynth.options.settings import T1W_SPACE
+from bids_spectsynth.preprocess.backends.base import Backend
+from bids_spectsynth.preprocess.outputs.inputs import CaseRecords, PreparedInputs
+
+
+def image_path(inputs: PreparedInputs, role: str) -> Path:
+    """A prepared image."""
+    return _path(inputs, role, {"space": inputs.space, "desc": PREPARED}, role_of(role).suffix, ".nii.gz")
+
+
+def mask_path(inputs: PreparedInputs, role: str) -> Path:
+    """The brain mask of a prepared image."""
+    return _path(inputs, role, {"space": inputs.space, "desc": "brain"}, "mask", ".nii.gz")
+
+
+def transform_path(inputs: CaseRecords, name: str, *, inverse: bool) -> Path:
+    """The transform of a role to the T1w, or of the T1w to a template; or the way back.
+
+    Parameters
+    ----------
+    inputs : CaseRecords
+    name : str
+        A role, or the label of a template.
+    inverse : bool
+        Whether the way back is meant.
+    """
+    start, end = transform_ends(inputs, name, inverse=inverse)
+    # Which T1w it was stands in the sidecar; other images keep their entities, because there may be two SPECTs.
+    role = name if name in inputs.case.images else T1W
+    own = inputs.case.images[role].entities if role == name else {}
+    entities = {**own, "from": start, "to": end, "mode": "image"}
+    case, datatype = inputs.case, role_of(role).datatype
+    return output_path(inputs.output_dir, case.participant, case.session, datatype, entities, "xfm", ".txt")
+
+
+def transform_ends(inputs: CaseRecords, name: str, *, inverse: bool) -> tuple[str, str]:
+    """Labels of the spaces that :func:`transform_path` leads from and to.
+
+    Parameters
+    ----------
+    inputs, name, inverse
+        As :func:`transform_path` takes them.
+
+    Returns
+    -------
+    start, end : str
+        Values of ``from-`` and ``to-``.
+    """
+    ends = (role_of(name).suffix, T1W) if name in inputs.case.images else (T1W, name)
+    return (ends[1], ends[0]) if inverse else ends
+
+
+def _path(inputs: PreparedInputs, role: str, entities: Mapping[str, str], suffix: str, extension: str) -> Path:
+    case, own = inputs.case, inputs.case.images[role].entities
+    datatype = role_of(role).datatype
+    return output_path(
+        inputs.output_dir, case.participant, case.session, datatype, {**own, **entities}, suffix, extension
+    )
+
+
+def with_sidecar(path: Path) -> list[Path]:
+    """A file and its sidecar."""
+    return [path, sidecar_path(path)]
+
+
+def remove_superseded(path: Path) -> None:
+    """Delete what another choice of source image left: the same kind of file beside ``path``, of another run, say.
+
+    Otherwise a later run could take the old file for this case's.
+    """
+    own = _kind(path)
+    for other in path.parent.iterdir():
+        if other.name.partition(".")[0] != path.name.partition(".")[0] and _kind(other) == own:
+            other.unlink(missing_ok=True)
+
+
+def _kind(path: Path) -> tuple[str | None, ...]:
+    entities, suffix, _ = parse_name(path.name)
+    return (suffix, *(entities.get(key) for key in ("task", "from", "to", "space", "desc")))
+
+
+def backend_fields(backend: Backend) -> dict[str, Any]:
+    """What sidecars say of the tools."""
+    fields = {"Backend": backend.name, "Tools": dict(backend.tools)}
+    return {**fields, "BackendOptions": dict(backend.options)} if backend.options else fields
+
+
+def sources(inputs: PreparedInputs, role: str) -> list[str]:
+    """BIDS URIs of what a prepared image was made from: its source image, and the transforms on the way."""
+    files = [inputs.case.images[role].path]
+    if role != T1W:
+        files.append(transform_path(inputs, role, inverse=False))
+    if inputs.space != T1W_SPACE:
+        files.append(transform_path(inputs, inputs.space, inverse=False))
+    return [source_uri(file, inputs.bids_dir, inputs.output_dir) for file in files]

@@ -1,0 +1,140 @@
+"""Nipype shells that write to the output folder."""
+
+# mypy: allow-subclassing-any
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from nipype.interfaces.base import DynamicTraitedSpec, File, Str, TraitedSpec, isdefined, traits
+from nipype.interfaces.io import add_traits
+
+from bids_spectsynth.bids.cases import Case
+from bids_spectsynth.bids.roles import role_of
+from bids_spectsynth.errors import ImageError
+from bids_spectsynth.preprocess.backends.base import Backend
+from bids_spectsynth.preprocess.outputs.images import write_prepared
+from bids_spectsynth.preprocess.outputs.inputs import CaseRecords, PreparedInputs
+from bids_spectsynth.preprocess.outputs.transforms import write_transforms
+from bids_spectsynth.preprocess.records import Written, case_from_text, load_record, save_manifest
+from bids_spectsynth.preprocess.workflow.graph import mask_field, record_field
+from bids_spectsynth.preprocess.workflow.step import CommonInputs, Step, read_mask
+
+
+class _WriteInputs(DynamicTraitedSpec, CommonInputs):
+    case_text = Str(mandatory=True, desc="the case as JSON")
+    optional = traits.List(Str(), desc="roles of images that no model needs")
+    bids_dir = Str(mandatory=True)
+    output_dir = Str(mandatory=True)
+    manifests = traits.List(Str(), mandatory=True, desc="where it is recorded what was written, of each part")
+    keys = traits.List(Str(), mandatory=True, desc="fingerprints of everything that the files of each part depend on")
+
+
+class _WriteOutputs(TraitedSpec):
+    manifests = traits.List(Str())
+
+
+class _Writer(Step):
+    """A step that writes to the output folder.
+
+    It always runs: whether the files are in the output folder is known before the workflow is built.
+
+    Parameters
+    ----------
+    steps : sequence of str
+        Names of steps (``T1w``, roles, labels of templates); adds the inputs :func:`record_field` and
+        :func:`mask_field` of each.
+    """
+
+    input_spec = _WriteInputs
+    output_spec = _WriteOutputs
+    _always_run = True
+
+    def __init__(self, steps: tuple[str, ...] = (), **inputs: Any) -> None:
+        super().__init__(**inputs)
+        self._steps = tuple(steps)
+        add_traits(self.inputs, [field(step) for step in self._steps for field in (record_field, mask_field)])
+
+    @abstractmethod
+    def _write(self, known: CaseRecords, backend: Backend) -> list[Written]:
+        """Write the files of each part; warnings are what this step adds to those of the records."""
+
+    def _compute(self, folder: Path, backend: Backend) -> dict[str, Any]:
+        paths = {step: getattr(self.inputs, record_field(step)) for step in self._steps}
+        records = {step: load_record(Path(path)) for step, path in paths.items() if isdefined(path)}
+        left_out = {step: record.left_out for step, record in records.items() if record.left_out}
+        for role, reason in left_out.items():
+            # It was of no use when it was registered, but it is now.
+            if role not in self.inputs.optional:
+                raise ImageError(reason)
+        known = CaseRecords(
+            case=_without(case_from_text(self.inputs.case_text), left_out),
+            bids_dir=Path(self.inputs.bids_dir),
+            output_dir=Path(self.inputs.output_dir),
+            records={step: record for step, record in records.items() if step not in left_out},
+        )
+        parts = zip(self.inputs.manifests, self.inputs.keys, self._write(known, backend), strict=True)
+        for manifest, key, written in parts:
+            save_manifest(Path(manifest), key, known.output_dir, _with_left_out(written, left_out))
+        return {"manifests": self.inputs.manifests}
+
+
+class _PreparedInputs(_WriteInputs):
+    spaces = traits.List(Str(), mandatory=True)
+    voxel_size = traits.Float(mandatory=True)
+    t1w_mask = File(exists=True, mandatory=True)
+
+
+class WritePrepared(_Writer):
+    """Resample all images of a case into its spaces, each read once, and write them to the output folder."""
+
+    input_spec = _PreparedInputs
+    step = "resampling and writing"
+
+    def _write(self, known: CaseRecords, backend: Backend) -> list[Written]:
+        masks = {role: getattr(self.inputs, mask_field(role)) for role in self._steps if role in known.case.images}
+        inputs = PreparedInputs(
+            case=known.case,
+            bids_dir=known.bids_dir,
+            output_dir=known.output_dir,
+            records=known.records,
+            space=self.inputs.spaces[0],
+            voxel_size=self.inputs.voxel_size,
+            t1w_mask=read_mask(Path(self.inputs.t1w_mask)),
+            own_masks={role: read_mask(Path(path)) for role, path in masks.items() if isdefined(path)},
+            optional=tuple(self.inputs.optional),
+        )
+        read = [f"{role_of(role).title}: {note}" for role in known.case.images for note in known.records[role].notes]
+        written = write_prepared([replace(inputs, space=space) for space in self.inputs.spaces], backend)
+        return [replace(one, warnings=tuple(read)) for one in written]
+
+
+class WriteTransforms(_Writer):
+    """Write the transforms of images to the T1w, or of the T1w to a template, to the output folder."""
+
+    step = "writing the transforms"
+
+    def _write(self, known: CaseRecords, backend: Backend) -> list[Written]:
+        names = [name for name in self._steps if name in known.records]
+        poor = [_poor_line(known, name) for name in names]
+        return [replace(write_transforms(known, backend, names), warnings=tuple(line for line in poor if line))]
+
+
+def _with_left_out(written: Written, earlier: Mapping[str, str]) -> Written:
+    """What was written, and all images that were left out, here or by an earlier step, with a warning for each."""
+    left_out = {**earlier, **written.left_out}
+    lines = [f"{reason}; the {role_of(role).title} is left out" for role, reason in left_out.items()]
+    return replace(written, left_out=left_out, warnings=(*written.warnings, *lines))
+
+
+def _poor_line(known: CaseRecords, name: str) -> str | None:
+    found = known.records[name].registration
+    if found is None or not found.poor:
+        return None
+    pair = f"{role_of(name).title} to the T1w" if name in known.case.images else f"T1w to {name}"
+    return f"the registration of the {pair} is poor, look at it: {'; '.join(found.notes)}"
+
+
+def _without(case: Case, roles: Mapping[str, str]) -> Case:
+    return replace(case, images={role: image for role, image in case.images.items() if role not in roles})
