@@ -18,6 +18,7 @@ from bids_spectsynth.app.checks import check_folders
 from bids_spectsynth.bids.prepared import update_participants
 from bids_spectsynth.errors import DatasetError
 from bids_spectsynth.evaluation.figures import violins as figures
+from bids_spectsynth.logs import console_logging
 from bids_spectsynth.options.settings import make_settings, option_names
 from bids_spectsynth.preprocess.plugins import pool as plugins
 from bids_spectsynth.reports.subject import all_pages as subjects
@@ -570,6 +571,15 @@ def test_verbose(alone: Any) -> None:
     assert not alone("--mode", "preprocess").says(" D ")
     shutil.rmtree(alone.output_dir)
     assert alone("--mode", "preprocess", "-v").says(" D ", "sub-01", "started")
+
+
+def test_verbose__twice_shows_nipype(alone: Any) -> None:
+    try:
+        assert not alone("--mode", "preprocess", "-v").says("nipype.workflow: ")
+        shutil.rmtree(alone.output_dir)
+        assert alone("--mode", "preprocess", "-vv").says(" D nipype.workflow: ")
+    finally:
+        console_logging(0)
 
 
 def test_backend_that_is_not_installed(alone: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
