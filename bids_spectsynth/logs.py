@@ -87,7 +87,17 @@ def open_run_log(output_dir: Path, level: str, settings_toml: str) -> Path:
 
 
 def write_case_log(run_folder: Path, name: str, lines: Iterable[str]) -> None:
-    """Append lines to the log of one participant (``name`` is ``sub-01`` or ``sub-01_ses-x``)."""
+    """Append lines to the log of one participant.
+
+    Parameters
+    ----------
+    run_folder : Path
+        See :func:`open_run_log`.
+    name : str
+        ``sub-01`` or ``sub-01_ses-x``.
+    lines : iterable of str
+        Each gets the time in front.
+    """
     stamp = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
     with (run_folder / f"{name}.log").open("a", encoding="utf-8") as log:
         log.writelines(f"{stamp} {line}\n" for line in lines)

@@ -36,7 +36,16 @@ _MODEL, _SAMPLING, _RANGE, _SPLIT = "the model", "the sampling", "the data range
 
 
 def image_product(model: AppliedModel, case: PreparedCase, settings: Settings) -> Product:
-    """The synthetic image of a case, in all geometries, and its standard deviation where that is requested."""
+    """The synthetic image of a case, in all geometries, and its standard deviation where that is requested.
+
+    Parameters
+    ----------
+    model : AppliedModel
+    case : PreparedCase
+        In the model's space.
+    settings : Settings
+        For ``output_dir`` and ``uncertainty``.
+    """
     output_dir, label = settings.output_dir, model.label
     cards = [member.card for member in model.members_for(case.participant)]
     path, deviation = (find(output_dir, case, label) for find in (synthetic_path, deviation_path))
@@ -154,23 +163,55 @@ def calibration_product(model: AppliedModel, case: PreparedCase, split: str, set
 
 
 def calibration_path(output_dir: Path, case: PreparedCase, label: str) -> Path:
-    """Where the table lies that rates a standard deviation."""
+    """Where the table lies that rates a standard deviation.
+
+    Parameters
+    ----------
+    output_dir : Path
+    case : PreparedCase
+    label : str
+        Of the model.
+    """
     metrics = metrics_path(output_dir, case, label)
     return metrics.with_name(metrics.name.replace("_metrics.tsv", "_calibration.tsv"))
 
 
 def rating_tables(output_dir: Path, case: PreparedCase, label: str) -> list[Path]:
-    """Tables that rate a synthetic image against the real one, whether they exist or not."""
+    """Tables that rate a synthetic image against the real one, whether they exist or not.
+
+    Parameters
+    ----------
+    output_dir : Path
+    case : PreparedCase
+    label : str
+        Of the model.
+    """
     return [*case_tables(output_dir, case, label), calibration_path(output_dir, case, label)]
 
 
 def remove_ratings(output_dir: Path, case: PreparedCase, label: str) -> None:
-    """Remove what says how good a synthetic image is: it is made anew, or must not be rated."""
+    """Remove what rates a synthetic image, which is made anew or must not be rated.
+
+    Parameters
+    ----------
+    output_dir : Path
+    case : PreparedCase
+    label : str
+        Of the model.
+    """
     _remove(rating_tables(output_dir, case, label), output_dir)
 
 
 def remove_image(output_dir: Path, case: PreparedCase, label: str) -> None:
-    """Remove what goes with a synthetic image that is made anew: standard deviation and ratings."""
+    """Remove what goes with a synthetic image that is made anew: standard deviation and ratings.
+
+    Parameters
+    ----------
+    output_dir : Path
+    case : PreparedCase
+    label : str
+        Of the model.
+    """
     remove_ratings(output_dir, case, label)
     _remove([deviation_path(output_dir, case, label)], output_dir)
 

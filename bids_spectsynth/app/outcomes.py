@@ -26,7 +26,16 @@ def log_outcome(outcome: Outcome) -> None:
 
 
 def log_found(run_folder: Path, cases: Sequence[Case], outcomes: Sequence[Outcome]) -> None:
-    """Write to the logs of participants which images were found, and why somebody is left out."""
+    """Write to the logs of participants which images were found, and why somebody is left out.
+
+    Parameters
+    ----------
+    run_folder : Path
+        Of the logs.
+    cases : sequence of Case
+    outcomes : sequence of Outcome
+        Of those that are left out.
+    """
     for case in cases:
         lines = [f"{role}: {image.path} ({image.reason})" for role, image in case.images.items()]
         write_case_log(run_folder, case.name, [*lines, *(f"warning: {warning}" for warning in case.warnings)])

@@ -22,7 +22,13 @@ logger = logging.getLogger(f"{LOGGER_NAME}.plan")
 def log_plan(
     settings: Settings, cases: Sequence[Case], outcomes: Sequence[Outcome], stages: Sequence[Stage] = STAGES
 ) -> None:
-    """Log the lines of :func:`plan_lines`, which takes the same parameters."""
+    """Log the lines of the plan.
+
+    Parameters
+    ----------
+    settings, cases, outcomes, stages
+        See :func:`plan_lines`.
+    """
     for line in plan_lines(settings, cases, outcomes, stages):
         logger.info("%s", line)
 
