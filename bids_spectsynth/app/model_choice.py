@@ -15,7 +15,7 @@ from bids_spectsynth.synthesis.computing.computation import training_computation
 from bids_spectsynth.synthesis.computing.devices import environment_rank, resolve_device
 from bids_spectsynth.synthesis.models.ensemble import Member, load_members, members_for, model_name
 from bids_spectsynth.synthesis.models.folder import ModelCard, load_model
-from bids_spectsynth.synthesis.study import planned_models, trains, united
+from bids_spectsynth.synthesis.study import merge_models, planned_models, trains
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +87,7 @@ def choose_models(settings: Settings) -> tuple[Settings, tuple[AppliedModel, ...
         device = resolve_device(settings.device, environment_rank().local_rank)
         if trains(settings):
             training_computation(device, compiling=settings.compile)
-    settings = united(settings, planned_models(settings))
+    settings = merge_models(settings, planned_models(settings))
     if trains(settings):
         held_out(settings)
     if settings.model is not None:

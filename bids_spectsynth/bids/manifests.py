@@ -19,7 +19,7 @@ from bids_spectsynth.bids.writing import write_json
 
 logger = logging.getLogger(__name__)
 
-#: Hidden folder of the output folder, which validators of BIDS pass over.
+#: Hidden folder of the output folder.
 FOLDER = ".manifests"
 FORMAT_VERSION = 1
 

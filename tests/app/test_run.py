@@ -14,12 +14,10 @@ import pandas as pd
 import pytest
 import torch
 
-from bids_spectsynth.app.checks import check_folders
 from bids_spectsynth.bids.prepared import update_participants
-from bids_spectsynth.errors import DatasetError
 from bids_spectsynth.evaluation.figures import violins as figures
 from bids_spectsynth.logs import console_logging
-from bids_spectsynth.options.settings import make_settings, option_names
+from bids_spectsynth.options.settings import option_names
 from bids_spectsynth.preprocess.plugins import pool as plugins
 from bids_spectsynth.reports.subject import all_pages as subjects
 from bids_spectsynth.synthesis.computing import computation
@@ -761,37 +759,3 @@ def test_every_option_has_a_test_of_its_effect() -> None:
     assert {*MODEL_OPTIONS, *SHOWN_ELSEWHERE, *SHOWN_BY_MODULES} == set(option_names())
     assert all(callable(globals().get(name)) for name in SHOWN_ELSEWHERE.values())
     assert all(name in (Path(__file__).parent / file).read_text() for name, file in SHOWN_BY_MODULES.items())
-
-
-# Folders
-
-
-@pytest.fixture
-def folders(tmp_path: Path) -> Path:
-    (tmp_path / "data").mkdir()
-    return tmp_path
-
-
-@pytest.mark.parametrize(
-    ("output", "fine"),
-    [
-        ("data", False),
-        ("data/out", False),
-        ("data/derivatives", False),
-        ("data/derivatives/bids_spectsynth", True),
-        ("database", True),
-        ("link/out", False),
-    ],
-)
-def test_output_inside_the_dataset(folders: Path, output: str, fine: bool) -> None:
-    (folders / "link").symlink_to(folders / "data")
-    settings = make_settings(
-        {"bids_dir": folders / "data", "output_dir": folders / output, "analysis_level": "participant"}
-    )
-    if fine:
-        check_folders(settings)
-        assert (folders / output / "work").is_dir()
-    else:
-        with pytest.raises(DatasetError, match="inside the dataset"):
-            check_folders(settings)
-        assert not (folders / "data" / "out").exists()

@@ -11,7 +11,7 @@ from bids_spectsynth.errors import ModelError, UsageError
 from bids_spectsynth.options.settings import make_settings
 from bids_spectsynth.synthesis.cohort import select as cohort
 from bids_spectsynth.synthesis.cohort.select import Cohort, finished_models, make_cohort, trainable
-from bids_spectsynth.synthesis.study import planned_models, united
+from bids_spectsynth.synthesis.study import merge_models, planned_models
 from bids_spectsynth.synthesis.training import train_models as train_cohort
 
 FULL = ("T1w", "pet", "interictal")
@@ -180,7 +180,7 @@ def test_what_nobody_has_the_images_for_is_known_before_preparing(settings_for, 
     study.write_text('inputs = [["pet"], ["T1w"]]')
     of_study = settings_for(study=str(study))
     with caplog.at_level("WARNING"):
-        check_trainable(united(of_study, planned_models(of_study)), cases)
+        check_trainable(merge_models(of_study, planned_models(of_study)), cases)
     assert "will be left out of the study: model pix2pixPet: no train participant has pet" in caplog.text
 
 
