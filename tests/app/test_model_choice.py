@@ -74,12 +74,17 @@ def test_choose_models__each_card_is_read_once_in_a_run(finished: Any, tmp_path:
     assert first == dict(card_reads)
 
 
-def test_choose_models__card_of_a_named_model_is_read_once(finished: Any, tmp_path: Path, card_reads: Any) -> None:
-    model = finished.output_dir / "models" / "pix2pixT1w"
-    app = finished.__class__(finished.bids_dir, tmp_path / "out")
-    assert app("--model", model, "--participant-label", "04").code == 0
-    assert len(app.files("sub-04/spect/*_metrics.tsv")) == 1
-    first = dict(card_reads)
+def test_choose_models__cards_of_a_named_ensemble_are_read_once(finished: Any, tmp_path: Path, card_reads: Any) -> None:
+    app = finished.copy(tmp_path)
+    options = ("--inputs", "T1w", "--model-label", "two", "--ensemble-members", "2")
+    assert app("--mode", "train", *options, "--split-file", app.split_file).code == 0
+    model = app.output_dir / "models" / "two"
     card_reads.clear()
-    (model / "model.json").read_text()
+    assert app("--mode", "apply", "--model", model, "--participant-label", "04").code == 0
+    assert len(app.files("sub-04/spect/*_desc-two_metrics.tsv")) == 1
+    first = dict(card_reads)
+    assert set(first) == {"member-1", "member-2"}
+    card_reads.clear()
+    for label in first:
+        (model / label / "model.json").read_text()
     assert first == dict(card_reads)
