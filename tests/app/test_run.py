@@ -746,11 +746,11 @@ SHOWN_ELSEWHERE = {
 
 #: Options of the group level and of FSL, whose effect tests of those modules show.
 SHOWN_BY_MODULES = {
-    "bootstrap_samples": "evaluation/test_comparisons.py",
-    "equivalence_margins": "evaluation/test_comparisons.py",
-    "crop": "synthesis/test_cropping.py",
+    "bootstrap_samples": "evaluation/group/test_comparisons.py",
+    "equivalence_margins": "evaluation/group/test_comparisons.py",
+    "crop": "synthesis/data/test_cropping.py",
     **dict.fromkeys(
-        ("bet_fractional_intensity", "bet_robust", "fsl_runner", "fsl_image"), "preprocess/test_fsl_runners.py"
+        ("bet_fractional_intensity", "bet_robust", "fsl_runner", "fsl_image"), "preprocess/backends/fsl/test_runners.py"
     ),
 }
 
@@ -758,4 +758,4 @@ SHOWN_BY_MODULES = {
 def test_every_option_has_a_test_of_its_effect() -> None:
     assert {*MODEL_OPTIONS, *SHOWN_ELSEWHERE, *SHOWN_BY_MODULES} == set(option_names())
     assert all(callable(globals().get(name)) for name in SHOWN_ELSEWHERE.values())
-    assert all(name in (Path(__file__).parent / file).read_text() for name, file in SHOWN_BY_MODULES.items())
+    assert all(name in (Path(__file__).parents[1] / file).read_text() for name, file in SHOWN_BY_MODULES.items())
