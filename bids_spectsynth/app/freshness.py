@@ -64,7 +64,7 @@ def image_product(model: AppliedModel, case: PreparedCase, settings: Settings) -
 
     def is_current() -> bool:
         same = settings.uncertainty == 0 or _is_same_sampling(deviation, cards, settings.uncertainty)
-        return same and is_made_by(path, cards) and is_younger((path, sidecar_path(path)), tuple(inputs.values()))
+        return same and is_output_of(path, cards) and is_younger((path, sidecar_path(path)), tuple(inputs.values()))
 
     return Product(
         name=f"{case.name}: image of {label}",
@@ -248,16 +248,19 @@ def _sampled(deviation: Path) -> tuple[Any, Any]:
 
 
 def _is_same_sampling(deviation: Path, cards: Sequence[ModelCard], samples: int) -> bool:
-    return is_made_by(deviation, cards) and _sampled(deviation) == _sampling(cards, samples)
+    return is_output_of(deviation, cards) and _sampled(deviation) == _sampling(cards, samples)
 
 
-def is_made_by(path: Path, cards: Sequence[ModelCard]) -> bool:
-    """Whether the sidecar of an image names these very networks, and not others of the same label."""
+def is_output_of(path: Path, cards: Sequence[ModelCard]) -> bool:
+    """Whether an image is of these very networks, as its sidecar has it, and not of others of the same label."""
     return bool(sidecar(path).get("ModelChecksum") == model_checksum(cards))
 
 
 def _is_same_rating(table: Path, data_range: float, split: str) -> bool:
-    rated = pd.read_csv(table, sep="\t")
+    try:
+        rated = pd.read_csv(table, sep="\t")
+    except ValueError:
+        return False
     # A table of an earlier version lacks what the group level needs.
     if list(rated.columns) != list(METRICS_DICTIONARY):
         return False

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from bids_spectsynth.app import freshness
-from bids_spectsynth.app.freshness import is_made_by, remove_image
+from bids_spectsynth.app.freshness import is_output_of, remove_image
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.writing import write_image
 from bids_spectsynth.synthesis.prediction.synthetic_image import deviation_path
@@ -127,6 +127,13 @@ def test_outputs_of_an_earlier_version_follow_its_rule(copied: Any, again: Calla
     assert again() == IMAGES | TABLES | {"sub-04.html"}
 
 
+def test_empty_table_of_an_earlier_version_is_made_anew(copied: Any, again: Callable[..., set[str]]) -> None:
+    for name in copied.files(".manifests/**/*"):
+        (copied.output_dir / name).unlink()
+    (copied.output_dir / METRICS).write_bytes(b"")
+    assert again() == TABLES | {"sub-04.html"}
+
+
 def test_uncertainty_that_is_asked_for_later(copied: Any, again: Callable[..., set[str]]) -> None:
     further = {STEM.format("T1w", "calibration.tsv"), STEM.format("T1w", "calibration.json")}
     deviation = {name.replace("pix2pixT1wPet_", "pix2pixT1wPetSd_") for name in IMAGES if "space-T1w" in name}
@@ -143,14 +150,14 @@ def card() -> Any:
     return SimpleNamespace(weights_sha256="abc", prior_sha256="")
 
 
-def test_is_made_by__image_of_another_model_of_the_same_label(tmp_path: Path) -> None:
+def test_is_output_of__image_of_another_model_of_the_same_label(tmp_path: Path) -> None:
     image = tmp_path / "sub-01_desc-m_spect.nii.gz"
     sidecar = tmp_path / "sub-01_desc-m_spect.json"
-    assert not is_made_by(image, [card()])
+    assert not is_output_of(image, [card()])
     sidecar.write_text('{"ModelChecksum": "sha256:abc"}')
-    assert is_made_by(image, [card()])
+    assert is_output_of(image, [card()])
     sidecar.write_text('{"ModelChecksum": "sha256:other"}')
-    assert not is_made_by(image, [card()])
+    assert not is_output_of(image, [card()])
 
 
 def test_is_same_sampling__these_networks_and_as_many_samples(tmp_path: Path) -> None:
