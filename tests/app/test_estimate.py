@@ -76,7 +76,7 @@ def test_time_grows_with_what_is_trained() -> None:
 
 
 def test_with_and_without_a_discriminator_are_measured_apart() -> None:
-    path = Path(__file__).parents[1] / "examples" / "study.toml"
+    path = Path(__file__).parents[2] / "examples" / "study.toml"
     loads = [estimate.Load(model, ((1, 1),)) for model in models(study=str(path))]
     asked: list[bool] = []
 
