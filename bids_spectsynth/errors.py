@@ -34,7 +34,7 @@ class ExitCode(IntEnum):
     """What the process tells its caller."""
 
     OK = 0
-    """Everything asked for was done (participants without the needed images are skipped, not failed)."""
+    """Everything requested was done (participants without the needed images are skipped, not failed)."""
     SOME_FAILED = 1
     """At least one participant failed; the others are complete."""
     USAGE = 2
@@ -88,7 +88,8 @@ class Outcome:
     session : str or None
         Label without ``ses-``.
     stage : str
-        ``find``, ``preprocess``, ``train``, ``synthesise``, ``evaluate`` or ``report``.
+        Name of a stage of the participant level: ``find``, ``preprocess``, ``train``, ...; the list of stages
+        decides.
     status : {'ok', 'skipped', 'failed'}
         A skipped participant lacks something; a failed one has a defect that the reason names.
     reason : str

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bids_spectsynth.logs import LOGGER_NAME, console_logging, open_run_log, write_case_log
+from bids_spectsynth.logs import LOGGER_NAME, _show_libraries, console_logging, open_run_log, write_case_log
 from bids_spectsynth.options.settings import Settings, make_settings, read_config, to_toml
 
 
@@ -17,6 +17,7 @@ def _logger_as_before() -> Iterator[None]:
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
         handler.close()
+    _show_libraries(False)
     logger.propagate = True
     logger.setLevel(logging.NOTSET)
 
@@ -39,6 +40,16 @@ def test_the_console_shows_details_on_request(
     captured = capsys.readouterr()
     assert [line.split(" ", 2)[2] for line in captured.err.splitlines()] == shown
     assert captured.out == ""
+
+
+def test_console_logging__libraries_are_heard_from_the_second_v_on(capsys: pytest.CaptureFixture[str]) -> None:
+    for verbose, shown in ((1, False), (2, True), (1, False)):
+        console_logging(verbose)
+        logging.getLogger("library.part").debug("a detail")
+        logging.getLogger(f"{LOGGER_NAME}.part").debug("our own")
+        lines = [line.split(" ", 2)[2] for line in capsys.readouterr().err.splitlines()]
+        # Once each: the package's lines do not come by both ways.
+        assert lines == [*(["library.part: a detail"] if shown else []), "our own"]
 
 
 def test_a_second_run_in_one_process_says_things_once(capsys: pytest.CaptureFixture[str], settings: Settings) -> None:

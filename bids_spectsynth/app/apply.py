@@ -1,35 +1,33 @@
-"""Applying a model folder to prepared cases: synthesis for all, evaluation for those it has never seen."""
+"""Applying models to prepared cases: synthesise, then rate what is held out from the model."""
 
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
-import pandas as pd
 import torch
 
-from bids_spectsynth.bids.dataset import has_phantom_data
-from bids_spectsynth.bids.output_files import (
-    ORIGINAL_SPACE,
-    case_tables,
-    deviation_path,
-    metrics_path,
-    models_folder,
-    rating_tables,
-    synthetic_path,
+from bids_spectsynth.app.freshness import (
+    calibration_product,
+    image_product,
+    ratings_product,
+    remove_image,
+    remove_ratings,
 )
+from bids_spectsynth.app.model_choice import AppliedModel
+from bids_spectsynth.bids.dataset import has_phantom_data
+from bids_spectsynth.bids.manifests import make_if_outdated
+from bids_spectsynth.bids.output_files import calibration_path, deviation_path, models_folder, synthetic_path
 from bids_spectsynth.bids.participants import read_participants
-from bids_spectsynth.bids.prepared import PreparedCase, find_prepared
+from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import INTERICTAL
-from bids_spectsynth.bids.sidecars import sidecar, sidecar_path
+from bids_spectsynth.bids.sidecars import sidecar
 from bids_spectsynth.errors import ModelError, Outcome, SpectSynthError
 from bids_spectsynth.evaluation.case.calibration import calibrate_case
 from bids_spectsynth.evaluation.case.evaluate import evaluate_case
-from bids_spectsynth.evaluation.columns import METRICS_DICTIONARY
 from bids_spectsynth.options.settings import Settings
-from bids_spectsynth.options.spaces import option_of
-from bids_spectsynth.synthesis.baselines.files import baseline_files
 from bids_spectsynth.synthesis.computing.devices import resolve_device
-from bids_spectsynth.synthesis.models.ensemble import Member, load_members, members_for, model_name
+from bids_spectsynth.synthesis.models.ensemble import Member
 from bids_spectsynth.synthesis.models.folder import (
     Model,
     ModelCard,
@@ -38,7 +36,7 @@ from bids_spectsynth.synthesis.models.folder import (
     is_training_participant,
     load_model,
 )
-from bids_spectsynth.synthesis.prediction.synthetic_image import model_checksum, synthesise
+from bids_spectsynth.synthesis.prediction.synthetic_image import synthesise
 
 logger = logging.getLogger(__name__)
 
@@ -46,175 +44,154 @@ logger = logging.getLogger(__name__)
 RATED = ("test", "external")
 
 
-def apply_model(folder: Path, names: Collection[str], settings: Settings) -> list[Outcome]:
-    """Synthesise the SPECT of prepared cases with one model, and rate it where a real one was held out.
-
-    What is younger than the model and the prepared images is left as it is.
+class NetworkLoader:
+    """Networks on their device, each loaded when the first case needs it; those of one model at a time.
 
     Parameters
     ----------
-    folder : Path
-        ``models/<label>``, of this output folder or another.
-    names : collection of str
-        Cases (``sub-01``, ``sub-01_ses-x``); those of them that are prepared in the model's space are served.
+    settings : Settings
+        For ``device`` and ``nprocs``, the threads of the network.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        torch.set_num_threads(settings.nprocs)
+        self.device = resolve_device(settings.device)
+        self._loaded: dict[Path, Model] = {}
+
+    def clear(self) -> None:
+        """Let go of the networks of the model before."""
+        self._loaded.clear()
+
+    def load(self, members: Iterable[Member]) -> list[Model]:
+        """The networks of some members of the current model."""
+        for member in members:
+            if member.folder not in self._loaded:
+                self._loaded[member.folder] = load_model(member.folder, self.device, member.card)
+        return [self._loaded[member.folder] for member in members]
+
+
+def begin_model(model: AppliedModel, n_cases: int, loader: NetworkLoader, settings: Settings) -> None:
+    """Say which model comes next, and what is to be known of it.
+
+    Parameters
+    ----------
+    model : AppliedModel
+    n_cases : int
+        How many cases are prepared in its space.
+    loader : NetworkLoader
+    settings : Settings
+    """
+    loader.clear()
+    if any(member.card.phantom for member in model.members) and not has_phantom_data(settings):
+        logger.warning("model %s learned from simulated heads; its images of real heads mean nothing", model.label)
+    logger.info("Model %s (%s): applying to %d", model.label, loader.device, n_cases)
+
+
+def synthesise_case(model: AppliedModel, case: PreparedCase, settings: Settings, loader: NetworkLoader) -> Outcome:
+    """Write the synthetic image of a case, unless it is current.
+
+    Parameters
+    ----------
+    model : AppliedModel
+    case : PreparedCase
+        In the model's space.
+    settings : Settings
+    loader : NetworkLoader
+
+    Returns
+    -------
+    Outcome
+        Skipped where the case does not fit the model (an input is missing, say); failed where its images are damaged.
+    """
+    try:
+        check_fit(model.card, case, settings.voxel_size)
+    except ModelError as error:
+        return Outcome(case.participant, case.session, "synthesise", "skipped", str(error))
+    except SpectSynthError as error:
+        return Outcome(case.participant, case.session, "synthesise", "failed", str(error))
+
+    def make() -> None:
+        remove_image(settings.output_dir, case, model.label)
+        networks = loader.load(model.members_for(case.participant))
+        synthesise(networks, case, settings.output_dir, settings, label=model.label)
+
+    try:
+        make_if_outdated(image_product(model, case, settings), make)
+    except Exception as error:
+        return _failure(case, "synthesise", error)
+    return Outcome(case.participant, case.session, "synthesise", "ok")
+
+
+def rate_case(model: AppliedModel, case: PreparedCase, settings: Settings) -> Outcome:
+    """Rate the synthetic image of a case against the real one, where the model has never seen the participant.
+
+    Parameters
+    ----------
+    model : AppliedModel
+    case : PreparedCase
+        With a current synthetic image.
     settings : Settings
 
     Returns
     -------
-    list of Outcome
-        A case that does not fit the model (an input is missing, say) is skipped; one whose images are damaged has
-        failed.
-
-    Raises
-    ------
-    ModelError
-        The model is damaged.
+    Outcome
+        Ok also where nothing is to be rated.
     """
-    torch.set_num_threads(settings.nprocs)
-    model = _Applied(folder, load_members(folder), resolve_device(settings.device))
-    card = model.members[0].card
-    if any(member.card.phantom for member in model.members) and not has_phantom_data(settings):
-        logger.warning("model %s learned from simulated heads; its images of real heads mean nothing", model.label)
-    cases = [case for case in find_prepared(settings.output_dir, card.space) if case.name in names]
-    fitting, outcomes = _fitting(card, cases, settings.voxel_size)
-    logger.info("Model %s (%s): applying to %d", model.label, model.device, len(fitting))
-    for case in fitting:
-        outcomes.append(_serve(model, case, settings))
-    return outcomes
-
-
-class _Applied:
-    """A model of one or more networks, each of which is loaded when the first case needs it."""
-
-    def __init__(self, folder: Path, members: tuple[Member, ...], device: torch.device) -> None:
-        self.folder, self.members, self.device = folder, members, device
-        self.label = model_name(members)
-        self._loaded: dict[Path, Model] = {}
-
-    def networks(self, members: Iterable[Member]) -> list[Model]:
-        """The networks of some members."""
-        for member in members:
-            if member.folder not in self._loaded:
-                self._loaded[member.folder] = load_model(member.folder, self.device)
-        return [self._loaded[member.folder] for member in members]
-
-
-def _fitting(
-    card: ModelCard, cases: Iterable[PreparedCase], voxel_size: float
-) -> tuple[list[PreparedCase], list[Outcome]]:
-    fitting, skipped = [], []
-    for case in cases:
-        try:
-            check_fit(card, case, voxel_size)
-            fitting.append(case)
-        except ModelError as error:
-            logger.warning("%s skipped: %s", case.name, error)
-            skipped.append(Outcome(case.participant, case.session, "synthesise", "skipped", str(error)))
-    return fitting, skipped
-
-
-def check_served(outcomes: Sequence[Outcome], folders: Sequence[Path], settings: Settings) -> None:
-    """Refuse models that fit none of the cases; a case that one of several models fits is served.
-
-    Parameters
-    ----------
-    outcomes : sequence of Outcome
-        Of all models together.
-    folders : sequence of Path
-        The models.
-    settings : Settings
-
-    Raises
-    ------
-    ModelError
-        Says what the first model needs.
-    """
-    if any(outcome.status != "skipped" for outcome in outcomes):
-        return
-    if outcomes:
-        raise ModelError(outcomes[0].reason)
-    card = load_members(folders[0])[0].card
-    spaces = " ".join(settings.output_spaces)
-    raise ModelError(
-        f"model {card.label} works in space {card.space}, not {spaces}; use --output-spaces {option_of(card.space)}"
-    )
-
-
-def _serve(model: _Applied, case: PreparedCase, settings: Settings) -> Outcome:
-    stage = "synthesise"
     try:
-        label, output_dir = model.label, settings.output_dir
-        serving = members_for(model.members, case.participant)
-        cards = [member.card for member in serving]
-        path = synthetic_path(output_dir, case, label)
-        sources = [*case.images.values(), *case.masks.values()]
-        made = [path, sidecar_path(path)]
-        made += [synthetic_path(output_dir, case, label, space=ORIGINAL_SPACE)] if case.space == "T1w" else []
-        made += [deviation_path(output_dir, case, label)] if settings.uncertainty else []
-        if serving[0].card.prior_sha256 and case.template_xfm is not None:
-            sources.append(case.template_xfm)
-        if (
-            not is_younger(made, sources)
-            or not made_by(path, cards)
-            or (settings.uncertainty and not _is_same_sampling(case, label, cards, settings.uncertainty, output_dir))
-        ):
-            _remove_deviation(output_dir, case, label)
-            synthesise(model.networks(serving), case, output_dir, settings, label=label)
-        stage = "evaluate"
-        split = split_of(cards, model.folder, case, settings)
-        folders = [member.folder for member in serving]
-        table = metrics_path(output_dir, case, label)
+        members = model.members_for(case.participant)
+        split = split_of([member.card for member in members], model.folder, case, settings)
         if INTERICTAL not in case.images or split not in RATED:
             # A table of an earlier training, which had not seen this participant, must not stay.
-            for stale in rating_tables(output_dir, case, label):
-                stale.unlink(missing_ok=True)
-                stale.with_suffix(".json").unlink(missing_ok=True)
-        elif not is_younger(
-            case_tables(output_dir, case, label), [path, *sources, *(p for f in folders for p in baseline_files(f))]
-        ) or not _is_same_rating(table, settings.data_range, split):
-            own, *further = folders
-            evaluate_case(case, own, output_dir, settings.data_range, split, label=label, further_folders=further)
-        if settings.uncertainty and split in RATED and INTERICTAL in case.images:
-            _calibrate(case, label, split, serving[0].card, settings)
+            remove_ratings(settings.output_dir, case, model.label)
+        else:
+            _rate(model, case, split, settings)
     except Exception as error:
-        known = isinstance(error, SpectSynthError)
-        reason = str(error) if known else f"{type(error).__name__}: {error}"
-        logger.error("%s failed: %s", case.name, reason)
-        logger.debug("%s, %s", case.name, stage, exc_info=True)
-        return Outcome(case.participant, case.session, stage, "failed", reason)
-    return Outcome(case.participant, case.session, stage, "ok")
+        return _failure(case, "evaluate", error)
+    return Outcome(case.participant, case.session, "evaluate", "ok")
 
 
-def _calibrate(case: PreparedCase, label: str, split: str, card: ModelCard, settings: Settings) -> None:
-    """Rate the standard deviation of a synthetic image, unless that is done already."""
-    synthetic, deviation = (find(settings.output_dir, case, label) for find in (synthetic_path, deviation_path))
-    table = rating_tables(settings.output_dir, case, label)[-1]
-    if is_younger([table], [synthetic, deviation, *case.images.values(), *case.masks.values()]):
-        return
+def _rate(model: AppliedModel, case: PreparedCase, split: str, settings: Settings) -> None:
+    output_dir, label = settings.output_dir, model.label
+    own, *further = model.members_for(case.participant)
+    make_if_outdated(
+        ratings_product(model, case, split, settings),
+        lambda: evaluate_case(
+            case,
+            own.folder,
+            output_dir,
+            settings.data_range,
+            split,
+            label=label,
+            further_folders=[member.folder for member in further],
+            card=own.card,
+        ),
+    )
+    if settings.uncertainty:
+        image, deviation = synthetic_path(output_dir, case, label), deviation_path(output_dir, case, label)
+        table = calibration_path(output_dir, case, label)
+        facts = _calibration_facts(label, own.card, split, deviation)
+        make_if_outdated(
+            calibration_product(model, case, split, settings),
+            lambda: calibrate_case(case, image, deviation, table, facts),
+        )
+
+
+def _calibration_facts(label: str, card: ModelCard, split: str, deviation: Path) -> dict[str, Any]:
     sampled = sidecar(deviation)
-    facts = {"sampled_by": sampled.get("SampledBy", "n/a"), "samples": sampled.get("Samples", "n/a")}
-    # Seeds of one configuration share it, folds and members carry the model's own label.
-    configuration = card.configuration if card.label == label else label
-    facts |= {"model": label, "configuration": configuration, "split": split}
-    calibrate_case(case, synthetic, deviation, table, facts)
+    return {
+        "sampled_by": sampled.get("SampledBy", "n/a"),
+        "samples": sampled.get("Samples", "n/a"),
+        "model": label,
+        # Seeds of one configuration share it, folds and members carry the model's own label.
+        "configuration": card.configuration if card.label == label else label,
+        "split": split,
+    }
 
 
-def _is_same_sampling(
-    case: PreparedCase, label: str, cards: Sequence[ModelCard], samples: int, output_dir: Path
-) -> bool:
-    """Whether the standard deviation that lies there is of these networks and of as many samples as are asked for."""
-    path = deviation_path(output_dir, case, label)
-    facts = sidecar(path)
-    wanted = ("ensemble", len(cards)) if len(cards) > 1 else ("dropout", samples)
-    return made_by(path, cards) and (facts.get("SampledBy"), facts.get("Samples")) == wanted
-
-
-def _remove_deviation(output_dir: Path, case: PreparedCase, label: str) -> None:
-    """Remove what was said of an image that is made anew: its standard deviation and how far that was right."""
-    calibrated = rating_tables(output_dir, case, label)[-1]
-    for path in (deviation_path(output_dir, case, label), calibrated):
-        for stale in (path, sidecar_path(path)):
-            stale.unlink(missing_ok=True)
+def _failure(case: PreparedCase, stage: str, error: Exception) -> Outcome:
+    logger.debug("%s, %s", case.name, stage, exc_info=error)
+    reason = str(error) if isinstance(error, SpectSynthError) else f"{type(error).__name__}: {error}"
+    return Outcome(case.participant, case.session, stage, "failed", reason)
 
 
 def split_of(cards: Sequence[ModelCard], folder: Path, case: PreparedCase, settings: Settings) -> str:
@@ -250,24 +227,3 @@ def split_of(cards: Sequence[ModelCard], folder: Path, case: PreparedCase, setti
     # In a cross-validation everybody is held out by one of the folds.
     parts = {"test": "test", "cross-validated": "test", "excluded": "excluded"}
     return parts.get(row.iloc[0], "external") if trained_here and len(row) == 1 else "external"
-
-
-def made_by(path: Path, cards: Sequence[ModelCard]) -> bool:
-    """Whether a synthetic image was made by these very networks, and not by others of the same label."""
-    return sidecar(path).get("ModelChecksum") == model_checksum(cards)
-
-
-def is_younger(made: Iterable[Path], sources: Iterable[Path]) -> bool:
-    """Whether all files exist and none is older than any source (as make decides)."""
-    made = list(made)
-    if not all(path.exists() for path in made):
-        return False
-    return min(p.stat().st_mtime_ns for p in made) >= max(p.stat().st_mtime_ns for p in sources)
-
-
-def _is_same_rating(table: Path, data_range: float, split: str) -> bool:
-    rated = pd.read_csv(table, sep="\t")
-    # A table of an earlier version lacks what the group level needs.
-    if list(rated.columns) != list(METRICS_DICTIONARY):
-        return False
-    return set(rated["data_range"]) == {data_range} and set(rated["split"]) == {split}

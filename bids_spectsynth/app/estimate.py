@@ -62,7 +62,15 @@ class Load:
 
 
 def prepared_bytes(n_images: int, n_spaces: int, voxel_size: float) -> float:
-    """Bytes of the prepared images: ``n_images`` (of all participants) in ``n_spaces`` spaces."""
+    """Bytes of the prepared images.
+
+    Parameters
+    ----------
+    n_images, n_spaces : int
+        Images of all participants together, each of which is written in every space.
+    voxel_size : float
+        In mm.
+    """
     return n_images * n_spaces * BRAIN_MM3 / voxel_size**3 * _BYTES * BRAIN_COMPRESSION
 
 
@@ -108,7 +116,15 @@ def training_seconds(config: TrainingConfig, n_training: int, n_validation: int,
 
 
 def estimated_sizes(loads: Sequence[Load], n_cases: int, n_images: int, n_spaces: int) -> Sizes:
-    """Bytes that training and applying these models write; see the functions for each part."""
+    """Bytes that training and applying these models write; see the functions for each part.
+
+    Parameters
+    ----------
+    loads : sequence of Load
+        At least one.
+    n_cases, n_images, n_spaces : int
+        Cases, images of all of them together, and spaces in which they are prepared.
+    """
     voxel_size = loads[0].model.settings.voxel_size
     return Sizes(
         prepared=prepared_bytes(n_images, n_spaces, voxel_size),
@@ -142,6 +158,13 @@ def measure_step(config: TrainingConfig, device: Device, threads: int) -> float:
 
     The second of two steps is measured, on as many slices of a batch as fit into about a second, at least one: where
     there are less than in a batch, the estimate is somewhat long. What else the machine is busy with counts, too.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+    device : {'auto', 'cpu', 'cuda'}
+    threads : int
+        Of the network, on the CPU.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(threads)

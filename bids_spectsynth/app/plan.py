@@ -1,16 +1,17 @@
-"""What a run would do, said without doing it (``--dry-run``)."""
+"""What a run would do, without doing it (``--dry-run``)."""
 
 import logging
 from collections.abc import Sequence
 
 from bids_spectsynth.app import estimate
+from bids_spectsynth.app.participant import STAGES
+from bids_spectsynth.app.stages import Stage
 from bids_spectsynth.bids.cases import Case
 from bids_spectsynth.errors import ModelError, Outcome
 from bids_spectsynth.logs import LOGGER_NAME
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.preprocess.templates.templates import planned_template
 from bids_spectsynth.preprocess.workflow.anatomical import requested_templates
-from bids_spectsynth.preprocess.workflow.build import resolve_backend
 from bids_spectsynth.synthesis.cohort.select import AnyCase, Cohort, make_cohort, split_cohort
 from bids_spectsynth.synthesis.study import PlannedModel, planned_models, trains
 from bids_spectsynth.synthesis.training.train_models import planned_networks
@@ -18,16 +19,42 @@ from bids_spectsynth.synthesis.training.train_models import planned_networks
 logger = logging.getLogger(f"{LOGGER_NAME}.plan")
 
 
-def log_plan(settings: Settings, cases: Sequence[Case], outcomes: Sequence[Outcome]) -> None:
-    """Say which files each participant gives, who is skipped, and which stages and models follow."""
-    for line in plan_lines(settings, cases, outcomes):
+def log_plan(
+    settings: Settings, cases: Sequence[Case], outcomes: Sequence[Outcome], stages: Sequence[Stage] = STAGES
+) -> None:
+    """Log the lines of the plan.
+
+    Parameters
+    ----------
+    settings, cases, outcomes, stages
+        See :func:`plan_lines`.
+    """
+    for line in plan_lines(settings, cases, outcomes, stages):
         logger.info("%s", line)
 
 
-def plan_lines(settings: Settings, cases: Sequence[Case], outcomes: Sequence[Outcome]) -> list[str]:
-    """Lines of the plan; paths are relative to the dataset.
+def plan_lines(
+    settings: Settings, cases: Sequence[Case], outcomes: Sequence[Outcome], stages: Sequence[Stage] = STAGES
+) -> list[str]:
+    """Which files each participant gives, who is skipped, and which stages and models follow.
 
     Where models are trained, a training step is measured for about a second.
+
+    Parameters
+    ----------
+    settings : Settings
+        With the inputs and spaces of all models.
+    cases : sequence of Case
+        To prepare.
+    outcomes : sequence of Outcome
+        Of those that are skipped or failed.
+    stages : sequence of Stage
+        Those that apply to the settings have a line.
+
+    Returns
+    -------
+    list of str
+        Paths are relative to the dataset.
     """
     lines = [f"dry run: nothing is written; {len(cases)} to prepare, {len(outcomes)} skipped or failed"]
     for case in cases:
@@ -40,27 +67,14 @@ def plan_lines(settings: Settings, cases: Sequence[Case], outcomes: Sequence[Out
     for outcome in outcomes:
         session = f" ses-{outcome.session}" if outcome.session else ""
         lines.append(f"sub-{outcome.participant}{session}: {outcome.status}: {outcome.reason}")
-    if not trains(settings):
-        return [*lines, *_stage_lines(settings, ())]
-    models = planned_models(settings)
-    return [*lines, *_stage_lines(settings, models), *_model_lines(models), *_cohort_lines(settings, cases, models)]
-
-
-def _stage_lines(settings: Settings, models: Sequence[PlannedModel]) -> list[str]:
-    train = f"train {', '.join(model.label for model in models)}"
-    if settings.mode == "train":
-        # The same options go to every stage of a cluster: what only the preparation needs may be missing here.
-        return [f"then: {train}"]
-    spaces = ", ".join(settings.output_spaces)
-    prepare = f"prepare with the {resolve_backend(settings)} backend at {settings.voxel_size:g} mm in {spaces}"
-    apply = f"apply {settings.model}" if settings.model else "apply the models in the output folder that fit"
-    stages = [prepare, train, apply]
-    if settings.mode == "preprocess":
-        stages = [prepare]
-    elif settings.mode == "apply" or settings.model is not None:
-        stages = [prepare, apply]
-    lines = (f"then: {stage}" for stage in stages)
-    return [*lines, *map(planned_template, requested_templates(settings).values())]
+    lines += [f"then: {stage.plan(settings)}" for stage in stages if stage.applies(settings) and stage.plan is not None]
+    if settings.mode != "train":
+        # The same options go to every stage of a cluster: templates of the preparation may be missing in training.
+        lines += map(planned_template, requested_templates(settings).values())
+    if trains(settings):
+        models = planned_models(settings)
+        lines += [*_model_lines(models), *_cohort_lines(settings, cases, models)]
+    return lines
 
 
 def _model_lines(models: Sequence[PlannedModel]) -> list[str]:

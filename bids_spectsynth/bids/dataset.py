@@ -8,10 +8,11 @@ from typing import Any
 import pandas as pd
 
 import bids_spectsynth
+from bids_spectsynth.bids.manifests import FOLDER as MANIFESTS
 from bids_spectsynth.bids.names import BIDS_VERSION
 from bids_spectsynth.bids.output_files import description_file, descriptions_file
 from bids_spectsynth.bids.sidecars import read_object
-from bids_spectsynth.bids.writing import folder_lock, write_json, write_table, write_text
+from bids_spectsynth.bids.writing import LOCK_FILE, folder_lock, write_json, write_table, write_text
 from bids_spectsynth.options.settings import Settings
 
 CODE_NAME = "bids_spectsynth"
@@ -20,7 +21,8 @@ PHANTOM_NAME = "bids_spectsynth-phantom"
 
 #: What the standard's own schema does not know, for validators without the SPECT extension.
 NOT_IN_STANDARD = ("**/spect", "**/*_xfm.*", "**/pet/*_mask.*")
-#: What is no BIDS data in any reading: reports, logs, models, group tables.
+#: What is no BIDS data in any reading: reports, logs, models, group tables, and hidden files, which not every
+#: validator passes over.
 NOT_BIDS = (
     "**/figures",
     "logs",
@@ -29,6 +31,8 @@ NOT_BIDS = (
     "*.html",
     "group_*",
     "CITATION.md",
+    MANIFESTS,
+    LOCK_FILE,
 )
 
 DESCRIPTIONS = {

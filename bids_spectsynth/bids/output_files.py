@@ -133,6 +133,17 @@ def volume_path(output_dir: Path, prepared: PreparedCase, label: str) -> Path:
     return _spect_path(output_dir, prepared, label, "volume", ".tsv")
 
 
+def calibration_path(output_dir: Path, prepared: PreparedCase, label: str) -> Path:
+    """Where the table lies that rates a standard-deviation map.
+
+    Parameters
+    ----------
+    output_dir, prepared, label
+        As :func:`synthetic_path` takes them.
+    """
+    return _spect_path(output_dir, prepared, label, "calibration", ".tsv")
+
+
 def rating_tables(output_dir: Path, prepared: PreparedCase, label: str) -> list[Path]:
     """All tables that rate a synthetic image (:data:`CASE_TABLES`), whether they exist or not.
 

@@ -33,6 +33,8 @@ PUBLIC_KEYS = (
     "AttenuationCorrection",
     "ImageDecayCorrected",
 )
+#: In the output folder.
+LOCK_FILE = ".bids_spectsynth.lock"
 #: Of ISA-L, whose levels end at 3: files as large as zlib's at its level 3, in a tenth of the time.
 _GZIP_LEVEL = 2
 #: Bits of the NIfTI field xyzt_units: where the spatial unit stands, and millimetres.
@@ -209,7 +211,7 @@ def folder_lock(output_dir: Path) -> Iterator[None]:
     logged. Not to be nested.
     """
     output_dir.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(output_dir / ".bids_spectsynth.lock", os.O_RDWR | os.O_CREAT, 0o666)
+    descriptor = os.open(output_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         try:
             fcntl = importlib.import_module("fcntl")

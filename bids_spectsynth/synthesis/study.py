@@ -119,7 +119,7 @@ def trains(settings: Settings) -> bool:
     return settings.mode == "train" or (settings.mode == "auto" and settings.model is None)
 
 
-def united(settings: Settings, models: Sequence[PlannedModel]) -> Settings:
+def merge_models(settings: Settings, models: Sequence[PlannedModel]) -> Settings:
     """Settings with the spaces and the input sets of all models, so that one preparation serves them all."""
     return dataclasses.replace(
         settings,

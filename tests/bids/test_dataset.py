@@ -27,7 +27,8 @@ def test_description_links_the_input_without_an_absolute_path(
     assert [tool["Name"] for tool in content["GeneratedBy"]] == ["bids_spectsynth", "FSL", "SimpleITK"]
     assert str(root.parent) not in text
     assert "10.3389/fneur.2024.1383773" in (settings.output_dir / "CITATION.md").read_text()
-    assert "**/spect" in (settings.output_dir / ".bidsignore").read_text().splitlines()
+    ignored = (settings.output_dir / ".bidsignore").read_text().splitlines()
+    assert {"**/spect", ".manifests", ".bids_spectsynth.lock"} <= set(ignored)
 
 
 def test_missing_or_damaged_input_does_not_stop_the_output(

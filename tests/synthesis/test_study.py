@@ -11,7 +11,7 @@ from bids_spectsynth.errors import UsageError
 from bids_spectsynth.options.presets import GOVERNED, PRESETS
 from bids_spectsynth.options.settings import Settings, make_settings, to_toml
 from bids_spectsynth.options.study_grid import LOSS_OPTIONS
-from bids_spectsynth.synthesis.study import PlannedModel, planned_models, trains, united
+from bids_spectsynth.synthesis.study import PlannedModel, merge_models, planned_models, trains
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "study.toml"
 TEMPLATE = "MNI152NLin2009aSym"
@@ -117,7 +117,7 @@ def test_templates_with_cohorts_are_spaces_of_a_study(write: Any) -> None:
     models = planned_models(given_options)
     assert [model.label for model in models] == ["pix2pixT1w", "pix2pixT1wACohort2", "pix2pixT1wACohort12"]
     assert [model.space for model in models] == ["T1w", "A+2", "A+12"]
-    assert united(given_options, models).output_spaces == ("T1w", "A:cohort-2:res-2", "A:cohort-12")
+    assert merge_models(given_options, models).output_spaces == ("T1w", "A:cohort-2:res-2", "A:cohort-12")
     paper = planned_models(options(study="fard2024", output_spaces=["A:cohort-2:res-2"]))
     assert {model.space for model in paper} == {"T1w", "A+2"}
     assert {space for model in paper for space in model.settings.output_spaces} == {"T1w", "A:cohort-2:res-2"}
@@ -145,7 +145,7 @@ def test_what_the_study_decides_is_not_given_beside_it(values: dict[str, Any]) -
 def test_one_preparation_serves_all_models_and_changes_none(values: dict[str, Any]) -> None:
     given_options = options(**values)
     models = planned_models(given_options)
-    together = united(given_options, models)
+    together = merge_models(given_options, models)
     assert set(together.inputs) == {model.inputs for model in models}
     assert set(together.output_spaces) == {model.space for model in models}
     assert [m.label for m in planned_models(together)] == [m.label for m in models]

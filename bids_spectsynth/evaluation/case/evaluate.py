@@ -40,6 +40,7 @@ def evaluate_case(
     split: str,
     label: str | None = None,
     further_folders: Sequence[Path] = (),
+    card: ModelCard | None = None,
 ) -> Path:
     """Rate a synthetic SPECT and the model's baselines against the real one: by slice, by region, and as a volume.
 
@@ -66,6 +67,8 @@ def evaluate_case(
     further_folders : sequence of Path
         Of the other networks whose outputs were averaged: their baselines are averaged alike, so that a mean over
         folds is compared with a mean over folds.
+    card : ModelCard, optional
+        That in ``model_folder``, where it has been read already.
 
     Returns
     -------
@@ -83,7 +86,7 @@ def evaluate_case(
     """
     if INTERICTAL not in prepared.images:
         raise ImageError(f"{prepared.name}: no interictal SPECT to compare with; only the synthetic one is written")
-    card = load_card(model_folder)
+    card = card or load_card(model_folder)
     label = label or card.label
     synthetic = synthetic_path(output_dir, prepared, label)
     images = {NETWORK: network_output(synthetic)}

@@ -7,8 +7,8 @@ from typing import Any
 
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.errors import ModelError
-from bids_spectsynth.synthesis.models.ensemble import ENSEMBLE_FILE, load_members
-from bids_spectsynth.synthesis.models.folder import ModelCard
+from bids_spectsynth.synthesis.models.ensemble import ENSEMBLE_FILE, read_ensemble
+from bids_spectsynth.synthesis.models.folder import CARD_FILE, ModelCard
 from bids_spectsynth.synthesis.training.config import COMPUTATION
 
 #: Weights that all presets give a term of the loss where they use it.
@@ -62,11 +62,13 @@ def _networks_and_folds(model_folder: Path) -> tuple[int, int]:
     if not (whole / ENSEMBLE_FILE).exists():
         return 1, 1
     try:
-        members = load_members(whole)
+        _, members = read_ensemble(whole)
     except ModelError:
+        return 1, 1
+    if not all((whole / name / CARD_FILE).exists() for name, _ in members):
         # One network of an ensemble whose others are gone stands for itself.
         return 1, 1
-    return len(members), len({member.fold for member in members})
+    return len(members), len({fold for _, fold in members})
 
 
 def model_identity(prepared: PreparedCase, card: ModelCard, model_folder: Path, label: str) -> dict[str, Any]:

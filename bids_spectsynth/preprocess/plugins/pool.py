@@ -116,7 +116,10 @@ def _make_named(name: str, arguments: dict[str, Any], settings: Settings, log_fi
 
 
 def log_nipype_to(log_file: Path, level: int) -> None:
-    """Send Nipype's messages to a file instead of the user's terminal; called in every process."""
+    """Send Nipype's messages to a file instead of the user's terminal; called in every process.
+
+    At the level of debug (``-vv``) they go on to wherever the messages of libraries go.
+    """
     log_file.parent.mkdir(parents=True, exist_ok=True)
     parent = logging.getLogger("nipype")
     for handler in list(parent.handlers):
@@ -125,7 +128,7 @@ def log_nipype_to(log_file: Path, level: int) -> None:
     handler = logging.FileHandler(log_file, delay=True)
     handler.setFormatter(logging.Formatter(LOG_FORMAT))
     parent.addHandler(handler)
-    parent.propagate = False
+    parent.propagate = level <= logging.DEBUG
     for name in NIPYPE_LOGGERS:
         logging.getLogger(name).setLevel(level)
 

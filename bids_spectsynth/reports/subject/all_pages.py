@@ -1,10 +1,11 @@
-"""The reports of all subjects of a run: which of them have to be written, and what is said where one fails."""
+"""The reports of all subjects of a run: which of them have to be written, and the outcome where one fails."""
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
-from bids_spectsynth.bids.cases import Case
+from bids_spectsynth.bids.manifests import Product, is_younger, make_if_outdated, manifest_path
 from bids_spectsynth.bids.output_files import subject_page
 from bids_spectsynth.errors import Outcome
 from bids_spectsynth.reports.subject.page import subject_report
@@ -13,48 +14,56 @@ logger = logging.getLogger(__name__)
 
 
 def report_subjects(
-    output_dir: Path, cases: Sequence[Case], outcomes: Sequence[Outcome], changed: Collection[str] = ()
-) -> list[Outcome]:
-    """Write the reports of prepared participants that are older than what they show, and those of changed participants.
+    output_dir: Path,
+    heads: Mapping[str, Path],
+    prepared: Collection[str],
+    changed: Collection[str] = (),
+    *,
+    stop: bool = False,
+) -> Iterator[Outcome]:
+    """Write the reports of prepared participants where something that they show has changed, or their status.
 
     A participant who could not be prepared gets none, but one from an earlier run would go on saying that all is well.
 
     Parameters
     ----------
     output_dir : Path
-    cases : sequence of Case
-        Of the run; their T1w images are drawn with the whole head.
-    outcomes : sequence of Outcome
-        Of the run so far.
+    heads : mapping of case name to Path
+        T1w images of the dataset, which are drawn with the whole head.
+    prepared : collection of str
+        Labels of participants without ``sub-``.
     changed : collection of str
         Labels of participants whose status is another than before.
+    stop : bool
+        Whether to write no further report after one that failed.
 
-    Returns
-    -------
-    list of Outcome
-        One for each report that could not be written.
+    Yields
+    ------
+    Outcome
+        Of each report that could not be written.
     """
-    done: list[Outcome] = []
-    heads = {case.name: case.images["T1w"].path for case in cases}
-    prepared = {o.participant for o in outcomes if o.stage == "preprocess" and o.status == "ok"}
     outdated = {label for label in changed if subject_page(output_dir, label).exists()}
-    for label in sorted(prepared | outdated):
-        if label not in changed and _is_current(output_dir, label):
-            continue
+    for label in sorted({*prepared, *outdated}):
+        report = _report_product(output_dir, label, "the status changed" if label in changed else "")
         try:
-            logger.info("Report: %s", subject_report(output_dir, label, heads))
+            if make_if_outdated(report, partial(subject_report, output_dir, label, heads)):
+                logger.info("Report: %s", subject_page(output_dir, label))
         except Exception as error:
             logger.debug("report of sub-%s", label, exc_info=True)
-            reason = f"the report could not be written: {error}"
-            logger.error("sub-%s failed: %s", label, reason)
-            done.append(Outcome(label, None, "report", "failed", reason))
-    return done
+            yield Outcome(label, None, "report", "failed", f"the report could not be written: {error}")
+            if stop:
+                return
 
 
-def _is_current(output_dir: Path, label: str) -> bool:
-    """Whether the report is younger than everything that it shows."""
-    report = subject_page(output_dir, label)
-    if not report.exists():
-        return False
-    shown = (p for p in (output_dir / f"sub-{label}").rglob("*") if p.is_file() and p.parent.name != "figures")
-    return report.stat().st_mtime > max((p.stat().st_mtime for p in shown), default=0.0)
+def _report_product(output_dir: Path, label: str, forced: str) -> Product:
+    """The report, and everything in the folder of its participant that it may show."""
+    page, folder = subject_page(output_dir, label), output_dir / f"sub-{label}"
+    files = sorted(path for path in folder.rglob("[!.]*") if path.is_file() and path.parent.name != "figures")
+    return Product(
+        name=f"report of sub-{label}",
+        manifest=manifest_path(output_dir, page),
+        inputs={path.relative_to(output_dir).as_posix(): path for path in files},
+        outputs=(page,),
+        is_current=lambda: is_younger((page,), tuple(files)),
+        forced=forced,
+    )

@@ -19,7 +19,7 @@ from bids_spectsynth.synthesis.cohort.split import (
     split_by_counts,
     split_participants,
 )
-from bids_spectsynth.synthesis.models.ensemble import find_models, load_members
+from bids_spectsynth.synthesis.models.ensemble import Member, find_models, load_members
 
 
 class ImageCase(Protocol):
@@ -42,17 +42,17 @@ def trainable(cases: Sequence[AnyCase], inputs: Sequence[str]) -> list[AnyCase]:
     return [case for case in cases if all(role in case.images for role in (INTERICTAL, *inputs))]
 
 
-def model_folders(settings: Settings) -> list[Path]:
-    """Finished models in the output folder, in the asked-for spaces; networks and ensembles.
+def finished_models(settings: Settings) -> dict[Path, tuple[Member, ...]]:
+    """Finished models in the output folder, in the requested spaces, with their networks; by folder.
 
     Raises
     ------
     ModelError
         There is none, or a card is damaged.
     """
-    found = find_models(settings.output_dir)
+    found = {path: load_members(path) for path in find_models(settings.output_dir)}
     # The members of one model share inputs and space.
-    fitting = [path for path in found if load_members(path)[0].card.space in settings.spaces]
+    fitting = {path: members for path, members in found.items() if members[0].card.space in settings.spaces}
     if not fitting:
         spaces = ", ".join(settings.output_spaces)
         raise ModelError(

@@ -87,17 +87,15 @@ def find_models(output_dir: Path) -> list[Path]:
     return sorted(path for path in models_folder(output_dir).glob("*") if path.is_dir() and is_model(path))
 
 
-def load_members(folder: Path) -> tuple[Member, ...]:
-    """Cards of a model's networks: one, or those of the ensemble.
+def read_ensemble(folder: Path) -> tuple[str, list[tuple[str, int]]]:
+    """Label of an ensemble, and the folder of each member within its own with its fold; no card is read.
 
     Raises
     ------
     ModelError
-        There is no model, a member is missing, or a card is damaged.
+        ``ensemble.json`` is missing or damaged.
     """
     path = folder / ENSEMBLE_FILE
-    if not path.exists():
-        return (Member(folder, load_card(folder)),)
     try:
         content = load_object(path)
         if content["format_version"] > FORMAT_VERSION:
@@ -111,6 +109,21 @@ def load_members(folder: Path) -> tuple[Member, ...]:
             raise ValueError(f"label {label!r} has other characters than letters and digits")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path}: damaged ({error}); copy the model folder again or train anew") from error
+    return label, named
+
+
+def load_members(folder: Path) -> tuple[Member, ...]:
+    """Cards of a model's networks: one, or those of the ensemble.
+
+    Raises
+    ------
+    ModelError
+        There is no model, a member is missing, or a card is damaged.
+    """
+    path = folder / ENSEMBLE_FILE
+    if not path.exists():
+        return (Member(folder, load_card(folder)),)
+    label, named = read_ensemble(folder)
     members = tuple(Member(folder / name, load_card(folder / name), fold, label) for name, fold in named)
     kinds = {(one.card.inputs, one.card.space, one.card.scaling, one.card.voxel_size) for one in members}
     if len(kinds) > 1:

@@ -269,7 +269,7 @@ def _check_card(card: ModelCard) -> None:
         raise ValueError("the profiles along the axis differ in length")
 
 
-def load_model(folder: Path, device: torch.device) -> Model:
+def load_model(folder: Path, device: torch.device, card: ModelCard | None = None) -> Model:
     """Load a model for prediction.
 
     Parameters
@@ -277,13 +277,15 @@ def load_model(folder: Path, device: torch.device) -> Model:
     folder : Path
         ``models/<label>``.
     device : torch.device
+    card : ModelCard, optional
+        Of this folder, where it has been read already.
 
     Raises
     ------
     ModelError
         A file is missing or damaged, the card is of a newer version, or weights and card do not belong together.
     """
-    card = load_card(folder)
+    card = card or load_card(folder)
     weights, _ = load_tensors(folder / WEIGHTS_FILE)
     architecture = card.architecture
     with torch.device("meta"):

@@ -24,7 +24,7 @@ from bids_spectsynth.synthesis.data.slices import PreparedCases
 from bids_spectsynth.synthesis.data.storage import storage_for
 from bids_spectsynth.synthesis.models.ensemble import ENSEMBLE_FILE, load_members, member_name, write_ensemble
 from bids_spectsynth.synthesis.models.folder import CARD_FILE
-from bids_spectsynth.synthesis.study import PlannedModel, planned_models, united
+from bids_spectsynth.synthesis.study import PlannedModel, merge_models, planned_models
 from bids_spectsynth.synthesis.training.finished import check_replaceable, finished_card
 from bids_spectsynth.synthesis.training.loop import TrainingConfig, train, training_config
 
@@ -99,7 +99,7 @@ def train_models(settings: Settings, names: Collection[str] | None) -> tuple[lis
         The study or the split cannot be followed.
     """
     models = planned_models(settings)
-    settings = united(settings, models)
+    settings = merge_models(settings, models)
     cohort = make_cohort(settings, names)
     plans = _plan_models(settings, cohort, models)
     fitted: dict[tuple[str, str], Path] = {}

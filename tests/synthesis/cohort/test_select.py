@@ -10,8 +10,8 @@ from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.errors import ModelError, UsageError
 from bids_spectsynth.options.settings import make_settings
 from bids_spectsynth.synthesis.cohort import select as cohort
-from bids_spectsynth.synthesis.cohort.select import Cohort, make_cohort, model_folders, trainable
-from bids_spectsynth.synthesis.study import planned_models, united
+from bids_spectsynth.synthesis.cohort.select import Cohort, finished_models, make_cohort, trainable
+from bids_spectsynth.synthesis.study import merge_models, planned_models
 from bids_spectsynth.synthesis.training import train_models as train_cohort
 
 FULL = ("T1w", "pet", "interictal")
@@ -190,7 +190,7 @@ def test_what_nobody_has_the_images_for_is_known_before_preparing(settings_for, 
     study.write_text('inputs = [["pet"], ["T1w"]]')
     of_study = settings_for(study=str(study))
     with caplog.at_level("WARNING"):
-        check_trainable(united(of_study, planned_models(of_study)), cases)
+        check_trainable(merge_models(of_study, planned_models(of_study)), cases)
     assert "will be left out of the study: model pix2pixPet: no train participant has pet" in caplog.text
 
 
@@ -207,7 +207,7 @@ def test_a_model_without_validation_participants_is_refused(settings_for, hold, 
 def test_finished_models_of_the_spaces_asked_for(settings_for, monkeypatch):
     settings = settings_for()
     with pytest.raises(ModelError, match=re.escape("no finished model in space T1w; run --mode train first")):
-        model_folders(settings)
+        finished_models(settings)
     spaces = {"a": "T1w", "b": "MNI152NLin6Sym", "c": "T1w"}
     for name in (*spaces, "unfinished"):
         folder = settings.output_dir / "models" / name
@@ -219,5 +219,5 @@ def test_finished_models_of_the_spaces_asked_for(settings_for, monkeypatch):
         return (SimpleNamespace(card=SimpleNamespace(space=spaces[folder.name])),)
 
     monkeypatch.setattr(cohort, "load_members", members)
-    assert [folder.name for folder in model_folders(settings)] == ["a", "c"]
-    assert [folder.name for folder in model_folders(settings_for(output_spaces=["MNI152NLin6Sym"]))] == ["b"]
+    assert [folder.name for folder in finished_models(settings)] == ["a", "c"]
+    assert [folder.name for folder in finished_models(settings_for(output_spaces=["MNI152NLin6Sym"]))] == ["b"]

@@ -1,0 +1,94 @@
+"""What a run refuses before anything is computed: processes, folders, a backend that cannot be started."""
+
+import logging
+import os
+import tempfile
+from pathlib import Path
+
+from bids_spectsynth.errors import DatasetError, UsageError
+from bids_spectsynth.logs import LOGGER_NAME
+from bids_spectsynth.options.settings import Settings
+
+
+def process_rank() -> tuple[int, int]:
+    """Number of this process, and how many ``torchrun`` has started; without an import of torch.
+
+    Raises
+    ------
+    UsageError
+        Its variables are not numbers.
+    """
+    try:
+        count = int(os.environ.get("WORLD_SIZE") or 1)
+        return (int(os.environ.get("RANK") or 0), count) if count > 1 else (0, 1)
+    except ValueError as error:
+        raise UsageError(f"WORLD_SIZE, RANK: {error}; start with torchrun or unset them") from error
+
+
+def check_processes(settings: Settings) -> None:
+    """Refuse to do in several processes what only training can share; quiet all but the first.
+
+    Raises
+    ------
+    UsageError
+        Another level or mode was started by torchrun, or its variables are not numbers.
+    """
+    rank, count = process_rank()
+    if count > 1 and (settings.analysis_level != "participant" or settings.mode != "train" or settings.dry_run):
+        raise UsageError("torchrun: several processes can share --mode train alone; start everything else without it")
+    if rank > 0:
+        logging.getLogger(LOGGER_NAME).setLevel(logging.WARNING)
+
+
+def check_folders(settings: Settings) -> None:
+    """Refuse an output folder that would harm the input or cannot be written.
+
+    Raises
+    ------
+    DatasetError
+        The input folder is missing (participant level), or the output folder is inside it or not writable.
+    UsageError
+        A folder or file that an option names does not exist.
+    """
+    bids_dir, output_dir = settings.bids_dir.resolve(), settings.output_dir.resolve()
+    if settings.analysis_level == "participant" and settings.mode != "train" and not bids_dir.is_dir():
+        raise DatasetError(f"{settings.bids_dir}: no such folder; give the root of a BIDS dataset")
+    for what, folder in (("output", output_dir), ("work", settings.work_folder.resolve())):
+        inside = folder.is_relative_to(bids_dir) and not folder.is_relative_to(bids_dir / "derivatives")
+        if inside or folder == bids_dir / "derivatives":
+            raise DatasetError(
+                f"{folder}: the {what} folder lies inside the dataset; "
+                f"use a folder outside it or {bids_dir / 'derivatives' / 'bids_spectsynth'}"
+            )
+    for option in ("model", "bids_filter_file", "split_file", "use_plugin"):
+        path: Path | None = getattr(settings, option)
+        if path is not None and not path.exists():
+            raise UsageError(f"--{option.replace('_', '-')}: {path} does not exist")
+    if settings.analysis_level == "group" and not output_dir.is_dir():
+        raise DatasetError(f"{settings.output_dir}: no such folder; run the participant level first")
+    if not settings.dry_run:
+        for folder in (settings.output_dir, settings.work_folder):
+            _check_writable(folder)
+
+
+def check_backend(settings: Settings) -> None:
+    """Refuse a backend that cannot be started, where images will be prepared for certain.
+
+    Raises
+    ------
+    UsageError
+        FSL, or the program that starts its container, is missing.
+    """
+    if settings.analysis_level == "participant" and settings.mode in ("auto", "preprocess"):
+        from bids_spectsynth.preprocess.backends.choice import resolve_backend
+
+        resolve_backend(settings)
+
+
+def _check_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise DatasetError(f"{folder}: cannot write there ({error.strerror})") from error

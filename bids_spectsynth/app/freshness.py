@@ -1,0 +1,231 @@
+"""What must be made again, and why: the files of a case and a model, and all that they depend on.
+
+Each set of files has one manifest (:mod:`bids_spectsynth.bids.manifests`), which decides. Files that an earlier version
+has made have none: times, sidecars and columns decide about them, once.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bids_spectsynth.app.model_choice import AppliedModel
+from bids_spectsynth.bids.manifests import Product, is_younger, manifest_path
+from bids_spectsynth.bids.output_files import ORIGINAL_SPACE, case_tables, deviation_path, metrics_path, synthetic_path
+from bids_spectsynth.bids.prepared import PreparedCase
+from bids_spectsynth.bids.roles import T1W, role_of
+from bids_spectsynth.bids.sidecars import sidecar, sidecar_path
+from bids_spectsynth.evaluation.case.calibration import CALIBRATION_DICTIONARY
+from bids_spectsynth.evaluation.columns import METRICS_DICTIONARY
+from bids_spectsynth.options.settings import T1W_SPACE, Settings
+from bids_spectsynth.synthesis.baselines.files import baseline_files
+from bids_spectsynth.synthesis.models.folder import ModelCard
+from bids_spectsynth.synthesis.prediction.synthetic_image import AFFINE_KEY, SHAPE_KEY, model_checksum
+
+_MODEL, _SAMPLING, _RANGE, _SPLIT = "the model", "the sampling", "the data range", "the side of the split"
+
+
+def image_product(model: AppliedModel, case: PreparedCase, settings: Settings) -> Product:
+    """The synthetic image of a case, in all geometries, and its standard deviation where that is requested.
+
+    Parameters
+    ----------
+    model : AppliedModel
+    case : PreparedCase
+        In the model's space.
+    settings : Settings
+        For ``output_dir`` and ``uncertainty``.
+    """
+    output_dir, label = settings.output_dir, model.label
+    cards = [member.card for member in model.members_for(case.participant)]
+    path, deviation = (find(output_dir, case, label) for find in (synthetic_path, deviation_path))
+    inputs = _prepared_files(case)
+    options: dict[str, Any] = {_MODEL: model_checksum(cards)}
+    images = [path]
+    if case.space == T1W_SPACE:
+        own = sidecar(case.images[T1W])
+        options["the grid of the original T1w"] = [own.get(SHAPE_KEY), own.get(AFFINE_KEY)]
+        images.append(synthetic_path(output_dir, case, label, space=ORIGINAL_SPACE))
+    if settings.uncertainty:
+        options[_SAMPLING] = _sampling(cards, settings.uncertainty)
+        images.append(deviation)
+    if cards[0].prior_sha256:
+        inputs |= _transform(case)
+
+    def is_current() -> bool:
+        same = settings.uncertainty == 0 or _is_same_sampling(deviation, cards, settings.uncertainty)
+        return same and is_output_of(path, cards) and is_younger((path, sidecar_path(path)), tuple(inputs.values()))
+
+    return Product(
+        name=f"{case.name}: image of {label}",
+        manifest=manifest_path(output_dir, path),
+        inputs=inputs,
+        options=options,
+        outputs=_with_sidecars(images),
+        is_current=is_current,
+    )
+
+
+def ratings_product(model: AppliedModel, case: PreparedCase, split: str, settings: Settings) -> Product:
+    """The tables that rate a synthetic image: by slice, by region and as a volume.
+
+    Parameters
+    ----------
+    model : AppliedModel
+    case : PreparedCase
+        With an interictal SPECT.
+    split : str
+        The side of the model's split that it is on.
+    settings : Settings
+        For ``output_dir`` and ``data_range``.
+    """
+    output_dir, label = settings.output_dir, model.label
+    members = model.members_for(case.participant)
+    table, tables = metrics_path(output_dir, case, label), case_tables(output_dir, case, label)
+    baselines = {
+        f"{path.name} of network {number}": path
+        for number, member in enumerate(members, start=1)
+        for path in baseline_files(member.folder)
+    }
+    image = synthetic_path(output_dir, case, label)
+    inputs = {
+        "the synthetic image": image,
+        "the sidecar of the synthetic image": sidecar_path(image),
+        **_prepared_files(case),
+        **_transform(case),
+        **baselines,
+    }
+    # The rule of earlier versions, which neither looked at the sidecar nor at the transform.
+    older = [image, *_prepared_files(case).values(), *baselines.values()]
+    if members[0].card.prior_sha256:
+        older += _transform(case).values()
+
+    def is_current() -> bool:
+        return is_younger(tuple(tables), tuple(older)) and _is_same_rating(table, settings.data_range, split)
+
+    return Product(
+        name=f"{case.name}: ratings of {label}",
+        manifest=manifest_path(output_dir, table),
+        inputs=inputs,
+        options={
+            _MODEL: model_checksum([member.card for member in members]),
+            _RANGE: settings.data_range,
+            _SPLIT: split,
+            "the set of columns": list(METRICS_DICTIONARY),
+        },
+        outputs=_with_sidecars(tables),
+        is_current=is_current,
+    )
+
+
+def calibration_product(model: AppliedModel, case: PreparedCase, split: str, settings: Settings) -> Product:
+    """The table that rates the standard deviation of a synthetic image.
+
+    Parameters
+    ----------
+    model : AppliedModel
+    case : PreparedCase
+        With an interictal SPECT.
+    split : str
+        The side of the model's split that it is on.
+    settings : Settings
+        For ``output_dir``.
+    """
+    output_dir, label = settings.output_dir, model.label
+    table = calibration_path(output_dir, case, label)
+    inputs = {
+        "the synthetic image": synthetic_path(output_dir, case, label),
+        "its standard deviation": deviation_path(output_dir, case, label),
+        **_prepared_files(case),
+    }
+    return Product(
+        name=f"{case.name}: calibration of {label}",
+        manifest=manifest_path(output_dir, table),
+        inputs=inputs,
+        options={
+            _SAMPLING: list(_sampled(deviation_path(output_dir, case, label))),
+            _SPLIT: split,
+            "the set of columns": list(CALIBRATION_DICTIONARY),
+        },
+        outputs=_with_sidecars([table]),
+        is_current=lambda: is_younger((table,), tuple(inputs.values())),
+    )
+
+
+def remove_ratings(output_dir: Path, case: PreparedCase, label: str) -> None:
+    """Remove what rates a synthetic image, which is made anew or must not be rated.
+
+    Parameters
+    ----------
+    output_dir : Path
+    case : PreparedCase
+    label : str
+        Of the model.
+    """
+    _remove(rating_tables(output_dir, case, label), output_dir)
+
+
+def remove_image(output_dir: Path, case: PreparedCase, label: str) -> None:
+    """Remove what goes with a synthetic image that is made anew: standard deviation and ratings.
+
+    Parameters
+    ----------
+    output_dir : Path
+    case : PreparedCase
+    label : str
+        Of the model.
+    """
+    remove_ratings(output_dir, case, label)
+    _remove([deviation_path(output_dir, case, label)], output_dir)
+
+
+def _remove(paths: Sequence[Path], output_dir: Path) -> None:
+    for path in paths:
+        for stale in (path, sidecar_path(path), manifest_path(output_dir, path)):
+            stale.unlink(missing_ok=True)
+
+
+def _prepared_files(case: PreparedCase) -> dict[str, Path]:
+    """The prepared images of a case and their masks, by what a line of the log calls them."""
+    images = {f"the {role_of(role).title}": path for role, path in case.images.items()}
+    return images | {f"the brain mask of the {role_of(role).title}": path for role, path in case.masks.items()}
+
+
+def _transform(case: PreparedCase) -> dict[str, Path]:
+    return {} if case.template_xfm is None else {"the transform to the template": case.template_xfm}
+
+
+def _with_sidecars(paths: Sequence[Path]) -> tuple[Path, ...]:
+    return tuple(one for path in paths for one in (path, sidecar_path(path)))
+
+
+def _sampling(cards: Sequence[ModelCard], samples: int) -> tuple[str, int]:
+    """Over what the standard deviation is taken, and over how many."""
+    return ("ensemble", len(cards)) if len(cards) > 1 else ("dropout", samples)
+
+
+def _sampled(deviation: Path) -> tuple[Any, Any]:
+    """The same of a standard deviation that lies there."""
+    facts = sidecar(deviation)
+    return facts.get("SampledBy"), facts.get("Samples")
+
+
+def _is_same_sampling(deviation: Path, cards: Sequence[ModelCard], samples: int) -> bool:
+    return is_output_of(deviation, cards) and _sampled(deviation) == _sampling(cards, samples)
+
+
+def is_output_of(path: Path, cards: Sequence[ModelCard]) -> bool:
+    """Whether an image is of these very networks, as its sidecar has it, and not of others of the same label."""
+    return bool(sidecar(path).get("ModelChecksum") == model_checksum(cards))
+
+
+def _is_same_rating(table: Path, data_range: float, split: str) -> bool:
+    try:
+        rated = pd.read_csv(table, sep="\t")
+    except ValueError:
+        return False
+    # A table of an earlier version lacks what the group level needs.
+    if list(rated.columns) != list(METRICS_DICTIONARY):
+        return False
+    return set(rated["data_range"]) == {data_range} and set(rated["split"]) == {split}

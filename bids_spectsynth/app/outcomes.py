@@ -1,0 +1,77 @@
+"""Where the outcomes of a run are written: the log, the logs of participants, and ``participants.tsv``."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from bids_spectsynth.bids.cases import Case
+from bids_spectsynth.bids.participants import update_participants
+from bids_spectsynth.errors import Outcome, by_participant
+from bids_spectsynth.logs import LOGGER_NAME, write_case_log
+from bids_spectsynth.options.settings import Settings
+
+logger = logging.getLogger(f"{LOGGER_NAME}.run")
+
+
+def case_name(outcome: Outcome) -> str:
+    """``sub-01`` or ``sub-01_ses-x``."""
+    return f"sub-{outcome.participant}" + (f"_ses-{outcome.session}" if outcome.session else "")
+
+
+def log_outcome(outcome: Outcome) -> None:
+    """One line on a case that failed or was skipped."""
+    if outcome.status != "ok":
+        level = logging.ERROR if outcome.status == "failed" else logging.WARNING
+        logger.log(level, "%s %s: %s", case_name(outcome), outcome.status, outcome.reason)
+
+
+def log_found(run_folder: Path, cases: Sequence[Case], outcomes: Sequence[Outcome]) -> None:
+    """Write to the logs of participants which images were found, and why somebody is left out.
+
+    Parameters
+    ----------
+    run_folder : Path
+        Of the logs.
+    cases : sequence of Case
+    outcomes : sequence of Outcome
+        Of those that are left out.
+    """
+    for case in cases:
+        lines = [f"{role}: {image.path} ({image.reason})" for role, image in case.images.items()]
+        write_case_log(run_folder, case.name, [*lines, *(f"warning: {warning}" for warning in case.warnings)])
+    for outcome in outcomes:
+        write_case_log(run_folder, case_name(outcome), [f"{outcome.status}: {outcome.reason}"])
+
+
+def record_outcomes(settings: Settings, run_folder: Path, outcomes: Sequence[Outcome]) -> None:
+    """Write what became of each participant to ``participants.tsv`` and the logs; one line counts them.
+
+    Parameters
+    ----------
+    settings : Settings
+    run_folder : Path
+        Of the logs.
+    outcomes : sequence of Outcome
+        Of the whole run.
+    """
+    rows = participant_statuses(settings, outcomes)
+    for label, outcome in by_participant(outcomes).items():
+        write_case_log(run_folder, f"sub-{label}", [f"{outcome.status} {outcome.reason}".strip()])
+    update_participants(settings.output_dir, rows)
+    counts = [f"{sum(row['status'] == s for row in rows.values())} {s}" for s in ("ok", "skipped", "failed")]
+    logger.info("Participants: %s; output in %s", ", ".join(counts), settings.output_dir)
+
+
+def participant_statuses(settings: Settings, outcomes: Sequence[Outcome]) -> dict[str, dict[str, str]]:
+    """Columns ``status`` and ``reason`` of ``participants.tsv``, by label."""
+    return {
+        label: {"status": outcome.status, "reason": _without_folders(outcome.reason, settings) or "n/a"}
+        for label, outcome in by_participant(outcomes).items()
+    }
+
+
+def _without_folders(text: str, settings: Settings) -> str:
+    """A reason as it may be shared with the derivatives: paths without where they lie on this machine."""
+    for folder in (settings.output_dir, settings.bids_dir):
+        text = text.replace(f"{folder}/", "").replace(f"{folder.resolve()}/", "")
+    return text

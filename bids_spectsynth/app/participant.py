@@ -1,0 +1,194 @@
+"""The participant level as a list of stages: :data:`STAGES` is the one place that says which there are, in order.
+
+A further stage is a function that takes the :class:`~bids_spectsynth.app.stages.Context` and gives outcomes, and an
+entry in the list. What is slow to import is imported by the stage that needs it.
+"""
+
+import logging
+from collections.abc import Iterable
+
+import nibabel as nib
+
+from bids_spectsynth.app.outcomes import log_found, participant_statuses
+from bids_spectsynth.app.stages import Context, Stage, one_by_one
+from bids_spectsynth.bids.cases import Case, find_cases
+from bids_spectsynth.bids.dataset import write_dataset_files
+from bids_spectsynth.bids.participants import update_participants
+from bids_spectsynth.bids.prepared import PreparedCase, find_prepared, is_registered_to
+from bids_spectsynth.bids.roles import INTERICTAL, T1W
+from bids_spectsynth.bids.validate import check_dataset
+from bids_spectsynth.errors import Outcome
+from bids_spectsynth.logs import LOGGER_NAME
+from bids_spectsynth.options.settings import FIELD_OF_VIEW_MM, Settings
+
+logger = logging.getLogger(f"{LOGGER_NAME}.run")
+
+
+def check_trainable(context: Context) -> None:
+    """Refuse before hours of preparation what could not be trained after it.
+
+    Raises
+    ------
+    ModelError, UsageError
+        The cases cannot be split, or a part of the split has nobody with the inputs of a model.
+    """
+    if context.settings.mode == "auto" and _trains(context.settings) and context.cases:
+        from bids_spectsynth.synthesis.training.train_models import check_trainable as check
+
+        check(context.settings, context.cases)
+
+
+def _reads_dataset(settings: Settings) -> bool:
+    return settings.mode != "train"
+
+
+def _trains(settings: Settings) -> bool:
+    from bids_spectsynth.synthesis.study import trains
+
+    return trains(settings)
+
+
+def _applies_models(settings: Settings) -> bool:
+    return settings.mode in ("auto", "apply")
+
+
+def _find(context: Context) -> Iterable[Outcome]:
+    settings = context.settings
+    context.cases, outcomes = find_cases(settings)
+    if not settings.skip_bids_validation:
+        for line in check_dataset(settings.bids_dir, participants=settings.participant_label):
+            logger.warning("%s", line)
+    if context.run_folder is not None:
+        log_found(context.run_folder, context.cases, outcomes)
+    return outcomes
+
+
+def _prepare(context: Context) -> Iterable[Outcome]:
+    """Prepare the cases; in ``apply`` mode only those that the output folder does not hold yet."""
+    from bids_spectsynth.preprocess.workflow.build import preprocess, used_tools
+    from bids_spectsynth.preprocess.workflow.cleaning import clean_work_folder
+
+    settings, cases = context.settings, context.cases
+    missing = _unprepared(cases, settings) if settings.mode == "apply" else cases
+    outcomes = [Outcome(c.participant, c.session, "preprocess", "ok") for c in cases if c not in missing]
+    if missing:
+        logger.info("Preparing %d of %d", len(missing), len(cases))
+        write_dataset_files(settings, used_tools(settings))
+        outcomes += preprocess(missing, settings, context.run_folder)
+    if settings.clean_workdir:
+        failed = {(outcome.participant, outcome.session) for outcome in outcomes if outcome.status != "ok"}
+        clean_work_folder(cases, {c.name for c in cases if (c.participant, c.session) in failed}, settings)
+    return outcomes
+
+
+def _plan_preparation(settings: Settings) -> str:
+    from bids_spectsynth.preprocess.backends.choice import resolve_backend
+
+    spaces = ", ".join(settings.output_spaces)
+    return f"prepare with the {resolve_backend(settings)} backend at {settings.voxel_size:g} mm in {spaces}"
+
+
+def _unprepared(cases: list[Case], settings: Settings) -> list[Case]:
+    """Cases of which the output folder lacks something that the models need."""
+    prepared = {
+        requested: {case.name: case for case in find_prepared(settings.output_dir, space)}
+        for requested, space in zip(settings.output_spaces, settings.spaces, strict=True)
+    }
+    return [
+        case
+        for case in cases
+        if not all(_is_prepared(own.get(case.name), case, settings, space) for space, own in prepared.items())
+    ]
+
+
+def _is_prepared(prepared: PreparedCase | None, case: Case, settings: Settings, space: str) -> bool:
+    """Whether the output folder holds all that the models need of a case, on the requested grid and template."""
+    if prepared is None or not is_registered_to(prepared, space):
+        return False
+    needed = {T1W, INTERICTAL, *(role for inputs in settings.inputs for role in inputs)} & set(case.images)
+    grid = tuple(round(length / settings.voxel_size) for length in FIELD_OF_VIEW_MM)
+    return needed <= set(prepared.images) and nib.Nifti1Image.from_filename(prepared.images[T1W]).shape == grid
+
+
+def _train(context: Context) -> Iterable[Outcome]:
+    from bids_spectsynth.app.model_choice import load_models
+    from bids_spectsynth.synthesis.training.train_models import train_models
+
+    settings, names = context.settings, context.unfailed
+    if settings.mode == "train":
+        return train_models(settings, None)[1]
+    if not names:
+        return []
+    folders, outcomes = train_models(settings, names)
+    context.models = list(load_models(folders))
+    return outcomes
+
+
+def _plan_training(settings: Settings) -> str:
+    from bids_spectsynth.synthesis.study import planned_models
+
+    return f"train {', '.join(model.label for model in planned_models(settings))}"
+
+
+def _synthesise(context: Context) -> Iterable[Outcome]:
+    names = context.unfailed
+    if not names:
+        return
+    from bids_spectsynth.app.apply import NetworkLoader, begin_model, synthesise_case
+    from bids_spectsynth.app.model_choice import AppliedModel, check_all_applied
+
+    settings, loader = context.settings, NetworkLoader(context.settings)
+    pairs = [
+        (model, case)
+        for model in context.models
+        for case in find_prepared(settings.output_dir, model.card.space)
+        if case.name in names
+    ]
+    current: list[AppliedModel] = []
+
+    def synthesise(model: AppliedModel, case: PreparedCase) -> Outcome:
+        if model not in current:
+            current.append(model)
+            begin_model(model, sum(own is model for own, _ in pairs), loader, settings)
+        outcome = synthesise_case(model, case, settings, loader)
+        if outcome.status == "ok":
+            context.synthesised.append((model, case))
+        return outcome
+
+    outcomes = []
+    for outcome in one_by_one(context, pairs, synthesise):
+        outcomes.append(outcome)
+        yield outcome
+    check_all_applied(outcomes, context.models, settings)
+
+
+def _plan_synthesis(settings: Settings) -> str:
+    return f"apply {settings.model}" if settings.model else "apply the models in the output folder that fit"
+
+
+def _evaluate(context: Context) -> Iterable[Outcome]:
+    from bids_spectsynth.app.apply import rate_case
+
+    return one_by_one(context, context.synthesised, lambda model, case: rate_case(model, case, context.settings))
+
+
+def _report(context: Context) -> Iterable[Outcome]:
+    from bids_spectsynth.reports.subject.all_pages import report_subjects
+
+    # The reports show what became of their participants.
+    settings, outcomes = context.settings, context.outcomes
+    changed = update_participants(settings.output_dir, participant_statuses(settings, outcomes))
+    prepared = {o.participant for o in outcomes if o.stage == PREPARATION and o.status == "ok"}
+    heads = {case.name: case.images[T1W].path for case in context.cases}
+    return report_subjects(settings.output_dir, heads, prepared, changed, stop=settings.stop_on_first_crash)
+
+
+PREPARATION = "preprocess"
+STAGES = (
+    Stage("find", _reads_dataset, _find, only_reads=True),
+    Stage(PREPARATION, _reads_dataset, _prepare, _plan_preparation),
+    Stage("train", _trains, _train, _plan_training, shared=True),
+    Stage("synthesise", _applies_models, _synthesise, _plan_synthesis),
+    Stage("evaluate", _applies_models, _evaluate),
+    Stage("report", _reads_dataset, _report),
+)

@@ -1,0 +1,75 @@
+"""What is refused before anything is computed: folders and processes."""
+
+from pathlib import Path
+
+import pytest
+
+from bids_spectsynth.app.checks import check_folders, check_processes, process_rank
+from bids_spectsynth.errors import DatasetError, UsageError
+from bids_spectsynth.options.settings import make_settings
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Path:
+    (tmp_path / "data").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("output", "fine"),
+    [
+        ("data", False),
+        ("data/out", False),
+        ("data/derivatives", False),
+        ("data/derivatives/bids_spectsynth", True),
+        ("database", True),
+        ("link/out", False),
+    ],
+)
+def test_output_inside_the_dataset(folders: Path, output: str, fine: bool) -> None:
+    (folders / "link").symlink_to(folders / "data")
+    settings = make_settings(
+        {"bids_dir": folders / "data", "output_dir": folders / output, "analysis_level": "participant"}
+    )
+    if fine:
+        check_folders(settings)
+        assert (folders / output / "work").is_dir()
+    else:
+        with pytest.raises(DatasetError, match="inside the dataset"):
+            check_folders(settings)
+        assert not (folders / "data" / "out").exists()
+
+
+def test_process_rank__without_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RANK", "WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    assert process_rank() == (0, 1)
+    # A variable that a scheduler left behind is no second process.
+    monkeypatch.setenv("RANK", "3")
+    assert process_rank() == (0, 1)
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    assert process_rank() == (3, 4)
+
+
+@pytest.mark.parametrize(
+    ("values", "fine"),
+    [({"mode": "train"}, True), ({"mode": "auto"}, False), ({"mode": "train", "dry_run": True}, False)],
+)
+def test_check_processes__several_can_share_training_alone(
+    monkeypatch: pytest.MonkeyPatch, values: dict[str, object], fine: bool
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    settings = make_settings({"bids_dir": "/data", "output_dir": "/out", "analysis_level": "participant", **values})
+    if fine:
+        check_processes(settings)
+    else:
+        with pytest.raises(UsageError, match="--mode train alone"):
+            check_processes(settings)
+
+
+def test_check_processes__variables_that_are_no_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "two")
+    settings = make_settings({"bids_dir": "/data", "output_dir": "/out", "analysis_level": "participant"})
+    with pytest.raises(UsageError, match="start with torchrun or unset them"):
+        check_processes(settings)

@@ -1,0 +1,90 @@
+"""Which models a run applies, and how often it reads their cards."""
+
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bids_spectsynth.app.model_choice import AppliedModel, check_all_applied
+from bids_spectsynth.errors import ModelError, Outcome
+from bids_spectsynth.options.settings import Settings, make_settings
+from bids_spectsynth.synthesis.models.ensemble import Member
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return make_settings(
+        {"bids_dir": tmp_path / "data", "output_dir": tmp_path / "out", "analysis_level": "participant"}
+    )
+
+
+@pytest.fixture
+def models() -> list[AppliedModel]:
+    card: Any = SimpleNamespace(label="m", space="MNI", inputs=("T1w",))
+    return [AppliedModel(Path("m"), (Member(Path("m"), card),))]
+
+
+def test_check_all_applied__one_model_that_fits_is_enough(settings: Settings, models: list[AppliedModel]) -> None:
+    skipped = Outcome("01", None, "synthesise", "skipped", "has no pet")
+    check_all_applied([skipped, Outcome("01", None, "synthesise", "ok")], models, settings)
+    check_all_applied([skipped, Outcome("01", None, "synthesise", "failed", "broken")], models, settings)
+    with pytest.raises(ModelError, match="has no pet"):
+        check_all_applied([skipped], models, settings)
+
+
+def test_check_all_applied__space_that_nobody_is_prepared_in(settings: Settings, models: list[AppliedModel]) -> None:
+    with pytest.raises(ModelError, match=r"space MNI, not T1w; use --output-spaces MNI"):
+        check_all_applied([], models, settings)
+
+
+@pytest.fixture
+def card_reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often each ``model.json`` was read, by the name of its folder."""
+    reads: Counter[str] = Counter()
+    read_text, open_file = Path.read_text, Path.open
+
+    def counted(method: Any) -> Any:
+        def read(path: Path, *args: Any, **options: Any) -> Any:
+            writing = args and set(str(args[0])) & set("wax") and method is open_file
+            if path.name == "model.json" and not writing:
+                reads[path.parent.name] += 1
+            return method(path, *args, **options)
+
+        return read
+
+    monkeypatch.setattr(Path, "read_text", counted(read_text))
+    monkeypatch.setattr(Path, "open", counted(open_file))
+    return reads
+
+
+def test_choose_models__each_card_is_read_once_in_a_run(finished: Any, tmp_path: Path, card_reads: Any) -> None:
+    app = finished.copy(tmp_path)
+    for path in app.output_dir.glob("sub-*/spect/*_desc-pix2pix*"):
+        path.unlink()
+    assert app("--mode", "apply", "--participant-label", "03", "04").code == 0
+    assert len(app.files("sub-04/spect/*_metrics.tsv")) == 2
+    # Path.read_text opens by Path.open in some versions of Python: one read, counted once or twice for all alike.
+    first = dict(card_reads)
+    assert set(first) == {"pix2pixT1w", "pix2pixT1wPet"}
+    card_reads.clear()
+    for label in first:
+        (app.output_dir / "models" / label / "model.json").read_text()
+    assert first == dict(card_reads)
+
+
+def test_choose_models__cards_of_a_named_ensemble_are_read_once(finished: Any, tmp_path: Path, card_reads: Any) -> None:
+    app = finished.copy(tmp_path)
+    options = ("--inputs", "T1w", "--model-label", "two", "--ensemble-members", "2")
+    assert app("--mode", "train", *options, "--split-file", app.split_file).code == 0
+    model = app.output_dir / "models" / "two"
+    card_reads.clear()
+    assert app("--mode", "apply", "--model", model, "--participant-label", "04").code == 0
+    assert len(app.files("sub-04/spect/*_desc-two_metrics.tsv")) == 1
+    first = dict(card_reads)
+    assert set(first) == {"member-1", "member-2"}
+    card_reads.clear()
+    for label in first:
+        (model / label / "model.json").read_text()
+    assert first == dict(card_reads)

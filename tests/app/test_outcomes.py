@@ -1,0 +1,54 @@
+"""What participants.tsv and the logs say of the outcomes of a run."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from bids_spectsynth.app.outcomes import case_name, log_found, log_outcome, participant_statuses, record_outcomes
+from bids_spectsynth.bids.cases import Case, SourceImage
+from bids_spectsynth.bids.participants import read_participants
+from bids_spectsynth.errors import Outcome
+from bids_spectsynth.options.settings import Settings, make_settings
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return make_settings(
+        {"bids_dir": tmp_path / "data", "output_dir": tmp_path / "out", "analysis_level": "participant"}
+    )
+
+
+def test_participant_statuses__reasons_do_not_tell_where_folders_lie(settings: Settings) -> None:
+    reason = f"{settings.bids_dir}/sub-01/pet.nii.gz: 0 bytes; see {settings.output_dir}/logs"
+    rows = participant_statuses(settings, [Outcome("01", None, "find", "failed", reason)])
+    assert rows == {"01": {"status": "failed", "reason": "sub-01/pet.nii.gz: 0 bytes; see logs"}}
+
+
+def test_log_outcome__level_by_status(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("DEBUG", logger="bids_spectsynth"):
+        for status in ("ok", "skipped", "failed"):
+            log_outcome(Outcome("01", "a", "find", status, "why"))  # type: ignore[arg-type]
+    assert [(record.levelno, record.message) for record in caplog.records] == [
+        (logging.WARNING, "sub-01_ses-a skipped: why"),
+        (logging.ERROR, "sub-01_ses-a failed: why"),
+    ]
+
+
+def test_case_name__session_where_there_is_one() -> None:
+    assert [case_name(Outcome("01", session, "find", "ok")) for session in (None, "a")] == ["sub-01", "sub-01_ses-a"]
+
+
+def test_record_outcomes__table_and_logs(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    run_folder = settings.output_dir / "logs"
+    run_folder.mkdir(parents=True)
+    image = SourceImage(Path("/data/t1w"), "T1w", {}, {}, "the only candidate")
+    failed = Outcome("02", None, "evaluate", "failed", "disk full")
+    log_found(run_folder, [Case("01", None, {"T1w": image}, ("no PET",))], [])
+    with caplog.at_level("INFO", logger="bids_spectsynth"):
+        record_outcomes(settings, run_folder, [Outcome("01", None, "preprocess", "ok"), failed])
+    assert "Participants: 1 ok, 0 skipped, 1 failed" in caplog.text
+    assert list(read_participants(settings.output_dir)["status"]) == ["ok", "failed"]
+    log = (run_folder / "sub-01.log").read_text()
+    assert all(words in log for words in ("T1w: /data/t1w (the only candidate)", "warning: no PET", " ok"))
+    assert "failed disk full" in (run_folder / "sub-02.log").read_text()

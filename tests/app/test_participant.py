@@ -1,0 +1,54 @@
+"""Which stages the participant level has, and what they refuse."""
+
+from typing import Any
+
+import pytest
+
+from bids_spectsynth.app.participant import STAGES, check_trainable
+from bids_spectsynth.app.stages import Context
+from bids_spectsynth.bids.cases import Case, SourceImage
+from bids_spectsynth.errors import ModelError
+from bids_spectsynth.options.settings import Settings, make_settings
+
+
+def settings(**values: Any) -> Settings:
+    return make_settings({"bids_dir": "/data", "output_dir": "/out", "analysis_level": "participant", **values})
+
+
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        ({}, ["find", "preprocess", "train", "synthesise", "evaluate", "report"]),
+        ({"model": "/models/m"}, ["find", "preprocess", "synthesise", "evaluate", "report"]),
+        ({"mode": "preprocess"}, ["find", "preprocess", "report"]),
+        ({"mode": "train"}, ["train"]),
+        ({"mode": "apply"}, ["find", "preprocess", "synthesise", "evaluate", "report"]),
+    ],
+)
+def test_stages__mode_decides_which_apply(values: dict[str, Any], names: list[str]) -> None:
+    chosen = settings(**values)
+    assert [stage.name for stage in STAGES if stage.applies(chosen)] == names
+
+
+def test_stages__names_are_unique_and_one_is_shared_by_processes() -> None:
+    assert len({stage.name for stage in STAGES}) == len(STAGES)
+    assert [stage.name for stage in STAGES if stage.shared] == ["train"]
+    assert [stage.name for stage in STAGES if stage.only_reads] == ["find"]
+
+
+@pytest.mark.parametrize(
+    ("values", "refused"), [({}, True), ({"model": "/models/m"}, False), ({"mode": "apply"}, False)]
+)
+def test_check_trainable__too_few_to_split(values: dict[str, Any], refused: bool) -> None:
+    roles = ("T1w", "pet", "interictal")
+    images = {role: SourceImage(f"/data/{role}", role, {}, {}, "only") for role in roles}  # type: ignore[arg-type]
+    context = Context(settings(**values), cases=[Case("01", None, images, ())])
+    if refused:
+        with pytest.raises(ModelError, match="participant"):
+            check_trainable(context)
+    else:
+        check_trainable(context)
+
+
+def test_check_trainable__nobody_found_is_another_stages_matter() -> None:
+    check_trainable(Context(settings()))
