@@ -12,7 +12,15 @@ import pandas as pd
 
 from bids_spectsynth.app.model_choice import AppliedModel
 from bids_spectsynth.bids.manifests import Product, is_younger, manifest_path
-from bids_spectsynth.bids.output_files import ORIGINAL_SPACE, case_tables, deviation_path, metrics_path, synthetic_path
+from bids_spectsynth.bids.output_files import (
+    ORIGINAL_SPACE,
+    calibration_path,
+    case_tables,
+    deviation_path,
+    metrics_path,
+    rating_tables,
+    synthetic_path,
+)
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import T1W, role_of
 from bids_spectsynth.bids.sidecars import sidecar, sidecar_path
