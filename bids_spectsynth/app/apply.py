@@ -16,7 +16,7 @@ from bids_spectsynth.bids.writing import sidecar_path
 from bids_spectsynth.errors import ModelError, Outcome, SpectSynthError
 from bids_spectsynth.evaluation.case.calibration import calibrate_case
 from bids_spectsynth.evaluation.case.evaluate import case_tables, evaluate_case, metrics_path
-from bids_spectsynth.evaluation.columns import METRICS_DICTIONARY
+from bids_spectsynth.evaluation.case.slice_columns import slice_dictionary
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.options.spaces import option_of
 from bids_spectsynth.synthesis.baselines.files import baseline_files
@@ -281,6 +281,6 @@ def is_younger(made: Iterable[Path], sources: Iterable[Path]) -> bool:
 def _is_same_rating(table: Path, data_range: float, split: str) -> bool:
     rated = pd.read_csv(table, sep="\t")
     # A table of an earlier version lacks what the group level needs.
-    if list(rated.columns) != list(METRICS_DICTIONARY):
+    if list(rated.columns) != list(slice_dictionary()):
         return False
     return set(rated["data_range"]) == {data_range} and set(rated["split"]) == {split}

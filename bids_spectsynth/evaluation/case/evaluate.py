@@ -14,7 +14,8 @@ from bids_spectsynth.evaluation.case.metrics import slice_metrics
 from bids_spectsynth.evaluation.case.model_identity import model_identity
 from bids_spectsynth.evaluation.case.region_tables import regions_path, volume_path, write_case_tables
 from bids_spectsynth.evaluation.case.scales import on_one_scale
-from bids_spectsynth.evaluation.columns import METRICS_DICTIONARY, NETWORK
+from bids_spectsynth.evaluation.case.slice_columns import slice_dictionary
+from bids_spectsynth.evaluation.columns import NETWORK
 from bids_spectsynth.images.intensity import load_image, slice_block
 from bids_spectsynth.options.settings import Scaling
 from bids_spectsynth.synthesis.baselines.base import Baselines, predict
@@ -109,8 +110,8 @@ def evaluate_case(
     another = slice_metrics(*pair, rated, data_range).assign(method=NETWORK, scale=other)
     table = _positioned(pd.concat([rows, another], ignore_index=True), card, arrays)
     path = metrics_path(output_dir, prepared, label)
-    table = table.assign(**identity, data_range=data_range)[list(METRICS_DICTIONARY)]
-    write_table(path, table, METRICS_DICTIONARY)
+    table = table.assign(**identity, data_range=data_range)[list(slice_dictionary())]
+    write_table(path, table, slice_dictionary())
     return path
 
 

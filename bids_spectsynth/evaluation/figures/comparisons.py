@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from bids_spectsynth.evaluation.columns import METRIC_TITLES
+from bids_spectsynth.evaluation.case.metrics import METRICS, Region
 from bids_spectsynth.evaluation.figures.comparison_bands import GAP, HEADING, MAX_LEVELS, Band, bands_of
 from bids_spectsynth.evaluation.figures.style import (
     BLUE,
@@ -54,6 +54,7 @@ _QUESTIONS: dict[Kind, str] = {
     "loss": "terms of the loss",
     "inputs": "images that the model takes",
 }
+_REGIONS: dict[Region, str] = {"whole": "whole slice", "brain": "in the brain"}
 _MARKS = (
     "* slice-wise paired t-test, p < .01: the paper's; slices of one head are not independent",
     "† subject-wise paired t-test, p < .01 after Holm: the one to rely on",
@@ -83,7 +84,7 @@ def comparison_figure(
     kind : {'space', 'loss', 'inputs'}
         What differs within a band: Figures 5, 6 and 7.
     columns : sequence of str
-        The metrics, e.g. ``rmse``, ``ssim``, ``psnr``.
+        The metrics of one region, e.g. ``rmse``, ``ssim``, ``psnr``.
     phantom : bool
         Whether the images were simulated; the figure and its caption say so.
 
@@ -92,6 +93,7 @@ def comparison_figure(
     Drawing or None
         None where no two configurations differ in this respect alone.
     """
+    region = METRICS[columns[0]].region
     rows = paper_rows(metrics)
     groups = comparison_groups(configurations(rows), kind)
     if not groups:
@@ -110,20 +112,16 @@ def comparison_figure(
             for band in bands:
                 _draw_band(axes, band, kind, violins, colours)
                 _draw_brackets(axes, band, kind, column, results, right)
-            axes.set_xlabel(METRIC_TITLES[column].replace(" (", "\n("))
+            axes.set_xlabel(METRICS[column].axis_title.replace(" (", "\n("))
         counts = _counts([means[one.name] for band in bands for one in band.group])
         _name_rows(figure.axes[0], bands, means if "different subjects" in counts else {})
         figure.suptitle(("PHANTOM DATA. " if phantom else "") + counts.replace("; ", "\n"), fontsize=FONT_SIZE)
         _legend(figure, colours)
         settle(figure)
-    title = f"Figure {FIGURE_NUMBERS[kind]}, {_region(columns)}: {_QUESTIONS[kind]}"
+    title = f"Figure {FIGURE_NUMBERS[kind]}, {_REGIONS[region]}: {_QUESTIONS[kind]}"
     templates = sorted({one.space for band in bands for one in band.group} - {T1W_SPACE})
     crowded = any(band.crowded for band in bands)
-    return Drawing(figure, title, _caption(kind, columns, counts, templates, phantom=phantom, crowded=crowded))
-
-
-def _region(columns: Sequence[str]) -> str:
-    return "in the brain" if columns[0].startswith("mask_") else "whole slice"
+    return Drawing(figure, title, _caption(kind, region, counts, templates, phantom=phantom, crowded=crowded))
 
 
 def _violin(rows: pd.DataFrame, column: str) -> _Violin:
@@ -234,9 +232,7 @@ def _span(counts: Sequence[int]) -> str:
     return str(low) if low == high else f"{low} to {high}"
 
 
-def _caption(
-    kind: Kind, columns: Sequence[str], counts: str, templates: Sequence[str], *, phantom: bool, crowded: bool
-) -> str:
+def _caption(kind: Kind, region: Region, counts: str, templates: Sequence[str], *, phantom: bool, crowded: bool) -> str:
     varied = {
         "space": "The two sides of a bracket differ in the space of the images alone. They show different anatomy: "
         "slices are paired by their position within the block.",
@@ -247,7 +243,7 @@ def _caption(
     }[kind]
     where = (
         "Metrics in the brain where the SPECT was measured"
-        if columns[0].startswith("mask_")
+        if region == "brain"
         else "Metrics over the whole slice, as in the paper (background raises SSIM and PSNR and lowers RMSE)"
     )
     left_out = (

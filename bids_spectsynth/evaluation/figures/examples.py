@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from bids_spectsynth.errors import SpectSynthError
+from bids_spectsynth.evaluation.case.metrics import metrics_in
 from bids_spectsynth.evaluation.figures.panels import (
     DIFFERENCE,
     GREY_SCALE,
@@ -216,8 +217,9 @@ def _metrics(numbers: pd.DataFrame, example: int, model: str) -> str:
     found = numbers[(numbers["example"] == example) & (numbers["model"] == model)]
     if found.empty:
         return "not rated"
-    rmse, ssim, psnr = (float(found[name].iloc[0]) for name in ("rmse", "ssim", "psnr"))
-    return f"RMSE {rmse:.2f}  SSIM {ssim:.2f}\nPSNR {psnr:.2f} dB"
+    shown = [f"{m.title} {float(found[m.name].iloc[0]):.2f} {m.short_unit}".rstrip() for m in metrics_in("whole")]
+    # There is room for two beside each other.
+    return "\n".join("  ".join(shown[start : start + 2]) for start in range(0, len(shown), 2))
 
 
 def _caption(variant: _Variant, images: Sequence[ExampleImages], phantom: bool) -> str:

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bids_spectsynth.evaluation.case.metrics import METRICS
-from bids_spectsynth.evaluation.columns import METHODS, METRIC_TITLES, NETWORK
+from bids_spectsynth.evaluation.columns import METHODS, NETWORK
 from bids_spectsynth.evaluation.figures.style import (
     BLUE,
     MM,
@@ -100,7 +100,7 @@ def _shown(metrics: pd.DataFrame) -> _Shown:
     groups = []
     for (configuration, method), group in averaged.groupby(["configuration", "method"], sort=False):
         ordered = group.sort_values(_SLICE)
-        # Of four columns one number, so that six metrics need not compare their text.
+        # Of four columns one number, so that the metrics need not compare their text.
         slices = np.asarray(pd.util.hash_pandas_object(ordered[["space", *_SLICE]], index=False), dtype=np.uint64)
         groups.append(_Group(str(configuration), str(method), str(group["scaling"].iloc[0]), ordered, slices))
     return _Shown(_title(held_out), groups)
@@ -113,14 +113,14 @@ def _drawing(shown: _Shown, metric: str) -> Drawing:
         axes = figure.subplots()
         different = len({row.subjects for row in rows}) > 1
         axes.set_title(shown.title + ("\nnot all were rated on the same subjects" if different else ""))
-        axes.set_xlabel(METRIC_TITLES[metric])
+        axes.set_xlabel(METRICS[metric].axis_title)
         if rows:
             _draw(axes, rows)
         else:
             axes.text(0.5, 0.5, "no held-out slices were rated", ha="center", va="center", transform=axes.transAxes)
             axes.set_yticks([])
         settle(figure)
-    return Drawing(figure, METRIC_TITLES[metric])
+    return Drawing(figure, METRICS[metric].axis_title)
 
 
 def _title(held_out: pd.DataFrame) -> str:

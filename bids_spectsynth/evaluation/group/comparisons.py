@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from bids_spectsynth.evaluation.case.metrics import METRICS
-from bids_spectsynth.evaluation.columns import NETWORK, NOT_INDEPENDENT, PRIMARY
+from bids_spectsynth.evaluation.columns import NETWORK
+from bids_spectsynth.evaluation.group.columns import NOT_INDEPENDENT, PRIMARY
 from bids_spectsynth.evaluation.group.matching import PairedValues, average_seeds, joined, match, paired_values
 from bids_spectsynth.evaluation.statistics.effect_size import (
     RepeatedDraws,
@@ -59,8 +60,9 @@ class StatisticsOptions:
         return cls(settings.bootstrap_samples, settings.equivalence_margins, settings.random_seed)
 
     def margin(self, metric: str) -> float:
-        """Equivalence margin of a metric, whole-slice or in-brain alike."""
-        return dict(zip(("rmse", "ssim", "psnr"), self.equivalence_margins, strict=True))[metric.removeprefix("mask_")]
+        """Equivalence margin of a metric, whole-slice or in-brain alike; of others than these three its own."""
+        requested = dict(zip(("rmse", "ssim", "psnr"), self.equivalence_margins, strict=True))
+        return requested.get(METRICS[metric].measure, METRICS[metric].margin)
 
 
 @dataclass(frozen=True, eq=False)

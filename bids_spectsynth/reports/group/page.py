@@ -12,7 +12,7 @@ from bids_spectsynth.bids.output_files import find_transforms, is_phantom, read_
 from bids_spectsynth.bids.prepared import read_participants, write_text
 from bids_spectsynth.bids.sidecars import read_object
 from bids_spectsynth.errors import SpectSynthError
-from bids_spectsynth.evaluation.columns import METRIC_TITLES
+from bids_spectsynth.evaluation.case.metrics import METRICS
 from bids_spectsynth.evaluation.figures.bland_altman import PREFIX as AGREEMENT_PREFIX
 from bids_spectsynth.reports.group.bland_altman import agreement_section
 from bids_spectsynth.reports.group.calibration import calibration_section
@@ -237,16 +237,18 @@ def _tests_section(context: _GroupContext) -> Section | None:
 
 
 def _figures_section(context: _GroupContext) -> Section | None:
-    names = {f"group_{metric}": title for metric, title in METRIC_TITLES.items()}
+    metrics = {f"group_{name}": metric for name, metric in METRICS.items()}
     found = {path.stem: path for path in sorted((context.output_dir / "figures").glob("group_*.svg"))}
     found = {stem: path for stem, path in found.items() if not stem.startswith(AGREEMENT_PREFIX)}
     # In-brain metrics first, then the rest as named.
-    ordered = sorted(found, key=lambda stem: (not stem.startswith("group_mask_"), stem not in names, stem))
+    in_brain = {stem for stem, metric in metrics.items() if metric.region == "brain"}
+    ordered = sorted(found, key=lambda stem: (stem not in in_brain, stem not in metrics, stem))
     blocks: list[Block] = [Text(f"Held-out participants. {_BLOCK}")] if ordered else []
     for stem in ordered:
         svg = found[stem].read_text(encoding="utf-8")
         href = found[stem].relative_to(context.output_dir).as_posix()
-        blocks.append(Picture(svg, names.get(stem, stem), names.get(stem, ""), href, narrow=True))
+        title = metrics[stem].axis_title if stem in metrics else ""
+        blocks.append(Picture(svg, title or stem, title, href, narrow=True))
     return Section("figures", "Distributions", blocks) if blocks else None
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from bids_spectsynth.bids.output_files import is_phantom
 from bids_spectsynth.bids.sidecars import read_object
+from bids_spectsynth.evaluation.case.metrics import Region
 from bids_spectsynth.evaluation.paper.columns import ON_PAPER_SCALE
 from bids_spectsynth.reports.group.paper_tables import (
     comparison_counts,
@@ -68,7 +69,8 @@ def paper_tables_section(output_dir: Path) -> Section | None:
         return None
     dictionary = read_object(output_dir / "group_table4.json")
     blocks: list[Block] = [*_phantom_note(output_dir), Text(_TABLES), Heading("Table 4: all models")]
-    blocks += [table_4(summary, region, dictionary) for region in ("whole", "brain")]
+    regions: tuple[Region, ...] = ("whole", "brain")
+    blocks += [table_4(summary, region, dictionary) for region in regions]
     for number, space in ((2, "native"), (3, "template")):
         examples = _read(output_dir / f"group_table{number}.tsv")
         if examples is not None and not examples.empty:

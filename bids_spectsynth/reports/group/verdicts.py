@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bids_spectsynth.evaluation.columns import NETWORK, PRIMARY
+from bids_spectsynth.evaluation.case.metrics import LEADING
+from bids_spectsynth.evaluation.columns import NETWORK
+from bids_spectsynth.evaluation.group.columns import PRIMARY
 from bids_spectsynth.evaluation.group.subject_counts import split_text
 from bids_spectsynth.evaluation.statistics.paired_tests import ALPHA
 from bids_spectsynth.reports.html import Block, Level, Note, p_value
@@ -42,7 +44,7 @@ def verdicts(summary: pd.DataFrame, ttests: pd.DataFrame | None) -> list[Block]:
     """
     notes: list[Block] = []
     # On the scale of the training, the only one that baselines are rated on.
-    errors = summary[(summary["metric"] == "mask_rmse") & (summary["scale"] == summary["scaling"])]
+    errors = summary[(summary["metric"] == LEADING) & (summary["scale"] == summary["scaling"])]
     for configuration, group in errors.groupby("configuration", sort=False):
         rows = _pooled(group)
         if NETWORK in rows.index and len(rows) > 1:
@@ -66,7 +68,7 @@ def _tests(ttests: pd.DataFrame | None, configuration: str, split: str) -> pd.Da
     if ttests is None or ttests.empty:
         return pd.DataFrame()
     chosen = (ttests["comparison"] == "baseline") & (ttests["configuration_a"] == configuration)
-    chosen &= (ttests["metric"] == "mask_rmse") & (ttests["test"] == PRIMARY) & (ttests["split"] == split)
+    chosen &= (ttests["metric"] == LEADING) & (ttests["test"] == PRIMARY) & (ttests["split"] == split)
     return ttests[chosen].set_index("method_b")
 
 

@@ -12,7 +12,7 @@ from bids_spectsynth.errors import ImageError, ModelError
 from bids_spectsynth.evaluation.case.evaluate import case_tables, evaluate_case
 from bids_spectsynth.evaluation.case.metrics import slice_metrics
 from bids_spectsynth.evaluation.case.region_columns import VOLUME_DICTIONARY
-from bids_spectsynth.evaluation.columns import METRICS_DICTIONARY
+from bids_spectsynth.evaluation.case.slice_columns import slice_dictionary
 from bids_spectsynth.evaluation.group.tables import group_tables
 from bids_spectsynth.images.intensity import apply_scaling, scaling_coefficients
 from bids_spectsynth.options.settings import Scaling
@@ -123,8 +123,8 @@ def test_network_and_baselines_are_rated_on_the_real_image(tmp_path: Path, model
     assert path == tmp_path / expected
     assert find_metrics(tmp_path) == [path]
     table = pd.read_csv(path, sep="\t", keep_default_na=False)
-    assert list(table.columns) == list(METRICS_DICTIONARY)
-    assert list(json.loads(path.with_suffix(".json").read_text())) == list(METRICS_DICTIONARY)
+    assert list(table.columns) == list(slice_dictionary())
+    assert list(json.loads(path.with_suffix(".json").read_text())) == list(slice_dictionary())
     assert set(table["method"]) == {"pix2pix", *BASELINES}
     first = table.iloc[0]
     assert (first["participant_id"], first["session_id"], first["split"]) == ("sub-03", "ses-x", "test")

@@ -7,7 +7,8 @@ import pytest
 from scipy import stats
 
 from bids_spectsynth.evaluation.case.metrics import METRICS
-from bids_spectsynth.evaluation.columns import NETWORK, PRIMARY, TESTS
+from bids_spectsynth.evaluation.columns import NETWORK
+from bids_spectsynth.evaluation.group.columns import PRIMARY, TESTS
 from bids_spectsynth.evaluation.group.comparisons import StatisticsOptions, compare, find_pairs, find_runs
 from bids_spectsynth.options.settings import make_settings
 

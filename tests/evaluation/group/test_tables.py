@@ -12,7 +12,7 @@ from statsmodels.stats.multitest import multipletests
 
 from bids_spectsynth.errors import DatasetError
 from bids_spectsynth.evaluation.case.metrics import METRICS
-from bids_spectsynth.evaluation.columns import METRICS_DICTIONARY
+from bids_spectsynth.evaluation.case.slice_columns import slice_dictionary
 from bids_spectsynth.evaluation.group.comparisons import StatisticsOptions
 from bids_spectsynth.evaluation.group.subject_counts import subjects_fingerprint
 from bids_spectsynth.evaluation.group.tables import group_tables, write_group_tables
@@ -70,7 +70,7 @@ def write_case(
     folder.mkdir(parents=True, exist_ok=True)
     part = f"_ses-{session}" if session else ""
     path = folder / f"sub-{participant}{part}_task-interictal_space-{space}_desc-{model}_metrics.tsv"
-    pd.DataFrame(rows)[list(METRICS_DICTIONARY)].to_csv(path, sep="\t", index=False, na_rep="n/a")
+    pd.DataFrame(rows)[list(slice_dictionary())].to_csv(path, sep="\t", index=False, na_rep="n/a")
     return path
 
 

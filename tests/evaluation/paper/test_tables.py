@@ -2,14 +2,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bids_spectsynth.evaluation.columns import METRICS_DICTIONARY, TTEST_DICTIONARY
+from bids_spectsynth.evaluation.case.slice_columns import slice_dictionary
+from bids_spectsynth.evaluation.group.columns import ttest_dictionary
 from bids_spectsynth.evaluation.group.comparisons import StatisticsOptions
 from bids_spectsynth.evaluation.group.configurations import configurations, paper_rows
 from bids_spectsynth.evaluation.group.tables import GroupTables, compare_methods, compared_rows
 from bids_spectsynth.evaluation.paper.comparisons import paper_comparisons
 from bids_spectsynth.evaluation.paper.tables import example_table, table_4, write_paper_tables
 
-NO_TESTS = pd.DataFrame(columns=list(TTEST_DICTIONARY))
+NO_TESTS = pd.DataFrame(columns=list(ttest_dictionary()))
 
 
 def row_of(a, b, test, metric="rmse", kind="inputs", **values):
@@ -120,6 +121,6 @@ def test_one_model_gives_tables_without_what_it_lacks(study, tmp_path, spaces):
 
 
 def test_no_model_gives_empty_tables(tmp_path):
-    metrics = pd.DataFrame(columns=list(METRICS_DICTIONARY))
+    metrics = pd.DataFrame(columns=list(slice_dictionary()))
     paths = write_paper_tables(GroupTables(metrics, pd.DataFrame(), NO_TESTS), tmp_path)
     assert [len(path.read_text().splitlines()) for path in paths] == [1, 1, 1, 1]
