@@ -11,11 +11,12 @@ import torch
 
 from bids_spectsynth.bids.cases import INTERICTAL
 from bids_spectsynth.bids.dataset import has_phantom_data
+from bids_spectsynth.bids.output_files import RATINGS, rating_path
 from bids_spectsynth.bids.prepared import PreparedCase, find_prepared, read_participants
 from bids_spectsynth.bids.writing import sidecar_path
 from bids_spectsynth.errors import ModelError, Outcome, SpectSynthError
 from bids_spectsynth.evaluation.case.calibration import calibrate_case
-from bids_spectsynth.evaluation.case.evaluate import case_tables, evaluate_case, metrics_path
+from bids_spectsynth.evaluation.case.evaluate import case_tables, evaluate_case
 from bids_spectsynth.evaluation.case.slice_columns import slice_dictionary
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.options.spaces import option_of
@@ -42,7 +43,6 @@ logger = logging.getLogger(__name__)
 
 #: The model has seen nothing of these participants.
 RATED = ("test", "external")
-_RATINGS = ("metrics", "regions", "volume", "calibration")
 
 
 def apply_model(folder: Path, names: Collection[str], settings: Settings) -> list[Outcome]:
@@ -162,7 +162,7 @@ def _serve(model: _Applied, case: PreparedCase, settings: Settings) -> Outcome:
         stage = "evaluate"
         split = split_of(cards, model.folder, case, settings)
         folders = [member.folder for member in serving]
-        table = metrics_path(output_dir, case, label)
+        table = rating_path(output_dir, case, label, "metrics")
         if INTERICTAL not in case.images or split not in RATED:
             # A table of an earlier training, which had not seen this participant, must not stay.
             for stale in rating_tables(output_dir, case, label):
@@ -187,7 +187,7 @@ def _serve(model: _Applied, case: PreparedCase, settings: Settings) -> Outcome:
 def _calibrate(case: PreparedCase, label: str, split: str, card: ModelCard, settings: Settings) -> None:
     """Rate the standard deviation of a synthetic image, unless that is done already."""
     synthetic, deviation = (find(settings.output_dir, case, label) for find in (synthetic_path, deviation_path))
-    table = rating_tables(settings.output_dir, case, label)[-1]
+    table = rating_path(settings.output_dir, case, label, "calibration")
     if is_younger([table], [synthetic, deviation, *case.images.values(), *case.masks.values()]):
         return
     sampled = _read_sidecar(deviation)
@@ -210,7 +210,7 @@ def _is_same_sampling(
 
 def _remove_deviation(output_dir: Path, case: PreparedCase, label: str) -> None:
     """Remove what was said of an image that is made anew: its standard deviation and how far that was right."""
-    calibrated = rating_tables(output_dir, case, label)[-1]
+    calibrated = rating_path(output_dir, case, label, "calibration")
     for path in (deviation_path(output_dir, case, label), calibrated):
         for stale in (path, sidecar_path(path)):
             stale.unlink(missing_ok=True)
@@ -218,8 +218,7 @@ def _remove_deviation(output_dir: Path, case: PreparedCase, label: str) -> None:
 
 def rating_tables(output_dir: Path, case: PreparedCase, label: str) -> list[Path]:
     """Tables that rate a synthetic image against the real one, whether they exist or not."""
-    metrics = metrics_path(output_dir, case, label)
-    return [metrics.with_name(metrics.name.replace("_metrics.tsv", f"_{suffix}.tsv")) for suffix in _RATINGS]
+    return [rating_path(output_dir, case, label, rating) for rating in RATINGS]
 
 
 def split_of(cards: Sequence[ModelCard], folder: Path, case: PreparedCase, settings: Settings) -> str:

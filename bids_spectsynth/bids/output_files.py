@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
-from bids_spectsynth.bids.names import case_folder, parse_name
+from bids_spectsynth.bids.names import case_folder, output_path, parse_name
 from bids_spectsynth.bids.prepared import PreparedCase, find_prepared
 from bids_spectsynth.bids.roles import role_name
 from bids_spectsynth.bids.sidecars import as_number, read_object, sidecar, strings
@@ -171,3 +171,35 @@ def software_version(output_dir: Path) -> str:
         if isinstance(entry, dict) and entry.get("Name") == "bids_spectsynth":
             return str(entry.get("Version", "unknown"))
     return "unknown"
+
+
+# Tables that rate a synthetic image against the real one.
+
+Rating = Literal["metrics", "regions", "volume", "calibration"]
+RATINGS: tuple[Rating, ...] = ("metrics", "regions", "volume", "calibration")
+
+
+def rating_path(output_dir: Path, prepared: PreparedCase, label: str, rating: Rating) -> Path:
+    """Where a table that rates the synthetic image of a case lies.
+
+    Parameters
+    ----------
+    output_dir : Path
+    prepared : PreparedCase
+    label : str
+        Of the model.
+    rating : {'metrics', 'regions', 'volume', 'calibration'}
+
+    Returns
+    -------
+    Path
+        ``sub-<label>[/ses-<label>]/spect/..._task-interictal_space-<space>_desc-<model>_<rating>.tsv``.
+    """
+    entities = {"task": "interictal", "space": prepared.space, "desc": label}
+    return output_path(output_dir, prepared.participant, prepared.session, "spect", entities, rating, ".tsv")
+
+
+def find_ratings(output_dir: Path, rating: Rating) -> list[Path]:
+    """All tables of one kind in the output folder, sorted by path."""
+    patterns = (f"sub-*/spect/*_{rating}.tsv", f"sub-*/ses-*/spect/*_{rating}.tsv")
+    return sorted(path for pattern in patterns for path in output_dir.glob(pattern))

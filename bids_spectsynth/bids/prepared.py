@@ -34,7 +34,6 @@ __all__ = [
     "add_descriptions",
     "case_folder",
     "file_name",
-    "find_metrics",
     "find_prepared",
     "is_registered_to",
     "output_path",
@@ -190,9 +189,3 @@ def is_registered_to(case: PreparedCase, asked: str) -> bool:
     except (OSError, ValueError, KeyError):
         return False
     return bool(said == str(parse_space(asked)))
-
-
-def find_metrics(output_dir: Path) -> list[Path]:
-    """Per-case metric tables in the output folder, sorted by path."""
-    tables = (*output_dir.glob("sub-*/spect/*_metrics.tsv"), *output_dir.glob("sub-*/ses-*/spect/*_metrics.tsv"))
-    return sorted(tables)

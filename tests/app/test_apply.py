@@ -11,6 +11,7 @@ import torch
 
 from bids_spectsynth.app import apply as application
 from bids_spectsynth.app.apply import check_served, is_younger, made_by, split_of
+from bids_spectsynth.bids.output_files import rating_path
 from bids_spectsynth.bids.prepared import PreparedCase, update_participants
 from bids_spectsynth.errors import ModelError, Outcome
 from bids_spectsynth.options.settings import Settings, make_settings
@@ -133,7 +134,7 @@ def test_a_table_of_an_earlier_training_does_not_outlive_it(
 ) -> None:
     monkeypatch.setattr(application, "synthesise", lambda *_, **options: None)
     prepared = PreparedCase("01", None, "T1w", {"interictal": tmp_path}, {}, None, None)
-    table = application.metrics_path(settings.output_dir, prepared, "m")
+    table = rating_path(settings.output_dir, prepared, "m", "metrics")
     table.parent.mkdir(parents=True)
     for path in (table, table.with_suffix(".json")):
         path.write_text("rated when it was held out")

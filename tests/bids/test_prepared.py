@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from bids_spectsynth.bids.prepared import find_metrics, find_prepared, read_matrix
+from bids_spectsynth.bids.prepared import find_prepared, read_matrix
 
 
 def test_prepared_cases_by_space(derivative: tuple[Path, Path]) -> None:
@@ -32,11 +32,3 @@ def test_case_without_brain_mask_is_not_prepared(derivative: tuple[Path, Path]) 
         path.unlink()
     (case,) = find_prepared(out, "T1w")
     assert (case.template_xfm, case.template) == (None, None)
-
-
-def test_metrics_of_all_cases(derivative: tuple[Path, Path]) -> None:
-    _, out = derivative
-    found = find_metrics(out)
-    assert len(found) == 4
-    assert {path.relative_to(out).parts[0] for path in found} == {"sub-01", "sub-02"}
-    assert find_metrics(out / "nowhere") == []

@@ -119,3 +119,13 @@ def write_images(out: Path, rows: pd.DataFrame) -> None:
 def images() -> Callable[[Path, pd.DataFrame], None]:
     """The function :func:`write_images`."""
     return write_images
+
+
+@pytest.fixture
+def truth() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Real and synthetic volume, the standard deviation that their difference was drawn with, and a mask of all."""
+    shape = (20, 20, 20)
+    rng = np.random.default_rng(3)
+    real = rng.uniform(8, 12, shape)
+    spread = rng.uniform(0.2, 1.5, shape)
+    return real, real + spread * rng.normal(size=shape), spread, np.ones(shape, bool)

@@ -56,13 +56,32 @@ def out(tmp_path: Path, nmi: None, model, images) -> Path:
     folder = tmp_path / "models" / LABEL
     folder.mkdir(parents=True)
     card = ModelCard(
-        label=LABEL, inputs=("pet",), target="interictal", space="T1w", voxel_size=2.0, grid_shape=(24, 28, 20),
+        label=LABEL,
+        inputs=("pet",),
+        target="interictal",
+        space="T1w",
+        voxel_size=2.0,
+        grid_shape=(24, 28, 20),
         scaling="slice",
-        architecture={"levels": 8, "base_filters": 4, "input_channels": 1, "output_channels": 1}, losses={"l1": 100.0, "adversarial": 1.0}, training={}, versions={},
-        target_statistics={"mean_in_brain": 1.0, "units": "arbitrary", "heights": [0.0], "log_gain": [0.0],
-                           "log_step": [0.0]}, validation={}, config={"slices_per_subject": 8}, salt="", participants=(),
-        selection_participants=(), weights_sha256="", created="",
-    )  # fmt: skip
+        architecture={"levels": 8, "base_filters": 4, "input_channels": 1, "output_channels": 1},
+        losses={"l1": 100.0, "adversarial": 1.0},
+        training={},
+        versions={},
+        target_statistics={
+            "mean_in_brain": 1.0,
+            "units": "arbitrary",
+            "heights": [0.0],
+            "log_gain": [0.0],
+            "log_step": [0.0],
+        },
+        validation={},
+        config={"slices_per_subject": 8},
+        salt="",
+        participants=(),
+        selection_participants=(),
+        weights_sha256="",
+        created="",
+    )
     write_json(folder / CARD_FILE, dataclasses.asdict(card))
     cases = find_prepared(tmp_path, "T1w")
     fit_baselines(cases[:TRAINED], card.inputs, card.scaling).save(folder)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bids_spectsynth.bids.prepared import find_metrics, write_table
+from bids_spectsynth.bids.output_files import find_ratings
+from bids_spectsynth.bids.prepared import write_table
 from bids_spectsynth.evaluation.case.metrics import METRICS
 from bids_spectsynth.evaluation.case.slice_columns import slice_dictionary
 from bids_spectsynth.evaluation.case.tables import read_case_tables
@@ -82,7 +83,7 @@ def gather_metrics(output_dir: Path) -> pd.DataFrame:
     DatasetError
         A file cannot be read as a metric table.
     """
-    frames = read_case_tables(find_metrics(output_dir), _parse_metrics, "metrics table")
+    frames = read_case_tables(find_ratings(output_dir, "metrics"), _parse_metrics, "metrics table")
     if not frames:
         return pd.DataFrame(columns=list(slice_dictionary()))
     rows = pd.concat(frames, ignore_index=True)

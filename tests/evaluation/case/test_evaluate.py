@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bids_spectsynth.bids.prepared import PreparedCase, find_metrics, write_image, write_json, write_matrix
+from bids_spectsynth.bids.output_files import find_ratings
+from bids_spectsynth.bids.prepared import PreparedCase, write_image, write_json, write_matrix
 from bids_spectsynth.errors import ImageError, ModelError
 from bids_spectsynth.evaluation.case.evaluate import case_tables, evaluate_case
 from bids_spectsynth.evaluation.case.metrics import slice_metrics
@@ -121,7 +122,7 @@ def test_network_and_baselines_are_rated_on_the_real_image(tmp_path: Path, model
     path = evaluate_case(case, model_folder, tmp_path, 2.3, "test")
     expected = "sub-03/ses-x/spect/sub-03_ses-x_task-interictal_space-T1w_desc-pix2pixT1wPet_metrics.tsv"
     assert path == tmp_path / expected
-    assert find_metrics(tmp_path) == [path]
+    assert find_ratings(tmp_path, "metrics") == [path]
     table = pd.read_csv(path, sep="\t", keep_default_na=False)
     assert list(table.columns) == list(slice_dictionary())
     assert list(json.loads(path.with_suffix(".json").read_text())) == list(slice_dictionary())
