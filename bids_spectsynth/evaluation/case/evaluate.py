@@ -33,7 +33,15 @@ Mask = npt.NDArray[np.bool_]
 
 
 def case_tables(output_dir: Path, prepared: PreparedCase, label: str) -> list[Path]:
-    """The tables that :func:`evaluate_case` writes: metrics, regions, volume measures."""
+    """The tables that :func:`evaluate_case` writes: metrics, regions, volume measures.
+
+    Parameters
+    ----------
+    output_dir : Path
+    prepared : PreparedCase
+    label : str
+        Of the model.
+    """
     written: tuple[Rating, ...] = ("metrics", "regions", "volume")
     return [rating_path(output_dir, prepared, label, rating) for rating in written]
 

@@ -68,12 +68,12 @@ def write_case_tables(
     measured = relative_uptake(real, evaluation_mask)
     by_region, by_volume = [], []
     for method, volume in volumes.items():
-        made = relative_uptake(volume, evaluation_mask)
-        if measured is None or made is None:
+        synthetic = relative_uptake(volume, evaluation_mask)
+        if measured is None or synthetic is None:
             continue
-        table = rate_regions(measured, made, evaluation_mask, regions)
+        table = rate_regions(measured, synthetic, evaluation_mask, regions)
         by_region.append(table.assign(**identity, method=method, template=template))
-        by_volume.append({**identity, "method": method, **rate_volume(measured, made, evaluation_mask, table)})
+        by_volume.append({**identity, "method": method, **rate_volume(measured, synthetic, evaluation_mask, table)})
     columns = list(REGIONS_DICTIONARY)
     rows = pd.concat(by_region, ignore_index=True)[columns] if by_region else pd.DataFrame(columns=columns)
     paths = (
@@ -87,6 +87,14 @@ def write_case_tables(
 
 def rate_regions(real: Float32, synthetic: Float32, evaluation_mask: Mask, regions: Regions) -> pd.DataFrame:
     """Mean uptake and asymmetry of each region in two volumes of relative uptake.
+
+    Parameters
+    ----------
+    real, synthetic : array, shape (I, J, K)
+        Relative uptake: in-brain mean 1.
+    evaluation_mask : array of bool, shape (I, J, K)
+    regions : Regions
+        Of the same mask.
 
     Returns
     -------
@@ -103,7 +111,21 @@ def rate_regions(real: Float32, synthetic: Float32, evaluation_mask: Mask, regio
 
 
 def rate_volume(real: Float32, synthetic: Float32, evaluation_mask: Mask, table: pd.DataFrame) -> dict[str, Any]:
-    """Measures of two volumes of relative uptake, and of their regions (:func:`rate_regions`), by column name."""
+    """Measures of two volumes of relative uptake, and of their regions.
+
+    Parameters
+    ----------
+    real, synthetic : array, shape (I, J, K)
+        Relative uptake: in-brain mean 1.
+    evaluation_mask : array of bool, shape (I, J, K)
+    table : DataFrame
+        Of :func:`rate_regions`.
+
+    Returns
+    -------
+    dict
+        Values by column of ``*_volume.tsv``; NaN for what cannot be computed.
+    """
     pairs = table[table["hemisphere"] == "L"]
     error = (pairs["asymmetry_synthetic"] - pairs["asymmetry_real"]).abs()[pairs["region"] != HEMISPHERE].dropna()
     whole = pairs[pairs["region"] == HEMISPHERE]

@@ -40,7 +40,18 @@ def on_one_scale(
 def slice_on_paper_scale(real: Volume, synthetic: Volume, mask: Mask, evaluation_mask: Mask, k: int) -> Plane:
     """Slice ``k`` of the synthetic volume as :func:`on_one_scale` has it on slice scale, without all the others.
 
-    Parameters are those of :func:`on_one_scale`; the array has the shape (I, J).
+    Parameters
+    ----------
+    real, synthetic : array, shape (I, J, K)
+        Unscaled.
+    mask, evaluation_mask : array of bool, shape (I, J, K)
+        Brain, and the part of it where the SPECT was measured.
+    k : int
+
+    Returns
+    -------
+    array, shape (I, J), float32
+        In [-1, 1].
     """
     one = (..., slice(k, k + 1))
     matched = synthetic[one] * level_factor(real, synthetic, evaluation_mask)
@@ -48,7 +59,14 @@ def slice_on_paper_scale(real: Volume, synthetic: Volume, mask: Mask, evaluation
 
 
 def level_factor(real: Volume, synthetic: Volume, evaluation_mask: Mask) -> np.float32:
-    """What brings the synthetic volume's mean over the evaluation mask to the real one's; 1 if it is not above zero."""
+    """What brings the synthetic volume's mean over the evaluation mask to the real one's; 1 if it is not above zero.
+
+    Parameters
+    ----------
+    real, synthetic : array, shape (I, J, K)
+        Unscaled.
+    evaluation_mask : array of bool, shape (I, J, K)
+    """
     level = _mean(synthetic, evaluation_mask)
     return np.float32(_mean(real, evaluation_mask) / level if level > 0 else 1.0)
 

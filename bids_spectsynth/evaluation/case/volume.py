@@ -23,13 +23,27 @@ def relative_uptake(volume: Float32, evaluation_mask: Mask) -> Float32 | None:
 
 
 def volume_rmse(real: Float32, synthetic: Float32, evaluation_mask: Mask) -> float:
-    """Root mean square difference over the evaluation mask of two volumes of relative uptake."""
+    """Root mean square difference over the evaluation mask of two volumes of relative uptake.
+
+    Parameters
+    ----------
+    real, synthetic : array, shape (I, J, K)
+        Relative uptake: in-brain mean 1.
+    evaluation_mask : array of bool, shape (I, J, K)
+    """
     difference = real[evaluation_mask].astype(np.float64) - synthetic[evaluation_mask]
     return float(np.sqrt(np.mean(np.square(difference))))
 
 
 def volume_correlation(real: Float32, synthetic: Float32, evaluation_mask: Mask) -> float:
-    """Pearson's r over the evaluation mask; NaN where one of the volumes is constant."""
+    """Pearson's r over the evaluation mask; NaN where one of the volumes is constant.
+
+    Parameters
+    ----------
+    real, synthetic : array, shape (I, J, K)
+        Relative uptake: in-brain mean 1.
+    evaluation_mask : array of bool, shape (I, J, K)
+    """
     pair = np.stack([real[evaluation_mask], synthetic[evaluation_mask]]).astype(np.float64)
     pair -= pair.mean(axis=1, keepdims=True)
     norm = np.sqrt(np.prod(np.square(pair).sum(axis=1)))

@@ -17,8 +17,8 @@ from bids_spectsynth.evaluation.figures.style import (
     VERMILION,
     WIDTH_MM,
     Drawing,
+    fix_layout,
     print_style,
-    settle,
     write_drawing,
 )
 from bids_spectsynth.evaluation.group.bland_altman import AgreementTables, held_out
@@ -61,7 +61,7 @@ def agreement_drawing(rows: pd.DataFrame, model: str) -> Drawing:
         _draw_asymmetry(right, usable)
         for axes in (left, right):
             axes.spines[["top", "right"]].set_visible(False)
-        settle(figure)
+        fix_layout(figure)
     caption = (
         f"{counted}. Left: Bland-Altman plot of the uptake of {len(usable)} blocks; right: asymmetry of "
         f"{int((usable['hemisphere'] == 'L').sum())} pairs of blocks. Blocks of one subject are not independent."

@@ -24,8 +24,8 @@ from bids_spectsynth.evaluation.figures.style import (
     VERMILION,
     WIDTH_MM,
     Drawing,
+    fix_layout,
     print_style,
-    settle,
 )
 from bids_spectsynth.evaluation.figures.violins import draw_violin
 from bids_spectsynth.evaluation.group.configurations import (
@@ -117,7 +117,7 @@ def comparison_figure(
         _name_rows(figure.axes[0], bands, means if "different subjects" in counts else {})
         figure.suptitle(("PHANTOM DATA. " if phantom else "") + counts.replace("; ", "\n"), fontsize=FONT_SIZE)
         _legend(figure, colours)
-        settle(figure)
+        fix_layout(figure)
     title = f"Figure {FIGURE_NUMBERS[kind]}, {_REGIONS[region]}: {_QUESTIONS[kind]}"
     templates = sorted({one.space for band in bands for one in band.group} - {T1W_SPACE})
     crowded = any(band.crowded for band in bands)

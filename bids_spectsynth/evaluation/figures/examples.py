@@ -200,10 +200,10 @@ def _draw_row(
         if model not in one.synthetic:
             _absent(page, figure, row, first)
             continue
-        made = one.synthetic[model]
-        draw_panel(page.axes(figure, row, first), made, one, window, _UPTAKE_COLOURS, "synthetic")
+        synthetic = one.synthetic[model]
+        draw_panel(page.axes(figure, row, first), synthetic, one, window, _UPTAKE_COLOURS, "synthetic")
         axes = page.axes(figure, row, first + 1)
-        draw_panel(axes, made - one.real, one, window, (DIFFERENCE, -limit, limit))
+        draw_panel(axes, synthetic - one.real, one, window, (DIFFERENCE, -limit, limit))
         draw_outline(axes, one)
         middle = (page.left(first) + page.left(first + 1) + page.panel[0]) / 2
         page.text(figure, middle, page.top(row) + page.panel[1] + 3.4, _metrics(numbers, example.number, model))

@@ -60,7 +60,7 @@ def print_style() -> Iterator[None]:
         yield
 
 
-def settle(figure: Figure) -> None:
+def fix_layout(figure: Figure) -> None:
     """Lay a figure out now, once, instead of anew for each file."""
     engine = figure.get_layout_engine()
     if engine is not None:

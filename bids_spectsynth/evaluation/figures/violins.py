@@ -19,8 +19,8 @@ from bids_spectsynth.evaluation.figures.style import (
     ORANGE,
     WIDTH_MM,
     Drawing,
+    fix_layout,
     print_style,
-    settle,
     svg_text,
     write_drawing,
 )
@@ -119,7 +119,7 @@ def _drawing(shown: _Shown, metric: str) -> Drawing:
         else:
             axes.text(0.5, 0.5, "no held-out slices were rated", ha="center", va="center", transform=axes.transAxes)
             axes.set_yticks([])
-        settle(figure)
+        fix_layout(figure)
     return Drawing(figure, METRICS[metric].axis_title)
 
 

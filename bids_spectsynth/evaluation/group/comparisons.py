@@ -142,6 +142,17 @@ def compare(a: Run, b: Run, options: StatisticsOptions) -> Iterator[dict[str, An
     Slices of one head resemble each other, so the slice-wise test counts the same subject many times and its p is
     far too small when the question is about subjects; the subject-wise tests, on the means of each subject, are not
     affected.
+
+    Parameters
+    ----------
+    a, b : Run
+        On one scale.
+    options : StatisticsOptions
+
+    Yields
+    ------
+    dict
+        Values by column of ``group_ttests.tsv``.
     """
     same_slices = a.traits["space"] == b.traits["space"]
     tables = match(a.rows, b.rows, list(METRICS), same_slices=same_slices)

@@ -55,11 +55,11 @@ def agreement_section(output_dir: Path) -> Section | None:
     if agreement is None or volumes is None:
         return None
     title = "Regional agreement and asymmetry"
-    rated = held_out(volumes)
-    if rated.empty:
+    evaluated = held_out(volumes)
+    if evaluated.empty:
         return Section("agreement", title, [Note("No held-out participant was rated by region.", "info")])
     dictionary = read_object(output_dir / "group_agreement.json")
-    blocks: list[Block] = [Text(_INTRO), volume_table(rated, read_object(output_dir / "group_volumes.json"))]
+    blocks: list[Block] = [Text(_INTRO), volume_table(evaluated, read_object(output_dir / "group_volumes.json"))]
     whole = agreement[agreement["region"] == ALL_REGIONS]
     if len(whole):
         blocks.append(Note(_LIMITS, "info", "How to read"))
@@ -102,7 +102,17 @@ def uptake_table(rows: pd.DataFrame, dictionary: Mapping[str, Any]) -> Table:
 
 
 def asymmetry_table(rows: pd.DataFrame, dictionary: Mapping[str, Any], what: str) -> Table:
-    """Agreement of asymmetry indices; ``rows`` of ``group_agreement.tsv`` of one region, or of all blocks."""
+    """Agreement of asymmetry indices.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Rows of ``group_agreement.tsv`` of one region, or of all blocks.
+    dictionary : mapping
+        ``group_agreement.json``; its descriptions become tooltips.
+    what : str
+        Whose asymmetry it is, for the caption.
+    """
     parts: _Parts = {
         "Bias": ("bias", partial(_interval, name="bias", digits=2)),
         "Lower limit": ("loa_lower", partial(_interval, name="loa_lower", digits=1)),

@@ -124,10 +124,10 @@ def _of_output(maker: Callable[[Path], Section | None]) -> Callable[[_GroupConte
     """A section that reads the output folder itself."""
 
     @wraps(maker)
-    def made(context: _GroupContext) -> Section | None:
+    def section(context: _GroupContext) -> Section | None:
         return maker(context.output_dir)
 
-    return made
+    return section
 
 
 def _guarded(context: _GroupContext, maker: Callable[[_GroupContext], Section | None]) -> Section | None:

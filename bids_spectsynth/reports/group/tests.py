@@ -197,8 +197,8 @@ def _test_cell(row: Mapping[Any, Any] | None) -> Cell:
 def _remarks(notes: Iterable[object]) -> list[str]:
     """Every remark once, without the warning that stands above the tables and the verdict that has its column."""
     remarks = [part for note in notes if isinstance(note, str) for part in note.split("; ")]
-    said = ("n/a", NOT_INDEPENDENT, "equivalen")
-    return [part for part in dict.fromkeys(remarks) if not part.startswith(said)]
+    elsewhere = ("n/a", NOT_INDEPENDENT, "equivalen")
+    return [part for part in dict.fromkeys(remarks) if not part.startswith(elsewhere)]
 
 
 def _with_notes(table: Table, notes: Sequence[Sequence[str]]) -> Table:

@@ -18,7 +18,7 @@ FEW_SUBJECTS = 10
 
 
 @dataclass(frozen=True)
-class _Duel:
+class _PairwiseComparison:
     """A network against one baseline: mean in-brain RMSE of the network minus that of the baseline."""
 
     baseline: str
@@ -49,10 +49,12 @@ def verdicts(summary: pd.DataFrame, ttests: pd.DataFrame | None) -> list[Block]:
         rows = _pooled(group)
         if NETWORK in rows.index and len(rows) > 1:
             # The tests are on test and external subjects together, and say so in this way.
-            duels = _duels(rows, _tests(ttests, str(configuration), "+".join(sorted(set(group["split"])))))
+            comparisons = _against_baselines(
+                rows, _tests(ttests, str(configuration), "+".join(sorted(set(group["split"]))))
+            )
             network = group[group["method"] == NETWORK].groupby("split")["n_subjects"].min()
             counts = split_text(int(network.get("test", 0)), int(network.get("external", 0)))
-            notes.append(_note(f"{configuration} ({counts})", duels, left_out_text(map(str, rows.index))))
+            notes.append(_note(f"{configuration} ({counts})", comparisons, left_out_text(map(str, rows.index))))
     return notes
 
 
@@ -72,26 +74,30 @@ def _tests(ttests: pd.DataFrame | None, configuration: str, split: str) -> pd.Da
     return ttests[chosen].set_index("method_b")
 
 
-def _duels(rows: pd.DataFrame, tests: pd.DataFrame) -> list[_Duel]:
+def _against_baselines(rows: pd.DataFrame, tests: pd.DataFrame) -> list[_PairwiseComparison]:
     means, counts = (dict(zip(rows.index, rows[name], strict=True)) for name in ("subject_mean", "n_subjects"))
-    duels = []
+    comparisons = []
     for name in rows.index:
         if name == NETWORK:
             continue
         if name in tests.index:
             # On the subjects that both were rated on.
             test = tests.loc[name]
-            duels.append(
-                _Duel(str(name), float(test["mean_difference"]), int(test["n_subjects"]), float(test["p_holm"]))
+            comparisons.append(
+                _PairwiseComparison(
+                    str(name), float(test["mean_difference"]), int(test["n_subjects"]), float(test["p_holm"])
+                )
             )
         else:
             n_subjects = int(min(counts[name], counts[NETWORK]))
-            duels.append(_Duel(str(name), float(means[NETWORK] - means[name]), n_subjects, math.nan))
-    return duels
+            comparisons.append(
+                _PairwiseComparison(str(name), float(means[NETWORK] - means[name]), n_subjects, math.nan)
+            )
+    return comparisons
 
 
-def _note(where: str, duels: list[_Duel], absent: str) -> Note:
-    behind = [duel for duel in duels if not duel.difference < 0]
+def _note(where: str, comparisons: list[_PairwiseComparison], absent: str) -> Note:
+    behind = [one for one in comparisons if not one.difference < 0]
     if behind:
         named = ", ".join(
             f"{method_name(d.baseline)} (n = {d.n_subjects} subjects, subject-wise Holm p {p_value(d.p)})"
@@ -102,13 +108,15 @@ def _note(where: str, duels: list[_Duel], absent: str) -> Note:
             "warning",
             "Baseline ahead",
         )
-    least = min(duel.n_subjects for duel in duels)
+    least = min(one.n_subjects for one in comparisons)
     # A test that could not be made counts as not significant.
-    p = max(1.0 if math.isnan(duel.p) else duel.p for duel in duels)
+    p = max(1.0 if math.isnan(one.p) else one.p for one in comparisons)
     tested = (
-        "no subject-wise test" if any(math.isnan(d.p) for d in duels) else f"subject-wise Holm p at most {p_value(p)}"
+        "no subject-wise test"
+        if any(math.isnan(d.p) for d in comparisons)
+        else f"subject-wise Holm p at most {p_value(p)}"
     )
     level: Level = "good" if p < ALPHA else "info"
-    doubt = "" if p < ALPHA else ": too few to conclude" if least < FEW_SUBJECTS else ": not conclusive"
-    text = f"{where}: lower mean in-brain RMSE than every baseline (n = {least} subjects, {tested}{doubt}).{absent}"
+    caveat = "" if p < ALPHA else ": too few to conclude" if least < FEW_SUBJECTS else ": not conclusive"
+    text = f"{where}: lower mean in-brain RMSE than every baseline (n = {least} subjects, {tested}{caveat}).{absent}"
     return Note(text, level)

@@ -86,7 +86,17 @@ def registration(fixed: Array, moving: Array, mask: Mask, affine: Affine, name: 
 
 
 def template_outline(image: Array, mask: Mask, template: Array, affine: Affine) -> str:
-    """Outline of a template's brain (``template``, 0 to 1 on the same grid) and of the subject's on the T1w.
+    """Outline of a template's brain and of the subject's on the T1w.
+
+    Parameters
+    ----------
+    image : array, shape (i, j, k)
+        T1w.
+    mask : array of bool, shape (i, j, k)
+        Brain mask of the T1w.
+    template : array, shape (i, j, k)
+        Brain of the template, 0 to 1.
+    affine : array, shape (4, 4)
 
     Returns
     -------
@@ -147,16 +157,16 @@ def synthesis(
     frame, mask, shown = _shown_part(mask, affine, [synthetic, *inputs.values(), *([] if real is None else [real])])
     inputs = dict(zip(inputs, shown[1:], strict=False))
     views = _synthesis_views(mask)
-    made = _relative(shown[0], mask)
+    estimated = _relative(shown[0], mask)
     measured = None if real is None else _relative(shown[-1], mask)
-    scale = _bright(made if measured is None else measured, mask, 99.8)
+    scale = _bright(estimated if measured is None else measured, mask, 99.8)
     rows = [Row(f"{label}\n(input)", views, _input_layer(label, data, mask)) for label, data in inputs.items()]
     if measured is not None:
         rows.append(Row("Real\nSPECT", views, Layer(measured, 0.0, scale, _UPTAKE, "× brain mean")))
-    rows.append(Row("SYNTHETIC\nSPECT", views, Layer(made, 0.0, scale, _UPTAKE, "× brain mean")))
+    rows.append(Row("SYNTHETIC\nSPECT", views, Layer(estimated, 0.0, scale, _UPTAKE, "× brain mean")))
     limit, mean_absolute = 0.0, float("nan")
     if measured is not None:
-        difference = np.where(mask, made - measured, np.nan).astype(np.float32)
+        difference = np.where(mask, estimated - measured, np.nan).astype(np.float32)
         absolute = np.abs(difference[mask])
         mean_absolute = float(absolute.mean()) if absolute.size else float("nan")
         # One significant step of 0.1 keeps the scale readable and equal for similar subjects.
@@ -189,7 +199,7 @@ def _input_layer(label: str, data: Array, mask: Mask) -> Layer:
     return Layer(data, 0.0, _bright(data, mask, 99.5))
 
 
-def carried_over(
+def resampled(
     mask: Array,
     affine: Affine,
     shape: tuple[int, int, int],

@@ -47,7 +47,7 @@ def _mask(context: SubjectContext, case: PreparedCase) -> tuple[str, str]:
     if head is not None and head.exists():
         image, source = read_volume(head)
         box = frame_of(mask, affine, reportlets.HEAD_MARGIN_MM).box
-        image = reportlets.carried_over(image, source, mask.shape, affine, np.eye(4), box)
+        image = reportlets.resampled(image, source, mask.shape, affine, np.eye(4), box)
         text = "Outline of the brain mask on the T1w image with the head."
     else:
         image = context.image(case, "T1w")
@@ -124,7 +124,7 @@ def _template_figure(context: SubjectContext, case: PreparedCase, transform: Tra
         matrix = np.asarray(np.linalg.inv(read_matrix(transform.path)) if native else np.eye(4))
         template = nib.funcs.as_closest_canonical(fetch_template(transform.template).mask)  # type: ignore[no-untyped-call]
         data = np.asarray(template.dataobj, dtype=np.float32)
-        outline = reportlets.carried_over(data, np.asarray(template.affine), mask.shape, affine, matrix)
+        outline = reportlets.resampled(data, np.asarray(template.affine), mask.shape, affine, matrix)
         where = "carried over to the participant's own space" if native else "in template space"
         caption = (
             f"Pink: brain of {transform.target}, {where}. Blue: brain of the participant. An affine transform fits "
@@ -153,7 +153,15 @@ def synthesis_section(context: SubjectContext) -> Section | None:
 
 
 def synthetic_title(context: SubjectContext, case: PreparedCase, synthetic: Synthetic) -> str:
-    """``Model pix2pixPet`` with the session and the template space where needed to tell it from others."""
+    """``Model pix2pixPet`` with the session and the template space where needed to tell it from others.
+
+    Parameters
+    ----------
+    context : SubjectContext
+    case : PreparedCase
+    synthetic : Synthetic
+        Of the case.
+    """
     session = f", ses-{case.session}" if len({c.session for c in context.cases}) > 1 and case.session else ""
     space = f", {synthetic.space} space" if synthetic.space != T1W_SPACE else ""
     return f"Model {synthetic.model}{space}{session}"
@@ -164,8 +172,8 @@ def _synthesis_figure(context: SubjectContext, case: PreparedCase, synthetic: Sy
         mask, affine = context.brain(case)
         inputs = {role_name(role): context.image(case, role) for role in input_roles(case, synthetic.path)}
         real = _real(context, case)
-        made = read_on_grid(synthetic.path, mask.shape)
-        svg, scales = reportlets.synthesis(inputs, real, made, mask, affine)
+        estimated = read_on_grid(synthetic.path, mask.shape)
+        svg, scales = reportlets.synthesis(inputs, real, estimated, mask, affine)
         return svg, _synthesis_caption(real is not None, scales)
 
     entities = {"task": "interictal", "space": synthetic.space, "desc": synthetic.model}

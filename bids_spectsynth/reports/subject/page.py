@@ -113,8 +113,8 @@ def _banners(context: SubjectContext, row: Mapping[str, str]) -> list[Note]:
     if is_phantom(context.output_dir):
         banners.append(Note(PHANTOM_TEXT, "warning", "Phantom data"))
     else:
-        made = [one for _, one in context.synthetic if sidecar(one.path).get("ModelTrainedOnPhantom") is True]
-        simulated = list(dict.fromkeys(one.model for one in made))
+        of_phantoms = [one for _, one in context.synthetic if sidecar(one.path).get("ModelTrainedOnPhantom") is True]
+        simulated = list(dict.fromkeys(one.model for one in of_phantoms))
         text = f"{', '.join(simulated)} learned from simulated heads; what it makes of a real head means nothing."
         banners += [Note(text, "danger", "Model of phantoms:")] if simulated else []
     if row.get("status") in ("failed", "skipped"):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from bids_spectsynth.reports.pictures.charts import metric_lines
 from bids_spectsynth.reports.pictures.mosaic import Contour, Layer, Row, mosaic
 from bids_spectsynth.reports.pictures.reportlets import (
-    carried_over,
+    resampled,
     mask_outline,
     registration,
     synthesis,
@@ -112,13 +112,13 @@ def test_the_patients_left_is_on_the_left_and_front_is_up(head):
 
 @settings(max_examples=15, deadline=None)
 @given(st.tuples(*[st.integers(-2, 2)] * 3))
-def test_a_mask_is_carried_over_by_the_inverse_of_its_motion(shift):
+def test_a_mask_is_resampled_by_the_inverse_of_its_motion(shift):
     mask = np.zeros((12, 12, 12), dtype=np.float32)
     mask[4:7, 5:8, 3:9] = 1
     matrix = np.eye(4)
     matrix[:3, 3] = np.array(shift) * 2.0
     grid = np.diag([2.0, 2.0, 2.0, 1.0])
-    moved = carried_over(mask, grid, (12, 12, 12), grid, matrix)
+    moved = resampled(mask, grid, (12, 12, 12), grid, matrix)
     np.testing.assert_allclose(moved, np.roll(mask, [-s for s in shift], axis=(0, 1, 2)), atol=1e-5)
 
 
@@ -140,8 +140,8 @@ def test_the_part_that_is_looked_at_is_that_of_the_whole():
     image = np.random.default_rng(0).random((10, 12, 14), dtype=np.float32)
     grid = np.array([[1.5, 0.1, 0, 2], [0, 1.2, 0.2, 1], [0, 0, 1.1, 3], [0, 0, 0, 1]])
     box = (slice(2, 6), slice(0, 5), slice(3, 9))
-    whole = carried_over(image, np.eye(4), (8, 9, 9), grid, np.eye(4))
-    part = carried_over(image, np.eye(4), (8, 9, 9), grid, np.eye(4), box)
+    whole = resampled(image, np.eye(4), (8, 9, 9), grid, np.eye(4))
+    part = resampled(image, np.eye(4), (8, 9, 9), grid, np.eye(4), box)
     np.testing.assert_allclose(part[box], whole[box], atol=1e-5)
     assert (whole[box] > 0).any()
     assert part.sum() == pytest.approx(part[box].sum())
@@ -152,7 +152,7 @@ def test_a_mask_is_carried_to_a_coarser_grid():
     mask[4:12, 4:12, 4:12] = 1
     coarse = np.diag([2.0, 2.0, 2.0, 1.0])
     coarse[:3, 3] = 0.5
-    seen = carried_over(mask, np.eye(4), (8, 8, 8), coarse, np.eye(4))
+    seen = resampled(mask, np.eye(4), (8, 8, 8), coarse, np.eye(4))
     assert seen.sum() * 8 == pytest.approx(mask.sum())
 
 
