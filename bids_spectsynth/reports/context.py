@@ -12,8 +12,8 @@ from bids_spectsynth.bids.output_files import Synthetic, Transform
 from bids_spectsynth.bids.prepared import PreparedCase, case_folder, file_name, write_text
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.reports.html import Block, Note, Picture
-from bids_spectsynth.reports.outputs import read_mask, read_on_grid
 from bids_spectsynth.reports.pictures.views import Array, Mask
+from bids_spectsynth.reports.reading import read_mask, read_on_grid
 
 logger = logging.getLogger(__name__)
 

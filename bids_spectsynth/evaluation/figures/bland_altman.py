@@ -10,17 +10,8 @@ from matplotlib.figure import Figure
 
 from bids_spectsynth.evaluation.case.regions import HEMISPHERE
 from bids_spectsynth.evaluation.columns import NETWORK
-from bids_spectsynth.evaluation.figures.style import (
-    BLUE,
-    GREY,
-    MM,
-    VERMILION,
-    WIDTH_MM,
-    Drawing,
-    fix_layout,
-    print_style,
-    write_drawing,
-)
+from bids_spectsynth.evaluation.figures.palette import BLUE, GREY, VERMILION
+from bids_spectsynth.evaluation.figures.style import MM, WIDTH_MM, Drawing, fix_layout, print_style, write_drawing
 from bids_spectsynth.evaluation.group.bland_altman import AgreementTables, held_out
 from bids_spectsynth.evaluation.statistics.bland_altman import MARKED_PERCENT, Interval, limits_of_agreement
 

@@ -12,21 +12,8 @@ from matplotlib.patches import Patch
 
 from bids_spectsynth.evaluation.case.metrics import METRICS, Region
 from bids_spectsynth.evaluation.figures.comparison_bands import GAP, HEADING, MAX_LEVELS, Band, bands_of
-from bids_spectsynth.evaluation.figures.style import (
-    BLUE,
-    FONT_SIZE,
-    GREEN,
-    GREY,
-    MM,
-    ORANGE,
-    PURPLE,
-    SKY,
-    VERMILION,
-    WIDTH_MM,
-    Drawing,
-    fix_layout,
-    print_style,
-)
+from bids_spectsynth.evaluation.figures.palette import BAND, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
+from bids_spectsynth.evaluation.figures.style import FONT_SIZE, MM, WIDTH_MM, Drawing, fix_layout, print_style
 from bids_spectsynth.evaluation.figures.violins import draw_violin
 from bids_spectsynth.evaluation.group.configurations import (
     FIGURE_NUMBERS,
@@ -155,7 +142,7 @@ def _set_limits(axes: Axes, bands: Sequence[Band], violins: Mapping[str, _Violin
 
 
 def _draw_band(axes: Axes, band: Band, kind: Kind, violins: Mapping[str, _Violin], colours: Mapping[str, str]) -> None:
-    axes.axhspan(band.bottom, band.top + 0.5, color="#f0f2f4", linewidth=0, zorder=-2)
+    axes.axhspan(band.bottom, band.top + 0.5, color=BAND, linewidth=0, zorder=-2)
     for one, height in zip(band.group, band.heights, strict=True):
         violin = violins[one.name]
         if violin.values.size:

@@ -13,16 +13,8 @@ from matplotlib.figure import Figure
 
 from bids_spectsynth.errors import SpectSynthError
 from bids_spectsynth.evaluation.case.metrics import metrics_in
-from bids_spectsynth.evaluation.figures.panels import (
-    DIFFERENCE,
-    GREY_SCALE,
-    N_FIXED,
-    UPTAKE,
-    Page,
-    draw_outline,
-    draw_panel,
-    window_of,
-)
+from bids_spectsynth.evaluation.figures.palette import DIFFERENCE, GREY_SCALE, UPTAKE
+from bids_spectsynth.evaluation.figures.panels import N_FIXED, Page, draw_outline, draw_panel, window_of
 from bids_spectsynth.evaluation.figures.style import MM, Drawing, print_style
 from bids_spectsynth.evaluation.group.configurations import (
     PAPER_SCALE,

@@ -12,10 +12,9 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from bids_spectsynth.evaluation.figures.palette import DIFFERENCE
 from bids_spectsynth.evaluation.figures.style import FONT_SIZE, WIDTH_MM
 from bids_spectsynth.evaluation.paper.example_images import ExampleImages, Plane
-
-UPTAKE, DIFFERENCE, GREY_SCALE = "inferno", "RdBu_r", "gray"
 
 #: Page layout, mm: labels of the rows; between panels; between groups of panels; text under a row; titles of the
 #: columns; foot; a line of text; a character.

@@ -21,10 +21,6 @@ PNG_DPI = 300
 #: Points; at this width nothing is smaller.
 FONT_SIZE = 7.0
 
-#: Okabe and Ito's palette, told apart with every kind of colour vision.
-BLUE, ORANGE, GREEN, PURPLE, VERMILION, SKY = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9"
-GREY = "#777777"
-
 _STYLE: dict[Any, Any] = {
     "svg.hashsalt": "bids_spectsynth",
     "svg.fonttype": "none",

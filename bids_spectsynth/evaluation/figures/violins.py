@@ -13,10 +13,9 @@ from matplotlib.figure import Figure
 
 from bids_spectsynth.evaluation.case.metrics import METRICS
 from bids_spectsynth.evaluation.columns import METHODS, NETWORK
+from bids_spectsynth.evaluation.figures.palette import BLUE, ORANGE
 from bids_spectsynth.evaluation.figures.style import (
-    BLUE,
     MM,
-    ORANGE,
     WIDTH_MM,
     Drawing,
     fix_layout,

@@ -15,7 +15,7 @@ from bids_spectsynth.evaluation.figures.bland_altman import PREFIX
 from bids_spectsynth.evaluation.group.bland_altman import ALL_REGIONS, held_out
 from bids_spectsynth.evaluation.statistics.bland_altman import MARKED_PERCENT
 from bids_spectsynth.reports.html import Block, Cell, Column, Heading, Note, Picture, Section, Table, Text, number
-from bids_spectsynth.reports.subject.metrics import description, method_name, method_order
+from bids_spectsynth.reports.wording import description, method_name, method_order
 
 #: A through-slice ratio in this range is taken for as smooth as the real SPECT.
 SMOOTH = (0.9, 1.1)

@@ -42,7 +42,7 @@ from bids_spectsynth.reports.html import (
     Text,
     render,
 )
-from bids_spectsynth.reports.outputs import FOOTER, PHANTOM_TEXT
+from bids_spectsynth.reports.wording import FOOTER, PHANTOM_TEXT
 
 #: Rows beyond which a table of details is folded.
 LONG_TABLE = 24

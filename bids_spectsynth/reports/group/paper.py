@@ -17,7 +17,7 @@ from bids_spectsynth.reports.group.paper_tables import (
     table_4,
 )
 from bids_spectsynth.reports.html import Block, Heading, Note, Picture, Section, Text
-from bids_spectsynth.reports.outputs import PHANTOM_TEXT
+from bids_spectsynth.reports.wording import PHANTOM_TEXT
 
 _DUBLIN_CORE = "{http://purl.org/dc/elements/1.1/}"
 #: Figures narrower than this (points, two thirds of a printed page) are shown at half of the report's width.
@@ -42,24 +42,6 @@ _COMPARED = {
     6: "Figure 6: terms of the loss",
     7: "Figure 7: images that the model takes",
 }
-
-
-def paper_sections(output_dir: Path) -> list[Section]:
-    """The sections for whatever tables and figures there are; none where no model was rated.
-
-    Parameters
-    ----------
-    output_dir : Path
-        Holds ``group_table2.tsv``, ``group_table3.tsv``, ``group_table4.tsv``, ``group_comparisons.tsv`` and
-        ``figures/paper_*.svg``.
-
-    Raises
-    ------
-    OSError, ValueError, KeyError
-        A table or a figure is damaged.
-    """
-    makers = (paper_tables_section, paper_comparisons_section, paper_examples_section)
-    return [section for maker in makers if (section := maker(output_dir)) is not None]
 
 
 def paper_tables_section(output_dir: Path) -> Section | None:

@@ -13,7 +13,7 @@ from bids_spectsynth.evaluation.paper.columns import ON_PAPER_SCALE
 from bids_spectsynth.evaluation.statistics.paired_tests import ALPHA
 from bids_spectsynth.options.settings import T1W_SPACE
 from bids_spectsynth.reports.html import Cell, Column, Table, number, p_value
-from bids_spectsynth.reports.subject.metrics import description
+from bids_spectsynth.reports.wording import description
 
 Dictionary = Mapping[str, Any]
 Row = Mapping[Any, Any]

@@ -11,7 +11,7 @@ from bids_spectsynth.bids.sidecars import as_number, strings
 from bids_spectsynth.evaluation.case.metrics import LEADING, REGION_TITLES, Metric, Region, by_measure
 from bids_spectsynth.evaluation.columns import METHODS, NETWORK
 from bids_spectsynth.reports.html import Cell, Column, Table, number
-from bids_spectsynth.reports.subject.metrics import description, method_name, method_order
+from bids_spectsynth.reports.wording import description, method_name, method_order
 
 #: Of each measure the one that background does not flatter first.
 _REGIONS: tuple[Region, ...] = ("brain", "whole")

@@ -12,7 +12,7 @@ from bids_spectsynth.evaluation.group.columns import COMPARISONS, NOT_INDEPENDEN
 from bids_spectsynth.evaluation.statistics.paired_tests import ALPHA
 from bids_spectsynth.reports.group.tables import count_range
 from bids_spectsynth.reports.html import Block, Cell, Column, Heading, Note, Section, Table, Text, number, p_value
-from bids_spectsynth.reports.subject.metrics import description, method_name
+from bids_spectsynth.reports.wording import description, method_name
 
 _TITLES = {
     "space": "Native against template space",

@@ -11,7 +11,7 @@ from bids_spectsynth.evaluation.group.columns import PRIMARY
 from bids_spectsynth.evaluation.group.subject_counts import split_text
 from bids_spectsynth.evaluation.statistics.paired_tests import ALPHA
 from bids_spectsynth.reports.html import Block, Level, Note, p_value
-from bids_spectsynth.reports.subject.metrics import left_out_text, method_name
+from bids_spectsynth.reports.wording import left_out_text, method_name
 
 #: With fewer subjects, a difference that is not significant says nothing either way.
 FEW_SUBJECTS = 10

@@ -16,9 +16,9 @@ from bids_spectsynth.options.settings import T1W_SPACE
 from bids_spectsynth.preprocess.templates.templates import fetch_template
 from bids_spectsynth.reports.context import Figure, SubjectContext
 from bids_spectsynth.reports.html import Block, Heading, Note, Section, Text, number
-from bids_spectsynth.reports.outputs import read_on_grid, read_volume
 from bids_spectsynth.reports.pictures import reportlets
 from bids_spectsynth.reports.pictures.views import Array, frame_of
+from bids_spectsynth.reports.reading import read_on_grid, read_volume
 
 SYNTHETIC_BANNER = Note(
     "Estimated by a network from other images of this head. It shows no measured perfusion and is not for diagnosis.",

@@ -1,6 +1,6 @@
 """The section of a subject's report on agreement between real and synthetic image."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,20 +10,12 @@ from bids_spectsynth.bids.output_files import Synthetic
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.sidecars import read_object
 from bids_spectsynth.evaluation.case.metrics import LEADING, METRICS, metrics_in
-from bids_spectsynth.evaluation.columns import METHODS, NETWORK
+from bids_spectsynth.evaluation.columns import NETWORK
 from bids_spectsynth.reports.context import Figure, SubjectContext
 from bids_spectsynth.reports.html import Block, Cell, Column, Heading, Note, Section, Table, Text, number
 from bids_spectsynth.reports.pictures.charts import metric_lines
 from bids_spectsynth.reports.subject.images import synthetic_title
-
-METHOD_NAMES: Mapping[str, str] = {
-    NETWORK: "Model (pix2pix)",
-    "constant": "Constant in the brain",
-    "petCopy": "Copy of the PET",
-    "regression": "Regression from the inputs",
-    "meanSpect": "Mean SPECT of the cohort",
-    "meanSpectPetRatio": "Mean SPECT × PET ratio",
-}
+from bids_spectsynth.reports.wording import description, left_out_text, method_name, method_order
 
 
 def metrics_section(context: SubjectContext) -> Section | None:
@@ -63,18 +55,6 @@ def read_metrics(path: Path) -> pd.DataFrame:
     if missing := sorted(needed - set(frame.columns)):
         raise ValueError(f"{path.name} has no column {', '.join(missing)}")
     return frame.assign(in_block=frame["in_block"].str.lower())
-
-
-def method_name(method: str) -> str:
-    """Name of a method for readers."""
-    return METHOD_NAMES.get(method, method)
-
-
-def method_order(methods: pd.Series) -> list[str]:
-    """The methods of a table: the model first, then the baselines as listed, then others."""
-    present = list(dict.fromkeys(str(method) for method in methods))
-    known = list(METHOD_NAMES)
-    return sorted(present, key=lambda m: (known.index(m) if m in known else len(known), m))
 
 
 def _metrics_blocks(
@@ -142,22 +122,6 @@ def _means_table(frame: pd.DataFrame, means: pd.DataFrame, dictionary: Mapping[s
         f"{left_out}{data_range}"
     )
     return Table([*columns, Column("Slices", "Rated slices of the block", numeric=True)], rows, caption)
-
-
-def description(dictionary: Mapping[str, object], column: str) -> str:
-    """Description of a column in a table's JSON dictionary; empty where there is none."""
-    entry = dictionary.get(column)
-    if not isinstance(entry, Mapping):
-        return ""
-    text = str(entry.get("Description", ""))
-    return f"{text} ({entry['Units']})" if text and entry.get("Units") else text
-
-
-def left_out_text(methods: Iterable[str]) -> str:
-    """The baselines that are not among the methods, to be added to a verdict; empty where there are none."""
-    present = set(methods)
-    absent = [method_name(method) for method in METHODS if method not in present and method != NETWORK]
-    return f" Not compared with: {', '.join(absent)}." if absent else ""
 
 
 def _better_baselines(means: pd.DataFrame, n_slices: int) -> list[Block]:

@@ -5,7 +5,11 @@ import pytest
 
 from bids_spectsynth.bids.prepared import write_json, write_table, write_text
 from bids_spectsynth.evaluation.paper.columns import comparisons_dictionary, examples_dictionary, table_4_dictionary
-from bids_spectsynth.reports.group.paper import paper_sections
+from bids_spectsynth.reports.group.paper import (
+    paper_comparisons_section,
+    paper_examples_section,
+    paper_tables_section,
+)
 from bids_spectsynth.reports.html import Page, Picture, Table, render
 
 TEMPLATE = "MNI152NLin2009aSym"
@@ -16,6 +20,11 @@ SVG = (
     '<svg xmlns="http://www.w3.org/2000/svg" xmlns:dc="http://purl.org/dc/elements/1.1/"><metadata>'
     "<dc:title>{title}</dc:title><dc:description>{caption}</dc:description></metadata></svg>"
 )
+
+
+def paper_sections(output):
+    makers = (paper_tables_section, paper_comparisons_section, paper_examples_section)
+    return [section for maker in makers if (section := maker(output)) is not None]
 
 
 def summary_rows(**model):

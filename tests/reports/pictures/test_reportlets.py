@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from bids_spectsynth.reports.pictures.charts import metric_lines
 from bids_spectsynth.reports.pictures.mosaic import Contour, Layer, Row, mosaic
 from bids_spectsynth.reports.pictures.reportlets import (
-    resampled,
     mask_outline,
     registration,
+    resampled,
     synthesis,
     template_outline,
 )
