@@ -203,3 +203,21 @@ def find_ratings(output_dir: Path, rating: Rating) -> list[Path]:
     """All tables of one kind in the output folder, sorted by path."""
     patterns = (f"sub-*/spect/*_{rating}.tsv", f"sub-*/ses-*/spect/*_{rating}.tsv")
     return sorted(path for pattern in patterns for path in output_dir.glob(pattern))
+
+
+# Tables and figures of the group level.
+
+GroupTable = Literal[
+    "metrics", "summary", "ttests", "regions", "agreement", "volumes", "calibration",
+    "table2", "table3", "table4", "comparisons",
+]  # fmt: skip
+
+
+def group_table_path(output_dir: Path, table: GroupTable) -> Path:
+    """``group_<table>.tsv``; its data dictionary lies beside it."""
+    return output_dir / f"group_{table}.tsv"
+
+
+def group_figures(output_dir: Path) -> Path:
+    """The folder of the group level's figures."""
+    return output_dir / "figures"

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bids_spectsynth.bids.output_files import RATINGS, Rating, find_ratings, rating_path
+from bids_spectsynth.bids.output_files import (
+    RATINGS,
+    Rating,
+    find_ratings,
+    group_figures,
+    group_table_path,
+    rating_path,
+)
 from bids_spectsynth.bids.prepared import PreparedCase
 
 
@@ -36,3 +43,8 @@ def test_rating_path__is_another_for_every_model_and_kind(first: str, second: st
     case = PreparedCase("01", None, "T1w", {}, {}, None, None)
     paths = {rating_path(Path("out"), case, label, rating) for label in (first, second) for rating in RATINGS}
     assert len(paths) == len(RATINGS) * len({first, second})
+
+
+def test_group_table_path__names_the_table(tmp_path: Path) -> None:
+    assert group_table_path(tmp_path, "table4") == tmp_path / "group_table4.tsv"
+    assert group_figures(tmp_path) == tmp_path / "figures"

@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bids_spectsynth.bids.output_files import group_figures
 from bids_spectsynth.evaluation.case.regions import HEMISPHERE
 from bids_spectsynth.evaluation.columns import NETWORK
 from bids_spectsynth.evaluation.figures.palette import BLUE, GREY, VERMILION
@@ -127,7 +128,7 @@ def write_agreement_figures(tables: AgreementTables, output_dir: Path) -> list[P
     """
     rows = held_out(tables.regions)
     blocks = rows[(rows["method"] == NETWORK) & (rows["region"] != HEMISPHERE)]
-    folder = output_dir / "figures"
+    folder = group_figures(output_dir)
     paths = {str(model): folder / f"{PREFIX}{model}.svg" for model in blocks["model"].unique()}
     for model, path in paths.items():
         write_drawing(agreement_drawing(blocks[blocks["model"] == model], model), path)

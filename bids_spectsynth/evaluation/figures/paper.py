@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from bids_spectsynth.bids.output_files import is_phantom
+from bids_spectsynth.bids.output_files import group_figures, is_phantom
 from bids_spectsynth.evaluation.case.metrics import Region, metrics_in
 from bids_spectsynth.evaluation.figures.comparisons import comparison_figure
 from bids_spectsynth.evaluation.figures.examples import example_figures
@@ -32,7 +32,7 @@ def write_paper_figures(tables: GroupTables, output_dir: Path) -> list[Path]:
     list of Path
         The SVG files. A figure for which there are no models is left out.
     """
-    folder = output_dir / "figures"
+    folder = group_figures(output_dir)
     written = []
     for stem, drawing in _drawings(tables, output_dir):
         path = folder / f"{stem}.svg"

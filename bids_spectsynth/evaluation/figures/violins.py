@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bids_spectsynth.bids.output_files import group_figures
 from bids_spectsynth.evaluation.case.metrics import METRICS
 from bids_spectsynth.evaluation.columns import METHODS, NETWORK
 from bids_spectsynth.evaluation.figures.palette import BLUE, ORANGE
@@ -84,7 +85,7 @@ def violin(metrics: pd.DataFrame, metric: str) -> str:
 
 def write_figures(tables: GroupTables, output_dir: Path) -> dict[str, Path]:
     """Write ``figures/group_<metric>.svg`` and ``.png`` for every metric; returns the paths of the SVG by metric."""
-    paths = {metric: output_dir / "figures" / f"group_{metric}.svg" for metric in METRICS}
+    paths = {metric: group_figures(output_dir) / f"group_{metric}.svg" for metric in METRICS}
     shown = _shown(tables.metrics)
     for metric, path in paths.items():
         write_drawing(_drawing(shown, metric), path)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from bids_spectsynth.bids.output_files import GroupTable, group_table_path
 from bids_spectsynth.bids.prepared import write_table
 from bids_spectsynth.evaluation.case.region_columns import (
     AGREEMENT_DICTIONARY,
@@ -30,6 +31,7 @@ from bids_spectsynth.evaluation.statistics.bland_altman import (
 #: Value of ``region`` in the rows that hold all blocks of all participants.
 ALL_REGIONS = "all"
 
+_TABLES: tuple[GroupTable, ...] = ("regions", "agreement", "volumes")
 _RUN = [name for name in IDENTITY if name not in ("participant_id", "session_id")]
 #: Of each measure: columns of the real and the synthetic value.
 _MEASURES = {"uptake": ("real", "synthetic"), "asymmetry": ("asymmetry_real", "asymmetry_synthetic")}
@@ -66,11 +68,11 @@ def group_agreement(output_dir: Path) -> AgreementTables:
 
 def write_agreement_tables(tables: AgreementTables, output_dir: Path) -> tuple[Path, Path, Path]:
     """Write ``group_regions.tsv``, ``group_agreement.tsv`` and ``group_volumes.tsv`` with their data dictionaries."""
-    paths = tuple(output_dir / f"group_{name}.tsv" for name in ("regions", "agreement", "volumes"))
-    write_table(paths[0], tables.regions, REGIONS_DICTIONARY)
-    write_table(paths[1], tables.agreement, AGREEMENT_DICTIONARY)
-    write_table(paths[2], tables.volumes, VOLUME_DICTIONARY)
-    return paths[0], paths[1], paths[2]
+    regions, agreement, volumes = (group_table_path(output_dir, name) for name in _TABLES)
+    write_table(regions, tables.regions, REGIONS_DICTIONARY)
+    write_table(agreement, tables.agreement, AGREEMENT_DICTIONARY)
+    write_table(volumes, tables.volumes, VOLUME_DICTIONARY)
+    return regions, agreement, volumes
 
 
 def held_out(rows: pd.DataFrame) -> pd.DataFrame:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bids_spectsynth.bids.output_files import find_ratings
+from bids_spectsynth.bids.output_files import find_ratings, group_table_path
 from bids_spectsynth.bids.writing import write_table
 from bids_spectsynth.evaluation.case.calibration import ALL, CALIBRATION_DICTIONARY, N_BINS, RELATIVE
 from bids_spectsynth.evaluation.case.tables import read_case_tables
@@ -75,7 +75,7 @@ def write_group_calibration(output_dir: Path) -> pd.DataFrame:
         A case's table is damaged.
     """
     table = group_calibration(gather_calibration(output_dir))
-    path = output_dir / "group_calibration.tsv"
+    path = group_table_path(output_dir, "calibration")
     if table.empty:
         # Of an earlier output; nothing stands behind it any more.
         for stale in (path, path.with_suffix(".json")):

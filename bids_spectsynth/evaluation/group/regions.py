@@ -9,8 +9,8 @@ import pandas as pd
 
 from bids_spectsynth.bids.output_files import find_ratings
 from bids_spectsynth.evaluation.case.region_columns import IDENTITY, REGIONS_DICTIONARY, VOLUME_DICTIONARY
-from bids_spectsynth.evaluation.case.tables import read_case_tables
-from bids_spectsynth.evaluation.columns import METHODS, Dictionary
+from bids_spectsynth.evaluation.case.tables import in_order, parse_table, read_case_tables
+from bids_spectsynth.evaluation.columns import Dictionary
 
 _TEXT = {*IDENTITY, "template", "region", "hemisphere"} - {"seed"}
 
@@ -36,14 +36,8 @@ def _gather(paths: Sequence[Path], dictionary: Dictionary, what: str) -> pd.Data
     frames = [frame for frame in frames if len(frame)]
     if not frames:
         return pd.DataFrame(columns=list(dictionary))
-    rows = pd.concat(frames, ignore_index=True)
-    rank = rows["method"].map({name: n for n, name in enumerate(METHODS)}).fillna(len(METHODS))
-    order = ["space", "model", "rank", "method", "participant_id", "session_id"]
-    return rows.assign(rank=rank).sort_values(order, kind="stable", ignore_index=True).drop(columns="rank")
+    return in_order(pd.concat(frames, ignore_index=True), ["participant_id", "session_id"])
 
 
-def _parse(source: Path | io.BytesIO, columns: list[str]) -> pd.DataFrame:
-    # Only numbers may be missing: "n/a" in a name column is a value that rows are grouped by.
-    frame = pd.read_csv(source, sep="\t", dtype=str, keep_default_na=False)[columns]
-    named = [name for name in columns if name not in _TEXT]
-    return frame.assign(**{name: pd.to_numeric(frame[name].mask(frame[name] == "n/a")) for name in named})
+def _parse(source: Path | io.BytesIO, columns: Sequence[str]) -> pd.DataFrame:
+    return parse_table(source, columns, [name for name in columns if name not in _TEXT])

@@ -8,18 +8,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bids_spectsynth.bids.output_files import find_ratings
+from bids_spectsynth.bids.output_files import GroupTable, find_ratings, group_table_path
 from bids_spectsynth.bids.prepared import write_table
 from bids_spectsynth.evaluation.case.metrics import METRICS
 from bids_spectsynth.evaluation.case.slice_columns import slice_dictionary
-from bids_spectsynth.evaluation.case.tables import read_case_tables
-from bids_spectsynth.evaluation.columns import HELD_OUT, METHODS
+from bids_spectsynth.evaluation.case.tables import in_order, parse_table, read_case_tables
+from bids_spectsynth.evaluation.columns import HELD_OUT
 from bids_spectsynth.evaluation.group.columns import SUMMARY_DICTIONARY, ttest_dictionary
 from bids_spectsynth.evaluation.group.comparisons import Run, StatisticsOptions, compare, find_pairs, find_runs
 from bids_spectsynth.evaluation.group.subject_counts import subjects_fingerprint
 from bids_spectsynth.evaluation.statistics.corrections import benjamini_hochberg, holm
 from bids_spectsynth.evaluation.statistics.paired_tests import ALPHA
 
+_TABLES: tuple[GroupTable, ...] = ("metrics", "summary", "ttests")
 _SUMMARY_KEYS = ["model", "configuration", "method", "inputs", "space", "scaling", "losses", "recipe", "training",
                  "scale", "split", "data_range"]  # fmt: skip
 
@@ -68,11 +69,11 @@ def compared_rows(metrics: pd.DataFrame) -> pd.DataFrame:
 
 def write_group_tables(tables: GroupTables, output_dir: Path) -> tuple[Path, Path, Path]:
     """Write ``group_metrics.tsv``, ``group_summary.tsv`` and ``group_ttests.tsv`` with their data dictionaries."""
-    paths = tuple(output_dir / f"group_{name}.tsv" for name in ("metrics", "summary", "ttests"))
-    write_table(paths[0], tables.metrics, slice_dictionary())
-    write_table(paths[1], tables.summary, SUMMARY_DICTIONARY)
-    write_table(paths[2], tables.ttests, ttest_dictionary())
-    return paths[0], paths[1], paths[2]
+    metrics, summary, ttests = (group_table_path(output_dir, name) for name in _TABLES)
+    write_table(metrics, tables.metrics, slice_dictionary())
+    write_table(summary, tables.summary, SUMMARY_DICTIONARY)
+    write_table(ttests, tables.ttests, ttest_dictionary())
+    return metrics, summary, ttests
 
 
 def gather_metrics(output_dir: Path) -> pd.DataFrame:
@@ -86,20 +87,15 @@ def gather_metrics(output_dir: Path) -> pd.DataFrame:
     frames = read_case_tables(find_ratings(output_dir, "metrics"), _parse_metrics, "metrics table")
     if not frames:
         return pd.DataFrame(columns=list(slice_dictionary()))
-    rows = pd.concat(frames, ignore_index=True)
-    rank = rows["method"].map({name: n for n, name in enumerate(METHODS)}).fillna(len(METHODS))
-    order = ["space", "model", "rank", "method", "scale", "participant_id", "session_id", "slice"]
-    return rows.assign(rank=rank).sort_values(order, kind="stable", ignore_index=True).drop(columns="rank")
+    return in_order(pd.concat(frames, ignore_index=True), ["scale", "participant_id", "session_id", "slice"])
 
 
 def _parse_metrics(source: Path | io.BytesIO) -> pd.DataFrame:
-    # Only numbers may be missing: "n/a" in a name column is a value that rows are grouped by.
-    frame = pd.read_csv(source, sep="\t", dtype=str, keep_default_na=False)[list(slice_dictionary())]
-    names = ("slice", "z_mm", "block_position", "data_range", *METRICS, "mask_voxels")
-    numbers = {name: pd.to_numeric(frame[name].mask(frame[name] == "n/a")) for name in names}
-    numbers["block_position"] = numbers["block_position"].astype("Int64")
+    numbers = ("slice", "z_mm", "block_position", "data_range", *METRICS, "mask_voxels")
+    frame = parse_table(source, list(slice_dictionary()), numbers)
+    position = frame["block_position"].astype("Int64")
     # A program that reads and writes the table may spell it True.
-    return frame.assign(**numbers, in_block=frame["in_block"].str.lower())
+    return frame.assign(block_position=position, in_block=frame["in_block"].str.lower())
 
 
 def summarise(held_out: pd.DataFrame) -> pd.DataFrame:

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bids_spectsynth.bids.output_files import GroupTable, group_table_path
 from bids_spectsynth.bids.prepared import write_table
 from bids_spectsynth.evaluation.case.metrics import metrics_in
+from bids_spectsynth.evaluation.columns import Dictionary
 from bids_spectsynth.evaluation.group.configurations import configurations, paper_rows, seed_means
 from bids_spectsynth.evaluation.group.subject_counts import split_counts, subjects_fingerprint
 from bids_spectsynth.evaluation.group.tables import GroupTables
@@ -36,15 +38,15 @@ def write_paper_tables(tables: GroupTables, output_dir: Path) -> tuple[Path, ...
     """
     rows = paper_rows(tables.metrics)
     spaces = sorted(set(rows["space"].unique()) - {T1W_SPACE})
-    contents = (
-        ("group_table2.tsv", example_table(rows, [T1W_SPACE]), examples_dictionary()),
-        ("group_table3.tsv", example_table(rows, spaces), examples_dictionary()),
-        ("group_table4.tsv", table_4(rows), table_4_dictionary()),
-        ("group_comparisons.tsv", paper_comparisons(configurations(rows), tables.ttests), comparisons_dictionary()),
+    contents: tuple[tuple[GroupTable, pd.DataFrame, Dictionary], ...] = (
+        ("table2", example_table(rows, [T1W_SPACE]), examples_dictionary()),
+        ("table3", example_table(rows, spaces), examples_dictionary()),
+        ("table4", table_4(rows), table_4_dictionary()),
+        ("comparisons", paper_comparisons(configurations(rows), tables.ttests), comparisons_dictionary()),
     )
     for name, frame, dictionary in contents:
-        write_table(output_dir / name, frame, dictionary)
-    return tuple(output_dir / name for name, _, _ in contents)
+        write_table(group_table_path(output_dir, name), frame, dictionary)
+    return tuple(group_table_path(output_dir, name) for name, _, _ in contents)
 
 
 def table_4(rows: pd.DataFrame) -> pd.DataFrame:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from bids_spectsynth.bids.output_files import read_table
-from bids_spectsynth.bids.sidecars import read_object
+from bids_spectsynth.bids.output_files import GroupTable, group_figures, group_table_path, read_table
+from bids_spectsynth.bids.sidecars import sidecar
 from bids_spectsynth.evaluation.case.regions import BLOCK_MM, HEMISPHERE
 from bids_spectsynth.evaluation.figures.bland_altman import PREFIX
 from bids_spectsynth.evaluation.group.bland_altman import ALL_REGIONS, held_out
@@ -19,6 +19,7 @@ from bids_spectsynth.reports.wording import description, method_name, method_ord
 
 #: A through-slice ratio in this range is taken for as smooth as the real SPECT.
 SMOOTH = (0.9, 1.1)
+_TABLES: tuple[GroupTable, ...] = ("agreement", "volumes")
 _RUN = ["model", "split"]
 _INTRO = (
     f"Held-out participants only. The brain is divided into blocks of {BLOCK_MM:g} mm in the template's world, left "
@@ -51,15 +52,15 @@ def agreement_section(output_dir: Path) -> Section | None:
     OSError, ValueError, KeyError
         A table cannot be read or lacks a column.
     """
-    agreement, volumes = (_read(output_dir / f"group_{name}.tsv") for name in ("agreement", "volumes"))
+    agreement, volumes = (_read(group_table_path(output_dir, name)) for name in _TABLES)
     if agreement is None or volumes is None:
         return None
     title = "Regional agreement and asymmetry"
     evaluated = held_out(volumes)
     if evaluated.empty:
         return Section("agreement", title, [Note("No held-out participant was rated by region.", "info")])
-    dictionary = read_object(output_dir / "group_agreement.json")
-    blocks: list[Block] = [Text(_INTRO), volume_table(evaluated, read_object(output_dir / "group_volumes.json"))]
+    dictionary = sidecar(group_table_path(output_dir, "agreement"))
+    blocks: list[Block] = [Text(_INTRO), volume_table(evaluated, sidecar(group_table_path(output_dir, "volumes")))]
     whole = agreement[agreement["region"] == ALL_REGIONS]
     if len(whole):
         blocks.append(Note(_LIMITS, "info", "How to read"))
@@ -75,7 +76,7 @@ def _read(path: Path) -> pd.DataFrame | None:
 
 
 def _pictures(output_dir: Path) -> list[Block]:
-    paths = sorted((output_dir / "figures").glob(f"{PREFIX}*.svg"))
+    paths = sorted(group_figures(output_dir).glob(f"{PREFIX}*.svg"))
     blocks: list[Block] = [Heading("Bland-Altman plots and asymmetry")] if paths else []
     for path in paths:
         model = path.stem.removeprefix(PREFIX)

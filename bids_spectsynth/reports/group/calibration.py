@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bids_spectsynth.bids.output_files import read_table
+from bids_spectsynth.bids.output_files import group_table_path, read_table
 from bids_spectsynth.evaluation.case.calibration import ALL
 from bids_spectsynth.evaluation.figures.palette import IDENTITY, LINES
 from bids_spectsynth.reports.html import Block, Cell, Column, Picture, Section, Table, Text, number
@@ -16,7 +16,7 @@ _LINE = ["configuration", "space", "sampled_by", "samples"]
 
 def calibration_section(output_dir: Path) -> Section | None:
     """Table and figure of ``group_calibration.tsv``; None where no uncertainty was rated."""
-    path = output_dir / "group_calibration.tsv"
+    path = group_table_path(output_dir, "calibration")
     if not path.exists():
         return None
     table = read_table(path)

@@ -6,8 +6,8 @@ from xml.etree import ElementTree
 
 import pandas as pd
 
-from bids_spectsynth.bids.output_files import is_phantom
-from bids_spectsynth.bids.sidecars import read_object
+from bids_spectsynth.bids.output_files import GroupTable, group_figures, group_table_path, is_phantom
+from bids_spectsynth.bids.sidecars import sidecar
 from bids_spectsynth.evaluation.case.metrics import Region
 from bids_spectsynth.evaluation.paper.columns import ON_PAPER_SCALE
 from bids_spectsynth.reports.group.paper_tables import (
@@ -46,15 +46,16 @@ _COMPARED = {
 
 def paper_tables_section(output_dir: Path) -> Section | None:
     """Table 4 over whole slices and in the brain, and Tables 2 and 3; None without them."""
-    summary = _read(output_dir / "group_table4.tsv")
+    summary = _read(output_dir, "table4")
     if summary is None or summary.empty:
         return None
-    dictionary = read_object(output_dir / "group_table4.json")
+    dictionary = sidecar(group_table_path(output_dir, "table4"))
     blocks: list[Block] = [*_phantom_note(output_dir), Text(_TABLES), Heading("Table 4: all models")]
     regions: tuple[Region, ...] = ("whole", "brain")
     blocks += [table_4(summary, region, dictionary) for region in regions]
-    for number, space in ((2, "native"), (3, "template")):
-        examples = _read(output_dir / f"group_table{number}.tsv")
+    tables: tuple[tuple[int, GroupTable, str], ...] = ((2, "table2", "native"), (3, "table3", "template"))
+    for number, table, space in tables:
+        examples = _read(output_dir, table)
         if examples is not None and not examples.empty:
             blocks += [Heading(f"Table {number}: examples in {space} space"), Text(_EXAMPLES)]
             blocks += example_tables(examples, number)
@@ -63,10 +64,10 @@ def paper_tables_section(output_dir: Path) -> Section | None:
 
 def paper_comparisons_section(output_dir: Path) -> Section | None:
     """Figures 5, 6 and 7 with the table behind each; None where no two models can be compared."""
-    comparisons = _read(output_dir / "group_comparisons.tsv")
+    comparisons = _read(output_dir, "comparisons")
     if comparisons is None or comparisons.empty:
         return None
-    dictionary = read_object(output_dir / "group_comparisons.json")
+    dictionary = sidecar(group_table_path(output_dir, "comparisons"))
     blocks: list[Block] = [*_phantom_note(output_dir), Note(_COMPARISONS, "warning", "Two tests")]
     for number, title in _COMPARED.items():
         own = comparisons[comparisons["figure"] == str(number)]
@@ -80,7 +81,7 @@ def paper_comparisons_section(output_dir: Path) -> Section | None:
 
 def paper_examples_section(output_dir: Path) -> Section | None:
     """Figures 3 and 4 and their like for other losses and recipes; None without them."""
-    folder = output_dir / "figures"
+    folder = group_figures(output_dir)
     names = [path.name for number in (3, 4) for path in sorted(folder.glob(f"paper_figure{number}*.svg"), key=_by_stem)]
     pictures = list(_pictures(output_dir, names))
     if not pictures:
@@ -93,8 +94,9 @@ def _by_stem(path: Path) -> str:
     return path.stem
 
 
-def _read(path: Path) -> pd.DataFrame | None:
+def _read(output_dir: Path, table: GroupTable) -> pd.DataFrame | None:
     """A table with all columns as text, ``n/a`` where there is no value; None where it was not written."""
+    path = group_table_path(output_dir, table)
     return pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False) if path.is_file() else None
 
 
@@ -104,7 +106,7 @@ def _phantom_note(output_dir: Path) -> list[Block]:
 
 def _pictures(output_dir: Path, names: Sequence[str]) -> Iterator[Block]:
     for name in names:
-        path = output_dir / "figures" / name
+        path = group_figures(output_dir) / name
         if path.is_file():
             svg = path.read_text(encoding="utf-8")
             # The file is this software's own, and the parser loads nothing from elsewhere.
