@@ -129,7 +129,9 @@ def test_the_primary_test_comes_first_with_effect_and_equivalence(cohort, html, 
     text = parse(html).text
     assert text.index("Paired t-tests over subjects") < text.index("All tests")
     rows = table_with(html, "Inputs, slice scale. In the brain")
-    assert [row[:3] for row in rows] == [["pix2pixPet", "pix2pixT1w", name] for name in ("RMSE", "SSIM", "PSNR (dB)")]
+    assert [row[:3] for row in rows[:3]] == [
+        ["pix2pixPet", "pix2pixT1w", name] for name in ("RMSE", "SSIM", "PSNR (dB)")
+    ]
     ttests = pd.read_csv(cohort / "group_ttests.tsv", sep="\t").query(
         "comparison == 'inputs' and metric == 'mask_rmse'"
     )
@@ -140,7 +142,7 @@ def test_the_primary_test_comes_first_with_effect_and_equivalence(cohort, html, 
     assert rows[0][7].startswith("not shown\nmargin 0.01\nHolm p ")
     assert rows[0][8:10] == ["4", "40"], "held-out subjects and slices"
     baselines = table_with(html, "Networks against their baselines, slice scale")
-    assert [row[1] for row in baselines[:4]] == ["Constant in the brain"] * 3 + ["Copy of the PET"]
+    assert [row[1] for row in baselines[: len(rows) + 1]] == ["Constant in the brain"] * len(rows) + ["Copy of the PET"]
 
 
 def test_all_tests_are_folded_the_slice_wise_one_last_and_warned_of(html, parse):
@@ -171,7 +173,7 @@ def test_remarks_on_some_rows_stand_beside_them_and_remarks_on_all_below(cohort,
     ttests.to_csv(out / "group_ttests.tsv", sep="\t", index=False)
     html = group_report(out).read_text()
     rows = table_with(html, "Inputs, slice scale. In the brain")
-    assert [row[-1] for row in rows] == ["", "a: mean of 3 seeds", ""]
+    assert [row[-1] for row in rows[:3]] == ["", "a: mean of 3 seeds", ""]
     assert "<dt>note</dt><dd>data ranges differ</dd>" in html
 
 
