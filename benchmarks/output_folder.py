@@ -24,7 +24,8 @@ from bids_spectsynth.evaluation.case.calibration import CALIBRATION_DICTIONARY, 
 from bids_spectsynth.evaluation.case.metrics import METRICS
 from bids_spectsynth.evaluation.case.region_columns import REGIONS_DICTIONARY, VOLUME_DICTIONARY
 from bids_spectsynth.evaluation.case.regions import asymmetry_index, regions_of
-from bids_spectsynth.evaluation.columns import METHODS, METRICS_DICTIONARY, NETWORK
+from bids_spectsynth.evaluation.case.slice_columns import slice_dictionary
+from bids_spectsynth.evaluation.columns import METHODS, NETWORK
 from bids_spectsynth.options.settings import T1W_SPACE, Scaling, make_settings
 from bids_spectsynth.synthesis.study import PlannedModel, planned_models
 
@@ -138,7 +139,7 @@ def write_tables(
         for suffix in ("metrics", "regions", "volume", "calibration")
     }
     rows = pd.concat([*_metric_rows(study, who, levels, rng)], ignore_index=True)
-    write_table(paths["metrics"], rows[list(METRICS_DICTIONARY)], METRICS_DICTIONARY)
+    write_table(paths["metrics"], rows[list(slice_dictionary())], slice_dictionary())
     made = regions["real"].to_numpy() * (1 + levels[0] + 0.05 * rng.standard_normal(len(regions)))
     by_region = regions.assign(**who, method=NETWORK, template="MNI152NLin2009aSym", synthetic=made)
     for name in ("real", "synthetic"):
@@ -193,7 +194,7 @@ def _shared(study: Study, who: Mapping[str, Any], method: str) -> np.random.Gene
 
 
 def _metrics(n: int, level: float, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """The six metrics of neighbouring slices."""
+    """The metrics of neighbouring slices; those that came later than the first six are like the error."""
     noise = lfilter([0.4], [1, -0.9], rng.standard_normal((6, n)), axis=1)
     rmse = np.clip(level + 0.01 * rng.standard_normal() + 0.01 * noise[0], 0.005, 1)
     mask_rmse = 2 * rmse + 0.002 * np.abs(noise[1])
@@ -205,7 +206,8 @@ def _metrics(n: int, level: float, rng: np.random.Generator) -> dict[str, np.nda
         1 - 2 * rmse + 0.005 * noise[4],
         20 * np.log10(DATA_RANGE / mask_rmse) + 0.1 * noise[5],
     )
-    return dict(zip(METRICS, values, strict=True))
+    names = ("rmse", "ssim", "psnr", "mask_rmse", "mask_ssim", "mask_psnr")
+    return dict.fromkeys(METRICS, mask_rmse) | dict(zip(names, values, strict=True))
 
 
 def _region_rows() -> pd.DataFrame:

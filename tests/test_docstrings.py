@@ -29,7 +29,6 @@ EXCEPTIONS = frozenset(
         "evaluation/figures/comparison_bands.py",
         "evaluation/figures/panels.py",
         "evaluation/group/comparisons.py",
-        "images/intensity.py",
         "logs.py",
         "preprocess/records.py",
         "preprocess/workflow/build.py",

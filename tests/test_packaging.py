@@ -19,7 +19,9 @@ from bids_spectsynth.bids.filters import read_filters
 from bids_spectsynth.bids.participants import DICTIONARY
 from bids_spectsynth.cli import build_parser, parse
 from bids_spectsynth.errors import ExitCode
-from bids_spectsynth.evaluation.columns import METHODS, METRICS_DICTIONARY, SUMMARY_DICTIONARY, TTEST_DICTIONARY
+from bids_spectsynth.evaluation.case.slice_columns import slice_dictionary
+from bids_spectsynth.evaluation.columns import METHODS
+from bids_spectsynth.evaluation.group.columns import SUMMARY_DICTIONARY, ttest_dictionary
 from bids_spectsynth.options.settings import make_settings, read_config
 from bids_spectsynth.preprocess.plugins.pool import read_plugin_file
 
@@ -321,7 +323,7 @@ def test_usage_describes_every_option_and_exit_code() -> None:
 
 @pytest.mark.parametrize(
     "dictionary",
-    [DICTIONARY, METRICS_DICTIONARY, SUMMARY_DICTIONARY, TTEST_DICTIONARY, METHODS],
+    [DICTIONARY, slice_dictionary(), SUMMARY_DICTIONARY, ttest_dictionary(), METHODS],
     ids=["participants", "metrics", "summary", "ttests", "methods"],
 )
 def test_the_outputs_page_describes_every_column(dictionary: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ from bids_spectsynth.app.freshness import (
 from bids_spectsynth.app.model_choice import AppliedModel
 from bids_spectsynth.bids.dataset import has_phantom_data
 from bids_spectsynth.bids.manifests import make_if_outdated
-from bids_spectsynth.bids.output_files import calibration_path, deviation_path, models_folder, synthetic_path
+from bids_spectsynth.bids.output_files import deviation_path, models_folder, rating_path, synthetic_path
 from bids_spectsynth.bids.participants import read_participants
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import INTERICTAL
@@ -168,7 +168,7 @@ def _rate(model: AppliedModel, case: PreparedCase, split: str, settings: Setting
     )
     if settings.uncertainty:
         image, deviation = synthetic_path(output_dir, case, label), deviation_path(output_dir, case, label)
-        table = calibration_path(output_dir, case, label)
+        table = rating_path(output_dir, case, label, "calibration")
         facts = _calibration_facts(label, own.card, split, deviation)
         make_if_outdated(
             calibration_product(model, case, split, settings),

@@ -14,10 +14,9 @@ from bids_spectsynth.app.model_choice import AppliedModel
 from bids_spectsynth.bids.manifests import Product, is_younger, manifest_path
 from bids_spectsynth.bids.output_files import (
     ORIGINAL_SPACE,
-    calibration_path,
     case_tables,
     deviation_path,
-    metrics_path,
+    rating_path,
     rating_tables,
     synthetic_path,
 )
@@ -25,7 +24,7 @@ from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import T1W, role_of
 from bids_spectsynth.bids.sidecars import sidecar, sidecar_path
 from bids_spectsynth.evaluation.case.calibration import CALIBRATION_DICTIONARY
-from bids_spectsynth.evaluation.columns import METRICS_DICTIONARY
+from bids_spectsynth.evaluation.case.slice_columns import slice_dictionary
 from bids_spectsynth.options.settings import T1W_SPACE, Settings
 from bids_spectsynth.synthesis.baselines.files import baseline_files
 from bids_spectsynth.synthesis.models.folder import ModelCard
@@ -90,7 +89,7 @@ def ratings_product(model: AppliedModel, case: PreparedCase, split: str, setting
     """
     output_dir, label = settings.output_dir, model.label
     members = model.members_for(case.participant)
-    table, tables = metrics_path(output_dir, case, label), case_tables(output_dir, case, label)
+    table, tables = rating_path(output_dir, case, label, "metrics"), case_tables(output_dir, case, label)
     baselines = {
         f"{path.name} of network {number}": path
         for number, member in enumerate(members, start=1)
@@ -120,7 +119,7 @@ def ratings_product(model: AppliedModel, case: PreparedCase, split: str, setting
             _MODEL: model_checksum([member.card for member in members]),
             _RANGE: settings.data_range,
             _SPLIT: split,
-            "the set of columns": list(METRICS_DICTIONARY),
+            "the set of columns": list(slice_dictionary()),
         },
         outputs=_with_sidecars(tables),
         is_current=is_current,
@@ -141,7 +140,7 @@ def calibration_product(model: AppliedModel, case: PreparedCase, split: str, set
         For ``output_dir``.
     """
     output_dir, label = settings.output_dir, model.label
-    table = calibration_path(output_dir, case, label)
+    table = rating_path(output_dir, case, label, "calibration")
     inputs = {
         "the synthetic image": synthetic_path(output_dir, case, label),
         "its standard deviation": deviation_path(output_dir, case, label),
@@ -234,6 +233,6 @@ def _is_same_rating(table: Path, data_range: float, split: str) -> bool:
     except ValueError:
         return False
     # A table of an earlier version lacks what the group level needs.
-    if list(rated.columns) != list(METRICS_DICTIONARY):
+    if list(rated.columns) != list(slice_dictionary()):
         return False
     return set(rated["data_range"]) == {data_range} and set(rated["split"]) == {split}

@@ -3,11 +3,11 @@
 import logging
 from pathlib import Path
 
-from bids_spectsynth.evaluation.case.calibration import write_group_calibration
 from bids_spectsynth.evaluation.figures.bland_altman import write_agreement_figures
 from bids_spectsynth.evaluation.figures.paper import write_paper_figures
 from bids_spectsynth.evaluation.figures.violins import write_figures
 from bids_spectsynth.evaluation.group.bland_altman import group_agreement, write_agreement_tables
+from bids_spectsynth.evaluation.group.calibration import write_group_calibration
 from bids_spectsynth.evaluation.group.comparisons import StatisticsOptions
 from bids_spectsynth.evaluation.group.tables import group_tables, write_group_tables
 from bids_spectsynth.evaluation.paper.tables import write_paper_tables

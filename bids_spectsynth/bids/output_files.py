@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
@@ -20,8 +21,9 @@ _NAMES = (
     "measure", "sampled_by", "bin",
 )  # fmt: skip
 
-#: Suffixes of the tables that rate a synthetic image; the last one rates its standard deviation.
-CASE_TABLES = ("metrics", "regions", "volume", "calibration")
+#: Tables that rate a synthetic image against the real one; the last one rates its standard-deviation map.
+Rating = Literal["metrics", "regions", "volume", "calibration"]
+RATINGS: tuple[Rating, ...] = ("metrics", "regions", "volume", "calibration")
 #: Label of the participant's own T1w as a space.
 ORIGINAL_SPACE = "orig"
 
@@ -44,16 +46,6 @@ def participants_file(folder: Path) -> Path:
 def models_folder(output_dir: Path) -> Path:
     """Where models lie, one folder each."""
     return output_dir / "models"
-
-
-def figures_folder(output_dir: Path) -> Path:
-    """Figures of the group level."""
-    return output_dir / "figures"
-
-
-def group_table(output_dir: Path, name: str) -> Path:
-    """A table of the group level: ``metrics``, ``summary``, ``ttests``, ``table4``, ..."""
-    return output_dir / f"group_{name}.tsv"
 
 
 def group_page(output_dir: Path) -> Path:
@@ -100,59 +92,40 @@ def deviation_path(output_dir: Path, prepared: PreparedCase, label: str) -> Path
     return synthetic_path(output_dir, prepared, f"{label}Sd")
 
 
-def metrics_path(output_dir: Path, prepared: PreparedCase, label: str) -> Path:
-    """The metric table of a case and a model.
+def rating_path(output_dir: Path, prepared: PreparedCase, label: str, rating: Rating) -> Path:
+    """Where a table that rates the synthetic image of a case lies.
 
     Parameters
     ----------
-    output_dir, prepared, label
-        As :func:`synthetic_path` takes them.
+    output_dir : Path
+    prepared : PreparedCase
+    label : str
+        Of the model.
+    rating : {'metrics', 'regions', 'volume', 'calibration'}
+
+    Returns
+    -------
+    Path
+        ``sub-<label>[/ses-<label>]/spect/..._task-interictal_space-<space>_desc-<model>_<rating>.tsv``.
     """
-    return _spect_path(output_dir, prepared, label, "metrics", ".tsv")
+    return _spect_path(output_dir, prepared, label, rating, ".tsv")
 
 
-def regions_path(output_dir: Path, prepared: PreparedCase, label: str) -> Path:
-    """The table of regions of a case and a model.
-
-    Parameters
-    ----------
-    output_dir, prepared, label
-        As :func:`synthetic_path` takes them.
-    """
-    return _spect_path(output_dir, prepared, label, "regions", ".tsv")
-
-
-def volume_path(output_dir: Path, prepared: PreparedCase, label: str) -> Path:
-    """The table of volume measures of a case and a model.
-
-    Parameters
-    ----------
-    output_dir, prepared, label
-        As :func:`synthetic_path` takes them.
-    """
-    return _spect_path(output_dir, prepared, label, "volume", ".tsv")
-
-
-def calibration_path(output_dir: Path, prepared: PreparedCase, label: str) -> Path:
-    """Where the table lies that rates a standard-deviation map.
-
-    Parameters
-    ----------
-    output_dir, prepared, label
-        As :func:`synthetic_path` takes them.
-    """
-    return _spect_path(output_dir, prepared, label, "calibration", ".tsv")
+def find_ratings(output_dir: Path, rating: Rating) -> list[Path]:
+    """All tables of one kind in the output folder, sorted by path."""
+    patterns = (f"sub-*/spect/*_{rating}.tsv", f"sub-*/ses-*/spect/*_{rating}.tsv")
+    return sorted(path for pattern in patterns for path in output_dir.glob(pattern))
 
 
 def rating_tables(output_dir: Path, prepared: PreparedCase, label: str) -> list[Path]:
-    """All tables that rate a synthetic image (:data:`CASE_TABLES`), whether they exist or not.
+    """All tables that rate a synthetic image (:data:`RATINGS`), whether they exist or not.
 
     Parameters
     ----------
     output_dir, prepared, label
         As :func:`synthetic_path` takes them.
     """
-    return [_spect_path(output_dir, prepared, label, suffix, ".tsv") for suffix in CASE_TABLES]
+    return [rating_path(output_dir, prepared, label, rating) for rating in RATINGS]
 
 
 def case_tables(output_dir: Path, prepared: PreparedCase, label: str) -> list[Path]:
@@ -164,31 +137,6 @@ def case_tables(output_dir: Path, prepared: PreparedCase, label: str) -> list[Pa
         As :func:`synthetic_path` takes them.
     """
     return rating_tables(output_dir, prepared, label)[:-1]
-
-
-def find_metrics(output_dir: Path) -> list[Path]:
-    """Metric tables of cases in the output folder, sorted by path."""
-    return _find_tables(output_dir, "metrics")
-
-
-def find_regions(output_dir: Path) -> list[Path]:
-    """Tables of regions of cases in the output folder, sorted by path."""
-    return _find_tables(output_dir, "regions")
-
-
-def find_volumes(output_dir: Path) -> list[Path]:
-    """Tables of volume measures of cases in the output folder, sorted by path."""
-    return _find_tables(output_dir, "volume")
-
-
-def find_calibrations(output_dir: Path) -> list[Path]:
-    """Tables of how far standard-deviation maps were right, of cases in the output folder, sorted by path."""
-    return _find_tables(output_dir, "calibration")
-
-
-def _find_tables(output_dir: Path, suffix: str) -> list[Path]:
-    patterns = (f"sub-*/spect/*_{suffix}.tsv", f"sub-*/ses-*/spect/*_{suffix}.tsv")
-    return sorted(path for pattern in patterns for path in output_dir.glob(pattern))
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -226,7 +174,7 @@ def find_synthetic(output_dir: Path, case: PreparedCase) -> list[Synthetic]:
         if facts.get("Synthetic") is not True or "StandardDeviationOf" in facts:
             continue
         entities, _, _ = parse_name(path.name)
-        metrics = metrics_path(output_dir, case, entities["desc"])
+        metrics = rating_path(output_dir, case, entities["desc"], "metrics")
         found.append(Synthetic(path, entities["desc"], case.space, metrics if metrics.exists() else None))
     return found
 
@@ -253,3 +201,19 @@ def software_version(output_dir: Path) -> str:
         if isinstance(entry, dict) and entry.get("Name") == "bids_spectsynth":
             return str(entry.get("Version", "unknown"))
     return "unknown"
+
+
+GroupTable = Literal[
+    "metrics", "summary", "ttests", "regions", "agreement", "volumes", "calibration",
+    "table2", "table3", "table4", "comparisons",
+]  # fmt: skip
+
+
+def group_table_path(output_dir: Path, table: GroupTable) -> Path:
+    """``group_<table>.tsv``; its data dictionary lies beside it."""
+    return output_dir / f"group_{table}.tsv"
+
+
+def group_figures(output_dir: Path) -> Path:
+    """The folder of the group level's figures."""
+    return output_dir / "figures"

@@ -14,12 +14,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from bids_spectsynth.bids.output_files import CASE_TABLES
+from bids_spectsynth.bids.output_files import RATINGS
 
 Schema = dict[str, Any]
 
 SCHEMA_FILE = "bids_schema_spect.json.gz"
-NOT_A_TABLE = tuple(f'suffix != "{table}"' for table in CASE_TABLES)
+NOT_A_TABLE = tuple(f'suffix != "{table}"' for table in RATINGS)
 _LABEL_ENTITIES = {
     "from": "Space or image that a transform maps coordinates from.",
     "to": "Space or image that a transform maps coordinates to.",
@@ -61,7 +61,7 @@ def _add_objects(objects: Schema) -> None:
     objects["datatypes"]["spect"] = {"value": "spect", "display_name": name, "description": "SPECT data.\n"}
     objects["suffixes"]["spect"] = {"value": "spect", "display_name": name, "description": "A SPECT image.\n"}
     objects["suffixes"]["xfm"] = {"value": "xfm", "display_name": "Transform", "description": "A 4x4 matrix.\n"}
-    for table in CASE_TABLES:
+    for table in RATINGS:
         objects["suffixes"][table] = {"value": table, "display_name": table.capitalize(), "description": "A table.\n"}
     for key, text in _LABEL_ENTITIES.items():
         objects["entities"][key] = {
@@ -92,7 +92,7 @@ def _add_file_rules(files: Schema) -> None:
     }
     imaging["spect_tables"] = {
         "entities": _FREE_ENTITIES | {"space": "optional", "resolution": "optional", "description": "required"},
-        "suffixes": list(CASE_TABLES),
+        "suffixes": list(RATINGS),
         "extensions": [".tsv", ".json"],
         "datatypes": ["spect"],
         "selectors": selectors,

@@ -15,8 +15,8 @@ from bids_spectsynth.bids.transforms import Transform
 from bids_spectsynth.bids.writing import write_text
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.reports.html import Block, Note, Picture
-from bids_spectsynth.reports.outputs import read_mask, read_on_grid
 from bids_spectsynth.reports.pictures.views import Array, Mask
+from bids_spectsynth.reports.reading import read_mask, read_on_grid
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import pytest
 from bids_spectsynth.app import apply as application
 from bids_spectsynth.app.apply import rate_case, split_of
 from bids_spectsynth.app.model_choice import AppliedModel
-from bids_spectsynth.bids.output_files import metrics_path
+from bids_spectsynth.bids.output_files import rating_path
 from bids_spectsynth.bids.participants import update_participants
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.errors import ModelError
@@ -90,7 +90,7 @@ def test_rate_case__failure_is_an_outcome_and_leaves_the_others(
 
 def test_rate_case__table_of_an_earlier_training_does_not_outlive_it(settings: Settings, tmp_path: Path) -> None:
     prepared = PreparedCase("01", None, "T1w", {"interictal": tmp_path}, {}, None, None)
-    table = metrics_path(settings.output_dir, prepared, "m")
+    table = rating_path(settings.output_dir, prepared, "m", "metrics")
     table.parent.mkdir(parents=True)
     for path in (table, table.with_suffix(".json")):
         path.write_text("rated when it was held out")

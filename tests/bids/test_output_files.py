@@ -1,33 +1,28 @@
 """Names of what is written, and how it is found again."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bids_spectsynth.bids import output_files
 from bids_spectsynth.bids.output_files import (
-    CASE_TABLES,
     ORIGINAL_SPACE,
+    RATINGS,
+    Rating,
     case_tables,
     deviation_path,
-    find_calibrations,
-    find_metrics,
-    find_regions,
+    find_ratings,
     find_synthetic,
-    find_volumes,
-    metrics_path,
+    group_figures,
+    group_table_path,
+    rating_path,
     rating_tables,
-    regions_path,
     synthetic_path,
-    volume_path,
 )
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.writing import write_json, write_text
-
-FINDERS: dict[str, Callable[[Path], list[Path]]] = dict(
-    zip(CASE_TABLES, (find_metrics, find_regions, find_volumes, find_calibrations), strict=True)
-)
 
 
 def case_of(participant: str, session: str | None, space: str = "T1w") -> PreparedCase:
@@ -39,12 +34,12 @@ def test_rating_tables__names_and_finders_agree(tmp_path: Path) -> None:
     for case in cases:
         for path in rating_tables(tmp_path, case, "m"):
             write_text(path, "x")
-    for number, (suffix, find) in enumerate(FINDERS.items()):
+    for number, rating in enumerate(RATINGS):
         wanted = sorted(rating_tables(tmp_path, case, "m")[number] for case in cases)
-        assert find(tmp_path) == wanted, suffix
+        assert find_ratings(tmp_path, rating) == wanted, rating
     first = rating_tables(tmp_path, cases[0], "m")
-    named = [path(tmp_path, cases[0], "m") for path in (metrics_path, regions_path, volume_path)]
-    assert case_tables(tmp_path, cases[0], "m") == first[:3] == named
+    named = [rating_path(tmp_path, cases[0], "m", rating) for rating in RATINGS]
+    assert [*case_tables(tmp_path, cases[0], "m"), first[-1]] == first == named
     assert first[0] == tmp_path / "sub-01/spect/sub-01_task-interictal_space-T1w_desc-m_metrics.tsv"
 
 
@@ -59,29 +54,54 @@ def test_find_synthetic__only_images_on_the_prepared_grid(tmp_path: Path, sessio
         write_json(path.with_name(path.name.replace(".nii.gz", ".json")), facts)
     (found,) = find_synthetic(tmp_path, case)
     assert (found.path, found.model, found.space, found.metrics) == (image, "m", "T1w", None)
-    write_text(metrics_path(tmp_path, case, "m"), "x")
+    write_text(rating_path(tmp_path, case, "m", "metrics"), "x")
     (found,) = find_synthetic(tmp_path, case)
-    assert found.metrics == metrics_path(tmp_path, case, "m")
+    assert found.metrics == rating_path(tmp_path, case, "m", "metrics")
 
 
 def test_names__no_two_files_share_one(tmp_path: Path) -> None:
     names = [
-        output_files.group_table(tmp_path, "metrics"),
+        output_files.group_table_path(tmp_path, "metrics"),
         output_files.group_page(tmp_path),
         output_files.subject_page(tmp_path, "01"),
         output_files.participants_file(tmp_path),
         output_files.description_file(tmp_path),
         output_files.descriptions_file(tmp_path),
         output_files.models_folder(tmp_path),
-        output_files.figures_folder(tmp_path),
+        output_files.group_figures(tmp_path),
     ]
     assert len(set(names)) == len(names)
     assert all(name.parent == tmp_path for name in names)
 
 
-def test_metrics_of_all_cases(derivative: tuple[Path, Path]) -> None:
+def test_find_ratings__of_all_cases(derivative: tuple[Path, Path]) -> None:
     _, out = derivative
-    found = find_metrics(out)
+    found = find_ratings(out, "metrics")
     assert len(found) == 4
     assert {path.relative_to(out).parts[0] for path in found} == {"sub-01", "sub-02"}
-    assert find_metrics(out / "nowhere") == []
+    assert find_ratings(out / "nowhere", "metrics") == []
+
+
+@pytest.mark.parametrize("session", [None, "x"])
+@pytest.mark.parametrize("rating", RATINGS)
+def test_find_ratings__what_rating_path_named(tmp_path: Path, session: str | None, rating: Rating) -> None:
+    case = PreparedCase("01", session, "T1w", {}, {}, None, None)
+    paths = {kind: rating_path(tmp_path, case, "pix2pixPet", kind) for kind in RATINGS}
+    for path in paths.values():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    assert find_ratings(tmp_path, rating) == [paths[rating]]
+    name = f"sub-01_{f'ses-{session}_' if session else ''}task-interictal_space-T1w_desc-pix2pixPet_{rating}.tsv"
+    assert paths[rating].name == name
+
+
+@given(st.from_regex("[0-9A-Za-z]{1,8}", fullmatch=True), st.from_regex("[0-9A-Za-z]{1,8}", fullmatch=True))
+def test_rating_path__is_another_for_every_model_and_kind(first: str, second: str) -> None:
+    case = PreparedCase("01", None, "T1w", {}, {}, None, None)
+    paths = {rating_path(Path("out"), case, label, rating) for label in (first, second) for rating in RATINGS}
+    assert len(paths) == len(RATINGS) * len({first, second})
+
+
+def test_group_table_path__names_the_table(tmp_path: Path) -> None:
+    assert group_table_path(tmp_path, "table4") == tmp_path / "group_table4.tsv"
+    assert group_figures(tmp_path) == tmp_path / "figures"

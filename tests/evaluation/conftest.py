@@ -37,9 +37,9 @@ def model_rows(
     rows = []
     for (number, label), k in itertools.product(enumerate(participants), range(10, 16)):
         error = 0.1 + 0.01 * number + 0.02 * rng.random()
-        values = dict(
-            zip(METRICS, (error, 1 - error, 20 - 20 * error, 2 * error, 1 - 2 * error, 20 - 40 * error), strict=True)
-        )
+        names = ("rmse", "ssim", "psnr", "mask_rmse", "mask_ssim", "mask_psnr")
+        known = (error, 1 - error, 20 - 20 * error, 2 * error, 1 - 2 * error, 20 - 40 * error)
+        values = dict.fromkeys(METRICS, error) | dict(zip(names, known, strict=True))
         place = {"participant_id": f"sub-{label}", "session_id": "n/a", "slice": k, "z_mm": 2.0 * k - 30}
         own = {**place, "in_block": "true" if k < 15 else "false", **values}
         own["block_position"] = k - 10 if k < 15 else np.nan
@@ -119,3 +119,13 @@ def write_images(out: Path, rows: pd.DataFrame) -> None:
 def images() -> Callable[[Path, pd.DataFrame], None]:
     """The function :func:`write_images`."""
     return write_images
+
+
+@pytest.fixture
+def truth() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Real and synthetic volume, the standard deviation that their difference was drawn with, and a mask of all."""
+    shape = (20, 20, 20)
+    rng = np.random.default_rng(3)
+    real = rng.uniform(8, 12, shape)
+    spread = rng.uniform(0.2, 1.5, shape)
+    return real, real + spread * rng.normal(size=shape), spread, np.ones(shape, bool)

@@ -16,7 +16,9 @@ import pytest
 from bids_spectsynth.bids.names import output_path
 from bids_spectsynth.bids.participants import update_participants
 from bids_spectsynth.bids.writing import write_image, write_json, write_matrix, write_table
-from bids_spectsynth.evaluation.columns import METHODS, METRICS_DICTIONARY
+from bids_spectsynth.evaluation.case.metrics import METRICS
+from bids_spectsynth.evaluation.case.slice_columns import slice_dictionary
+from bids_spectsynth.evaluation.columns import METHODS
 from bids_spectsynth.preprocess.templates.templates import Template
 from bids_spectsynth.reports.pictures import reportlets
 from bids_spectsynth.reports.subject import images as subject_images
@@ -141,7 +143,11 @@ def write_synthetic(
         for k in range(18, 28):
             rmse = error if number == 0 else 0.15 + 0.05 * number
             rmse *= 1 + 0.1 * np.sin(k + number + int(participant, 36) + 9 * error)
-            metrics = {"rmse": rmse / 2, "ssim": 1 - rmse, "psnr": 20 * np.log10(4 / rmse)}
+            metrics = dict.fromkeys(METRICS, rmse) | {
+                "rmse": rmse / 2,
+                "ssim": 1 - rmse,
+                "psnr": 20 * np.log10(4 / rmse),
+            }
             in_brain = {"mask_rmse": rmse, "mask_ssim": 1 - 2 * rmse, "mask_psnr": 20 * np.log10(2 / rmse)}
             place = {"slice": k, "z_mm": AFFINE[2, 2] * k + AFFINE[2, 3], "in_block": "true", "mask_voxels": 500}
             place["block_position"] = k - 18
@@ -150,7 +156,7 @@ def write_synthetic(
         beyond = {"slice": 28, "z_mm": 18.0, "in_block": "false", "block_position": "n/a"}
         rows.append({**rows[-1], **beyond, "mask_rmse": 1.9, "rmse": 1.9})
     write_table(
-        path.with_name(path.name.replace("_spect.nii.gz", "_metrics.tsv")), pd.DataFrame(rows), METRICS_DICTIONARY
+        path.with_name(path.name.replace("_spect.nii.gz", "_metrics.tsv")), pd.DataFrame(rows), slice_dictionary()
     )
 
 

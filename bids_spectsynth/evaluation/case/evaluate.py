@@ -1,13 +1,14 @@
 """Metrics of one case: the synthetic SPECT of a model, and the model's baselines, against the real SPECT."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bids_spectsynth.bids.output_files import metrics_path, synthetic_path
+from bids_spectsynth.bids.output_files import rating_path, synthetic_path
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import INTERICTAL
 from bids_spectsynth.bids.writing import write_table
@@ -16,13 +17,14 @@ from bids_spectsynth.evaluation.case.metrics import slice_metrics
 from bids_spectsynth.evaluation.case.model_identity import model_identity
 from bids_spectsynth.evaluation.case.region_tables import write_case_tables
 from bids_spectsynth.evaluation.case.scales import on_one_scale
-from bids_spectsynth.evaluation.columns import METRICS_DICTIONARY, NETWORK
+from bids_spectsynth.evaluation.case.slice_columns import slice_dictionary
+from bids_spectsynth.evaluation.columns import NETWORK
 from bids_spectsynth.images.reading import load_image
 from bids_spectsynth.options.settings import Scaling
 from bids_spectsynth.synthesis.baselines.base import Baselines, predict
 from bids_spectsynth.synthesis.baselines.files import baselines_checksum, has_baselines
 from bids_spectsynth.synthesis.data.scaling import slice_block
-from bids_spectsynth.synthesis.data.slices import CaseArrays, load_case
+from bids_spectsynth.synthesis.data.slices import load_case
 from bids_spectsynth.synthesis.models.folder import ModelCard, load_card
 from bids_spectsynth.synthesis.prediction.synthetic_image import network_output
 
@@ -44,10 +46,9 @@ def evaluate_case(
 ) -> Path:
     """Rate a synthetic SPECT and the model's baselines against the real one: by slice, by region, and as a volume.
 
-    Network and baselines are rated on the scale of the model's training, the network also on the other scale: there
-    the synthetic image in its units and the unscaled real one are scaled alike. Regions and volumes are rated on
-    relative uptake: the network always, baselines if the model is volume-scaled (slices that were scaled one by one
-    make no volume).
+    Slices of network and baselines are rated on the scale of the model's training, those of the network also on the
+    other scale. Regions and volumes are rated on relative uptake: the network always, baselines if the model is
+    volume-scaled (slices that were scaled one by one make no volume).
 
     Parameters
     ----------
@@ -57,24 +58,20 @@ def evaluate_case(
         Of the network that made the image, ``models/<label>`` or a member of an ensemble; without ``baselines.json``
         in it the network is rated alone.
     output_dir : Path
-        Holds the synthetic SPECT and takes the table.
+        Holds the synthetic SPECT and takes the tables.
     data_range : float
         Range of values for SSIM and PSNR; the images lie in -1 to 1.
     split : str
         ``train``, ``validation``, ``test`` or ``external``.
     label : str, optional
-        Of the whole model, which names the image and the table; by default that of the card in ``model_folder``.
+        Of the whole model, which names the image and the tables; by default that of the card in ``model_folder``.
     further_folders : sequence of Path
-        Of the other networks whose outputs were averaged: their baselines are averaged alike, so that a mean over
-        folds is compared with a mean over folds.
-    card : ModelCard, optional
-        That in ``model_folder``, where it has been read already.
+        Of the other networks whose outputs were averaged: their baselines are averaged alike.
 
     Returns
     -------
     Path
-        ``..._space-<space>_desc-<model>_metrics.tsv``, written last; beside it ``..._regions.tsv`` and
-        ``..._volume.tsv``, all with JSON data dictionaries.
+        The first of :func:`case_tables`, written last; all with JSON data dictionaries.
 
     Raises
     ------
@@ -88,25 +85,61 @@ def evaluate_case(
         raise ImageError(f"{prepared.name}: no interictal SPECT to compare with; only the synthetic one is written")
     card = card or load_card(model_folder)
     label = label or card.label
-    synthetic = synthetic_path(output_dir, prepared, label)
-    images = {NETWORK: network_output(synthetic)}
+    case = _read_case(prepared, card, synthetic_path(output_dir, prepared, label))
+    outputs = {NETWORK: case.output} | _baseline_images((model_folder, *further_folders), prepared)
+    identity = {**model_identity(prepared, card, model_folder, label), "split": split}
+    volumes = {NETWORK: case.synthetic} | _relative_baselines(outputs, card)
+    write_case_tables(output_dir, prepared, label, identity, volumes, case.real, case.evaluation_mask, case.affine)
+    table = _rate_slices(case, outputs, card, data_range).assign(**identity, data_range=data_range)
+    path = rating_path(output_dir, prepared, label, "metrics")
+    write_table(path, table[list(slice_dictionary())], slice_dictionary())
+    return path
+
+
+@dataclass(frozen=True, eq=False)
+class _RatedCase:
+    """The images of a case that are compared, shape (I, J, K), with their affine.
+
+    ``target`` and ``output`` are the real SPECT and the network's output on the scale of its training, ``real`` and
+    ``synthetic`` the same in their own units; ``mask`` is the brain, ``evaluation_mask`` where the SPECT was measured
+    in it.
+    """
+
+    target: Volume
+    output: Volume
+    real: Volume
+    synthetic: Volume
+    mask: Mask
+    evaluation_mask: Mask
+    affine: npt.NDArray[np.float64]
+
+
+def _read_case(prepared: PreparedCase, card: ModelCard, synthetic: Path) -> _RatedCase:
+    output = network_output(synthetic)
     # No input channel is needed here but the loader reads at least one.
     arrays = load_case(prepared, card.inputs[:1], card.scaling)
-    rated = _checked_overlap(arrays, prepared, images[NETWORK], synthetic)
-    images |= _baseline_images((model_folder, *further_folders), prepared)
-    real, values = _units(prepared.images[INTERICTAL]), _units(synthetic)
-    identity = {**model_identity(prepared, card, model_folder, label), "split": split}
-    volumes = {NETWORK: values} | _relative_baselines(images, card)
-    write_case_tables(output_dir, prepared, label, identity, volumes, real, rated, arrays.affine)
-    rows = _rate(arrays, images, rated, data_range).assign(scale=card.scaling)
+    assert arrays.target is not None
+    assert arrays.rated is not None
+    if not arrays.rated.any():
+        raise ImageError(f"{prepared.name}: its SPECT does not overlap with the brain; look at the registration")
+    if output.shape != arrays.target.shape:
+        raise ImageError(
+            f"{synthetic}: {output.shape} voxels, the real SPECT has {arrays.target.shape}; apply the model again"
+        )
+    real = _units(prepared.images[INTERICTAL])
+    return _RatedCase(arrays.target, output, real, _units(synthetic), arrays.mask, arrays.rated, arrays.affine)
+
+
+def _rate_slices(case: _RatedCase, outputs: Mapping[str, Volume], card: ModelCard, data_range: float) -> pd.DataFrame:
+    """Metrics of every method on the scale of the model's training, and of the network on the other one."""
+    tables = [
+        slice_metrics(case.target, output, case.evaluation_mask, data_range).assign(method=name, scale=card.scaling)
+        for name, output in outputs.items()
+    ]
     other = _OTHER_SCALE[card.scaling]
-    pair = on_one_scale(real, values, arrays.mask, rated, other)
-    another = slice_metrics(*pair, rated, data_range).assign(method=NETWORK, scale=other)
-    table = _positioned(pd.concat([rows, another], ignore_index=True), card, arrays)
-    path = metrics_path(output_dir, prepared, label)
-    table = table.assign(**identity, data_range=data_range)[list(METRICS_DICTIONARY)]
-    write_table(path, table, METRICS_DICTIONARY)
-    return path
+    pair = on_one_scale(case.real, case.synthetic, case.mask, case.evaluation_mask, other)
+    tables.append(slice_metrics(*pair, case.evaluation_mask, data_range).assign(method=NETWORK, scale=other))
+    return _positioned(pd.concat(tables, ignore_index=True), card, case)
 
 
 def _relative_baselines(images: Mapping[str, Volume], card: ModelCard) -> dict[str, Volume]:
@@ -114,25 +147,6 @@ def _relative_baselines(images: Mapping[str, Volume], card: ModelCard) -> dict[s
     if card.scaling != "volume":
         return {}
     return {method: (image + np.float32(1)) / np.float32(2) for method, image in images.items() if method != NETWORK}
-
-
-def _checked_overlap(arrays: CaseArrays, prepared: PreparedCase, made: Volume, synthetic: Path) -> Mask:
-    """Where the SPECT was measured in the brain, if the synthetic one can be compared with it there."""
-    assert arrays.target is not None
-    assert arrays.rated is not None
-    if not arrays.rated.any():
-        raise ImageError(f"{prepared.name}: its SPECT does not overlap with the brain; look at the registration")
-    wanted = arrays.target.shape
-    if made.shape != wanted:
-        raise ImageError(f"{synthetic}: {made.shape} voxels, the real SPECT has {wanted}; apply the model again")
-    return arrays.rated
-
-
-def _rate(arrays: CaseArrays, images: Mapping[str, Volume], rated: Mask, data_range: float) -> pd.DataFrame:
-    """Metrics of every method on the scale of the model's training."""
-    assert arrays.target is not None
-    tables = [slice_metrics(arrays.target, v, rated, data_range).assign(method=name) for name, v in images.items()]
-    return pd.concat(tables, ignore_index=True)
 
 
 def _units(path: Path) -> Volume:
@@ -150,13 +164,13 @@ def _baseline_images(folders: Sequence[Path], prepared: PreparedCase) -> dict[st
     return {name: np.mean([images[name] for images in found], axis=0, dtype=np.float32) for name in names}
 
 
-def _positioned(table: pd.DataFrame, card: ModelCard, arrays: CaseArrays) -> pd.DataFrame:
+def _positioned(table: pd.DataFrame, card: ModelCard, case: _RatedCase) -> pd.DataFrame:
     """The rows with where their slices lie."""
     # A card that does not tell took all slices.
-    block = slice_block(arrays.mask, int(card.config.get("slices_per_subject", arrays.mask.shape[2])))
+    block = slice_block(case.mask, int(card.config.get("slices_per_subject", case.mask.shape[2])))
     inside = table["slice"].between(block.start, block.stop - 1)
     return table.assign(
-        z_mm=arrays.affine[2, 2] * table["slice"] + arrays.affine[2, 3],
+        z_mm=case.affine[2, 2] * table["slice"] + case.affine[2, 3],
         in_block=np.where(inside, "true", "false"),
         block_position=(table["slice"] - block.start).where(inside).astype("Int64"),
     )

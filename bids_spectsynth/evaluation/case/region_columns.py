@@ -1,7 +1,8 @@
 """What the columns of the regional and volume tables mean: their JSON data dictionaries."""
 
 from bids_spectsynth.evaluation.case.regions import BLOCK_MM, MIN_VOLUME_ML
-from bids_spectsynth.evaluation.columns import METRICS_DICTIONARY, Dictionary
+from bids_spectsynth.evaluation.case.slice_columns import SLICE_COLUMNS
+from bids_spectsynth.evaluation.columns import Dictionary
 
 _RELATIVE = "in-brain mean = 1"
 _UPTAKE = "relative uptake (each image divided by its mean over all rated voxels)"
@@ -12,7 +13,7 @@ _RATED_METHODS = (
 
 #: Columns that say whose and what a row is.
 IDENTITY: Dictionary = {
-    name: METRICS_DICTIONARY[name]
+    name: SLICE_COLUMNS[name]
     for name in ("participant_id", "session_id", "model", "configuration", "seed", "method", "inputs", "space",
                  "scaling", "losses", "recipe", "split")
 }  # fmt: skip

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bids_spectsynth.bids.output_files import regions_path, volume_path
+from bids_spectsynth.bids.output_files import rating_path
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.writing import write_table
 from bids_spectsynth.evaluation.case.region_columns import REGIONS_DICTIONARY, VOLUME_DICTIONARY
@@ -33,7 +33,7 @@ def write_case_tables(
     identity: Mapping[str, Any],
     volumes: Mapping[str, Float32],
     real: Float32,
-    rated: Mask,
+    evaluation_mask: Mask,
     affine: Float64,
 ) -> tuple[Path, Path]:
     """Rate every method's volume by region and as a whole, and write both tables with their dictionaries.
@@ -50,7 +50,7 @@ def write_case_tables(
         In any units, 0 for no signal. One without a mean above zero in the brain is left out.
     real : array, shape (I, J, K)
         The SPECT, unscaled.
-    rated : array of bool, shape (I, J, K)
+    evaluation_mask : array of bool, shape (I, J, K)
         Brain where the SPECT was measured.
     affine : array, shape (4, 4)
         Of all of them, to world RAS+ mm.
@@ -64,27 +64,38 @@ def write_case_tables(
     ImageError
         The transform to the template cannot be read.
     """
-    regions = case_regions(prepared, rated, affine)
+    regions = case_regions(prepared, evaluation_mask, affine)
     template = (prepared.template if prepared.space == T1W_SPACE else prepared.space) or "n/a"
-    measured = relative_uptake(real, rated)
+    measured = relative_uptake(real, evaluation_mask)
     by_region, by_volume = [], []
     for method, volume in volumes.items():
-        made = relative_uptake(volume, rated)
-        if measured is None or made is None:
+        synthetic = relative_uptake(volume, evaluation_mask)
+        if measured is None or synthetic is None:
             continue
-        table = rate_regions(measured, made, rated, regions)
+        table = rate_regions(measured, synthetic, evaluation_mask, regions)
         by_region.append(table.assign(**identity, method=method, template=template))
-        by_volume.append({**identity, "method": method, **rate_volume(measured, made, rated, table)})
+        by_volume.append({**identity, "method": method, **rate_volume(measured, synthetic, evaluation_mask, table)})
     columns = list(REGIONS_DICTIONARY)
     rows = pd.concat(by_region, ignore_index=True)[columns] if by_region else pd.DataFrame(columns=columns)
-    paths = regions_path(output_dir, prepared, label), volume_path(output_dir, prepared, label)
+    paths = (
+        rating_path(output_dir, prepared, label, "regions"),
+        rating_path(output_dir, prepared, label, "volume"),
+    )
     write_table(paths[0], rows, REGIONS_DICTIONARY)
     write_table(paths[1], pd.DataFrame(by_volume, columns=list(VOLUME_DICTIONARY)), VOLUME_DICTIONARY)
     return paths
 
 
-def rate_regions(real: Float32, synthetic: Float32, rated: Mask, regions: Regions) -> pd.DataFrame:
+def rate_regions(real: Float32, synthetic: Float32, evaluation_mask: Mask, regions: Regions) -> pd.DataFrame:
     """Mean uptake and asymmetry of each region in two volumes of relative uptake.
+
+    Parameters
+    ----------
+    real, synthetic : array, shape (I, J, K)
+        Relative uptake: in-brain mean 1.
+    evaluation_mask : array of bool, shape (I, J, K)
+    regions : Regions
+        Of the same mask.
 
     Returns
     -------
@@ -93,15 +104,29 @@ def rate_regions(real: Float32, synthetic: Float32, rated: Mask, regions: Region
     """
     columns = {}
     for name, volume in (("real", real), ("synthetic", synthetic)):
-        means = regions.means(volume[rated])
+        means = regions.means(volume[evaluation_mask])
         columns[name] = means
         # Left and right of a region follow each other.
         columns[f"asymmetry_{name}"] = np.repeat(asymmetry_index(means[::2], means[1::2]), 2)
     return regions.table.assign(**columns)
 
 
-def rate_volume(real: Float32, synthetic: Float32, rated: Mask, table: pd.DataFrame) -> dict[str, Any]:
-    """Measures of two volumes of relative uptake, and of their regions (:func:`rate_regions`), by column name."""
+def rate_volume(real: Float32, synthetic: Float32, evaluation_mask: Mask, table: pd.DataFrame) -> dict[str, Any]:
+    """Measures of two volumes of relative uptake, and of their regions.
+
+    Parameters
+    ----------
+    real, synthetic : array, shape (I, J, K)
+        Relative uptake: in-brain mean 1.
+    evaluation_mask : array of bool, shape (I, J, K)
+    table : DataFrame
+        Of :func:`rate_regions`.
+
+    Returns
+    -------
+    dict
+        Values by column of ``*_volume.tsv``; NaN for what cannot be computed.
+    """
     pairs = table[table["hemisphere"] == "L"]
     error = (pairs["asymmetry_synthetic"] - pairs["asymmetry_real"]).abs()[pairs["region"] != HEMISPHERE].dropna()
     whole = pairs[pairs["region"] == HEMISPHERE]
@@ -110,12 +135,12 @@ def rate_volume(real: Float32, synthetic: Float32, rated: Mask, table: pd.DataFr
         for name in ("asymmetry_real", "asymmetry_synthetic")
     }
     return {
-        "volume_rmse": volume_rmse(real, synthetic, rated),
-        "volume_correlation": volume_correlation(real, synthetic, rated),
-        "through_slice_ratio": through_slice_ratio(real, synthetic, rated),
+        "volume_rmse": volume_rmse(real, synthetic, evaluation_mask),
+        "volume_correlation": volume_correlation(real, synthetic, evaluation_mask),
+        "through_slice_ratio": through_slice_ratio(real, synthetic, evaluation_mask),
         "asymmetry_error": float(error.mean()),
         "n_pairs": len(error),
         **halves,
-        "rated_voxels": int(np.count_nonzero(rated)),
-        "rated_slices": int(np.count_nonzero(rated.any(axis=(0, 1)))),
+        "rated_voxels": int(np.count_nonzero(evaluation_mask)),
+        "rated_slices": int(np.count_nonzero(evaluation_mask.any(axis=(0, 1)))),
     }

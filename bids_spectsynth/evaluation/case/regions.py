@@ -44,15 +44,15 @@ class Regions:
         of the block in the template's world, NaN for the hemispheres), ``voxels``, ``volume_ml``. Left and right of
         a region follow each other.
     members : array of int, shape (N, 2)
-        Rows of the table that each of the N rated voxels belongs to, block and hemisphere; -1 for none. Voxels in the
-        order of ``np.nonzero(rated)``.
+        Rows of the table that each of the N voxels of the evaluation mask belongs to, block and hemisphere; -1 for
+        none. Voxels in the order of ``np.nonzero(evaluation_mask)``.
     """
 
     table: pd.DataFrame
     members: npt.NDArray[np.intp]
 
     def means(self, values: npt.NDArray[np.floating]) -> Float64:
-        """Mean of values (N,) at the rated voxels over each row's voxels."""
+        """Mean of values (N,) in the evaluation mask over each row's voxels."""
         sums = np.zeros(len(self.table))
         for rows in self.members.T:
             inside = rows >= 0
@@ -71,7 +71,7 @@ def asymmetry_index(left: npt.ArrayLike, right: npt.ArrayLike) -> Float64:
     return np.asarray(200 * np.divide(a - b, total, out=np.full(total.shape, np.nan), where=total > 0))
 
 
-def case_regions(prepared: PreparedCase, rated: Mask, affine: Float64) -> Regions:
+def case_regions(prepared: PreparedCase, evaluation_mask: Mask, affine: Float64) -> Regions:
     """Regions of a case: the lattice's blocks and the hemispheres.
 
     Parameters
@@ -79,10 +79,10 @@ def case_regions(prepared: PreparedCase, rated: Mask, affine: Float64) -> Region
     prepared : PreparedCase
         Its transform to the template places the lattice; without one the brain is halved at its middle and has no
         blocks, which is logged.
-    rated : array of bool, shape (I, J, K)
+    evaluation_mask : array of bool, shape (I, J, K)
         Brain where the SPECT was measured.
     affine : array, shape (4, 4)
-        Of ``rated``, to world RAS+ mm.
+        Of ``evaluation_mask``, to world RAS+ mm.
 
     Raises
     ------
@@ -92,9 +92,9 @@ def case_regions(prepared: PreparedCase, rated: Mask, affine: Float64) -> Region
     voxel_ml = float(abs(np.linalg.det(affine[:3, :3]))) / 1000
     if prepared.space == T1W_SPACE and prepared.template_xfm is None:
         logger.info("%s: no transform to a template; rated by hemisphere, not by region", prepared.name)
-        points = world_points(rated, affine)
+        points = world_points(evaluation_mask, affine)
         return regions_of(points - [[points[0].mean()], [0], [0]], voxel_ml, blocks=False)
-    return regions_of(world_points(rated, np.linalg.inv(template_matrix(prepared)) @ affine), voxel_ml)
+    return regions_of(world_points(evaluation_mask, np.linalg.inv(template_matrix(prepared)) @ affine), voxel_ml)
 
 
 def world_points(mask: Mask, affine: Float64) -> Float64:

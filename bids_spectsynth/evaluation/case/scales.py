@@ -11,17 +11,19 @@ Plane = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
 
-def on_one_scale(real: Volume, synthetic: Volume, mask: Mask, rated: Mask, scale: Scaling) -> tuple[Volume, Volume]:
+def on_one_scale(
+    real: Volume, synthetic: Volume, mask: Mask, evaluation_mask: Mask, scale: Scaling
+) -> tuple[Volume, Volume]:
     """Two unscaled volumes on a scale that the synthetic one was not made on.
 
     Both are scaled with the coefficients of the real SPECT, after the synthetic one was brought to its mean over the
-    rated voxels, as a subtraction of scans does. Its own maximum would not do: a real SPECT owes its maximum to noise,
-    so that a smooth image scaled by its own is too bright.
+    evaluation mask, as a subtraction of scans does. Its own maximum would not do: a real SPECT owes its maximum to
+    noise, so that a smooth image scaled by its own is too bright.
 
     Parameters
     ----------
     real, synthetic : array, shape (I, J, K)
-    mask, rated : array of bool, shape (I, J, K)
+    mask, evaluation_mask : array of bool, shape (I, J, K)
         Brain, and the part of it where the SPECT was measured.
     scale : {'slice', 'volume'}
 
@@ -30,29 +32,47 @@ def on_one_scale(real: Volume, synthetic: Volume, mask: Mask, rated: Mask, scale
     real, synthetic : array, shape (I, J, K), float32
         In [-1, 1].
     """
-    matched = synthetic * level_factor(real, synthetic, rated)
+    matched = synthetic * level_factor(real, synthetic, evaluation_mask)
     coefficients = scaling_coefficients(real, mask, scale)
     return apply_scaling(real, *coefficients), apply_scaling(matched, *coefficients)
 
 
-def slice_on_paper_scale(real: Volume, synthetic: Volume, mask: Mask, rated: Mask, k: int) -> Plane:
+def slice_on_paper_scale(real: Volume, synthetic: Volume, mask: Mask, evaluation_mask: Mask, k: int) -> Plane:
     """Slice ``k`` of the synthetic volume as :func:`on_one_scale` has it on slice scale, without all the others.
 
-    Parameters are those of :func:`on_one_scale`; the array has the shape (I, J).
+    Parameters
+    ----------
+    real, synthetic : array, shape (I, J, K)
+        Unscaled.
+    mask, evaluation_mask : array of bool, shape (I, J, K)
+        Brain, and the part of it where the SPECT was measured.
+    k : int
+
+    Returns
+    -------
+    array, shape (I, J), float32
+        In [-1, 1].
     """
     one = (..., slice(k, k + 1))
-    matched = synthetic[one] * level_factor(real, synthetic, rated)
+    matched = synthetic[one] * level_factor(real, synthetic, evaluation_mask)
     return apply_scaling(matched, *scaling_coefficients(real[one], mask[one], "slice"))[..., 0]
 
 
-def level_factor(real: Volume, synthetic: Volume, rated: Mask) -> np.float32:
-    """What brings the synthetic volume's mean over the rated voxels to the real one's; 1 if it is not above zero."""
-    level = _mean(synthetic, rated)
-    return np.float32(_mean(real, rated) / level if level > 0 else 1.0)
+def level_factor(real: Volume, synthetic: Volume, evaluation_mask: Mask) -> np.float32:
+    """What brings the synthetic volume's mean over the evaluation mask to the real one's; 1 if it is not above zero.
+
+    Parameters
+    ----------
+    real, synthetic : array, shape (I, J, K)
+        Unscaled.
+    evaluation_mask : array of bool, shape (I, J, K)
+    """
+    level = _mean(synthetic, evaluation_mask)
+    return np.float32(_mean(real, evaluation_mask) / level if level > 0 else 1.0)
 
 
-def _mean(volume: Volume, rated: Mask) -> float:
+def _mean(volume: Volume, evaluation_mask: Mask) -> float:
     # Voxels are picked ten times faster in the order in which they lie, which NIfTI files turn round.
     if volume.flags.f_contiguous:
-        volume, rated = volume.T, rated.T
-    return float(volume[rated].mean(dtype=np.float64)) if rated.any() else 0.0
+        volume, evaluation_mask = volume.T, evaluation_mask.T
+    return float(volume[evaluation_mask].mean(dtype=np.float64)) if evaluation_mask.any() else 0.0

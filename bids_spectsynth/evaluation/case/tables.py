@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from bids_spectsynth.errors import DatasetError
+from bids_spectsynth.evaluation.columns import METHODS
 
 #: Tables that are read as one: enough to save time, few enough to keep their text small.
 _AT_ONCE = 64
@@ -67,3 +68,38 @@ def _read_one(path: Path, parse: Parser, what: str) -> pd.DataFrame:
     except (OSError, ValueError, KeyError) as error:
         reason = " ".join(str(error).split())
         raise DatasetError(f"{path}: not a {what} ({reason}); delete it and evaluate again") from error
+
+
+def parse_table(source: Path | io.BytesIO, columns: Sequence[str], numbers: Sequence[str]) -> pd.DataFrame:
+    """A tab-separated table with some columns as numbers, all others as text.
+
+    Parameters
+    ----------
+    source : Path or file
+    columns : sequence of str
+        The columns wanted, in this order.
+    numbers : sequence of str
+        Those of them that are numbers, NaN for ``n/a``. Only numbers may be missing: ``n/a`` in a column of names is a
+        value that rows are grouped by.
+
+    Raises
+    ------
+    OSError, ValueError, KeyError
+        It cannot be read, a number is none, or a column is missing.
+    """
+    frame = pd.read_csv(source, sep="\t", dtype=str, keep_default_na=False)[list(columns)]
+    return frame.assign(**{name: pd.to_numeric(frame[name].mask(frame[name] == "n/a")) for name in numbers})
+
+
+def in_order(rows: pd.DataFrame, further: Sequence[str]) -> pd.DataFrame:
+    """Rows by space, model and method (the network first, then the baselines as listed), then by further columns.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        With ``space``, ``model`` and ``method``.
+    further : sequence of str
+    """
+    rank = rows["method"].map({name: n for n, name in enumerate(METHODS)}).fillna(len(METHODS))
+    order = ["space", "model", "rank", "method", *further]
+    return rows.assign(rank=rank).sort_values(order, kind="stable", ignore_index=True).drop(columns="rank")

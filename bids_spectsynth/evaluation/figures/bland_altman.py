@@ -8,20 +8,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bids_spectsynth.bids.output_files import figures_folder
+from bids_spectsynth.bids.output_files import group_figures
 from bids_spectsynth.evaluation.case.regions import HEMISPHERE
 from bids_spectsynth.evaluation.columns import NETWORK
-from bids_spectsynth.evaluation.figures.style import (
-    BLUE,
-    GREY,
-    MM,
-    VERMILION,
-    WIDTH_MM,
-    Drawing,
-    print_style,
-    settle,
-    write_drawing,
-)
+from bids_spectsynth.evaluation.figures.palette import BLUE, GREY, VERMILION
+from bids_spectsynth.evaluation.figures.style import MM, WIDTH_MM, Drawing, fix_layout, print_style, write_drawing
 from bids_spectsynth.evaluation.group.bland_altman import AgreementTables, held_out
 from bids_spectsynth.evaluation.statistics.bland_altman import MARKED_PERCENT, Interval, limits_of_agreement
 
@@ -62,7 +53,7 @@ def agreement_drawing(rows: pd.DataFrame, model: str) -> Drawing:
         _draw_asymmetry(right, usable)
         for axes in (left, right):
             axes.spines[["top", "right"]].set_visible(False)
-        settle(figure)
+        fix_layout(figure)
     caption = (
         f"{counted}. Left: Bland-Altman plot of the uptake of {len(usable)} blocks; right: asymmetry of "
         f"{int((usable['hemisphere'] == 'L').sum())} pairs of blocks. Blocks of one subject are not independent."
@@ -137,7 +128,7 @@ def write_agreement_figures(tables: AgreementTables, output_dir: Path) -> list[P
     """
     rows = held_out(tables.regions)
     blocks = rows[(rows["method"] == NETWORK) & (rows["region"] != HEMISPHERE)]
-    folder = figures_folder(output_dir)
+    folder = group_figures(output_dir)
     paths = {str(model): folder / f"{PREFIX}{model}.svg" for model in blocks["model"].unique()}
     for model, path in paths.items():
         write_drawing(agreement_drawing(blocks[blocks["model"] == model], model), path)

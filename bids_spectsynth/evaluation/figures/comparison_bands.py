@@ -86,7 +86,17 @@ def bands_of(groups: Sequence[tuple[Configuration, ...]], kind: Kind) -> list[Ba
 
 
 def heading_of(one: Configuration, kind: Kind, *, several_templates: bool = False) -> str:
-    """What the configurations of a band share, in few words; a template is named where there are several."""
+    """What the configurations of a band share, in few words.
+
+    Parameters
+    ----------
+    one : Configuration
+        Any of the band.
+    kind : {'space', 'loss', 'inputs'}
+        What differs within the band.
+    several_templates : bool
+        Whether the figure has bands of several templates, so that they must be named.
+    """
     parts = {
         "inputs": input_name(one.inputs),
         "space": space_name(one.space, short=not several_templates),

@@ -10,23 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from bids_spectsynth.evaluation.columns import METRIC_TITLES
+from bids_spectsynth.evaluation.case.metrics import METRICS, Region
 from bids_spectsynth.evaluation.figures.comparison_bands import GAP, HEADING, MAX_LEVELS, Band, bands_of
-from bids_spectsynth.evaluation.figures.style import (
-    BLUE,
-    FONT_SIZE,
-    GREEN,
-    GREY,
-    MM,
-    ORANGE,
-    PURPLE,
-    SKY,
-    VERMILION,
-    WIDTH_MM,
-    Drawing,
-    print_style,
-    settle,
-)
+from bids_spectsynth.evaluation.figures.palette import BAND, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
+from bids_spectsynth.evaluation.figures.style import FONT_SIZE, MM, WIDTH_MM, Drawing, fix_layout, print_style
 from bids_spectsynth.evaluation.figures.violins import draw_violin
 from bids_spectsynth.evaluation.group.configurations import (
     FIGURE_NUMBERS,
@@ -54,6 +41,7 @@ _QUESTIONS: dict[Kind, str] = {
     "loss": "terms of the loss",
     "inputs": "images that the model takes",
 }
+_REGIONS: dict[Region, str] = {"whole": "whole slice", "brain": "in the brain"}
 _MARKS = (
     "* slice-wise paired t-test, p < .01: the paper's; slices of one head are not independent",
     "† subject-wise paired t-test, p < .01 after Holm: the one to rely on",
@@ -83,7 +71,7 @@ def comparison_figure(
     kind : {'space', 'loss', 'inputs'}
         What differs within a band: Figures 5, 6 and 7.
     columns : sequence of str
-        The metrics, e.g. ``rmse``, ``ssim``, ``psnr``.
+        The metrics of one region, e.g. ``rmse``, ``ssim``, ``psnr``.
     phantom : bool
         Whether the images were simulated; the figure and its caption say so.
 
@@ -92,6 +80,7 @@ def comparison_figure(
     Drawing or None
         None where no two configurations differ in this respect alone.
     """
+    region = METRICS[columns[0]].region
     rows = paper_rows(metrics)
     groups = comparison_groups(configurations(rows), kind)
     if not groups:
@@ -110,20 +99,16 @@ def comparison_figure(
             for band in bands:
                 _draw_band(axes, band, kind, violins, colours)
                 _draw_brackets(axes, band, kind, column, results, right)
-            axes.set_xlabel(METRIC_TITLES[column].replace(" (", "\n("))
+            axes.set_xlabel(METRICS[column].axis_title.replace(" (", "\n("))
         counts = _counts([means[one.name] for band in bands for one in band.group])
         _name_rows(figure.axes[0], bands, means if "different subjects" in counts else {})
         figure.suptitle(("PHANTOM DATA. " if phantom else "") + counts.replace("; ", "\n"), fontsize=FONT_SIZE)
         _legend(figure, colours)
-        settle(figure)
-    title = f"Figure {FIGURE_NUMBERS[kind]}, {_region(columns)}: {_QUESTIONS[kind]}"
+        fix_layout(figure)
+    title = f"Figure {FIGURE_NUMBERS[kind]}, {_REGIONS[region]}: {_QUESTIONS[kind]}"
     templates = sorted({one.space for band in bands for one in band.group} - {T1W_SPACE})
     crowded = any(band.crowded for band in bands)
-    return Drawing(figure, title, _caption(kind, columns, counts, templates, phantom=phantom, crowded=crowded))
-
-
-def _region(columns: Sequence[str]) -> str:
-    return "in the brain" if columns[0].startswith("mask_") else "whole slice"
+    return Drawing(figure, title, _caption(kind, region, counts, templates, phantom=phantom, crowded=crowded))
 
 
 def _violin(rows: pd.DataFrame, column: str) -> _Violin:
@@ -157,7 +142,7 @@ def _set_limits(axes: Axes, bands: Sequence[Band], violins: Mapping[str, _Violin
 
 
 def _draw_band(axes: Axes, band: Band, kind: Kind, violins: Mapping[str, _Violin], colours: Mapping[str, str]) -> None:
-    axes.axhspan(band.bottom, band.top + 0.5, color="#f0f2f4", linewidth=0, zorder=-2)
+    axes.axhspan(band.bottom, band.top + 0.5, color=BAND, linewidth=0, zorder=-2)
     for one, height in zip(band.group, band.heights, strict=True):
         violin = violins[one.name]
         if violin.values.size:
@@ -234,9 +219,7 @@ def _span(counts: Sequence[int]) -> str:
     return str(low) if low == high else f"{low} to {high}"
 
 
-def _caption(
-    kind: Kind, columns: Sequence[str], counts: str, templates: Sequence[str], *, phantom: bool, crowded: bool
-) -> str:
+def _caption(kind: Kind, region: Region, counts: str, templates: Sequence[str], *, phantom: bool, crowded: bool) -> str:
     varied = {
         "space": "The two sides of a bracket differ in the space of the images alone. They show different anatomy: "
         "slices are paired by their position within the block.",
@@ -247,7 +230,7 @@ def _caption(
     }[kind]
     where = (
         "Metrics in the brain where the SPECT was measured"
-        if columns[0].startswith("mask_")
+        if region == "brain"
         else "Metrics over the whole slice, as in the paper (background raises SSIM and PSNR and lowers RMSE)"
     )
     left_out = (

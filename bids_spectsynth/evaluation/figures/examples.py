@@ -13,15 +13,9 @@ from matplotlib.figure import Figure
 
 from bids_spectsynth.bids.roles import input_order, role_of
 from bids_spectsynth.errors import SpectSynthError
-from bids_spectsynth.evaluation.figures.panels import (
-    DIFFERENCE,
-    GREY_SCALE,
-    UPTAKE,
-    Page,
-    draw_outline,
-    draw_panel,
-    window_of,
-)
+from bids_spectsynth.evaluation.case.metrics import metrics_in
+from bids_spectsynth.evaluation.figures.palette import DIFFERENCE, GREY_SCALE, UPTAKE
+from bids_spectsynth.evaluation.figures.panels import Page, draw_outline, draw_panel, window_of
 from bids_spectsynth.evaluation.figures.style import MM, Drawing, print_style
 from bids_spectsynth.evaluation.group.configurations import (
     PAPER_SCALE,
@@ -216,10 +210,10 @@ def _draw_row(
         if model not in one.synthetic:
             _absent(page, figure, row, first)
             continue
-        made = one.synthetic[model]
-        draw_panel(page.axes(figure, row, first), made, one, window, _UPTAKE_COLOURS, "synthetic")
+        synthetic = one.synthetic[model]
+        draw_panel(page.axes(figure, row, first), synthetic, one, window, _UPTAKE_COLOURS, "synthetic")
         axes = page.axes(figure, row, first + 1)
-        draw_panel(axes, made - one.real, one, window, (DIFFERENCE, -limit, limit))
+        draw_panel(axes, synthetic - one.real, one, window, (DIFFERENCE, -limit, limit))
         draw_outline(axes, one)
         middle = (page.left(first) + page.left(first + 1) + page.panel[0]) / 2
         page.text(figure, middle, page.top(row) + page.panel[1] + 3.4, _metrics(numbers, example.number, model))
@@ -233,8 +227,9 @@ def _metrics(numbers: pd.DataFrame, example: int, model: str) -> str:
     found = numbers[(numbers["example"] == example) & (numbers["model"] == model)]
     if found.empty:
         return "not rated"
-    rmse, ssim, psnr = (float(found[name].iloc[0]) for name in ("rmse", "ssim", "psnr"))
-    return f"RMSE {rmse:.2f}  SSIM {ssim:.2f}\nPSNR {psnr:.2f} dB"
+    shown = [f"{m.title} {float(found[m.name].iloc[0]):.2f} {m.short_unit}".rstrip() for m in metrics_in("whole")]
+    # There is room for two beside each other.
+    return "\n".join("  ".join(shown[start : start + 2]) for start in range(0, len(shown), 2))
 
 
 def _caption(variant: _Variant, images: Sequence[ExampleImages], phantom: bool) -> str:

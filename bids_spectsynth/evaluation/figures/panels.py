@@ -12,10 +12,9 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from bids_spectsynth.evaluation.figures.palette import DIFFERENCE
 from bids_spectsynth.evaluation.figures.style import FONT_SIZE, WIDTH_MM
 from bids_spectsynth.evaluation.paper.example_images import ExampleImages, Plane
-
-UPTAKE, DIFFERENCE, GREY_SCALE = "inferno", "RdBu_r", "gray"
 
 #: Page layout, mm: labels of the rows; between panels; between groups of panels; text under a row; titles of the
 #: columns; foot; a line of text; a character.
@@ -112,13 +111,30 @@ class Page:
         return 1 + _LINE * len(self.lines) + _TITLES + row * (self.panel[1] + _UNDER)
 
     def axes(self, figure: Figure, row: int, column: int) -> Axes:
-        """New axes of a panel."""
+        """New axes of a panel.
+
+        Parameters
+        ----------
+        figure : Figure
+            Of :attr:`size`.
+        row, column : int
+            From 0, at the top left.
+        """
         (width, height), (across, up) = self.panel, self.size
         bottom = up - self.top(row) - height
         return figure.add_axes((self.left(column) / across, bottom / up, width / across, height / up))
 
     def text(self, figure: Figure, x: float, from_top: float, text: str, *, bold: bool = False) -> None:
-        """Centred text at a place in mm from the left and the top."""
+        """Centred text.
+
+        Parameters
+        ----------
+        figure : Figure
+        x, from_top : float
+            The text's middle, mm from the left and from the top.
+        text : str
+        bold : bool
+        """
         across, up = self.size
         weight = "bold" if bold else "normal"
         figure.text(
@@ -132,7 +148,14 @@ class Page:
             self.text(figure, self.width / 2, 1 + _LINE * (number + 0.5), line)
 
     def row_label(self, figure: Figure, row: int, name: str, place: str) -> None:
-        """A participant's name and the place of the slice, upright along the row."""
+        """A participant's name and the place of the slice, upright along the row.
+
+        Parameters
+        ----------
+        figure : Figure
+        row : int
+        name, place : str
+        """
         across, up = self.size
         y = 1 - (self.top(row) + self.panel[1] / 2) / up
         for x, text, weight in ((2.2, name, "bold"), (5.8, place, "normal")):
@@ -140,7 +163,17 @@ class Page:
                         fontweight=weight)  # fmt: skip
 
     def colour_bar(self, figure: Figure, middle: float, limits: tuple[float, float], cmap: str, label: str) -> None:
-        """A horizontal colour bar at the foot, around a share of the width."""
+        """A horizontal colour bar at the foot.
+
+        Parameters
+        ----------
+        figure : Figure
+        middle : float
+            Its middle as a share of the width.
+        limits : tuple of float
+            Values at its ends.
+        cmap, label : str
+        """
         across, up = self.size
         left = middle * across - _BAR / 2
         axes = figure.add_axes((left / across, 11.5 / up, _BAR / across, 2.2 / up))

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from bids_spectsynth.bids.output_files import figures_folder, is_phantom
-from bids_spectsynth.evaluation.case.metrics import METRICS
+from bids_spectsynth.bids.output_files import group_figures, is_phantom
+from bids_spectsynth.evaluation.case.metrics import Region, metrics_in
 from bids_spectsynth.evaluation.figures.comparisons import comparison_figure
 from bids_spectsynth.evaluation.figures.examples import example_figures
 from bids_spectsynth.evaluation.figures.style import Drawing, write_drawing
@@ -13,6 +13,8 @@ from bids_spectsynth.evaluation.group.tables import GroupTables
 
 #: What the names of these figures begin with; others in the folder are not touched.
 PREFIX = "paper_"
+#: Endings of the names of figures of each region.
+_REGIONS: dict[Region, str] = {"whole": "", "brain": "_brain"}
 
 
 def write_paper_figures(tables: GroupTables, output_dir: Path) -> list[Path]:
@@ -30,7 +32,7 @@ def write_paper_figures(tables: GroupTables, output_dir: Path) -> list[Path]:
     list of Path
         The SVG files. A figure for which there are no models is left out.
     """
-    folder = figures_folder(output_dir)
+    folder = group_figures(output_dir)
     written = []
     for stem, drawing in _drawings(tables, output_dir):
         path = folder / f"{stem}.svg"
@@ -47,7 +49,8 @@ def _drawings(tables: GroupTables, output_dir: Path) -> Iterator[tuple[str, Draw
     phantom = is_phantom(output_dir)
     yield from example_figures(tables.metrics, output_dir, phantom=phantom)
     for kind, number in FIGURE_NUMBERS.items():
-        for columns, suffix in ((METRICS[:3], ""), (METRICS[3:], "_brain")):
+        for region, suffix in _REGIONS.items():
+            columns = [metric.name for metric in metrics_in(region)]
             drawing = comparison_figure(tables.metrics, tables.ttests, kind, columns, phantom=phantom)
             if drawing is not None:
                 yield f"{PREFIX}figure{number}{suffix}", drawing

@@ -20,10 +20,6 @@ PNG_DPI = 300
 #: Points; at this width nothing is smaller.
 FONT_SIZE = 7.0
 
-#: Okabe and Ito's palette, told apart with every kind of colour vision.
-BLUE, ORANGE, GREEN, PURPLE, VERMILION, SKY = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9"
-GREY = "#777777"
-
 _STYLE: dict[Any, Any] = {
     "svg.hashsalt": "bids_spectsynth",
     "svg.fonttype": "none",
@@ -59,7 +55,7 @@ def print_style() -> Iterator[None]:
         yield
 
 
-def settle(figure: Figure) -> None:
+def fix_layout(figure: Figure) -> None:
     """Lay a figure out now, once, instead of anew for each file."""
     engine = figure.get_layout_engine()
     if engine is not None:

@@ -11,17 +11,16 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bids_spectsynth.bids.output_files import figures_folder
+from bids_spectsynth.bids.output_files import group_figures
 from bids_spectsynth.evaluation.case.metrics import METRICS
-from bids_spectsynth.evaluation.columns import METHODS, METRIC_TITLES, NETWORK
+from bids_spectsynth.evaluation.columns import METHODS, NETWORK
+from bids_spectsynth.evaluation.figures.palette import BLUE, ORANGE
 from bids_spectsynth.evaluation.figures.style import (
-    BLUE,
     MM,
-    ORANGE,
     WIDTH_MM,
     Drawing,
+    fix_layout,
     print_style,
-    settle,
     svg_text,
     write_drawing,
 )
@@ -86,7 +85,7 @@ def violin(metrics: pd.DataFrame, metric: str) -> str:
 
 def write_figures(tables: GroupTables, output_dir: Path) -> dict[str, Path]:
     """Write ``figures/group_<metric>.svg`` and ``.png`` for every metric; returns the paths of the SVG by metric."""
-    paths = {metric: figures_folder(output_dir) / f"group_{metric}.svg" for metric in METRICS}
+    paths = {metric: group_figures(output_dir) / f"group_{metric}.svg" for metric in METRICS}
     shown = _shown(tables.metrics)
     for metric, path in paths.items():
         write_drawing(_drawing(shown, metric), path)
@@ -101,7 +100,7 @@ def _shown(metrics: pd.DataFrame) -> _Shown:
     groups = []
     for (configuration, method), group in averaged.groupby(["configuration", "method"], sort=False):
         ordered = group.sort_values(_SLICE)
-        # Of four columns one number, so that six metrics need not compare their text.
+        # Of four columns one number, so that the metrics need not compare their text.
         slices = np.asarray(pd.util.hash_pandas_object(ordered[["space", *_SLICE]], index=False), dtype=np.uint64)
         groups.append(_Group(str(configuration), str(method), str(group["scaling"].iloc[0]), ordered, slices))
     return _Shown(_title(held_out), groups)
@@ -114,14 +113,14 @@ def _drawing(shown: _Shown, metric: str) -> Drawing:
         axes = figure.subplots()
         different = len({row.subjects for row in rows}) > 1
         axes.set_title(shown.title + ("\nnot all were rated on the same subjects" if different else ""))
-        axes.set_xlabel(METRIC_TITLES[metric])
+        axes.set_xlabel(METRICS[metric].axis_title)
         if rows:
             _draw(axes, rows)
         else:
             axes.text(0.5, 0.5, "no held-out slices were rated", ha="center", va="center", transform=axes.transAxes)
             axes.set_yticks([])
-        settle(figure)
-    return Drawing(figure, METRIC_TITLES[metric])
+        fix_layout(figure)
+    return Drawing(figure, METRICS[metric].axis_title)
 
 
 def _title(held_out: pd.DataFrame) -> str:

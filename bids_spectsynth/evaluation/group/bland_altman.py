@@ -1,9 +1,7 @@
-"""Group tables of regional agreement, left-right asymmetry and volume measures, from the tables of the cases."""
+"""Agreement of real and synthetic regional uptake and asymmetry over the participants: the group's tables."""
 
-import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bids_spectsynth.bids.output_files import find_regions, find_volumes, group_table
+from bids_spectsynth.bids.output_files import GroupTable, group_table_path
 from bids_spectsynth.bids.writing import write_table
 from bids_spectsynth.evaluation.case.region_columns import (
     AGREEMENT_DICTIONARY,
@@ -20,8 +18,8 @@ from bids_spectsynth.evaluation.case.region_columns import (
     VOLUME_DICTIONARY,
 )
 from bids_spectsynth.evaluation.case.regions import HEMISPHERE
-from bids_spectsynth.evaluation.case.tables import read_case_tables
-from bids_spectsynth.evaluation.columns import HELD_OUT, METHODS
+from bids_spectsynth.evaluation.columns import HELD_OUT
+from bids_spectsynth.evaluation.group.regions import gather_regions, gather_volumes
 from bids_spectsynth.evaluation.statistics.bland_altman import (
     concordance,
     grouped_correlation,
@@ -33,8 +31,8 @@ from bids_spectsynth.evaluation.statistics.bland_altman import (
 #: Value of ``region`` in the rows that hold all blocks of all participants.
 ALL_REGIONS = "all"
 
+_TABLES: tuple[GroupTable, ...] = ("regions", "agreement", "volumes")
 _RUN = [name for name in IDENTITY if name not in ("participant_id", "session_id")]
-_TEXT = {*IDENTITY, "template", "region", "hemisphere"} - {"seed"}
 #: Of each measure: columns of the real and the synthetic value.
 _MEASURES = {"uptake": ("real", "synthetic"), "asymmetry": ("asymmetry_real", "asymmetry_synthetic")}
 
@@ -64,41 +62,22 @@ def group_agreement(output_dir: Path) -> AgreementTables:
     DatasetError
         A table is damaged.
     """
-    regions = _gather(find_regions(output_dir), REGIONS_DICTIONARY, "table of regions")
-    volumes = _gather(find_volumes(output_dir), VOLUME_DICTIONARY, "table of volume measures")
-    return AgreementTables(regions, rate_agreement(held_out(regions)), volumes)
+    regions = gather_regions(output_dir)
+    return AgreementTables(regions, rate_agreement(held_out(regions)), gather_volumes(output_dir))
 
 
 def write_agreement_tables(tables: AgreementTables, output_dir: Path) -> tuple[Path, Path, Path]:
     """Write ``group_regions.tsv``, ``group_agreement.tsv`` and ``group_volumes.tsv`` with their data dictionaries."""
-    paths = tuple(group_table(output_dir, name) for name in ("regions", "agreement", "volumes"))
-    write_table(paths[0], tables.regions, REGIONS_DICTIONARY)
-    write_table(paths[1], tables.agreement, AGREEMENT_DICTIONARY)
-    write_table(paths[2], tables.volumes, VOLUME_DICTIONARY)
-    return paths[0], paths[1], paths[2]
+    regions, agreement, volumes = (group_table_path(output_dir, name) for name in _TABLES)
+    write_table(regions, tables.regions, REGIONS_DICTIONARY)
+    write_table(agreement, tables.agreement, AGREEMENT_DICTIONARY)
+    write_table(volumes, tables.volumes, VOLUME_DICTIONARY)
+    return regions, agreement, volumes
 
 
 def held_out(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows of participants that the model was neither fitted to nor selected on."""
     return rows[rows["split"].isin(HELD_OUT)]
-
-
-def _gather(paths: Sequence[Path], dictionary: Mapping[str, Any], what: str) -> pd.DataFrame:
-    frames = read_case_tables(paths, partial(_parse, columns=list(dictionary)), what)
-    frames = [frame for frame in frames if len(frame)]
-    if not frames:
-        return pd.DataFrame(columns=list(dictionary))
-    rows = pd.concat(frames, ignore_index=True)
-    rank = rows["method"].map({name: n for n, name in enumerate(METHODS)}).fillna(len(METHODS))
-    order = ["space", "model", "rank", "method", "participant_id", "session_id"]
-    return rows.assign(rank=rank).sort_values(order, kind="stable", ignore_index=True).drop(columns="rank")
-
-
-def _parse(source: Path | io.BytesIO, columns: list[str]) -> pd.DataFrame:
-    # Only numbers may be missing: "n/a" in a name column is a value that rows are grouped by.
-    frame = pd.read_csv(source, sep="\t", dtype=str, keep_default_na=False)[columns]
-    named = [name for name in columns if name not in _TEXT]
-    return frame.assign(**{name: pd.to_numeric(frame[name].mask(frame[name] == "n/a")) for name in named})
 
 
 def rate_agreement(rows: pd.DataFrame) -> pd.DataFrame:

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from bids_spectsynth.evaluation.case.metrics import METRICS
-from bids_spectsynth.evaluation.columns import NETWORK, NOT_INDEPENDENT, PRIMARY
+from bids_spectsynth.evaluation.columns import NETWORK
+from bids_spectsynth.evaluation.group.columns import NOT_INDEPENDENT, PRIMARY
 from bids_spectsynth.evaluation.group.matching import PairedValues, average_seeds, joined, match, paired_values
 from bids_spectsynth.evaluation.statistics.effect_size import (
     RepeatedDraws,
@@ -59,8 +60,9 @@ class StatisticsOptions:
         return cls(settings.bootstrap_samples, settings.equivalence_margins, settings.random_seed)
 
     def margin(self, metric: str) -> float:
-        """Equivalence margin of a metric, whole-slice or in-brain alike."""
-        return dict(zip(("rmse", "ssim", "psnr"), self.equivalence_margins, strict=True))[metric.removeprefix("mask_")]
+        """Equivalence margin of a metric, whole-slice or in-brain alike; of others than these three its own."""
+        requested = dict(zip(("rmse", "ssim", "psnr"), self.equivalence_margins, strict=True))
+        return requested.get(METRICS[metric].measure, METRICS[metric].margin)
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,6 +142,17 @@ def compare(a: Run, b: Run, options: StatisticsOptions) -> Iterator[dict[str, An
     Slices of one head resemble each other, so the slice-wise test counts the same subject many times and its p is
     far too small when the question is about subjects; the subject-wise tests, on the means of each subject, are not
     affected.
+
+    Parameters
+    ----------
+    a, b : Run
+        On one scale.
+    options : StatisticsOptions
+
+    Yields
+    ------
+    dict
+        Values by column of ``group_ttests.tsv``.
     """
     same_slices = a.traits["space"] == b.traits["space"]
     tables = match(a.rows, b.rows, list(METRICS), same_slices=same_slices)

@@ -8,23 +8,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bids_spectsynth.bids.output_files import find_metrics, group_table
+from bids_spectsynth.bids.output_files import GroupTable, find_ratings, group_table_path
 from bids_spectsynth.bids.writing import write_table
 from bids_spectsynth.evaluation.case.metrics import METRICS
-from bids_spectsynth.evaluation.case.tables import read_case_tables
-from bids_spectsynth.evaluation.columns import (
-    HELD_OUT,
-    METHODS,
-    METRICS_DICTIONARY,
-    SUMMARY_DICTIONARY,
-    TTEST_DICTIONARY,
-)
+from bids_spectsynth.evaluation.case.slice_columns import slice_dictionary
+from bids_spectsynth.evaluation.case.tables import in_order, parse_table, read_case_tables
+from bids_spectsynth.evaluation.columns import HELD_OUT
+from bids_spectsynth.evaluation.group.columns import SUMMARY_DICTIONARY, ttest_dictionary
 from bids_spectsynth.evaluation.group.comparisons import Run, StatisticsOptions, compare, find_pairs, find_runs
 from bids_spectsynth.evaluation.group.subject_counts import subjects_fingerprint
 from bids_spectsynth.evaluation.statistics.corrections import benjamini_hochberg, holm
 from bids_spectsynth.evaluation.statistics.paired_tests import ALPHA
 
-_NUMBERS = ("slice", "z_mm", "block_position", "data_range", *METRICS, "mask_voxels")
+_TABLES: tuple[GroupTable, ...] = ("metrics", "summary", "ttests")
 _SUMMARY_KEYS = ["model", "configuration", "method", "inputs", "space", "scaling", "losses", "recipe", "training",
                  "scale", "split", "data_range"]  # fmt: skip
 
@@ -73,11 +69,11 @@ def compared_rows(metrics: pd.DataFrame) -> pd.DataFrame:
 
 def write_group_tables(tables: GroupTables, output_dir: Path) -> tuple[Path, Path, Path]:
     """Write ``group_metrics.tsv``, ``group_summary.tsv`` and ``group_ttests.tsv`` with their data dictionaries."""
-    paths = tuple(group_table(output_dir, name) for name in ("metrics", "summary", "ttests"))
-    write_table(paths[0], tables.metrics, METRICS_DICTIONARY)
-    write_table(paths[1], tables.summary, SUMMARY_DICTIONARY)
-    write_table(paths[2], tables.ttests, TTEST_DICTIONARY)
-    return paths[0], paths[1], paths[2]
+    metrics, summary, ttests = (group_table_path(output_dir, name) for name in _TABLES)
+    write_table(metrics, tables.metrics, slice_dictionary())
+    write_table(summary, tables.summary, SUMMARY_DICTIONARY)
+    write_table(ttests, tables.ttests, ttest_dictionary())
+    return metrics, summary, ttests
 
 
 def gather_metrics(output_dir: Path) -> pd.DataFrame:
@@ -88,22 +84,18 @@ def gather_metrics(output_dir: Path) -> pd.DataFrame:
     DatasetError
         A file cannot be read as a metric table.
     """
-    frames = read_case_tables(find_metrics(output_dir), _parse_metrics, "metrics table")
+    frames = read_case_tables(find_ratings(output_dir, "metrics"), _parse_metrics, "metrics table")
     if not frames:
-        return pd.DataFrame(columns=list(METRICS_DICTIONARY))
-    rows = pd.concat(frames, ignore_index=True)
-    rank = rows["method"].map({name: n for n, name in enumerate(METHODS)}).fillna(len(METHODS))
-    order = ["space", "model", "rank", "method", "scale", "participant_id", "session_id", "slice"]
-    return rows.assign(rank=rank).sort_values(order, kind="stable", ignore_index=True).drop(columns="rank")
+        return pd.DataFrame(columns=list(slice_dictionary()))
+    return in_order(pd.concat(frames, ignore_index=True), ["scale", "participant_id", "session_id", "slice"])
 
 
 def _parse_metrics(source: Path | io.BytesIO) -> pd.DataFrame:
-    # Only numbers may be missing: "n/a" in a name column is a value that rows are grouped by.
-    frame = pd.read_csv(source, sep="\t", dtype=str, keep_default_na=False)[list(METRICS_DICTIONARY)]
-    numbers = {name: pd.to_numeric(frame[name].mask(frame[name] == "n/a")) for name in _NUMBERS}
-    numbers["block_position"] = numbers["block_position"].astype("Int64")
+    numbers = ("slice", "z_mm", "block_position", "data_range", *METRICS, "mask_voxels")
+    frame = parse_table(source, list(slice_dictionary()), numbers)
+    position = frame["block_position"].astype("Int64")
     # A program that reads and writes the table may spell it True.
-    return frame.assign(**numbers, in_block=frame["in_block"].str.lower())
+    return frame.assign(block_position=position, in_block=frame["in_block"].str.lower())
 
 
 def summarise(held_out: pd.DataFrame) -> pd.DataFrame:
@@ -157,15 +149,15 @@ def compare_methods(held_out: pd.DataFrame, options: StatisticsOptions) -> pd.Da
     -------
     DataFrame
         Five rows (one for each test) for each pair, scale and metric. ``p_holm`` and ``p_bh`` are corrected over the
-        rows of the same comparison, test and scale: all pairs, and the three whole-slice or the three in-brain metrics.
+        rows of the same comparison, test and scale: all pairs, and all whole-slice or all in-brain metrics.
     """
     rows: list[dict[str, Any]] = []
     for kind, a, b in find_pairs(find_runs(held_out)):
         named = _named(a, b)
         rows += [{"comparison": kind, **named, **row} for row in compare(a, b, options)]
-    table = pd.DataFrame(rows, columns=list(TTEST_DICTIONARY))
-    in_brain = table["metric"].str.startswith("mask_")
-    for _, family in table.groupby(["comparison", "test", "scale", in_brain]):
+    table = pd.DataFrame(rows, columns=list(ttest_dictionary()))
+    region = table["metric"].map({name: metric.region for name, metric in METRICS.items()})
+    for _, family in table.groupby(["comparison", "test", "scale", region]):
         table.loc[family.index, "p_holm"] = holm(family["p"])
         table.loc[family.index, "p_bh"] = benjamini_hochberg(family["p"])
     return table.assign(note=[_note(row) for row in table.to_dict("records")])

@@ -1,24 +1,10 @@
 """What the columns of the tables in the paper's own layout mean: their JSON data dictionaries."""
 
-from bids_spectsynth.evaluation.columns import METRICS_DICTIONARY, SUMMARY_DICTIONARY, Dictionary
+from bids_spectsynth.evaluation.case.metrics import METRICS, by_measure
+from bids_spectsynth.evaluation.case.slice_columns import SLICE_COLUMNS, metric_column
+from bids_spectsynth.evaluation.columns import Dictionary
+from bids_spectsynth.evaluation.group.columns import SUMMARY_DICTIONARY
 
-_REGION: Dictionary = {
-    "region": {
-        "Description": "Where the metric is taken.",
-        "Levels": {
-            "whole": "Over the whole slice, background included, as in the paper.",
-            "brain": "In the brain where the SPECT was measured.",
-        },
-    },
-    "metric": {
-        "Description": "rmse, ssim or psnr on slice scale; see group_metrics.json.",
-        "Levels": {
-            "rmse": "Root mean square error (scaled intensity, -1 to 1).",
-            "ssim": "Structural similarity.",
-            "psnr": "Peak signal-to-noise ratio (dB).",
-        },
-    },
-}
 #: What the paper's scale means for models of either scaling.
 ON_PAPER_SCALE = (
     "Of slice-scaled models the network's output is rated as it is; the volume of any other model was brought to the "
@@ -31,11 +17,29 @@ _ON_SLICE_SCALE = (
 
 
 def _of_models(*names: str) -> Dictionary:
-    return {name: METRICS_DICTIONARY[name] for name in names}
+    return {name: SLICE_COLUMNS[name] for name in names}
 
 
-TABLE_4_DICTIONARY: Dictionary = {
-    **_REGION,
+def _region_and_metric() -> Dictionary:
+    metrics = {measure: next(iter(found.values())) for measure, found in by_measure().items()}
+    *others, last = metrics
+    units = {measure: "" if metric.unit == "1" else f" ({metric.unit})" for measure, metric in metrics.items()}
+    return {
+        "region": {
+            "Description": "Where the metric is taken.",
+            "Levels": {
+                "whole": "Over the whole slice, background included, as in the paper.",
+                "brain": "In the brain where the SPECT was measured.",
+            },
+        },
+        "metric": {
+            "Description": f"{', '.join(others)} or {last} on slice scale; see group_metrics.json.",
+            "Levels": {measure: f"{metric.full_title}{units[measure]}." for measure, metric in metrics.items()},
+        },
+    }
+
+
+_TABLE_4_COLUMNS: Dictionary = {
     **_of_models("space", "losses", "recipe", "training", "scaling", "inputs", "configuration"),
     "n_seeds": {
         "Description": f"Models that differ by their seed alone; averaged slice by slice first. {_ON_SLICE_SCALE}"
@@ -51,7 +55,7 @@ TABLE_4_DICTIONARY: Dictionary = {
     "n_infinite": {"Description": "Slices left out because their PSNR is infinite (both images identical)."},
 }
 
-EXAMPLES_DICTIONARY: Dictionary = {
+_EXAMPLE_COLUMNS: Dictionary = {
     "example": {
         "Description": "Number of the example, as in the figure: the first held-out participants by label, then one of "
         "another cohort where there is one; all of other cohorts where nobody else was held out. One slice of each: "
@@ -60,10 +64,10 @@ EXAMPLES_DICTIONARY: Dictionary = {
     **_of_models("participant_id", "session_id", "split", "slice", "z_mm"),
     **_of_models("space", "inputs", "losses", "recipe", "scaling", "configuration"),
     "model": {"Description": "The model whose image is rated: of a configuration the one with the lowest seed."},
-    **_of_models("seed", "data_range", "rmse", "ssim", "psnr", "mask_rmse", "mask_ssim", "mask_psnr"),
+    **_of_models("seed", "data_range"),
 }
 
-COMPARISONS_DICTIONARY: Dictionary = {
+_COMPARED_COLUMNS: Dictionary = {
     "figure": {"Description": f"Figure of the paper that the comparison belongs to. {_ON_SLICE_SCALE}"},
     "comparison": {
         "Description": "What the two sides differ in; everything else is equal.",
@@ -73,7 +77,9 @@ COMPARISONS_DICTIONARY: Dictionary = {
             "inputs": "Images that the model takes (Figure 7).",
         },
     },
-    **_REGION,
+}
+
+_COMPARISON_COLUMNS: Dictionary = {
     **{f"{name}_a": {"Description": f"First side: {name}."} for name in ("inputs", "space", "losses", "configuration")},
     **{
         f"{name}_b": {"Description": f"Second side: {name}."} for name in ("inputs", "space", "losses", "configuration")
@@ -103,3 +109,18 @@ COMPARISONS_DICTIONARY: Dictionary = {
         "Levels": {"a": "The first.", "b": "The second.", "equal": "Neither.", "n/a": "Not compared."},
     },
 }
+
+
+def table_4_dictionary() -> Dictionary:
+    """Data dictionary of ``group_table4.tsv`` for the registered metrics."""
+    return {**_region_and_metric(), **_TABLE_4_COLUMNS}
+
+
+def examples_dictionary() -> Dictionary:
+    """Data dictionary of ``group_table2.tsv`` and ``group_table3.tsv`` for the registered metrics."""
+    return {**_EXAMPLE_COLUMNS, **{name: metric_column(metric) for name, metric in METRICS.items()}}
+
+
+def comparisons_dictionary() -> Dictionary:
+    """Data dictionary of ``group_comparisons.tsv`` for the registered metrics."""
+    return {**_COMPARED_COLUMNS, **_region_and_metric(), **_COMPARISON_COLUMNS}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from bids_spectsynth.evaluation.case.metrics import METRICS
+from bids_spectsynth.evaluation.case.metrics import Metric, metrics_in
 from bids_spectsynth.evaluation.columns import NETWORK
 from bids_spectsynth.evaluation.group.configurations import (
     FIGURE_NUMBERS,
@@ -17,13 +17,10 @@ from bids_spectsynth.evaluation.group.configurations import (
     comparison_groups,
     pairs,
 )
-from bids_spectsynth.evaluation.paper.columns import COMPARISONS_DICTIONARY
+from bids_spectsynth.evaluation.paper.columns import comparisons_dictionary
 from bids_spectsynth.evaluation.statistics.paired_tests import ALPHA
 
 _SLICE_TEST, _SUBJECT_TEST, _EQUIVALENCE_TEST = "slice_t", "subject_t", "equivalence"
-
-_MASK = "mask_"
-_LOWER_IS_BETTER = ("rmse",)
 
 
 @dataclass(frozen=True)
@@ -114,17 +111,6 @@ def _number(row: Mapping[str, Any], name: str) -> float:
     return float(value) if isinstance(value, int | float) else math.nan
 
 
-def region_and_metric(column: str) -> tuple[str, str]:
-    """``whole`` or ``brain``, and the metric, of a column of ``group_metrics.tsv``.
-
-    Examples
-    --------
-    >>> region_and_metric("mask_ssim"), region_and_metric("rmse")
-    (('brain', 'ssim'), ('whole', 'rmse'))
-    """
-    return ("brain" if column.startswith(_MASK) else "whole"), column.removeprefix(_MASK)
-
-
 def paper_comparisons(found: Sequence[Configuration], tests: pd.DataFrame) -> pd.DataFrame:
     """The paper's comparisons between configurations: for its twelve models 18 + 18 + 36, and as many in the brain.
 
@@ -138,27 +124,26 @@ def paper_comparisons(found: Sequence[Configuration], tests: pd.DataFrame) -> pd
     Returns
     -------
     DataFrame
-        Columns of :data:`bids_spectsynth.evaluation.paper.columns.COMPARISONS_DICTIONARY`; whole slices first. A pair
+        Columns of :func:`bids_spectsynth.evaluation.paper.columns.comparisons_dictionary`; whole slices first. A pair
         that was not tested has a row without numbers.
     """
     results = ComparisonTests(tests)
-    rows = [row for metrics in (METRICS[:3], METRICS[3:]) for row in _rows(found, results, metrics)]
-    return pd.DataFrame(rows, columns=list(COMPARISONS_DICTIONARY))
+    rows = [row for metrics in (metrics_in("whole"), metrics_in("brain")) for row in _rows(found, results, metrics)]
+    return pd.DataFrame(rows, columns=list(comparisons_dictionary()))
 
 
 def _rows(
-    found: Sequence[Configuration], results: ComparisonTests, metrics: Sequence[str]
+    found: Sequence[Configuration], results: ComparisonTests, metrics: Sequence[Metric]
 ) -> Iterator[dict[str, str | int | float]]:
     for kind, figure in FIGURE_NUMBERS.items():
         for a, b in (pair for group in comparison_groups(found, kind) for pair in pairs(group, kind)):
-            for column in metrics:
-                result = results(kind, a, b, column)
-                region, metric = region_and_metric(column)
+            for metric in metrics:
+                result = results(kind, a, b, metric.name)
                 yield {
                     "figure": figure,
                     "comparison": kind,
-                    "region": region,
-                    "metric": metric,
+                    "region": metric.region,
+                    "metric": metric.measure,
                     **_side(a, "a"),
                     **_side(b, "b"),
                     "recipe": a.recipe,
@@ -186,9 +171,9 @@ def _side(one: Configuration, side: str) -> dict[str, str]:
     }
 
 
-def _better(metric: str, difference: float) -> str:
+def _better(metric: Metric, difference: float) -> str:
     if math.isnan(difference):
         return "n/a"
     if difference == 0:
         return "equal"
-    return "a" if (difference < 0) == (metric in _LOWER_IS_BETTER) else "b"
+    return "a" if (difference < 0) == metric.lower_is_better else "b"

@@ -152,7 +152,7 @@ class _Reference:
 
     real: npt.NDArray[np.float32]
     mask: npt.NDArray[np.bool_]
-    rated: npt.NDArray[np.bool_]
+    evaluation_mask: npt.NDArray[np.bool_]
 
 
 def _reference(case: PreparedCase) -> _Reference:
@@ -170,7 +170,7 @@ def _level_matched(path: Path, k: int, reference: _Reference) -> Plane:
         raise ImageError(
             f"{path}: {synthetic.shape} voxels, the real SPECT has {reference.real.shape}; apply the model again"
         )
-    return slice_on_paper_scale(reference.real, synthetic, reference.mask, reference.rated, k)
+    return slice_on_paper_scale(reference.real, synthetic, reference.mask, reference.evaluation_mask, k)
 
 
 def _volume(path: Path) -> npt.NDArray[np.float32]:

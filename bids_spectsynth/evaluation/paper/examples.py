@@ -45,7 +45,7 @@ def choose_examples(rows: pd.DataFrame, space: str) -> list[Example]:
     """
     own = rows[rows["space"] == space]
     by_person = dict(list(own.groupby("participant_id", sort=True)))
-    # Who is held out for one model and a stranger to another is an example of the held-out ones.
+    # Who is held out for one model and of another cohort than the next one's is an example of the held-out ones.
     held_out = [name for name, found in by_person.items() if (found["split"] == "test").any()]
     external = [name for name in by_person if name not in held_out]
     chosen = [*held_out[:N_EXAMPLES], *(external[:1] if held_out else external[:N_EXAMPLES])]

@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bids_spectsynth.bids.output_files import group_table
+from bids_spectsynth.bids.output_files import GroupTable, group_table_path
 from bids_spectsynth.bids.writing import write_table
-from bids_spectsynth.evaluation.case.metrics import METRICS
+from bids_spectsynth.evaluation.case.metrics import metrics_in
+from bids_spectsynth.evaluation.columns import Dictionary
 from bids_spectsynth.evaluation.group.configurations import configurations, paper_rows, seed_means
 from bids_spectsynth.evaluation.group.subject_counts import split_counts, subjects_fingerprint
 from bids_spectsynth.evaluation.group.tables import GroupTables
-from bids_spectsynth.evaluation.paper.columns import COMPARISONS_DICTIONARY, EXAMPLES_DICTIONARY, TABLE_4_DICTIONARY
-from bids_spectsynth.evaluation.paper.comparisons import paper_comparisons, region_and_metric
+from bids_spectsynth.evaluation.paper.columns import comparisons_dictionary, examples_dictionary, table_4_dictionary
+from bids_spectsynth.evaluation.paper.comparisons import paper_comparisons
 from bids_spectsynth.evaluation.paper.examples import choose_examples, shown_models
 from bids_spectsynth.options.settings import T1W_SPACE
 
@@ -37,15 +38,15 @@ def write_paper_tables(tables: GroupTables, output_dir: Path) -> tuple[Path, ...
     """
     rows = paper_rows(tables.metrics)
     spaces = sorted(set(rows["space"].unique()) - {T1W_SPACE})
-    contents = (
-        ("table2", example_table(rows, [T1W_SPACE]), EXAMPLES_DICTIONARY),
-        ("table3", example_table(rows, spaces), EXAMPLES_DICTIONARY),
-        ("table4", table_4(rows), TABLE_4_DICTIONARY),
-        ("comparisons", paper_comparisons(configurations(rows), tables.ttests), COMPARISONS_DICTIONARY),
+    contents: tuple[tuple[GroupTable, pd.DataFrame, Dictionary], ...] = (
+        ("table2", example_table(rows, [T1W_SPACE]), examples_dictionary()),
+        ("table3", example_table(rows, spaces), examples_dictionary()),
+        ("table4", table_4(rows), table_4_dictionary()),
+        ("comparisons", paper_comparisons(configurations(rows), tables.ttests), comparisons_dictionary()),
     )
     for name, frame, dictionary in contents:
-        write_table(group_table(output_dir, name), frame, dictionary)
-    return tuple(group_table(output_dir, name) for name, _, _ in contents)
+        write_table(group_table_path(output_dir, name), frame, dictionary)
+    return tuple(group_table_path(output_dir, name) for name, _, _ in contents)
 
 
 def table_4(rows: pd.DataFrame) -> pd.DataFrame:
@@ -64,14 +65,13 @@ def table_4(rows: pd.DataFrame) -> pd.DataFrame:
     means = {str(name): group for name, group in seed_means(rows).groupby("configuration")}
     seeds = rows.groupby("configuration")["model"].nunique()
     out = []
-    for column in METRICS:
-        region, metric = region_and_metric(column)
+    for metric in (*metrics_in("whole"), *metrics_in("brain")):
         for one in configurations(rows):
             own = means[one.name]
             out.append(
                 {
-                    "region": region,
-                    "metric": metric,
+                    "region": metric.region,
+                    "metric": metric.measure,
                     "space": one.space,
                     "losses": one.losses,
                     "recipe": one.recipe,
@@ -80,10 +80,10 @@ def table_4(rows: pd.DataFrame) -> pd.DataFrame:
                     "inputs": one.inputs,
                     "configuration": one.name,
                     "n_seeds": int(seeds[one.name]),
-                    **_over_slices(own, column),
+                    **_over_slices(own, metric.name),
                 }
             )
-    return pd.DataFrame(out, columns=list(TABLE_4_DICTIONARY))
+    return pd.DataFrame(out, columns=list(table_4_dictionary()))
 
 
 def _over_slices(rows: pd.DataFrame, column: str) -> dict[str, float | int | str]:
@@ -127,4 +127,4 @@ def example_table(rows: pd.DataFrame, spaces: Iterable[str]) -> pd.DataFrame:
             )
             found = rows[same].assign(example=example.number, place=rows["model"].map(models))
             out += found.sort_values("place").to_dict("records")
-    return pd.DataFrame(out, columns=list(EXAMPLES_DICTIONARY))
+    return pd.DataFrame(out, columns=list(examples_dictionary()))

@@ -8,17 +8,18 @@ from typing import Any
 
 import pandas as pd
 
-from bids_spectsynth.bids.output_files import figures_folder, group_table, read_table
+from bids_spectsynth.bids.output_files import GroupTable, group_figures, group_table_path, read_table
 from bids_spectsynth.bids.sidecars import sidecar
 from bids_spectsynth.evaluation.case.regions import BLOCK_MM, HEMISPHERE
 from bids_spectsynth.evaluation.figures.bland_altman import PREFIX
 from bids_spectsynth.evaluation.group.bland_altman import ALL_REGIONS, held_out
 from bids_spectsynth.evaluation.statistics.bland_altman import MARKED_PERCENT
 from bids_spectsynth.reports.html import Block, Cell, Column, Heading, Note, Picture, Section, Table, Text, number
-from bids_spectsynth.reports.subject.metrics import description, method_name, method_order
+from bids_spectsynth.reports.wording import description, method_name, method_order
 
 #: A through-slice ratio in this range is taken for as smooth as the real SPECT.
 SMOOTH = (0.9, 1.1)
+_TABLES: tuple[GroupTable, ...] = ("agreement", "volumes")
 _RUN = ["model", "split"]
 _INTRO = (
     f"Held-out participants only. The brain is divided into blocks of {BLOCK_MM:g} mm in the template's world, left "
@@ -51,15 +52,15 @@ def agreement_section(output_dir: Path) -> Section | None:
     OSError, ValueError, KeyError
         A table cannot be read or lacks a column.
     """
-    agreement, volumes = (_read(group_table(output_dir, name)) for name in ("agreement", "volumes"))
+    agreement, volumes = (_read(group_table_path(output_dir, name)) for name in _TABLES)
     if agreement is None or volumes is None:
         return None
     title = "Regional agreement and asymmetry"
-    rated = held_out(volumes)
-    if rated.empty:
+    evaluated = held_out(volumes)
+    if evaluated.empty:
         return Section("agreement", title, [Note("No held-out participant was rated by region.", "info")])
-    dictionary = sidecar(group_table(output_dir, "agreement"))
-    blocks: list[Block] = [Text(_INTRO), volume_table(rated, sidecar(group_table(output_dir, "volumes")))]
+    dictionary = sidecar(group_table_path(output_dir, "agreement"))
+    blocks: list[Block] = [Text(_INTRO), volume_table(evaluated, sidecar(group_table_path(output_dir, "volumes")))]
     whole = agreement[agreement["region"] == ALL_REGIONS]
     if len(whole):
         blocks.append(Note(_LIMITS, "info", "How to read"))
@@ -75,7 +76,7 @@ def _read(path: Path) -> pd.DataFrame | None:
 
 
 def _pictures(output_dir: Path) -> list[Block]:
-    paths = sorted(figures_folder(output_dir).glob(f"{PREFIX}*.svg"))
+    paths = sorted(group_figures(output_dir).glob(f"{PREFIX}*.svg"))
     blocks: list[Block] = [Heading("Bland-Altman plots and asymmetry")] if paths else []
     for path in paths:
         model = path.stem.removeprefix(PREFIX)
@@ -102,7 +103,17 @@ def uptake_table(rows: pd.DataFrame, dictionary: Mapping[str, Any]) -> Table:
 
 
 def asymmetry_table(rows: pd.DataFrame, dictionary: Mapping[str, Any], what: str) -> Table:
-    """Agreement of asymmetry indices; ``rows`` of ``group_agreement.tsv`` of one region, or of all blocks."""
+    """Agreement of asymmetry indices.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Rows of ``group_agreement.tsv`` of one region, or of all blocks.
+    dictionary : mapping
+        ``group_agreement.json``; its descriptions become tooltips.
+    what : str
+        Whose asymmetry it is, for the caption.
+    """
     parts: _Parts = {
         "Bias": ("bias", partial(_interval, name="bias", digits=2)),
         "Lower limit": ("loa_lower", partial(_interval, name="loa_lower", digits=1)),

@@ -5,18 +5,18 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bids_spectsynth.bids.output_files import group_table, read_table
+from bids_spectsynth.bids.output_files import group_table_path, read_table
 from bids_spectsynth.evaluation.case.calibration import ALL
+from bids_spectsynth.evaluation.figures.palette import IDENTITY, LINES
 from bids_spectsynth.reports.html import Block, Cell, Column, Picture, Section, Table, Text, number
 from bids_spectsynth.reports.pictures.mosaic import drawing_style, to_svg
 
 _LINE = ["configuration", "space", "sampled_by", "samples"]
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
 
 
 def calibration_section(output_dir: Path) -> Section | None:
     """Table and figure of ``group_calibration.tsv``; None where no uncertainty was rated."""
-    path = group_table(output_dir, "calibration")
+    path = group_table_path(output_dir, "calibration")
     if not path.exists():
         return None
     table = read_table(path)
@@ -40,7 +40,7 @@ def _figure(table: pd.DataFrame) -> str:
         figure = Figure(figsize=(7.0, 4.6), facecolor="white", layout="constrained")
         axes = figure.subplots()
         top = 1.05 * float(bins[["rmse", "predicted_sd"]].max().max())
-        axes.plot([0, top], [0, top], color="#555555", linestyle="--", linewidth=1, label="error as predicted")
+        axes.plot([0, top], [0, top], color=IDENTITY, linestyle="--", linewidth=1, label="error as predicted")
         # Each line is of one model and one way of sampling: a line through two of them would be of neither.
         for position, (name, rows) in enumerate(bins.groupby(_LINE, sort=False)):
             configuration, space, sampled_by, samples = name
@@ -49,7 +49,7 @@ def _figure(table: pd.DataFrame) -> str:
                 rows["predicted_sd"],
                 rows["rmse"],
                 yerr=rows["rmse_sd"].fillna(0),
-                color=_COLOURS[position % len(_COLOURS)],
+                color=LINES[position % len(LINES)],
                 marker="o",
                 markersize=4,
                 linewidth=1.2,

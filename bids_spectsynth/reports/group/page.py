@@ -9,19 +9,21 @@ from typing import Any
 import pandas as pd
 
 from bids_spectsynth.bids.output_files import (
-    figures_folder,
+    GroupTable,
+    group_figures,
     group_page,
+    group_table_path,
     is_phantom,
     models_folder,
     read_table,
     software_version,
 )
 from bids_spectsynth.bids.participants import read_participants
-from bids_spectsynth.bids.sidecars import read_object
+from bids_spectsynth.bids.sidecars import read_object, sidecar
 from bids_spectsynth.bids.transforms import find_transforms
 from bids_spectsynth.bids.writing import write_text
 from bids_spectsynth.errors import SpectSynthError
-from bids_spectsynth.evaluation.columns import METRIC_TITLES
+from bids_spectsynth.evaluation.case.metrics import METRICS
 from bids_spectsynth.evaluation.figures.bland_altman import PREFIX as AGREEMENT_PREFIX
 from bids_spectsynth.reports.group.bland_altman import agreement_section
 from bids_spectsynth.reports.group.calibration import calibration_section
@@ -51,7 +53,7 @@ from bids_spectsynth.reports.html import (
     Text,
     render,
 )
-from bids_spectsynth.reports.outputs import FOOTER, PHANTOM_TEXT
+from bids_spectsynth.reports.wording import FOOTER, PHANTOM_TEXT
 
 #: Rows beyond which a table of details is folded.
 LONG_TABLE = 24
@@ -77,15 +79,15 @@ class _GroupContext:
     output_dir: Path
     errors: list[str] = field(default_factory=list)
 
-    def table(self, name: str) -> pd.DataFrame | None:
+    def table(self, name: GroupTable) -> pd.DataFrame | None:
         """A table of the group level; None where it was not written or cannot be read."""
-        path = self.output_dir / name
+        path = group_table_path(self.output_dir, name)
         if not path.is_file():
             return None
         try:
             return read_table(path)
         except (ValueError, OSError) as error:
-            self.errors.append(f"{name}: {error}")
+            self.errors.append(f"{path.name}: {error}")
             return None
 
 
@@ -119,10 +121,10 @@ def _of_output(maker: Callable[[Path], Section | None]) -> Callable[[_GroupConte
     """A section that reads the output folder itself."""
 
     @wraps(maker)
-    def made(context: _GroupContext) -> Section | None:
+    def section(context: _GroupContext) -> Section | None:
         return maker(context.output_dir)
 
-    return made
+    return section
 
 
 def _guarded(context: _GroupContext, maker: Callable[[_GroupContext], Section | None]) -> Section | None:
@@ -207,41 +209,43 @@ def _models_section(context: _GroupContext) -> Section | None:
 
 
 def _summary_section(context: _GroupContext) -> Section | None:
-    summary = context.table("group_summary.tsv")
+    summary = context.table("summary")
     if summary is None:
         return None
     if summary.empty:
         text = "No held-out participant was evaluated, so there is nothing to summarise."
         return Section("summary", "Agreement with the real SPECT", [Note(text, "warning")])
-    dictionary = read_object(context.output_dir / "group_summary.json")
+    dictionary = sidecar(group_table_path(context.output_dir, "summary"))
     intro = (
         "Held-out participants only. Intensities are scaled to -1 to 1. Numbers over whole slices can be compared with "
         "the paper; background raises SSIM and PSNR and lowers RMSE, so the in-brain numbers are the ones to judge by. "
         f"They are taken where the SPECT was measured. {_BLOCK}"
     )
     tables = [replace(one, folded=len(one.rows) > LONG_TABLE) for one in summary_tables(summary, dictionary)]
-    blocks: list[Block] = [Text(intro), lead_table(summary), *verdicts(summary, context.table("group_ttests.tsv"))]
+    blocks: list[Block] = [Text(intro), lead_table(summary), *verdicts(summary, context.table("ttests"))]
     return Section("summary", "Agreement with the real SPECT", [*blocks, *tables])
 
 
 def _tests_section(context: _GroupContext) -> Section | None:
-    ttests = context.table("group_ttests.tsv")
+    ttests = context.table("ttests")
     if ttests is None:
         return None
-    return tests_section(ttests, read_object(context.output_dir / "group_ttests.json"), _BLOCK)
+    return tests_section(ttests, sidecar(group_table_path(context.output_dir, "ttests")), _BLOCK)
 
 
 def _figures_section(context: _GroupContext) -> Section | None:
-    names = {f"group_{metric}": title for metric, title in METRIC_TITLES.items()}
-    found = {path.stem: path for path in sorted(figures_folder(context.output_dir).glob("group_*.svg"))}
+    metrics = {f"group_{name}": metric for name, metric in METRICS.items()}
+    found = {path.stem: path for path in sorted(group_figures(context.output_dir).glob("group_*.svg"))}
     found = {stem: path for stem, path in found.items() if not stem.startswith(AGREEMENT_PREFIX)}
     # In-brain metrics first, then the rest as named.
-    ordered = sorted(found, key=lambda stem: (not stem.startswith("group_mask_"), stem not in names, stem))
+    in_brain = {stem for stem, metric in metrics.items() if metric.region == "brain"}
+    ordered = sorted(found, key=lambda stem: (stem not in in_brain, stem not in metrics, stem))
     blocks: list[Block] = [Text(f"Held-out participants. {_BLOCK}")] if ordered else []
     for stem in ordered:
         svg = found[stem].read_text(encoding="utf-8")
         href = found[stem].relative_to(context.output_dir).as_posix()
-        blocks.append(Picture(svg, names.get(stem, stem), names.get(stem, ""), href, narrow=True))
+        title = metrics[stem].axis_title if stem in metrics else ""
+        blocks.append(Picture(svg, title or stem, title, href, narrow=True))
     return Section("figures", "Distributions", blocks) if blocks else None
 
 

@@ -6,8 +6,9 @@ from xml.etree import ElementTree
 
 import pandas as pd
 
-from bids_spectsynth.bids.output_files import figures_folder, group_table, is_phantom
+from bids_spectsynth.bids.output_files import GroupTable, group_figures, group_table_path, is_phantom
 from bids_spectsynth.bids.sidecars import sidecar
+from bids_spectsynth.evaluation.case.metrics import Region
 from bids_spectsynth.evaluation.paper.columns import ON_PAPER_SCALE
 from bids_spectsynth.reports.group.paper_tables import (
     comparison_counts,
@@ -16,7 +17,7 @@ from bids_spectsynth.reports.group.paper_tables import (
     table_4,
 )
 from bids_spectsynth.reports.html import Block, Heading, Note, Picture, Section, Text
-from bids_spectsynth.reports.outputs import PHANTOM_TEXT
+from bids_spectsynth.reports.wording import PHANTOM_TEXT
 
 _DUBLIN_CORE = "{http://purl.org/dc/elements/1.1/}"
 #: Figures narrower than this (points, two thirds of a printed page) are shown at half of the report's width.
@@ -43,34 +44,18 @@ _COMPARED = {
 }
 
 
-def paper_sections(output_dir: Path) -> list[Section]:
-    """The sections for whatever tables and figures there are; none where no model was rated.
-
-    Parameters
-    ----------
-    output_dir : Path
-        Holds ``group_table2.tsv``, ``group_table3.tsv``, ``group_table4.tsv``, ``group_comparisons.tsv`` and
-        ``figures/paper_*.svg``.
-
-    Raises
-    ------
-    OSError, ValueError, KeyError
-        A table or a figure is damaged.
-    """
-    makers = (paper_tables_section, paper_comparisons_section, paper_examples_section)
-    return [section for maker in makers if (section := maker(output_dir)) is not None]
-
-
 def paper_tables_section(output_dir: Path) -> Section | None:
     """Table 4 over whole slices and in the brain, and Tables 2 and 3; None without them."""
-    summary = _read(group_table(output_dir, "table4"))
+    summary = _read(output_dir, "table4")
     if summary is None or summary.empty:
         return None
-    dictionary = sidecar(group_table(output_dir, "table4"))
+    dictionary = sidecar(group_table_path(output_dir, "table4"))
     blocks: list[Block] = [*_phantom_note(output_dir), Text(_TABLES), Heading("Table 4: all models")]
-    blocks += [table_4(summary, region, dictionary) for region in ("whole", "brain")]
-    for number, space in ((2, "native"), (3, "template")):
-        examples = _read(group_table(output_dir, f"table{number}"))
+    regions: tuple[Region, ...] = ("whole", "brain")
+    blocks += [table_4(summary, region, dictionary) for region in regions]
+    tables: tuple[tuple[int, GroupTable, str], ...] = ((2, "table2", "native"), (3, "table3", "template"))
+    for number, table, space in tables:
+        examples = _read(output_dir, table)
         if examples is not None and not examples.empty:
             blocks += [Heading(f"Table {number}: examples in {space} space"), Text(_EXAMPLES)]
             blocks += example_tables(examples, number)
@@ -79,10 +64,10 @@ def paper_tables_section(output_dir: Path) -> Section | None:
 
 def paper_comparisons_section(output_dir: Path) -> Section | None:
     """Figures 5, 6 and 7 with the table behind each; None where no two models can be compared."""
-    comparisons = _read(group_table(output_dir, "comparisons"))
+    comparisons = _read(output_dir, "comparisons")
     if comparisons is None or comparisons.empty:
         return None
-    dictionary = sidecar(group_table(output_dir, "comparisons"))
+    dictionary = sidecar(group_table_path(output_dir, "comparisons"))
     blocks: list[Block] = [*_phantom_note(output_dir), Note(_COMPARISONS, "warning", "Two tests")]
     for number, title in _COMPARED.items():
         own = comparisons[comparisons["figure"] == str(number)]
@@ -96,7 +81,7 @@ def paper_comparisons_section(output_dir: Path) -> Section | None:
 
 def paper_examples_section(output_dir: Path) -> Section | None:
     """Figures 3 and 4 and their like for other losses and recipes; None without them."""
-    folder = figures_folder(output_dir)
+    folder = group_figures(output_dir)
     names = [path.name for number in (3, 4) for path in sorted(folder.glob(f"paper_figure{number}*.svg"), key=_by_stem)]
     pictures = list(_pictures(output_dir, names))
     if not pictures:
@@ -109,8 +94,9 @@ def _by_stem(path: Path) -> str:
     return path.stem
 
 
-def _read(path: Path) -> pd.DataFrame | None:
+def _read(output_dir: Path, table: GroupTable) -> pd.DataFrame | None:
     """A table with all columns as text, ``n/a`` where there is no value; None where it was not written."""
+    path = group_table_path(output_dir, table)
     return pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False) if path.is_file() else None
 
 
@@ -120,7 +106,7 @@ def _phantom_note(output_dir: Path) -> list[Block]:
 
 def _pictures(output_dir: Path, names: Sequence[str]) -> Iterator[Block]:
     for name in names:
-        path = figures_folder(output_dir) / name
+        path = group_figures(output_dir) / name
         if path.is_file():
             svg = path.read_text(encoding="utf-8")
             # The file is this software's own, and the parser loads nothing from elsewhere.

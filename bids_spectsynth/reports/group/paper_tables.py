@@ -6,24 +6,20 @@ from typing import Any
 
 import pandas as pd
 
+from bids_spectsynth.evaluation.case.metrics import Metric, Region, metrics_in
 from bids_spectsynth.evaluation.group.configurations import input_name, input_order, loss_name, space_name
 from bids_spectsynth.evaluation.group.subject_counts import split_text
 from bids_spectsynth.evaluation.paper.columns import ON_PAPER_SCALE
 from bids_spectsynth.evaluation.statistics.paired_tests import ALPHA
 from bids_spectsynth.options.settings import T1W_SPACE
 from bids_spectsynth.reports.html import Cell, Column, Table, number, p_value
-from bids_spectsynth.reports.subject.metrics import description
+from bids_spectsynth.reports.wording import description
 
 Dictionary = Mapping[str, Any]
 Row = Mapping[Any, Any]
 
-_METRICS = {"rmse": "RMSE", "ssim": "SSIM", "psnr": "PSNR (dB)"}
-_REGIONS = {"whole": "whole slice", "brain": "in the brain"}
+_REGIONS: dict[Region, str] = {"whole": "whole slice", "brain": "in the brain"}
 _MODEL = ["space", "losses", "recipe", "scaling"]
-#: Decimals of a difference: one more than values of the size have in the paper.
-_DIGITS = {"rmse": 3, "ssim": 3, "psnr": 2}
-
-
 _DIFFERENT = (
     "Different subjects",
     "not all of these models were rated on the same subjects: n stands in each cell, and cells with the same "
@@ -32,7 +28,7 @@ _DIFFERENT = (
 )
 
 
-def table_4(summary: pd.DataFrame, region: str, dictionary: Dictionary) -> Table:
+def table_4(summary: pd.DataFrame, region: Region, dictionary: Dictionary) -> Table:
     """The paper's Table 4: rows space, loss and metric, columns inputs, cells mean and coefficient of variation.
 
     Parameters
@@ -50,9 +46,9 @@ def table_4(summary: pd.DataFrame, region: str, dictionary: Dictionary) -> Table
     different = chosen["subjects"].nunique() > 1
     rows = []
     for model, group in groups:
-        for place, (metric, title) in enumerate(_METRICS.items()):
-            own = group[group["metric"] == metric]
-            cells = [Cell(_model_name(*map(str, model)), "muted" if place else ""), Cell(title)]
+        for place, metric in enumerate(metrics_in(region)):
+            own = group[group["metric"] == metric.measure]
+            cells = [Cell(_model_name(*map(str, model)), "muted" if place else ""), Cell(metric.column_title)]
             cells += [_mean_and_variation(own[own["inputs"] == name], counted=different) for name in inputs]
             rows.append([*cells, Cell(_span(own["n_subjects"])), Cell(_span(own["n_slices"]))])
     help_text = f"{description(dictionary, 'mean')} {description(dictionary, 'cv_percent')}".strip()
@@ -114,6 +110,7 @@ def example_tables(examples: pd.DataFrame, table: int) -> list[Table]:
 
 
 def _example_table(table: int, model: tuple[Any, ...], group: pd.DataFrame) -> Table:
+    metrics = metrics_in("whole")
     shown = group[["inputs", "model", "seed"]].drop_duplicates("model").to_dict("records")
     shown.sort(key=lambda row: (input_order(str(row["inputs"])), str(row["model"])))
     names = [input_name(str(row["inputs"])) for row in shown]
@@ -128,10 +125,10 @@ def _example_table(table: int, model: tuple[Any, ...], group: pd.DataFrame) -> T
         by_model = {str(row["model"]): row for row in own.to_dict("records")}
         for row in shown:
             found = by_model.get(str(row["model"]))
-            cells += [Cell(number(_float(found[m]), 2)) if found else Cell("–", "muted") for m in _METRICS]
+            cells += [Cell(number(_float(found[m.name]), 2)) if found else Cell("–", "muted") for m in metrics]
         rows.append(cells)
     columns = [Column("Subject"), Column("Slice", numeric=True), Column("z (mm)", numeric=True)]
-    columns += [Column(f"{label}: {title}", numeric=True) for label in labels for title in _METRICS.values()]
+    columns += [Column(f"{label}: {metric.column_title}", numeric=True) for label in labels for metric in metrics]
     caption = (
         f"Table {table}. {_model_name(*map(str, model))}: metrics over the whole slice, {len(rows)} held-out subjects, "
         "one slice each."
@@ -173,15 +170,15 @@ def comparison_table(rows: pd.DataFrame, title: str, dictionary: Dictionary) -> 
         ``group_comparisons.json``; its descriptions become footnotes.
     """
     columns = [Column("First"), Column("Second")]
-    keys = [(region, metric) for region in _REGIONS for metric in _METRICS]
-    columns += [Column(f"{_METRICS[metric]}, {_REGIONS[region]}", numeric=True) for region, metric in keys]
+    metrics = [metric for region in _REGIONS for metric in metrics_in(region)]
+    columns += [Column(f"{metric.column_title}, {_REGIONS[metric.region]}", numeric=True) for metric in metrics]
     columns += [Column("Subjects", numeric=True), Column("Slices", numeric=True)]
     cells = []
     for _, group in rows.groupby(["configuration_a", "configuration_b"], sort=False):
         found = {(str(row["region"]), str(row["metric"])): row for row in group.to_dict("records")}
         sides = [Cell(_side(group.iloc[0], side)) for side in ("a", "b")]
         counts = [Cell(_span(group[name])) for name in ("n_subjects", "n_slices")]
-        cells.append([*sides, *(_comparison(found.get(key)) for key in keys), *counts])
+        cells.append([*sides, *(_comparison(found.get((m.region, m.measure)), m) for m in metrics), *counts])
     names = ("mean_difference", "better", "p_slice", "p_subject_holm", "p_equivalence_holm")
     terms = [(name, description(dictionary, name)) for name in names]
     caption = f"{title}: difference (first minus second), side with the better mean, and p of the tests"
@@ -193,14 +190,15 @@ def _side(row: "pd.Series[Any]", side: str) -> str:
     return "\n".join(texts)
 
 
-def _comparison(row: Row | None) -> Cell:
+def _comparison(row: Row | None, metric: Metric) -> Cell:
     if row is None:
         return Cell("–", "muted")
     by_slice, by_subject = _float(row["p_slice"]), _float(row["p_subject_holm"])
     marks = (" *" if by_slice < ALPHA else "") + (" †" if by_subject < ALPHA else "")
     better = {"a": "first better", "b": "second better"}.get(str(row["better"]), str(row["better"]))
     lines = [
-        number(_float(row["mean_difference"]), _DIGITS[str(row["metric"])] + 1) + marks,
+        # One decimal more than a value has: differences are smaller.
+        number(_float(row["mean_difference"]), metric.digits + 1) + marks,
         better,
         f"slices p {p_value(by_slice)}",
         f"subjects p {p_value(by_subject)}",

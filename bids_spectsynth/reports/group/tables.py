@@ -8,11 +8,13 @@ import pandas as pd
 
 from bids_spectsynth.bids.sidecars import as_number, strings
 from bids_spectsynth.bids.transforms import Transform
+from bids_spectsynth.evaluation.case.metrics import LEADING, REGION_TITLES, Metric, Region, by_measure
 from bids_spectsynth.evaluation.columns import METHODS, NETWORK
 from bids_spectsynth.reports.html import Cell, Column, Table, number
-from bids_spectsynth.reports.subject.metrics import METRICS, description, method_name, method_order
+from bids_spectsynth.reports.wording import description, method_name, method_order
 
-_FAMILIES = {"rmse": "Root mean squared error", "ssim": "Structural similarity", "psnr": "Peak signal-to-noise ratio"}
+#: Of each measure the one that background does not flatter first.
+_REGIONS: tuple[Region, ...] = ("brain", "whole")
 _RUN = ["model", "inputs", "space", "scale", "split", "data_range"]
 Dictionary = Mapping[str, Any]
 
@@ -59,7 +61,7 @@ def lead_table(summary: pd.DataFrame) -> Table:
         ``group_summary.tsv``.
     """
     # Baselines are rated on the scale of the model's training alone.
-    chosen = summary[(summary["metric"] == "mask_rmse") & (summary["scale"] == summary["scaling"])]
+    chosen = summary[(summary["metric"] == LEADING) & (summary["scale"] == summary["scaling"])]
     methods = method_order(chosen["method"])
     rows = []
     for run, group in chosen.groupby(_RUN, sort=False, dropna=False):
@@ -101,7 +103,7 @@ def _mean_and_spread(row: Mapping[Any, Any] | None, lowest: float, *, counted: b
 
 
 def summary_tables(summary: pd.DataFrame, dictionary: Dictionary) -> list[Table]:
-    """One table for each of RMSE, SSIM and PSNR, in brain and whole slice side by side, over slices as in the paper.
+    """One table for each of RMSE, SSIM, ..., in brain and whole slice side by side, over slices as in the paper.
 
     Parameters
     ----------
@@ -110,29 +112,29 @@ def summary_tables(summary: pd.DataFrame, dictionary: Dictionary) -> list[Table]
     dictionary : mapping
         ``group_summary.json``; its descriptions become tooltips.
     """
-    return [_family_table(summary, family, title, dictionary) for family, title in _FAMILIES.items()]
+    return [_measure_table(summary, metrics, dictionary) for metrics in by_measure().values()]
 
 
-def _family_table(summary: pd.DataFrame, family: str, title: str, dictionary: Dictionary) -> Table:
-    digits = {column: places for column, _, places, _ in METRICS}[family]
+def _measure_table(summary: pd.DataFrame, metrics: Mapping[Region, Metric], dictionary: Dictionary) -> Table:
+    shown = [metrics[region] for region in _REGIONS if region in metrics]
     rows = []
-    chosen = summary[summary["metric"].isin([family, f"mask_{family}"])]
+    chosen = summary[summary["metric"].isin([metric.name for metric in shown])]
     for run, group in chosen.groupby(_RUN, sort=False, dropna=False):
         for position, method in enumerate(method_order(group["method"])):
             own = {str(row["metric"]): row for row in group[group["method"] == method].to_dict("records")}
             cells = [Cell(str(run[place]), "muted" if position else "") for place in (0, 3, 4)]
             cells.append(Cell(method_name(method), "best" if method == NETWORK else ""))
-            for metric in (f"mask_{family}", family):
-                cells += _statistics(own.get(metric), digits)
-            counted = own.get(f"mask_{family}") or own.get(family) or {}
+            for metric in shown:
+                cells += _statistics(own.get(metric.name), metric.digits)
+            counted = next((own[metric.name] for metric in shown if metric.name in own), {})
             cells += [Cell(_count(float(counted.get(name, math.nan)))) for name in ("n_subjects", "n_slices")]
             rows.append([*cells, Cell(str(run[5]))])
     columns = [
         Column(name.capitalize(), description(dictionary, name)) for name in ("model", "scale", "split", "method")
     ]
-    for where in ("in brain", "whole slice"):
+    for metric in shown:
         columns += [
-            Column(f"Mean, {where}", description(dictionary, "mean"), numeric=True),
+            Column(f"Mean, {REGION_TITLES[metric.region]}", description(dictionary, "mean"), numeric=True),
             Column("SD", description(dictionary, "sd"), numeric=True),
             Column("CoV %", description(dictionary, "cv_percent"), numeric=True),
         ]
@@ -141,7 +143,8 @@ def _family_table(summary: pd.DataFrame, family: str, title: str, dictionary: Di
         Column("Slices", description(dictionary, "n_slices"), numeric=True),
         Column("Data range", description(dictionary, "data_range"), numeric=True),
     ]
-    return Table(columns, rows, f"{title} ({family.upper()}) over slices.")
+    one = shown[0]
+    return Table(columns, rows, f"{one.heading or one.full_title} ({one.title}) over slices.")
 
 
 def _statistics(row: Mapping[Any, Any] | None, digits: int) -> list[Cell]:

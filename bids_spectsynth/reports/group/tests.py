@@ -7,11 +7,12 @@ from typing import Any
 
 import pandas as pd
 
-from bids_spectsynth.evaluation.columns import COMPARISONS, NOT_INDEPENDENT, PRIMARY, TESTS
+from bids_spectsynth.evaluation.case.metrics import metrics_in
+from bids_spectsynth.evaluation.group.columns import COMPARISONS, NOT_INDEPENDENT, PRIMARY, TESTS, family_sizes
 from bids_spectsynth.evaluation.statistics.paired_tests import ALPHA
 from bids_spectsynth.reports.group.tables import count_range
 from bids_spectsynth.reports.html import Block, Cell, Column, Heading, Note, Section, Table, Text, number, p_value
-from bids_spectsynth.reports.subject.metrics import METRICS, description, method_name
+from bids_spectsynth.reports.wording import description, method_name
 
 _TITLES = {
     "space": "Native against template space",
@@ -53,8 +54,8 @@ def tests_section(ttests: pd.DataFrame, dictionary: Dictionary, block: str) -> S
         "Paired t-tests over subjects (each subject's mean over slices) on held-out participants, in the brain. "
         f"{block} Seeds of a configuration are averaged first. Differences are the first minus the second, with 95 % "
         f"bootstrap intervals over subjects; bold: p < {ALPHA:g} after Holm's correction over all pairs and the "
-        "three metrics of a table. That a difference is not significant does not show that there is none; the column "
-        "Equivalence says whether two methods were shown to differ by less than the margin."
+        f"{family_sizes()[1]} metrics of a table. That a difference is not significant does not show that there is "
+        "none; the column Equivalence says whether two methods were shown to differ by less than the margin."
     )
     blocks: list[Block] = [Text(primary), *_primary_tables(ttests, dictionary)]
     every = (
@@ -86,7 +87,7 @@ def primary_table(ttests: pd.DataFrame, kind: str, scale: str, dictionary: Dicti
     ttests : DataFrame
         ``group_ttests.tsv``.
     kind : str
-        One of :data:`bids_spectsynth.evaluation.columns.COMPARISONS`.
+        One of :data:`bids_spectsynth.evaluation.group.columns.COMPARISONS`.
     scale : {'slice', 'volume'}
     dictionary : mapping
         ``group_ttests.json``.
@@ -94,11 +95,11 @@ def primary_table(ttests: pd.DataFrame, kind: str, scale: str, dictionary: Dicti
     chosen = ttests[(ttests["comparison"] == kind) & (ttests["scale"] == scale)]
     rows, notes = [], []
     for pair, group in chosen.groupby(_PAIR, sort=False):
-        for metric, label, digits, _ in METRICS:
-            own = {str(row["test"]): row for row in group[group["metric"] == metric].to_dict("records")}
-            if metric.startswith("mask_") and PRIMARY in own:
-                named = [*_names(kind, pair), Cell(label.partition(",")[0])]
-                rows.append([*named, *_primary_cells(own[PRIMARY], own.get("equivalence"), digits)])
+        for metric in metrics_in("brain"):
+            own = {str(row["test"]): row for row in group[group["metric"] == metric.name].to_dict("records")}
+            if PRIMARY in own:
+                named = [*_names(kind, pair), Cell(metric.column_title)]
+                rows.append([*named, *_primary_cells(own[PRIMARY], own.get("equivalence"), metric.digits)])
                 notes.append(_remarks([own[PRIMARY]["note"]]))
     columns = [Column("First"), Column("Second"), Column("Metric")]
     columns += [
@@ -155,17 +156,18 @@ def all_tests_table(ttests: pd.DataFrame, kind: str, dictionary: Dictionary) -> 
     ttests : DataFrame
         ``group_ttests.tsv``.
     kind : str
-        One of :data:`bids_spectsynth.evaluation.columns.COMPARISONS`.
+        One of :data:`bids_spectsynth.evaluation.group.columns.COMPARISONS`.
     dictionary : mapping
         ``group_ttests.json``.
     """
     chosen = ttests[ttests["comparison"] == kind]
     rows, notes = [], []
     for (*pair, scale), group in chosen.groupby([*_PAIR, "scale"], sort=False):
-        for metric, label, digits, _ in METRICS:
-            own = group[group["metric"] == metric]
+        for metric in (*metrics_in("brain"), *metrics_in("whole")):
+            own = group[group["metric"] == metric.name]
             found = {str(row["test"]): row for row in own.to_dict("records")}
-            cells = [*_names(kind, tuple(pair)), Cell(str(scale)), Cell(label), _difference_cell(found, digits)]
+            cells = [*_names(kind, tuple(pair)), Cell(str(scale)), Cell(metric.label)]
+            cells.append(_difference_cell(found, metric.digits))
             cells += [_test_cell(found.get(test)) for test in TESTS]
             counts = [Cell(count_range(own[name])) for name in ("n_subjects", "n_slices")]
             rows.append([*cells, *counts])
@@ -195,8 +197,8 @@ def _test_cell(row: Mapping[Any, Any] | None) -> Cell:
 def _remarks(notes: Iterable[object]) -> list[str]:
     """Every remark once, without the warning that stands above the tables and the verdict that has its column."""
     remarks = [part for note in notes if isinstance(note, str) for part in note.split("; ")]
-    said = ("n/a", NOT_INDEPENDENT, "equivalen")
-    return [part for part in dict.fromkeys(remarks) if not part.startswith(said)]
+    elsewhere = ("n/a", NOT_INDEPENDENT, "equivalen")
+    return [part for part in dict.fromkeys(remarks) if not part.startswith(elsewhere)]
 
 
 def _with_notes(table: Table, notes: Sequence[Sequence[str]]) -> Table:

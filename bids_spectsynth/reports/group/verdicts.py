@@ -5,18 +5,20 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bids_spectsynth.evaluation.columns import NETWORK, PRIMARY
+from bids_spectsynth.evaluation.case.metrics import LEADING
+from bids_spectsynth.evaluation.columns import NETWORK
+from bids_spectsynth.evaluation.group.columns import PRIMARY
 from bids_spectsynth.evaluation.group.subject_counts import split_text
 from bids_spectsynth.evaluation.statistics.paired_tests import ALPHA
 from bids_spectsynth.reports.html import Block, Level, Note, p_value
-from bids_spectsynth.reports.subject.metrics import left_out_text, method_name
+from bids_spectsynth.reports.wording import left_out_text, method_name
 
 #: With fewer subjects, a difference that is not significant says nothing either way.
 FEW_SUBJECTS = 10
 
 
 @dataclass(frozen=True)
-class _Duel:
+class _PairwiseComparison:
     """A network against one baseline: mean in-brain RMSE of the network minus that of the baseline."""
 
     baseline: str
@@ -42,15 +44,17 @@ def verdicts(summary: pd.DataFrame, ttests: pd.DataFrame | None) -> list[Block]:
     """
     notes: list[Block] = []
     # On the scale of the training, the only one that baselines are rated on.
-    errors = summary[(summary["metric"] == "mask_rmse") & (summary["scale"] == summary["scaling"])]
+    errors = summary[(summary["metric"] == LEADING) & (summary["scale"] == summary["scaling"])]
     for configuration, group in errors.groupby("configuration", sort=False):
         rows = _pooled(group)
         if NETWORK in rows.index and len(rows) > 1:
             # The tests are on test and external subjects together, and say so in this way.
-            duels = _duels(rows, _tests(ttests, str(configuration), "+".join(sorted(set(group["split"])))))
+            comparisons = _against_baselines(
+                rows, _tests(ttests, str(configuration), "+".join(sorted(set(group["split"]))))
+            )
             network = group[group["method"] == NETWORK].groupby("split")["n_subjects"].min()
             counts = split_text(int(network.get("test", 0)), int(network.get("external", 0)))
-            notes.append(_note(f"{configuration} ({counts})", duels, left_out_text(map(str, rows.index))))
+            notes.append(_note(f"{configuration} ({counts})", comparisons, left_out_text(map(str, rows.index))))
     return notes
 
 
@@ -66,30 +70,34 @@ def _tests(ttests: pd.DataFrame | None, configuration: str, split: str) -> pd.Da
     if ttests is None or ttests.empty:
         return pd.DataFrame()
     chosen = (ttests["comparison"] == "baseline") & (ttests["configuration_a"] == configuration)
-    chosen &= (ttests["metric"] == "mask_rmse") & (ttests["test"] == PRIMARY) & (ttests["split"] == split)
+    chosen &= (ttests["metric"] == LEADING) & (ttests["test"] == PRIMARY) & (ttests["split"] == split)
     return ttests[chosen].set_index("method_b")
 
 
-def _duels(rows: pd.DataFrame, tests: pd.DataFrame) -> list[_Duel]:
+def _against_baselines(rows: pd.DataFrame, tests: pd.DataFrame) -> list[_PairwiseComparison]:
     means, counts = (dict(zip(rows.index, rows[name], strict=True)) for name in ("subject_mean", "n_subjects"))
-    duels = []
+    comparisons = []
     for name in rows.index:
         if name == NETWORK:
             continue
         if name in tests.index:
             # On the subjects that both were rated on.
             test = tests.loc[name]
-            duels.append(
-                _Duel(str(name), float(test["mean_difference"]), int(test["n_subjects"]), float(test["p_holm"]))
+            comparisons.append(
+                _PairwiseComparison(
+                    str(name), float(test["mean_difference"]), int(test["n_subjects"]), float(test["p_holm"])
+                )
             )
         else:
             n_subjects = int(min(counts[name], counts[NETWORK]))
-            duels.append(_Duel(str(name), float(means[NETWORK] - means[name]), n_subjects, math.nan))
-    return duels
+            comparisons.append(
+                _PairwiseComparison(str(name), float(means[NETWORK] - means[name]), n_subjects, math.nan)
+            )
+    return comparisons
 
 
-def _note(where: str, duels: list[_Duel], absent: str) -> Note:
-    behind = [duel for duel in duels if not duel.difference < 0]
+def _note(where: str, comparisons: list[_PairwiseComparison], absent: str) -> Note:
+    behind = [one for one in comparisons if not one.difference < 0]
     if behind:
         named = ", ".join(
             f"{method_name(d.baseline)} (n = {d.n_subjects} subjects, subject-wise Holm p {p_value(d.p)})"
@@ -100,13 +108,15 @@ def _note(where: str, duels: list[_Duel], absent: str) -> Note:
             "warning",
             "Baseline ahead",
         )
-    least = min(duel.n_subjects for duel in duels)
+    least = min(one.n_subjects for one in comparisons)
     # A test that could not be made counts as not significant.
-    p = max(1.0 if math.isnan(duel.p) else duel.p for duel in duels)
+    p = max(1.0 if math.isnan(one.p) else one.p for one in comparisons)
     tested = (
-        "no subject-wise test" if any(math.isnan(d.p) for d in duels) else f"subject-wise Holm p at most {p_value(p)}"
+        "no subject-wise test"
+        if any(math.isnan(d.p) for d in comparisons)
+        else f"subject-wise Holm p at most {p_value(p)}"
     )
     level: Level = "good" if p < ALPHA else "info"
-    doubt = "" if p < ALPHA else ": too few to conclude" if least < FEW_SUBJECTS else ": not conclusive"
-    text = f"{where}: lower mean in-brain RMSE than every baseline (n = {least} subjects, {tested}{doubt}).{absent}"
+    caveat = "" if p < ALPHA else ": too few to conclude" if least < FEW_SUBJECTS else ": not conclusive"
+    text = f"{where}: lower mean in-brain RMSE than every baseline (n = {least} subjects, {tested}{caveat}).{absent}"
     return Note(text, level)

@@ -7,13 +7,11 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bids_spectsynth.evaluation.figures.palette import GRID, LINES
 from bids_spectsynth.reports.pictures.mosaic import drawing_style, to_svg
 
 #: Heights (mm) and values, two arrays of one length.
 Line = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
-
-#: Okabe and Ito's colours, which readers with colour vision deficiency can tell apart.
-_LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
 
 
 def metric_lines(
@@ -54,7 +52,7 @@ def _draw_lines(
         axes.plot(
             heights,
             values,
-            color=_LINES[names.index(name) % len(_LINES)],
+            color=LINES[names.index(name) % len(LINES)],
             linewidth=2.4 if thick else 1.1,
             linestyle="-" if thick else "--",
             label=name,
@@ -63,5 +61,5 @@ def _draw_lines(
     axes.set_title(title, fontsize=10)
     axes.set_xlabel("z (mm)", fontsize=9)
     axes.tick_params(labelsize=8)
-    axes.grid(color="#e3e7eb", linewidth=0.6)
+    axes.grid(color=GRID, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)

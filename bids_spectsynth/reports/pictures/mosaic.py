@@ -20,6 +20,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from bids_spectsynth.evaluation.figures.palette import EDGE, GREY_SCALE, POSITION, SIDE
 from bids_spectsynth.reports.pictures.views import AXIS, Array, Frame, Plane, View, slice_of
 
 Extent = tuple[float, float, float, float]
@@ -44,7 +45,7 @@ class Layer:
     data: Array
     low: float
     high: float
-    cmap: str = "gray"
+    cmap: str = GREY_SCALE
     bar: str = ""
 
 
@@ -139,7 +140,7 @@ def _draw_row(axes: Axes, row: Row, frame: Frame, width: float, height: float) -
             _draw_sides(axes, view.plane, extent)
         if row.positions:
             label = f"{'xyz'[AXIS[view.plane]]} = {frame.position(view):.0f} mm"
-            axes.text((extent[0] + extent[1]) / 2, 0.5, label, color="#c8d0d8", fontsize=7, ha="center", va="bottom")
+            axes.text((extent[0] + extent[1]) / 2, 0.5, label, color=POSITION, fontsize=7, ha="center", va="bottom")
     for contour in row.contours:
         # One collection for the whole row is drawn much faster than a contour set for each slice.
         lines = [line for v, e in zip(row.views, extents, strict=True) for line in _lines(contour, v, frame, e)]
@@ -182,7 +183,7 @@ def _lines(contour: Contour, view: View, frame: Frame, extent: Extent) -> list[n
 def _draw_sides(axes: Axes, plane: Plane, extent: Extent) -> None:
     first, second = _SIDES[plane]
     for x, name, side in ((extent[0] + 1, first, "left"), (extent[1] - 1, second, "right")):
-        axes.text(x, extent[3] - 1, name, color="#ffd24d", fontsize=8, ha=side, va="top", fontweight="bold")
+        axes.text(x, extent[3] - 1, name, color=SIDE, fontsize=8, ha=side, va="top", fontweight="bold")
 
 
 def _draw_bar(figure: Figure, layer: Layer, bottom: float, height: float) -> None:
@@ -192,7 +193,7 @@ def _draw_bar(figure: Figure, layer: Layer, bottom: float, height: float) -> Non
     bar.set_ticks(ticks, labels=[f"{tick:.2f}" for tick in ticks])
     bar.ax.tick_params(colors="white", labelsize=7, length=2)
     bar.set_label(layer.bar, color="white", fontsize=7, labelpad=2)
-    bar.outline.set_edgecolor("#808890")
+    bar.outline.set_edgecolor(EDGE)
 
 
 def to_svg(figure: Figure) -> str:

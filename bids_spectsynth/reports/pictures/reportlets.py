@@ -11,15 +11,12 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from bids_spectsynth.bids.roles import role_of
+from bids_spectsynth.evaluation.figures.palette import DIFFERENCE, FIXED, MOVING, TEMPLATE, UPTAKE
 from bids_spectsynth.reports.pictures.mosaic import Contour, Layer, Row, mosaic
 from bids_spectsynth.reports.pictures.views import Array, Frame, Mask, Plane, View, frame_of, views_across
 
 Affine = npt.NDArray[np.float64]
-_FIXED = "#35d0ff"
-_MOVING = "#ff9d2e"
-_TEMPLATE = "#ff6ad5"
 _PLANES: tuple[Plane, ...] = ("axial", "coronal", "sagittal")
-_UPTAKE = "inferno"
 
 
 #: How much of a head is shown around the brain mask.
@@ -42,7 +39,7 @@ def mask_outline(image: Array, mask: Mask, affine: Affine) -> str:
         SVG text.
     """
     layer = Layer(image, 0.0, _bright(image, mask, 99.5) * 1.15)
-    contour = Contour(mask.astype(np.float32), 0.5, _FIXED)
+    contour = Contour(mask.astype(np.float32), 0.5, FIXED)
     frame = frame_of(mask, affine, HEAD_MARGIN_MM)
     rows = [
         Row(plane.capitalize(), views_across(mask, plane, 7), layer, [contour], positions=True) for plane in _PLANES
@@ -71,11 +68,11 @@ def registration(fixed: Array, moving: Array, mask: Mask, affine: Affine, name: 
     frame, mask, (fixed, moving) = _shown_part(mask, affine, [fixed, moving])
     smooth_fixed, smooth_moving = (_smoothed(data, affine, 1.5) for data in (fixed, moving))
     below = Layer(fixed, 0.0, _bright(fixed, mask, 99.5))
-    above = Layer(moving, 0.0, _bright(moving, mask, 99.8), _UPTAKE)
-    of_moving = [_level(smooth_moving, mask, p, _MOVING) for p in (30.0, 65.0)]
+    above = Layer(moving, 0.0, _bright(moving, mask, 99.8), UPTAKE)
+    of_moving = [_level(smooth_moving, mask, p, MOVING) for p in (30.0, 65.0)]
     of_fixed = [
-        Contour(mask.astype(np.float32), 0.5, _FIXED),
-        _level(smooth_fixed, mask, 55.0, _FIXED, 0.5),
+        Contour(mask.astype(np.float32), 0.5, FIXED),
+        _level(smooth_fixed, mask, 55.0, FIXED, 0.5),
     ]
     rows = []
     for plane in _PLANES:
@@ -86,7 +83,17 @@ def registration(fixed: Array, moving: Array, mask: Mask, affine: Affine, name: 
 
 
 def template_outline(image: Array, mask: Mask, template: Array, affine: Affine) -> str:
-    """Outline of a template's brain (``template``, 0 to 1 on the same grid) and of the subject's on the T1w.
+    """Outline of a template's brain and of the subject's on the T1w.
+
+    Parameters
+    ----------
+    image : array, shape (i, j, k)
+        T1w.
+    mask : array of bool, shape (i, j, k)
+        Brain mask of the T1w.
+    template : array, shape (i, j, k)
+        Brain of the template, 0 to 1.
+    affine : array, shape (4, 4)
 
     Returns
     -------
@@ -94,7 +101,7 @@ def template_outline(image: Array, mask: Mask, template: Array, affine: Affine) 
         SVG text.
     """
     layer = Layer(image, 0.0, _bright(image, mask, 99.5))
-    contours = [Contour(mask.astype(np.float32), 0.5, _FIXED, 0.7), Contour(template, 0.5, _TEMPLATE, 1.2)]
+    contours = [Contour(mask.astype(np.float32), 0.5, FIXED, 0.7), Contour(template, 0.5, TEMPLATE, 1.2)]
     frame = frame_of(mask | (template > 0.5), affine)
     rows = [Row(plane.capitalize(), views_across(mask, plane, 7), layer, contours, positions=True) for plane in _PLANES]
     return mosaic(rows, frame)
@@ -147,23 +154,23 @@ def synthesis(
     frame, mask, shown = _shown_part(mask, affine, [synthetic, *inputs.values(), *([] if real is None else [real])])
     inputs = dict(zip(inputs, shown[1:], strict=False))
     views = _synthesis_views(mask)
-    made = _relative(shown[0], mask)
+    estimated = _relative(shown[0], mask)
     measured = None if real is None else _relative(shown[-1], mask)
-    scale = _bright(made if measured is None else measured, mask, 99.8)
+    scale = _bright(estimated if measured is None else measured, mask, 99.8)
     rows = [
         Row(f"{role_of(role).title}\n(input)", views, _input_layer(role, data, mask)) for role, data in inputs.items()
     ]
     if measured is not None:
-        rows.append(Row("Real\nSPECT", views, Layer(measured, 0.0, scale, _UPTAKE, "× brain mean")))
-    rows.append(Row("SYNTHETIC\nSPECT", views, Layer(made, 0.0, scale, _UPTAKE, "× brain mean")))
+        rows.append(Row("Real\nSPECT", views, Layer(measured, 0.0, scale, UPTAKE, "× brain mean")))
+    rows.append(Row("SYNTHETIC\nSPECT", views, Layer(estimated, 0.0, scale, UPTAKE, "× brain mean")))
     limit, mean_absolute = 0.0, float("nan")
     if measured is not None:
-        difference = np.where(mask, made - measured, np.nan).astype(np.float32)
+        difference = np.where(mask, estimated - measured, np.nan).astype(np.float32)
         absolute = np.abs(difference[mask])
         mean_absolute = float(absolute.mean()) if absolute.size else float("nan")
         # One significant step of 0.1 keeps the scale readable and equal for similar subjects.
         limit = max(0.1, float(np.ceil(np.percentile(absolute, 99) * 10) / 10)) if absolute.size else 0.1
-        rows.append(Row("Synthetic\n− real", views, Layer(difference, -limit, limit, "RdBu_r", "× brain mean")))
+        rows.append(Row("Synthetic\n− real", views, Layer(difference, -limit, limit, DIFFERENCE, "× brain mean")))
     rows[0] = Row(rows[0].label, views, rows[0].layer, positions=True)
     return mosaic(rows, frame), Comparison(scale, limit, mean_absolute)
 
@@ -187,7 +194,7 @@ def _synthesis_views(mask: Mask) -> list[View]:
 
 def _input_layer(role: str, data: Array, mask: Mask) -> Layer:
     if role_of(role).is_nuclear:
-        return Layer(data, 0.0, _bright(data, mask, 99.8), _UPTAKE)
+        return Layer(data, 0.0, _bright(data, mask, 99.8), UPTAKE)
     return Layer(data, 0.0, _bright(data, mask, 99.5))
 
 

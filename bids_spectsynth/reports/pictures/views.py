@@ -97,7 +97,18 @@ def _extent(mask: Mask, axis: int) -> tuple[int, int]:
 
 
 def slice_of(data: Array, view: View, frame: Frame) -> Array:
-    """The shown part of a slice, shape (up, across), first row at the bottom."""
+    """The shown part of a slice, first row at the bottom.
+
+    Parameters
+    ----------
+    data : array, shape (i, j, k)
+    view : View
+    frame : Frame
+
+    Returns
+    -------
+    array, shape (up, across)
+    """
     # Plain indexing gives a view; np.take would copy the whole volume where its order is Fortran's, as in NIfTI.
     i, j, k = frame.box
     match view.plane:

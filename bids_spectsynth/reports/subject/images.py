@@ -20,9 +20,9 @@ from bids_spectsynth.options.settings import T1W_SPACE
 from bids_spectsynth.preprocess.templates.templates import fetch_template
 from bids_spectsynth.reports.context import Figure, SubjectContext
 from bids_spectsynth.reports.html import Block, Heading, Note, Section, Text, number
-from bids_spectsynth.reports.outputs import read_on_grid, read_volume
 from bids_spectsynth.reports.pictures import reportlets
 from bids_spectsynth.reports.pictures.views import Array, frame_of
+from bids_spectsynth.reports.reading import read_on_grid, read_volume
 
 SYNTHETIC_BANNER = Note(
     "Estimated by a network from other images of this head. It shows no measured perfusion and is not for diagnosis.",
@@ -156,7 +156,15 @@ def synthesis_section(context: SubjectContext) -> Section | None:
 
 
 def synthetic_title(context: SubjectContext, case: PreparedCase, synthetic: Synthetic) -> str:
-    """``Model pix2pixPet`` with the session and the template space where needed to tell it from others."""
+    """``Model pix2pixPet`` with the session and the template space where needed to tell it from others.
+
+    Parameters
+    ----------
+    context : SubjectContext
+    case : PreparedCase
+    synthetic : Synthetic
+        Of the case.
+    """
     session = f", ses-{case.session}" if len({c.session for c in context.cases}) > 1 and case.session else ""
     space = f", {synthetic.space} space" if synthetic.space != T1W_SPACE else ""
     return f"Model {synthetic.model}{space}{session}"
@@ -167,8 +175,8 @@ def _synthesis_figure(context: SubjectContext, case: PreparedCase, synthetic: Sy
         mask, affine = context.brain(case)
         inputs = {role: context.image(case, role) for role in input_roles(case, synthetic.path)}
         real = _real(context, case)
-        made = read_on_grid(synthetic.path, mask.shape)
-        svg, scales = reportlets.synthesis(inputs, real, made, mask, affine)
+        estimated = read_on_grid(synthetic.path, mask.shape)
+        svg, scales = reportlets.synthesis(inputs, real, estimated, mask, affine)
         return svg, _synthesis_caption(real is not None, scales)
 
     entities = {"task": "interictal", "space": synthetic.space, "desc": synthetic.model}

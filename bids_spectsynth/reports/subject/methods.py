@@ -32,10 +32,6 @@ REFERENCES: Mapping[str, tuple[str, str]] = {
         "NeuroImage 2002;17:825-841.",
         "10.1006/nimg.2002.1132",
     ),
-    "simpleitk": (
-        "Lowekamp BC, et al. The design of SimpleITK. Front Neuroinform 2013;7:45.",
-        "10.3389/fninf.2013.00045",
-    ),
     "deepbet": ("Fisch L, et al. deepbet. Comput Biol Med 2024;179:108845.", "10.1016/j.compbiomed.2024.108845"),
     "templateflow": ("Ciric R, et al. TemplateFlow. Nat Methods 2022;19:1568-1571.", "10.1038/s41592-022-01681-2"),
     "icbm": (
@@ -56,9 +52,7 @@ _TOOL_REFERENCES = {
     "bet": {"bet"},
     "flirt": {"flirt"},
     "fsl": {"bet", "flirt"},
-    "simpleitk": {"simpleitk"},
     "deepbet": {"deepbet"},
-    "templateflow": {"templateflow"},
 }
 
 

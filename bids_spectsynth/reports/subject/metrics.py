@@ -1,6 +1,6 @@
 """The section of a subject's report on agreement between real and synthetic image."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,29 +9,13 @@ import pandas as pd
 from bids_spectsynth.bids.output_files import Synthetic
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.sidecars import read_object
-from bids_spectsynth.evaluation.columns import METHODS, NETWORK
+from bids_spectsynth.evaluation.case.metrics import LEADING, METRICS, metrics_in
+from bids_spectsynth.evaluation.columns import NETWORK
 from bids_spectsynth.reports.context import Figure, SubjectContext
 from bids_spectsynth.reports.html import Block, Cell, Column, Heading, Note, Section, Table, Text, number
 from bids_spectsynth.reports.pictures.charts import metric_lines
 from bids_spectsynth.reports.subject.images import synthetic_title
-
-METHOD_NAMES: Mapping[str, str] = {
-    NETWORK: "Model (pix2pix)",
-    "constant": "Constant in the brain",
-    "petCopy": "Copy of the PET",
-    "regression": "Regression from the inputs",
-    "meanSpect": "Mean SPECT of the cohort",
-    "meanSpectPetRatio": "Mean SPECT × PET ratio",
-}
-#: Column, label, decimals, whether lower values are better.
-METRICS = (
-    ("mask_rmse", "RMSE, in brain", 3, True),
-    ("mask_ssim", "SSIM, in brain", 3, False),
-    ("mask_psnr", "PSNR (dB), in brain", 2, False),
-    ("rmse", "RMSE, whole slice", 3, True),
-    ("ssim", "SSIM, whole slice", 3, False),
-    ("psnr", "PSNR (dB), whole slice", 2, False),
-)
+from bids_spectsynth.reports.wording import description, left_out_text, method_name, method_order
 
 
 def metrics_section(context: SubjectContext) -> Section | None:
@@ -67,22 +51,10 @@ def read_metrics(path: Path) -> pd.DataFrame:
         A column is missing.
     """
     frame = pd.read_csv(path, sep="\t", na_values=["n/a"], dtype={"in_block": str})
-    needed = {"method", "z_mm", "slice", "in_block", *(column for column, *_ in METRICS)}
+    needed = {"method", "z_mm", "slice", "in_block", *METRICS}
     if missing := sorted(needed - set(frame.columns)):
         raise ValueError(f"{path.name} has no column {', '.join(missing)}")
     return frame.assign(in_block=frame["in_block"].str.lower())
-
-
-def method_name(method: str) -> str:
-    """Name of a method for readers."""
-    return METHOD_NAMES.get(method, method)
-
-
-def method_order(methods: pd.Series) -> list[str]:
-    """The methods of a table: the model first, then the baselines as listed, then others."""
-    present = list(dict.fromkeys(str(method) for method in methods))
-    known = list(METHOD_NAMES)
-    return sorted(present, key=lambda m: (known.index(m) if m in known else len(known), m))
 
 
 def _metrics_blocks(
@@ -97,7 +69,7 @@ def _metrics_blocks(
     entities = {"task": "interictal", "space": synthetic.space, "desc": synthetic.model}
     figure = Figure(entities, "metrics", f"Metrics over slices, {synthetic.model}", lambda: _lines(frame))
     block = frame[frame["in_block"] == "true"]
-    columns = [column for column, *_ in METRICS]
+    columns = list(METRICS)
     # The PSNR of a slice in which both images are identical is infinite.
     means = block[["method"]].join(block[columns].replace([np.inf, -np.inf], np.nan)).groupby("method").mean()
     return [
@@ -114,13 +86,13 @@ def _dictionary(synthetic: Synthetic) -> Mapping[str, object]:
 
 def _lines(frame: pd.DataFrame) -> tuple[str, str]:
     panels = {}
-    for column, label, _, _ in METRICS[:3]:
+    for metric in metrics_in("brain"):
         lines = {}
         for method in method_order(frame["method"]):
             rows = frame[frame["method"] == method].sort_values("z_mm")
-            values = rows[column].to_numpy(dtype=np.float64)
+            values = rows[metric.name].to_numpy(dtype=np.float64)
             lines[method_name(method)] = (rows["z_mm"].to_numpy(dtype=np.float64), values)
-        panels[label] = lines
+        panels[metric.label] = lines
     caption = (
         "Metrics in the brain, where the SPECT was measured, over the height of all slices; "
         "the thick line is the model."
@@ -129,40 +101,27 @@ def _lines(frame: pd.DataFrame) -> tuple[str, str]:
 
 
 def _means_table(frame: pd.DataFrame, means: pd.DataFrame, dictionary: Mapping[str, object]) -> Table:
-    best = {column: means[column].min() if lower else means[column].max() for column, _, _, lower in METRICS}
+    metrics = [*metrics_in("brain"), *metrics_in("whole")]
+    best = {m.name: means[m.name].min() if m.lower_is_better else means[m.name].max() for m in metrics}
     counts = frame.groupby("method")["slice"].nunique()
     rows = []
     for method in method_order(frame["method"]):
         cells = [Cell(method_name(method))]
-        for column, _, digits, _ in METRICS:
-            value = float(means.loc[method, column])  # type: ignore[arg-type]
-            cells.append(Cell(number(value, digits), "best" if value == best[column] else ""))
+        for metric in metrics:
+            value = float(means.loc[method, metric.name])  # type: ignore[arg-type]
+            cells.append(Cell(number(value, metric.digits), "best" if value == best[metric.name] else ""))
         rows.append([*cells, Cell(str(counts[method]))])
     columns = [Column("Method")]
-    columns += [Column(label, description(dictionary, column), numeric=True) for column, label, _, _ in METRICS]
+    columns += [Column(metric.label, description(dictionary, metric.name), numeric=True) for metric in metrics]
     ranges = sorted({f"{value:g}" for value in frame["data_range"].dropna()}) if "data_range" in frame else []
-    said = f" Data range {', '.join(ranges)}." if ranges else ""
-    left_out = " Infinite PSNR is left out." if np.isinf(frame[["psnr", "mask_psnr"]].to_numpy()).any() else ""
+    data_range = f" Data range {', '.join(ranges)}." if ranges else ""
+    infinite = dict.fromkeys(metric.title for metric in metrics if np.isinf(frame[metric.name]).any())
+    left_out = f" Infinite {', '.join(infinite)} is left out." if infinite else ""
     caption = (
-        f"Means over the slices of the block with the most brain; the best of each column in bold.{left_out}{said}"
+        "Means over the slices of the block with the most brain; the best of each column in bold."
+        f"{left_out}{data_range}"
     )
     return Table([*columns, Column("Slices", "Rated slices of the block", numeric=True)], rows, caption)
-
-
-def description(dictionary: Mapping[str, object], column: str) -> str:
-    """Description of a column in a table's JSON dictionary; empty where there is none."""
-    entry = dictionary.get(column)
-    if not isinstance(entry, Mapping):
-        return ""
-    text = str(entry.get("Description", ""))
-    return f"{text} ({entry['Units']})" if text and entry.get("Units") else text
-
-
-def left_out_text(methods: Iterable[str]) -> str:
-    """The baselines that are not among the methods, to be added to a verdict; empty where there are none."""
-    present = set(methods)
-    absent = [method_name(method) for method in METHODS if method not in present and method != NETWORK]
-    return f" Not compared with: {', '.join(absent)}." if absent else ""
 
 
 def _better_baselines(means: pd.DataFrame, n_slices: int) -> list[Block]:
@@ -172,7 +131,7 @@ def _better_baselines(means: pd.DataFrame, n_slices: int) -> list[Block]:
         return [Note(f"There is no baseline to compare with.{left_out_text(means.index)}")]
     counted = f"n = 1 participant, {n_slices} slices"
     absent = left_out_text(str(method) for method in means.index)
-    errors = means["mask_rmse"]
+    errors = means[LEADING]
     own = float(errors[NETWORK])
     better = [(str(m), float(v)) for m, v in errors.items() if m != NETWORK and float(v) < own]
     if not better:

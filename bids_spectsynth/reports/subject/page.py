@@ -25,7 +25,6 @@ from bids_spectsynth.errors import SpectSynthError, UsageError
 from bids_spectsynth.options.settings import T1W_SPACE
 from bids_spectsynth.reports.context import SubjectContext
 from bids_spectsynth.reports.html import Block, Cell, Code, Column, Items, Note, Page, Section, Table, Text, render
-from bids_spectsynth.reports.outputs import FOOTER, PHANTOM_TEXT
 from bids_spectsynth.reports.subject.images import (
     SYNTHETIC_BANNER,
     brain_mask_section,
@@ -35,6 +34,7 @@ from bids_spectsynth.reports.subject.images import (
 )
 from bids_spectsynth.reports.subject.methods import MethodFacts, methods_text
 from bids_spectsynth.reports.subject.metrics import metrics_section
+from bids_spectsynth.reports.wording import FOOTER, PHANTOM_TEXT
 
 _LABEL = re.compile(r"[0-9A-Za-z+]+")
 _LOG_LINES = 60
@@ -108,8 +108,8 @@ def _banners(context: SubjectContext, row: Mapping[str, str]) -> list[Note]:
     if is_phantom(context.output_dir):
         banners.append(Note(PHANTOM_TEXT, "warning", "Phantom data"))
     else:
-        made = [one for _, one in context.synthetic if sidecar(one.path).get("ModelTrainedOnPhantom") is True]
-        simulated = list(dict.fromkeys(one.model for one in made))
+        of_phantoms = [one for _, one in context.synthetic if sidecar(one.path).get("ModelTrainedOnPhantom") is True]
+        simulated = list(dict.fromkeys(one.model for one in of_phantoms))
         text = f"{', '.join(simulated)} learned from simulated heads; what it makes of a real head means nothing."
         banners += [Note(text, "danger", "Model of phantoms:")] if simulated else []
     if row.get("status") in ("failed", "skipped"):
@@ -190,8 +190,7 @@ def _warnings(context: SubjectContext) -> list[str]:
     for case in context.cases:
         for role, path in case.images.items():
             content = sidecar(path)
-            lines = [*strings(content.get("Warnings")), *strings(content.get("Notes"))]
-            found += [f"{case.name}, {role_of(role).title}: {line}" for line in lines]
+            found += [f"{case.name}, {role_of(role).title}: {line}" for line in strings(content.get("Notes"))]
     found += [f"{t.case_name}, {t.title}: {note}" for t in context.transforms if t.poor for note in t.notes]
     return list(dict.fromkeys(found))
 

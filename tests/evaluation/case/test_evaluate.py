@@ -7,14 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bids_spectsynth.bids.output_files import case_tables, find_metrics, synthetic_path
+from bids_spectsynth.bids.output_files import case_tables, find_ratings, synthetic_path
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.writing import write_image, write_json, write_matrix
 from bids_spectsynth.errors import ImageError, ModelError
 from bids_spectsynth.evaluation.case.evaluate import evaluate_case
-from bids_spectsynth.evaluation.case.metrics import slice_metrics
+from bids_spectsynth.evaluation.case.metrics import METRICS, slice_metrics
 from bids_spectsynth.evaluation.case.region_columns import VOLUME_DICTIONARY
-from bids_spectsynth.evaluation.columns import METRICS_DICTIONARY
+from bids_spectsynth.evaluation.case.slice_columns import slice_dictionary
 from bids_spectsynth.evaluation.group.tables import group_tables
 from bids_spectsynth.options.settings import Scaling
 from bids_spectsynth.synthesis.baselines.base import BASELINES, predict
@@ -122,10 +122,10 @@ def test_network_and_baselines_are_rated_on_the_real_image(tmp_path: Path, model
     path = evaluate_case(case, model_folder, tmp_path, 2.3, "test")
     expected = "sub-03/ses-x/spect/sub-03_ses-x_task-interictal_space-T1w_desc-pix2pixT1wPet_metrics.tsv"
     assert path == tmp_path / expected
-    assert find_metrics(tmp_path) == [path]
+    assert find_ratings(tmp_path, "metrics") == [path]
     table = pd.read_csv(path, sep="\t", keep_default_na=False)
-    assert list(table.columns) == list(METRICS_DICTIONARY)
-    assert list(json.loads(path.with_suffix(".json").read_text())) == list(METRICS_DICTIONARY)
+    assert list(table.columns) == list(slice_dictionary())
+    assert list(json.loads(path.with_suffix(".json").read_text())) == list(slice_dictionary())
     assert set(table["method"]) == {"pix2pix", *BASELINES}
     first = table.iloc[0]
     assert (first["participant_id"], first["session_id"], first["split"]) == ("sub-03", "ses-x", "test")
@@ -254,7 +254,7 @@ def test_evaluated_cases_make_group_tables(tmp_path: Path, model_folder: Path) -
     tables = group_tables(tmp_path)
     assert len(tables.metrics) == 4 * (6 + 1) * 6
     assert tables.metrics["method"].unique().tolist() == ["pix2pix", *BASELINES]
-    assert len(tables.summary) == (6 + 1) * 6
+    assert len(tables.summary) == (6 + 1) * len(METRICS)
     assert (tables.summary["n_subjects"] == 2).all()
     assert set(tables.ttests["method_b"]) == set(BASELINES)
 

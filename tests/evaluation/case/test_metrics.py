@@ -4,7 +4,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.metrics import structural_similarity
 
-from bids_spectsynth.evaluation.case.metrics import METRICS, slice_metrics, ssim_maps
+from bids_spectsynth.evaluation.case.metrics import (
+    METRICS,
+    SliceStack,
+    by_measure,
+    each_slice,
+    metrics_in,
+    slice_metrics,
+)
+from bids_spectsynth.evaluation.group.comparisons import StatisticsOptions
 
 
 def volumes(seed: int = 0, shape: tuple[int, int, int] = (24, 31, 5)) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -99,7 +107,38 @@ def test_unusable_arguments() -> None:
     with pytest.raises(ValueError, match="above zero"):
         slice_metrics(real, synthetic, mask, 0.0)
     with pytest.raises(ValueError, match="smaller than the window"):
-        ssim_maps(real[:10].transpose(2, 0, 1), synthetic[:10].transpose(2, 0, 1), 2.0)
+        slice_metrics(real[:10], synthetic[:10], np.ones_like(mask[:10]), 2.0)
     synthetic[4, 4, 2] = np.nan
     with pytest.raises(ValueError, match="not finite"):
         slice_metrics(real, synthetic, mask, 2.0)
+
+
+def stack() -> SliceStack:
+    slices = (np.ascontiguousarray(np.moveaxis(volume, -1, 0)) for volume in volumes())
+    real, synthetic, mask = (volume[1:4] for volume in slices)
+    return SliceStack(real, synthetic, mask, 2.0)
+
+
+def test_metrics__every_measure_is_taken_over_the_slice_and_in_the_mask() -> None:
+    assert {metric.name for metric in (*metrics_in("whole"), *metrics_in("brain"))} == set(METRICS)
+    regions = {measure: list(found) for measure, found in by_measure().items()}
+    assert [regions[measure] for measure in ("rmse", "ssim", "psnr")] == [["whole", "brain"]] * 3
+    assert all(name == metric.name for name, metric in METRICS.items())
+
+
+def test_metrics__margins_are_the_defaults_of_the_options() -> None:
+    assert all(StatisticsOptions().margin(name) == metric.margin for name, metric in METRICS.items())
+
+
+def test_slice_stack__computes_the_map_of_similarity_once() -> None:
+    one = stack()
+    values = [METRICS[name].values(one) for name in ("ssim", "mask_ssim")]
+    assert one.ssim_maps is one.ssim_maps
+    assert all(value.shape == (3,) for value in values)
+
+
+@pytest.mark.parametrize("region", ["whole", "brain"])
+def test_each_slice__gets_the_pixels_of_its_region(region) -> None:
+    one = stack()
+    values = each_slice(lambda x, y, data_range: float(np.square(x - y).mean()) + data_range, region)(one)
+    np.testing.assert_allclose(values, 2 + (one.mse if region == "whole" else one.mask_mse), rtol=1e-5)

@@ -8,7 +8,7 @@ import pytest
 
 from bids_spectsynth.errors import DatasetError
 from bids_spectsynth.evaluation.case import tables as case_tables
-from bids_spectsynth.evaluation.case.tables import read_case_tables
+from bids_spectsynth.evaluation.case.tables import in_order, parse_table, read_case_tables
 
 Source = Path | io.BytesIO
 
@@ -122,3 +122,20 @@ def test_a_damaged_batch_costs_no_other_its_speed(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(case_tables, "_AT_ONCE", 3)
     paths = write(tmp_path, [*numbers(3), "name\tvalue\tmore\na\t1\tb\n", *numbers(5)])
     assert len(read_case_tables(paths, parse, "table")) == 1 + 3 + 1
+
+
+def test_parse_table__numbers_may_be_missing_names_not() -> None:
+    text = b"name\tvalue\tother\nn/a\t1.5\t2\nb\tn/a\tx\n"
+    table = parse_table(io.BytesIO(text), ["value", "name"], ["value"])
+    assert list(table.columns) == ["value", "name"]
+    assert table["name"].tolist() == ["n/a", "b"]
+    assert np.isnan(table["value"].iloc[1])
+    with pytest.raises(ValueError, match="x"):
+        parse_table(io.BytesIO(text), ["other"], ["other"])
+    with pytest.raises(KeyError):
+        parse_table(io.BytesIO(text), ["absent"], [])
+
+
+def test_in_order__network_first_then_the_baselines_as_listed() -> None:
+    rows = pd.DataFrame({"space": "T1w", "model": "m", "method": ["zeta", "regression", "constant", "pix2pix"], "n": 0})
+    assert in_order(rows, ["n"])["method"].tolist() == ["pix2pix", "constant", "regression", "zeta"]

@@ -51,7 +51,7 @@ def test_error_and_correlation_of_the_rated_voxels_alone() -> None:
 def test_through_slice_ratio_by_hand() -> None:
     real, synthetic = np.zeros(SHAPE, dtype=np.float32), np.zeros(SHAPE, dtype=np.float32)
     real += np.arange(SHAPE[2], dtype=np.float32)
-    # Steps of 3 up and down, in whole slices; what lies outside the rated voxels does not count.
+    # Steps of 3 up and down, in whole slices; what lies outside the evaluation mask does not count.
     synthetic += 3 * (np.arange(SHAPE[2]) % 2).astype(np.float32)
     synthetic[~rated()] = 50
     assert through_slice_ratio(real, synthetic, rated()) == pytest.approx(3)

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from bids_spectsynth.bids.writing import write_json
-from bids_spectsynth.evaluation.columns import METRICS_DICTIONARY
+from bids_spectsynth.evaluation.case.slice_columns import slice_dictionary
 from bids_spectsynth.evaluation.figures.paper import write_paper_figures
 from bids_spectsynth.evaluation.group.tables import GroupTables
 
@@ -35,5 +35,5 @@ def test_two_models_as_svg_and_png_and_older_figures_go(tmp_path, study, images)
 @pytest.mark.parametrize("empty", [True, False])
 def test_nothing_held_out_gives_no_figures(tmp_path, model, empty):
     metrics = model("m", "pet", "T1w", "L1+BCE", split="train")
-    metrics = pd.DataFrame(columns=list(METRICS_DICTIONARY)) if empty else metrics
+    metrics = pd.DataFrame(columns=list(slice_dictionary())) if empty else metrics
     assert write_paper_figures(GroupTables(metrics, NOTHING, NOTHING), tmp_path) == []

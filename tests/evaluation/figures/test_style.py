@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from bids_spectsynth.evaluation.figures.style import print_style, settle
+from bids_spectsynth.evaluation.figures.style import fix_layout, print_style
 
 
 def crowded() -> Figure:
@@ -19,7 +19,7 @@ def test_a_settled_figure_is_laid_out_as_a_drawn_one_and_stays_so() -> None:
     with print_style():
         drawn, settled = crowded(), crowded()
         drawn.draw_without_rendering()
-        settle(settled)
+        fix_layout(settled)
         places = [[axes.get_position().bounds for axes in figure.axes] for figure in (drawn, settled)]
         assert places[0] == places[1]
         assert places[0] != [axes.get_position().bounds for axes in crowded().axes]
@@ -31,5 +31,5 @@ def test_a_settled_figure_is_laid_out_as_a_drawn_one_and_stays_so() -> None:
 def test_a_figure_without_a_layout_engine_is_left_as_it_is() -> None:
     figure = Figure(figsize=(6, 4))
     figure.add_axes((0.1, 0.2, 0.3, 0.4))
-    settle(figure)
+    fix_layout(figure)
     assert figure.axes[0].get_position().bounds == pytest.approx((0.1, 0.2, 0.3, 0.4))

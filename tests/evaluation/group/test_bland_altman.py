@@ -5,11 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bids_spectsynth.bids.output_files import find_regions, find_volumes
+from bids_spectsynth.bids.output_files import find_ratings
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.writing import write_table
 from bids_spectsynth.errors import DatasetError
-from bids_spectsynth.evaluation.case.calibration import GROUP_CALIBRATION_DICTIONARY
 from bids_spectsynth.evaluation.case.region_columns import AGREEMENT_DICTIONARY, REGIONS_DICTIONARY, VOLUME_DICTIONARY
 from bids_spectsynth.evaluation.case.region_tables import write_case_tables
 from bids_spectsynth.evaluation.case.regions import HEMISPHERE
@@ -23,7 +22,8 @@ from bids_spectsynth.evaluation.group.bland_altman import (
     rate_agreement,
     write_agreement_tables,
 )
-from bids_spectsynth.evaluation.paper.columns import TABLE_4_DICTIONARY
+from bids_spectsynth.evaluation.group.calibration import GROUP_CALIBRATION_DICTIONARY
+from bids_spectsynth.evaluation.paper.columns import table_4_dictionary
 from bids_spectsynth.evaluation.statistics.bland_altman import (
     concordance,
     grouped_correlation,
@@ -102,7 +102,7 @@ def row(tables: AgreementTables, model: str, method: str, measure: str, region: 
 
 
 def test_case_tables_are_named_described_and_found(cohort: Path) -> None:
-    regions, volumes = find_regions(cohort), find_volumes(cohort)
+    regions, volumes = find_ratings(cohort, "regions"), find_ratings(cohort, "volume")
     assert len(regions) == len(volumes) == 12
     stem = "sub-01/spect/sub-01_task-interictal_space-MNI_desc-pix2pixPet"
     assert regions[0] == cohort / f"{stem}_regions.tsv"
@@ -222,12 +222,14 @@ def test_group_tables_are_written_and_described(cohort: Path, tables: AgreementT
     for path in paths:
         table = pd.read_csv(path, sep="\t")
         assert list(json.loads(path.with_suffix(".json").read_text())) == list(table.columns)
-    assert len(pd.read_csv(paths[0], sep="\t")) == sum(len(pd.read_csv(p, sep="\t")) for p in find_regions(cohort))
+    assert len(pd.read_csv(paths[0], sep="\t")) == sum(
+        len(pd.read_csv(p, sep="\t")) for p in find_ratings(cohort, "regions")
+    )
 
 
 def test_a_damaged_table_is_named(tmp_path: Path) -> None:
     write_case(tmp_path, 1, MODELS[1], 0.5)
-    path = find_volumes(tmp_path)[0]
+    path = find_ratings(tmp_path, "volume")[0]
     path.write_text(path.read_text().replace("volume_rmse", "rmse"))
     with pytest.raises(DatasetError, match=r"_volume\.tsv: not a table of volume measures .*evaluate again"):
         group_agreement(tmp_path)
@@ -245,7 +247,7 @@ def test_nothing_rated_gives_tables_without_rows(tmp_path: Path) -> None:
 
 def test_one_subject_and_cases_without_blocks_do_not_stop_the_group(tmp_path: Path) -> None:
     write_case(tmp_path, 1, MODELS[1], 0.5)
-    path = find_regions(tmp_path)[0]
+    path = find_ratings(tmp_path, "regions")[0]
     table = pd.read_csv(path, sep="\t", keep_default_na=False)
     halves = table[table["region"] == HEMISPHERE]
     write_table(path, halves, REGIONS_DICTIONARY)
@@ -329,7 +331,7 @@ def test_slices_and_subjects_stand_beside_the_volumes(tables: AgreementTables, t
 
 @pytest.mark.parametrize(
     "dictionary",
-    [REGIONS_DICTIONARY, AGREEMENT_DICTIONARY, VOLUME_DICTIONARY, GROUP_CALIBRATION_DICTIONARY, TABLE_4_DICTIONARY],
+    [REGIONS_DICTIONARY, AGREEMENT_DICTIONARY, VOLUME_DICTIONARY, GROUP_CALIBRATION_DICTIONARY, table_4_dictionary()],
     ids=["regions", "agreement", "volume", "calibration", "table4"],
 )
 def test_the_outputs_page_describes_every_column(dictionary) -> None:

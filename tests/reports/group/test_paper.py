@@ -4,8 +4,12 @@ import pandas as pd
 import pytest
 
 from bids_spectsynth.bids.writing import write_json, write_table, write_text
-from bids_spectsynth.evaluation.paper.columns import COMPARISONS_DICTIONARY, EXAMPLES_DICTIONARY, TABLE_4_DICTIONARY
-from bids_spectsynth.reports.group.paper import paper_sections
+from bids_spectsynth.evaluation.paper.columns import comparisons_dictionary, examples_dictionary, table_4_dictionary
+from bids_spectsynth.reports.group.paper import (
+    paper_comparisons_section,
+    paper_examples_section,
+    paper_tables_section,
+)
 from bids_spectsynth.reports.html import Page, Picture, Table, render
 
 TEMPLATE = "MNI152NLin2009aSym"
@@ -16,6 +20,11 @@ SVG = (
     '<svg xmlns="http://www.w3.org/2000/svg" xmlns:dc="http://purl.org/dc/elements/1.1/"><metadata>'
     "<dc:title>{title}</dc:title><dc:description>{caption}</dc:description></metadata></svg>"
 )
+
+
+def paper_sections(output):
+    makers = (paper_tables_section, paper_comparisons_section, paper_examples_section)
+    return [section for maker in makers if (section := maker(output)) is not None]
 
 
 def summary_rows(**model):
@@ -68,12 +77,12 @@ def output(tmp_path):
         for space in ("T1w", TEMPLATE)
         for inputs in ("T1w", "pet")
     ]
-    write(tmp_path, "table4", [row for model in models for row in summary_rows(**model)], TABLE_4_DICTIONARY)
+    write(tmp_path, "table4", [row for model in models for row in summary_rows(**model)], table_4_dictionary())
     for number, space in ((2, "T1w"), (3, TEMPLATE)):
         own = [model for model in models if model["space"] == space]
         rows = [example_rows(n, model=f"m{model['inputs']}", **model) for n in (1, 2) for model in own]
-        write(tmp_path, f"table{number}", rows, EXAMPLES_DICTIONARY)
-    write(tmp_path, "comparisons", comparison_rows(), COMPARISONS_DICTIONARY)
+        write(tmp_path, f"table{number}", rows, examples_dictionary())
+    write(tmp_path, "comparisons", comparison_rows(), comparisons_dictionary())
     for stem in ("paper_figure3", "paper_figure3_L1_BCE_SSIM", "paper_figure5", "paper_figure5_brain"):
         svg = SVG.format(title=f"title of {stem}", caption=f"caption of {stem} &lt;b&gt;")
         write_text(tmp_path / "figures" / f"{stem}.svg", svg)
@@ -115,7 +124,7 @@ def test_table_4_counts_both_parts_of_the_cohort_and_warns_of_different_subjects
     # As many, but others.
     rows = summary_rows(inputs="pet", space="T1w", losses="L1")
     rows += summary_rows(inputs="T1w", space="T1w", losses="L1", subjects="87654321", n_test=12, n_external=0)
-    write(output, "table4", rows, TABLE_4_DICTIONARY)
+    write(output, "table4", rows, table_4_dictionary())
     table, _ = (table for table in blocks(output, Table) if table.caption.startswith("Table 4"))
     assert cells(table)[0][2:4] == ["0.10 (38.46%), n = 12"] * 2
     assert "11 test + 1 external or 12 test" in table.caption
@@ -125,7 +134,7 @@ def test_table_4_counts_both_parts_of_the_cohort_and_warns_of_different_subjects
 def test_models_that_no_column_tells_apart_are_named(output):
     rows = summary_rows(inputs="pet", space="T1w", losses="L1", configuration="a")
     rows += summary_rows(inputs="pet", space="T1w", losses="L1", configuration="b", n_seeds=3)
-    write(output, "table4", rows, TABLE_4_DICTIONARY)
+    write(output, "table4", rows, table_4_dictionary())
     table, _ = (table for table in blocks(output, Table) if table.caption.startswith("Table 4"))
     assert cells(table)[0][2] == "a: 0.10 (38.46%)\nb: 0.10 (38.46%), 3 seeds"
 
@@ -158,8 +167,8 @@ def test_phantoms_are_called_so_in_each_section(output):
 
 def test_without_tables_and_figures_there_are_no_sections(tmp_path):
     assert paper_sections(tmp_path) == []
-    write(tmp_path, "table4", [], TABLE_4_DICTIONARY)
-    write(tmp_path, "comparisons", [], COMPARISONS_DICTIONARY)
+    write(tmp_path, "table4", [], table_4_dictionary())
+    write(tmp_path, "comparisons", [], comparisons_dictionary())
     assert paper_sections(tmp_path) == []
 
 

@@ -1,4 +1,4 @@
-"""What a report reads from the output folder beyond tables: images in RAS+ order, and the words of its foot."""
+"""Reading the images that a report shows, in RAS+ order."""
 
 from pathlib import Path
 
@@ -9,11 +9,6 @@ import numpy.typing as npt
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.images.nifti import opened_image
 from bids_spectsynth.reports.pictures.views import Array, Mask
-
-FOOTER = "Written by bids_spectsynth. Not a medical device; not for diagnosis."
-PHANTOM_TEXT = (
-    "These images were simulated. The numbers describe the software, not patients: they are not clinical numbers."
-)
 
 
 def read_volume(path: Path) -> tuple[Array, npt.NDArray[np.float64]]:
@@ -40,7 +35,7 @@ def read_volume(path: Path) -> tuple[Array, npt.NDArray[np.float64]]:
 
 
 def read_on_grid(path: Path, shape: tuple[int, ...]) -> Array:
-    """Voxels of an image that must have the given shape.
+    """Voxels of an image that must have a shape.
 
     Raises
     ------

@@ -1,0 +1,85 @@
+"""Group table of how far predicted standard deviations can be trusted, from the tables of the cases."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from bids_spectsynth.bids.output_files import find_ratings, group_table_path
+from bids_spectsynth.bids.writing import write_table
+from bids_spectsynth.evaluation.case.calibration import ALL, CALIBRATION_DICTIONARY, N_BINS, RELATIVE
+from bids_spectsynth.evaluation.case.tables import read_case_tables
+from bids_spectsynth.evaluation.columns import Dictionary
+
+#: Columns of names: one that consists of digits is no number.
+_NAMES = dict.fromkeys(
+    ("participant_id", "session_id", "model", "configuration", "space", "split", "sampled_by", "bin"), "str"
+)
+GROUP_CALIBRATION_DICTIONARY: Dictionary = {
+    **{name: CALIBRATION_DICTIONARY[name] for name in ("configuration", "space", "sampled_by", "samples", "bin")},
+    "n_subjects": {"Description": "Held-out subjects behind the numbers."},
+    "n_voxels": {
+        "Description": "Voxels of brain behind the numbers, of all subjects (of several sessions or seeds of a subject "
+        "their mean). What is binned and counted here are voxels, not slices."
+    },
+    "predicted_sd": {"Description": "Mean over subjects of predicted_sd.", "Units": RELATIVE},
+    "rmse": {"Description": "Mean over subjects of rmse.", "Units": RELATIVE},
+    "rmse_sd": {"Description": "Standard deviation over subjects of rmse.", "Units": RELATIVE},
+    "ratio": {"Description": "Mean over subjects of ratio."},
+    "rank_correlation": {"Description": f"Mean over subjects of rank_correlation; only for {ALL}."},
+}
+
+
+def gather_calibration(output_dir: Path) -> pd.DataFrame:
+    """All calibration tables of the output folder, one below the other.
+
+    Raises
+    ------
+    DatasetError
+        A table is damaged.
+    """
+    frames = read_case_tables(find_ratings(output_dir, "calibration"), _parse, "calibration table")
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(CALIBRATION_DICTIONARY))
+
+
+def _parse(source: Path | io.BytesIO) -> pd.DataFrame:
+    frame = pd.read_csv(source, sep="\t", dtype=_NAMES, na_values="n/a", keep_default_na=False)
+    return frame[list(CALIBRATION_DICTIONARY)]
+
+
+def group_calibration(cases: pd.DataFrame) -> pd.DataFrame:
+    """Mean over subjects of :func:`gather_calibration`; sessions and seeds of a subject are averaged first."""
+    keys = ["configuration", "space", "sampled_by", "samples", "bin"]
+    measures = ["predicted_sd", "rmse", "ratio", "rank_correlation"]
+    if cases.empty:
+        return pd.DataFrame(columns=list(GROUP_CALIBRATION_DICTIONARY))
+    subjects = cases.groupby([*keys, "participant_id"], sort=False)[[*measures, "n_voxels"]].mean().reset_index()
+    grouped = subjects.groupby(keys, sort=False)
+    table = grouped[measures].mean()
+    table["rmse_sd"] = grouped["rmse"].std(ddof=1)
+    table["n_subjects"] = grouped.size()
+    table["n_voxels"] = grouped["n_voxels"].sum().round().astype(np.int64)
+    table = table.reset_index()
+    number = pd.to_numeric(table["bin"].replace(ALL, str(N_BINS + 1)))
+    ordered = table.assign(number=number).sort_values(["configuration", "space", "sampled_by", "samples", "number"])
+    return ordered[list(GROUP_CALIBRATION_DICTIONARY)].reset_index(drop=True)
+
+
+def write_group_calibration(output_dir: Path) -> pd.DataFrame:
+    """Write ``group_calibration.tsv`` where any uncertainty was rated; returns its rows.
+
+    Raises
+    ------
+    DatasetError
+        A case's table is damaged.
+    """
+    table = group_calibration(gather_calibration(output_dir))
+    path = group_table_path(output_dir, "calibration")
+    if table.empty:
+        # Of an earlier output; nothing stands behind it any more.
+        for stale in (path, path.with_suffix(".json")):
+            stale.unlink(missing_ok=True)
+        return table
+    write_table(path, table, GROUP_CALIBRATION_DICTIONARY)
+    return table
