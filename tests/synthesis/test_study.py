@@ -13,7 +13,7 @@ from bids_spectsynth.options.settings import Settings, make_settings, to_toml
 from bids_spectsynth.options.study_grid import LOSS_OPTIONS
 from bids_spectsynth.synthesis.study import PlannedModel, planned_models, trains, united
 
-EXAMPLE = Path(__file__).parents[1] / "examples" / "study.toml"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "study.toml"
 TEMPLATE = "MNI152NLin2009aSym"
 
 

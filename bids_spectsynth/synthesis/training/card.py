@@ -67,7 +67,7 @@ def make_card(
         grid_shape=statistics.grid_shape,
         scaling=config.scaling,
         architecture={**_architecture(config, stepper), "slice_shape": list(slice_shape)},
-        losses={"adversarial": config.adversarial_weight, "l1": config.l1_weight, "ssim": config.ssim_weight},
+        losses=config.loss_weights,
         training={**_training(config, state, stepper), **counts},
         versions=_versions(),
         target_statistics=_target_statistics(statistics),

@@ -19,6 +19,7 @@ from bids_spectsynth.options.settings import (
 )
 from bids_spectsynth.synthesis.data.orientation import Orientation
 from bids_spectsynth.synthesis.network.channels import Recipe, recipe_of
+from bids_spectsynth.synthesis.network.losses import loss_weights, needs_discriminator
 from bids_spectsynth.synthesis.study import model_label
 
 #: How the network is computed changes weights as another machine or another seed does: it makes no other model.
@@ -34,7 +35,7 @@ class TrainingConfig:
     ``data`` is a digest of the images (:meth:`bids_spectsynth.synthesis.data.slices.PreparedCases.digest`): a model is
     trained anew when it changes. ``configuration`` is the label without the seed. ``batch_size`` is that of one
     process. The learning rate is constant until the last ``learning_rate_decay_epochs`` epochs, over which it falls
-    linearly towards 0.
+    linearly towards 0. ``loss`` holds name and weight of the losses without an option of their own.
     """
 
     label: str
@@ -67,15 +68,26 @@ class TrainingConfig:
     orientations: Orientations = "axial"
     orientation: Orientation = "axial"
     crop: Crop = "none"
+    loss: tuple[tuple[str, float], ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """Values of types that JSON has."""
-        return {name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(self).items()}
+        """Values of types that JSON has; without ``loss`` where it is empty, as in earlier versions."""
+        return _plain(dataclasses.asdict(self))
 
     @property
     def recipe(self) -> Recipe:
         """What is done around the network."""
         return recipe_of(self.as_json(), len(self.inputs))
+
+    @property
+    def loss_weights(self) -> dict[str, float]:
+        """Weights of the losses, see :func:`bids_spectsynth.synthesis.network.losses.loss_weights`."""
+        return loss_weights(self)
+
+    @property
+    def has_discriminator(self) -> bool:
+        """Whether there is a second network that judges the first one's slices."""
+        return needs_discriminator(self.loss_weights)
 
     def rate(self, epoch: int) -> float:
         """Learning rate of an epoch, counted from 0."""
@@ -85,8 +97,7 @@ class TrainingConfig:
     def filled(self, saved: Mapping[str, Any]) -> dict[str, Any]:
         """Saved values of an earlier version with the defaults of the options that it did not have."""
         defaults = {field.name: field.default for field in dataclasses.fields(self) if field.name != "configuration"}
-        plain = {name: list(v) if isinstance(v, tuple) else v for name, v in defaults.items()}
-        return {**plain, "configuration": self.configuration, **saved}
+        return {**_plain(defaults), "configuration": self.configuration, **saved}
 
     def continues(self, saved: Mapping[str, Any]) -> bool:
         """Whether a training with the values ``saved`` (:meth:`as_json`) can go on with this configuration."""
@@ -100,6 +111,12 @@ class TrainingConfig:
         own, saved = self.as_json(), self.filled(saved)
         aside = {"checkpoint_every", *COMPUTATION}
         return {**own, **dict.fromkeys(aside)} == {**saved, **dict.fromkeys(aside)}
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    plain = {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
+    further = [list(pair) for pair in plain.pop("loss")]
+    return {**plain, "loss": further} if further else plain
 
 
 def training_config(
@@ -161,4 +178,5 @@ def training_config(
         orientations=settings.orientations,
         orientation=orientation,
         crop=settings.crop,
+        loss=tuple(getattr(settings, "loss", ())),
     )

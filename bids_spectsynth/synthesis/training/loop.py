@@ -46,7 +46,7 @@ from bids_spectsynth.synthesis.training.config import TrainingConfig, training_c
 from bids_spectsynth.synthesis.training.finished import finished_card
 from bids_spectsynth.synthesis.training.history import write_history
 from bids_spectsynth.synthesis.training.state import Interrupted, StopSignals, TrainingState
-from bids_spectsynth.synthesis.training.steps import LOSS_NAMES, Stepper
+from bids_spectsynth.synthesis.training.steps import Stepper, loss_names
 from bids_spectsynth.synthesis.training.validation import validate
 
 __all__ = ["Interrupted", "TrainingConfig", "train", "training_config"]
@@ -180,7 +180,8 @@ class _Training:
             n_processes=processes.count,
         )
         self.stepper = Stepper(config, config.recipe.n_channels, levels, computation, processes)
-        self.state = TrainingState(sums=torch.zeros(len(LOSS_NAMES), dtype=torch.float64))
+        self._losses = loss_names(config)
+        self.state = TrainingState(sums=torch.zeros(len(self._losses), dtype=torch.float64))
 
     @property
     def _steps_per_epoch(self) -> int:
@@ -314,7 +315,7 @@ class _Training:
     def _show(self, bar: "tqdm[Any]", n_seen: int) -> None:
         # Reading a loss makes the CPU wait for the GPU, so only when the bar is drawn anyway.
         if bar.update(1) and not bar.disable:
-            means = dict(zip(LOSS_NAMES, (self.state.sums / n_seen).tolist(), strict=True))
+            means = dict(zip(self._losses, (self.state.sums / n_seen).tolist(), strict=True))
             shown = {name: f"{value:.3g}" for name, value in means.items() if not math.isnan(value)}
             if self.state.history:
                 shown["val. rmse"] = f"{self.state.history[-1]['validation_rmse']:.4f}"
@@ -335,7 +336,7 @@ class _Training:
         state.epoch, state.step, state.seconds = state.epoch + 1, 0, 0.0
         state.sums = torch.zeros_like(state.sums)
         row = {"epoch": float(state.epoch)}
-        row |= {f"loss_{name}": value for name, value in zip(LOSS_NAMES, losses, strict=True)}
+        row |= {f"loss_{name}": value for name, value in zip(self._losses, losses, strict=True)}
         row |= {"validation_rmse": metrics["rmse"], "validation_ssim": metrics["ssim"]}
         state.history.append(row | {"learning_rate": rate, "seconds": round(seconds, 3)})
         if not self.processes.is_first:
@@ -345,7 +346,7 @@ class _Training:
             state.best_epoch, state.best = state.epoch, metrics
             weights = self.stepper.weights()
             state.best_weights = {name: value.detach().cpu().clone() for name, value in weights.items()}
-        write_history(self.folder, state.history)
+        write_history(self.folder, state.history, self._losses)
         logger.info(
             "Model %s, epoch %d: generator loss %.4g, validation RMSE %.4f, SSIM %.4f",
             self.config.label, state.epoch, losses[0], metrics["rmse"], metrics["ssim"],

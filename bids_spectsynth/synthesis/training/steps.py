@@ -10,9 +10,10 @@ from bids_spectsynth.errors import ModelError
 from bids_spectsynth.synthesis.computing.computation import Computation
 from bids_spectsynth.synthesis.computing.devices import Processes
 from bids_spectsynth.synthesis.computing.seeds import derived_seed, seed_dropout
+from bids_spectsynth.synthesis.network.adversarial import discriminator_loss
 from bids_spectsynth.synthesis.network.augmentation import augment
 from bids_spectsynth.synthesis.network.channels import generate
-from bids_spectsynth.synthesis.network.losses import GeneratorLoss, discriminator_loss, generator_loss
+from bids_spectsynth.synthesis.network.losses import GeneratorLoss, LossBatch, generator_loss
 from bids_spectsynth.synthesis.network.networks import PatchDiscriminator, UNetGenerator, init_weights
 from bids_spectsynth.synthesis.training.averaging import AveragedWeights
 from bids_spectsynth.synthesis.training.config import TrainingConfig
@@ -20,16 +21,19 @@ from bids_spectsynth.synthesis.training.optimiser import Adam
 
 logger = logging.getLogger(__name__)
 
-#: Losses that a step returns, in this order.
-LOSS_NAMES = ("generator", "adversarial", "l1", "ssim", "discriminator")
 BETAS = (0.5, 0.999)
 Parts = list[tuple[Tensor, Tensor]]
+
+
+def loss_names(config: TrainingConfig) -> tuple[str, ...]:
+    """Losses that a step returns, in this order: the generator's sum, its terms, the discriminator's."""
+    return ("generator", *config.loss_weights, "discriminator")
 
 
 class Stepper:
     """Generator, discriminator, their optimisers, and how one batch changes them.
 
-    Without an adversarial weight there is no discriminator.
+    Without a loss that needs it there is no discriminator.
 
     Parameters
     ----------
@@ -55,11 +59,12 @@ class Stepper:
     ) -> None:
         self.config, self.computation, self.processes = config, computation, processes
         self.device = computation.device
+        self._weights = config.loss_weights
         self.recipe = config.recipe
         self.generator = UNetGenerator(input_channels, 1, config.base_filters, levels)
         init_weights(self.generator, torch.Generator().manual_seed(derived_seed(config.seed, "generator")))
         self.discriminator: PatchDiscriminator | None = None
-        if config.adversarial_weight > 0:
+        if config.has_discriminator:
             self.discriminator = PatchDiscriminator(input_channels + 1, config.base_filters)
             init_weights(self.discriminator, torch.Generator().manual_seed(derived_seed(config.seed, "discriminator")))
         networks: dict[str, nn.Module | None] = {"generator": self.generator, "discriminator": self.discriminator}
@@ -102,8 +107,8 @@ class Stepper:
 
         Returns
         -------
-        tensor, shape (5,), float64
-            Losses in the order of :data:`LOSS_NAMES`; NaN where a term is off. On the device, so that nothing waits.
+        tensor, shape (L,), float64
+            Losses in the order of :func:`loss_names`; NaN where a term is off. On the device, so that nothing waits.
 
         Raises
         ------
@@ -182,13 +187,13 @@ class Stepper:
         optimizer = self.optimizers["generator"]
         optimizer.zero_grad()
         n = sum(len(inputs) for inputs, _ in parts)
-        total = torch.zeros(4, dtype=torch.float64, device=self.device)
+        total = torch.zeros(1 + len(self._weights), dtype=torch.float64, device=self.device)
         for number, (inputs, targets) in enumerate(parts):
             made = fake if fake is not None else self._generate(inputs, seed + number)
             loss = self._generator_loss(inputs, targets, made)
             share = len(inputs) / n
             (loss.total * share).backward()  # type: ignore[no-untyped-call]
-            total += share * torch.stack([loss.total.detach(), loss.adversarial, loss.l1, loss.ssim]).double()
+            total += share * torch.stack([loss.total.detach(), *loss.values.values()]).double()
         optimizer.step()
         return total
 
@@ -197,16 +202,7 @@ class Stepper:
         if self._frozen is not None:
             with self.computation.autocast():
                 logits = self._frozen(inputs, fake)
-        config = self.config
-        return generator_loss(
-            fake,
-            targets,
-            logits,
-            adversarial_weight=config.adversarial_weight,
-            l1_weight=config.l1_weight,
-            ssim_weight=config.ssim_weight,
-            adversarial_kind=config.adversarial_loss,
-        )
+        return generator_loss(LossBatch(fake, targets, logits, self.config.adversarial_loss), self._weights)
 
     def tensors(self) -> dict[str, Tensor]:
         """Weights, buffers and optimiser states by name, for a checkpoint."""

@@ -11,8 +11,8 @@ from bids_spectsynth.synthesis.data.cropping import crop_batch
 from bids_spectsynth.synthesis.data.dataset import SliceData
 from bids_spectsynth.synthesis.data.storage import decode, decoded_on
 from bids_spectsynth.synthesis.network.channels import Recipe, predict_slices
-from bids_spectsynth.synthesis.network.losses import WINDOW, ssim_map
 from bids_spectsynth.synthesis.network.networks import UNetGenerator
+from bids_spectsynth.synthesis.network.ssim import WINDOW, ssim_map
 
 
 def _go_on() -> bool:

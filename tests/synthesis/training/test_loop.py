@@ -16,14 +16,13 @@ from bids_spectsynth.synthesis.computing.devices import Processes, resolve_devic
 from bids_spectsynth.synthesis.data import dataset as training_data
 from bids_spectsynth.synthesis.data.storage import Storage, decode
 from bids_spectsynth.synthesis.models.folder import load_card, load_model
-from bids_spectsynth.synthesis.models.tensors import load_tensors, save_tensors
+from bids_spectsynth.synthesis.models.tensors import load_tensors
 from bids_spectsynth.synthesis.training import loop as training
-from bids_spectsynth.synthesis.training import state as checkpoint
 from bids_spectsynth.synthesis.training.config import TrainingConfig, training_config
 from bids_spectsynth.synthesis.training.finished import check_replaceable
 from bids_spectsynth.synthesis.training.loop import train
-from bids_spectsynth.synthesis.training.state import Interrupted, StopSignals
-from bids_spectsynth.synthesis.training.steps import LOSS_NAMES, Stepper
+from bids_spectsynth.synthesis.training.state import Interrupted
+from bids_spectsynth.synthesis.training.steps import Stepper, loss_names
 from bids_spectsynth.synthesis.training.validation import validate
 
 COMPUTATION = Computation(torch.device("cpu"))
@@ -290,7 +289,7 @@ def test_parts_of_a_batch_give_the_gradient_of_the_whole(batch):
 
 def test_a_step_changes_each_network_by_its_own_loss(batch):
     stepper = make_stepper()
-    losses = dict(zip(LOSS_NAMES, stepper.step(*batch, 1).tolist(), strict=True))
+    losses = dict(zip(loss_names(CONFIG), stepper.step(*batch, 1).tolist(), strict=True))
     wanted = losses["adversarial"] + 100 * losses["l1"] + 1 - losses["ssim"]
     assert losses["generator"] == pytest.approx(wanted, rel=1e-5)
     assert losses["discriminator"] == pytest.approx(math.log(2), rel=0.2)
@@ -429,34 +428,3 @@ def test_another_number_of_processes(tmp_path, cohort, monkeypatch, caplog, at_s
     run.resume()
     assert ("number" in caplog.text or "process(es)" in caplog.text) is not kept
     assert (run.state.epoch, run.state.step) == ((1, 0) if kept else (0, 0))
-
-
-def test_tensor_files_are_whole_and_follow_the_umask(tmp_path, monkeypatch):
-    path = tmp_path / "sub" / "x.safetensors"
-    tensors = {"a": torch.arange(6.0).reshape(2, 3).T}
-    before = os.umask(0o027)
-    try:
-        save_tensors(path, tensors, {"epoch": 3})
-    finally:
-        os.umask(before)
-    assert path.stat().st_mode & 0o777 == 0o640
-    read, header = load_tensors(path)
-    assert torch.equal(read["a"], tensors["a"])
-    assert header == {"epoch": 3}
-
-    def full(*args):
-        raise OSError("disk full")
-
-    monkeypatch.setattr(checkpoint, "save_file", full)
-    with pytest.raises(OSError, match="disk full"):
-        save_tensors(path, {"a": torch.zeros(2)}, {})
-    assert [p.name for p in path.parent.iterdir()] == [path.name]
-    assert torch.equal(load_tensors(path)[0]["a"], tensors["a"])
-
-
-def test_stop_signals_outside_the_block_are_the_callers():
-    before = signal.getsignal(signal.SIGTERM)
-    with StopSignals() as stop:
-        os.kill(os.getpid(), signal.SIGTERM)
-    assert stop.number == signal.SIGTERM
-    assert signal.getsignal(signal.SIGTERM) is before
