@@ -22,10 +22,10 @@ from bids_spectsynth.bids.prepared import PreparedCase, find_prepared
 from bids_spectsynth.evaluation.group.tables import gather_metrics
 from bids_spectsynth.evaluation.statistics.corrections import holm
 from bids_spectsynth.evaluation.statistics.effect_size import studentised_interval
-from bids_spectsynth.synthesis.baselines.base import Baselines
-from bids_spectsynth.synthesis.baselines.base import predict as predict_baselines
 from bids_spectsynth.synthesis.baselines.files import has_baselines
-from bids_spectsynth.synthesis.baselines.mean import template_matrix
+from bids_spectsynth.synthesis.baselines.fitted import Baselines
+from bids_spectsynth.synthesis.baselines.predict import predict as predict_baselines
+from bids_spectsynth.synthesis.baselines.template import template_matrix
 from bids_spectsynth.synthesis.data.slices import load_case
 from bids_spectsynth.synthesis.models.ensemble import load_members, members_for
 from bids_spectsynth.synthesis.prediction.synthetic_image import synthetic_path

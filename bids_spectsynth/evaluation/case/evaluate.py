@@ -17,8 +17,9 @@ from bids_spectsynth.evaluation.case.scales import on_one_scale
 from bids_spectsynth.evaluation.columns import METRICS_DICTIONARY, NETWORK
 from bids_spectsynth.images.intensity import load_image, slice_block
 from bids_spectsynth.options.settings import Scaling
-from bids_spectsynth.synthesis.baselines.base import Baselines, predict
 from bids_spectsynth.synthesis.baselines.files import baselines_checksum, has_baselines
+from bids_spectsynth.synthesis.baselines.fitted import Baselines
+from bids_spectsynth.synthesis.baselines.predict import predict
 from bids_spectsynth.synthesis.data.slices import CaseArrays, load_case
 from bids_spectsynth.synthesis.models.folder import ModelCard, load_card
 from bids_spectsynth.synthesis.prediction.synthetic_image import network_output, synthetic_path

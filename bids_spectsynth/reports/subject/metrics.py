@@ -9,20 +9,14 @@ import pandas as pd
 from bids_spectsynth.bids.output_files import Synthetic
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.sidecars import read_object
-from bids_spectsynth.evaluation.columns import METHODS, NETWORK
+from bids_spectsynth.evaluation.columns import NETWORK
 from bids_spectsynth.reports.context import Figure, SubjectContext
 from bids_spectsynth.reports.html import Block, Cell, Column, Heading, Note, Section, Table, Text, number
 from bids_spectsynth.reports.pictures.charts import metric_lines
 from bids_spectsynth.reports.subject.images import synthetic_title
+from bids_spectsynth.synthesis.baselines.registry import BASELINES
 
-METHOD_NAMES: Mapping[str, str] = {
-    NETWORK: "Model (pix2pix)",
-    "constant": "Constant in the brain",
-    "petCopy": "Copy of the PET",
-    "regression": "Regression from the inputs",
-    "meanSpect": "Mean SPECT of the cohort",
-    "meanSpectPetRatio": "Mean SPECT × PET ratio",
-}
+NETWORK_NAME = "Model (pix2pix)"
 #: Column, label, decimals, whether lower values are better.
 METRICS = (
     ("mask_rmse", "RMSE, in brain", 3, True),
@@ -75,13 +69,15 @@ def read_metrics(path: Path) -> pd.DataFrame:
 
 def method_name(method: str) -> str:
     """Name of a method for readers."""
-    return METHOD_NAMES.get(method, method)
+    if method == NETWORK:
+        return NETWORK_NAME
+    return BASELINES[method].title if method in BASELINES else method
 
 
 def method_order(methods: pd.Series) -> list[str]:
     """The methods of a table: the model first, then the baselines as listed, then others."""
     present = list(dict.fromkeys(str(method) for method in methods))
-    known = list(METHOD_NAMES)
+    known = [NETWORK, *BASELINES]
     return sorted(present, key=lambda m: (known.index(m) if m in known else len(known), m))
 
 
@@ -161,7 +157,7 @@ def description(dictionary: Mapping[str, object], column: str) -> str:
 def left_out_text(methods: Iterable[str]) -> str:
     """The baselines that are not among the methods, to be added to a verdict; empty where there are none."""
     present = set(methods)
-    absent = [method_name(method) for method in METHODS if method not in present and method != NETWORK]
+    absent = [baseline.title for name, baseline in BASELINES.items() if name not in present]
     return f" Not compared with: {', '.join(absent)}." if absent else ""
 
 

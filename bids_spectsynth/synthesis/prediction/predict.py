@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from bids_spectsynth.bids.prepared import PreparedCase
-from bids_spectsynth.synthesis.baselines.base import Baselines
+from bids_spectsynth.synthesis.baselines.fitted import Baselines
 from bids_spectsynth.synthesis.computing.computation import Computation, prediction_computation
 from bids_spectsynth.synthesis.computing.devices import smaller_batch
 from bids_spectsynth.synthesis.computing.seeds import derived_seed, seed_dropout

@@ -10,8 +10,8 @@ from bids_spectsynth.bids.dataset import add_descriptions, has_phantom_data
 from bids_spectsynth.bids.prepared import PreparedCase, update_participants
 from bids_spectsynth.errors import ModelError, Outcome
 from bids_spectsynth.options.settings import Settings
-from bids_spectsynth.synthesis.baselines.base import Baselines
 from bids_spectsynth.synthesis.baselines.files import has_baselines, remove_baselines
+from bids_spectsynth.synthesis.baselines.fitted import Baselines
 from bids_spectsynth.synthesis.baselines.fitting import fit_baselines
 from bids_spectsynth.synthesis.cohort.select import AnyCase, Cohort, make_cohort, split_cohort
 from bids_spectsynth.synthesis.cohort.split import PARTS

@@ -16,8 +16,9 @@ from bids_spectsynth.evaluation.columns import METRICS_DICTIONARY
 from bids_spectsynth.evaluation.group.tables import group_tables
 from bids_spectsynth.images.intensity import apply_scaling, scaling_coefficients
 from bids_spectsynth.options.settings import Scaling
-from bids_spectsynth.synthesis.baselines.base import BASELINES, predict
 from bids_spectsynth.synthesis.baselines.fitting import fit_baselines
+from bids_spectsynth.synthesis.baselines.predict import predict
+from bids_spectsynth.synthesis.baselines.registry import BASELINES
 from bids_spectsynth.synthesis.data.slices import load_case
 from bids_spectsynth.synthesis.models.folder import CARD_FILE, ModelCard
 from bids_spectsynth.synthesis.prediction.synthetic_image import synthetic_path
