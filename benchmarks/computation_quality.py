@@ -31,7 +31,7 @@ from bids_spectsynth.synthesis.data.slices import PreparedCases, load_case
 from bids_spectsynth.synthesis.models.folder import load_model
 from bids_spectsynth.synthesis.prediction.predict import predict
 from bids_spectsynth.synthesis.training.config import TrainingConfig
-from bids_spectsynth.synthesis.training.loop import train
+from bids_spectsynth.synthesis.training.train import train
 
 INPUTS = ("T1w", "pet")
 VARIANTS = {

@@ -20,7 +20,9 @@ from torch import Tensor
 
 from bids_spectsynth.synthesis.computing.computation import training_computation
 from bids_spectsynth.synthesis.computing.devices import Processes
-from bids_spectsynth.synthesis.data.dataset import SliceData, SliceLayout, gather_slices, shuffled_batches
+from bids_spectsynth.synthesis.data.batches import shuffled_batches
+from bids_spectsynth.synthesis.data.dataset import SliceData, SliceLayout
+from bids_spectsynth.synthesis.data.gathering import gather_slices
 from bids_spectsynth.synthesis.data.slices import CaseArrays
 from bids_spectsynth.synthesis.data.storage import Storage, decode, decoded_on, encode
 from bids_spectsynth.synthesis.network.networks import unet_levels

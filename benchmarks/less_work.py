@@ -31,7 +31,8 @@ from bids_spectsynth.bids.prepared import PreparedCase, find_prepared
 from bids_spectsynth.evaluation.case.metrics import slice_metrics
 from bids_spectsynth.evaluation.statistics.effect_size import studentised_interval
 from bids_spectsynth.synthesis.data.slices import CaseArrays, load_case
-from bids_spectsynth.synthesis.prediction.synthetic_image import network_output, synthetic_path
+from bids_spectsynth.synthesis.prediction.names import synthetic_path
+from bids_spectsynth.synthesis.prediction.reading import network_output
 
 MEASURES = {
     "rmse": "in-mask RMSE",

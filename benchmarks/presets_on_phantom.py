@@ -28,7 +28,7 @@ from bids_spectsynth.synthesis.baselines.predict import predict as predict_basel
 from bids_spectsynth.synthesis.baselines.template import template_matrix
 from bids_spectsynth.synthesis.data.slices import load_case
 from bids_spectsynth.synthesis.models.ensemble import load_members, members_for
-from bids_spectsynth.synthesis.prediction.synthetic_image import synthetic_path
+from bids_spectsynth.synthesis.prediction.names import synthetic_path
 
 NETWORK = "network"
 MEASURES = {

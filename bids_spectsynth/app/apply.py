@@ -21,22 +21,13 @@ from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.options.spaces import option_of
 from bids_spectsynth.synthesis.baselines.files import baseline_files
 from bids_spectsynth.synthesis.computing.devices import resolve_device
+from bids_spectsynth.synthesis.models.card import ModelCard, is_selection_participant, is_training_participant
 from bids_spectsynth.synthesis.models.ensemble import Member, load_members, members_for, model_name
-from bids_spectsynth.synthesis.models.folder import (
-    Model,
-    ModelCard,
-    check_fit,
-    is_selection_participant,
-    is_training_participant,
-    load_model,
-)
-from bids_spectsynth.synthesis.prediction.synthetic_image import (
-    ORIGINAL_SPACE,
-    deviation_path,
-    model_checksum,
-    synthesise,
-    synthetic_path,
-)
+from bids_spectsynth.synthesis.models.fit import check_fit
+from bids_spectsynth.synthesis.models.folder import Model, load_model
+from bids_spectsynth.synthesis.prediction.names import ORIGINAL_SPACE, standard_deviation_path, synthetic_path
+from bids_spectsynth.synthesis.prediction.sidecar import model_checksum
+from bids_spectsynth.synthesis.prediction.synthetic_image import synthesise
 
 logger = logging.getLogger(__name__)
 
@@ -149,7 +140,7 @@ def _serve(model: _Applied, case: PreparedCase, settings: Settings) -> Outcome:
         sources = [*case.images.values(), *case.masks.values()]
         made = [path, sidecar_path(path)]
         made += [synthetic_path(output_dir, case, label, space=ORIGINAL_SPACE)] if case.space == "T1w" else []
-        made += [deviation_path(output_dir, case, label)] if settings.uncertainty else []
+        made += [standard_deviation_path(output_dir, case, label)] if settings.uncertainty else []
         if serving[0].card.prior_sha256 and case.template_xfm is not None:
             sources.append(case.template_xfm)
         if (
@@ -186,7 +177,8 @@ def _serve(model: _Applied, case: PreparedCase, settings: Settings) -> Outcome:
 
 def _calibrate(case: PreparedCase, label: str, split: str, card: ModelCard, settings: Settings) -> None:
     """Rate the standard deviation of a synthetic image, unless that is done already."""
-    synthetic, deviation = (find(settings.output_dir, case, label) for find in (synthetic_path, deviation_path))
+    synthetic = synthetic_path(settings.output_dir, case, label)
+    deviation = standard_deviation_path(settings.output_dir, case, label)
     table = rating_tables(settings.output_dir, case, label)[-1]
     if is_younger([table], [synthetic, deviation, *case.images.values(), *case.masks.values()]):
         return
@@ -202,7 +194,7 @@ def _is_same_sampling(
     case: PreparedCase, label: str, cards: Sequence[ModelCard], samples: int, output_dir: Path
 ) -> bool:
     """Whether the standard deviation that lies there is of these networks and of as many samples as are asked for."""
-    path = deviation_path(output_dir, case, label)
+    path = standard_deviation_path(output_dir, case, label)
     facts = _read_sidecar(path)
     wanted = ("ensemble", len(cards)) if len(cards) > 1 else ("dropout", samples)
     return made_by(path, cards) and (facts.get("SampledBy"), facts.get("Samples")) == wanted
@@ -211,7 +203,7 @@ def _is_same_sampling(
 def _remove_deviation(output_dir: Path, case: PreparedCase, label: str) -> None:
     """Remove what was said of an image that is made anew: its standard deviation and how far that was right."""
     calibrated = rating_tables(output_dir, case, label)[-1]
-    for path in (deviation_path(output_dir, case, label), calibrated):
+    for path in (standard_deviation_path(output_dir, case, label), calibrated):
         for stale in (path, sidecar_path(path)):
             stale.unlink(missing_ok=True)
 

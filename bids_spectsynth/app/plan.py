@@ -13,7 +13,7 @@ from bids_spectsynth.preprocess.workflow.build import resolve_backend
 from bids_spectsynth.preprocess.workflow.head import asked_templates
 from bids_spectsynth.synthesis.cohort.select import AnyCase, Cohort, make_cohort, split_cohort
 from bids_spectsynth.synthesis.study import PlannedModel, planned_models, trains
-from bids_spectsynth.synthesis.training.train_models import planned_networks
+from bids_spectsynth.synthesis.training.planning import planned_networks
 
 logger = logging.getLogger(f"{LOGGER_NAME}.plan")
 

@@ -218,7 +218,7 @@ def _check_trainable(settings: Settings, cases: Sequence[Case]) -> None:
     from bids_spectsynth.synthesis.study import trains
 
     if settings.mode == "auto" and trains(settings) and cases:
-        from bids_spectsynth.synthesis.training.train_models import check_trainable
+        from bids_spectsynth.synthesis.training.planning import check_trainable
 
         check_trainable(settings, cases)
 

@@ -14,8 +14,8 @@ from bids_spectsynth.app.apply import check_served, is_younger, made_by, split_o
 from bids_spectsynth.bids.prepared import PreparedCase, update_participants
 from bids_spectsynth.errors import ModelError, Outcome
 from bids_spectsynth.options.settings import Settings, make_settings
+from bids_spectsynth.synthesis.models.card import participant_hash
 from bids_spectsynth.synthesis.models.ensemble import Member
-from bids_spectsynth.synthesis.models.folder import participant_hash
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ def test_a_table_of_an_earlier_training_does_not_outlive_it(
 
 def test_a_deviation_is_of_these_networks_and_of_as_many_samples(settings: Settings) -> None:
     prepared, networks = case("01"), [card("01", "02")]
-    path = application.deviation_path(settings.output_dir, prepared, "m")
+    path = application.standard_deviation_path(settings.output_dir, prepared, "m")
     path.parent.mkdir(parents=True)
 
     def held(samples: int, cards: Any = networks, **facts: Any) -> bool:
@@ -165,7 +165,7 @@ def test_a_deviation_is_of_these_networks_and_of_as_many_samples(settings: Setti
 
 def test_what_was_said_of_an_image_goes_with_it(settings: Settings) -> None:
     prepared = case("01")
-    deviation = application.deviation_path(settings.output_dir, prepared, "m")
+    deviation = application.standard_deviation_path(settings.output_dir, prepared, "m")
     table = application.rating_tables(settings.output_dir, prepared, "m")[-1]
     deviation.parent.mkdir(parents=True)
     for path in (deviation, table):

@@ -21,8 +21,9 @@ from bids_spectsynth.synthesis.baselines.files import baselines_checksum, has_ba
 from bids_spectsynth.synthesis.baselines.fitted import Baselines
 from bids_spectsynth.synthesis.baselines.predict import predict
 from bids_spectsynth.synthesis.data.slices import CaseArrays, load_case
-from bids_spectsynth.synthesis.models.folder import ModelCard, load_card
-from bids_spectsynth.synthesis.prediction.synthetic_image import network_output, synthetic_path
+from bids_spectsynth.synthesis.models.card import ModelCard, load_card
+from bids_spectsynth.synthesis.prediction.names import synthetic_path
+from bids_spectsynth.synthesis.prediction.reading import network_output
 
 _OTHER_SCALE: dict[Scaling, Scaling] = {"slice": "volume", "volume": "slice"}
 

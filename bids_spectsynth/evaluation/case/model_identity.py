@@ -7,8 +7,8 @@ from typing import Any
 
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.errors import ModelError
+from bids_spectsynth.synthesis.models.card import ModelCard
 from bids_spectsynth.synthesis.models.ensemble import ENSEMBLE_FILE, load_members
-from bids_spectsynth.synthesis.models.folder import ModelCard
 from bids_spectsynth.synthesis.network.losses import LOSSES, loss_titles
 from bids_spectsynth.synthesis.training.config import COMPUTATION
 

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bids_spectsynth.synthesis.network.channels import Recipe, turned
+from bids_spectsynth.synthesis.network.channels import turned
+from bids_spectsynth.synthesis.network.recipe import Recipe
 
 #: Largest rotation (degrees), scaling and shift (fraction of half the slice) of an affine change.
 ROTATION, SCALING, SHIFT = 6.0, 0.06, 0.04

@@ -58,7 +58,7 @@ def predict(
     network, recipe = model.generator, model.recipe
     how = computation or prediction_computation(model.device)
     stack, mask = (to_slices(v, recipe.orientation, fill) for v, fill in ((arrays.inputs, -1), (arrays.mask, False)))
-    size = shown_size(model, arrays.mask)
+    size = network_input_size(model, arrays.mask)
     stack = crop(stack, size)
     output = np.full(mask.shape, -1, dtype=np.float32)
     within = crop(output, size)
@@ -83,7 +83,7 @@ def predict(
     return np.ascontiguousarray(from_slices(output, recipe.orientation, (i, j, n)))
 
 
-def shown_size(model: Model, mask: npt.NDArray[np.bool_]) -> Size:
+def network_input_size(model: Model, mask: npt.NDArray[np.bool_]) -> Size:
     """Height and width of the slices that a network is shown of a head.
 
     Those that it learned from; larger ones, by steps, where the brain does not fit into them.

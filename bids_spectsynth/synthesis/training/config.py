@@ -18,8 +18,8 @@ from bids_spectsynth.options.settings import (
     Switch,
 )
 from bids_spectsynth.synthesis.data.orientation import Orientation
-from bids_spectsynth.synthesis.network.channels import Recipe, recipe_of
 from bids_spectsynth.synthesis.network.losses import loss_weights, needs_discriminator
+from bids_spectsynth.synthesis.network.recipe import Recipe, recipe_of
 from bids_spectsynth.synthesis.study import model_label
 
 #: How the network is computed changes weights as another machine or another seed does: it makes no other model.

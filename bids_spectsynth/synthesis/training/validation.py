@@ -10,8 +10,9 @@ from bids_spectsynth.synthesis.computing.devices import smaller_batch
 from bids_spectsynth.synthesis.data.cropping import crop_batch
 from bids_spectsynth.synthesis.data.dataset import SliceData
 from bids_spectsynth.synthesis.data.storage import decode, decoded_on
-from bids_spectsynth.synthesis.network.channels import Recipe, predict_slices
+from bids_spectsynth.synthesis.network.channels import predict_slices
 from bids_spectsynth.synthesis.network.networks import UNetGenerator
+from bids_spectsynth.synthesis.network.recipe import Recipe
 from bids_spectsynth.synthesis.network.ssim import WINDOW, ssim_map
 
 

@@ -20,8 +20,8 @@ from bids_spectsynth.synthesis.baselines.fitting import fit_baselines
 from bids_spectsynth.synthesis.baselines.predict import predict
 from bids_spectsynth.synthesis.baselines.registry import BASELINES
 from bids_spectsynth.synthesis.data.slices import load_case
-from bids_spectsynth.synthesis.models.folder import CARD_FILE, ModelCard
-from bids_spectsynth.synthesis.prediction.synthetic_image import synthetic_path
+from bids_spectsynth.synthesis.models.card import CARD_FILE, ModelCard
+from bids_spectsynth.synthesis.prediction.names import synthetic_path
 
 SHAPE = (16, 18, 9)
 AFFINE = np.array([[4.0, 0, 0, -30], [0, 4, 0, -34], [0, 0, 4, -15], [0, 0, 0, 1]])

@@ -27,7 +27,7 @@ from bids_spectsynth.synthesis.baselines.fitting import fit_baselines
 from bids_spectsynth.synthesis.baselines.predict import predict
 from bids_spectsynth.synthesis.baselines.registry import BASELINES, left_out_of
 from bids_spectsynth.synthesis.data.slices import load_case
-from bids_spectsynth.synthesis.models.folder import CARD_FILE
+from bids_spectsynth.synthesis.models.card import CARD_FILE
 from tests.evaluation.case.test_evaluate import CARD, prepare, write_synthetic
 
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from bids_spectsynth.errors import ImageError, ModelError
-from bids_spectsynth.synthesis.data.dataset import gather_slices, shuffled_batches
+from bids_spectsynth.synthesis.data.batches import shuffled_batches
+from bids_spectsynth.synthesis.data.gathering import gather_slices
 from bids_spectsynth.synthesis.data.slices import PreparedCases, brain_and_rated, load_case
 from bids_spectsynth.synthesis.data.storage import decode
 

@@ -7,17 +7,15 @@ import pytest
 import torch
 
 from bids_spectsynth.errors import ImageError, ModelError
-from bids_spectsynth.synthesis.models.folder import (
+from bids_spectsynth.synthesis.models.card import (
     ModelCard,
-    check_fit,
     is_selection_participant,
     is_training_participant,
     load_card,
-    load_model,
     participant_hash,
-    save_model,
-    weights_checksum,
 )
+from bids_spectsynth.synthesis.models.fit import check_fit
+from bids_spectsynth.synthesis.models.folder import load_model, save_model, weights_checksum
 from bids_spectsynth.synthesis.models.tensors import load_tensors, save_tensors
 from bids_spectsynth.synthesis.network.networks import UNetGenerator, init_weights
 

@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from bids_spectsynth.synthesis.network.channels import Recipe, generate, predict_slices, recipe_of, turned
+from bids_spectsynth.synthesis.network.channels import generate, predict_slices, turned
+from bids_spectsynth.synthesis.network.recipe import Recipe, recipe_of
 
 
 class Sum(nn.Module):

@@ -14,13 +14,13 @@ from bids_spectsynth.evaluation.case.model_identity import model_identity
 from bids_spectsynth.options.settings import make_settings
 from bids_spectsynth.synthesis.computing.computation import Computation
 from bids_spectsynth.synthesis.computing.devices import Processes
-from bids_spectsynth.synthesis.models.folder import load_card
+from bids_spectsynth.synthesis.models.card import load_card
 from bids_spectsynth.synthesis.network.losses import LOSSES, Loss, LossBatch, check_losses, generator_loss
 from bids_spectsynth.synthesis.network.ssim import ssim
 from bids_spectsynth.synthesis.study import planned_models
 from bids_spectsynth.synthesis.training.config import TrainingConfig
-from bids_spectsynth.synthesis.training.loop import train
 from bids_spectsynth.synthesis.training.steps import Stepper, loss_names
+from bids_spectsynth.synthesis.training.train import train
 
 CONFIG = TrainingConfig(
     label="m",

@@ -11,14 +11,16 @@ from bids_spectsynth.errors import ImageError, ModelError
 from bids_spectsynth.images.intensity import apply_scaling, scaling_coefficients
 from bids_spectsynth.options.settings import make_settings
 from bids_spectsynth.synthesis.computing.computation import resolve_precision
-from bids_spectsynth.synthesis.data.dataset import gather_slices
+from bids_spectsynth.synthesis.data.gathering import gather_slices
 from bids_spectsynth.synthesis.data.slices import CaseArrays, PreparedCases, load_case
 from bids_spectsynth.synthesis.data.through_slice import brain_slices, relative_heights, slice_gains
 from bids_spectsynth.synthesis.models.folder import load_model
 from bids_spectsynth.synthesis.prediction.predict import predict
-from bids_spectsynth.synthesis.prediction.synthetic_image import network_output, synthesise, to_units
+from bids_spectsynth.synthesis.prediction.reading import network_output
+from bids_spectsynth.synthesis.prediction.synthetic_image import synthesise
+from bids_spectsynth.synthesis.prediction.units import to_units
 from bids_spectsynth.synthesis.training.config import TrainingConfig
-from bids_spectsynth.synthesis.training.loop import train
+from bids_spectsynth.synthesis.training.train import train
 
 
 @pytest.fixture(scope="module", params=["slice", "volume"])

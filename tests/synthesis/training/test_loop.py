@@ -13,16 +13,17 @@ from bids_spectsynth.errors import ModelError
 from bids_spectsynth.options.settings import make_settings
 from bids_spectsynth.synthesis.computing.computation import Computation
 from bids_spectsynth.synthesis.computing.devices import Processes, resolve_device
-from bids_spectsynth.synthesis.data import dataset as training_data
+from bids_spectsynth.synthesis.data.gathering import gather_slices
 from bids_spectsynth.synthesis.data.storage import Storage, decode
-from bids_spectsynth.synthesis.models.folder import load_card, load_model
+from bids_spectsynth.synthesis.models.card import load_card
+from bids_spectsynth.synthesis.models.folder import load_model
 from bids_spectsynth.synthesis.models.tensors import load_tensors
 from bids_spectsynth.synthesis.training import loop as training
 from bids_spectsynth.synthesis.training.config import TrainingConfig, training_config
 from bids_spectsynth.synthesis.training.finished import check_replaceable
-from bids_spectsynth.synthesis.training.loop import train
 from bids_spectsynth.synthesis.training.state import Interrupted
 from bids_spectsynth.synthesis.training.steps import Stepper, loss_names
+from bids_spectsynth.synthesis.training.train import train
 from bids_spectsynth.synthesis.training.validation import validate
 
 COMPUTATION = Computation(torch.device("cpu"))
@@ -302,7 +303,7 @@ def test_a_step_changes_each_network_by_its_own_loss(batch):
 @pytest.mark.parametrize("limit", [0, 1, 2])
 def test_out_of_memory_in_validation(monkeypatch, caplog, make_case, limit):
     """Smaller batches give the same metrics; where no slice fits, there is one line."""
-    data, _ = training_data.gather_slices([make_case("01", 1), make_case("02", 2)], 5, masks=True)
+    data, _ = gather_slices([make_case("01", 1), make_case("02", 2)], 5, masks=True)
     generator = make_stepper().generator
     expected = validate(generator, data, 3, COMPUTATION)
     forward = type(generator).forward
@@ -323,7 +324,7 @@ def test_out_of_memory_in_validation(monkeypatch, caplog, make_case, limit):
 
 def test_validation_is_in_mask_and_changes_nothing(make_case):
     case = make_case("01", 1)
-    data, _ = training_data.gather_slices([case, make_case("02", 2)], 5, masks=True)
+    data, _ = gather_slices([case, make_case("02", 2)], 5, masks=True)
     generator = make_stepper().generator
     state = {name: value.clone() for name, value in generator.state_dict().items()}
     metrics = validate(generator, data, 3, COMPUTATION)
@@ -404,7 +405,7 @@ def test_a_stop_during_validation_leaves_validation_to_the_next_run(tmp_path, co
 
 
 def test_validation_can_be_stopped(make_case):
-    data, _ = training_data.gather_slices([make_case("01", 1)], 5, masks=True)
+    data, _ = gather_slices([make_case("01", 1)], 5, masks=True)
     generator = make_stepper().generator
     answers = iter((False, True))
     assert validate(generator, data, 1, COMPUTATION, lambda: next(answers)) is None
@@ -424,7 +425,7 @@ def test_another_number_of_processes(tmp_path, cohort, monkeypatch, caplog, at_s
                 fit(cohort, config, tmp_path)
     # Of the two processes there is only one, which has nobody to share gradients with.
     monkeypatch.setattr(Processes, "with_shared_gradients", lambda self, network: network)
-    run = training._Training(*cohort, CONFIG, tmp_path, torch.device("cpu"), Processes(rank=0, count=2), Storage())
+    run = training.TrainingLoop(*cohort, CONFIG, tmp_path, torch.device("cpu"), Processes(rank=0, count=2), Storage())
     run.resume()
     assert ("number" in caplog.text or "process(es)" in caplog.text) is not kept
     assert (run.state.epoch, run.state.step) == ((1, 0) if kept else (0, 0))
