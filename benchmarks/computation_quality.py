@@ -52,7 +52,7 @@ def held_out_rmse(folder: Path, cases: list[PreparedCase], precision: str) -> fl
     for case in cases:
         arrays = load_case(case, INPUTS, model.card.scaling)
         made = predict(model, arrays, computation=how)
-        found.append(float(np.sqrt(np.mean((made - arrays.target)[arrays.rated] ** 2))))
+        found.append(float(np.sqrt(np.mean((made - arrays.target)[arrays.evaluation_mask] ** 2))))
     return statistics.mean(found)
 
 

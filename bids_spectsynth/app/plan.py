@@ -69,7 +69,8 @@ def _model_lines(models: Sequence[PlannedModel]) -> list[str]:
         count = len(planned_networks(model))
         networks = "1 network" if count == 1 else f"{count} networks"
         inputs = " + ".join(model.inputs)
-        facts = (f"{inputs} in {model.space}", model.losses, f"recipe {model.recipe}", f"seed {model.seed}", networks)
+        preset, seed = f"recipe {model.preset_name}", f"seed {model.seed}"
+        facts = (f"{inputs} in {model.space}", model.losses, preset, seed, networks)
         lines.append(f"  {model.label}: {', '.join(facts)}")
     return lines
 

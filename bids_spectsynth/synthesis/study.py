@@ -50,7 +50,7 @@ class PlannedModel:
         return "+".join(loss_titles(loss_weights(self.settings), vars(self.settings)).values())
 
     @property
-    def recipe(self) -> str:
+    def preset_name(self) -> str:
         """The preset that inputs, losses and ensemble aside describes the model; else ``custom``."""
         own = {name: getattr(self.settings, name) for name in _RECIPE_OPTIONS}
         fitting = (name for name, values in PRESETS.items() if all(own[n] == values[n] for n in _RECIPE_OPTIONS))
@@ -184,6 +184,21 @@ def model_label(
     """Name of a model: ``pix2pix``, each input, ``Ssim`` and ``Volume`` if used, and the template if there is one.
 
     The preset's name stands in place of ``Volume`` where it is not the paper's.
+
+    Parameters
+    ----------
+    inputs : sequence of str
+        Roles.
+    space : str
+        ``T1w`` or a template with its cohort and resolution.
+    scaling : {'slice', 'volume'}
+    ssim_weight : float
+    preset : {'fard2024', 'best'}
+
+    Returns
+    -------
+    str
+        Letters and digits.
     """
     parts = ["pix2pix", *(role[:1].upper() + role[1:] for role in inputs)]
     parts += ["Ssim"] if ssim_weight > 0 else []

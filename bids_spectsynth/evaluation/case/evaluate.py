@@ -126,13 +126,13 @@ def _relative_baselines(images: Mapping[str, Volume], card: ModelCard) -> dict[s
 def _checked_overlap(arrays: CaseArrays, prepared: PreparedCase, made: Volume, synthetic: Path) -> Mask:
     """Where the SPECT was measured in the brain, if the synthetic one can be compared with it there."""
     assert arrays.target is not None
-    assert arrays.rated is not None
-    if not arrays.rated.any():
+    assert arrays.evaluation_mask is not None
+    if not arrays.evaluation_mask.any():
         raise ImageError(f"{prepared.name}: its SPECT does not overlap with the brain; look at the registration")
     wanted = arrays.target.shape
     if made.shape != wanted:
         raise ImageError(f"{synthetic}: {made.shape} voxels, the real SPECT has {wanted}; apply the model again")
-    return arrays.rated
+    return arrays.evaluation_mask
 
 
 def _rate(arrays: CaseArrays, images: Mapping[str, Volume], rated: Mask, data_range: float) -> pd.DataFrame:

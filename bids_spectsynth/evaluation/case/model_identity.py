@@ -88,6 +88,6 @@ def model_identity(prepared: PreparedCase, card: ModelCard, model_folder: Path, 
         "space": prepared.space,
         "scaling": card.scaling,
         "losses": losses_label(card),
-        "recipe": card.recipe,
+        "recipe": card.preset_name,
         "training": training_fingerprint(card, model_folder),
     }

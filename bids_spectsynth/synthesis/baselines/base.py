@@ -63,8 +63,8 @@ class TrainingCase:
     @property
     def evaluation_mask(self) -> Mask:
         """Brain where the SPECT was measured, shape (I, J, K)."""
-        assert self.arrays.rated is not None
-        return self.arrays.rated
+        assert self.arrays.evaluation_mask is not None
+        return self.arrays.evaluation_mask
 
 
 class Gatherer(Protocol):
@@ -167,7 +167,19 @@ class Baseline:
 
 
 def calibrated(baselines: Baselines, baseline: Baseline, case: CaseImages) -> Float32:
-    """The prediction of a baseline, with its gain and offset where it has them: [-1, 1]; -1 outside the brain."""
+    """The prediction of a baseline, with its gain and offset where it has them.
+
+    Parameters
+    ----------
+    baselines : Baselines
+    baseline : Baseline
+    case : CaseImages
+
+    Returns
+    -------
+    array, shape (I, J, K), float32
+        In [-1, 1]; -1 outside the brain.
+    """
     image = baseline.predict(baselines, case)
     if baseline.leave_out is None:
         return image

@@ -92,7 +92,14 @@ class CohortMean:
 
     @classmethod
     def from_result(cls, grid: Grid, mean: Float32, coverage: Float32) -> "CohortMean":
-        """The sums behind a :meth:`result`; they are exact wherever it is a mean and not a nearest voxel's."""
+        """The sums behind a :meth:`result`; they are exact wherever it is a mean and not a nearest voxel's.
+
+        Parameters
+        ----------
+        grid : Grid
+        mean, coverage : array, shape of the grid, float32
+            The result, and how many brains cover each of its voxels.
+        """
         sums = cls(grid)
         sums._coverage = coverage.astype(np.float64)
         sums._sum = mean * sums._coverage

@@ -29,7 +29,7 @@ from bids_spectsynth.synthesis.baselines.base import (
 from bids_spectsynth.synthesis.baselines.cohort_mean import CohortMean, sample_in_brain
 from bids_spectsynth.synthesis.baselines.fitted import Baselines
 from bids_spectsynth.synthesis.baselines.template import template_of
-from bids_spectsynth.synthesis.data.slices import brain_and_rated
+from bids_spectsynth.synthesis.data.slices import brain_and_evaluation_mask
 
 #: Both PETs are smoothed before they are divided, towards the coarser resolution of SPECT (full width, mm).
 RATIO_FWHM_MM = 4.0
@@ -140,8 +140,8 @@ def without_cases(fitted: Baselines, cases: Sequence[PreparedCase]) -> Baselines
     own = {name: CohortMean(grid) for name in ("mean_spect", "mean_pet") if name in arrays}
     for one in cases:
         case = one.through(fitted.template)
-        mask, rated, affine = brain_and_rated(case)
-        own["mean_spect"].add(case, unscaled(case, INTERICTAL), rated, affine)
+        mask, evaluation_mask, affine = brain_and_evaluation_mask(case)
+        own["mean_spect"].add(case, unscaled(case, INTERICTAL), evaluation_mask, affine)
         if "mean_pet" in own:
             own["mean_pet"].add(case, unscaled(case, PET), mask, affine)
     means = {

@@ -69,7 +69,7 @@ class SliceData:
         :func:`bids_spectsynth.synthesis.data.storage.decode` gives them in (-1, 1).
     targets : tensor, shape (N, 1, I, J), int16
     masks : tensor, shape (N, 1, I, J), bool
-        Brain where the SPECT was measured (:attr:`CaseArrays.rated`); N = 0 where masks are not kept.
+        Brain where the SPECT was measured (:attr:`CaseArrays.evaluation_mask`); N = 0 where masks are not kept.
     """
 
     layout: SliceLayout

@@ -42,7 +42,7 @@ def gather_slices(
     n_slices : int
         Slices per case (all of them where a volume has fewer).
     masks : bool
-        Whether to keep the masks of the slices in which a synthetic SPECT is rated.
+        Whether to keep the evaluation masks of the slices.
     neighbours : int
         Slices on each side that are input channels too; at a volume's ends the last slice is repeated.
     orientation : {'axial', 'coronal', 'sagittal'}
@@ -124,8 +124,8 @@ def _fill(data: SliceData, number: int, case: CaseArrays, n_slices: int, orienta
     data.images[stored] = encode(_slices(case.inputs, orientation, -1, around, size))
     data.targets[rows, 0] = encode(_slices(case.target, orientation, -1, within, size))
     if layout.masks:
-        rated = case.mask if case.rated is None else case.rated
-        data.masks[rows, 0] = _slices(rated, orientation, False, within, size)
+        inside = case.mask if case.evaluation_mask is None else case.evaluation_mask
+        data.masks[rows, 0] = _slices(inside, orientation, False, within, size)
 
 
 def _slices(

@@ -113,7 +113,7 @@ class ModelCard:
         return int(self.config.get("seed", -1))
 
     @property
-    def recipe(self) -> str:
+    def preset_name(self) -> str:
         """``fard2024`` or ``best`` where, inputs and losses aside, all is as in a preset; else ``custom``."""
         aside = ("adversarial_weight", "adversarial_loss", "l1_weight", "ssim_weight", "ensemble_members")
         names = [name for name in GOVERNED if name not in aside]

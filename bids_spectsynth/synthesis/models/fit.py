@@ -11,7 +11,14 @@ from bids_spectsynth.synthesis.models.card import ModelCard
 
 
 def check_fit(card: ModelCard, prepared: PreparedCase, voxel_size: float) -> None:
-    """Refuse a case that the model was not made for.
+    """Refuse a case that the model cannot be applied to.
+
+    Parameters
+    ----------
+    card : ModelCard
+    prepared : PreparedCase
+    voxel_size : float
+        Of the prepared images, mm.
 
     Raises
     ------

@@ -50,7 +50,16 @@ def weights_checksum(weights: Mapping[str, Tensor]) -> str:
 
 
 def save_model(folder: Path, card: ModelCard, weights: Mapping[str, Tensor]) -> None:
-    """Write weights and card; a folder without a card is never taken for a model."""
+    """Write weights and card; a folder without a card is never taken for a model.
+
+    Parameters
+    ----------
+    folder : Path
+        ``models/<label>``, or that of a member of an ensemble.
+    card : ModelCard
+    weights : mapping of str to tensor
+        State of the generator.
+    """
     (folder / CARD_FILE).unlink(missing_ok=True)
     save_tensors(folder / WEIGHTS_FILE, weights, {"label": card.label})
     write_json(folder / CARD_FILE, dataclasses.asdict(card))

@@ -7,34 +7,57 @@ from bids_spectsynth.synthesis.network.recipe import Recipe
 
 
 def generate(generator: nn.Module, inputs: Tensor, recipe: Recipe) -> Tensor:
-    """Synthetic slices (N, 1, H, W) from input channels (N, n_channels, H, W).
+    """Synthetic slices from input channels.
 
-    Without a residual in (-1, 1); with one the sum of prior and network output, which may leave that range.
+    Parameters
+    ----------
+    generator : nn.Module
+    inputs : tensor, shape (N, n_channels, H, W)
+        In (-1, 1).
+    recipe : Recipe
+
+    Returns
+    -------
+    tensor, shape (N, 1, H, W)
+        Without a residual in (-1, 1); with one the sum of prior and network output, which may leave that range.
     """
-    made: Tensor = generator(inputs)
+    synthetic: Tensor = generator(inputs)
     if recipe.residual:
         centre = recipe.n_images * recipe.per_image + recipe.neighbours
-        made = made + inputs[:, centre : centre + 1]
-    return made
+        synthetic = synthetic + inputs[:, centre : centre + 1]
+    return synthetic
 
 
-def turned(inputs: Tensor, recipe: Recipe) -> Tensor:
+def with_reversed_neighbours(inputs: Tensor, recipe: Recipe) -> Tensor:
     """Input channels (N, C, H, W) with each image's neighbours in opposite order: a stack seen from its other end."""
     order = torch.arange(inputs.shape[1]).reshape(-1, recipe.per_image).flip(1).flatten()
     return inputs[:, order]
 
 
 def predict_slices(generator: nn.Module, inputs: Tensor, recipe: Recipe) -> Tensor:
-    """Synthetic slices (N, 1, H, W), float32, in [-1, 1], with the average over mirror images where the recipe has it.
+    """Synthetic slices, with the average over mirror images where the recipe has it.
 
     The left-right axis is that of the rows of axial and coronal slices. Mirroring a sagittal slice in it changes only
     the order of its neighbours.
+
+    Parameters
+    ----------
+    generator : nn.Module
+        In evaluation mode.
+    inputs : tensor, shape (N, n_channels, H, W)
+        In (-1, 1).
+    recipe : Recipe
+
+    Returns
+    -------
+    tensor, shape (N, 1, H, W), float32
+        In [-1, 1].
     """
-    made = generate(generator, inputs, recipe).float()
+    synthetic = generate(generator, inputs, recipe).float()
     if recipe.flip:
         if recipe.orientation == "sagittal":
-            mirrored = generate(generator, turned(inputs, recipe), recipe).float()
+            mirrored = generate(generator, with_reversed_neighbours(inputs, recipe), recipe).float()
         else:
             mirrored = generate(generator, inputs.flip(2), recipe).float().flip(2)
-        made = (made + mirrored) / 2
-    return torch.clamp(made, -1, 1)
+        synthetic = (synthetic + mirrored) / 2
+    return torch.clamp(synthetic, -1, 1)

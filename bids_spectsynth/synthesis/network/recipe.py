@@ -43,11 +43,6 @@ class Recipe:
         """Channels that the network sees; those of one image follow each other, from low to high slices."""
         return (self.n_images + self.prior) * self.per_image
 
-    @property
-    def prior_channels(self) -> slice:
-        """Channels of the cohort prior."""
-        return slice(self.n_images * self.per_image, self.n_channels)
-
 
 def recipe_of(config: Mapping[str, Any], n_images: int) -> Recipe:
     """The recipe of a training configuration, as a card keeps it; what an older card lacks is off."""

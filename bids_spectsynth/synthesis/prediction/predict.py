@@ -72,8 +72,8 @@ def predict(
             batch = torch.from_numpy(_channels(stack, k, recipe.neighbours))
             try:
                 with how.autocast():
-                    made = predict_slices(network, batch.to(how.device, memory_format=how.memory_format), recipe)
-                within[..., k] = np.moveaxis(made[:, 0].cpu().numpy(), 0, -1)
+                    synthetic = predict_slices(network, batch.to(how.device, memory_format=how.memory_format), recipe)
+                within[..., k] = np.moveaxis(synthetic[:, 0].cpu().numpy(), 0, -1)
             except torch.cuda.OutOfMemoryError:
                 batch_size = smaller_batch(len(k))
                 continue
@@ -109,6 +109,13 @@ def _channels(stack: Volume, k: npt.NDArray[np.intp], neighbours: int) -> Volume
 
 def with_members_prior(model: Model, prepared: PreparedCase, arrays: CaseArrays) -> CaseArrays:
     """The case with the cohort prior of the model's own training participants, if the model sees one.
+
+    Parameters
+    ----------
+    model : Model
+    prepared : PreparedCase
+    arrays : CaseArrays
+        Its images, without a prior.
 
     Raises
     ------
@@ -147,7 +154,7 @@ def predict_members(
     -------
     mean : array, shape (I, J, K), float32
         In [-1, 1]. Of one network, its output without dropout.
-    deviation : array, shape (I, J, K), float32, or None
+    standard_deviation : array, shape (I, J, K), float32, or None
         On the same scale, not negative; 0 in slices without brain.
     """
     outputs = [predict(model, with_members_prior(model, prepared, arrays), computation=computation) for model in models]
@@ -155,8 +162,8 @@ def predict_members(
     if not samples:
         return mean, None
     if len(models) == 1:
-        shown = with_members_prior(models[0], prepared, arrays)
-        outputs = [_dropout_sample(models[0], shown, number, computation) for number in range(samples)]
+        inputs = with_members_prior(models[0], prepared, arrays)
+        outputs = [_dropout_sample(models[0], inputs, number, computation) for number in range(samples)]
     return mean, np.asarray(np.std(outputs, axis=0, ddof=1, dtype=np.float64), dtype=np.float32)
 
 

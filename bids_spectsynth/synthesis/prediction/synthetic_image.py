@@ -77,7 +77,7 @@ def synthesise(
     native = original_grid(prepared.images[T1W]) if prepared.space == T1W_SPACE else None
     arrays = load_case(prepared, card.inputs, card.scaling, target=False)
     how = prediction_computation(models[0].device, settings.precision, settings.memory_format)
-    output, deviation = predict_members(models, prepared, arrays, samples=settings.uncertainty, computation=how)
+    output, sd_map = predict_members(models, prepared, arrays, samples=settings.uncertainty, computation=how)
     values, slope, intercept = to_units(output, arrays.mask, card)
     sidecar = image_sidecar(card, models, prepared, output_dir, settings) | {"Precision": how.precision}
     if size_warning := larger_slices(models, arrays.mask):
@@ -89,10 +89,10 @@ def synthesise(
         entries = {**sidecar, "SpatialReference": ORIGINAL_SPACE, "Sources": [source], "Interpolation": "trilinear"}
         native_path = synthetic_path(output_dir, prepared, card.label, space=ORIGINAL_SPACE)
         write_image(native_path, _on_grid(values, arrays.affine, *native), entries)
-    if deviation is not None:
+    if sd_map is not None:
         entries = {**sidecar, **standard_deviation_entries(models, settings.uncertainty)}
         entries["Sources"] = [*sidecar["Sources"], source]
-        image = new_image((slope * deviation * arrays.mask).astype(np.float32), arrays.affine)
+        image = new_image((slope * sd_map * arrays.mask).astype(np.float32), arrays.affine)
         write_image(standard_deviation_path(output_dir, prepared, card.label), image, entries)
     scale = {"ScaleSlope": slope.tolist(), "ScaleIntercept": intercept.tolist()}
     write_image(path, new_image(values, arrays.affine), {**sidecar, **scale})
@@ -115,12 +115,12 @@ def _whole_card(models: Sequence[Model], label: str | None) -> ModelCard:
 def larger_slices(models: Sequence[Model], mask: npt.NDArray[np.bool_]) -> str:
     """A warning where networks are shown larger slices than they learned from; else nothing."""
     for model in models:
-        shown = network_input_size(model, mask)
-        if model.card.is_cropped and shown != model.card.slice_shape:
+        size = network_input_size(model, mask)
+        if model.card.is_cropped and size != model.card.slice_shape:
             learned = " x ".join(map(str, model.card.slice_shape))
-            given = " x ".join(map(str, shown))
+            larger = " x ".join(map(str, size))
             return (
                 f"the brain does not fit into the {learned} pixels that model {model.card.label} learned from; it was "
-                f"shown {given}, and its image is less reliable"
+                f"shown {larger}, and its image is less reliable"
             )
     return ""

@@ -122,7 +122,7 @@ class TrainingLoop:
                 if state.epoch % config.checkpoint_every == 0 or state.epoch == config.epochs:
                     self.save()
                 if state.epoch < config.epochs:
-                    self._stop_if_asked(stop)
+                    self._stop_on_signal(stop)
         if self.processes.is_first:
             self._write_model(phantom)
 
@@ -161,11 +161,11 @@ class TrainingLoop:
             state.step += 1
             state.seconds = time.monotonic() - started
             self._show(bar, sum(map(len, batches[: state.step])))
-            self._stop_if_asked(stop)
+            self._stop_on_signal(stop)
         losses = self.processes.mean(state.sums / sum(map(len, batches))).tolist()
         metrics = self._validate(stop)
         # A stop during validation leaves the epoch with all its steps done; the next run begins with validation.
-        self._stop_if_asked(stop)
+        self._stop_on_signal(stop)
         self._record(losses, metrics, rate, time.monotonic() - started)
 
     def _validate(self, stop: StopSignals) -> dict[str, float]:
@@ -196,7 +196,7 @@ class TrainingLoop:
                 shown["val. ssim"] = f"{self.state.history[-1]['validation_ssim']:.4f}"
             bar.set_postfix(shown, refresh=False)
 
-    def _stop_if_asked(self, stop: StopSignals) -> None:
+    def _stop_on_signal(self, stop: StopSignals) -> None:
         number = self.processes.largest(stop.number)
         if number:
             # One checkpoint serves all processes, each of which has summed the losses of its own slices.

@@ -119,7 +119,23 @@ class PlannedTraining:
 def plan_trainings(
     settings: Settings, cohort: Cohort[PreparedCase], models: Sequence[PlannedModel]
 ) -> dict[PlannedModel, list[PlannedTraining]]:
-    """The networks of every model; of a study, those models are left out that nobody can be trained or tested for."""
+    """The networks of every model; of a study, those models are left out that nobody can be trained or tested for.
+
+    Parameters
+    ----------
+    settings : Settings
+    cohort : Cohort of PreparedCase
+    models : sequence of PlannedModel
+
+    Returns
+    -------
+    dict of PlannedModel to list of PlannedTraining
+
+    Raises
+    ------
+    ModelError
+        Nobody can be trained or tested with, or a folder holds another model.
+    """
     plans = {}
     refused: list[NobodyError] = []
     for model in models:

@@ -118,17 +118,17 @@ class Stepper:
         inputs = inputs.to(self.device, memory_format=self._layout)
         targets = targets.to(self.device, memory_format=self._layout)
         inputs, targets = augment(inputs, targets, self.config.augmentation, derived_seed("augment", seed), self.recipe)
-        judged: Tensor | None = None
+        discriminator_loss_value: Tensor | None = None
         while True:
             parts = list(zip(inputs.chunk(self.n_parts), targets.chunk(self.n_parts), strict=True))
             try:
                 fake = self._generate(parts[0][0], seed) if len(parts) == 1 else None
-                if judged is None:
-                    judged = self._discriminator_step(parts, fake, seed)
+                if discriminator_loss_value is None:
+                    discriminator_loss_value = self._discriminator_step(parts, fake, seed)
                 losses = self._generator_step(parts, fake, seed)
                 if self.average is not None:
                     self.average.update(self.generator)
-                return torch.cat([losses, judged.reshape(1)])
+                return torch.cat([losses, discriminator_loss_value.reshape(1)])
             except torch.cuda.OutOfMemoryError:
                 # What the failed attempt holds is freed only once its traceback is gone, after this block.
                 fake = None
@@ -172,9 +172,11 @@ class Stepper:
         n = sum(len(inputs) for inputs, _ in parts)
         total = torch.zeros(1, dtype=torch.float64, device=self.device)
         for number, (inputs, targets) in enumerate(parts):
-            known = fake.detach() if fake is not None else self._generate_without_trace(inputs, seed + number)
+            synthetic = fake.detach() if fake is not None else self._generate_without_trace(inputs, seed + number)
             with self.computation.autocast():
-                real_logits, fake_logits = (self._trained["discriminator"](inputs, image) for image in (targets, known))
+                real_logits, fake_logits = (
+                    self._trained["discriminator"](inputs, image) for image in (targets, synthetic)
+                )
             loss = discriminator_loss(real_logits, fake_logits, self.config.adversarial_loss) * (len(inputs) / n)
             loss.backward()  # type: ignore[no-untyped-call]  # torch annotates only in part
             total += loss.detach()
@@ -189,8 +191,8 @@ class Stepper:
         n = sum(len(inputs) for inputs, _ in parts)
         total = torch.zeros(1 + len(self._weights), dtype=torch.float64, device=self.device)
         for number, (inputs, targets) in enumerate(parts):
-            made = fake if fake is not None else self._generate(inputs, seed + number)
-            loss = self._generator_loss(inputs, targets, made)
+            synthetic = fake if fake is not None else self._generate(inputs, seed + number)
+            loss = self._generator_loss(inputs, targets, synthetic)
             share = len(inputs) / n
             (loss.total * share).backward()  # type: ignore[no-untyped-call]
             total += share * torch.stack([loss.total.detach(), *loss.values.values()]).double()

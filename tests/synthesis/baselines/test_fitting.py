@@ -34,15 +34,15 @@ def test_fitted_where_the_spect_was_measured(cohort: list[PreparedCase], tmp_pat
     case = replace(case, images={**case.images, "interictal": save(tmp_path / "cut.nii.gz", cut)})
     found = fit_baselines([case], ("T1w", "pet"), "volume")
     arrays = load_case(case, ("T1w", "pet"), "volume")
-    values = arrays.target[arrays.rated]
+    values = arrays.target[arrays.evaluation_mask]
     assert found.numbers["Constant"] == pytest.approx(values.mean(), abs=1e-6)
     assert found.numbers["Constant"] > arrays.target[arrays.mask].mean() + 0.1
     predicted = predict(found, case)
     for name in ("regression", "meanSpect", "meanSpectPetRatio"):
         # Least squares with an offset: no mean error where it was fitted.
-        assert (predicted[name][arrays.rated] - values).mean() == pytest.approx(0, abs=0.02), name
+        assert (predicted[name][arrays.evaluation_mask] - values).mean() == pytest.approx(0, abs=0.02), name
     # What was not measured is not averaged as if it were 0.
-    middle = arrays.rated & ndimage.binary_erosion(arrays.rated)
+    middle = arrays.evaluation_mask & ndimage.binary_erosion(arrays.evaluation_mask)
     assert np.abs(predicted["meanSpect"] - arrays.target)[middle].mean() < 0.02
 
 

@@ -75,7 +75,7 @@ def cases(tmp_path: Path) -> list[PreparedCase]:
 def test_new_baseline__is_fitted_stored_loaded_and_predicted(tmp_path: Path, cases: list[PreparedCase]) -> None:
     fit_baselines(cases[:2], CARD.inputs, CARD.scaling).save(tmp_path)
     arrays = [load_case(case, ("T1w",), CARD.scaling) for case in cases[:2]]
-    wanted = np.median(np.concatenate([one.target[one.rated] for one in arrays]))
+    wanted = np.median(np.concatenate([one.target[one.evaluation_mask] for one in arrays]))
     assert json.loads((tmp_path / "baselines.json").read_text())["Median"] == pytest.approx(wanted)
     fitted = Baselines.load(tmp_path)
     assert fitted.arrays["quartiles"][0] < wanted < fitted.arrays["quartiles"][1]

@@ -238,10 +238,10 @@ def test_cards_of_earlier_versions_are_of_whole_slices(model, tmp_path):
 
 def test_an_option_that_an_earlier_model_did_not_have_was_as_in_the_article(model):
     best = {**model.card.config, **{name: PRESETS["best"][name] for name in GOVERNED}, "scaling": "volume"}
-    assert dataclasses.replace(model.card, config=best).recipe == "best"
+    assert dataclasses.replace(model.card, config=best).preset_name == "best"
     del best["flip_average"]
-    assert dataclasses.replace(model.card, config=best).recipe == "custom"
-    assert dataclasses.replace(model.card, config={}).recipe == "fard2024"
+    assert dataclasses.replace(model.card, config=best).preset_name == "custom"
+    assert dataclasses.replace(model.card, config={}).preset_name == "fard2024"
 
 
 @pytest.mark.parametrize(
