@@ -1,6 +1,5 @@
 """The epochs of a training: steps, validation, checkpoints, and the model at the end."""
 
-import copy
 import logging
 import math
 import time
@@ -173,11 +172,8 @@ class TrainingLoop:
         if not self.processes.is_first:
             return unknown
         config = self.config
-        generator = copy.deepcopy(self.stepper.generator) if config.ema_decay > 0 else self.stepper.generator
-        if config.ema_decay > 0:
-            generator.load_state_dict(self.stepper.weights())
         found = validate(
-            generator,
+            self.stepper.predictor,
             self.slices.held_out,
             max(1, config.batch_size // self.stepper.n_parts),
             self.stepper.computation,

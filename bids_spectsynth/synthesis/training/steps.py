@@ -76,6 +76,8 @@ class Stepper:
             processes.share_norm(network, self.device)
             network.train()
             self.optimizers[name] = Adam(network.parameters(), config.learning_rate, BETAS)
+        # Before anything is wrapped around the generator: the average is a copy of it.
+        self.average = AveragedWeights(self.generator, config.ema_decay) if config.ema_decay > 0 else None
         if computation.compiled:
             # Networks compiled before count towards a limit, beyond which nothing is compiled any more.
             torch.compiler.reset()
@@ -83,12 +85,16 @@ class Stepper:
         self._shared = {name: processes.with_shared_gradients(network) for name, network in self.networks.items()}
         self._trained = {name: computation.prepared(network) for name, network in self._shared.items()}
         self._frozen = computation.prepared(self.discriminator) if self.discriminator is not None else None
-        self.average = AveragedWeights(self.generator, config.ema_decay) if config.ema_decay > 0 else None
         self.n_parts = 1
 
+    @property
+    def predictor(self) -> UNetGenerator:
+        """The generator for prediction: with weights averaged over the steps, where the configuration says so."""
+        return self.average.network if self.average is not None else self.generator
+
     def weights(self) -> dict[str, Tensor]:
-        """The generator's weights for prediction: averaged over the steps, where the configuration says so."""
-        return self.average.values if self.average is not None else self.generator.state_dict()
+        """The weights for prediction, not copied."""
+        return self.predictor.state_dict()
 
     def set_rate(self, rate: float) -> None:
         """Set the learning rate of both optimisers."""
