@@ -67,7 +67,7 @@ class SimulatedCohort(Collection[CaseArrays]):
         for number in range(self.n):
             volumes = np.random.default_rng(number).random((3, *self.shape), dtype=np.float32)
             yield CaseArrays(
-                f"{number:03d}", None, volumes[:2], volumes[2], mask, np.eye(4), ones, ones, 0.5, "arbitrary", mask
+                f"{number:03d}", None, volumes[:2], volumes[2], mask, np.eye(4), ones, 0.5, "arbitrary", mask
             )
 
 

@@ -28,3 +28,13 @@ def test_tensor_files_are_whole_and_follow_the_umask(tmp_path, monkeypatch):
         save_tensors(path, {"a": torch.zeros(2)}, {})
     assert [p.name for p in path.parent.iterdir()] == [path.name]
     assert torch.equal(load_tensors(path)[0]["a"], tensors["a"])
+
+
+def test_tensor_file_keeps_any_layout(tmp_path):
+    tensors = {"a": torch.randn(2, 3, 4, 4).to(memory_format=torch.channels_last), "b": torch.tensor(3)}
+    save_tensors(tmp_path / "x.safetensors", tensors, {"n": [1, float("nan")]})
+    loaded, header = load_tensors(tmp_path / "x.safetensors")
+    assert torch.equal(loaded["a"], tensors["a"])
+    assert loaded["b"].item() == 3
+    assert header["n"][0] == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["x.safetensors"]
