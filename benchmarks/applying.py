@@ -31,7 +31,8 @@ from bids_spectsynth.synthesis.computing.computation import Computation, has_bfl
 from bids_spectsynth.synthesis.data.cropping import Size, brain_size
 from bids_spectsynth.synthesis.data.slices import CaseArrays
 from bids_spectsynth.synthesis.data.through_slice import brain_slices
-from bids_spectsynth.synthesis.models.folder import Model, ModelCard, load_model
+from bids_spectsynth.synthesis.models.card import ModelCard
+from bids_spectsynth.synthesis.models.folder import Model, load_model
 from bids_spectsynth.synthesis.models.tensors import load_tensors
 from bids_spectsynth.synthesis.network.networks import UNetGenerator, network_levels
 from bids_spectsynth.synthesis.prediction.predict import predict

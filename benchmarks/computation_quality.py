@@ -31,7 +31,7 @@ from bids_spectsynth.synthesis.data.slices import PreparedCases, load_case
 from bids_spectsynth.synthesis.models.folder import load_model
 from bids_spectsynth.synthesis.prediction.predict import predict
 from bids_spectsynth.synthesis.training.config import TrainingConfig
-from bids_spectsynth.synthesis.training.loop import train
+from bids_spectsynth.synthesis.training.train import train
 
 INPUTS = ("T1w", "pet")
 VARIANTS = {
@@ -52,7 +52,7 @@ def held_out_rmse(folder: Path, cases: list[PreparedCase], precision: str) -> fl
     for case in cases:
         arrays = load_case(case, INPUTS, model.card.scaling)
         made = predict(model, arrays, computation=how)
-        found.append(float(np.sqrt(np.mean((made - arrays.target)[arrays.rated] ** 2))))
+        found.append(float(np.sqrt(np.mean((made - arrays.target)[arrays.evaluation_mask] ** 2))))
     return statistics.mean(found)
 
 

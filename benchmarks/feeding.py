@@ -20,7 +20,9 @@ from torch import Tensor
 
 from bids_spectsynth.synthesis.computing.computation import training_computation
 from bids_spectsynth.synthesis.computing.devices import Processes
-from bids_spectsynth.synthesis.data.dataset import SliceData, SliceLayout, gather_slices, shuffled_batches
+from bids_spectsynth.synthesis.data.batches import shuffled_batches
+from bids_spectsynth.synthesis.data.dataset import SliceData, SliceLayout
+from bids_spectsynth.synthesis.data.gathering import gather_slices
 from bids_spectsynth.synthesis.data.slices import CaseArrays
 from bids_spectsynth.synthesis.data.storage import Storage, decode, decoded_on, encode
 from bids_spectsynth.synthesis.network.networks import unet_levels
@@ -65,7 +67,7 @@ class SimulatedCohort(Collection[CaseArrays]):
         for number in range(self.n):
             volumes = np.random.default_rng(number).random((3, *self.shape), dtype=np.float32)
             yield CaseArrays(
-                f"{number:03d}", None, volumes[:2], volumes[2], mask, np.eye(4), ones, ones, 0.5, "arbitrary", mask
+                f"{number:03d}", None, volumes[:2], volumes[2], mask, np.eye(4), ones, 0.5, "arbitrary", mask
             )
 
 

@@ -43,7 +43,7 @@ def main() -> None:
                 architecture = {**model.card.architecture, "slice_shape": list(size)}
                 card = dataclasses.replace(model.card, architecture=architecture)
                 made = predict(dataclasses.replace(model, card=card), shown)
-                difference = (made - arrays.target)[arrays.rated]
+                difference = (made - arrays.target)[arrays.evaluation_mask]
                 errors[size] = float(np.sqrt((difference.astype(np.float64) ** 2).mean()))
             own = errors.pop((height, width))
             for size, error in errors.items():

@@ -32,7 +32,7 @@ from bids_spectsynth.bids.prepared import PreparedCase, find_prepared
 from bids_spectsynth.evaluation.case.metrics import slice_metrics
 from bids_spectsynth.evaluation.statistics.effect_size import studentised_interval
 from bids_spectsynth.synthesis.data.slices import CaseArrays, load_case
-from bids_spectsynth.synthesis.prediction.synthetic_image import network_output
+from bids_spectsynth.synthesis.prediction.reading import network_output
 
 MEASURES = {
     "rmse": "in-mask RMSE",
@@ -54,7 +54,7 @@ def moved(path: Path, fine: CaseArrays) -> np.ndarray:
 
 def rated(case: PreparedCase, image: np.ndarray, arrays: CaseArrays, truth: Path) -> dict[str, float]:
     """In-mask metrics on the volume scale, and the lesion's asymmetry against the noise-free SPECT."""
-    table = slice_metrics(arrays.target, image.astype(np.float32), arrays.rated, 2.0)
+    table = slice_metrics(arrays.target, image.astype(np.float32), arrays.evaluation_mask, 2.0)
     weights = table["mask_voxels"]
     found = {
         "rmse": float(np.sqrt(np.average(table["mask_rmse"] ** 2, weights=weights))),
@@ -62,9 +62,9 @@ def rated(case: PreparedCase, image: np.ndarray, arrays: CaseArrays, truth: Path
     }
     focus = deficit(case, truth)
     if focus is not None:
-        points = np.argwhere(arrays.rated) @ arrays.affine[:3, :3].T + arrays.affine[:3, 3]
+        points = np.argwhere(arrays.evaluation_mask) @ arrays.affine[:3, :3].T + arrays.affine[:3, 3]
         noise_free = truth_on(case, truth, arrays.affine, arrays.mask.shape)
-        pair = [lesion_asymmetry(v[arrays.rated], points, case, focus) for v in ((image + 1) / 2, noise_free)]
+        pair = [lesion_asymmetry(v[arrays.evaluation_mask], points, case, focus) for v in ((image + 1) / 2, noise_free)]
         found["lesion_error"] = abs(pair[0] - pair[1])
     return found
 

@@ -116,7 +116,7 @@ def identity(label: str, model: PlannedModel, scaling: Scaling) -> dict[str, Any
         "space": model.space,
         "scaling": scaling,
         "losses": model.losses,
-        "recipe": model.recipe,
+        "recipe": model.preset_name,
         "training": "0a1b2c3d",
         "split": "test",
     }

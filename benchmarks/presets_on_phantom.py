@@ -23,10 +23,10 @@ from bids_spectsynth.bids.prepared import PreparedCase, find_prepared
 from bids_spectsynth.evaluation.group.tables import gather_metrics
 from bids_spectsynth.evaluation.statistics.corrections import holm
 from bids_spectsynth.evaluation.statistics.effect_size import studentised_interval
-from bids_spectsynth.synthesis.baselines.base import Baselines
-from bids_spectsynth.synthesis.baselines.base import predict as predict_baselines
 from bids_spectsynth.synthesis.baselines.files import has_baselines
-from bids_spectsynth.synthesis.baselines.mean import template_matrix
+from bids_spectsynth.synthesis.baselines.fitted import Baselines
+from bids_spectsynth.synthesis.baselines.predict import predict as predict_baselines
+from bids_spectsynth.synthesis.baselines.template import template_matrix
 from bids_spectsynth.synthesis.data.slices import load_case
 from bids_spectsynth.synthesis.models.ensemble import load_members, members_for
 
@@ -107,7 +107,7 @@ def rate(output: Path, truth_dir: Path) -> pd.DataFrame:
             arrays = load_case(case, ("T1w",), "volume")
             real = np.asarray(nib.load(case.images["interictal"]).dataobj, dtype=np.float32)
             truth = truth_on(case, truth_dir, arrays.affine, real.shape)
-            points = np.argwhere(arrays.rated) @ arrays.affine[:3, :3].T + arrays.affine[:3, 3]
+            points = np.argwhere(arrays.evaluation_mask) @ arrays.affine[:3, :3].T + arrays.affine[:3, 3]
             focus = deficit(case, truth_dir)
             images = {NETWORK: np.asarray(nib.load(synthetic_path(output, case, str(model))).dataobj)}
             folder = members_for(load_members(output / "models" / str(model)), case.participant)[0].folder
@@ -121,7 +121,7 @@ def rate(output: Path, truth_dir: Path) -> pd.DataFrame:
                 row["configuration"] = str(mine["configuration"].iloc[0])
                 for scale, part in named.groupby("scale"):
                     row |= {f"{name}_{scale}": part[name].mean() for name in ("mask_rmse", "mask_ssim")}
-                rows.append(row | measures(image, real, truth, arrays.rated, points, case, focus))
+                rows.append(row | measures(image, real, truth, arrays.evaluation_mask, points, case, focus))
     keys = ["configuration", "method", "participant"]
     return pd.DataFrame(rows).groupby(keys, sort=False).mean(numeric_only=True).reset_index()
 

@@ -27,7 +27,7 @@ from bids_spectsynth.synthesis.computing.devices import Processes
 from bids_spectsynth.synthesis.data.cropping import Size
 from bids_spectsynth.synthesis.network.networks import UNetGenerator, network_levels, parameter_count
 from bids_spectsynth.synthesis.training.config import TrainingConfig
-from bids_spectsynth.synthesis.training.steps import LOSS_NAMES, Stepper
+from bids_spectsynth.synthesis.training.steps import Stepper, loss_names
 
 SIZE = 256
 #: What ``--crop brain`` leaves of such a slice at 1 mm.
@@ -90,7 +90,7 @@ def largest_difference(batch: tuple[Tensor, Tensor], filters: int, n_steps: int)
     without_dropout(reference.generator)
     worst = 0.0
     for number in range(n_steps):
-        losses = dict(zip(LOSS_NAMES, stepper.step(*batch, number).tolist(), strict=True))
+        losses = dict(zip(loss_names(stepper.config), stepper.step(*batch, number).tolist(), strict=True))
         for name, value in reference.step(*batch).items():
             worst = max(worst, abs(losses[name] / value - 1))
     return worst

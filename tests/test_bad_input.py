@@ -10,7 +10,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from bids_spectsynth.synthesis.models.folder import FORMAT_VERSION
+from bids_spectsynth.synthesis.models.card import FORMAT_VERSION
 
 # Damaged participants: which file, what is done to it, and words of the reason.
 

@@ -21,10 +21,10 @@ from bids_spectsynth.bids.participants import read_participants
 from bids_spectsynth.bids.prepared import find_prepared
 from bids_spectsynth.bids.writing import write_matrix
 from bids_spectsynth.options.settings import Settings, make_settings
+from bids_spectsynth.synthesis.models.card import ModelCard, is_selection_participant, is_training_participant
 from bids_spectsynth.synthesis.models.ensemble import load_members
-from bids_spectsynth.synthesis.models.folder import ModelCard, is_selection_participant, is_training_participant
 from bids_spectsynth.synthesis.models.tensors import load_tensors
-from bids_spectsynth.synthesis.prediction.synthetic_image import model_checksum
+from bids_spectsynth.synthesis.prediction.sidecar import model_checksum
 from bids_spectsynth.synthesis.training.train_models import train_models
 from tests.synthesis.conftest import write_prepared
 

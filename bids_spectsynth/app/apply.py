@@ -17,7 +17,7 @@ from bids_spectsynth.app.freshness import (
 from bids_spectsynth.app.model_choice import AppliedModel
 from bids_spectsynth.bids.dataset import has_phantom_data
 from bids_spectsynth.bids.manifests import make_if_outdated
-from bids_spectsynth.bids.output_files import deviation_path, models_folder, rating_path, synthetic_path
+from bids_spectsynth.bids.output_files import models_folder, rating_path, standard_deviation_path, synthetic_path
 from bids_spectsynth.bids.participants import read_participants
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import INTERICTAL
@@ -27,15 +27,10 @@ from bids_spectsynth.evaluation.case.calibration import calibrate_case
 from bids_spectsynth.evaluation.case.evaluate import evaluate_case
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.synthesis.computing.devices import resolve_device
+from bids_spectsynth.synthesis.models.card import ModelCard, is_selection_participant, is_training_participant
 from bids_spectsynth.synthesis.models.ensemble import Member
-from bids_spectsynth.synthesis.models.folder import (
-    Model,
-    ModelCard,
-    check_fit,
-    is_selection_participant,
-    is_training_participant,
-    load_model,
-)
+from bids_spectsynth.synthesis.models.fit import check_fit
+from bids_spectsynth.synthesis.models.folder import Model, load_model
 from bids_spectsynth.synthesis.prediction.synthetic_image import synthesise
 
 logger = logging.getLogger(__name__)
@@ -167,7 +162,7 @@ def _rate(model: AppliedModel, case: PreparedCase, split: str, settings: Setting
         ),
     )
     if settings.uncertainty:
-        image, deviation = synthetic_path(output_dir, case, label), deviation_path(output_dir, case, label)
+        image, deviation = synthetic_path(output_dir, case, label), standard_deviation_path(output_dir, case, label)
         table = rating_path(output_dir, case, label, "calibration")
         facts = _calibration_facts(label, own.card, split, deviation)
         make_if_outdated(

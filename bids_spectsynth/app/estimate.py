@@ -95,7 +95,7 @@ def network_bytes(config: TrainingConfig) -> int:
         channels = config.recipe.n_channels
         generator = parameter_count(UNetGenerator(channels, 1, config.base_filters, network_levels(*_sizes(config))))
         discriminator = parameter_count(PatchDiscriminator(channels + 1, config.base_filters))
-    trained = generator + (discriminator if config.adversarial_weight > 0 else 0)
+    trained = generator + (discriminator if config.has_discriminator else 0)
     copies = 2 + (config.ema_decay > 0)
     return _BYTES * (3 * trained + copies * generator)
 
@@ -146,7 +146,7 @@ def estimated_seconds(loads: Sequence[Load], per_slice: Callable[[TrainingConfig
     total = 0.0
     for load in loads:
         config = _config(load.model)
-        kind = (config.adversarial_weight > 0, config.base_filters, config.crop)
+        kind = (config.has_discriminator, config.base_filters, config.crop)
         if kind not in measured:
             measured[kind] = per_slice(config)
         total += sum(training_seconds(config, *cases, measured[kind]) for cases in load.cases)

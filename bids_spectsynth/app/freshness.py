@@ -15,9 +15,9 @@ from bids_spectsynth.bids.manifests import Product, is_younger, manifest_path
 from bids_spectsynth.bids.output_files import (
     ORIGINAL_SPACE,
     case_tables,
-    deviation_path,
     rating_path,
     rating_tables,
+    standard_deviation_path,
     synthetic_path,
 )
 from bids_spectsynth.bids.prepared import PreparedCase
@@ -27,8 +27,9 @@ from bids_spectsynth.evaluation.case.calibration import CALIBRATION_DICTIONARY
 from bids_spectsynth.evaluation.case.slice_columns import slice_dictionary
 from bids_spectsynth.options.settings import T1W_SPACE, Settings
 from bids_spectsynth.synthesis.baselines.files import baseline_files
-from bids_spectsynth.synthesis.models.folder import ModelCard
-from bids_spectsynth.synthesis.prediction.synthetic_image import AFFINE_KEY, SHAPE_KEY, model_checksum
+from bids_spectsynth.synthesis.models.card import ModelCard
+from bids_spectsynth.synthesis.prediction.reading import AFFINE_KEY, SHAPE_KEY
+from bids_spectsynth.synthesis.prediction.sidecar import model_checksum
 
 _MODEL, _SAMPLING, _RANGE, _SPLIT = "the model", "the sampling", "the data range", "the side of the split"
 
@@ -46,7 +47,7 @@ def image_product(model: AppliedModel, case: PreparedCase, settings: Settings) -
     """
     output_dir, label = settings.output_dir, model.label
     cards = [member.card for member in model.members_for(case.participant)]
-    path, deviation = (find(output_dir, case, label) for find in (synthetic_path, deviation_path))
+    path, deviation = (find(output_dir, case, label) for find in (synthetic_path, standard_deviation_path))
     inputs = _prepared_files(case)
     options: dict[str, Any] = {_MODEL: model_checksum(cards)}
     images = [path]
@@ -143,7 +144,7 @@ def calibration_product(model: AppliedModel, case: PreparedCase, split: str, set
     table = rating_path(output_dir, case, label, "calibration")
     inputs = {
         "the synthetic image": synthetic_path(output_dir, case, label),
-        "its standard deviation": deviation_path(output_dir, case, label),
+        "its standard deviation": standard_deviation_path(output_dir, case, label),
         **_prepared_files(case),
     }
     return Product(
@@ -151,7 +152,7 @@ def calibration_product(model: AppliedModel, case: PreparedCase, split: str, set
         manifest=manifest_path(output_dir, table),
         inputs=inputs,
         options={
-            _SAMPLING: list(_sampled(deviation_path(output_dir, case, label))),
+            _SAMPLING: list(_sampled(standard_deviation_path(output_dir, case, label))),
             _SPLIT: split,
             "the set of columns": list(CALIBRATION_DICTIONARY),
         },
@@ -184,7 +185,7 @@ def remove_image(output_dir: Path, case: PreparedCase, label: str) -> None:
         Of the model.
     """
     remove_ratings(output_dir, case, label)
-    _remove([deviation_path(output_dir, case, label)], output_dir)
+    _remove([standard_deviation_path(output_dir, case, label)], output_dir)
 
 
 def _remove(paths: Sequence[Path], output_dir: Path) -> None:

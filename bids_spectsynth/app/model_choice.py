@@ -13,8 +13,9 @@ from bids_spectsynth.synthesis.cohort.hold_out import held_out
 from bids_spectsynth.synthesis.cohort.select import finished_models
 from bids_spectsynth.synthesis.computing.computation import training_computation
 from bids_spectsynth.synthesis.computing.devices import environment_rank, resolve_device
+from bids_spectsynth.synthesis.models.card import ModelCard
 from bids_spectsynth.synthesis.models.ensemble import Member, load_members, members_for, model_name
-from bids_spectsynth.synthesis.models.folder import ModelCard, load_model
+from bids_spectsynth.synthesis.models.folder import load_model
 from bids_spectsynth.synthesis.study import merge_models, planned_models, trains
 
 

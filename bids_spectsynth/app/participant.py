@@ -33,7 +33,7 @@ def check_trainable(context: Context) -> None:
         The cases cannot be split, or a part of the split has nobody with the inputs of a model.
     """
     if context.settings.mode == "auto" and _trains(context.settings) and context.cases:
-        from bids_spectsynth.synthesis.training.train_models import check_trainable as check
+        from bids_spectsynth.synthesis.training.planning import check_trainable as check
 
         check(context.settings, context.cases)
 

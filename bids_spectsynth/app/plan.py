@@ -14,7 +14,7 @@ from bids_spectsynth.preprocess.templates.templates import planned_template
 from bids_spectsynth.preprocess.workflow.anatomical import requested_templates
 from bids_spectsynth.synthesis.cohort.select import AnyCase, Cohort, make_cohort, split_cohort
 from bids_spectsynth.synthesis.study import PlannedModel, planned_models, trains
-from bids_spectsynth.synthesis.training.train_models import planned_networks
+from bids_spectsynth.synthesis.training.planning import planned_networks
 
 logger = logging.getLogger(f"{LOGGER_NAME}.plan")
 
@@ -83,7 +83,8 @@ def _model_lines(models: Sequence[PlannedModel]) -> list[str]:
         count = len(planned_networks(model))
         networks = "1 network" if count == 1 else f"{count} networks"
         inputs = " + ".join(model.inputs)
-        facts = (f"{inputs} in {model.space}", model.losses, f"recipe {model.recipe}", f"seed {model.seed}", networks)
+        preset, seed = f"recipe {model.preset_name}", f"seed {model.seed}"
+        facts = (f"{inputs} in {model.space}", model.losses, preset, seed, networks)
         lines.append(f"  {model.label}: {', '.join(facts)}")
     return lines
 

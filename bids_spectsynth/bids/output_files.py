@@ -81,7 +81,7 @@ def synthetic_path(output_dir: Path, prepared: PreparedCase, label: str, *, spac
     return _spect_path(output_dir, prepared, label, role_of(INTERICTAL).suffix, ".nii.gz", space)
 
 
-def deviation_path(output_dir: Path, prepared: PreparedCase, label: str) -> Path:
+def standard_deviation_path(output_dir: Path, prepared: PreparedCase, label: str) -> Path:
     """The standard-deviation map of a model's synthetic SPECT.
 
     Parameters

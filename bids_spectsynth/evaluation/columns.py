@@ -2,17 +2,15 @@
 
 from typing import Any
 
+from bids_spectsynth.synthesis.baselines.registry import BASELINES
+
 #: Label of the network among the methods; the others are baselines.
 NETWORK = "pix2pix"
 
 #: Methods in the order in which tables and figures show them.
 METHODS = {
     NETWORK: "The trained network.",
-    "constant": "The training cohort's mean in-brain value at every brain voxel.",
-    "petCopy": "The subject's PET, scaled as a SPECT is.",
-    "regression": "Quadratic least-squares regression of the SPECT on the model's inputs, voxel by voxel.",
-    "meanSpect": "The training cohort's mean SPECT, brought to the subject through the affine to the template.",
-    "meanSpectPetRatio": "meanSpect times the ratio of the subject's PET to the training cohort's mean PET.",
+    **{name: baseline.description for name, baseline in BASELINES.items()},
 }
 
 #: Parts of a cohort that a model was neither fitted to nor selected on.

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 import pandas as pd
 
 from bids_spectsynth.evaluation.columns import METHODS, NETWORK
+from bids_spectsynth.synthesis.baselines.registry import BASELINES
 
 FOOTER = "Written by bids_spectsynth. Not a medical device; not for diagnosis."
 PHANTOM_TEXT = (
@@ -12,11 +13,7 @@ PHANTOM_TEXT = (
 )
 METHOD_NAMES: Mapping[str, str] = {
     NETWORK: "Model (pix2pix)",
-    "constant": "Constant in the brain",
-    "petCopy": "Copy of the PET",
-    "regression": "Regression from the inputs",
-    "meanSpect": "Mean SPECT of the cohort",
-    "meanSpectPetRatio": "Mean SPECT × PET ratio",
+    **{name: baseline.title for name, baseline in BASELINES.items()},
 }
 
 

@@ -12,6 +12,7 @@ from bids_spectsynth.options.presets import GOVERNED, PRESETS, Preset
 from bids_spectsynth.options.settings import T1W_SPACE, Scaling, Settings, make_settings
 from bids_spectsynth.options.spaces import plain_label
 from bids_spectsynth.options.study_grid import LOSS_OPTIONS, PAPER_STUDY, StudyGrid, study_grid
+from bids_spectsynth.synthesis.network.losses import check_losses, loss_titles, loss_weights
 
 _DEFAULTS: Mapping[str, Any] = {field.name: field.default for field in dataclasses.fields(Settings)}
 #: Governed options that belong neither to the loss nor to the number of networks.
@@ -46,12 +47,10 @@ class PlannedModel:
     @property
     def losses(self) -> str:
         """Terms of the loss with a weight above 0: ``L1+BCE``, ``L1+BCE+SSIM``, ``L1+LSGAN``, ..."""
-        adversarial = self.settings.adversarial_loss.upper()
-        names = {"l1_weight": "L1", "adversarial_weight": adversarial, "ssim_weight": "SSIM"}
-        return "+".join(name for option, name in names.items() if getattr(self.settings, option) > 0)
+        return "+".join(loss_titles(loss_weights(self.settings), vars(self.settings)).values())
 
     @property
-    def recipe(self) -> str:
+    def preset_name(self) -> str:
         """The preset that inputs, losses and ensemble aside describes the model; else ``custom``."""
         own = {name: getattr(self.settings, name) for name in _RECIPE_OPTIONS}
         fitting = (name for name, values in PRESETS.items() if all(own[n] == values[n] for n in _RECIPE_OPTIONS))
@@ -75,7 +74,7 @@ def planned_models(settings: Settings) -> tuple[PlannedModel, ...]:
     ------
     UsageError
         ``--model-label`` is given for more than one model; the study does not exist or cannot be followed; an option
-        is given that the study decides on; or two models would have one label.
+        is given that the study decides on; a loss does not exist; or two models would have one label.
     """
     grid = study_grid(settings)
     if grid is None:
@@ -93,6 +92,8 @@ def planned_models(settings: Settings) -> tuple[PlannedModel, ...]:
     if settings.model_label is not None and len(cells) > 1:
         raise UsageError(f"--model-label: {len(cells)} models would share {settings.model_label}; train one a run")
     owns = [_own_settings(settings, grid.source, *cell) for cell in cells]
+    for own in owns:
+        check_losses(name for name, _ in own.loss)
     configurations = _configurations(owns, [str(loss.get("name", "")) for _, loss, _, _ in cells])
     seeds = grid.seeds or (settings.random_seed,)
     models = tuple(
@@ -183,6 +184,21 @@ def model_label(
     """Name of a model: ``pix2pix``, each input, ``Ssim`` and ``Volume`` if used, and the template if there is one.
 
     The preset's name stands in place of ``Volume`` where it is not the paper's.
+
+    Parameters
+    ----------
+    inputs : sequence of str
+        Roles.
+    space : str
+        ``T1w`` or a template with its cohort and resolution.
+    scaling : {'slice', 'volume'}
+    ssim_weight : float
+    preset : {'fard2024', 'best'}
+
+    Returns
+    -------
+    str
+        Letters and digits.
     """
     parts = ["pix2pix", *(role[:1].upper() + role[1:] for role in inputs)]
     parts += ["Ssim"] if ssim_weight > 0 else []

@@ -14,8 +14,8 @@ from bids_spectsynth.bids.participants import update_participants
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.options.settings import Settings, make_settings
+from bids_spectsynth.synthesis.models.card import participant_hash
 from bids_spectsynth.synthesis.models.ensemble import Member
-from bids_spectsynth.synthesis.models.folder import participant_hash
 
 
 @pytest.fixture

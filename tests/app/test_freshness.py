@@ -14,7 +14,7 @@ import pytest
 
 from bids_spectsynth.app import freshness
 from bids_spectsynth.app.freshness import is_output_of, remove_image
-from bids_spectsynth.bids.output_files import deviation_path
+from bids_spectsynth.bids.output_files import standard_deviation_path
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.writing import write_image
 
@@ -177,7 +177,7 @@ def test_is_same_sampling__these_networks_and_as_many_samples(tmp_path: Path) ->
 
 def test_remove_image__standard_deviation_and_ratings_go_with_it(tmp_path: Path) -> None:
     prepared = PreparedCase("01", None, "T1w", {}, {}, None, None)
-    paths = [deviation_path(tmp_path, prepared, "m"), *freshness.rating_tables(tmp_path, prepared, "m")]
+    paths = [standard_deviation_path(tmp_path, prepared, "m"), *freshness.rating_tables(tmp_path, prepared, "m")]
     paths[0].parent.mkdir(parents=True)
     for path in paths:
         path.write_text("old")

@@ -22,7 +22,8 @@ from bids_spectsynth.options.settings import option_names
 from bids_spectsynth.preprocess.plugins import pool as plugins
 from bids_spectsynth.reports.subject import all_pages as subjects
 from bids_spectsynth.synthesis.computing import computation
-from bids_spectsynth.synthesis.models.folder import load_card, weights_checksum
+from bids_spectsynth.synthesis.models.card import load_card
+from bids_spectsynth.synthesis.models.folder import weights_checksum
 from bids_spectsynth.synthesis.models.tensors import load_tensors
 from bids_spectsynth.synthesis.training import loop as training
 from bids_spectsynth.synthesis.training.steps import Stepper
@@ -353,7 +354,7 @@ def test_training_needs_no_dataset(workshop: Any, tmp_path: Path) -> None:
 
 def test_epochs_and_checkpoints(workshop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     saved: list[int] = []
-    monkeypatch.setattr(training._Training, "save", lambda self: saved.append(self.state.epoch))
+    monkeypatch.setattr(training.TrainingLoop, "save", lambda self: saved.append(self.state.epoch))
     for every in ("2", "10"):
         options = ("--epochs", "5", "--checkpoint-every", every, "--model-label", f"every{every}")
         assert workshop("--mode", "train", *options, "--split-file", workshop.split_file).code == 0
@@ -483,14 +484,14 @@ def test_device(copied: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_how_the_network_is_computed(workshop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     stored: list[bool] = []
-    save = training._Training.save
+    save = training.TrainingLoop.save
     slices = workshop.output_dir / "work" / "slices"
 
-    def spied(self: training._Training) -> None:
+    def spied(self: training.TrainingLoop) -> None:
         stored.append(slices.exists() and bool(list(slices.rglob("images"))))
         save(self)
 
-    monkeypatch.setattr(training._Training, "save", spied)
+    monkeypatch.setattr(training.TrainingLoop, "save", spied)
     options = ("--precision", "bfloat16", "--memory-format", "channels_last", "--slice-storage", "disk")
     plain = ("--epochs", "1", "--split-file", workshop.split_file, "--model-label", "fast")
     assert workshop("--mode", "train", *plain, *options).code == 0

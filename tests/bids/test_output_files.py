@@ -12,13 +12,13 @@ from bids_spectsynth.bids.output_files import (
     RATINGS,
     Rating,
     case_tables,
-    deviation_path,
     find_ratings,
     find_synthetic,
     group_figures,
     group_table_path,
     rating_path,
     rating_tables,
+    standard_deviation_path,
     synthetic_path,
 )
 from bids_spectsynth.bids.prepared import PreparedCase
@@ -47,7 +47,7 @@ def test_rating_tables__names_and_finders_agree(tmp_path: Path) -> None:
 def test_find_synthetic__only_images_on_the_prepared_grid(tmp_path: Path, session: str | None) -> None:
     case = case_of("01", session)
     image = synthetic_path(tmp_path, case, "m")
-    others = deviation_path(tmp_path, case, "m"), synthetic_path(tmp_path, case, "m", space=ORIGINAL_SPACE)
+    others = standard_deviation_path(tmp_path, case, "m"), synthetic_path(tmp_path, case, "m", space=ORIGINAL_SPACE)
     for path in (image, *others):
         write_text(path, "x")
         facts = {"Synthetic": True} | ({"StandardDeviationOf": "m"} if path == others[0] else {})

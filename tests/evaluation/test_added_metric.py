@@ -18,7 +18,7 @@ from bids_spectsynth.evaluation.group.columns import family_sizes
 from bids_spectsynth.options.settings import make_settings
 from bids_spectsynth.reports.subject.page import subject_report
 from bids_spectsynth.synthesis.baselines.fitting import fit_baselines
-from bids_spectsynth.synthesis.models.folder import CARD_FILE, ModelCard
+from bids_spectsynth.synthesis.models.card import CARD_FILE, ModelCard
 
 LABEL = "pix2pixPet"
 PARTICIPANTS = ("01", "02", "03", "04", "05")

@@ -23,7 +23,7 @@ from bids_spectsynth.preprocess.templates.templates import Template
 from bids_spectsynth.reports.pictures import reportlets
 from bids_spectsynth.reports.subject import images as subject_images
 from bids_spectsynth.reports.subject import metrics as subject_metrics
-from bids_spectsynth.synthesis.models.folder import ModelCard
+from bids_spectsynth.synthesis.models.card import ModelCard
 from bids_spectsynth.synthesis.training.config import TrainingConfig
 
 SHAPE = (64, 64, 48)

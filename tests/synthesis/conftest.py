@@ -54,7 +54,6 @@ def make_case(label, seed, scaling="slice", shape=(32, 32, 16), within=None):
         mask=mask,
         affine=AFFINE,
         target_slope=slope,
-        target_intercept=intercept,
         target_mean=float(volumes["interictal"][mask].mean()),
         target_units="counts",
     )

@@ -25,8 +25,8 @@ from bids_spectsynth.synthesis.computing.devices import Processes, connected_pro
 from bids_spectsynth.synthesis.models.tensors import load_tensors
 from bids_spectsynth.synthesis.network.networks import PatchDiscriminator, UNetGenerator, init_weights
 from bids_spectsynth.synthesis.training.config import TrainingConfig
-from bids_spectsynth.synthesis.training.loop import train
 from bids_spectsynth.synthesis.training.steps import Stepper
+from bids_spectsynth.synthesis.training.train import train
 
 CPU = torch.device("cpu")
 #: Few enough that every slice shows some brain, and none equals another.

@@ -53,7 +53,7 @@ def test_a_model_of_every_space_and_input_set() -> None:
 def test_a_plain_model_has_the_options_of_the_run() -> None:
     (model,) = planned_models(options(preset="best", random_seed=5, epochs=3))
     assert (model.label, model.configuration, model.seed) == ("pix2pixT1wPetBest", "pix2pixT1wPetBest", 5)
-    assert (model.losses, model.recipe) == ("L1", "best")
+    assert (model.losses, model.preset_name) == ("L1", "best")
     assert model.settings == options(preset="best", random_seed=5, epochs=3)
 
 
@@ -71,7 +71,7 @@ def test_a_plain_model_has_the_options_of_the_run() -> None:
 )
 def test_losses_and_recipe_in_words(values: dict[str, Any], losses: str, recipe: str) -> None:
     (model,) = planned_models(options(**values))
-    assert (model.losses, model.recipe) == (losses, recipe)
+    assert (model.losses, model.preset_name) == (losses, recipe)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_the_papers_twelve_models() -> None:
         for space in ("T1w", TEMPLATE)
         for losses in ("L1+BCE", "L1+BCE+SSIM")
     }
-    assert {m.recipe for m in models} == {"fard2024"}
+    assert {m.preset_name for m in models} == {"fard2024"}
     assert {m.settings.ssim_weight for m in models} == {0, 1}
     assert {(m.settings.epochs, m.settings.base_filters, m.settings.voxel_size, m.seed) for m in models} == {
         (7, 8, 2.0, 3)

@@ -21,12 +21,13 @@ from bids_spectsynth.evaluation.case.slice_columns import slice_dictionary
 from bids_spectsynth.evaluation.columns import NETWORK
 from bids_spectsynth.images.reading import load_image
 from bids_spectsynth.options.settings import Scaling
-from bids_spectsynth.synthesis.baselines.base import Baselines, predict
 from bids_spectsynth.synthesis.baselines.files import baselines_checksum, has_baselines
+from bids_spectsynth.synthesis.baselines.fitted import Baselines
+from bids_spectsynth.synthesis.baselines.predict import predict
 from bids_spectsynth.synthesis.data.scaling import slice_block
 from bids_spectsynth.synthesis.data.slices import load_case
-from bids_spectsynth.synthesis.models.folder import ModelCard, load_card
-from bids_spectsynth.synthesis.prediction.synthetic_image import network_output
+from bids_spectsynth.synthesis.models.card import ModelCard, load_card
+from bids_spectsynth.synthesis.prediction.reading import network_output
 
 _OTHER_SCALE: dict[Scaling, Scaling] = {"slice": "volume", "volume": "slice"}
 
@@ -119,15 +120,17 @@ def _read_case(prepared: PreparedCase, card: ModelCard, synthetic: Path) -> _Rat
     # No input channel is needed here but the loader reads at least one.
     arrays = load_case(prepared, card.inputs[:1], card.scaling)
     assert arrays.target is not None
-    assert arrays.rated is not None
-    if not arrays.rated.any():
+    assert arrays.evaluation_mask is not None
+    if not arrays.evaluation_mask.any():
         raise ImageError(f"{prepared.name}: its SPECT does not overlap with the brain; look at the registration")
     if output.shape != arrays.target.shape:
         raise ImageError(
             f"{synthetic}: {output.shape} voxels, the real SPECT has {arrays.target.shape}; apply the model again"
         )
     real = _units(prepared.images[INTERICTAL])
-    return _RatedCase(arrays.target, output, real, _units(synthetic), arrays.mask, arrays.rated, arrays.affine)
+    return _RatedCase(
+        arrays.target, output, real, _units(synthetic), arrays.mask, arrays.evaluation_mask, arrays.affine
+    )
 
 
 def _rate_slices(case: _RatedCase, outputs: Mapping[str, Volume], card: ModelCard, data_range: float) -> pd.DataFrame:

@@ -7,16 +7,15 @@ from typing import Any
 
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.errors import ModelError
+from bids_spectsynth.synthesis.models.card import CARD_FILE, ModelCard
 from bids_spectsynth.synthesis.models.ensemble import ENSEMBLE_FILE, read_ensemble
-from bids_spectsynth.synthesis.models.folder import CARD_FILE, ModelCard
+from bids_spectsynth.synthesis.network.losses import LOSSES, loss_titles
 from bids_spectsynth.synthesis.training.config import COMPUTATION
 
-#: Weights that all presets give a term of the loss where they use it.
-USUAL_WEIGHTS = {"l1": 100.0, "adversarial": 1.0, "ssim": 1.0}
 #: Options with columns of their own, and those that the weights of a single network do not tell apart.
 _NOT_TRAINING = (
     "label", "configuration", "inputs", "space", "seed", "data", "checkpoint_every", "orientation",
-    "adversarial_weight", "adversarial_loss", "l1_weight", "ssim_weight", *COMPUTATION,
+    "adversarial_weight", "adversarial_loss", "l1_weight", "ssim_weight", "loss", *COMPUTATION,
 )  # fmt: skip
 _DIGITS = 8
 
@@ -24,15 +23,12 @@ _DIGITS = 8
 def losses_label(card: ModelCard) -> str:
     """Terms of a model's loss with a weight above 0: ``L1+BCE``, ``L1+LSGAN+SSIM``, ...; ``n/a`` if unknown.
 
-    A weight is named where it is not the usual one (:data:`USUAL_WEIGHTS`): ``L1+BCE(0.1)``.
+    A weight is named where it is not the loss's usual one: ``L1+BCE(0.1)``.
     """
-    adversarial = "LSGAN" if card.config.get("adversarial_loss") == "lsgan" else "BCE"
-    names = {"l1": "L1", "adversarial": adversarial, "ssim": "SSIM"}
-    terms = []
-    for term, name in names.items():
-        weight = float(card.losses.get(term, 0))
-        if weight > 0:
-            terms.append(name if weight == USUAL_WEIGHTS[term] else f"{name}({weight:g})")
+    weights = {name: float(weight) for name, weight in card.losses.items()}
+    usual = {name: loss.default_weight for name, loss in LOSSES.items()}
+    titles = loss_titles(weights, card.config)
+    terms = [t if weights[name] == usual.get(name) else f"{t}({weights[name]:g})" for name, t in titles.items()]
     return "+".join(terms) or "n/a"
 
 
@@ -94,6 +90,6 @@ def model_identity(prepared: PreparedCase, card: ModelCard, model_folder: Path, 
         "space": prepared.space,
         "scaling": card.scaling,
         "losses": losses_label(card),
-        "recipe": card.recipe,
+        "recipe": card.preset_name,
         "training": training_fingerprint(card, model_folder),
     }

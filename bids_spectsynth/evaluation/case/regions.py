@@ -14,7 +14,7 @@ import pandas as pd
 
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.options.settings import T1W_SPACE
-from bids_spectsynth.synthesis.baselines.mean import template_matrix
+from bids_spectsynth.synthesis.baselines.template import template_matrix
 
 logger = logging.getLogger(__name__)
 

@@ -2,30 +2,31 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from bids_spectsynth.bids.prepared import PreparedCase
-from bids_spectsynth.bids.roles import INTERICTAL, PET
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.options.settings import Scaling
 from bids_spectsynth.synthesis.baselines.base import (
-    OF_THE_MEAN,
-    Baselines,
-    from_means,
-    left_out_of,
-    rated_target,
-    template_of,
-    unscaled,
-    without_cases,
+    TEMPLATE,
+    Baseline,
+    CaseImages,
+    Float32,
+    Gathered,
+    TrainingCase,
+    TrainingCohort,
 )
-from bids_spectsynth.synthesis.baselines.mean import CohortMean, StraightLine, mean_grid
-from bids_spectsynth.synthesis.baselines.quadratic import feature_names, quadratic_features
+from bids_spectsynth.synthesis.baselines.fitted import Baselines
+from bids_spectsynth.synthesis.baselines.registry import BASELINES, left_out_of
+from bids_spectsynth.synthesis.baselines.template import template_of
 from bids_spectsynth.synthesis.data.slices import load_case
 
 
 def fit_baselines(cases: Sequence[PreparedCase], inputs: Sequence[str], scaling: Scaling) -> Baselines:
-    """Fit the five baselines; images are read one case at a time.
+    """Fit the baselines; images are read one case at a time.
 
     Parameters
     ----------
@@ -51,53 +52,65 @@ def fit_baselines(cases: Sequence[PreparedCase], inputs: Sequence[str], scaling:
     if not cases or len({case.space for case in cases}) > 1:
         raise ModelError(f"baselines need training cases of one space, not {len(cases)} of several or none")
     left_out = left_out_of(cases)
-    grid = None if "meanSpect" in left_out else mean_grid(cases)
-    spect_mean = CohortMean(grid) if grid else None
-    pet_mean = CohortMean(grid) if grid and "petCopy" not in left_out else None
-    n_terms = len(feature_names(inputs))
-    gram, moments = np.zeros((n_terms, n_terms)), np.zeros(n_terms)
+    chosen = [baseline for name, baseline in BASELINES.items() if name not in left_out]
+    cohort = TrainingCohort(cases, tuple(inputs), scaling)
+    gathered = Gathered((kind for baseline in chosen for kind in baseline.gathers), cohort)
     for case in cases:
-        arrays = load_case(case, inputs, scaling)
-        target, rated = rated_target(arrays)
-        features = quadratic_features(arrays.inputs[:, rated])
-        gram += features @ features.T
-        moments += features @ target[rated].astype(np.float64)
-        if spect_mean:
-            spect_mean.add(case, unscaled(case, INTERICTAL), rated, arrays.affine)
-        if pet_mean:
-            pet_mean.add(case, unscaled(case, PET), arrays.mask, arrays.affine)
-    if not gram[0, 0]:
-        raise ModelError("no training SPECT overlaps with the brain of its T1w; look at the registrations")
-    # The least-norm solution also serves inputs that are constant or equal to each other.
-    coefficients = np.linalg.lstsq(gram, moments, rcond=1e-10)[0]
+        gathered.add(TrainingCase(case, load_case(case, inputs, scaling)))
+    numbers: dict[str, Any] = {}
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    for baseline in chosen:
+        stored = baseline.fit(gathered)
+        numbers |= stored.numbers
+        arrays |= stored.arrays
     fitted = Baselines(
-        inputs=tuple(inputs),
+        inputs=cohort.inputs,
         space=cases[0].space,
         scaling=scaling,
-        template=template_of(cases[0]) if grid else None,
+        template=template_of(cases[0]) if any(TEMPLATE in one.needs for one in chosen) else None,
         n_subjects=len({case.participant for case in cases}),
-        constant=float(moments[0] / gram[0, 0]),
-        coefficients=np.asarray(coefficients, dtype=np.float64),
-        mean_affine=grid.affine if grid else None,
-        mean_spect=spect_mean.result() if spect_mean else None,
-        mean_pet=pet_mean.result() if pet_mean else None,
+        numbers=numbers,
+        arrays=arrays,
         left_out=left_out,
-        coverage={name: mean.coverage for name, mean in (("mean_spect", spect_mean), ("mean_pet", pet_mean)) if mean},
     )
-    return replace(fitted, calibration=_calibrate(fitted, cases)) if grid else fitted
+    return replace(fitted, calibration=_calibrate(fitted, [one for one in chosen if one.leave_out], cases))
 
 
-def _calibrate(fitted: Baselines, cases: Sequence[PreparedCase]) -> dict[str, tuple[float, float]]:
-    """Gain and offset of the baselines that use the mean SPECT, in a second pass over the training cases."""
-    names = [name for name in OF_THE_MEAN if name not in fitted.left_out]
-    lines = {name: StraightLine() for name in names}
+def _calibrate(
+    fitted: Baselines, chosen: Sequence[Baseline], cases: Sequence[PreparedCase]
+) -> dict[str, tuple[float, float]]:
+    """Gain and offset of the baselines that can leave cases out, in a second pass over the training cases."""
+    if not chosen:
+        return {}
+    lines = {baseline.name: StraightLine() for baseline in chosen}
     several = fitted.n_subjects > 1
     for case in cases:
-        arrays = load_case(case, fitted.inputs[:1], fitted.scaling)
-        target, rated = rated_target(arrays)
+        one = TrainingCase(case, load_case(case, fitted.inputs[:1], fitted.scaling))
         own = [other for other in cases if other.participant == case.participant] if several else []
-        others = without_cases(fitted, own)
-        with_ratio = "meanSpectPetRatio" in lines
-        for name, image in from_means(others, case, arrays.mask, arrays.affine, with_ratio=with_ratio).items():
-            lines[name].add(image[rated], target[rated])
+        others = fitted
+        for leave_out in dict.fromkeys(baseline.leave_out for baseline in chosen):
+            assert leave_out is not None
+            others = leave_out(others, own)
+        images = CaseImages(case, one.arrays.mask, one.arrays.affine)
+        inside = one.evaluation_mask
+        for baseline in chosen:
+            lines[baseline.name].add(baseline.predict(others, images)[inside], one.target[inside])
     return {name: line.result() for name, line in lines.items()}
+
+
+class StraightLine:
+    """Least-squares line of a target on a prediction, from voxels that are added one case after the other."""
+
+    def __init__(self) -> None:
+        self._gram, self._moments = np.zeros((2, 2)), np.zeros(2)
+
+    def add(self, prediction: Float32, target: Float32) -> None:
+        """Add the voxels of a case; two arrays of shape (N,)."""
+        x, y = prediction.astype(np.float64), target.astype(np.float64)
+        self._gram += [[x @ x, x.sum()], [x.sum(), x.size]]
+        self._moments += [x @ y, y.sum()]
+
+    def result(self) -> tuple[float, float]:
+        """Gain and offset: ``target = gain * prediction + offset``; the least-norm pair for a constant prediction."""
+        gain, offset = np.linalg.lstsq(self._gram, self._moments, rcond=1e-10)[0]
+        return float(gain), float(offset)

@@ -1,24 +1,36 @@
-"""The training cohort's mean image on a grid in template space, and its way back to a subject."""
+"""The training cohort's mean SPECT, brought to the subject; alone, and times the ratio of the PETs."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 
 from bids_spectsynth.bids.prepared import PreparedCase
-from bids_spectsynth.bids.roles import T1W
-from bids_spectsynth.bids.writing import read_matrix
-from bids_spectsynth.errors import ImageError
-from bids_spectsynth.images.grid import Grid, grid_of, mask_bounds, new_image
-from bids_spectsynth.images.reading import load_image
-from bids_spectsynth.images.resampling import resample_linear
-from bids_spectsynth.options.settings import T1W_SPACE
+from bids_spectsynth.bids.roles import INTERICTAL, PET
+from bids_spectsynth.errors import ModelError
+from bids_spectsynth.images.grid import Grid
+from bids_spectsynth.options.settings import Scaling
+from bids_spectsynth.synthesis.baselines.base import (
+    TEMPLATE,
+    Baseline,
+    CaseImages,
+    Float32,
+    Float64,
+    Gathered,
+    Mask,
+    Stored,
+    TrainingCase,
+    TrainingCohort,
+    calibrated,
+    unscaled,
+)
+from bids_spectsynth.synthesis.baselines.cohort_mean import CohortMean, sample_in_brain
+from bids_spectsynth.synthesis.baselines.fitted import Baselines
+from bids_spectsynth.synthesis.baselines.template import template_of
+from bids_spectsynth.synthesis.data.scaling import apply_scaling, scaling_coefficients
+from bids_spectsynth.synthesis.data.slices import brain_and_evaluation_mask
 
-#: Half a subject's brain must cover a voxel of the mean; elsewhere the nearest such voxel's mean is taken.
-MIN_COVERAGE = 0.5
-#: Voxels around the covered box in which the mean is continued.
-FILL_MARGIN = 16
 #: Both PETs are smoothed before they are divided, towards the coarser resolution of SPECT (full width, mm).
 RATIO_FWHM_MM = 4.0
 #: Added to both PETs, which have an in-brain mean of 1: where both are near zero (ventricles, a cavity, the rim)
@@ -27,178 +39,60 @@ RATIO_OFFSET = 0.1
 #: Highest ratio that is believed.
 RATIO_MAX = 3.0
 
-Float32 = npt.NDArray[np.float32]
-Float64 = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
+
+class SpectMean:
+    """Mean of the training cases' SPECTs, each where it was measured."""
+
+    def __init__(self, cohort: TrainingCohort) -> None:
+        self.mean = CohortMean(cohort.grid)
+
+    def add(self, case: TrainingCase) -> None:
+        """Add the SPECT of a case."""
+        self.mean.add(case.prepared, unscaled(case.prepared, INTERICTAL), case.evaluation_mask, case.arrays.affine)
 
 
-def template_matrix(case: PreparedCase) -> Float64:
-    """4x4 matrix from world coordinates of the template to those of the case's images, mm.
+class PetMean:
+    """Mean of the training cases' PETs, each in the brain."""
 
-    The identity for a case in template space, whose world is the template's.
+    def __init__(self, cohort: TrainingCohort) -> None:
+        self.mean = CohortMean(cohort.grid)
 
-    Raises
-    ------
-    ImageError
-        The case has no transform to a template, or it cannot be read.
-    """
-    if case.space != T1W_SPACE:
-        return np.eye(4)
-    if case.template_xfm is None:
-        raise ImageError(f"{case.name}: no transform to a template; prepare the participant again")
-    return read_matrix(case.template_xfm)
+    def add(self, case: TrainingCase) -> None:
+        """Add the PET of a case."""
+        self.mean.add(case.prepared, unscaled(case.prepared, PET), case.arrays.mask, case.arrays.affine)
 
 
-def mean_grid(cases: Sequence[PreparedCase]) -> Grid:
-    """Grid in the template's world that holds the brains of all cases, at their voxel size.
-
-    In template space it is the grid of the cases themselves, so that nothing is interpolated.
-
-    Raises
-    ------
-    ImageError
-        A mask or transform is missing or damaged.
-    """
-    masks = (load_image(case.masks[T1W])[0] for case in cases)
-    if cases[0].space != T1W_SPACE:
-        return grid_of(next(masks))
-    lows, highs, sizes = [], [], []
-    for case, mask in zip(cases, masks, strict=True):
-        sizes.append(float(grid_of(mask).voxel_sizes[0]))
-        to_template = np.linalg.inv(template_matrix(case)) @ np.asarray(mask.affine, dtype=np.float64)
-        low, high = mask_bounds(new_image(np.asarray(mask.dataobj), to_template))
-        lows.append(low)
-        highs.append(high)
-    size = sizes[0]
-    # Whole multiples of the voxel size: a subject more or less does not shift the voxels of the others.
-    first = np.floor(np.min(lows, axis=0) / size)
-    last = np.ceil(np.max(highs, axis=0) / size)
-    affine = np.diag([size, size, size, 1.0])
-    affine[:3, 3] = first * size
-    i, j, k = (int(n) for n in last - first + 1)
-    return Grid((i, j, k), affine)
+def _fit_spect(gathered: Gathered) -> Stored:
+    mean = gathered[SpectMean].mean
+    return Stored(
+        arrays={"mean_affine": mean.grid.affine, "mean_spect": mean.result(), "coverage_mean_spect": mean.coverage}
+    )
 
 
-class CohortMean:
-    """Sums images on a template grid, each divided by its in-brain mean, brain voxels only.
-
-    A voxel's mean is over the subjects whose brain covers it, so that the rim does not fade where brains differ.
-    """
-
-    def __init__(self, grid: Grid) -> None:
-        self.grid = grid
-        self._sum = np.zeros(grid.shape, dtype=np.float64)
-        self._coverage = np.zeros(grid.shape, dtype=np.float64)
-
-    def add(self, case: PreparedCase, volume: Float32, mask: Mask, affine: Float64) -> None:
-        """Add one image.
-
-        Parameters
-        ----------
-        case : PreparedCase
-        volume : array, shape (I, J, K)
-            Unscaled; a volume without any signal in the brain is not counted.
-        mask : array of bool, shape (I, J, K)
-        affine : array, shape (4, 4)
-            Of both, to world RAS+ mm.
-        """
-        mean = float(volume[mask].mean(dtype=np.float64))
-        if not mean > 0:
-            return
-        wanted = template_matrix(case) @ self.grid.affine
-        inside = mask.astype(np.float32)
-        self._sum += _resample(volume * inside / np.float32(mean), affine, self.grid.shape, wanted)
-        self._coverage += _resample(inside, affine, self.grid.shape, wanted)
-
-    @property
-    def coverage(self) -> Float32:
-        """How many brains cover each voxel, shape of the grid."""
-        return self._coverage.astype(np.float32)
-
-    @classmethod
-    def from_result(cls, grid: Grid, mean: Float32, coverage: Float32) -> "CohortMean":
-        """The sums behind a :meth:`result`; they are exact wherever it is a mean and not a nearest voxel's."""
-        sums = cls(grid)
-        sums._coverage = coverage.astype(np.float64)
-        sums._sum = mean * sums._coverage
-        return sums
-
-    def without(self, other: "CohortMean") -> "CohortMean":
-        """The sums less those of another that went into them."""
-        left = CohortMean(self.grid)
-        left._sum, left._coverage = self._sum - other._sum, self._coverage - other._coverage
-        return left
-
-    def result(self) -> Float32:
-        """The mean, shape of the grid; beyond all brains the value of the nearest covered voxel, far away 0.
-
-        Raises
-        ------
-        ImageError
-            No image with signal was added.
-        """
-        # Rounding may leave a trace of what was subtracted.
-        covered = self._coverage >= MIN_COVERAGE - 1e-6
-        if not covered.any():
-            raise ImageError("no training image has any signal in the brain; check the prepared images")
-        mean = np.zeros(self.grid.shape, dtype=np.float32)
-        mean[covered] = np.maximum(self._sum[covered] / self._coverage[covered], 0)
-        # A brain reaches beyond those of the cohort by millimetres; the far field is not looked at.
-        box = tuple(
-            slice(max(part.start - FILL_MARGIN, 0), part.stop + FILL_MARGIN)
-            for part in ndimage.find_objects(covered.astype(np.uint8))[0]
-        )
-        nearest = ndimage.distance_transform_edt(~covered[box], return_distances=False, return_indices=True)
-        mean[box] = mean[box][tuple(nearest)]
-        return mean
+def _fit_pet(gathered: Gathered) -> Stored:
+    mean = gathered[PetMean].mean
+    return Stored(arrays={"mean_pet": mean.result(), "coverage_mean_pet": mean.coverage})
 
 
-class StraightLine:
-    """Least-squares line of a target on a prediction, from voxels that are added one case after the other."""
-
-    def __init__(self) -> None:
-        self._gram, self._moments = np.zeros((2, 2)), np.zeros(2)
-
-    def add(self, prediction: Float32, target: Float32) -> None:
-        """Add the voxels of a case; two arrays of shape (N,)."""
-        x, y = prediction.astype(np.float64), target.astype(np.float64)
-        self._gram += [[x @ x, x.sum()], [x.sum(), x.size]]
-        self._moments += [x @ y, y.sum()]
-
-    def result(self) -> tuple[float, float]:
-        """Gain and offset: ``target = gain * prediction + offset``; the least-norm pair for a constant prediction."""
-        gain, offset = np.linalg.lstsq(self._gram, self._moments, rcond=1e-10)[0]
-        return float(gain), float(offset)
+def _on_subject(baselines: Baselines, name: str, case: CaseImages) -> Float32:
+    arrays = baselines.arrays
+    return case.shared(
+        name, lambda: sample_in_brain(arrays[name], arrays["mean_affine"], case.prepared, case.mask, case.affine)
+    )
 
 
-def _resample(volume: Float32, affine: Float64, shape: tuple[int, int, int], wanted: Float64) -> Float32:
-    if volume.shape == shape and np.allclose(np.linalg.inv(affine) @ wanted, np.eye(4), atol=1e-6):
-        return volume
-    return resample_linear(volume, affine, shape, wanted)
+def _mean_spect(baselines: Baselines, case: CaseImages) -> Float32:
+    return _scaled(_on_subject(baselines, "mean_spect", case), case.mask, baselines.scaling)
 
 
-def sample_in_brain(mean: Float32, mean_affine: Float64, case: PreparedCase, mask: Mask, affine: Float64) -> Float32:
-    """Bring a mean image to a subject: linear interpolation at the subject's brain voxels, 0 elsewhere.
+def _mean_times_ratio(baselines: Baselines, case: CaseImages) -> Float32:
+    spect, mean_pet = (_on_subject(baselines, name, case) for name in ("mean_spect", "mean_pet"))
+    ratio = pet_ratio(unscaled(case.prepared, PET), mean_pet, case.mask, case.affine)
+    return _scaled(spect * ratio, case.mask, baselines.scaling)
 
-    Parameters
-    ----------
-    mean : array
-        On the template grid with ``mean_affine``.
-    case : PreparedCase
-        Whose transform is used.
-    mask : array of bool, shape (I, J, K)
-    affine : array, shape (4, 4)
-        Of the mask, to world RAS+ mm.
 
-    Returns
-    -------
-    array, shape (I, J, K), float32
-    """
-    to_voxels = np.linalg.inv(mean_affine) @ np.linalg.inv(template_matrix(case)) @ affine
-    points = to_voxels[:3, :3] @ np.stack(np.nonzero(mask)) + to_voxels[:3, 3:]
-    volume = np.zeros(mask.shape, dtype=np.float32)
-    volume[mask] = ndimage.map_coordinates(mean, points, order=1, mode="nearest")
-    return volume
+def _scaled(volume: Float32, mask: Mask, scaling: Scaling) -> Float32:
+    return apply_scaling(volume, *scaling_coefficients(volume, mask, scaling))
 
 
 def pet_ratio(pet: Float32, mean_pet: Float32, mask: Mask, affine: Float64) -> Float32:
@@ -234,3 +128,93 @@ def pet_ratio(pet: Float32, mean_pet: Float32, mask: Mask, affine: Float64) -> F
     ratio = np.zeros(mask.shape, dtype=np.float32)
     ratio[mask] = np.clip((parts[0] + RATIO_OFFSET) / (parts[1] + RATIO_OFFSET), 0, RATIO_MAX)
     return ratio
+
+
+def without_cases(fitted: Baselines, cases: Sequence[PreparedCase]) -> Baselines:
+    """The baselines with means that some of their cases do not count in."""
+    if not cases:
+        return fitted
+    arrays = fitted.arrays
+    i, j, k = arrays["mean_spect"].shape
+    grid = Grid((i, j, k), arrays["mean_affine"])
+    own = {name: CohortMean(grid) for name in ("mean_spect", "mean_pet") if name in arrays}
+    for one in cases:
+        case = one.through(fitted.template)
+        mask, evaluation_mask, affine = brain_and_evaluation_mask(case)
+        own["mean_spect"].add(case, unscaled(case, INTERICTAL), evaluation_mask, affine)
+        if "mean_pet" in own:
+            own["mean_pet"].add(case, unscaled(case, PET), mask, affine)
+    means = {
+        name: CohortMean.from_result(grid, arrays[name], arrays[f"coverage_{name}"]).without(sums).result()
+        for name, sums in own.items()
+    }
+    return replace(fitted, arrays={**arrays, **means})
+
+
+MEAN_SPECT = Baseline(
+    name="meanSpect",
+    title="Mean SPECT of the cohort",
+    description="The training cohort's mean SPECT, brought to the subject through the affine to the template.",
+    needs=(TEMPLATE,),
+    gathers=(SpectMean,),
+    fit=_fit_spect,
+    keeps=("mean_affine", "mean_spect", "coverage_mean_spect"),
+    predict=_mean_spect,
+    # Scaled by its own maximum alone, a mean is too bright, because it is smoother than any single SPECT.
+    leave_out=without_cases,
+)
+
+MEAN_TIMES_RATIO = Baseline(
+    name="meanSpectPetRatio",
+    title="Mean SPECT × PET ratio",
+    description="meanSpect times the ratio of the subject's PET to the training cohort's mean PET.",
+    needs=(PET, TEMPLATE),
+    gathers=(SpectMean, PetMean),
+    fit=_fit_pet,
+    keeps=("mean_affine", "mean_spect", "mean_pet", "coverage_mean_pet"),
+    predict=_mean_times_ratio,
+    leave_out=without_cases,
+)
+
+
+def mean_image(
+    baselines: Baselines,
+    baseline: Baseline,
+    case: PreparedCase,
+    mask: Mask,
+    affine: Float64,
+    left_out: Sequence[PreparedCase] = (),
+) -> Float32:
+    """One of the two baselines that use the cohort's mean, for one case.
+
+    Parameters
+    ----------
+    baselines : Baselines
+    baseline : Baseline
+        :data:`MEAN_SPECT` or :data:`MEAN_TIMES_RATIO`.
+    case : PreparedCase
+    mask : array of bool, shape (I, J, K)
+    affine : array, shape (4, 4)
+        Of the mask.
+    left_out : sequence of PreparedCase
+        Cases that the means were fitted to and that shall not count; ignored where nobody else would be left.
+
+    Returns
+    -------
+    array, shape (I, J, K), float32
+        In [-1, 1]; -1 outside the brain.
+
+    Raises
+    ------
+    ModelError
+        The case has no transform to the template of the means.
+    """
+    case = case.through(baselines.template)
+    if baselines.template != template_of(case):
+        raise ModelError(
+            f"{case.name}: no transform to {baselines.template}, in which the model's cohort mean lies; prepare with "
+            f"--output-spaces {case.space} {baselines.template}"
+        )
+    if baselines.n_subjects > len({one.participant for one in left_out}):
+        baselines = without_cases(baselines, left_out)
+    return calibrated(baselines, baseline, CaseImages(case, mask, affine))

@@ -86,7 +86,17 @@ class Cohort(Generic[AnyCase]):
         return {label: next(iter(own)) if len(own) == 1 else "cross-validated" for label, own in parts.items()}
 
     def part(self, space: str, inputs: Sequence[str], part: Part, fold: int = 0) -> tuple[AnyCase, ...]:
-        """Cases of one part of a split that a model of these inputs can use; folds count from 1, 0 without them."""
+        """Cases of one part of a split that a model of these inputs can use.
+
+        Parameters
+        ----------
+        space : str
+        inputs : sequence of str
+            Roles that a case must have, besides the interictal SPECT.
+        part : {'train', 'validation', 'test'}
+        fold : int
+            From 1; 0 without folds.
+        """
         split = self.folds[max(fold - 1, 0)]
         return tuple(c for c in trainable(self.cases[space], inputs) if split.get(c.participant) == part)
 

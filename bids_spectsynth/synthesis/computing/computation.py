@@ -117,9 +117,15 @@ def training_computation(
 def prediction_computation(
     device: torch.device, precision: Precision = "auto", layout: MemoryFormat = "auto"
 ) -> Computation:
-    """How a trained network is applied on a device: never compiled, by default with channels last.
+    """How a trained network is applied on a device: never compiled, because a volume takes less time than compiling.
 
-    A volume takes less time than compiling.
+    Parameters
+    ----------
+    device : torch.device
+    precision : {'auto', 'float32', 'bfloat16'}
+        See :func:`training_computation`.
+    layout : {'auto', 'contiguous', 'channels_last'}
+        ``auto`` takes channels last.
     """
     return Computation(device, resolve_precision(precision, device), _resolve_layout(layout))
 

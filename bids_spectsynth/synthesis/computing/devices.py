@@ -134,7 +134,7 @@ def environment_rank() -> Processes:
 def connected_processes(device: torch.device) -> Iterator[Processes]:
     """The processes of this training, connected by NCCL (GPU) and Gloo (CPU) while the outermost block lasts.
 
-    A block begins when all processes have come to it: what the first one has written before, the others find. Blocks
+    There is a barrier at entry: what the first process has written before, the others find. Blocks
     for one network after the other belong into one block around all: a second connection would find the addresses of
     the first one, because ``torchrun`` keeps them.
     """

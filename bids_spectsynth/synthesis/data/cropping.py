@@ -53,7 +53,13 @@ def brain_size(stack: Mask, at_least: Size = (0, 0)) -> Size:
 def case_sizes(cases: Collection[CaseArrays], orientation: Orientation, at_least: Size = (0, 0)) -> list[Size]:
     """Size of the smallest box of each case, see :func:`brain_size`.
 
-    Of cases on disk only the masks are read.
+    Parameters
+    ----------
+    cases : collection of CaseArrays
+        Of cases on disk only the masks are read.
+    orientation : {'axial', 'coronal', 'sagittal'}
+    at_least : tuple of int
+        A size that no box falls below.
     """
     return [brain_size(to_slices(mask, orientation, False), at_least) for mask in _masks(cases)]
 

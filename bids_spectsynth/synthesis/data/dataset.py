@@ -1,27 +1,16 @@
 """The slices of a cohort as tensors in memory, their batches, and what is kept of the cohort's real SPECTs."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from bids_spectsynth.errors import ModelError
-from bids_spectsynth.synthesis.computing.devices import Processes
-from bids_spectsynth.synthesis.data.cropping import Size, case_sizes, common_size, crop
-from bids_spectsynth.synthesis.data.orientation import Orientation, to_slices
-from bids_spectsynth.synthesis.data.scaling import slice_block
-from bids_spectsynth.synthesis.data.slices import UNKNOWN_UNITS, CaseArrays
-from bids_spectsynth.synthesis.data.storage import Storage, encode, mapped, read_index, write_index
-from bids_spectsynth.synthesis.data.through_slice import NODES, case_profiles
+from bids_spectsynth.synthesis.data.cropping import Size
 
 FloatArray = npt.NDArray[np.float64]
-
-#: Slices of an orientation for each axial one, so that the block leaves out no more of a brain than the axial one does.
-SLICES_OF: Mapping[Orientation, float] = {"axial": 1.0, "coronal": 1.4, "sagittal": 1.1}
 
 
 @dataclass(frozen=True)
@@ -80,7 +69,7 @@ class SliceData:
         :func:`bids_spectsynth.synthesis.data.storage.decode` gives them in (-1, 1).
     targets : tensor, shape (N, 1, I, J), int16
     masks : tensor, shape (N, 1, I, J), bool
-        Brain where the SPECT was measured (:attr:`CaseArrays.rated`); N = 0 where masks are not kept.
+        Brain where the SPECT was measured (:attr:`CaseArrays.evaluation_mask`); N = 0 where masks are not kept.
     """
 
     layout: SliceLayout
@@ -113,204 +102,6 @@ class SliceData:
             return self.images[centres]
         offsets = torch.arange(-layout.neighbours, layout.neighbours + 1)
         return self.images[centres[:, None] + offsets].transpose(1, 2).flatten(1, 2)
-
-
-@dataclass(frozen=True)
-class CohortStatistics:
-    """What is kept of the real SPECTs of a cohort, to give synthetic ones a unit and a shape along the axis.
-
-    Parameters
-    ----------
-    participants : tuple of str
-        Labels, each once.
-    mean_in_brain : float
-        Mean over the cases of the in-brain mean of the unscaled SPECT.
-    units : str
-        Their common unit, or ``arbitrary``.
-    grid_shape : tuple of int
-        (I, J, K) of the volumes.
-    log_gain, log_step : tuple of 33 floats
-        See :func:`bids_spectsynth.synthesis.data.through_slice.case_profiles`.
-    """
-
-    participants: tuple[str, ...]
-    mean_in_brain: float
-    units: str
-    grid_shape: tuple[int, int, int]
-    log_gain: tuple[float, ...]
-    log_step: tuple[float, ...]
-
-
-def gather_slices(
-    cases: Collection[CaseArrays],
-    n_slices: int,
-    *,
-    masks: bool,
-    neighbours: int = 0,
-    orientation: Orientation = "axial",
-    storage: Storage | None = None,
-    crop_to_brain: bool = False,
-    at_least: Size = (0, 0),
-) -> tuple[SliceData, CohortStatistics]:
-    """Take the block of slices with the most brain from every case.
-
-    Parameters
-    ----------
-    cases : collection of CaseArrays
-        With targets; iterated over once, or twice where slices are cropped.
-    n_slices : int
-        Slices per case (all of them where a volume has fewer).
-    masks : bool
-        Whether to keep the masks of the slices in which a synthetic SPECT is rated.
-    neighbours : int
-        Slices on each side that are input channels too; at a volume's ends the last slice is repeated.
-    orientation : {'axial', 'coronal', 'sagittal'}
-        Of the slices; the statistics are of the axial ones always. A brain has more coronal and sagittal slices than
-        axial ones: their number is ``n_slices`` times :data:`SLICES_OF`.
-    storage : Storage, optional
-        Where the slices lie; by default in memory.
-    crop_to_brain : bool
-        Whether slices are cropped to the box that holds the brains of all cases; each case's own is kept besides.
-    at_least : tuple of int
-        A size that this box does not fall below.
-
-    Raises
-    ------
-    ModelError
-        There is no case, the cases lie on grids of different shapes, or there is no room for the slices.
-    """
-    n_slices = round(n_slices * SLICES_OF[orientation])
-    sizes = case_sizes(cases, orientation, at_least) if crop_to_brain else []
-    data: SliceData | None = None
-    facts: list[_CaseFacts] = []
-    for number, case in enumerate(cases):
-        if data is None:
-            shape = case.inputs.shape
-            stack = to_slices(case.mask, orientation, False)
-            height, width = common_size(sizes) if sizes else stack.shape[:2]
-            per_case, channels = min(n_slices, stack.shape[2]), case.inputs.shape[0]
-            layout = SliceLayout(len(cases), per_case, channels, height, width, neighbours, masks, sizes)
-            # One allocation for the cohort: collecting and concatenating would need the memory twice.
-            data = SliceData(layout, **(storage or Storage()).allocate(layout.specs))
-        if case.inputs.shape != shape or case.target is None or case.target.shape != case.mask.shape:
-            raise ModelError(
-                f"sub-{case.participant}: inputs {case.inputs.shape} where others have {shape}, or no SPECT; "
-                "prepare all participants with the same --voxel-size"
-            )
-        _fill(data, number, case, n_slices, orientation)
-        facts.append(_case_facts(case))
-    if data is None:
-        raise ModelError("no participant to train on; run --mode preprocess on participants with an interictal SPECT")
-    return data, _statistics(facts)
-
-
-def gather_once(
-    storage: Storage, processes: Processes, gather: Callable[[], tuple[SliceData, CohortStatistics]]
-) -> tuple[SliceData, CohortStatistics]:
-    """What ``gather`` gives, done by one process of each machine and mapped by its others.
-
-    Parameters
-    ----------
-    storage : Storage
-        With a folder where there are several processes.
-    processes : Processes
-    gather : callable
-        Fills that storage.
-    """
-    if processes.count == 1 or storage.folder is None:
-        return gather()
-    if processes.local_rank == 0:
-        data, statistics = gather()
-        write_index(storage.folder, layout=data.layout, statistics=statistics)
-    processes.wait()
-    if processes.local_rank != 0:
-        index = read_index(storage.folder)
-        layout = SliceLayout(**index["layout"])
-        data = SliceData(layout, **mapped(storage.folder, layout.specs))
-        lists = {name: tuple(value) for name, value in index["statistics"].items() if isinstance(value, list)}
-        statistics = CohortStatistics(**{**index["statistics"], **lists})
-    return data, statistics
-
-
-def _fill(data: SliceData, number: int, case: CaseArrays, n_slices: int, orientation: Orientation) -> None:
-    mask = to_slices(case.mask, orientation, False)
-    block = slice_block(mask, n_slices)
-    layout = data.layout
-    size, within = (layout.height, layout.width), np.arange(block.start, block.stop)
-    rows = slice(number * layout.per_case, (number + 1) * layout.per_case)
-    around = np.arange(block.start - layout.neighbours, block.stop + layout.neighbours).clip(0, mask.shape[2] - 1)
-    stored = slice(number * layout.stored, (number + 1) * layout.stored)
-    assert case.target is not None
-    data.images[stored] = encode(_slices(case.inputs, orientation, -1, around, size))
-    data.targets[rows, 0] = encode(_slices(case.target, orientation, -1, within, size))
-    if layout.masks:
-        rated = case.mask if case.rated is None else case.rated
-        data.masks[rows, 0] = _slices(rated, orientation, False, within, size)
-
-
-def _slices(
-    volume: npt.NDArray[Any], orientation: Orientation, fill: float, k: npt.NDArray[np.intp], size: Size
-) -> Tensor:
-    """The middle of slices (len(k), ..., *size) of a volume (..., I, J, K)."""
-    return torch.from_numpy(np.moveaxis(crop(to_slices(volume, orientation, fill), size)[..., k], -1, 0).copy())
-
-
-@dataclass(frozen=True, eq=False)
-class _CaseFacts:
-    participant: str
-    mean: float
-    units: str
-    grid_shape: tuple[int, int, int]
-    profiles: tuple[FloatArray, FloatArray] | None
-
-
-def _case_facts(case: CaseArrays) -> _CaseFacts:
-    assert case.target is not None
-    assert case.target_slope is not None
-    assert case.target_mean is not None
-    profiles = case_profiles(case.target, case.target_slope, case.mask, case.target_mean)
-    return _CaseFacts(case.participant, case.target_mean, case.target_units, case.target.shape, profiles)
-
-
-def _statistics(facts: Sequence[_CaseFacts]) -> CohortStatistics:
-    units = {fact.units for fact in facts}
-    profiles = [fact.profiles for fact in facts if fact.profiles is not None] or [(np.zeros(len(NODES)),) * 2]
-    log_gain, log_step = np.mean(profiles, axis=0)
-    return CohortStatistics(
-        participants=tuple(dict.fromkeys(fact.participant for fact in facts)),
-        mean_in_brain=float(np.mean([fact.mean for fact in facts])),
-        units=units.pop() if len(units) == 1 else UNKNOWN_UNITS,
-        grid_shape=facts[0].grid_shape,
-        log_gain=tuple(log_gain.tolist()),
-        log_step=tuple(log_step.tolist()),
-    )
-
-
-def shuffled_batches(
-    n: int, batch_size: int, generator: torch.Generator, *, rank: int = 0, processes: int = 1
-) -> list[Tensor]:
-    """Indices of one epoch's batches: every slice once, in random order.
-
-    Parameters
-    ----------
-    n : int
-        Number of slices.
-    batch_size : int
-        Of one process; the last batch may be smaller.
-    generator : torch.Generator
-        On the CPU, in the same state in every process.
-    rank, processes : int
-        Each process takes every ``processes``-th slice of the same order. The order is repeated from its start until
-        it divides evenly, so that all processes make the same number of steps.
-
-    Returns
-    -------
-    list of tensor, int64
-    """
-    order = torch.randperm(n, generator=generator)
-    missing = -n % processes
-    order = torch.cat([order, order.repeat(-(-missing // n))[:missing]]) if missing else order
-    return list(torch.split(order[rank::processes], batch_size))
 
 
 def resident(data: SliceData, device: torch.device) -> SliceData:

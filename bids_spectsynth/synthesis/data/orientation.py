@@ -47,7 +47,19 @@ def slice_size(shape: tuple[int, int, int], orientation: Orientation) -> tuple[i
 
 
 def from_slices(stack: npt.NDArray[Any], orientation: Orientation, shape: tuple[int, int, int]) -> npt.NDArray[Any]:
-    """Undo :func:`to_slices` for a stack of shape (H, W, S); ``shape`` is that of the volume."""
+    """Undo :func:`to_slices`.
+
+    Parameters
+    ----------
+    stack : array, shape (H, W, S)
+    orientation : {'axial', 'coronal', 'sagittal'}
+    shape : tuple of int
+        (I, J, K) of the volume.
+
+    Returns
+    -------
+    array, shape (I, J, K)
+    """
     axes = _AXES[orientation]
     if orientation != "axial":
         starts = [_margins(stack.shape[axis] - shape[axes[axis]])[0] for axis in (0, 1)]

@@ -37,13 +37,13 @@ class CaseArrays:
         Interictal SPECT, scaled to (-1, 1).
     mask : array, shape (I, J, K), bool
         Brain mask of the T1w.
-    rated : array, shape (I, J, K), bool, or None
+    evaluation_mask : array, shape (I, J, K), bool, or None
         The part of ``mask`` where the SPECT was measured: inside the SPECT's own mask, outside of which it was set
         to 0. None without a target.
     affine : array, shape (4, 4)
         Voxels to world, RAS+ mm.
-    target_slope, target_intercept : array, shape (K,), or None
-        ``target = clip(slope * SPECT + intercept, -1, 1)`` slice by slice.
+    target_slope : array, shape (K,), or None
+        Of ``target = clip(slope * SPECT + intercept, -1, 1)``, slice by slice.
     target_mean : float or None
         In-brain mean of the unscaled SPECT.
     target_units : str
@@ -56,10 +56,9 @@ class CaseArrays:
     mask: npt.NDArray[np.bool_]
     affine: FloatArray
     target_slope: FloatArray | None = None
-    target_intercept: FloatArray | None = None
     target_mean: float | None = None
     target_units: str = UNKNOWN_UNITS
-    rated: npt.NDArray[np.bool_] | None = None
+    evaluation_mask: npt.NDArray[np.bool_] | None = None
 
 
 def load_case(prepared: PreparedCase, inputs: Sequence[str], scaling: Scaling, *, target: bool = True) -> CaseArrays:
@@ -84,7 +83,7 @@ def load_case(prepared: PreparedCase, inputs: Sequence[str], scaling: Scaling, *
     arrays = np.stack(channels)
     if not target:
         return CaseArrays(prepared.participant, prepared.session, arrays, None, mask, affine)
-    spect, slope, intercept, mean = _scaled(prepared, INTERICTAL, mask, scaling)
+    spect, slope, mean = _scaled(prepared, INTERICTAL, mask, scaling)
     return CaseArrays(
         participant=prepared.participant,
         session=prepared.session,
@@ -93,10 +92,9 @@ def load_case(prepared: PreparedCase, inputs: Sequence[str], scaling: Scaling, *
         mask=mask,
         affine=affine,
         target_slope=slope,
-        target_intercept=intercept,
         target_mean=mean,
         target_units=_units(prepared.images[INTERICTAL]),
-        rated=_rated(prepared, mask),
+        evaluation_mask=_evaluation_mask(prepared, mask),
     )
 
 
@@ -105,10 +103,12 @@ def with_image(arrays: CaseArrays, image: npt.NDArray[np.float32]) -> CaseArrays
     return replace(arrays, inputs=np.concatenate([arrays.inputs, image[np.newaxis]]))
 
 
-def brain_and_rated(prepared: PreparedCase) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_], FloatArray]:
+def brain_and_evaluation_mask(
+    prepared: PreparedCase,
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_], FloatArray]:
     """Brain mask of a case, the part of it where the SPECT was measured, and the affine of both.
 
-    The ``mask``, ``rated`` and ``affine`` of :func:`load_case`, without reading the images.
+    The ``mask``, ``evaluation_mask`` and ``affine`` of :func:`load_case`, without reading the images.
 
     Raises
     ------
@@ -116,10 +116,10 @@ def brain_and_rated(prepared: PreparedCase) -> tuple[npt.NDArray[np.bool_], npt.
         A mask is missing, damaged, or on another grid than the other.
     """
     mask, affine = _brain(prepared)
-    return mask, _rated(prepared, mask), affine
+    return mask, _evaluation_mask(prepared, mask), affine
 
 
-def _rated(prepared: PreparedCase, mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def _evaluation_mask(prepared: PreparedCase, mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     if INTERICTAL not in prepared.masks:
         return mask
     measured = np.asarray(_read(prepared, INTERICTAL, mask=True).dataobj) > 0
@@ -146,7 +146,7 @@ def _read(prepared: PreparedCase, role: str, *, mask: bool = False) -> nib.Nifti
 
 def _scaled(
     prepared: PreparedCase, role: str, mask: npt.NDArray[np.bool_], scaling: Scaling
-) -> tuple[npt.NDArray[np.float32], FloatArray, FloatArray, float]:
+) -> tuple[npt.NDArray[np.float32], FloatArray, float]:
     volume = np.asarray(_read(prepared, role).dataobj, dtype=np.float32)
     if volume.shape != mask.shape:
         raise ImageError(
@@ -155,7 +155,7 @@ def _scaled(
     if not mask.any():
         raise ImageError(f"{prepared.masks[T1W]}: the brain mask is empty; prepare the participant again")
     slope, intercept = scaling_coefficients(volume, mask, scaling)
-    return apply_scaling(volume, slope, intercept), slope, intercept, float(volume[mask].mean(dtype=np.float64))
+    return apply_scaling(volume, slope, intercept), slope, float(volume[mask].mean(dtype=np.float64))
 
 
 def _units(path: Path) -> str:

@@ -12,7 +12,7 @@ from bids_spectsynth.bids.output_files import models_folder
 from bids_spectsynth.bids.sidecars import load_object
 from bids_spectsynth.bids.writing import write_json
 from bids_spectsynth.errors import ModelError
-from bids_spectsynth.synthesis.models.folder import (
+from bids_spectsynth.synthesis.models.card import (
     CARD_FILE,
     ModelCard,
     is_selection_participant,

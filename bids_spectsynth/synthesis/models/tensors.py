@@ -20,7 +20,17 @@ _HEADER = "bids_spectsynth"
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
-    """Write tensors of any layout and device, and a JSON header, to a safetensors file, atomically."""
+    """Write tensors and a JSON header to a safetensors file, whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        Its folder is made where there is none.
+    tensors : mapping of str to tensor
+        Of any layout and device.
+    header : mapping
+        Of values that JSON has.
+    """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")

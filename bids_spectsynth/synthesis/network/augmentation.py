@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bids_spectsynth.synthesis.network.channels import Recipe, turned
+from bids_spectsynth.synthesis.network.channels import with_reversed_neighbours
+from bids_spectsynth.synthesis.network.recipe import Recipe
 
 #: Largest rotation (degrees), scaling and shift (fraction of half the slice) of an affine change.
 ROTATION, SCALING, SHIFT = 6.0, 0.06, 0.04
@@ -43,7 +44,7 @@ def augment(inputs: Tensor, targets: Tensor, kinds: Sequence[str], seed: int, re
     if "flip" in kinds:
         chosen = (torch.rand(n, generator=random) < 0.5).to(inputs.device)[:, None, None, None]
         if recipe.orientation == "sagittal":
-            inputs = torch.where(chosen, turned(inputs, recipe), inputs)
+            inputs = torch.where(chosen, with_reversed_neighbours(inputs, recipe), inputs)
         else:
             inputs = torch.where(chosen, inputs.flip(2), inputs)
             targets = torch.where(chosen, targets.flip(2), targets)

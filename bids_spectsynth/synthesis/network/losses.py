@@ -1,154 +1,214 @@
-"""The terms of the generator's and the discriminator's loss, and a differentiable SSIM."""
+"""The registry of the terms that the generator's loss is the weighted sum of.
 
+Importing this module does not import torch: what only lists the losses (help texts, tables) stays quick. A new loss is
+one entry of :data:`LOSSES`; training, history, model card and tables take it from there.
+"""
+
+import difflib
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
-
+from bids_spectsynth.errors import UsageError
 from bids_spectsynth.options.settings import AdversarialLoss
+from bids_spectsynth.options.training import TrainingOptions
 
-#: Side of the Gaussian window and its standard deviation in pixels (Wang et al. 2004).
-WINDOW = 11
-SIGMA = 1.5
-#: Network outputs lie in (-1, 1).
-DATA_RANGE = 2.0
-K1 = 0.01
-K2 = 0.03
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
-@dataclass(frozen=True)
-class GeneratorLoss:
-    """The generator's loss and its terms, unweighted; a term of weight 0 is not computed and is NaN."""
-
-    total: Tensor
-    adversarial: Tensor
-    l1: Tensor
-    ssim: Tensor
-
-
-def ssim_map(first: Tensor, second: Tensor) -> Tensor:
-    """Local structural similarity wherever the window fits inside the slice.
+@dataclass(frozen=True, eq=False)
+class LossBatch:
+    """What a loss can look at.
 
     Parameters
     ----------
-    first, second : tensor, shape (N, 1, H, W)
-        Slices in (-1, 1), at least 11 x 11 pixels.
+    fake, real : tensor, shape (N, 1, H, W)
+        Synthetic and real slices in (-1, 1); -1 outside the brain.
+    fake_logits : tensor, shape (N, 1, h, w), or None
+        The discriminator's verdict on ``fake``; None without a discriminator.
+    adversarial_kind : {'bce', 'lsgan'}
+        See :func:`bids_spectsynth.synthesis.network.adversarial.adversarial_loss`.
+    """
+
+    fake: "Tensor"
+    real: "Tensor"
+    fake_logits: "Tensor | None" = None
+    adversarial_kind: AdversarialLoss = "bce"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss:
+    """One term of the generator's loss.
+
+    Parameters
+    ----------
+    name : str
+        Lower case letters and digits: key of the model card, and ``loss_<name>`` in ``history.tsv``.
+    title : str
+        Name in the tables.
+    default_weight : float
+        The weight that it usually has; the tables name any other.
+    value : callable
+        From a :class:`LossBatch` to a scalar tensor, which is what ``history.tsv`` has.
+    is_similarity : bool
+        Whether the value is 1 for equal slices and less for others: 1 minus it is then the term of the sum.
+    needs_discriminator : bool
+        Whether the value is made of the discriminator's logits.
+    option : str
+        The option of its own that has its weight; empty where that is ``--loss NAME=WEIGHT``.
+    variants : mapping of str to str
+        Titles by the value of the option ``<name>_loss``, for a loss of several forms.
+    """
+
+    name: str
+    title: str
+    default_weight: float
+    value: "Callable[[LossBatch], Tensor]"
+    is_similarity: bool = False
+    needs_discriminator: bool = False
+    option: str = ""
+    variants: Mapping[str, str] = field(default_factory=dict)
+
+
+def _adversarial(batch: LossBatch) -> "Tensor":
+    from bids_spectsynth.synthesis.network.adversarial import adversarial_loss
+
+    if batch.fake_logits is None:
+        raise ValueError("the adversarial term needs the discriminator's logits")
+    return adversarial_loss(batch.fake_logits, real=True, kind=batch.adversarial_kind)
+
+
+def _l1(batch: LossBatch) -> "Tensor":
+    from torch.nn.functional import l1_loss
+
+    return l1_loss(batch.fake.float(), batch.real.float())
+
+
+def _ssim(batch: LossBatch) -> "Tensor":
+    from bids_spectsynth.synthesis.network.ssim import ssim
+
+    return ssim(batch.fake, batch.real)
+
+
+#: All losses by name, in the order in which they are added up.
+LOSSES: dict[str, Loss] = {
+    loss.name: loss
+    for loss in (
+        Loss(
+            name="adversarial",
+            title="BCE",
+            default_weight=1.0,
+            value=_adversarial,
+            needs_discriminator=True,
+            option="adversarial_weight",
+            variants={"lsgan": "LSGAN"},
+        ),
+        Loss(name="l1", title="L1", default_weight=100.0, value=_l1, option="l1_weight"),
+        Loss(name="ssim", title="SSIM", default_weight=1.0, value=_ssim, is_similarity=True, option="ssim_weight"),
+    )
+}
+
+
+def check_losses(names: Iterable[str]) -> None:
+    """Refuse losses that there are not.
+
+    Parameters
+    ----------
+    names : iterable of str
+        As given with ``--loss``.
+
+    Raises
+    ------
+    UsageError
+        There is no such loss; says which there are.
+    """
+    for name in names:
+        if name not in LOSSES:
+            near = difflib.get_close_matches(name, LOSSES, n=1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            raise UsageError(f"--loss {name}: there is no such loss{hint}; there are {', '.join(LOSSES)}")
+
+
+def loss_weights(options: TrainingOptions) -> dict[str, float]:
+    """Weights of the losses with an option of their own, and of the further ones that are used.
+
+    Parameters
+    ----------
+    options : Settings or TrainingConfig
+        Whose ``loss``, pairs of name and weight, holds the further ones.
 
     Returns
     -------
-    tensor, shape (N, 1, H - 10, W - 10), float32
-        -1 to 1. Element (0, 0) belongs to pixel (5, 5).
-
-    Notes
-    -----
-    Gaussian window 11 x 11, sigma 1.5, population covariance, data range 2, K1 0.01, K2 0.03: the mean of the map
-    equals ``skimage.metrics.structural_similarity(gaussian_weights=True, sigma=1.5, use_sample_covariance=False)``,
-    which leaves the same border out. Computed in float32 even under autocast: differences of squares need it.
-
-    References
-    ----------
-    Wang Z et al. Image quality assessment: from error visibility to structural similarity. IEEE TIP 2004;13:600-612.
+    dict of str to float
+        In the order of :data:`LOSSES`.
     """
-    with torch.autocast(device_type=first.device.type, enabled=False):
-        a, b = first.float(), second.float()
-        window = _window(a.device)
-        n = a.shape[0]
-        moments = _blur(torch.cat([a, b, a * a, b * b, a * b]), window)
-        mean_a, mean_b, square_a, square_b, product = moments.reshape(5, n, *moments.shape[1:])
-        variance_a = square_a - mean_a * mean_a
-        variance_b = square_b - mean_b * mean_b
-        covariance = product - mean_a * mean_b
-        c1, c2 = (K1 * DATA_RANGE) ** 2, (K2 * DATA_RANGE) ** 2
-        numerator = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
-        denominator = (mean_a * mean_a + mean_b * mean_b + c1) * (variance_a + variance_b + c2)
-        similarity: Tensor = numerator / denominator
-        return similarity
+    further: Mapping[str, float] = dict(options.loss)
+    weights = {}
+    for name, loss in LOSSES.items():
+        if name in further:
+            weights[name] = float(further[name])
+        elif loss.option:
+            weights[name] = float(getattr(options, loss.option))
+    return weights
 
 
-def _window(device: torch.device) -> Tensor:
-    distance = torch.arange(WINDOW, dtype=torch.float64) - WINDOW // 2
-    weights = torch.exp(-0.5 * (distance / SIGMA) ** 2)
-    return (weights / weights.sum()).to(device=device, dtype=torch.float32)
-
-
-def _blur(image: Tensor, window: Tensor) -> Tensor:
-    rows = F.conv2d(image, window.reshape(1, 1, -1, 1))
-    return F.conv2d(rows, window.reshape(1, 1, 1, -1))
-
-
-def ssim(first: Tensor, second: Tensor) -> Tensor:
-    """Mean structural similarity of the slices (scalar tensor); see :func:`ssim_map`."""
-    return ssim_map(first, second).mean()
-
-
-def masked_ssim(first: Tensor, second: Tensor, mask: Tensor) -> Tensor:
-    """Mean of :func:`ssim_map` over the pixels of ``mask`` (N, 1, H, W; bool) where the window fits; NaN if none."""
-    margin = WINDOW // 2
-    inner = mask[..., margin:-margin, margin:-margin]
-    return ssim_map(first, second)[inner].mean()
-
-
-def adversarial_loss(logits: Tensor, *, real: bool, kind: AdversarialLoss = "bce") -> Tensor:
-    """Loss of patch logits against "all real" or "all synthetic" (scalar, >= 0).
-
-    ``bce``: binary cross-entropy, as in the paper. ``lsgan``: mean squared distance from 1 (real) or 0 (Mao X et al.
-    Least squares generative adversarial networks. ICCV 2017).
-    """
-    wanted = torch.ones_like(logits) if real else torch.zeros_like(logits)
-    if kind == "lsgan":
-        return F.mse_loss(logits.float(), wanted.float())
-    return F.binary_cross_entropy_with_logits(logits.float(), wanted.float())
-
-
-def discriminator_loss(real_logits: Tensor, fake_logits: Tensor, kind: AdversarialLoss = "bce") -> Tensor:
-    """Mean of the losses on real and on synthetic pairs, halved as published to slow the discriminator."""
-    return 0.5 * (
-        adversarial_loss(real_logits, real=True, kind=kind) + adversarial_loss(fake_logits, real=False, kind=kind)
-    )
-
-
-def generator_loss(
-    fake: Tensor,
-    target: Tensor,
-    fake_logits: Tensor | None,
-    *,
-    adversarial_weight: float,
-    l1_weight: float,
-    ssim_weight: float,
-    adversarial_kind: AdversarialLoss = "bce",
-) -> GeneratorLoss:
-    """Weighted sum of the adversarial term, the mean absolute error and 1 - SSIM.
+def loss_titles(weights: Mapping[str, float], options: Mapping[str, Any]) -> dict[str, str]:
+    """Titles of the losses that a model is trained by.
 
     Parameters
     ----------
-    fake, target : tensor, shape (N, 1, H, W)
-        Synthetic and real slices in (-1, 1).
-    fake_logits : tensor or None
-        What the discriminator says of ``fake``; needed if ``adversarial_weight`` is above 0.
-    adversarial_weight, l1_weight, ssim_weight : float
-        Not negative; a term of weight 0 is left out.
-    adversarial_kind : {'bce', 'lsgan'}
-        See :func:`adversarial_loss`.
+    weights : mapping of str to float
+        By name; a loss that this version does not know is called by its name.
+    options : mapping
+        Of the training; for the losses of several forms.
+
+    Returns
+    -------
+    dict of str to str
+        By name, of those with a weight above 0: the ones of the largest usual weight first.
+    """
+    known = sorted(LOSSES.values(), key=lambda loss: -loss.default_weight)
+    titles = {loss.name: loss.variants.get(options.get(f"{loss.name}_loss", ""), loss.title) for loss in known}
+    titles |= {name: name for name in weights if name not in titles}
+    return {name: title for name, title in titles.items() if weights.get(name, 0) > 0}
+
+
+def needs_discriminator(weights: Mapping[str, float]) -> bool:
+    """Whether one of the losses with a weight above 0 is made of the discriminator's logits."""
+    return any(weight > 0 and LOSSES[name].needs_discriminator for name, weight in weights.items())
+
+
+@dataclass(frozen=True, eq=False)
+class GeneratorLoss:
+    """The generator's loss, and the values of its terms by name, unweighted; NaN for a term of weight 0."""
+
+    total: "Tensor"
+    values: "dict[str, Tensor]"
+
+
+def generator_loss(batch: LossBatch, weights: Mapping[str, float]) -> GeneratorLoss:
+    """Weighted sum of the losses.
+
+    Parameters
+    ----------
+    batch : LossBatch
+    weights : mapping of str to float
+        By name of :data:`LOSSES`, not negative; a loss of weight 0 is not computed.
 
     Raises
     ------
     ValueError
-        The adversarial term is wanted but there are no logits.
+        A loss needs the discriminator's logits and there are none.
     """
-    absent = torch.full((), math.nan, device=fake.device)
-    total = torch.zeros((), device=fake.device)
-    adversarial = l1 = structure = absent
-    if adversarial_weight > 0:
-        if fake_logits is None:
-            raise ValueError("the adversarial term needs the discriminator's logits")
-        adversarial = adversarial_loss(fake_logits, real=True, kind=adversarial_kind)
-        total = total + adversarial_weight * adversarial
-    if l1_weight > 0:
-        l1 = F.l1_loss(fake.float(), target.float())
-        total = total + l1_weight * l1
-    if ssim_weight > 0:
-        structure = ssim(fake, target)
-        total = total + ssim_weight * (1 - structure)
-    return GeneratorLoss(total, adversarial.detach(), l1.detach(), structure.detach())
+    total = batch.fake.new_zeros(()).float()
+    absent = total + math.nan
+    values = {}
+    for name, weight in weights.items():
+        values[name] = absent
+        if weight > 0:
+            value = LOSSES[name].value(batch)
+            total = total + weight * (1 - value if LOSSES[name].is_similarity else value)
+            values[name] = value.detach()
+    return GeneratorLoss(total, values)

@@ -1,7 +1,8 @@
 """The two networks of pix2pix: a U-Net generator and a 70 x 70 PatchGAN discriminator.
 
 Isola P, Zhu J-Y, Zhou T, Efros AA. Image-to-image translation with conditional adversarial networks. CVPR 2017
-(appendix 6.1). Batch norm and dropout are active in training mode only: predict in eval mode.
+(appendix 6.1). Predict in evaluation mode: batch norm then keeps its statistics, and dropout is off unless it is
+switched on again to sample the uncertainty (:mod:`bids_spectsynth.synthesis.prediction.predict`).
 """
 
 import math
@@ -99,19 +100,19 @@ class UNetGenerator(nn.Module):
         return result
 
 
-def _with_dense_gradient(made: Tensor) -> Tensor:
+def _with_dense_gradient(features: Tensor) -> Tensor:
     """The same feature maps; their gradient comes back dense, in their own layout.
 
     From a concatenation it comes as a part of a larger tensor, with gaps, for which batch norm on a CPU has only a slow
     way back: a fifth of the time of a whole step in bfloat16. What is compiled chooses its layouts itself.
     """
-    if made.requires_grad and not torch.compiler.is_compiling():
-        channels_last = made.is_contiguous(memory_format=torch.channels_last) and not made.is_contiguous()
+    if features.requires_grad and not torch.compiler.is_compiling():
+        channels_last = features.is_contiguous(memory_format=torch.channels_last) and not features.is_contiguous()
         layout = torch.channels_last if channels_last else torch.contiguous_format
-        made.register_hook(  # type: ignore[no-untyped-call]  # torch annotates only in part
+        features.register_hook(  # type: ignore[no-untyped-call]  # torch annotates only in part
             lambda gradient: gradient.contiguous(memory_format=layout)
         )
-    return made
+    return features
 
 
 def _down_block(incoming: int, outgoing: int, *, first: bool, last: bool) -> nn.Sequential:

@@ -14,7 +14,9 @@ import numpy.typing as npt
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import PET
 from bids_spectsynth.errors import ModelError
-from bids_spectsynth.synthesis.baselines.base import Baselines, mean_image
+from bids_spectsynth.synthesis.baselines.fitted import Baselines
+from bids_spectsynth.synthesis.baselines.mean import MEAN_SPECT, MEAN_TIMES_RATIO, mean_image
+from bids_spectsynth.synthesis.baselines.registry import BASELINES
 from bids_spectsynth.synthesis.data.slices import CaseArrays, PreparedCases
 
 Float32 = npt.NDArray[np.float32]
@@ -22,7 +24,7 @@ Float32 = npt.NDArray[np.float32]
 
 def prior_baseline(inputs: Iterable[str]) -> str:
     """Name of the baseline that is the prior of a model with these inputs."""
-    return "meanSpectPetRatio" if PET in inputs else "meanSpect"
+    return (MEAN_TIMES_RATIO if PET in inputs else MEAN_SPECT).name
 
 
 def cohort_prior(
@@ -53,7 +55,7 @@ def cohort_prior(
     name = prior_baseline(baselines.inputs)
     if name in baselines.left_out:
         raise ModelError(f"--cohort-prior: {baselines.left_out[name]}; use --cohort-prior none")
-    return mean_image(baselines, name, case, arrays.mask, arrays.affine, left_out)
+    return mean_image(baselines, BASELINES[name], case, arrays.mask, arrays.affine, left_out)
 
 
 def with_prior(cases: Collection[CaseArrays], folder: Path, *, fitted_to: bool) -> PreparedCases:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from bids_spectsynth.bids.prepared import PreparedCase
-from bids_spectsynth.synthesis.baselines.base import Baselines
+from bids_spectsynth.synthesis.baselines.fitted import Baselines
 from bids_spectsynth.synthesis.computing.computation import Computation, prediction_computation
 from bids_spectsynth.synthesis.computing.devices import smaller_batch
 from bids_spectsynth.synthesis.computing.seeds import derived_seed, seed_dropout
@@ -58,7 +58,7 @@ def predict(
     network, recipe = model.generator, model.recipe
     how = computation or prediction_computation(model.device)
     stack, mask = (to_slices(v, recipe.orientation, fill) for v, fill in ((arrays.inputs, -1), (arrays.mask, False)))
-    size = shown_size(model, arrays.mask)
+    size = network_input_size(model, arrays.mask)
     stack = crop(stack, size)
     output = np.full(mask.shape, -1, dtype=np.float32)
     within = crop(output, size)
@@ -72,8 +72,8 @@ def predict(
             batch = torch.from_numpy(_channels(stack, k, recipe.neighbours))
             try:
                 with how.autocast():
-                    made = predict_slices(network, batch.to(how.device, memory_format=how.memory_format), recipe)
-                within[..., k] = np.moveaxis(made[:, 0].cpu().numpy(), 0, -1)
+                    synthetic = predict_slices(network, batch.to(how.device, memory_format=how.memory_format), recipe)
+                within[..., k] = np.moveaxis(synthetic[:, 0].cpu().numpy(), 0, -1)
             except torch.cuda.OutOfMemoryError:
                 batch_size = smaller_batch(len(k))
                 continue
@@ -83,7 +83,7 @@ def predict(
     return np.ascontiguousarray(from_slices(output, recipe.orientation, (i, j, n)))
 
 
-def shown_size(model: Model, mask: npt.NDArray[np.bool_]) -> Size:
+def network_input_size(model: Model, mask: npt.NDArray[np.bool_]) -> Size:
     """Height and width of the slices that a network is shown of a head.
 
     Those that it learned from; larger ones, by steps, where the brain does not fit into them.
@@ -109,6 +109,13 @@ def _channels(stack: Volume, k: npt.NDArray[np.intp], neighbours: int) -> Volume
 
 def with_members_prior(model: Model, prepared: PreparedCase, arrays: CaseArrays) -> CaseArrays:
     """The case with the cohort prior of the model's own training participants, if the model sees one.
+
+    Parameters
+    ----------
+    model : Model
+    prepared : PreparedCase
+    arrays : CaseArrays
+        Its images, without a prior.
 
     Raises
     ------
@@ -147,7 +154,7 @@ def predict_members(
     -------
     mean : array, shape (I, J, K), float32
         In [-1, 1]. Of one network, its output without dropout.
-    deviation : array, shape (I, J, K), float32, or None
+    standard_deviation : array, shape (I, J, K), float32, or None
         On the same scale, not negative; 0 in slices without brain.
     """
     outputs = [predict(model, with_members_prior(model, prepared, arrays), computation=computation) for model in models]
@@ -155,8 +162,8 @@ def predict_members(
     if not samples:
         return mean, None
     if len(models) == 1:
-        shown = with_members_prior(models[0], prepared, arrays)
-        outputs = [_dropout_sample(models[0], shown, number, computation) for number in range(samples)]
+        inputs = with_members_prior(models[0], prepared, arrays)
+        outputs = [_dropout_sample(models[0], inputs, number, computation) for number in range(samples)]
     return mean, np.asarray(np.std(outputs, axis=0, ddof=1, dtype=np.float64), dtype=np.float32)
 
 

@@ -1,10 +1,16 @@
 """Averaged weights: an exponential moving average of a network over the steps of its training."""
 
+from collections.abc import Sequence
+from typing import Generic, TypeVar, cast
+
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+N = TypeVar("N", bound=nn.Module)
 
 
-class AveragedWeights:
+class AveragedWeights(Generic[N]):
     """Exponential moving average of a network's weights and buffers.
 
     Parameters
@@ -16,21 +22,35 @@ class AveragedWeights:
         at step n, so that the random initial weights are forgotten soon (as TensorFlow's ExponentialMovingAverage).
     """
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
+    def __init__(self, network: N, decay: float) -> None:
         self.decay = decay
         self.n_steps = 0
-        self.values = {name: value.detach().clone() for name, value in network.state_dict().items()}
+        self._average = AveragedModel(network, multi_avg_fn=self._take_in, use_buffers=True)
+        # torch's first update copies the network; here the average starts from its values before the first step.
+        self._average.update_parameters(network)
 
-    @torch.no_grad()
-    def update(self, network: nn.Module) -> None:
+    def _take_in(self, average: Sequence[Tensor], present: Sequence[Tensor], _: object) -> None:
+        if average[0].is_floating_point():
+            decay = min(self.decay, (1 + self.n_steps) / (10 + self.n_steps))
+            get_ema_multi_avg_fn(decay)(average, present, _)  # type: ignore[no-untyped-call]
+        else:
+            for value, new in zip(average, present, strict=True):
+                value.copy_(new)
+
+    def update(self, network: N) -> None:
         """Take the network's present values into the average; whole numbers (batch norm's counter) are copied."""
         self.n_steps += 1
-        decay = min(self.decay, (1 + self.n_steps) / (10 + self.n_steps))
-        for name, value in network.state_dict().items():
-            if value.is_floating_point():
-                self.values[name].lerp_(value, 1 - decay)
-            else:
-                self.values[name].copy_(value)
+        self._average.update_parameters(network)
+
+    @property
+    def network(self) -> N:
+        """The network with the averaged values."""
+        return cast(N, self._average.module)
+
+    @property
+    def values(self) -> dict[str, Tensor]:
+        """The averaged values by name, not copied."""
+        return self.network.state_dict()
 
     def tensors(self, prefix: str) -> dict[str, Tensor]:
         """What a checkpoint keeps."""

@@ -4,15 +4,17 @@ import datetime
 import platform
 import secrets
 from collections.abc import Sequence
+from typing import TypedDict
 
 import torch
 
 from bids_spectsynth import __version__
 from bids_spectsynth.bids.roles import INTERICTAL
+from bids_spectsynth.synthesis.data.cohort_statistics import CohortStatistics
 from bids_spectsynth.synthesis.data.cropping import Size
-from bids_spectsynth.synthesis.data.dataset import CohortStatistics
 from bids_spectsynth.synthesis.data.through_slice import NODES
-from bids_spectsynth.synthesis.models.folder import ModelCard, participant_hash, weights_checksum
+from bids_spectsynth.synthesis.models.card import ModelCard, participant_hash
+from bids_spectsynth.synthesis.models.folder import weights_checksum
 from bids_spectsynth.synthesis.network.networks import parameter_count
 from bids_spectsynth.synthesis.training.config import TrainingConfig
 from bids_spectsynth.synthesis.training.state import TrainingState
@@ -57,7 +59,6 @@ def make_card(
         "slices": n_slices,
         "validation_participants": len(selection),
     }
-    salt = secrets.token_hex(16)
     return ModelCard(
         label=config.label,
         inputs=config.inputs,
@@ -67,20 +68,30 @@ def make_card(
         grid_shape=statistics.grid_shape,
         scaling=config.scaling,
         architecture={**_architecture(config, stepper), "slice_shape": list(slice_shape)},
-        losses={"adversarial": config.adversarial_weight, "l1": config.l1_weight, "ssim": config.ssim_weight},
+        losses=config.loss_weights,
         training={**_training(config, state, stepper), **counts},
         versions=_versions(),
         target_statistics=_target_statistics(statistics),
         validation=state.best,
         config=config.as_json(),
-        salt=salt,
-        participants=tuple(sorted(participant_hash(salt, label) for label in statistics.participants)),
-        selection_participants=tuple(sorted(participant_hash(salt, label) for label in selection)),
+        **_participants(statistics.participants, selection),
         weights_sha256=weights_checksum(state.best_weights),
         phantom=phantom,
         prior_sha256=prior,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
+
+
+class _Participants(TypedDict):
+    salt: str
+    participants: tuple[str, ...]
+    selection_participants: tuple[str, ...]
+
+
+def _participants(training: Sequence[str], selection: Sequence[str]) -> _Participants:
+    salt = secrets.token_hex(16)
+    hashes = (tuple(sorted(participant_hash(salt, label) for label in labels)) for labels in (training, selection))
+    return _Participants(salt=salt, participants=next(hashes), selection_participants=next(hashes))
 
 
 def _versions() -> dict[str, str]:

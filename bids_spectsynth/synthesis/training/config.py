@@ -10,7 +10,8 @@ from bids_spectsynth.options.presets import CONFIG_NAMES
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.options.training import TrainingOptions
 from bids_spectsynth.synthesis.data.orientation import Orientation
-from bids_spectsynth.synthesis.network.channels import Recipe, recipe_of
+from bids_spectsynth.synthesis.network.losses import loss_weights, needs_discriminator
+from bids_spectsynth.synthesis.network.recipe import Recipe, recipe_of
 from bids_spectsynth.synthesis.study import model_label
 
 #: How the network is computed changes weights as another machine or another seed does: it makes no other model.
@@ -79,6 +80,16 @@ class TrainingConfig(TrainingOptions):
     def recipe(self) -> Recipe:
         """What is done around the network."""
         return recipe_of(self.as_json(), len(self.inputs))
+
+    @property
+    def loss_weights(self) -> dict[str, float]:
+        """Weights of the losses, see :func:`bids_spectsynth.synthesis.network.losses.loss_weights`."""
+        return loss_weights(self)
+
+    @property
+    def has_discriminator(self) -> bool:
+        """Whether there is a second network that judges the first one's slices."""
+        return needs_discriminator(self.loss_weights)
 
     def rate(self, epoch: int) -> float:
         """Learning rate of an epoch, counted from 0."""

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from bids_spectsynth.errors import ModelError
-from bids_spectsynth.synthesis.models.folder import CARD_FILE, ModelCard, load_card
+from bids_spectsynth.synthesis.models.card import CARD_FILE, ModelCard, load_card
 from bids_spectsynth.synthesis.training.config import TrainingConfig
 
 

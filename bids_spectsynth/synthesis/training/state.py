@@ -15,8 +15,6 @@ from bids_spectsynth.termination import END_SIGNALS
 
 logger = logging.getLogger(__name__)
 
-FILE_NAME = "state.safetensors"
-
 
 class Interrupted(KeyboardInterrupt):
     """Training was stopped by a signal, after a checkpoint; ``exit_code`` is what the process should end with."""

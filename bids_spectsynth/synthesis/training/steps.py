@@ -10,9 +10,10 @@ from bids_spectsynth.errors import ModelError
 from bids_spectsynth.synthesis.computing.computation import Computation
 from bids_spectsynth.synthesis.computing.devices import Processes
 from bids_spectsynth.synthesis.computing.seeds import derived_seed, seed_dropout
+from bids_spectsynth.synthesis.network.adversarial import discriminator_loss
 from bids_spectsynth.synthesis.network.augmentation import augment
 from bids_spectsynth.synthesis.network.channels import generate
-from bids_spectsynth.synthesis.network.losses import GeneratorLoss, discriminator_loss, generator_loss
+from bids_spectsynth.synthesis.network.losses import GeneratorLoss, LossBatch, generator_loss
 from bids_spectsynth.synthesis.network.networks import PatchDiscriminator, UNetGenerator, init_weights
 from bids_spectsynth.synthesis.training.averaging import AveragedWeights
 from bids_spectsynth.synthesis.training.config import TrainingConfig
@@ -20,16 +21,19 @@ from bids_spectsynth.synthesis.training.optimiser import Adam
 
 logger = logging.getLogger(__name__)
 
-#: Losses that a step returns, in this order.
-LOSS_NAMES = ("generator", "adversarial", "l1", "ssim", "discriminator")
 BETAS = (0.5, 0.999)
 Parts = list[tuple[Tensor, Tensor]]
+
+
+def loss_names(config: TrainingConfig) -> tuple[str, ...]:
+    """Losses that a step returns, in this order: the generator's sum, its terms, the discriminator's."""
+    return ("generator", *config.loss_weights, "discriminator")
 
 
 class Stepper:
     """Generator, discriminator, their optimisers, and how one batch changes them.
 
-    Without an adversarial weight there is no discriminator.
+    Without a loss that needs it there is no discriminator.
 
     Parameters
     ----------
@@ -55,11 +59,12 @@ class Stepper:
     ) -> None:
         self.config, self.computation, self.processes = config, computation, processes
         self.device = computation.device
+        self._weights = config.loss_weights
         self.recipe = config.recipe
         self.generator = UNetGenerator(input_channels, 1, config.base_filters, levels)
         init_weights(self.generator, torch.Generator().manual_seed(derived_seed(config.seed, "generator")))
         self.discriminator: PatchDiscriminator | None = None
-        if config.adversarial_weight > 0:
+        if config.has_discriminator:
             self.discriminator = PatchDiscriminator(input_channels + 1, config.base_filters)
             init_weights(self.discriminator, torch.Generator().manual_seed(derived_seed(config.seed, "discriminator")))
         networks: dict[str, nn.Module | None] = {"generator": self.generator, "discriminator": self.discriminator}
@@ -71,6 +76,8 @@ class Stepper:
             processes.share_norm(network, self.device)
             network.train()
             self.optimizers[name] = Adam(network.parameters(), config.learning_rate, BETAS)
+        # Before anything is wrapped around the generator: the average is a copy of it.
+        self.average = AveragedWeights(self.generator, config.ema_decay) if config.ema_decay > 0 else None
         if computation.compiled:
             # Networks compiled before count towards a limit, beyond which nothing is compiled any more.
             torch.compiler.reset()
@@ -78,12 +85,16 @@ class Stepper:
         self._shared = {name: processes.with_shared_gradients(network) for name, network in self.networks.items()}
         self._trained = {name: computation.prepared(network) for name, network in self._shared.items()}
         self._frozen = computation.prepared(self.discriminator) if self.discriminator is not None else None
-        self.average = AveragedWeights(self.generator, config.ema_decay) if config.ema_decay > 0 else None
         self.n_parts = 1
 
+    @property
+    def predictor(self) -> UNetGenerator:
+        """The generator for prediction: with weights averaged over the steps, where the configuration says so."""
+        return self.average.network if self.average is not None else self.generator
+
     def weights(self) -> dict[str, Tensor]:
-        """The generator's weights for prediction: averaged over the steps, where the configuration says so."""
-        return self.average.values if self.average is not None else self.generator.state_dict()
+        """The weights for prediction, not copied."""
+        return self.predictor.state_dict()
 
     def set_rate(self, rate: float) -> None:
         """Set the learning rate of both optimisers."""
@@ -102,8 +113,8 @@ class Stepper:
 
         Returns
         -------
-        tensor, shape (5,), float64
-            Losses in the order of :data:`LOSS_NAMES`; NaN where a term is off. On the device, so that nothing waits.
+        tensor, shape (L,), float64
+            Losses in the order of :func:`loss_names`; NaN where a term is off. On the device, so that nothing waits.
 
         Raises
         ------
@@ -113,17 +124,17 @@ class Stepper:
         inputs = inputs.to(self.device, memory_format=self._layout)
         targets = targets.to(self.device, memory_format=self._layout)
         inputs, targets = augment(inputs, targets, self.config.augmentation, derived_seed("augment", seed), self.recipe)
-        judged: Tensor | None = None
+        discriminator_loss_value: Tensor | None = None
         while True:
             parts = list(zip(inputs.chunk(self.n_parts), targets.chunk(self.n_parts), strict=True))
             try:
                 fake = self._generate(parts[0][0], seed) if len(parts) == 1 else None
-                if judged is None:
-                    judged = self._discriminator_step(parts, fake, seed)
+                if discriminator_loss_value is None:
+                    discriminator_loss_value = self._discriminator_step(parts, fake, seed)
                 losses = self._generator_step(parts, fake, seed)
                 if self.average is not None:
                     self.average.update(self.generator)
-                return torch.cat([losses, judged.reshape(1)])
+                return torch.cat([losses, discriminator_loss_value.reshape(1)])
             except torch.cuda.OutOfMemoryError:
                 # What the failed attempt holds is freed only once its traceback is gone, after this block.
                 fake = None
@@ -167,9 +178,11 @@ class Stepper:
         n = sum(len(inputs) for inputs, _ in parts)
         total = torch.zeros(1, dtype=torch.float64, device=self.device)
         for number, (inputs, targets) in enumerate(parts):
-            known = fake.detach() if fake is not None else self._generate_without_trace(inputs, seed + number)
+            synthetic = fake.detach() if fake is not None else self._generate_without_trace(inputs, seed + number)
             with self.computation.autocast():
-                real_logits, fake_logits = (self._trained["discriminator"](inputs, image) for image in (targets, known))
+                real_logits, fake_logits = (
+                    self._trained["discriminator"](inputs, image) for image in (targets, synthetic)
+                )
             loss = discriminator_loss(real_logits, fake_logits, self.config.adversarial_loss) * (len(inputs) / n)
             loss.backward()  # type: ignore[no-untyped-call]  # torch annotates only in part
             total += loss.detach()
@@ -182,13 +195,13 @@ class Stepper:
         optimizer = self.optimizers["generator"]
         optimizer.zero_grad()
         n = sum(len(inputs) for inputs, _ in parts)
-        total = torch.zeros(4, dtype=torch.float64, device=self.device)
+        total = torch.zeros(1 + len(self._weights), dtype=torch.float64, device=self.device)
         for number, (inputs, targets) in enumerate(parts):
-            made = fake if fake is not None else self._generate(inputs, seed + number)
-            loss = self._generator_loss(inputs, targets, made)
+            synthetic = fake if fake is not None else self._generate(inputs, seed + number)
+            loss = self._generator_loss(inputs, targets, synthetic)
             share = len(inputs) / n
             (loss.total * share).backward()  # type: ignore[no-untyped-call]
-            total += share * torch.stack([loss.total.detach(), loss.adversarial, loss.l1, loss.ssim]).double()
+            total += share * torch.stack([loss.total.detach(), *loss.values.values()]).double()
         optimizer.step()
         return total
 
@@ -197,16 +210,7 @@ class Stepper:
         if self._frozen is not None:
             with self.computation.autocast():
                 logits = self._frozen(inputs, fake)
-        config = self.config
-        return generator_loss(
-            fake,
-            targets,
-            logits,
-            adversarial_weight=config.adversarial_weight,
-            l1_weight=config.l1_weight,
-            ssim_weight=config.ssim_weight,
-            adversarial_kind=config.adversarial_loss,
-        )
+        return generator_loss(LossBatch(fake, targets, logits, self.config.adversarial_loss), self._weights)
 
     def tensors(self) -> dict[str, Tensor]:
         """Weights, buffers and optimiser states by name, for a checkpoint."""

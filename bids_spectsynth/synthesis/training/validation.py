@@ -10,9 +10,10 @@ from bids_spectsynth.synthesis.computing.devices import smaller_batch
 from bids_spectsynth.synthesis.data.cropping import crop_batch
 from bids_spectsynth.synthesis.data.dataset import SliceData
 from bids_spectsynth.synthesis.data.storage import decode, decoded_on
-from bids_spectsynth.synthesis.network.channels import Recipe, predict_slices
-from bids_spectsynth.synthesis.network.losses import WINDOW, ssim_map
+from bids_spectsynth.synthesis.network.channels import predict_slices
 from bids_spectsynth.synthesis.network.networks import UNetGenerator
+from bids_spectsynth.synthesis.network.recipe import Recipe
+from bids_spectsynth.synthesis.network.ssim import WINDOW, ssim_map
 
 
 def _go_on() -> bool:
@@ -46,7 +47,7 @@ def validate(
     Returns
     -------
     dict, or None where it was stopped
-        ``rmse`` (root of the mean square over a subject's rated voxels: brain where the SPECT was measured) and
+        ``rmse`` (root of the mean square over a subject's evaluation mask: brain where the SPECT was measured) and
         ``ssim`` (mean over them), each averaged over the subjects.
 
     Raises
@@ -85,22 +86,22 @@ def _sums_by_case(
                 try:
                     inputs = decoded_on(crop_batch(data.inputs(rows), size), computation)
                     with computation.autocast():
-                        made = predict_slices(generator, inputs, recipe)
-                    wanted, masks = (crop_batch(part[rows], size) for part in (data.targets, data.masks))
-                    found = _sums(made, decode(wanted), masks)
+                        synthetic = predict_slices(generator, inputs, recipe)
+                    targets, masks = (crop_batch(part[rows], size) for part in (data.targets, data.masks))
+                    sums_of_rows = _sums(synthetic, decode(targets), masks)
                 except torch.cuda.OutOfMemoryError:
                     batch_size = smaller_batch(len(rows))
                     continue
-                sums.index_add_(0, data.cases[rows], found)
+                sums.index_add_(0, data.cases[rows], sums_of_rows)
                 left = left[len(rows) :]
     return sums
 
 
-def _sums(made: Tensor, targets: Tensor, masks: Tensor) -> Tensor:
-    targets, masks = targets.to(made.device), masks.to(made.device)
+def _sums(synthetic: Tensor, targets: Tensor, masks: Tensor) -> Tensor:
+    targets, masks = targets.to(synthetic.device), masks.to(synthetic.device)
     margin = WINDOW // 2
     inner = masks[..., margin:-margin, margin:-margin].double()
     over = (1, 2, 3)
-    squares = (((made - targets) ** 2) * masks).double().sum(over)
-    similarity = (ssim_map(made, targets).double() * inner).sum(over)
+    squares = (((synthetic - targets) ** 2) * masks).double().sum(over)
+    similarity = (ssim_map(synthetic, targets).double() * inner).sum(over)
     return torch.stack([squares, masks.sum(over).double(), similarity, inner.sum(over)], dim=1).cpu()

@@ -17,11 +17,12 @@ from bids_spectsynth.evaluation.case.region_columns import VOLUME_DICTIONARY
 from bids_spectsynth.evaluation.case.slice_columns import slice_dictionary
 from bids_spectsynth.evaluation.group.tables import group_tables
 from bids_spectsynth.options.settings import Scaling
-from bids_spectsynth.synthesis.baselines.base import BASELINES, predict
 from bids_spectsynth.synthesis.baselines.fitting import fit_baselines
+from bids_spectsynth.synthesis.baselines.predict import predict
+from bids_spectsynth.synthesis.baselines.registry import BASELINES
 from bids_spectsynth.synthesis.data.scaling import apply_scaling, scaling_coefficients
 from bids_spectsynth.synthesis.data.slices import load_case
-from bids_spectsynth.synthesis.models.folder import CARD_FILE, ModelCard
+from bids_spectsynth.synthesis.models.card import CARD_FILE, ModelCard
 
 SHAPE = (16, 18, 9)
 AFFINE = np.array([[4.0, 0, 0, -30], [0, 4, 0, -34], [0, 0, 4, -15], [0, 0, 0, 1]])

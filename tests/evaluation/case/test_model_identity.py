@@ -6,8 +6,8 @@ import pytest
 
 from bids_spectsynth.bids.writing import write_json
 from bids_spectsynth.evaluation.case.model_identity import losses_label, training_fingerprint
+from bids_spectsynth.synthesis.models.card import CARD_FILE, ModelCard
 from bids_spectsynth.synthesis.models.ensemble import write_ensemble
-from bids_spectsynth.synthesis.models.folder import CARD_FILE, ModelCard
 from bids_spectsynth.synthesis.training.config import TrainingConfig
 
 

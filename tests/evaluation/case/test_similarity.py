@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from bids_spectsynth.evaluation.case.similarity import MARGIN, ssim_maps
-from bids_spectsynth.synthesis.network.losses import ssim_map
+from bids_spectsynth.synthesis.network.ssim import ssim_map
 
 
 def test_ssim_maps__equal_the_map_that_the_loss_is_the_mean_of() -> None:

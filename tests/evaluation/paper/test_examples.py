@@ -11,7 +11,7 @@ from bids_spectsynth.errors import ImageError
 from bids_spectsynth.evaluation.group.configurations import paper_rows
 from bids_spectsynth.evaluation.paper.example_images import read_example
 from bids_spectsynth.evaluation.paper.examples import choose_examples, shown_models
-from bids_spectsynth.synthesis.prediction.synthetic_image import network_output
+from bids_spectsynth.synthesis.prediction.reading import network_output
 
 NAMES = ("07", "03", "11", "05", "02", "09")
 

@@ -1,133 +1,58 @@
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from bids_spectsynth.bids.prepared import PreparedCase
-from bids_spectsynth.bids.writing import write_matrix
-from bids_spectsynth.errors import ImageError
-from bids_spectsynth.images.grid import apply_affine
-from bids_spectsynth.synthesis.baselines.mean import (
-    CohortMean,
-    StraightLine,
-    mean_grid,
-    pet_ratio,
-    sample_in_brain,
-    template_matrix,
-)
+from bids_spectsynth.synthesis.baselines.fitted import Baselines
+from bids_spectsynth.synthesis.baselines.fitting import fit_baselines
+from bids_spectsynth.synthesis.baselines.mean import pet_ratio
+from bids_spectsynth.synthesis.baselines.predict import predict
+from bids_spectsynth.synthesis.data.slices import load_case
+from tests.synthesis.baselines.conftest import AFFINE, SHAPE, brain_mask, save, world
 
-SHAPE = (16, 18, 12)
-AFFINE = np.array([[4.0, 0, 0, -30], [0, 4, 0, -40], [0, 0, 4, -20], [0, 0, 0, 1]])
+MASK = np.zeros(SHAPE, dtype=bool)
+MASK[4:12, 5:14, 3:9] = True
 
 
-def block() -> np.ndarray:
-    mask = np.zeros(SHAPE, dtype=bool)
-    mask[4:12, 5:14, 3:9] = True
-    return mask
+def test_mean_spect_follows_the_affine(cohort: list[PreparedCase], fitted: Baselines) -> None:
+    # Every head has the template's uptake up to a gain, so the mean through the affine is the subject's own SPECT.
+    real = load_case(cohort[3], ("T1w",), "slice").target
+    inner = brain_mask(cohort[3])
+    error = (predict(fitted, cohort[3])["meanSpect"] - real)[inner]
+    assert np.abs(error).mean() < 0.05
+    astray = replace(cohort[3], template_xfm=cohort[0].template_xfm)
+    wrong = (predict(fitted, astray)["meanSpect"] - real)[inner]
+    assert np.abs(wrong).mean() > 2 * np.abs(error).mean()
 
 
-def case_at(folder: Path, name: str, matrix: np.ndarray, space: str = "T1w") -> PreparedCase:
-    folder.mkdir(exist_ok=True)
-    mask = folder / f"{name}_mask.nii.gz"
-    nib.save(nib.Nifti1Image(block().astype(np.uint8), AFFINE), mask)
-    xfm = folder / f"{name}_xfm.txt"
-    write_matrix(xfm, matrix, {})
-    return PreparedCase(name, None, space, {}, {"T1w": mask}, xfm, "MNI")
-
-
-def translation(x: float, y: float, z: float) -> np.ndarray:
-    matrix = np.eye(4)
-    matrix[:3, 3] = x, y, z
-    return matrix
-
-
-@settings(max_examples=15, deadline=None)
-@given(
-    st.tuples(*[st.floats(-60, 60)] * 3),
-    st.tuples(*[st.floats(-0.6, 0.6)] * 3),
-    st.floats(0.8, 1.25),
-)
-def test_grid_holds_every_brain(tmp_path_factory: pytest.TempPathFactory, shift, angles, zoom) -> None:
-    a, b, c = angles
-    turn = (
-        np.array([[np.cos(a), -np.sin(a), 0], [np.sin(a), np.cos(a), 0], [0, 0, 1]])
-        @ np.array([[np.cos(b), 0, np.sin(b)], [0, 1, 0], [-np.sin(b), 0, np.cos(b)]])
-        @ np.array([[1, 0, 0], [0, np.cos(c), -np.sin(c)], [0, np.sin(c), np.cos(c)]])
+def test_mean_spect_ignores_the_gain_of_each_scan(cohort: list[PreparedCase], tmp_path: Path) -> None:
+    fitted = fit_baselines(cohort[:2], ("pet",), "slice")
+    data = np.asarray(nib.load(cohort[1].images["interictal"]).dataobj)
+    louder = save(tmp_path / "louder.nii.gz", 100 * data)
+    again = fit_baselines(
+        [cohort[0], replace(cohort[1], images={**cohort[1].images, "interictal": louder})], ("pet",), "slice"
     )
-    matrix = translation(*shift)
-    matrix[:3, :3] = zoom * turn
-    folder = tmp_path_factory.mktemp("grid")
-    cases = [case_at(folder, "a", matrix), case_at(folder, "b", np.eye(4))]
-    grid = mean_grid(cases)
-    np.testing.assert_array_equal(grid.affine[:3, :3], 4 * np.eye(3))
-    np.testing.assert_allclose(grid.affine[:3, 3] % 4, 0, atol=1e-9)
-    for case in cases:
-        points = apply_affine(AFFINE, np.argwhere(block()))
-        index = apply_affine(np.linalg.inv(grid.affine) @ np.linalg.inv(template_matrix(case)), points)
-        assert index.min() >= 0
-        assert (index <= np.array(grid.shape) - 1).all()
+    np.testing.assert_allclose(again.arrays["mean_spect"], fitted.arrays["mean_spect"], rtol=1e-4)
 
 
-def test_image_goes_to_the_template_and_back(tmp_path: Path) -> None:
-    # x_T1w = x_template + (2, -4, 4) puts voxel centres of the image on those of the grid: nothing is interpolated.
-    case = case_at(tmp_path, "a", translation(2, -4, 4))
-    volume = np.random.default_rng(0).uniform(1, 2, SHAPE).astype(np.float32)
-    mean = CohortMean(mean_grid([case]))
-    mean.add(case, volume, block(), AFFINE)
-    result = mean.result()
-    inside = np.argwhere(block())
-    points = apply_affine(AFFINE, inside) - [2, -4, 4]
-    voxels = np.round(apply_affine(np.linalg.inv(mean.grid.affine), points)).astype(int)
-    relative = volume[block()] / volume[block()].mean()
-    np.testing.assert_allclose(result[tuple(voxels.T)], relative, rtol=1e-5)
-    back = sample_in_brain(result, mean.grid.affine, case, block(), AFFINE)
-    np.testing.assert_allclose(back[block()], relative, rtol=1e-5)
-    assert (back[~block()] == 0).all()
-
-
-def test_rim_does_not_fade_where_brains_differ(tmp_path: Path) -> None:
-    cases = [case_at(tmp_path, "a", np.eye(4)), case_at(tmp_path, "b", translation(8, 0, 0))]
-    mean = CohortMean(mean_grid(cases))
-    for case in cases:
-        mean.add(case, np.where(block(), 5, 0).astype(np.float32), block(), AFFINE)
-    for case in cases:
-        np.testing.assert_allclose(
-            sample_in_brain(mean.result(), mean.grid.affine, case, block(), AFFINE)[block()], 1, rtol=1e-5
-        )
-
-
-def test_image_without_signal_is_not_counted(tmp_path: Path) -> None:
-    case = case_at(tmp_path, "a", np.eye(4))
-    mean = CohortMean(mean_grid([case]))
-    mean.add(case, np.zeros(SHAPE, dtype=np.float32), block(), AFFINE)
-    with pytest.raises(ImageError, match="signal"):
-        mean.result()
-
-
-def test_line_through_the_voxels_of_several_cases() -> None:
-    line = StraightLine()
-    for seed in (1, 2):
-        x = np.random.default_rng(seed).normal(size=50).astype(np.float32)
-        line.add(x, 0.7 * x - 0.2)
-    assert line.result() == pytest.approx((0.7, -0.2), abs=1e-6)
-    flat = StraightLine()
-    flat.add(np.full(4, -1, np.float32), np.full(4, 0.5, np.float32))
-    gain, offset = flat.result()
-    assert offset - gain == pytest.approx(0.5)
-
-
-def test_no_transform_is_an_error_in_native_space_alone(tmp_path: Path) -> None:
-    native = PreparedCase("a", None, "T1w", {}, {}, None, None)
-    with pytest.raises(ImageError, match="sub-a: no transform"):
-        template_matrix(native)
-    np.testing.assert_array_equal(template_matrix(PreparedCase("a", None, "MNI", {}, {}, None, "MNI")), np.eye(4))
+def test_ratio_baseline_carries_the_subjects_deficit(
+    cohort: list[PreparedCase], fitted: Baselines, tmp_path: Path
+) -> None:
+    pet = np.asarray(nib.load(cohort[3].images["pet"]).dataobj).copy()
+    place = brain_mask(cohort[3]) & (world()[..., 0] < -12)
+    pet[place] *= 0.5
+    images = {**cohort[3].images, "pet": save(tmp_path / "deficit.nii.gz", pet)}
+    healthy = predict(fitted, cohort[3])
+    ill = predict(fitted, replace(cohort[3], images=images))
+    np.testing.assert_array_equal(ill["meanSpect"], healthy["meanSpect"])
+    change = ill["meanSpectPetRatio"] - healthy["meanSpectPetRatio"]
+    assert change[place].mean() < -0.2
 
 
 def test_ratio_shows_a_deficit_and_stays_quiet_where_there_is_no_signal() -> None:
-    mask = block()
+    mask = MASK
     mean = mask.astype(np.float32)
     deficit = mask.copy()
     deficit[8:] = False

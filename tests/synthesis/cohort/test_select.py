@@ -12,6 +12,7 @@ from bids_spectsynth.options.settings import make_settings
 from bids_spectsynth.synthesis.cohort import select as cohort
 from bids_spectsynth.synthesis.cohort.select import Cohort, finished_models, make_cohort, trainable
 from bids_spectsynth.synthesis.study import merge_models, planned_models
+from bids_spectsynth.synthesis.training import planning
 from bids_spectsynth.synthesis.training import train_models as train_cohort
 
 FULL = ("T1w", "pet", "interictal")
@@ -180,7 +181,7 @@ def test_a_study_goes_on_without_what_cannot_be_trained(settings_for, hold, tmp_
 
 def test_what_nobody_has_the_images_for_is_known_before_preparing(settings_for, tmp_path, caplog):
     cases = [prepared(f"{n}", ("T1w", "interictal")) for n in range(6)]
-    check_trainable = train_cohort.check_trainable
+    check_trainable = planning.check_trainable
     check_trainable(settings_for(inputs=["T1w"]), cases)
     with pytest.raises(ModelError, match="no participant has an interictal SPECT and pet"):
         check_trainable(settings_for(inputs=["pet"]), cases)

@@ -14,16 +14,17 @@ from bids_spectsynth.options.presets import GOVERNED, PRESETS
 from bids_spectsynth.options.settings import make_settings
 from bids_spectsynth.synthesis.computing.computation import Computation
 from bids_spectsynth.synthesis.data.cropping import LEVELS, STEP, brain_size, case_sizes, common_size, crop
-from bids_spectsynth.synthesis.data.dataset import gather_slices
+from bids_spectsynth.synthesis.data.gathering import gather_slices
 from bids_spectsynth.synthesis.data.orientation import to_slices
 from bids_spectsynth.synthesis.data.slices import PreparedCases, load_case
-from bids_spectsynth.synthesis.models.folder import load_card, load_model
+from bids_spectsynth.synthesis.models.card import load_card
+from bids_spectsynth.synthesis.models.folder import load_model
 from bids_spectsynth.synthesis.network.channels import predict_slices
 from bids_spectsynth.synthesis.network.networks import network_levels
-from bids_spectsynth.synthesis.prediction.predict import predict, shown_size
+from bids_spectsynth.synthesis.prediction.predict import network_input_size, predict
 from bids_spectsynth.synthesis.prediction.synthetic_image import larger_slices, synthesise
 from bids_spectsynth.synthesis.training.config import TrainingConfig
-from bids_spectsynth.synthesis.training.loop import train
+from bids_spectsynth.synthesis.training.train import train
 from bids_spectsynth.synthesis.training.validation import validate
 
 INPUTS = ("T1w", "pet")
@@ -158,7 +159,7 @@ def test_prediction_equals_that_of_slices_cropped_by_hand(model, cases):
 
 def test_a_larger_head_gets_larger_slices(model, cases):
     made = predict(model, cases[2])
-    assert shown_size(model, cases[2].mask) == (64, 64)
+    assert network_input_size(model, cases[2].mask) == (64, 64)
     assert (made[cases[2].mask] > -1).all()
     assert made[15, 64, 6] == -1 != made[16, 64, 6]
     assert larger_slices([model], cases[1].mask) == ""
@@ -237,10 +238,10 @@ def test_cards_of_earlier_versions_are_of_whole_slices(model, tmp_path):
 
 def test_an_option_that_an_earlier_model_did_not_have_was_as_in_the_article(model):
     best = {**model.card.config, **{name: PRESETS["best"][name] for name in GOVERNED}, "scaling": "volume"}
-    assert dataclasses.replace(model.card, config=best).recipe == "best"
+    assert dataclasses.replace(model.card, config=best).preset_name == "best"
     del best["flip_average"]
-    assert dataclasses.replace(model.card, config=best).recipe == "custom"
-    assert dataclasses.replace(model.card, config={}).recipe == "fard2024"
+    assert dataclasses.replace(model.card, config=best).preset_name == "custom"
+    assert dataclasses.replace(model.card, config={}).preset_name == "fard2024"
 
 
 @pytest.mark.parametrize(

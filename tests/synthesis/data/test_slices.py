@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from bids_spectsynth.errors import ImageError, ModelError
-from bids_spectsynth.synthesis.data.dataset import gather_slices, shuffled_batches
-from bids_spectsynth.synthesis.data.slices import PreparedCases, brain_and_rated, load_case
+from bids_spectsynth.synthesis.data.batches import shuffled_batches
+from bids_spectsynth.synthesis.data.gathering import gather_slices
+from bids_spectsynth.synthesis.data.scaling import scaling_coefficients
+from bids_spectsynth.synthesis.data.slices import PreparedCases, brain_and_evaluation_mask, load_case
 from bids_spectsynth.synthesis.data.storage import decode
 
 #: Half of a step of the stored numbers, and what float32 adds.
@@ -27,7 +29,9 @@ def test_load_case_scales_and_can_be_undone(tmp_path, make_volumes, write_prepar
     assert arrays.target_mean == pytest.approx(volumes["interictal"][mask].mean(), rel=1e-6)
     assert arrays.target_units == "counts"
     varies = arrays.target_slope > 0
-    undone = (arrays.target - arrays.target_intercept)[..., varies] / arrays.target_slope[varies]
+    slope, intercept = scaling_coefficients(volumes["interictal"], mask, scaling)
+    np.testing.assert_array_equal(arrays.target_slope, slope)
+    undone = (arrays.target - intercept)[..., varies] / arrays.target_slope[varies]
     inside = arrays.target[..., varies] < 1 if scaling == "volume" else np.ones_like(undone, dtype=bool)
     np.testing.assert_allclose(undone[inside], volumes["interictal"][..., varies][inside], rtol=1e-5, atol=1e-3)
 
@@ -56,20 +60,22 @@ def with_spect_mask(prepared, data):
     return dataclasses.replace(prepared, masks={**prepared.masks, "interictal": path})
 
 
-def test_rated_is_the_brain_where_the_spect_was_measured(tmp_path, make_volumes, write_prepared):
+def test_load_case__evaluation_mask_is_the_brain_where_the_spect_was_measured(tmp_path, make_volumes, write_prepared):
     prepared = write_prepared(tmp_path, "01", 3)
     _, mask = make_volumes(3)
-    np.testing.assert_array_equal(load_case(prepared, ("pet",), "slice").rated, mask)
+    np.testing.assert_array_equal(load_case(prepared, ("pet",), "slice").evaluation_mask, mask)
     measured = np.zeros_like(mask)
     measured[:16] = True
     arrays = load_case(with_spect_mask(prepared, measured), ("pet",), "slice")
-    np.testing.assert_array_equal(arrays.rated, mask & measured)
+    np.testing.assert_array_equal(arrays.evaluation_mask, mask & measured)
     np.testing.assert_array_equal(arrays.mask, mask)
     for found, expected in zip(
-        brain_and_rated(with_spect_mask(prepared, measured)), (arrays.mask, arrays.rated, arrays.affine), strict=True
+        brain_and_evaluation_mask(with_spect_mask(prepared, measured)),
+        (arrays.mask, arrays.evaluation_mask, arrays.affine),
+        strict=True,
     ):
         np.testing.assert_array_equal(found, expected)
-    assert load_case(prepared, ("pet",), "slice", target=False).rated is None
+    assert load_case(prepared, ("pet",), "slice", target=False).evaluation_mask is None
     data, _ = gather_slices([arrays], 16, masks=True)
     np.testing.assert_array_equal(np.moveaxis(data.masks[:, 0].numpy(), 0, -1), mask & measured)
     with pytest.raises(ImageError, match=r"spect_mask\.nii\.gz: \(4, 4, 4\) voxels"):

@@ -12,11 +12,11 @@ from bids_spectsynth.options.settings import make_settings
 from bids_spectsynth.synthesis.computing.computation import Computation
 from bids_spectsynth.synthesis.computing.devices import Processes
 from bids_spectsynth.synthesis.data import storage as slice_storage
-from bids_spectsynth.synthesis.data.dataset import gather_once, gather_slices
+from bids_spectsynth.synthesis.data.gathering import gather_once, gather_slices
 from bids_spectsynth.synthesis.data.storage import Storage, decode, decoded_on, encode, storage_for
 from bids_spectsynth.synthesis.training.config import TrainingConfig
-from bids_spectsynth.synthesis.training.loop import train
 from bids_spectsynth.synthesis.training.steps import Stepper
+from bids_spectsynth.synthesis.training.train import train
 
 SPECS = {"images": ((3, 2, 4), torch.int16), "masks": ((0, 4), torch.bool)}
 

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.synthesis.models import ensemble
+from bids_spectsynth.synthesis.models.card import participant_hash
 from bids_spectsynth.synthesis.models.ensemble import (
     ENSEMBLE_FILE,
     Member,
@@ -16,7 +17,6 @@ from bids_spectsynth.synthesis.models.ensemble import (
     model_name,
     write_ensemble,
 )
-from bids_spectsynth.synthesis.models.folder import participant_hash
 
 
 class Card:

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from bids_spectsynth.synthesis.network.augmentation import augment
-from bids_spectsynth.synthesis.network.channels import Recipe
+from bids_spectsynth.synthesis.network.recipe import Recipe
 
 KINDS = ("flip", "affine", "elastic", "intensity")
 

@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from bids_spectsynth.synthesis.network.channels import Recipe, generate, predict_slices, recipe_of, turned
+from bids_spectsynth.synthesis.network.channels import generate, predict_slices, with_reversed_neighbours
+from bids_spectsynth.synthesis.network.recipe import Recipe
 
 
 class Sum(nn.Module):
@@ -21,26 +22,6 @@ class Ramp(nn.Module):
 
 def slices(channels, n=3, size=8, seed=0):
     return torch.rand(n, channels, size, size, generator=torch.Generator().manual_seed(seed)) * 1.4 - 0.7
-
-
-@pytest.mark.parametrize(
-    ("neighbours", "prior", "channels"), [(0, False, 2), (1, False, 6), (0, True, 3), (2, True, 15)]
-)
-def test_number_of_channels(neighbours, prior, channels):
-    recipe = Recipe(n_images=2, neighbours=neighbours, prior=prior)
-    assert recipe.n_channels == channels
-    assert recipe.prior_channels.stop == channels
-
-
-def test_the_recipe_of_an_older_card_adds_nothing():
-    assert recipe_of({}, 2) == Recipe(n_images=2)
-
-
-def test_recipe_from_a_configuration():
-    config = {"neighbour_slices": 1, "cohort_prior": "residual", "flip_average": "on", "orientation": "coronal"}
-    expected = Recipe(n_images=1, neighbours=1, prior=True, residual=True, flip=True, orientation="coronal")
-    assert recipe_of(config, 1) == expected
-    assert not recipe_of({"cohort_prior": "channel"}, 1).residual
 
 
 def test_a_residual_is_added_to_the_priors_own_slice():
@@ -79,4 +60,4 @@ def test_mirror_images_are_mirrored_back():
 def test_a_stack_from_its_other_end():
     inputs = torch.arange(6.0)[None, :, None, None]
     recipe = Recipe(n_images=2, neighbours=1)
-    assert turned(inputs, recipe).flatten().tolist() == [2, 1, 0, 5, 4, 3]
+    assert with_reversed_neighbours(inputs, recipe).flatten().tolist() == [2, 1, 0, 5, 4, 3]

@@ -1,17 +1,35 @@
+import dataclasses
+import json
 import math
+import subprocess
+import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
-from skimage.metrics import structural_similarity
 
-from bids_spectsynth.synthesis.network.losses import (
-    adversarial_loss,
-    discriminator_loss,
-    generator_loss,
-    masked_ssim,
-    ssim,
-    ssim_map,
+from bids_spectsynth.errors import UsageError
+from bids_spectsynth.evaluation.case.model_identity import model_identity
+from bids_spectsynth.options.settings import make_settings
+from bids_spectsynth.synthesis.computing.computation import Computation
+from bids_spectsynth.synthesis.computing.devices import Processes
+from bids_spectsynth.synthesis.models.card import load_card
+from bids_spectsynth.synthesis.network.losses import LOSSES, Loss, LossBatch, check_losses, generator_loss
+from bids_spectsynth.synthesis.network.ssim import ssim
+from bids_spectsynth.synthesis.study import planned_models
+from bids_spectsynth.synthesis.training.config import TrainingConfig
+from bids_spectsynth.synthesis.training.steps import Stepper, loss_names
+from bids_spectsynth.synthesis.training.train import train
+
+CONFIG = TrainingConfig(
+    label="m",
+    inputs=("T1w", "pet"),
+    voxel_size=2.0,
+    slices_per_subject=5,
+    epochs=1,
+    base_filters=2,
+    precision="float32",
 )
 
 
@@ -22,64 +40,124 @@ def pair():
     return first, (first + 0.3 * torch.randn(3, 1, 32, 40, generator=generator)).clamp(-1, 1)
 
 
-def test_ssim_equals_scikit_image(pair):
-    wanted = [
-        structural_similarity(
-            a.double().numpy(), b.double().numpy(), data_range=2, gaussian_weights=True, sigma=1.5,
-            use_sample_covariance=False,
-        )
-        for a, b in zip(pair[0][:, 0], pair[1][:, 0], strict=True)
-    ]  # fmt: skip
-    assert ssim(*pair).item() == pytest.approx(np.mean(wanted), abs=1e-6)
-
-
-def test_ssim_of_equal_slices_is_one(pair):
-    torch.testing.assert_close(ssim_map(pair[0], pair[0]), torch.ones(3, 1, 22, 30))
-
-
-def test_masked_ssim_is_the_mean_of_the_map(pair):
-    mask = torch.zeros(3, 1, 32, 40, dtype=torch.bool)
-    mask[1, 0, 10, 12] = mask[2, 0, 20, 30] = mask[0, 0, 0, 0] = True
-    values = ssim_map(*pair)
-    torch.testing.assert_close(masked_ssim(*pair, mask), (values[1, 0, 5, 7] + values[2, 0, 15, 25]) / 2)
-
-
-def test_ssim_can_be_maximised(pair):
-    target, start = pair
-    guess = start.clone().requires_grad_(True)
-    before = ssim(guess, target)
-    (gradient,) = torch.autograd.grad(before, guess)
-    assert ssim(start + 0.01 * gradient / gradient.abs().max(), target) > before
-
-
-def test_adversarial_loss_does_not_saturate():
-    logits = torch.full((1, 1, 2, 2), -200.0, requires_grad=True)
-    loss = adversarial_loss(logits, real=True)
-    loss.backward()
-    assert loss.item() == pytest.approx(200)
-    assert logits.grad is not None
-    assert logits.grad.sum().item() == pytest.approx(-1)
-
-
-def test_discriminator_loss_is_half_the_sum():
-    real, fake = torch.tensor([[2.0]]), torch.tensor([[-1.0]])
-    wanted = 0.5 * (math.log1p(math.exp(-2)) + math.log1p(math.exp(-1)))
-    assert discriminator_loss(real, fake).item() == pytest.approx(wanted)
-
-
 def test_generator_loss_is_the_weighted_sum(pair):
     fake, target = pair
     logits = torch.zeros(3, 1, 2, 2)
-    loss = generator_loss(fake, target, logits, adversarial_weight=2, l1_weight=100, ssim_weight=3)
+    loss = generator_loss(LossBatch(fake, target, logits), {"adversarial": 2, "l1": 100, "ssim": 3})
     l1 = (fake - target).abs().mean().item()
     wanted = 2 * math.log(2) + 100 * l1 + 3 * (1 - ssim(fake, target).item())
     assert loss.total.item() == pytest.approx(wanted, rel=1e-6)
+    assert loss.values["ssim"].item() == pytest.approx(ssim(fake, target).item())
 
 
 def test_terms_of_weight_zero_are_left_out(pair):
-    loss = generator_loss(*pair, None, adversarial_weight=0, l1_weight=1, ssim_weight=0)
-    assert loss.total.item() == loss.l1.item()
-    assert math.isnan(loss.adversarial)
-    assert math.isnan(loss.ssim)
+    loss = generator_loss(LossBatch(*pair), {"adversarial": 0, "l1": 1, "ssim": 0})
+    assert loss.total.item() == loss.values["l1"].item()
+    assert math.isnan(loss.values["adversarial"])
+    assert math.isnan(loss.values["ssim"])
     with pytest.raises(ValueError, match="logits"):
-        generator_loss(*pair, None, adversarial_weight=1, l1_weight=1, ssim_weight=0)
+        generator_loss(LossBatch(*pair), {"adversarial": 1, "l1": 1, "ssim": 0})
+
+
+def test_losses__every_entry_stands_under_its_name():
+    assert all(name == loss.name and name.isalnum() and name.islower() for name, loss in LOSSES.items())
+    assert all(hasattr(CONFIG, loss.option) for loss in LOSSES.values() if loss.option)
+
+
+def test_losses__listing_them_imports_no_torch():
+    code = (
+        "import sys\nfrom bids_spectsynth.synthesis.network.losses import LOSSES\n"
+        "assert LOSSES and not {'torch', 'numpy'} & {*sys.modules}"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_check_losses__an_unknown_one_is_refused_with_the_one_that_was_meant():
+    check_losses(LOSSES)
+    with pytest.raises(UsageError, match=r"--loss sssim: there is no such loss \(did you mean ssim\?\); there are adv"):
+        check_losses(["l1", "sssim"])
+    with pytest.raises(UsageError, match="--loss x: there is no such loss; there are adversarial, l1, ssim"):
+        check_losses(["x"])
+
+
+@dataclasses.dataclass(frozen=True)
+class _Further:
+    """Settings with a loss that has no option of its own."""
+
+    settings: object
+    loss: tuple[tuple[str, float], ...]
+
+    def __getattr__(self, name):
+        return getattr(self.settings, name)
+
+
+def test_planned_models__unknown_loss_is_refused(monkeypatch, tmp_path):
+    settings = make_settings({"bids_dir": tmp_path, "output_dir": tmp_path / "out", "analysis_level": "participant"})
+    monkeypatch.setattr(
+        "bids_spectsynth.synthesis.study._own_settings", lambda *args: _Further(settings, (("charbonier", 1.0),))
+    )
+    with pytest.raises(UsageError, match="--loss charbonier: there is no such loss"):
+        planned_models(settings)
+
+
+EPSILON = 1e-3
+
+
+def charbonnier(batch: LossBatch) -> torch.Tensor:
+    """Barron JT. A general and adaptive robust loss function. CVPR 2019: alpha 1."""
+    return ((batch.fake - batch.real) ** 2 + EPSILON**2).sqrt().mean()
+
+
+@pytest.fixture
+def _charbonnier(monkeypatch):
+    entry = Loss(name="charbonnier", title="Charbonnier", default_weight=50.0, value=charbonnier)
+    monkeypatch.setitem(LOSSES, "charbonnier", entry)
+
+
+@pytest.mark.usefixtures("_charbonnier")
+def test_new_loss__the_step_adds_it_with_its_weight():
+    generator = torch.Generator().manual_seed(0)
+    inputs, targets = (torch.rand(4, c, 32, 32, generator=generator) * 2 - 1 for c in (2, 1))
+    config = dataclasses.replace(CONFIG, adversarial_weight=0.0, l1_weight=3.0, loss=(("charbonnier", 7.0),))
+    assert loss_names(config) == ("generator", "adversarial", "l1", "ssim", "charbonnier", "discriminator")
+    stepper = Stepper(config, 2, 5, Computation(torch.device("cpu")), Processes())
+    fakes = []
+    stepper.generator.register_forward_hook(lambda *args: fakes.append(args[-1].detach().double().numpy()))
+    losses = dict(zip(loss_names(config), stepper.step(inputs, targets, 1).tolist(), strict=True))
+    difference = fakes[0] - targets.double().numpy()
+    wanted = np.mean(np.hypot(difference, EPSILON))
+    assert losses["charbonnier"] == pytest.approx(wanted, rel=1e-5)
+    assert losses["generator"] == pytest.approx(3 * np.abs(difference).mean() + 7 * wanted, rel=1e-5)
+
+
+@pytest.mark.usefixtures("_charbonnier")
+def test_new_loss__stands_in_history_card_and_tables(tmp_path, make_case, write_prepared):
+    cohort = [make_case("01", 1)], [make_case("02", 2)]
+    for name, loss in (("plain", ()), ("used", (("charbonnier", 7.0),)), ("usual", (("charbonnier", 50.0),))):
+        config = dataclasses.replace(CONFIG, loss=loss)
+        train(*cohort, config, tmp_path / name, device="cpu", progress=False)
+    plain, used, usual = (load_card(tmp_path / name) for name in ("plain", "used", "usual"))
+    histories = {name: pd.read_csv(tmp_path / name / "history.tsv", sep="\t") for name in ("plain", "used")}
+    assert set(histories["used"]) - set(histories["plain"]) == {"loss_charbonnier"}
+    assert histories["used"]["loss_charbonnier"].between(0, 2).all()
+    dictionary = json.loads((tmp_path / "used" / "history.json").read_text())
+    assert dictionary["loss_charbonnier"]["Description"].startswith("Mean charbonnier loss")
+    assert used.losses == {"adversarial": 1.0, "l1": 100.0, "ssim": 0.0, "charbonnier": 7.0}
+    assert used.config["loss"] == [["charbonnier", 7.0]]
+    assert plain.losses == {"adversarial": 1.0, "l1": 100.0, "ssim": 0.0}
+    assert "loss" not in plain.config
+    case = write_prepared(tmp_path / "derivatives", "02", 2)
+    rows = [model_identity(case, card, tmp_path / "used", "m") for card in (plain, used, usual)]
+    assert [row["losses"] for row in rows] == ["L1+BCE", "L1+Charbonnier(7)+BCE", "L1+Charbonnier+BCE"]
+    assert len({row["training"] for row in rows}) == 1
+
+
+@pytest.mark.usefixtures("_charbonnier")
+def test_new_loss__a_finished_training_is_known_again_by_it(tmp_path, make_case):
+    config = dataclasses.replace(CONFIG, loss=(("charbonnier", 7.0),))
+    saved = json.loads(json.dumps(config.as_json()))
+    assert config.same_as(saved)
+    assert config.continues(saved)
+    assert not CONFIG.continues(saved)
+    assert not config.continues(json.loads(json.dumps(CONFIG.as_json())))
+    assert CONFIG.same_as(json.loads(json.dumps(CONFIG.as_json())))

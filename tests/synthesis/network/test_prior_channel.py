@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from bids_spectsynth.errors import ModelError
-from bids_spectsynth.synthesis.baselines.base import Baselines, predict
+from bids_spectsynth.synthesis.baselines.fitted import Baselines
 from bids_spectsynth.synthesis.baselines.fitting import fit_baselines
+from bids_spectsynth.synthesis.baselines.predict import predict
 from bids_spectsynth.synthesis.data.slices import PreparedCases, load_case
 from bids_spectsynth.synthesis.network.prior_channel import cohort_prior, prior_baseline, with_prior
-from tests.synthesis.baselines.test_base import TEMPLATE, make_case
+from tests.synthesis.baselines.conftest import TEMPLATE, make_case
 
 INPUTS = ("T1w", "pet")
 

@@ -7,10 +7,10 @@ import torch
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.synthesis.data.slices import PreparedCases, load_case
 from bids_spectsynth.synthesis.models.folder import load_model
-from bids_spectsynth.synthesis.network.channels import Recipe
+from bids_spectsynth.synthesis.network.recipe import Recipe
 from bids_spectsynth.synthesis.prediction.predict import predict, predict_members
 from bids_spectsynth.synthesis.training.config import TrainingConfig
-from bids_spectsynth.synthesis.training.loop import train
+from bids_spectsynth.synthesis.training.train import train
 
 INPUTS = ("T1w", "pet")
 

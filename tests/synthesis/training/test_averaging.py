@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from bids_spectsynth.synthesis.network.networks import UNetGenerator
 from bids_spectsynth.synthesis.training.averaging import AveragedWeights
 
 
@@ -49,3 +50,26 @@ def test_a_restored_average_goes_on_alike():
         one.update(network(3.0))
     assert first.n_steps == second.n_steps == 3
     assert all(torch.equal(value, second.values[name]) for name, value in first.values.items())
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_update__equals_one_interpolation_a_tensor_bit_for_bit(layout):
+    """What the average was before it was torch's: ``lerp_`` of every floating point tensor, whole numbers copied."""
+    random = torch.Generator().manual_seed(0)
+    trained = UNetGenerator(2, 1, 4, 5).to(memory_format=layout)
+    average = AveragedWeights(trained, decay=0.9)
+    wanted = {name: value.clone() for name, value in trained.state_dict().items()}
+    for step in range(1, 120):
+        with torch.no_grad():
+            for value in trained.state_dict().values():
+                value.add_(torch.randn(value.shape, generator=random) if value.is_floating_point() else step)
+        average.update(trained)
+        decay = min(0.9, (1 + step) / (10 + step))
+        for name, value in trained.state_dict().items():
+            if value.is_floating_point():
+                wanted[name].lerp_(value, 1 - decay)
+            else:
+                wanted[name].copy_(value)
+        assert average.values.keys() == wanted.keys()
+        assert all(torch.equal(value, average.values[name]) for name, value in wanted.items()), step
+    assert {name.partition(".")[0] for name in average.tensors("average")} == {"average", "average#steps"}

@@ -15,14 +15,15 @@ from bids_spectsynth.errors import ModelError
 from bids_spectsynth.options.settings import make_settings
 from bids_spectsynth.synthesis.baselines.files import has_baselines
 from bids_spectsynth.synthesis.cohort import select as cohort
+from bids_spectsynth.synthesis.models.card import is_selection_participant, is_training_participant
 from bids_spectsynth.synthesis.models.ensemble import ENSEMBLE_FILE, find_models, is_model, load_members, members_for
-from bids_spectsynth.synthesis.models.folder import is_selection_participant, is_training_participant
 from bids_spectsynth.synthesis.study import planned_models
 from bids_spectsynth.synthesis.training import loop as training
 from bids_spectsynth.synthesis.training import train_models as train_cohort
+from bids_spectsynth.synthesis.training.planning import planned_networks
 from bids_spectsynth.synthesis.training.state import Interrupted
 from bids_spectsynth.synthesis.training.steps import Stepper
-from bids_spectsynth.synthesis.training.train_models import planned_networks, train_models
+from bids_spectsynth.synthesis.training.train_models import train_models
 
 LABELS = [f"{n:02d}" for n in range(1, 6)]
 STUDY = 'inputs = [["pet"]]\n[[losses]]\nname = "Gan"\n[[losses]]\nname = "L1only"\nadversarial_weight = 0\n'

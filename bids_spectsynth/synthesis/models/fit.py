@@ -1,0 +1,60 @@
+"""Whether a model can be applied to a case."""
+
+from pathlib import Path
+
+import nibabel as nib
+
+from bids_spectsynth.bids.prepared import PreparedCase
+from bids_spectsynth.errors import ImageError, ModelError
+from bids_spectsynth.options.spaces import option_of
+from bids_spectsynth.synthesis.models.card import ModelCard
+
+
+def check_fit(card: ModelCard, prepared: PreparedCase, voxel_size: float) -> None:
+    """Refuse a case that the model cannot be applied to.
+
+    Parameters
+    ----------
+    card : ModelCard
+    prepared : PreparedCase
+    voxel_size : float
+        Of the prepared images, mm.
+
+    Raises
+    ------
+    ModelError
+        Another space, an input is missing, or another grid; says which and what to do.
+    """
+    model = f"model {card.label}"
+    if prepared.space != card.space:
+        raise ModelError(
+            f"{model} works in space {card.space}, {prepared.name} is in {prepared.space}; "
+            f"prepare it with --output-spaces {option_of(card.space)}"
+        )
+    missing = [role for role in card.inputs if role not in prepared.images]
+    if missing:
+        raise ModelError(
+            f"{model} needs {' and '.join(card.inputs)}, {prepared.name} has no {' and no '.join(missing)}; "
+            "use a model of the images that are there"
+        )
+    if voxel_size != card.voxel_size:
+        raise ModelError(
+            f"{model} works on voxels of {card.voxel_size:g} mm, not {voxel_size:g}; "
+            f"prepare with --voxel-size {card.voxel_size:g}"
+        )
+    for role in card.inputs:
+        shape = _shape(prepared.images[role])
+        if shape != card.grid_shape:
+            raise ModelError(
+                f"{model} works on a grid of {card.grid_shape} voxels, {prepared.images[role]} has {shape}; "
+                f"prepare it with --voxel-size {card.voxel_size:g}"
+            )
+
+
+def _shape(path: Path) -> tuple[int, ...]:
+    try:
+        image = nib.load(path)
+    except (OSError, nib.filebasedimages.ImageFileError) as error:
+        raise ImageError(f"{path}: cannot be read; prepare the participant again") from error
+    assert isinstance(image, nib.spatialimages.SpatialImage)
+    return tuple(int(n) for n in image.shape)
