@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from bids_spectsynth.app.registries import registered_losses
+from bids_spectsynth.options.declarations.groups import GROUPS
 from bids_spectsynth.options.declare import Declared, declared
-from bids_spectsynth.options.groups import GROUPS
 from bids_spectsynth.options.parser import build_parser, parsed_options
 from bids_spectsynth.options.settings import Settings
 

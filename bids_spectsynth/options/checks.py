@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.options.choices import AnalysisLevel, Scaling
-from bids_spectsynth.options.cohort import CohortOptions
+from bids_spectsynth.options.declarations.cohort import CohortOptions
+from bids_spectsynth.options.declarations.execution import DataOptions
+from bids_spectsynth.options.declarations.model import ModelOptions
+from bids_spectsynth.options.declarations.preparation import PreparationOptions
+from bids_spectsynth.options.declarations.training import TrainingOptions
 from bids_spectsynth.options.declare import flag
-from bids_spectsynth.options.execution import DataOptions
-from bids_spectsynth.options.model import ModelOptions
-from bids_spectsynth.options.preparation import PreparationOptions
-from bids_spectsynth.options.training import TrainingOptions
 
 
 def check_level(level: AnalysisLevel, data: DataOptions) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from bids_spectsynth import __version__
+from bids_spectsynth.options.declarations.groups import DATA, GROUPS
 from bids_spectsynth.options.declare import Declared, declared
-from bids_spectsynth.options.groups import DATA, GROUPS
 from bids_spectsynth.options.settings import Settings
 
 _DESCRIPTION = """Synthesise interictal SPECT from MRI and PET with a pix2pix network (Fard et al. 2024).

@@ -24,18 +24,18 @@ from bids_spectsynth.options.choices import Scaling as Scaling
 from bids_spectsynth.options.choices import SliceStorage as SliceStorage
 from bids_spectsynth.options.choices import Switch as Switch
 from bids_spectsynth.options.coerce import coerce
-from bids_spectsynth.options.cohort import CohortOptions, EvaluationOptions
+from bids_spectsynth.options.declarations.cohort import CohortOptions, EvaluationOptions
+from bids_spectsynth.options.declarations.execution import Arguments, DataOptions, ExecutionOptions, StorageOptions
+from bids_spectsynth.options.declarations.groups import RECIPE
+from bids_spectsynth.options.declarations.model import ModelOptions
+from bids_spectsynth.options.declarations.preparation import PreparationOptions
+from bids_spectsynth.options.declarations.training import TrainingOptions
 from bids_spectsynth.options.declare import declared, suggested_value
 from bids_spectsynth.options.declare import option_names as names_of_options
-from bids_spectsynth.options.execution import Arguments, DataOptions, ExecutionOptions, StorageOptions
-from bids_spectsynth.options.groups import RECIPE
 from bids_spectsynth.options.losses import fold_losses
-from bids_spectsynth.options.model import ModelOptions
-from bids_spectsynth.options.preparation import PreparationOptions
 from bids_spectsynth.options.spaces import T1W_SPACE as T1W_SPACE
 from bids_spectsynth.options.toml import read_toml
 from bids_spectsynth.options.toml import to_toml as to_toml
-from bids_spectsynth.options.training import TrainingOptions
 
 #: The field of view of every prepared image in millimetres (x, y, z), 256 x 256 x 192 at 1 mm (paper, section 2.2).
 FIELD_OF_VIEW_MM = (256, 256, 192)

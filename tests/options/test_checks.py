@@ -2,11 +2,11 @@ import pytest
 
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.options import checks
-from bids_spectsynth.options.cohort import CohortOptions
-from bids_spectsynth.options.execution import DataOptions
-from bids_spectsynth.options.model import ModelOptions
-from bids_spectsynth.options.preparation import PreparationOptions
-from bids_spectsynth.options.training import TrainingOptions
+from bids_spectsynth.options.declarations.cohort import CohortOptions
+from bids_spectsynth.options.declarations.execution import DataOptions
+from bids_spectsynth.options.declarations.model import ModelOptions
+from bids_spectsynth.options.declarations.preparation import PreparationOptions
+from bids_spectsynth.options.declarations.training import TrainingOptions
 
 
 def test_check_level__participants_are_chosen_at_their_own_level_alone() -> None:

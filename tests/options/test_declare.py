@@ -11,8 +11,8 @@ import pytest
 from bids_spectsynth.app.boutiques import build_descriptor
 from bids_spectsynth.app.usage import option_tables
 from bids_spectsynth.errors import UsageError
+from bids_spectsynth.options.declarations.groups import EVALUATION, GROUPS, RECIPE
 from bids_spectsynth.options.declare import declared, option, option_names, preset_values
-from bids_spectsynth.options.groups import EVALUATION, GROUPS, RECIPE
 from bids_spectsynth.options.parser import build_parser
 from bids_spectsynth.options.ranges import within
 from bids_spectsynth.options.settings import Settings, settings_of

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bids_spectsynth.errors import UsageError
+from bids_spectsynth.options.declarations.training import TrainingOptions
 from bids_spectsynth.options.settings import AdversarialLoss
-from bids_spectsynth.options.training import TrainingOptions
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bids_spectsynth.options.choices import Scaling
+from bids_spectsynth.options.declarations.training import TrainingOptions
 from bids_spectsynth.options.presets import CONFIG_NAMES
 from bids_spectsynth.options.settings import Settings
-from bids_spectsynth.options.training import TrainingOptions
 from bids_spectsynth.synthesis.data.orientation import Orientation
 from bids_spectsynth.synthesis.network.losses import loss_weights, needs_discriminator
 from bids_spectsynth.synthesis.network.recipe import Recipe, recipe_of
@@ -39,7 +39,7 @@ def _plain(value: Any) -> Any:
 class TrainingConfig(TrainingOptions):
     """Options of one training; two trainings with equal values on one machine give equal weights.
 
-    Besides the fields below it has those of :class:`bids_spectsynth.options.training.TrainingOptions`. ``batch_size``
+    Besides the fields below it has those of :class:`bids_spectsynth.options.declarations.training.TrainingOptions`. ``batch_size``
     is that of one process. The learning rate is constant until the last ``learning_rate_decay_epochs`` epochs, over
     which it falls linearly towards 0.
 

@@ -2,8 +2,8 @@ import dataclasses
 import json
 from typing import Any
 
+from bids_spectsynth.options.declarations.training import TrainingOptions
 from bids_spectsynth.options.settings import Settings, make_settings
-from bids_spectsynth.options.training import TrainingOptions
 from bids_spectsynth.synthesis.training.config import TrainingConfig, training_config
 
 

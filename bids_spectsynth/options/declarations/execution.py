@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bids_spectsynth.options.choices import AnalysisLevel, Device, SliceStorage
+from bids_spectsynth.options.declarations.groups import COMPUTATION, DATA, EXECUTION
 from bids_spectsynth.options.declare import option
-from bids_spectsynth.options.groups import COMPUTATION, DATA, EXECUTION
 from bids_spectsynth.options.ranges import not_negative, positive
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from bids_spectsynth.options.choices import Mode, Preset, Scaling
+from bids_spectsynth.options.declarations.groups import RECIPE, SYNTHESIS
 from bids_spectsynth.options.declare import option
-from bids_spectsynth.options.groups import RECIPE, SYNTHESIS
 from bids_spectsynth.options.ranges import label
 
 #: Suffixes as BIDS spells them; a role in another case would be looked for in vain.

@@ -19,8 +19,8 @@ from bids_spectsynth.options.choices import (
     Precision,
     Switch,
 )
+from bids_spectsynth.options.declarations.groups import COMPUTATION, PREPARATION, RECIPE, SYNTHESIS
 from bids_spectsynth.options.declare import option
-from bids_spectsynth.options.groups import COMPUTATION, PREPARATION, RECIPE, SYNTHESIS
 from bids_spectsynth.options.losses import read_losses, write_losses
 from bids_spectsynth.options.ranges import not_negative, one_of, positive, within
 

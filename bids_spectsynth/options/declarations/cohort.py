@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bids_spectsynth.options.declarations.groups import COHORT, EVALUATION, RECIPE, SYNTHESIS
 from bids_spectsynth.options.declare import option
-from bids_spectsynth.options.groups import COHORT, EVALUATION, RECIPE, SYNTHESIS
 from bids_spectsynth.options.ranges import all_positive, conditions, not_negative, parts, positive, zero_or_at_least
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bids_spectsynth.options.choices import BackendChoice, CoregInit, FslRunner, Switch
+from bids_spectsynth.options.declarations.groups import PREPARATION
 from bids_spectsynth.options.declare import flag, option
-from bids_spectsynth.options.groups import PREPARATION
 from bids_spectsynth.options.ranges import image_name, some, within
 from bids_spectsynth.options.spaces import T1W_SPACE, parse_space, parse_spaces
 
