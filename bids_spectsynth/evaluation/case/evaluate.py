@@ -48,16 +48,14 @@ def evaluate_case(
     """Rate a synthetic SPECT and the model's baselines against the real one: by slice, by region, and as a volume.
 
     Slices of network and baselines are rated on the scale of the model's training, those of the network also on the
-    other scale. Regions and volumes are rated on relative uptake: the network always, baselines if the model is
-    volume-scaled (slices that were scaled one by one make no volume).
+    other scale. Regions and volumes: on relative uptake, the network always, baselines of a volume-scaled model.
 
     Parameters
     ----------
     prepared : PreparedCase
         With an interictal SPECT, in the model's space.
     model_folder : Path
-        Of the network that made the image, ``models/<label>`` or a member of an ensemble; without ``baselines.json``
-        in it the network is rated alone.
+        Of the network that made the image; without ``baselines.json`` in it the network is rated alone.
     output_dir : Path
         Holds the synthetic SPECT and takes the tables.
     data_range : float
@@ -68,6 +66,8 @@ def evaluate_case(
         Of the whole model, which names the image and the tables; by default that of the card in ``model_folder``.
     further_folders : sequence of Path
         Of the other networks whose outputs were averaged: their baselines are averaged alike.
+    card : ModelCard, optional
+        That of ``model_folder``, where it has been read already.
 
     Returns
     -------

@@ -67,7 +67,21 @@ def read_mask(path: Path) -> nib.Nifti1Image:
 
 
 def named(path: Path, function: Any, *args: Any, **kwargs: Any) -> Any:
-    """Call ``function``; an ImageError from it that does not say which file gets the path in front."""
+    """Call ``function``; an ImageError from it that does not say which file gets the path in front.
+
+    Parameters
+    ----------
+    path : Path
+        Of the file that the function reads.
+    function : callable
+    args, kwargs
+        Of the function.
+
+    Raises
+    ------
+    ImageError
+        The function's own, with the file's path.
+    """
     try:
         return function(*args, **kwargs)
     except ImageError as error:

@@ -141,8 +141,10 @@ def sample_in_brain(mean: Float32, mean_affine: Float64, case: PreparedCase, mas
 
     Parameters
     ----------
-    mean : array
-        On the template grid with ``mean_affine``.
+    mean : array, shape (i, j, k)
+        On a grid in template space.
+    mean_affine : array, shape (4, 4)
+        Of that grid, from voxels to world RAS+ mm.
     case : PreparedCase
         Whose transform is used.
     mask : array of bool, shape (I, J, K)

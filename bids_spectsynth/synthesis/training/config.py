@@ -39,9 +39,10 @@ def _plain(value: Any) -> Any:
 class TrainingConfig(TrainingOptions):
     """Options of one training; two trainings with equal values on one machine give equal weights.
 
-    Besides the fields below it has those of :class:`bids_spectsynth.options.declarations.training.TrainingOptions`. ``batch_size``
-    is that of one process. The learning rate is constant until the last ``learning_rate_decay_epochs`` epochs, over
-    which it falls linearly towards 0.
+    Besides the fields below it has those of
+    :class:`bids_spectsynth.options.declarations.training.TrainingOptions`. ``batch_size`` is that of one process. The
+    learning rate is constant until the last ``learning_rate_decay_epochs`` epochs, over which it falls linearly
+    towards 0.
 
     Parameters
     ----------
