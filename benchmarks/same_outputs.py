@@ -12,6 +12,7 @@ differs. The work folder, Nipype's own, is not compared: what it holds arrives i
 import argparse
 import fnmatch
 import gzip
+import html
 import json
 import os
 import re
@@ -21,6 +22,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -54,6 +56,8 @@ FORMS = {
 COMPARED = ("data", "data-truth", "out", "elsewhere", "applied")
 
 RUN_NAME = re.compile(r"\d{8}T\d{6}Z-(participant|group)-[0-9a-f]{8}")
+#: The recorded settings on a participant's page.
+SETTINGS_BLOCK = re.compile(r"(<pre[^>]*>(?:<code>)?)([a-z_]+ = .*?)((?:</code>)?</pre>)", re.DOTALL)
 TIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(,\d+|\+00:00|Z)?")
 
 
@@ -70,6 +74,21 @@ class Rule:
 def without_times(content: bytes) -> bytes:
     text = RUN_NAME.sub(r"RUN-\1", content.decode())
     return TIME.sub("TIME", text).encode()
+
+
+def settings(content: bytes) -> bytes:
+    """Settings as TOML in alphabetical order; empty lists, as of an option that only one revision has, are left out."""
+    values = tomllib.loads(without_times(content).decode())
+    return json.dumps({name: value for name, value in sorted(values.items()) if value != []}, indent=1).encode()
+
+
+def page(content: bytes) -> bytes:
+    """A page without times, and with its block of settings in the form of :func:`settings`."""
+
+    def block(found: re.Match[str]) -> str:
+        return found[1] + settings(html.unescape(found[2]).encode()).decode() + found[3]
+
+    return SETTINGS_BLOCK.sub(block, without_times(content).decode()).encode()
 
 
 def messages(content: bytes) -> bytes:
@@ -109,8 +128,10 @@ def _without(value: Any, name: str) -> Any:
 
 
 RULES = (
-    Rule("times", "*.html", "times of a run, and its name, which holds a time and a random number", without_times),
-    Rule("times", "*/settings.toml", "the same", without_times),
+    Rule(
+        "page", "*.html", "times of a run and its name, which holds a time and a random number; settings, below", page
+    ),
+    Rule("settings", "*/settings.toml", "times; the order of options is that of their declaration", settings),
     Rule("order", "*/logs/*/*.log", "times; the scheduler's order of steps; loggers have modules' names", messages),
     Rule("nothing", "*/nipype.log", "Nipype's own words on modules, pickled files and times", lambda content: b""),
     Rule("seconds", "*/history.tsv", "how long an epoch took", without_seconds),

@@ -9,7 +9,7 @@ import pytest
 
 from bids_spectsynth.images.grid import Grid
 from bids_spectsynth.images.resampling import resample_image
-from bids_spectsynth.preprocess import outputs
+from bids_spectsynth.preprocess.outputs import images as outputs
 from bids_spectsynth.preprocess.workflow.build import preprocess
 
 pytestmark = pytest.mark.usefixtures("tiny_template")
