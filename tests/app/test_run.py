@@ -751,6 +751,7 @@ SHOWN_BY_MODULES = {
     "bootstrap_samples": "evaluation/group/test_comparisons.py",
     "equivalence_margins": "evaluation/group/test_comparisons.py",
     "crop": "synthesis/data/test_cropping.py",
+    "loss": "synthesis/network/test_losses.py",
     **dict.fromkeys(
         ("bet_fractional_intensity", "bet_robust", "fsl_runner", "fsl_image"), "preprocess/backends/fsl/test_runners.py"
     ),

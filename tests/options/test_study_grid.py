@@ -6,6 +6,7 @@ import pytest
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.options.settings import make_settings
 from bids_spectsynth.options.study_grid import study_grid
+from bids_spectsynth.synthesis.network.losses import LOSSES, Loss
 from bids_spectsynth.synthesis.study import planned_models
 
 
@@ -16,7 +17,9 @@ def _options(path: Path, losses: str) -> Any:
     )
 
 
-def test_study_grid__losses_may_name_any_term(tmp_path: Path) -> None:
+def test_study_grid__losses_may_name_any_term(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    edge = Loss(name="edge", title="Edge", default_weight=1.0, value=lambda batch: batch.fake.mean())
+    monkeypatch.setitem(LOSSES, "edge", edge)
     settings = _options(tmp_path / "s.toml", '{name = "A", loss = ["l1=50", "edge=2"]}, {name = "B"}')
     grid = study_grid(settings)
     assert grid is not None

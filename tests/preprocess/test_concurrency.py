@@ -28,7 +28,8 @@ def contents(folder: Path) -> dict[str, str]:
         if path.suffix == ".html"
         else hashlib.md5(path.read_bytes()).hexdigest()
         for path in folder.rglob("*")
-        if path.is_file() and path.relative_to(folder).parts[0] != "logs"
+        # Manifests hold the times of files.
+        if path.is_file() and path.relative_to(folder).parts[0] not in ("logs", ".manifests")
     }
 
 

@@ -29,7 +29,7 @@ def scheduler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str]
         programs, jobs = tmp_path / "programs", tmp_path / "jobs"
         programs.mkdir()
         jobs.mkdir()
-        source = (Path(__file__).parents[1] / "fake_scheduler.py").read_text()
+        source = Path(__file__).with_name("fake_scheduler.py").read_text()
         for program in PROGRAMS[name]:
             (programs / program).write_text(f"#!{sys.executable}\n{source}")
             (programs / program).chmod(0o755)

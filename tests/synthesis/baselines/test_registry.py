@@ -119,8 +119,9 @@ def test_new_baseline__stands_in_the_data_dictionaries_without_torch() -> None:
 import sys
 from bids_spectsynth.synthesis.baselines.registry import BASELINES, Baseline
 BASELINES["median"] = Baseline(name="median", title="Median", description="The median.", predict=lambda b, c: None)
-from bids_spectsynth.evaluation.columns import METHODS, METRICS_DICTIONARY
-assert METHODS["median"] == METRICS_DICTIONARY["method"]["Levels"]["median"] == "The median."
+from bids_spectsynth.evaluation.case.slice_columns import slice_dictionary
+from bids_spectsynth.evaluation.columns import METHODS
+assert METHODS["median"] == slice_dictionary()["method"]["Levels"]["median"] == "The median."
 assert list(METHODS)[0] == "pix2pix" and list(METHODS)[1:] == list(BASELINES)
 assert "torch" not in sys.modules
 """

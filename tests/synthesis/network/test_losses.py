@@ -143,7 +143,7 @@ def test_new_loss__stands_in_history_card_and_tables(tmp_path, make_case, write_
     dictionary = json.loads((tmp_path / "used" / "history.json").read_text())
     assert dictionary["loss_charbonnier"]["Description"].startswith("Mean charbonnier loss")
     assert used.losses == {"adversarial": 1.0, "l1": 100.0, "ssim": 0.0, "charbonnier": 7.0}
-    assert used.config["loss"] == [["charbonnier", 7.0]]
+    assert used.config["loss"] == {"charbonnier": 7.0}
     assert plain.losses == {"adversarial": 1.0, "l1": 100.0, "ssim": 0.0}
     assert "loss" not in plain.config
     case = write_prepared(tmp_path / "derivatives", "02", 2)
