@@ -236,4 +236,6 @@ def _is_same_rating(table: Path, data_range: float, split: str) -> bool:
     # A table of an earlier version lacks what the group level needs.
     if list(rated.columns) != list(slice_dictionary()):
         return False
+    if not rated["training"].astype(str).str.startswith("t").all():
+        return False  # a fingerprint of an earlier version, which equals none of today's
     return set(rated["data_range"]) == {data_range} and set(rated["split"]) == {split}

@@ -65,7 +65,7 @@ MODEL_COLUMNS: Dictionary = {
         },
     },
     "training": {
-        "Description": "Fingerprint (8 hexadecimal digits of a SHA-256) of all other options of the training and of "
+        "Description": "Fingerprint (t and 8 hexadecimal digits) of all other options of the training and of "
         "the numbers of networks and folds: inputs, space, seed and losses aside, models that share it were trained "
         "alike."
     },

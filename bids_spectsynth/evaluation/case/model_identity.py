@@ -33,10 +33,11 @@ def losses_label(card: ModelCard) -> str:
 
 
 def training_fingerprint(card: ModelCard, model_folder: Path) -> str:
-    """Eight hexadecimal digits that two models share if they were trained alike.
+    """A label that two models share if they were trained alike: ``t`` and eight hexadecimal digits.
 
-    They are those of the SHA-256 of all training options but inputs, space, seed and loss, and of how many networks
-    and folds the model has.
+    The letter keeps readers of tables from taking it for a number. The digits are those of the SHA-256 of all training
+    options but inputs, space, seed and loss, and of how many
+    networks and folds the model has.
 
     Parameters
     ----------
@@ -50,7 +51,7 @@ def training_fingerprint(card: ModelCard, model_folder: Path) -> str:
         # Cards of earlier versions, which could not crop, do not have it.
         del options["crop"]
     content = {"options": options, "networks": networks, "folds": folds}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:_DIGITS]
+    return "t" + hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:_DIGITS]
 
 
 def _networks_and_folds(model_folder: Path) -> tuple[int, int]:

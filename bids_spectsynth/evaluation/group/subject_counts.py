@@ -34,7 +34,9 @@ def split_text(n_test: int, n_external: int) -> str:
 
 
 def subjects_fingerprint(participants: Iterable[str]) -> str:
-    """Eight hexadecimal digits that two sets of participants share if they are equal.
+    """A label that two sets of participants share if they are equal: ``s`` and eight hexadecimal digits.
+
+    Without a letter in front, readers of tables would take ``9e208567`` or ``01234567`` for numbers.
 
     Parameters
     ----------
@@ -44,4 +46,4 @@ def subjects_fingerprint(participants: Iterable[str]) -> str:
     # A column knows its values faster than a set of its rows.
     names = participants.unique() if isinstance(participants, pd.Series) else participants
     text = "\n".join(sorted(set(names)))
-    return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
+    return "s" + hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]

@@ -43,18 +43,24 @@ def metrics_section(context: SubjectContext) -> Section | None:
 
 
 def read_metrics(path: Path) -> pd.DataFrame:
-    """A table of metrics per slice.
+    """A table of metrics per slice, on the scale of the model's training: one row for each slice and method.
+
+    The network is rated on a second scale too, for comparisons of models of different scaling. Those rows stand beside
+    no baseline and are not this page's.
 
     Raises
     ------
     ValueError
-        A column is missing.
+        A column is missing, or a slice of a method has several rows.
     """
     frame = pd.read_csv(path, sep="\t", na_values=["n/a"], dtype={"in_block": str})
-    needed = {"method", "z_mm", "slice", "in_block", *METRICS}
+    needed = {"method", "z_mm", "slice", "in_block", "scale", "scaling", *METRICS}
     if missing := sorted(needed - set(frame.columns)):
         raise ValueError(f"{path.name} has no column {', '.join(missing)}")
-    return frame.assign(in_block=frame["in_block"].str.lower())
+    own = frame[frame["scale"] == frame["scaling"]]
+    if own.duplicated(["method", "slice"]).any():
+        raise ValueError(f"{path.name} has several rows for one slice and method; run the participant again")
+    return own.assign(in_block=own["in_block"].str.lower()).reset_index(drop=True)
 
 
 def _metrics_blocks(

@@ -1,5 +1,10 @@
+import io
+import re
+
 import numpy as np
 import pandas as pd
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bids_spectsynth.evaluation.group.subject_counts import split_counts, subjects_fingerprint
 
@@ -22,4 +27,11 @@ def test_counts_of_many_rows_are_those_of_sets_of_them() -> None:
 def test_equal_sets_have_equal_fingerprints_and_others_not() -> None:
     assert subjects_fingerprint(["b", "a", "b"]) == subjects_fingerprint(["a", "b"])
     assert subjects_fingerprint(["a", "b"]) != subjects_fingerprint(["ab"])
-    assert len(subjects_fingerprint([])) == 8
+
+
+@given(st.lists(st.text("0123456789abcdef", min_size=1, max_size=4)))
+def test_subjects_fingerprint__is_text_to_every_reader(people: list[str]) -> None:
+    label = subjects_fingerprint(people)
+    assert re.fullmatch("s[0-9a-f]{8}", label)
+    (read,) = pd.read_csv(io.StringIO(f"subjects\n{label}\n"))["subjects"]
+    assert read == label
