@@ -61,7 +61,8 @@ def remove_fluid_rim(data: Float32Array, inside: npt.NDArray[np.uint8], affine: 
     if classes is None:
         return inside
     depth = ndimage.distance_transform_edt(mask, sampling=sizes)
-    if np.median(values[mask & (depth <= RIM_MM / 2)]) >= np.median(values[depth > RIM_MM]):
+    edge, core = mask & (depth <= max(RIM_MM / 2, float(sizes.max()))), depth > RIM_MM
+    if not core.any() or np.median(values[edge]) >= np.median(values[core]):
         return inside
     kept = _tightened(mask, _fluid(values, mask, *classes, sizes), depth, sizes)
     if np.count_nonzero(kept) < (1 - _MOST_REMOVED) * np.count_nonzero(mask):

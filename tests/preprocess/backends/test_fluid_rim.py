@@ -105,3 +105,8 @@ def test_remove_fluid_rim__values_of_one_kind_or_none() -> None:
     mask = _head()[1]
     for data in (np.zeros(SHAPE, np.float32), np.full(SHAPE, 5, np.float32)):
         np.testing.assert_array_equal(remove_fluid_rim(data, mask, AFFINE), mask)
+
+
+def test_remove_fluid_rim__voxels_larger_than_the_rim_leave_the_mask_unchanged() -> None:
+    data, mask, _ = _head()
+    np.testing.assert_array_equal(remove_fluid_rim(data, mask, np.diag([5.0, 5.0, 5.0, 1.0])), mask)
