@@ -10,6 +10,7 @@ from bids_spectsynth.errors import ImageError
 from bids_spectsynth.images.grid import FloatArray, Grid, apply_affine, grid_of, new_image
 from bids_spectsynth.images.masks import solid_component
 from bids_spectsynth.images.resampling import resample_image
+from bids_spectsynth.preprocess.backends.fluid_rim import remove_fluid_rim
 from bids_spectsynth.preprocess.registration.sampler import shrink
 
 #: Volume in litres below which a mask cannot be a brain.
@@ -24,7 +25,8 @@ def extract_t1w_brain(image: nib.Nifti1Image, threads: int = 1) -> nib.Nifti1Ima
     """Brain mask of a T1w image.
 
     The network expects an upright head; images of any axis order are turned by whole axes; strongly oblique ones are
-    resampled to 1 mm upright voxels, and the result is brought back.
+    resampled to 1 mm upright voxels, and the result is brought back. The rim of fluid that the network keeps is taken
+    away where it is sure (:func:`~bids_spectsynth.preprocess.backends.fluid_rim.remove_fluid_rim`).
 
     Parameters
     ----------
@@ -48,6 +50,9 @@ def extract_t1w_brain(image: nib.Nifti1Image, threads: int = 1) -> nib.Nifti1Ima
     else:
         upright = resample_image(image, _upright_grid(image), np.eye(4), 1)
         probability = _brain_probability(np.asanyarray(upright.dataobj), threads)
+        inside = solid_component(probability > 0.5)
+        tight = remove_fluid_rim(np.asanyarray(upright.dataobj), inside, upright.affine)
+        probability[(inside > 0) & (tight == 0)] = 0
         back = resample_image(new_image(probability, upright.affine), grid_of(image), np.eye(4), 1)
         mask = solid_component(np.asanyarray(back.dataobj) > 0.5)
     result = new_image(np.ascontiguousarray(mask), image.affine)
@@ -102,6 +107,7 @@ def _upright_mask(image: nib.Nifti1Image, threads: int) -> npt.NDArray[np.uint8]
     order, flips = _axis_turns(affine)
     inside = _brain_probability(data.transpose(order)[flips], threads) > 0.5
     small = solid_component(inside)[flips].transpose(np.argsort(order))
+    small = remove_fluid_rim(data, small, affine)
     for axis, block in enumerate(blocks.tolist()):
         small = np.repeat(small, block, axis=axis) if block > 1 else small
     mask = np.zeros(image.shape, dtype=np.uint8)

@@ -105,12 +105,12 @@ class IntensityModel:
         columns = [inside, outside]
         if varying:
             position = ((points - self.centre) / _RADIUS_MM).astype(np.float32)
-            columns += [inside * factor for factor in _monomials(position, _CLASS_DEGREES)]
-            columns += [inside.sum(axis=1, keepdims=True) * factor for factor in _monomials(position, _BRAIN_DEGREES)]
+            columns += [inside * factor for factor in monomials(position, _CLASS_DEGREES)]
+            columns += [inside.sum(axis=1, keepdims=True) * factor for factor in monomials(position, _BRAIN_DEGREES)]
         return ModelSamples(points, np.concatenate(columns, axis=1))
 
 
-def _monomials(position: Float32Array, degrees: Iterable[int]) -> list[Float32Array]:
+def monomials(position: Float32Array, degrees: Iterable[int]) -> list[Float32Array]:
     """All products of the coordinates (n, 3) of the given degrees; each of shape (n, 1)."""
     choices = [c for degree in degrees for c in combinations_with_replacement(range(3), degree)]
     return [np.prod(position[:, list(choice)], axis=1, keepdims=True) for choice in choices]

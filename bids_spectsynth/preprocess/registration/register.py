@@ -9,6 +9,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from bids_spectsynth.images.grid import FloatArray, apply_affine, new_image
 from bids_spectsynth.images.masks import histogram_mask, solid_component
 from bids_spectsynth.options.settings import CoregInit
+from bids_spectsynth.preprocess.registration.affine_part import fit_affine_part, make_even_sampler, shaded_samples
 from bids_spectsynth.preprocess.registration.cost import SPACING_MM, IntensityModel, ModelSamples, Samples, build_model
 from bids_spectsynth.preprocess.registration.optimiser import (
     OptimisationResult,
@@ -30,6 +31,10 @@ _COARSE_SPACING_MM, _FINE_SPACING_MM = 4.0, 2.0
 _COARSE_BLOCK, _FINE_BLOCK = 2, 1
 # In the first search both images are blurred so that 20 mm and 25 degrees are forgiven (FWHM, mm).
 _COARSE_SMOOTHING_MM, _COARSE_FWHM_MM = 10.0, 12.0
+# The affine part of the deformation to a template may explain this much less than where it started.
+_MOST_LOST = 0.05
+# It is fitted anew as often, with the moving image smoothed for the scale that was found.
+_ROUNDS = 2
 # Two guesses of the brain's centre that are closer than this (mm) lead to the same place.
 _SAME_CENTROID_MM = 10.0
 
@@ -47,7 +52,8 @@ class Resolution:
 
 _RESOLUTIONS = {"pet": Resolution(3.0, 7.0), "interictal": Resolution(0.0, 11.0), "ictal": Resolution(0.0, 11.0)}
 _MR_RESOLUTION = Resolution(2.0, 4.0)
-_TEMPLATE_RESOLUTION = Resolution(3.0, 6.0)
+# A template registered to itself is exact where the two are alike; the model's grid of 2 mm is a blur of its own.
+_TEMPLATE_RESOLUTION = Resolution(3.2, 2.6)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +67,8 @@ class _Pair:
     own_mask: nib.Nifti1Image
     small: nib.Nifti1Image
     resolution: Resolution
+    own: nib.Nifti1Image
+    blocks: FloatArray
 
 
 def register_images(
@@ -141,6 +149,8 @@ def _prepare(moving: nib.Nifti1Image, fixed: nib.Nifti1Image, mask: nib.Nifti1Im
         own_mask,
         new_image(coarse_data, coarse_affine),
         resolution,
+        own,
+        np.linalg.norm(affine[:3, :3], axis=0) / np.linalg.norm(moving.affine[:3, :3], axis=0),
     )
 
 
@@ -176,8 +186,21 @@ def _climb(pair: _Pair, matrix: FloatArray, dof: int) -> OptimisationResult:
     """From the coarse rigid result to the final one."""
     centre = pair.model.centre
     if dof == 12:
-        matrix = refine(pair.coarse, matrix, pair.coarse_model.orthonormal(), centre, dof).matrix
+        return _climb_to_template(
+            pair, refine(pair.coarse, matrix, pair.coarse_model.orthonormal(), centre, dof).matrix
+        )
     return refine(pair.fine, matrix, _fine_samples(pair, matrix), centre, dof)
+
+
+def _climb_to_template(pair: _Pair, start: FloatArray) -> Found:
+    """The affine part of the deformation; the start where that explains far less, as between images unlike a brain."""
+    matrix, smoothing, fwhm = start, pair.resolution.smoothing, pair.resolution.model
+    for _ in range(_ROUNDS):
+        sampler = make_even_sampler(np.asanyarray(pair.own.dataobj), pair.own.affine, pair.blocks, matrix, smoothing)
+        matrix = fit_affine_part(sampler, matrix, pair.model, fwhm)
+    samples = visible_samples(sampler, shaded_samples(pair.model, fwhm), start)
+    found, given = (Found(m, explained(sampler, m, samples)) for m in (matrix, start))
+    return found if found.score > given.score - _MOST_LOST else given
 
 
 def _fine_samples(pair: _Pair, matrix: FloatArray) -> Samples:
