@@ -18,7 +18,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from bids_spectsynth.images.grid import Grid, apply_affine, grid_of, new_image
-from bids_spectsynth.images.intensity import load_image
+from bids_spectsynth.images.reading import load_image
 from bids_spectsynth.images.resampling import resample_image
 from bids_spectsynth.options.spaces import BUILT_IN_TEMPLATE
 from bids_spectsynth.phantom.anatomy import BOX_LOWER, make_anatomy

@@ -5,7 +5,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from bids_spectsynth.images.grid import FloatArray
-from bids_spectsynth.images.intensity import solid_component
+from bids_spectsynth.images.masks import solid_component
 
 BoolArray = npt.NDArray[np.bool_]
 Float32Array = npt.NDArray[np.float32]

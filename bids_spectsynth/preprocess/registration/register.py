@@ -192,15 +192,15 @@ def _climb(pair: _Pair, matrix: FloatArray, dof: int) -> OptimisationResult:
     return refine(pair.fine, matrix, _fine_samples(pair, matrix), centre, dof)
 
 
-def _climb_to_template(pair: _Pair, start: FloatArray) -> Found:
+def _climb_to_template(pair: _Pair, start: FloatArray) -> OptimisationResult:
     """The affine part of the deformation; the start where that explains far less, as between images unlike a brain."""
     matrix, smoothing, fwhm = start, pair.resolution.smoothing, pair.resolution.model
     for _ in range(_ROUNDS):
         sampler = make_even_sampler(np.asanyarray(pair.own.dataobj), pair.own.affine, pair.blocks, matrix, smoothing)
         matrix = fit_affine_part(sampler, matrix, pair.model, fwhm)
     samples = visible_samples(sampler, shaded_samples(pair.model, fwhm), start)
-    found, given = (Found(m, explained(sampler, m, samples)) for m in (matrix, start))
-    return found if found.score > given.score - _MOST_LOST else given
+    found, before = (OptimisationResult(m, r_squared(sampler, m, samples)) for m in (matrix, start))
+    return found if found.score > before.score - _MOST_LOST else before
 
 
 def _fine_samples(pair: _Pair, matrix: FloatArray) -> Samples:
