@@ -51,28 +51,25 @@ class _Target:
 
 @dataclass(eq=False)
 class _Output:
-    """What has been written into a space so far, which optional images were left out, and what ended it."""
+    """What has been written into a space so far, and which optional images were left out."""
 
     inputs: PreparedInputs
     target: _Target
     files: list[Path] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
-    error: ImageError | None = None
 
     def leave_out(self, role: str, error: ImageError) -> None:
-        """Note why an image cannot be used; one that is not optional ends what is written into this space."""
-        if role in self.inputs.optional:
-            self.left_out[role] = str(error)
-        else:
-            self.error = error
+        """Note why an optional image cannot be used; raises the error of any other."""
+        if role not in self.inputs.optional:
+            raise error
+        self.left_out[role] = str(error)
 
 
 def write_prepared(inputs: Sequence[PreparedInputs], backend: Backend) -> list[Written]:
     """Write the prepared images and masks of one case in one or several spaces.
 
     Each image is read once and interpolated once for each space, from its own voxels, through the composed transform.
-    The T1w images are removed first and written last: without its T1w, a case does not count as prepared. An image that
-    cannot be written into one space keeps no other space from being written.
+    The T1w images are removed first and written last: without its T1w, a case does not count as prepared.
 
     Parameters
     ----------
@@ -96,17 +93,12 @@ def write_prepared(inputs: Sequence[PreparedInputs], backend: Backend) -> list[W
     outputs = [_Output(one, _target(one)) for one in inputs]
     case = inputs[0].case
     for role in sorted(case.images, key=lambda role: (role == T1W, role)):
-        _write_role(case.images[role], [output for output in outputs if output.error is None], backend, role)
-    for output in outputs:
-        if output.error is not None:
-            raise output.error
+        _write_role(case.images[role], outputs, backend, role)
     return [Written(tuple(one.files), one.left_out) for one in outputs]
 
 
 def _write_role(source: SourceImage, outputs: Sequence[_Output], backend: Backend, role: str) -> None:
     """Read an image and write it into every space; it is not kept while the next one is read."""
-    if not outputs:
-        return
     try:
         image, _ = load_image(source.path, source.frame_durations)
     except ImageError as error:
