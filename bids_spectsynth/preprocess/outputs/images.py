@@ -1,7 +1,6 @@
-"""Every image of a case, read once, resampled once into each space and written with its sidecar."""
+"""Every image of a case resampled once into a space and written with its sidecar."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
-from bids_spectsynth.bids.cases import SourceImage
 from bids_spectsynth.bids.names import source_uri
 from bids_spectsynth.bids.roles import T1W, role_of
 from bids_spectsynth.bids.writing import public_metadata, write_image
@@ -49,67 +47,34 @@ class _Target:
     reference: str
 
 
-@dataclass(eq=False)
-class _Output:
-    """What has been written into a space so far, and which optional images were left out."""
+def write_prepared(inputs: PreparedInputs, backend: Backend) -> Written:
+    """Write the prepared images and masks of one case in one space.
 
-    inputs: PreparedInputs
-    target: _Target
-    files: list[Path] = field(default_factory=list)
-    left_out: dict[str, str] = field(default_factory=dict)
-
-    def leave_out(self, role: str, error: ImageError) -> None:
-        """Note why an optional image cannot be used; raises the error of any other."""
-        if role not in self.inputs.optional:
-            raise error
-        self.left_out[role] = str(error)
-
-
-def write_prepared(inputs: Sequence[PreparedInputs], backend: Backend) -> list[Written]:
-    """Write the prepared images and masks of one case in one or several spaces.
-
-    Each image is read once and interpolated once for each space, from its own voxels, through the composed transform.
-    The T1w images are removed first and written last: without its T1w, a case does not count as prepared.
-
-    Parameters
-    ----------
-    inputs : sequence of PreparedInputs
-        One for each space; they differ in nothing else.
-    backend : Backend
-        Resamples.
+    Each image is interpolated once, from its own voxels, through the composed transform. The T1w image is removed
+    first and written last: without it, a case does not count as prepared.
 
     Returns
     -------
-    list of Written
-        For each space everything that was written, sidecars included, and optional images that were left out, and why.
+    Written
+        Everything that was written, sidecars included; optional images that were left out, and why.
 
     Raises
     ------
     ImageError
         An image is not readable any more, or its mask does not reach into the grid.
     """
-    for one in inputs:
-        image_path(one, T1W).unlink(missing_ok=True)
-    outputs = [_Output(one, _target(one)) for one in inputs]
-    case = inputs[0].case
-    for role in sorted(case.images, key=lambda role: (role == T1W, role)):
-        _write_role(case.images[role], outputs, backend, role)
-    return [Written(tuple(one.files), one.left_out) for one in outputs]
-
-
-def _write_role(source: SourceImage, outputs: Sequence[_Output], backend: Backend, role: str) -> None:
-    """Read an image and write it into every space; it is not kept while the next one is read."""
-    try:
-        image, _ = load_image(source.path, source.frame_durations)
-    except ImageError as error:
-        for output in outputs:
-            output.leave_out(role, error)
-        return
-    for output in outputs:
+    image_path(inputs, T1W).unlink(missing_ok=True)
+    target = _target(inputs)
+    left_out: dict[str, str] = {}
+    files: list[Path] = []
+    for role in sorted(inputs.case.images, key=lambda role: (role == T1W, role)):
         try:
-            output.files += _write_image(output.inputs, backend, output.target, role, image)
+            files += _write_role(inputs, backend, target, role)
         except ImageError as error:
-            output.leave_out(role, error)
+            if role not in inputs.optional:
+                raise
+            left_out[role] = str(error)
+    return Written(tuple(files), left_out)
 
 
 def _target(inputs: PreparedInputs) -> _Target:
@@ -159,9 +124,7 @@ def _resampled_box(
     return values
 
 
-def _write_image(
-    inputs: PreparedInputs, backend: Backend, target: _Target, role: str, image: nib.Nifti1Image
-) -> list[Path]:
+def _write_role(inputs: PreparedInputs, backend: Backend, target: _Target, role: str) -> list[Path]:
     source = inputs.case.images[role]
     matrix = target.to_t1w if role == T1W else inputs.registration(role).matrix @ target.to_t1w
     mask = target.brain
@@ -172,6 +135,7 @@ def _write_image(
             f"{source.path}: its brain lies outside the field of view of space-{inputs.space} after the "
             "registration; check the image's header, or try --coreg-init header"
         )
+    image, _ = load_image(source.path, source.frame_durations)
     corners = np.stack(mask_bounds(new_image(mask.astype(np.uint8), target.grid.affine)))
     wanted = MaskedGrid(target.grid.shape, target.grid.affine, mask)
     values = _resampled_box(image, wanted, matrix, order=IMAGE_ORDER, corners=corners)

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from bids_spectsynth.preprocess.workflow.writers import WritePrepared, WriteTran
 
 @dataclass(frozen=True)
 class Part:
-    """Files of a case that one manifest records.
+    """Files of a case that one node writes, and that one manifest records.
 
     The parts do not depend on the order of the output spaces, and no two write the same file.
 
@@ -148,11 +148,11 @@ def workflow_name(case: Case) -> str:
 
 
 def init_case_wf(*, case: Case, settings: Settings, identity: BackendIdentity) -> Workflow:
-    """Workflow of one case: one registration per image, one node that writes all images, one per other part.
+    """Workflow of one case: one registration per image, one output per part.
 
     Inputs of ``inputnode``: the path of each image, by role, and what the workflow of its T1w image gives
     (:func:`bids_spectsynth.preprocess.workflow.anatomical.init_anatomical_wf`). Outputs of ``outputnode``: for each
-    node that writes, the manifests of the files that were written to the output folder.
+    part, the manifest of the files that were written to the output folder.
 
     Parameters
     ----------
@@ -161,29 +161,28 @@ def init_case_wf(*, case: Case, settings: Settings, identity: BackendIdentity) -
     identity : BackendIdentity
     """
     workflow = Workflow(name=workflow_name(case))
-    writers = _writers(case_parts(case, settings))
+    parts = {_node_name(part): part for part in case_parts(case, settings)}
     records = [record_field(step) for step in (T1W, *requested_templates(settings))]
     inputnode = Node(IdentityInterface(fields=[*case.images, "t1w_mask", *records]), name="inputnode")
     for role, image in case.images.items():
         setattr(inputnode.inputs, role, str(image.path))
-    outputnode = Node(IdentityInterface(fields=list(writers)), name="outputnode")
+    outputnode = Node(IdentityInterface(fields=list(parts)), name="outputnode")
     common = common_inputs(case.name, settings, identity)
     steps = {role: _register_node(case, role, settings, common) for role in case.images if role != T1W}
     for role, node in steps.items():
         workflow.connect([(inputnode, node, [(role, "moving"), (T1W, "t1w"), ("t1w_mask", "t1w_mask")])])
-    for name, parts in writers.items():
-        write = _write_node(name, case, parts, settings, identity, common)
-        of_images = parts[0].space is not None
-        if of_images:
+    for name, part in parts.items():
+        write = _write_node(case, part, settings, identity, common)
+        if part.space is not None:
             workflow.connect(inputnode, "t1w_mask", write, "t1w_mask")
-        for step in _steps(parts):
+        for step in part.steps:
             if step in steps:
                 workflow.connect(steps[step], "record", write, record_field(step))
             else:
                 workflow.connect(inputnode, record_field(step), write, record_field(step))
-            if of_images and step in steps and has_own_mask(step, identity.name):
+            if part.space is not None and step in steps and has_own_mask(step, identity.name):
                 workflow.connect(steps[step], "mask", write, mask_field(step))
-        workflow.connect(write, "manifests", outputnode, name)
+        workflow.connect(write, "manifest", outputnode, name)
     return workflow
 
 
@@ -192,14 +191,8 @@ def _node(interface: Any, name: str, kind: str) -> Node:
     return Node(interface, name=name, mem_gb=MEMORY_GB[kind], n_procs=1)
 
 
-def _writers(parts: Sequence[Part]) -> dict[str, tuple[Part, ...]]:
-    """The nodes that write, by name: one for all images, which are read once for all spaces; one for other parts."""
-    transforms = {nipype_name(f"write_{part.name}"): (part,) for part in parts if part.space is None}
-    return {**transforms, "write_images": tuple(part for part in parts if part.space is not None)}
-
-
-def _steps(parts: Sequence[Part]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(step for part in parts for step in part.steps))
+def _node_name(part: Part) -> str:
+    return nipype_name(f"write_{part.name}")
 
 
 def _register_node(case: Case, role: str, settings: Settings, common: Mapping[str, Any]) -> Node:
@@ -213,27 +206,21 @@ def _register_node(case: Case, role: str, settings: Settings, common: Mapping[st
 
 
 def _write_node(
-    name: str,
-    case: Case,
-    parts: Sequence[Part],
-    settings: Settings,
-    identity: BackendIdentity,
-    common: Mapping[str, Any],
+    case: Case, part: Part, settings: Settings, identity: BackendIdentity, common: Mapping[str, Any]
 ) -> Node:
     inputs = {
-        "steps": _steps(parts),
+        "steps": part.steps,
         "case_text": case_to_text(case),
         "optional": list(optional_roles(case, settings)),
         "bids_dir": str(settings.bids_dir),
         "output_dir": str(settings.output_dir),
-        "manifests": [str(part_manifest(case, settings, part)) for part in parts],
-        "keys": [part_key(case, settings, identity, part) for part in parts],
+        "manifest": str(part_manifest(case, settings, part)),
+        "key": part_key(case, settings, identity, part),
         **common,
     }
-    spaces = [part.space for part in parts if part.space is not None]
     interface: Any
-    if spaces:
-        interface = WritePrepared(spaces=spaces, voxel_size=settings.voxel_size, **inputs)
-    else:
+    if part.space is None:
         interface = WriteTransforms(**inputs)
-    return _node(interface, name, "write")
+    else:
+        interface = WritePrepared(space=part.space, voxel_size=settings.voxel_size, **inputs)
+    return _node(interface, _node_name(part), "write")

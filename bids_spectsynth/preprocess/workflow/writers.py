@@ -27,12 +27,12 @@ class _WriteInputs(DynamicTraitedSpec, CommonInputs):
     optional = traits.List(Str(), desc="roles of images that no model needs")
     bids_dir = Str(mandatory=True)
     output_dir = Str(mandatory=True)
-    manifests = traits.List(Str(), mandatory=True, desc="where it is recorded what was written, of each part")
-    keys = traits.List(Str(), mandatory=True, desc="fingerprints of everything that the files of each part depend on")
+    manifest = Str(mandatory=True, desc="where it is recorded what was written")
+    key = Str(mandatory=True, desc="fingerprint of everything that the files depend on")
 
 
 class _WriteOutputs(TraitedSpec):
-    manifests = traits.List(Str())
+    manifest = Str()
 
 
 class _Writer(Step):
@@ -57,8 +57,8 @@ class _Writer(Step):
         add_traits(self.inputs, [field(step) for step in self._steps for field in (record_field, mask_field)])
 
     @abstractmethod
-    def _write(self, known: CaseRecords, backend: Backend) -> list[Written]:
-        """Write the files of each part; warnings are what this step adds to those of the records."""
+    def _write(self, known: CaseRecords, backend: Backend) -> Written:
+        """Write the files; warnings are what this step adds to those of the records."""
 
     def _compute(self, folder: Path, backend: Backend) -> dict[str, Any]:
         paths = {step: getattr(self.inputs, record_field(step)) for step in self._steps}
@@ -74,40 +74,41 @@ class _Writer(Step):
             output_dir=Path(self.inputs.output_dir),
             records={step: record for step, record in records.items() if step not in left_out},
         )
-        parts = zip(self.inputs.manifests, self.inputs.keys, self._write(known, backend), strict=True)
-        for manifest, key, written in parts:
-            save_manifest(Path(manifest), key, known.output_dir, _with_left_out(written, left_out))
-        return {"manifests": self.inputs.manifests}
+        written = self._write(known, backend)
+        left_out |= written.left_out
+        messages = [f"{reason}; the {role_of(role).title} is left out" for role, reason in left_out.items()]
+        written = replace(written, left_out=left_out, warnings=(*written.warnings, *messages))
+        save_manifest(Path(self.inputs.manifest), self.inputs.key, known.output_dir, written)
+        return {"manifest": self.inputs.manifest}
 
 
 class _PreparedInputs(_WriteInputs):
-    spaces = traits.List(Str(), mandatory=True)
+    space = Str(mandatory=True)
     voxel_size = traits.Float(mandatory=True)
     t1w_mask = File(exists=True, mandatory=True)
 
 
 class WritePrepared(_Writer):
-    """Resample all images of a case into its spaces, each read once, and write them to the output folder."""
+    """Resample all images of a case into one space, each once, and write them to the output folder."""
 
     input_spec = _PreparedInputs
     step = "resampling and writing"
 
-    def _write(self, known: CaseRecords, backend: Backend) -> list[Written]:
+    def _write(self, known: CaseRecords, backend: Backend) -> Written:
         masks = {role: getattr(self.inputs, mask_field(role)) for role in self._steps if role in known.case.images}
         inputs = PreparedInputs(
             case=known.case,
             bids_dir=known.bids_dir,
             output_dir=known.output_dir,
             records=known.records,
-            space=self.inputs.spaces[0],
+            space=self.inputs.space,
             voxel_size=self.inputs.voxel_size,
             t1w_mask=read_mask(Path(self.inputs.t1w_mask)),
             own_masks={role: read_mask(Path(path)) for role, path in masks.items() if isdefined(path)},
             optional=tuple(self.inputs.optional),
         )
         read = [f"{role_of(role).title}: {note}" for role in known.case.images for note in known.records[role].notes]
-        written = write_prepared([replace(inputs, space=space) for space in self.inputs.spaces], backend)
-        return [replace(one, warnings=tuple(read)) for one in written]
+        return replace(write_prepared(inputs, backend), warnings=tuple(read))
 
 
 class WriteTransforms(_Writer):
@@ -115,17 +116,10 @@ class WriteTransforms(_Writer):
 
     step = "writing the transforms"
 
-    def _write(self, known: CaseRecords, backend: Backend) -> list[Written]:
+    def _write(self, known: CaseRecords, backend: Backend) -> Written:
         names = [name for name in self._steps if name in known.records]
         poor = [_poor_line(known, name) for name in names]
-        return [replace(write_transforms(known, backend, names), warnings=tuple(line for line in poor if line))]
-
-
-def _with_left_out(written: Written, earlier: Mapping[str, str]) -> Written:
-    """What was written, and all images that were left out, here or by an earlier step, with a warning for each."""
-    left_out = {**earlier, **written.left_out}
-    lines = [f"{reason}; the {role_of(role).title} is left out" for role, reason in left_out.items()]
-    return replace(written, left_out=left_out, warnings=(*written.warnings, *lines))
+        return replace(write_transforms(known, backend, names), warnings=tuple(line for line in poor if line))
 
 
 def _poor_line(known: CaseRecords, name: str) -> str | None:

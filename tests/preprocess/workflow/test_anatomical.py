@@ -82,27 +82,6 @@ def test_each_step_opens_an_image_once_and_each_result_is_written_once(
     assert len(openings.written) == 8 + 3
 
 
-def test_images_are_read_once_to_be_written_in_two_spaces(
-    tiny: Any, make_case: Any, make_options: Any, tmp_path: Path, openings: Any
-) -> None:
-    case = make_case("01", ("T1w", "pet", "interictal"))
-    openings.clear()
-    assert preprocess([case], make_options(output_spaces=["T1w", MNI]))[0].status == "ok"
-    # One writer for each space read all of them once more: 6, 3 and 3.
-    read = {role: openings.read[str(image.path)] for role, image in case.images.items()}
-    assert read == {"T1w": 5, "pet": 2, "interictal": 2}
-    both = {path.name: path.read_bytes() for path in (tmp_path / "out").glob("sub-01/**/*.nii.gz")}
-    assert len(both) == 2 * 6
-    # Each space alone gives the same files.
-    for space in ("T1w", MNI):
-        alone = tmp_path / space
-        options = make_options(output_spaces=[space], output_dir=alone, work_dir=alone / "work")
-        assert preprocess([case], options)[0].status == "ok"
-        files = {path.name: path.read_bytes() for path in alone.glob("sub-01/**/*.nii.gz")}
-        assert len(files) == 6
-        assert files.items() <= both.items()
-
-
 def test_only_the_brain_extraction_takes_several_threads(make_case: Any, make_options: Any, tmp_path: Path) -> None:
     def processors(backend: str, **options: Any) -> dict[str, int]:
         graph = workflow.init_preprocess_wf(
@@ -115,6 +94,6 @@ def test_only_the_brain_extraction_takes_several_threads(make_case: Any, make_op
 
     threads = processors("embedded", nprocs=4, omp_nthreads=3)
     assert {name: n for name, n in threads.items() if n > 1} == {"reference": 3}
-    assert {"register_ictal", f"to_{MNI}", "write_images"} < threads.keys()
+    assert {"register_ictal", f"to_{MNI}", "write_space_T1w"} < threads.keys()
     assert processors("embedded", nprocs=2, omp_nthreads=3)["reference"] == 2
     assert set(processors("fsl", nprocs=4, omp_nthreads=3).values()) == {1}

@@ -13,7 +13,7 @@ def common(tmp_path: Path, **changes: Any) -> dict[str, Any]:
 
 
 def test_the_writer_survives_the_way_to_another_process(tmp_path: Path) -> None:
-    interface = WritePrepared(steps=("T1w", "pet"), spaces=["T1w"], **common(tmp_path))
+    interface = WritePrepared(steps=("T1w", "pet"), space="T1w", **common(tmp_path))
     interface.inputs.record_pet = "somewhere"
     copy = pickle.loads(pickle.dumps(interface))
     assert copy.inputs.record_pet == "somewhere"
