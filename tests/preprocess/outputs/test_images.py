@@ -10,7 +10,7 @@ import pytest
 from bids_spectsynth.bids.prepared import find_prepared
 from bids_spectsynth.images.grid import Grid
 from bids_spectsynth.images.resampling import resample_image
-from bids_spectsynth.preprocess.outputs import images
+from bids_spectsynth.preprocess.outputs import images as outputs
 from bids_spectsynth.preprocess.workflow.build import preprocess
 
 pytestmark = pytest.mark.usefixtures("tiny_template")
@@ -33,7 +33,7 @@ def test_computing_only_the_brains_voxels_changes_no_bit(
     def plain(image: Any, grid: Any, matrix: Any, order: int) -> nib.Nifti1Image:
         return resample_image(image, Grid(grid.shape, grid.affine), matrix, order)
 
-    monkeypatch.setattr(images, "resample_image", plain)
+    monkeypatch.setattr(outputs, "resample_image", plain)
     slow = voxels("slow")
     assert len(fast) == 6
     assert fast.keys() == slow.keys()
