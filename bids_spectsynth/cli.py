@@ -32,12 +32,12 @@ def parse(argv: Sequence[str]) -> Settings:
     arguments = vars(build_parser(registered_losses()).parse_args(argv))
     config = arguments.pop("config_file", None)
     # Each source for itself: what the command line says of a term of the loss overrules the file in either spelling.
-    given = fold_losses(arguments, Settings)
+    on_command_line = fold_losses(arguments, Settings)
     values = fold_losses(read_config(config), Settings) if config is not None else {}
-    if "preset" in given:
+    if "preset" in on_command_line:
         # A preset of the command line wins over the options of the file that a preset decides on.
         values = {name: value for name, value in values.items() if name not in GOVERNED}
-    settings = make_settings({"nprocs": _usable_cpus(), **values, **given})
+    settings = make_settings({"nprocs": _usable_cpus(), **values, **on_command_line})
     return _without_prefixes(settings)
 
 

@@ -31,7 +31,6 @@ TESTED_ELSEWHERE = {
     "options/declarations/cohort.py": "tests/app/test_run.py: every option by its effect",
     "options/declarations/execution.py": "tests/app/test_run.py: every option by its effect",
     "options/declarations/groups.py": "tests/app/test_usage.py: headings of the usage page",
-    "options/declarations/model.py": "tests/app/test_run.py: every option by its effect",
     "options/declarations/preparation.py": "tests/app/test_run.py: every option by its effect",
     "options/declarations/training.py": "tests/synthesis/training/test_config.py: it has the same fields",
     "options/memory.py": "tests/preprocess/plugins/test_pool.py, tests/synthesis/data/test_storage.py: its users",

@@ -94,17 +94,6 @@ def role_of(name: str) -> Role:
     return ROLES.get(name) or Role(name, "anat", (name,), name, name)
 
 
-def input_order(names: Iterable[str]) -> list[str]:
-    """Names of roles in the order of a model's inputs: T1w first, PET last, so that one set of inputs has one name.
-
-    Examples
-    --------
-    >>> input_order(["pet", "T2w", "FLAIR", "T1w"])
-    ['T1w', 'FLAIR', 'T2w', 'pet']
-    """
-    return sorted(names, key=lambda name: (name != T1W, name == PET, name))
-
-
 def reading_order(names: Iterable[str]) -> list[str]:
     """Names of roles in the order of the table, others behind them as they come."""
     known = list(ROLES)

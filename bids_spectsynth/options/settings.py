@@ -138,9 +138,9 @@ def settings_of(options: type[SettingsT], values: Mapping[str, Any]) -> Settings
         See :func:`make_settings`.
     """
     every = declared(options)
-    given = {name: value for name, value in fold_losses(values, options).items() if value is not None}
-    preset: str = coerce(every["preset"], given.get("preset", every["preset"].default))
-    coerced = {name: coerce(every[name], value) for name, value in given.items()}
+    requested = {name: value for name, value in fold_losses(values, options).items() if value is not None}
+    preset: str = coerce(every["preset"], requested.get("preset", every["preset"].default))
+    coerced = {name: coerce(every[name], value) for name, value in requested.items()}
     for name, one in every.items():
         if name not in coerced and one.option.group is not None:
             coerced[name] = suggested_value(one, preset, coerced)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bids_spectsynth.bids.filters import BASE_FILTERS
-from bids_spectsynth.bids.roles import ROLES, Role, input_order, is_spect, reading_order, role_of, spect_state
+from bids_spectsynth.bids.roles import ROLES, Role, is_spect, reading_order, role_of, spect_state
 from bids_spectsynth.bids.transforms import Transform
 from bids_spectsynth.evaluation.group.configurations import input_name
 
@@ -58,15 +58,6 @@ def test_kind_of_image(datatype: str, trc: str | None, nuclide: str | None, spec
 
 
 NAMES = st.lists(st.sampled_from([*ROLES, "T2w", "FLAIR", "PDw"]), unique=True)
-
-
-@given(NAMES)
-def test_input_order__t1w_first_pet_last(names: list[str]) -> None:
-    ordered = input_order(names)
-    assert sorted(ordered) == sorted(names)
-    assert "T1w" not in names or ordered[0] == "T1w"
-    assert "pet" not in names or ordered[-1] == "pet"
-    assert input_order(reversed(names)) == ordered
 
 
 @given(NAMES)

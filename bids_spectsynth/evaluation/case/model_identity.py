@@ -7,6 +7,7 @@ from typing import Any
 
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.errors import ModelError
+from bids_spectsynth.options.presets import LOSS_OPTIONS
 from bids_spectsynth.synthesis.models.card import CARD_FILE, ModelCard
 from bids_spectsynth.synthesis.models.ensemble import ENSEMBLE_FILE, read_ensemble
 from bids_spectsynth.synthesis.network.losses import LOSSES, loss_titles
@@ -15,7 +16,7 @@ from bids_spectsynth.synthesis.training.config import COMPUTATION
 #: Options with columns of their own, and those that the weights of a single network do not tell apart.
 _NOT_TRAINING = (
     "label", "configuration", "inputs", "space", "seed", "data", "checkpoint_every", "orientation",
-    "adversarial_weight", "adversarial_loss", "l1_weight", "ssim_weight", "loss", *COMPUTATION,
+    *LOSS_OPTIONS, *COMPUTATION,
 )  # fmt: skip
 _DIGITS = 8
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bids_spectsynth.bids.roles import input_order, role_of
+from bids_spectsynth.bids.roles import role_of
 from bids_spectsynth.errors import SpectSynthError
 from bids_spectsynth.evaluation.case.metrics import metrics_in
 from bids_spectsynth.evaluation.figures.palette import DIFFERENCE, GREY_SCALE, UPTAKE
@@ -30,6 +30,7 @@ from bids_spectsynth.evaluation.paper.columns import ON_PAPER_SCALE
 from bids_spectsynth.evaluation.paper.example_images import SHOWN_INPUTS, ExampleImages, read_example
 from bids_spectsynth.evaluation.paper.examples import Example, choose_examples, shown_models
 from bids_spectsynth.evaluation.paper.tables import example_table
+from bids_spectsynth.options.declarations.model import input_order
 from bids_spectsynth.options.settings import T1W_SPACE
 
 logger = logging.getLogger(__name__)
@@ -97,8 +98,8 @@ def example_figures(metrics: pd.DataFrame, output_dir: Path, *, phantom: bool) -
 
 def _shown_inputs(models: Sequence[tuple[Configuration, str]]) -> tuple[str, ...]:
     """T1w, PET, and whatever else a model was given, in the order of a model's inputs."""
-    given = (role for one, _ in models for role in one.inputs.split("+"))
-    return tuple(input_order(dict.fromkeys((*SHOWN_INPUTS, *given))))
+    of_models = (role for one, _ in models for role in one.inputs.split("+"))
+    return tuple(input_order(dict.fromkeys((*SHOWN_INPUTS, *of_models))))
 
 
 def _read(

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from bids_spectsynth.bids.output_files import find_ratings, group_table_path
+from bids_spectsynth.bids.sidecars import sidecar_path
 from bids_spectsynth.bids.writing import write_table
 from bids_spectsynth.evaluation.case.calibration import ALL, CALIBRATION_DICTIONARY, N_BINS, RELATIVE
 from bids_spectsynth.evaluation.case.tables import read_case_tables
@@ -78,7 +79,7 @@ def write_group_calibration(output_dir: Path) -> pd.DataFrame:
     path = group_table_path(output_dir, "calibration")
     if table.empty:
         # Of an earlier output; nothing stands behind it any more.
-        for stale in (path, path.with_suffix(".json")):
+        for stale in (path, sidecar_path(path)):
             stale.unlink(missing_ok=True)
         return table
     write_table(path, table, GROUP_CALIBRATION_DICTIONARY)

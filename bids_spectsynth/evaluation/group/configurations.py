@@ -157,7 +157,7 @@ def _order(configuration: Configuration) -> tuple[object, ...]:
         _rank(configuration.recipe, _RECIPES),
         configuration.scaling,
         _rank(configuration.losses, _LOSSES),
-        input_order(configuration.inputs),
+        inputs_sort_key(configuration.inputs),
         configuration.training,
         configuration.name,
     )
@@ -167,7 +167,7 @@ def _rank(value: str, known: Sequence[str]) -> tuple[int, str]:
     return (known.index(value) if value in known else len(known), value)
 
 
-def input_order(inputs: str) -> tuple[int, str]:
+def inputs_sort_key(inputs: str) -> tuple[int, str]:
     """Sort key that puts MRI, PET, and both of them before other inputs."""
     return _rank(inputs, _INPUTS)
 

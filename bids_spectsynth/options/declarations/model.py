@@ -1,5 +1,6 @@
 """Options of which models a run trains or applies."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,17 @@ from bids_spectsynth.options.ranges import label
 _ROLE_SPELLINGS = {name.lower(): name for name in ("T1w", "pet", "T2w", "FLAIR", "PDw", "T2starw")}
 
 
+def input_order(names: Iterable[str]) -> list[str]:
+    """Names of roles in the order of a model's inputs: T1w first, PET last, so that one set of inputs has one name.
+
+    Examples
+    --------
+    >>> input_order(["pet", "T2w", "FLAIR", "T1w"])
+    ['T1w', 'FLAIR', 'T2w', 'pet']
+    """
+    return sorted(names, key=lambda name: (name != "T1w", name == "pet", name))
+
+
 def _read_inputs(value: Any) -> tuple[tuple[str, ...], ...]:
     sets = [[value]] if isinstance(value, str) else [value] if value and isinstance(value[0], str) else value
     out = []
@@ -23,8 +35,7 @@ def _read_inputs(value: Any) -> tuple[tuple[str, ...], ...]:
         unique = tuple(dict.fromkeys(_ROLE_SPELLINGS.get(role.lower(), role) for role in unique))
         if {"spect", "interictal", "ictal"} & {role.lower() for role in unique}:
             raise ValueError("SPECT is what is synthesised, not an input")
-        # T1w first, PET last: one order, so that one set of inputs has one name.
-        out.append(tuple(sorted(unique, key=lambda role: (role != "T1w", role == "pet", role))))
+        out.append(tuple(input_order(unique)))
     if not out:
         raise ValueError("at least one set of inputs needed")
     return tuple(dict.fromkeys(out))

@@ -6,12 +6,11 @@ import nibabel as nib
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from bids_spectsynth.bids.roles import role_of
 from bids_spectsynth.images.grid import FloatArray, apply_affine
 from bids_spectsynth.preprocess.registration.cost import SPACING_MM, IntensityModel, Samples
 from bids_spectsynth.preprocess.registration.optimiser import OptimisationResult, mean_distance, r_squared, refine
 from bids_spectsynth.preprocess.registration.sampler import Sampler
-
-FUNCTIONAL_ROLES = ("pet", "interictal", "ictal")
 
 #: Dice of the two brain masks below which a registration is poor (functional images, and brain to template).
 LEAST_OVERLAP = 0.75
@@ -108,7 +107,7 @@ def check_quality(evidence: Evidence, *, role: str, dof: int) -> tuple[bool, tup
 
 def _fit_flags(evidence: Evidence, role: str, dof: int) -> list[str]:
     flags = []
-    if (role in FUNCTIONAL_ROLES or dof == 12) and evidence.overlap < LEAST_OVERLAP:
+    if (role_of(role).is_nuclear or dof == 12) and evidence.overlap < LEAST_OVERLAP:
         flags.append(f"the brain masks overlap by only {evidence.overlap:.2f} (Dice), expected {LEAST_OVERLAP} or more")
     # On the smoothed image: at full resolution a low score may only mean few counts.
     seen = r_squared(evidence.coarse, evidence.result.matrix, evidence.coarse_samples)

@@ -6,6 +6,7 @@ import nibabel as nib
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from bids_spectsynth.bids.roles import role_of
 from bids_spectsynth.images.grid import FloatArray, apply_affine, new_image
 from bids_spectsynth.images.masks import histogram_mask, solid_component
 from bids_spectsynth.options.settings import CoregInit
@@ -50,7 +51,8 @@ class Resolution:
     model: float
 
 
-_RESOLUTIONS = {"pet": Resolution(3.0, 7.0), "interictal": Resolution(0.0, 11.0), "ictal": Resolution(0.0, 11.0)}
+#: By the datatype of the image.
+_RESOLUTIONS = {"pet": Resolution(3.0, 7.0), "spect": Resolution(0.0, 11.0)}
 _MR_RESOLUTION = Resolution(2.0, 4.0)
 # A template registered to itself is exact where the two are alike; the model's grid of 2 mm is a blur of its own.
 _TEMPLATE_RESOLUTION = Resolution(3.2, 2.6)
@@ -129,7 +131,7 @@ def register_images(
 
 
 def _prepare(moving: nib.Nifti1Image, fixed: nib.Nifti1Image, mask: nib.Nifti1Image, dof: int, role: str) -> _Pair:
-    resolution = _TEMPLATE_RESOLUTION if dof == 12 else _RESOLUTIONS.get(role, _MR_RESOLUTION)
+    resolution = _TEMPLATE_RESOLUTION if dof == 12 else _RESOLUTIONS.get(role_of(role).datatype, _MR_RESOLUTION)
     model = build_model(fixed, mask)
     data, affine = shrink(moving, _FINE_SPACING_MM)
     own = new_image(data, affine)
@@ -137,7 +139,7 @@ def _prepare(moving: nib.Nifti1Image, fixed: nib.Nifti1Image, mask: nib.Nifti1Im
     coarse = make_sampler(coarse_data, coarse_affine, _COARSE_SMOOTHING_MM)
     if dof == 12:
         own_mask = new_image(solid_component(data > 0), affine)
-    elif role in _RESOLUTIONS:
+    elif role_of(role).is_nuclear:
         own_mask = _brightest(new_image(coarse.values, coarse_affine), np.count_nonzero(model.brain) * SPACING_MM**3)
     else:
         own_mask = histogram_mask(own)

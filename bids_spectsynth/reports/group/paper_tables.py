@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from bids_spectsynth.evaluation.case.metrics import Metric, Region, metrics_in
-from bids_spectsynth.evaluation.group.configurations import input_name, input_order, loss_name, space_name
+from bids_spectsynth.evaluation.group.configurations import input_name, inputs_sort_key, loss_name, space_name
 from bids_spectsynth.evaluation.group.subject_counts import split_text
 from bids_spectsynth.evaluation.paper.columns import ON_PAPER_SCALE
 from bids_spectsynth.evaluation.statistics.paired_tests import ALPHA
@@ -40,7 +40,7 @@ def table_4(summary: pd.DataFrame, region: Region, dictionary: Dictionary) -> Ta
         ``group_table4.json``; its descriptions become tooltips.
     """
     chosen = summary[summary["region"] == region]
-    inputs = sorted(dict.fromkeys(chosen["inputs"]), key=input_order)
+    inputs = sorted(dict.fromkeys(chosen["inputs"]), key=inputs_sort_key)
     # Template space stands first in the paper.
     groups = sorted(chosen.groupby(_MODEL, sort=False), key=lambda item: item[0][0] == T1W_SPACE)
     different = chosen["subjects"].nunique() > 1
@@ -112,7 +112,7 @@ def example_tables(examples: pd.DataFrame, table: int) -> list[Table]:
 def _example_table(table: int, model: tuple[Any, ...], group: pd.DataFrame) -> Table:
     metrics = metrics_in("whole")
     shown = group[["inputs", "model", "seed"]].drop_duplicates("model").to_dict("records")
-    shown.sort(key=lambda row: (input_order(str(row["inputs"])), str(row["model"])))
+    shown.sort(key=lambda row: (inputs_sort_key(str(row["inputs"])), str(row["model"])))
     names = [input_name(str(row["inputs"])) for row in shown]
     labels = [n if names.count(n) == 1 else str(row["model"]) for n, row in zip(names, shown, strict=True)]
     rows = []

@@ -10,12 +10,13 @@ import numpy as np
 from bids_spectsynth.bids.names import parse_name
 from bids_spectsynth.bids.output_files import Synthetic
 from bids_spectsynth.bids.prepared import PreparedCase
-from bids_spectsynth.bids.roles import PET, T1W, input_order, role_of
+from bids_spectsynth.bids.roles import PET, T1W, role_of
 from bids_spectsynth.bids.sidecars import sidecar, strings
 from bids_spectsynth.bids.transforms import Transform
 from bids_spectsynth.bids.writing import read_matrix
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.images.resampling import resample_linear
+from bids_spectsynth.options.declarations.model import input_order
 from bids_spectsynth.options.settings import T1W_SPACE
 from bids_spectsynth.preprocess.templates.templates import fetch_template
 from bids_spectsynth.reports.context import Figure, SubjectContext

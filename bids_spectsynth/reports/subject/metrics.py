@@ -8,7 +8,7 @@ import pandas as pd
 
 from bids_spectsynth.bids.output_files import Synthetic
 from bids_spectsynth.bids.prepared import PreparedCase
-from bids_spectsynth.bids.sidecars import read_object
+from bids_spectsynth.bids.sidecars import sidecar
 from bids_spectsynth.evaluation.case.metrics import LEADING, METRICS, metrics_in
 from bids_spectsynth.evaluation.columns import NETWORK
 from bids_spectsynth.reports.context import Figure, SubjectContext
@@ -87,7 +87,7 @@ def _metrics_blocks(
 
 
 def _dictionary(synthetic: Synthetic) -> Mapping[str, object]:
-    return read_object(synthetic.metrics.with_suffix(".json")) if synthetic.metrics else {}
+    return sidecar(synthetic.metrics) if synthetic.metrics else {}
 
 
 def _lines(frame: pd.DataFrame) -> tuple[str, str]:

@@ -157,7 +157,7 @@ def test_without_a_transform_the_brain_is_halved_at_its_middle(caplog: pytest.Lo
     ]
 
 
-def test_only_rated_voxels_count() -> None:
+def test_only_the_evaluation_mask_counts() -> None:
     mask = brain()
     half = mask.copy()
     half[..., : SHAPE[2] // 2] = False

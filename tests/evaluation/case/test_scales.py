@@ -24,7 +24,7 @@ def test_one_slice_is_that_of_the_whole_volume(order: str, k: int) -> None:
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_the_means_over_the_rated_voxels_become_equal(order: str) -> None:
+def test_the_means_over_the_evaluation_mask_become_equal(order: str) -> None:
     real, synthetic, _, rated = volumes(order)
     factor = level_factor(real, synthetic, rated)
     plain = real[rated].mean(dtype=np.float64) / synthetic[rated].mean(dtype=np.float64)
@@ -33,7 +33,7 @@ def test_the_means_over_the_rated_voxels_become_equal(order: str) -> None:
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_a_volume_without_signal_or_rated_voxels_keeps_its_level(order: str) -> None:
+def test_a_volume_without_signal_or_evaluation_mask_keeps_its_level(order: str) -> None:
     real, synthetic, mask, rated = volumes(order)
     assert level_factor(real, np.zeros_like(synthetic), rated) == 1
     assert level_factor(real, synthetic, np.zeros_like(rated)) == 1

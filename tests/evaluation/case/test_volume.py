@@ -38,7 +38,7 @@ def test_a_volume_without_signal_has_no_relative_uptake(gain: float) -> None:
     assert relative_uptake(volume(0), np.zeros(SHAPE, dtype=bool)) is None
 
 
-def test_error_and_correlation_of_the_rated_voxels_alone() -> None:
+def test_error_and_correlation_in_the_evaluation_mask_alone() -> None:
     real, synthetic = volume(1), volume(2)
     other = np.where(rated(), synthetic, 99).astype(np.float32)
     assert volume_rmse(real, synthetic, rated()) == volume_rmse(real, other, rated())

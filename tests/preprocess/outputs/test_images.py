@@ -7,6 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from bids_spectsynth.bids.prepared import find_prepared
 from bids_spectsynth.images.grid import Grid
 from bids_spectsynth.images.resampling import resample_image
 from bids_spectsynth.preprocess.outputs import images as outputs
@@ -39,3 +40,16 @@ def test_computing_only_the_brains_voxels_changes_no_bit(
     for name, values in fast.items():
         np.testing.assert_array_equal(values, slow[name], err_msg=name)
         assert values.any()
+
+
+def test_write_prepared__an_image_that_fails_in_one_space_keeps_no_other_from_being_written(
+    tiny: Any, make_case: Any, make_options: Any, tmp_path: Path
+) -> None:
+    tiny.matrices["T1w"] = np.eye(4)
+    tiny.matrices["T1w"][:3, 3] = (900, 0, 0)
+    (outcome,) = preprocess([make_case("01")], make_options(output_spaces=["MNI152NLin2009aSym", "T1w"]))
+    assert outcome.status == "failed"
+    assert "field of view of space-MNI152NLin2009aSym" in outcome.reason
+    assert find_prepared(tmp_path / "out", "MNI152NLin2009aSym") == []
+    (case,) = find_prepared(tmp_path / "out", "T1w")
+    assert {"T1w", "pet", "interictal"} <= case.images.keys()

@@ -90,7 +90,7 @@ def container_program(runner: str) -> str:
     return found
 
 
-def robust_doubt(options: FslOptions) -> str | None:
+def robust_warning(options: FslOptions) -> str | None:
     """A line where bet can run but its ``-R`` lacks a program; None where all is well, or cannot be known."""
     if options.runner != "local" or not options.robust:
         return None

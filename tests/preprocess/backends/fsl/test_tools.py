@@ -15,7 +15,7 @@ from bids_spectsynth.preprocess.backends.choice import resolve_backend
 from bids_spectsynth.preprocess.backends.fsl import backend as fsl_backend
 from bids_spectsynth.preprocess.backends.fsl import tools as fsl_tools
 from bids_spectsynth.preprocess.backends.fsl.backend import FslBackend
-from bids_spectsynth.preprocess.backends.fsl.environment import fsl_environment, missing_programs, robust_doubt
+from bids_spectsynth.preprocess.backends.fsl.environment import fsl_environment, missing_programs, robust_warning
 from bids_spectsynth.preprocess.backends.fsl.options import FslOptions
 from bids_spectsynth.preprocess.backends.fsl.tools import FslTools, fsl_version
 from bids_spectsynth.preprocess.workflow.build import preprocess
@@ -149,10 +149,10 @@ def test_what_only_the_robust_bet_lacks_is_a_warning(
     if lacking is not None:
         (tmp_path / "system" / lacking if lacking == "dc" else fsl_dir / "bin" / lacking).unlink()
     assert resolve_backend(make_options(backend="fsl")) == "fsl"
-    doubt = robust_doubt(FslOptions())
-    assert (doubt or "").startswith(f"bet -R may need {lacking}, not found" if lacking else "")
-    assert (doubt is None) is (lacking is None)
-    assert robust_doubt(FslOptions(robust=False)) is robust_doubt(FslOptions(runner="docker")) is None
+    warning = robust_warning(FslOptions())
+    assert (warning or "").startswith(f"bet -R may need {lacking}, not found" if lacking else "")
+    assert (warning is None) is (lacking is None)
+    assert robust_warning(FslOptions(robust=False)) is robust_warning(FslOptions(runner="docker")) is None
 
 
 def test_the_warning_is_written_once(
@@ -162,7 +162,7 @@ def test_the_warning_is_written_once(
     monkeypatch.setenv("PATH", str(tmp_path / "system"))
     (tmp_path / "system" / "dc").unlink()
     preprocess([], make_options(backend="fsl"))
-    assert [record.message for record in caplog.records if "bet -R" in record.message] == [robust_doubt(FslOptions())]
+    assert [record.message for record in caplog.records if "bet -R" in record.message] == [robust_warning(FslOptions())]
 
 
 def test_fsldir_comes_before_another_fsl_on_path(fsl_dir: Path, fake_fsl: Any, monkeypatch: pytest.MonkeyPatch) -> None:
