@@ -9,6 +9,7 @@ from pathlib import Path
 
 import nibabel as nib
 
+from bids_spectsynth.bids.access import is_text, shown
 from bids_spectsynth.bids.cases import Case, find_cases
 from bids_spectsynth.bids.dataset import write_dataset_files
 from bids_spectsynth.bids.participants import update_participants
@@ -70,12 +71,16 @@ def check_folders(settings: Settings) -> None:
     Raises
     ------
     DatasetError
-        The input folder is missing (participant level), or the output folder is inside it or not writable.
+        The input folder is missing (participant level), or the output folder is inside it or not writable, or the path
+        of one is not text.
     UsageError
         A folder or file that an option names does not exist.
     """
+    for folder in (settings.bids_dir, settings.output_dir, settings.work_folder):
+        if not is_text(folder):
+            raise DatasetError(f"{shown(folder)}: the path is not UTF-8, which no table or sidecar can hold; rename it")
     bids_dir, output_dir = settings.bids_dir.resolve(), settings.output_dir.resolve()
-    if settings.analysis_level == "participant" and settings.mode != "train" and not bids_dir.is_dir():
+    if settings.analysis_level == "participant" and settings.mode != "train" and not os.path.isdir(bids_dir):  # noqa: PTH112
         raise DatasetError(f"{settings.bids_dir}: no such folder; give the root of a BIDS dataset")
     for what, folder in (("output", output_dir), ("work", settings.work_folder.resolve())):
         inside = folder.is_relative_to(bids_dir) and not folder.is_relative_to(bids_dir / "derivatives")

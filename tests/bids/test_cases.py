@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from bids_spectsynth.bids.candidates import Candidate, Search
+from bids_spectsynth.bids.candidates import Candidate
 from bids_spectsynth.bids.cases import Case, SourceImage, _participant_cases, find_cases
 from bids_spectsynth.errors import DatasetError, UsageError
 from bids_spectsynth.options.settings import Settings
@@ -221,7 +221,7 @@ def candidate(role: str, session: str | None) -> Candidate:
 def test_session_rules(t1w: list[Any], pet: list[Any], interictal: list[Any]) -> None:
     by_role = {"T1w": t1w, "pet": pet, "interictal": interictal}
     found = tuple(candidate(role, session) for role, sessions in by_role.items() for session in sessions)
-    results = _participant_cases("01", Search(found, ()), ("T1w", "pet"), ())
+    results = _participant_cases("01", found, ("T1w", "pet"), ())
     if not t1w:
         assert [getattr(result, "status", None) for result in results] == ["skipped"]
         return
