@@ -1,6 +1,7 @@
 """A small cohort and the app in this process, with a backend that finds nothing to do: the whole flow in seconds."""
 
 import contextlib
+import ctypes
 import io
 import json
 import logging
@@ -287,6 +288,23 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> App:
 
 
 TWO_MODELS = ("--inputs", "T1w", "pet", "--inputs", "T1w")
+
+
+@pytest.fixture
+def no_privileges() -> Iterator[None]:
+    """Permissions count for this thread even where root runs the tests: without its rights to pass them over."""
+    if os.geteuid() != 0:
+        yield
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this thread
+    held = (ctypes.c_uint32 * 6)()
+    assert libc.capget(header, held) == 0
+    lowered = (ctypes.c_uint32 * 6)(*held)
+    lowered[0] &= ~0b110  # of the effective ones: CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+    assert libc.capset(header, lowered) == 0
+    yield
+    assert libc.capset(header, held) == 0
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
-from bids_spectsynth.bids.access import read_problem
+from bids_spectsynth.bids.access import ASK_OWNER, read_problem
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.images.grid import FloatArray, apply_affine, new_image
 from bids_spectsynth.images.nifti import READ_ERRORS, opened_image
@@ -59,6 +59,9 @@ def load_image(path: Path, frame_durations: Sequence[float] | None = None) -> tu
         raise
     except MemoryError as error:
         raise ImageError(f"{path}: too large for the memory of this machine") from error
+    except PermissionError as error:
+        # Some file systems tell only now.
+        raise ImageError(f"{path}: {ASK_OWNER}") from error
     except READ_ERRORS as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ImageError(f"{path}: damaged or truncated ({reason}); copy or convert it again") from error
