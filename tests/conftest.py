@@ -294,17 +294,14 @@ TWO_MODELS = ("--inputs", "T1w", "pet", "--inputs", "T1w")
 def no_privileges() -> Iterator[None]:
     """Permissions count for this thread even where root runs the tests: without its rights to pass them over."""
     if os.geteuid() != 0:
-        yield
-        return
-    libc = ctypes.CDLL(None, use_errno=True)
-    header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this thread
-    held = (ctypes.c_uint32 * 6)()
-    assert libc.capget(header, held) == 0
-    lowered = (ctypes.c_uint32 * 6)(*held)
-    lowered[0] &= ~0b110  # of the effective ones: CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
-    assert libc.capset(header, lowered) == 0
+        return (yield)
+    libc = ctypes.CDLL(None)
+    version, held = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+    libc.capget(version, held)  # the capabilities of this thread
+    fewer = (ctypes.c_uint32 * 6)(held[0] & ~0b110, *held[1:])  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+    assert libc.capset(version, fewer) == 0
     yield
-    assert libc.capset(header, held) == 0
+    assert libc.capset(version, held) == 0
 
 
 @pytest.fixture

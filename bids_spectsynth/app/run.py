@@ -12,6 +12,7 @@ import nibabel as nib
 from bids_spectsynth.bids.access import is_text, shown
 from bids_spectsynth.bids.cases import Case, find_cases
 from bids_spectsynth.bids.dataset import write_dataset_files
+from bids_spectsynth.bids.layout import check_root
 from bids_spectsynth.bids.participants import update_participants
 from bids_spectsynth.bids.prepared import PreparedCase, find_prepared, is_registered_to
 from bids_spectsynth.bids.roles import INTERICTAL, T1W
@@ -80,8 +81,8 @@ def check_folders(settings: Settings) -> None:
         if not is_text(folder):
             raise DatasetError(f"{shown(folder)}: the path is not UTF-8, which no table or sidecar can hold; rename it")
     bids_dir, output_dir = settings.bids_dir.resolve(), settings.output_dir.resolve()
-    if settings.analysis_level == "participant" and settings.mode != "train" and not os.path.isdir(bids_dir):  # noqa: PTH112
-        raise DatasetError(f"{settings.bids_dir}: no such folder; give the root of a BIDS dataset")
+    if settings.analysis_level == "participant" and settings.mode != "train":
+        check_root(settings.bids_dir)
     for what, folder in (("output", output_dir), ("work", settings.work_folder.resolve())):
         inside = folder.is_relative_to(bids_dir) and not folder.is_relative_to(bids_dir / "derivatives")
         if inside or folder == bids_dir / "derivatives":

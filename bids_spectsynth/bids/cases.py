@@ -13,7 +13,7 @@ from bids_spectsynth.bids.access import is_text, odd_entries, shown
 from bids_spectsynth.bids.candidates import Candidate, find_candidates
 from bids_spectsynth.bids.filters import distinguishing_query, read_filters
 from bids_spectsynth.bids.layout import build_layout, closed_folders, find_participants, find_sessions
-from bids_spectsynth.bids.names import bare_label
+from bids_spectsynth.bids.names import bare_label, is_label
 from bids_spectsynth.bids.roles import DATATYPES, INTERICTAL, NUCLEAR, PET, T1W, is_assumed, role_of
 from bids_spectsynth.errors import ImageError, Outcome
 from bids_spectsynth.options.settings import Settings
@@ -176,6 +176,7 @@ def _participant_cases(
     results: list[Case | Outcome] = []
     for session in anchors:
         try:
+            _check_labels(f"sub-{participant}", {"sub": participant, **({"ses": session} if session else {})})
             results.append(_build_case(participant, session, by_role, inputs))
         except ImageError as error:
             results.append(Outcome(participant, session, "find", "failed", str(error)))
@@ -273,7 +274,15 @@ def _source_image(candidate: Candidate, reason: str) -> SourceImage:
     if role.task is not None:
         known["task"] = role.task
     entities = {key: known[key] for key in role.kept_entities if key in known}
+    _check_labels(candidate.path.name, entities)
     return SourceImage(candidate.path, candidate.role, entities, candidate.metadata, reason)
+
+
+def _check_labels(name: str, entities: Mapping[str, str]) -> None:
+    """Refuse what no name of a derivative can hold, before hours of work."""
+    for key, value in entities.items():
+        if not is_label(value):
+            raise ImageError(f"{name}: {key}-{value}: labels have letters and digits only; rename it")
 
 
 def _log(case: Case) -> None:

@@ -63,11 +63,24 @@ def find_participants(bids_dir: Path, chosen: Sequence[str] = ()) -> tuple[str, 
     return tuple(sorted(labels)) if labels else known
 
 
-def _check_description(bids_dir: Path) -> None:
-    path = bids_dir / "dataset_description.json"
+def check_root(bids_dir: Path) -> None:
+    """Refuse a root that is no folder, or that lies where nobody may look.
+
+    Raises
+    ------
+    DatasetError
+    """
     try:
         if not bids_dir.is_dir():
             raise DatasetError(f"{bids_dir}: no such folder; give the root of a BIDS dataset")
+    except PermissionError as error:
+        raise DatasetError(f"{bids_dir}: {ASK_OWNER}") from error
+
+
+def _check_description(bids_dir: Path) -> None:
+    path = bids_dir / "dataset_description.json"
+    check_root(bids_dir)
+    try:
         load_object(path)
     except PermissionError as error:
         raise DatasetError(f"{path}: {ASK_OWNER}") from error
