@@ -1,6 +1,7 @@
 """A small cohort and the app in this process, with a backend that finds nothing to do: the whole flow in seconds."""
 
 import contextlib
+import ctypes
 import io
 import json
 import logging
@@ -287,6 +288,20 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> App:
 
 
 TWO_MODELS = ("--inputs", "T1w", "pet", "--inputs", "T1w")
+
+
+@pytest.fixture
+def no_privileges() -> Iterator[None]:
+    """Permissions count for this thread even where root runs the tests: without its rights to pass them over."""
+    if os.geteuid() != 0:
+        return (yield)
+    libc = ctypes.CDLL(None)
+    version, held = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+    libc.capget(version, held)  # the capabilities of this thread
+    fewer = (ctypes.c_uint32 * 6)(held[0] & ~0b110, *held[1:])  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+    assert libc.capset(version, fewer) == 0
+    yield
+    assert libc.capset(version, held) == 0
 
 
 @pytest.fixture

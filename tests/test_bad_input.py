@@ -1,6 +1,7 @@
 """Input that cannot be used: one clear line, the right exit code, and the others finish."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -161,6 +162,43 @@ def test_output_inside_the_input(make_app: Callable[..., Any]) -> None:
     app.output_dir = app.bids_dir / "results"
     refused(app(), 3, "inside the dataset", "derivatives")
     assert not app.output_dir.exists()
+
+
+@pytest.mark.parametrize("which", ["bids_dir", "output_dir"])
+def test_a_path_that_is_not_utf8(make_app: Callable[..., Any], which: str) -> None:
+    app = make_app(["01"])
+    odd = app.bids_dir.parent / os.fsdecode(b"caf\xe9")
+    if which == "bids_dir":
+        app.bids_dir.rename(odd)
+    setattr(app, which, odd)
+    refused(app(), 3, r"caf\udce9: the path is not UTF-8")
+
+
+@pytest.mark.usefixtures("no_privileges")
+def test_a_dataset_in_a_folder_without_permission(make_app: Callable[..., Any]) -> None:
+    app = make_app(["01"])
+    parent = app.bids_dir.parent / "closed"
+    parent.mkdir()
+    app.bids_dir = app.bids_dir.rename(parent / "data")
+    parent.chmod(0)
+    result = app("--dry-run")
+    parent.chmod(0o700)
+    refused(result, 3, "permission denied")
+
+
+def test_a_spect_that_does_not_say_what_it_is_trains_nobody(make_app: Callable[..., Any]) -> None:
+    app = make_app(["01", "02", "03", "04"])
+    for path in app.bids_dir.glob("sub-04/spect/*"):
+        path.rename(path.with_name(path.name.replace("_task-interictal", "")))
+    result = app()
+    assert result.code == 0, result.err
+    assert len(result.says("W sub-04", "not used for training", "task-interictal", "--bids-filter-file")) == 1
+    rows = app.participants()
+    assert {row["split"] for name, row in rows.items() if name != "sub-04"} == {"train", "validation", "test"}
+    assert rows["sub-04"]["split"] == "n/a"
+    assert app.files("sub-04/spect/*_task-interictal_*_desc-preproc_spect.nii.gz")
+    others = app("--participant-label", "04")
+    refused(others, 5, "1 with a SPECT whose name lacks task-interictal")
 
 
 @pytest.mark.parametrize("level", ["participant", "group"])

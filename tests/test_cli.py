@@ -21,6 +21,8 @@ POSITIONAL = ["/data", "/out", "participant"]
 OPTIONS: list[tuple[list[str], str, Any]] = [
     (["--participant-label", "01", "sub-02"], "participant_label", ("01", "02")),
     (["--participant_label", "01"], "participant_label", ("01",)),
+    (["--participant-label", "01", "--participant_label", "02", "03"], "participant_label", ("01", "02", "03")),
+    (["--session-label", "a", "--session-id", "ses-b"], "session_label", ("a", "b")),
     (["--session-label", "a", "ses-b"], "session_label", ("a", "b")),
     (["--session-id", "ses-a"], "session_label", ("a",)),
     (["--bids-filter-file", "/f.json"], "bids_filter_file", Path("/f.json")),

@@ -5,6 +5,8 @@ import os
 import tempfile
 from pathlib import Path
 
+from bids_spectsynth.bids.access import is_text, shown
+from bids_spectsynth.bids.layout import check_root
 from bids_spectsynth.errors import DatasetError, UsageError
 from bids_spectsynth.logs import LOGGER_NAME
 from bids_spectsynth.options.settings import Settings
@@ -46,13 +48,17 @@ def check_folders(settings: Settings) -> None:
     Raises
     ------
     DatasetError
-        The input folder is missing (participant level), or the output folder is inside it or not writable.
+        The input folder is missing (participant level), or the output folder is inside it or not writable, or the path
+        of one is not text.
     UsageError
         A folder or file that an option names does not exist.
     """
+    for folder in (settings.bids_dir, settings.output_dir, settings.work_folder):
+        if not is_text(folder):
+            raise DatasetError(f"{shown(folder)}: the path is not UTF-8, which no table or sidecar can hold; rename it")
     bids_dir, output_dir = settings.bids_dir.resolve(), settings.output_dir.resolve()
-    if settings.analysis_level == "participant" and settings.mode != "train" and not bids_dir.is_dir():
-        raise DatasetError(f"{settings.bids_dir}: no such folder; give the root of a BIDS dataset")
+    if settings.analysis_level == "participant" and settings.mode != "train":
+        check_root(settings.bids_dir)
     for what, folder in (("output", output_dir), ("work", settings.work_folder.resolve())):
         inside = folder.is_relative_to(bids_dir) and not folder.is_relative_to(bids_dir / "derivatives")
         if inside or folder == bids_dir / "derivatives":

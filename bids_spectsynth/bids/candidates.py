@@ -42,6 +42,8 @@ class Candidate:
         Its sidecar.
     reason : str
         Why it has this role.
+    problem : str
+        Why its sidecar cannot be read, and so is not known; empty where it can be.
     """
 
     path: Path
@@ -50,19 +52,12 @@ class Candidate:
     entities: Mapping[str, str]
     metadata: Mapping[str, Any]
     reason: str
-
-
-@dataclass(frozen=True)
-class Search:
-    """Candidates and unreadable sidecars of one participant."""
-
-    candidates: tuple[Candidate, ...]
-    errors: tuple[str, ...]
+    problem: str = ""
 
 
 def find_candidates(
     layout: "BIDSLayout", bids_dir: Path, mr_roles: Collection[str], filters: Filters
-) -> Mapping[str, Search]:
+) -> Mapping[str, tuple[Candidate, ...]]:
     """Sort the images of a layout into roles.
 
     Parameters
@@ -79,27 +74,28 @@ def find_candidates(
 
     Returns
     -------
-    mapping of participant label to Search
+    mapping of participant label to tuple of Candidate
     """
     found: defaultdict[str, list[Candidate]] = defaultdict(list)
-    errors: defaultdict[str, list[str]] = defaultdict(list)
     assigned = _assigned_images(layout, mr_roles, filters)
     for path, roles in {**_free_nuclear_images(layout, filters), **assigned}.items():
         participant = path.relative_to(bids_dir).parts[0].removeprefix("sub-")
         entities = _entities(path)
+        metadata: Mapping[str, Any] = {}
+        problem = ""
         try:
             metadata = read_metadata(path, bids_dir)
         except ImageError as error:
-            errors[participant].append(str(error))
-            continue
+            # Whether that matters depends on who needs the image.
+            problem = str(error)
         if path in assigned:
             (role,) = roles
             reason = f"{role} by the filter file" if role in filters else "the only candidate"
         else:
             role, reason = _classify(path, entities, metadata)
         if role in roles:
-            found[participant].append(Candidate(path, role, entities.get("ses"), entities, metadata, reason))
-    return {label: Search(tuple(found[label]), tuple(errors[label])) for label in {*found, *errors}}
+            found[participant].append(Candidate(path, role, entities.get("ses"), entities, metadata, reason, problem))
+    return {label: tuple(candidates) for label, candidates in found.items()}
 
 
 def _query(layout: "BIDSLayout", default: Mapping[str, Any], filters: Filters, name: str) -> list[Path]:

@@ -1,15 +1,20 @@
 """Which files of a participant are used, and why; why a participant is skipped."""
 
+import json
 import logging
+import math
+import sys
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bids_spectsynth.bids.candidates import Candidate, Search, find_candidates
-from bids_spectsynth.bids.filters import read_filters
-from bids_spectsynth.bids.layout import build_layout, find_participants, find_sessions
-from bids_spectsynth.bids.roles import INTERICTAL, PET, T1W, role_of
+from bids_spectsynth.bids.access import is_text, odd_entries, shown
+from bids_spectsynth.bids.candidates import Candidate, find_candidates
+from bids_spectsynth.bids.filters import distinguishing_query, read_filters
+from bids_spectsynth.bids.layout import build_layout, closed_folders, find_participants, find_sessions
+from bids_spectsynth.bids.names import bare_label, is_label
+from bids_spectsynth.bids.roles import DATATYPES, INTERICTAL, NUCLEAR, PET, T1W, is_assumed, role_of
 from bids_spectsynth.errors import ImageError, Outcome
 from bids_spectsynth.options.settings import Settings
 
@@ -47,7 +52,8 @@ class SourceImage:
         stated = self.metadata.get("FrameDuration")
         if not isinstance(stated, list) or not all(isinstance(one, int | float) for one in stated):
             return None
-        return [float(one) for one in stated]
+        # JSON knows whole numbers of any length, which no float holds.
+        return [float(one) if abs(one) <= sys.float_info.max else math.inf for one in stated]
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,11 @@ class Case:
         """``sub-01`` or ``sub-01_ses-x``."""
         return f"sub-{self.participant}" + (f"_ses-{self.session}" if self.session else "")
 
+    @property
+    def is_state_assumed(self) -> bool:
+        """Whether it has an interictal SPECT whose name does not say that it is one."""
+        return INTERICTAL in self.images and is_assumed(self.images[INTERICTAL].reason)
+
 
 def find_cases(settings: Settings) -> tuple[list[Case], list[Outcome]]:
     """Choose the images of every chosen participant.
@@ -80,8 +91,8 @@ def find_cases(settings: Settings) -> tuple[list[Case], list[Outcome]]:
     cases : list of Case
         By participant and session.
     outcomes : list of Outcome
-        Participants (and sessions) without a T1w (``skipped``), or for which the choice is not clear or a sidecar not
-        readable (``failed``); the reason names the files.
+        Participants (and sessions) without a T1w (``skipped``), or for which the choice is not clear, or a folder, or
+        the sidecar of an image that a model needs, is not readable (``failed``); the reason names the files.
 
     Raises
     ------
@@ -96,28 +107,66 @@ def find_cases(settings: Settings) -> tuple[list[Case], list[Outcome]]:
     filters = read_filters(settings.bids_filter_file, mr_roles)
     participants = find_participants(bids_dir, settings.participant_label)
     sessions = find_sessions(bids_dir, participants, settings.session_label)
-    layout = build_layout(bids_dir, participants, sessions)
-    searches = find_candidates(layout, bids_dir, mr_roles, filters)
+    closed = closed_folders(bids_dir, participants, sessions)
+    layout = build_layout(bids_dir, participants, sessions, closed)
+    candidates = find_candidates(layout, bids_dir, mr_roles, filters)
+    barred = _barred(bids_dir, closed)
     cases: list[Case] = []
     outcomes: list[Outcome] = []
     for participant in participants:
-        search = searches.get(participant, Search((), ()))
-        for result in _participant_cases(participant, search, inputs, sessions):
+        if participant in barred:
+            outcomes.append(Outcome(participant, None, "find", "failed", barred[participant]))
+            continue
+        for result in _participant_cases(participant, candidates.get(participant, ()), inputs, sessions):
             if isinstance(result, Case):
-                _log(result)
-                cases.append(result)
+                case = replace(result, warnings=(*result.warnings, *_unused_names(bids_dir, result, inputs)))
+                _log(case)
+                cases.append(case)
             else:
-                outcomes.append(result)
+                outcomes.append(_with_hint(bids_dir, result))
     return cases, outcomes
 
 
+def _barred(bids_dir: Path, closed: Mapping[Path, str]) -> dict[str, str]:
+    """Participants with a folder that may hold an image and cannot be read, and why."""
+    reasons: dict[str, str] = {}
+    for folder, problem in closed.items():
+        parts = folder.relative_to(bids_dir).parts
+        if parts[-1] in DATATYPES or parts[-1].startswith(("sub-", "ses-")):
+            reasons.setdefault(bare_label(parts[0], "sub"), f"{folder}: {problem}")
+    return reasons
+
+
+def _unused_names(bids_dir: Path, case: Case, inputs: Collection[str]) -> list[str]:
+    """Of a case that lacks an image: those whose names are not text, and so were passed over."""
+    if all(role in case.images for role in (INTERICTAL, *inputs)):
+        return []
+    return _odd_names(bids_dir / f"sub-{case.participant}")
+
+
+def _odd_names(folder: Path) -> list[str]:
+    odd = [path for path in odd_entries(folder) if not is_text(path.name)]
+    wanted = [path for path in odd if path.name.endswith((".nii", ".nii.gz")) or path.is_dir()]
+    names = [shown(path.relative_to(folder)) for path in wanted]
+    return [f"{name}: the name is not UTF-8; left out; rename it" for name in names]
+
+
+def _with_hint(bids_dir: Path, outcome: Outcome) -> Outcome:
+    """Of a participant without a T1w: what may be the reason."""
+    folder = bids_dir / f"sub-{outcome.participant}"
+    if outcome.status != "skipped":
+        return outcome
+    hints = _odd_names(folder)
+    if not any(folder.iterdir()):
+        hints.append(f"the folder is empty; of a DataLad dataset, run 'datalad get {folder}'")
+    return replace(outcome, reason="; ".join((outcome.reason, *hints)))
+
+
 def _participant_cases(
-    participant: str, search: Search, inputs: Collection[str], sessions: Sequence[str]
+    participant: str, candidates: Sequence[Candidate], inputs: Collection[str], sessions: Sequence[str]
 ) -> list[Case | Outcome]:
-    if search.errors:
-        return [Outcome(participant, None, "find", "failed", search.errors[0])]
     by_role: dict[str, list[Candidate]] = {}
-    for candidate in search.candidates:
+    for candidate in candidates:
         by_role.setdefault(candidate.role, []).append(candidate)
     if T1W not in by_role:
         where = f" in session {', '.join(sessions)} or outside sessions" if sessions else ""
@@ -127,6 +176,7 @@ def _participant_cases(
     results: list[Case | Outcome] = []
     for session in anchors:
         try:
+            _check_labels(f"sub-{participant}", {"sub": participant, **({"ses": session} if session else {})})
             results.append(_build_case(participant, session, by_role, inputs))
         except ImageError as error:
             results.append(Outcome(participant, session, "find", "failed", str(error)))
@@ -138,9 +188,9 @@ def _build_case(
 ) -> Case:
     images: dict[str, SourceImage] = {}
     warnings: list[str] = []
-    for role, candidates in by_role.items():
+    for role in by_role:
         try:
-            images[role], notes = _choose(candidates, role, session)
+            images[role], notes = _choose(by_role, role, session)
             warnings += notes
         except ImageError as error:
             # What no model asks for must not stop the participant.
@@ -151,30 +201,72 @@ def _build_case(
     warnings += [f"no {role_of(role).sentence} image, an input of a model asked for" for role in missing]
     if INTERICTAL not in images:
         warnings.append(f"no {role_of(INTERICTAL).sentence}: not usable for training or evaluation")
+    elif is_assumed(images[INTERICTAL].reason):
+        warnings.append(_assumed(by_role, images[INTERICTAL].path))
     order = sorted(images, key=lambda role: (role != T1W, role_of(role).is_nuclear, role))
     return Case(participant, session, {role: images[role] for role in order}, tuple(warnings))
 
 
-def _choose(candidates: Sequence[Candidate], role: str, session: str | None) -> tuple[SourceImage, list[str]]:
+def _assumed(by_role: Mapping[str, Sequence[Candidate]], path: Path) -> str:
+    """Why a SPECT is not trained on, and a filter that says of it, and of those that are named well, what they are."""
+    rivals = _rivals(by_role, INTERICTAL, [])
+    query = distinguishing_query(path, rivals, ("datatype", "trc")) if rivals else {"datatype": path.parent.name}
+    example = json.dumps({INTERICTAL: {**(query or {}), "task": [None, INTERICTAL]}})
+    return (
+        f"{path.name}: nothing in its name says ictal or interictal; prepared as interictal, not used for training: "
+        f"rename it with task-interictal or task-ictal, or say what it is with --bids-filter-file, e.g. {example}"
+    )
+
+
+def _rivals(by_role: Mapping[str, Sequence[Candidate]], role: str, pool: Sequence[Candidate]) -> list[Path]:
+    """The images that a filter of a role must not take besides the chosen one.
+
+    A filter of a SPECT decides alone, over all PET and SPECT; the others only narrow the choice.
+    """
+    others = [other for other in NUCLEAR if other in by_role and other != role and role_of(role).task is not None]
+    return [one.path for one in (*pool, *(one for other in others for one in by_role[other]))]
+
+
+def _choose(
+    by_role: Mapping[str, Sequence[Candidate]], role: str, session: str | None
+) -> tuple[SourceImage, list[str]]:
     """Take the one image that a session uses, or raise an ImageError that names the candidates."""
+    candidates, what = by_role[role], role_of(role).sentence
     own = [candidate for candidate in candidates if candidate.session == session]
     free = [candidate for candidate in candidates if candidate.session is None]
-    pool = own or free or list(candidates)
-    names = ", ".join(sorted(candidate.path.name for candidate in pool))
-    key = role.lower()
-    hint = f'choose one with --bids-filter-file, e.g. {{"{key}": {{"run": 1}}}} or {{"{key}": {{"session": "..."}}}}'
-    if len({candidate.session for candidate in pool}) > 1:
-        raise ImageError(f"{role_of(role).sentence} in several other sessions: {names}; {hint}")
+    pool = sorted(own or free or candidates, key=lambda candidate: candidate.path.name)
     if len(pool) > 1:
-        raise ImageError(f"{len(pool)} {role_of(role).sentence} images in one session: {names}; {hint}")
+        several = len({candidate.session for candidate in pool}) > 1
+        found = f"{what} in several other sessions" if several else f"{len(pool)} {what} images in one session"
+        raise ImageError(f"{found}: {', '.join(_names(pool))}; {_hint(by_role, role, pool)}")
     chosen = pool[0]
     where, notes = "in the same session" if own else "outside sessions", []
     if not own and not free:
         where = f"from the only other session, ses-{chosen.session}"
-        notes.append(f"{chosen.path.name}: {role_of(role).sentence} taken {where}")
+        notes.append(f"{chosen.path.name}: {what} taken {where}")
+    if chosen.problem and role_of(role).is_nuclear:
+        raise ImageError(chosen.problem)
+    if chosen.problem:
+        notes.append(f"{chosen.problem}; the {what} needs none and is used without it")
     if role_of(role).is_nuclear and not chosen.metadata:
         notes.append(f"{chosen.path.name}: no JSON sidecar; frames count alike and the tracer is unknown")
     return _source_image(chosen, f"{chosen.reason}; {where}"), notes
+
+
+def _names(pool: Sequence[Candidate]) -> list[str]:
+    """File names; with their folders where two files have one name."""
+    names = [candidate.path.name for candidate in pool]
+    if len(set(names)) == len(names):
+        return names
+    return ["/".join(candidate.path.parts[-3:]) for candidate in pool]
+
+
+def _hint(by_role: Mapping[str, Sequence[Candidate]], role: str, pool: Sequence[Candidate]) -> str:
+    """What to do about several candidates: a filter that takes the first and tells it from the others."""
+    query = distinguishing_query(pool[0].path, _rivals(by_role, role, pool[1:]))
+    if query is None:
+        return "no filter can tell them apart: leave one in the dataset"
+    return f"choose one with --bids-filter-file, e.g. {json.dumps({role.lower(): query})}"
 
 
 def _source_image(candidate: Candidate, reason: str) -> SourceImage:
@@ -182,7 +274,15 @@ def _source_image(candidate: Candidate, reason: str) -> SourceImage:
     if role.task is not None:
         known["task"] = role.task
     entities = {key: known[key] for key in role.kept_entities if key in known}
+    _check_labels(candidate.path.name, entities)
     return SourceImage(candidate.path, candidate.role, entities, candidate.metadata, reason)
+
+
+def _check_labels(name: str, entities: Mapping[str, str]) -> None:
+    """Refuse what no name of a derivative can hold, before hours of work."""
+    for key, value in entities.items():
+        if not is_label(value):
+            raise ImageError(f"{name}: {key}-{value}: labels have letters and digits only; rename it")
 
 
 def _log(case: Case) -> None:

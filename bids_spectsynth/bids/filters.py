@@ -1,14 +1,15 @@
 """Filter files: a JSON object that says which of several images to use."""
 
-import json
-from collections.abc import Collection, Mapping
-from importlib import resources
+import re
+from collections.abc import Collection, Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from bids_spectsynth.bids.layout import CONFIG_FILE
+from bids_spectsynth.bids.layout import read_config
+from bids_spectsynth.bids.names import parse_name
 from bids_spectsynth.bids.roles import ROLES
-from bids_spectsynth.bids.sidecars import load_object
+from bids_spectsynth.bids.sidecars import parse_object
 from bids_spectsynth.errors import UsageError
 
 Filters = Mapping[str, Mapping[str, Any]]
@@ -61,7 +62,8 @@ def read_filters(path: Path | None, mr_roles: Collection[str]) -> Filters:
         return {}
     wanted = f'{path}: not an object of objects such as {{"t1w": {{"run": 1}}}}'
     try:
-        content = load_object(path)
+        # It may be a pipe: <(echo '{...}').
+        content = parse_object(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UsageError(f"{path}: cannot read the filter file ({error.strerror})") from error
     except ValueError as error:
@@ -77,9 +79,49 @@ def read_filters(path: Path | None, mr_roles: Collection[str]) -> Filters:
     return {name.lower(): _query(path, name, query) for name, query in content.items()}
 
 
+def distinguishing_query(chosen: Path, others: Collection[Path], first: Sequence[str] = ()) -> dict[str, Any] | None:
+    """The shortest query that takes one image and none of the others.
+
+    Parameters
+    ----------
+    chosen : Path
+    others : collection of Path
+    first : sequence of str
+        Keys that are tried before the others.
+
+    Returns
+    -------
+    dict or None
+        As filter files have it: short keys of entities, ``datatype``, ``suffix``, ``extension``; ``None`` where the
+        entity must be absent. None if nothing that a filter can name tells them apart.
+    """
+    own, rivals = _facts(chosen), [_facts(path) for path in others]
+    keys = [*first, *(key for key in own if key not in first)]
+    differing = [key for key in keys if any(rival[key] != own[key] for rival in rivals)]
+    for count in range(1, len(differing) + 1):
+        for some in combinations(differing, count):
+            if all(any(rival[key] != own[key] for key in some) for rival in rivals):
+                return {key: own[key] for key in some}
+    return None
+
+
+def _facts(path: Path) -> dict[str, str | int | None]:
+    """What a filter can ask of an image, the most telling first; entities as PyBIDS reads them."""
+    short = {name: key for key, name in _SHORT.items()}
+    rest = {"subject", "datatype", "suffix", "extension"}
+    _, suffix, extension = parse_name(path.name)
+    facts: dict[str, str | int | None] = {}
+    for entity in read_config()["entities"]:
+        if entity["name"] not in rest:
+            found = re.search(entity["pattern"], f"/{path.parent.parent.name}/{path.parent.name}/{path.name}")
+            value = found[1] if found else None
+            is_number = value is not None and entity.get("dtype") == "int"
+            facts[short.get(entity["name"], entity["name"])] = int(value) if is_number and value else value
+    return {**facts, "datatype": path.parent.name, "suffix": suffix, "extension": extension}
+
+
 def _query(path: Path, name: str, query: Mapping[str, Any]) -> dict[str, Any]:
-    config = json.loads(resources.files("bids_spectsynth.data").joinpath(CONFIG_FILE).read_text(encoding="utf-8"))
-    entities = [entity["name"] for entity in config["entities"]]
+    entities = [entity["name"] for entity in read_config()["entities"]]
     result = {}
     for key, value in query.items():
         entity = _SHORT.get(key, key)

@@ -46,7 +46,7 @@ def file_name(entities: Mapping[str, str], suffix: str, extension: str) -> str:
     if unknown:
         raise ValueError(f"unknown entity {min(unknown)}")
     for key, value in entities.items():
-        if not _VALUE.fullmatch(value):
+        if not is_label(value):
             raise ValueError(f"{key}-{value}: letters and digits only")
     pairs = [f"{key}-{entities[key]}" for key in ENTITY_ORDER if key in entities]
     return "_".join([*pairs, suffix]) + extension
@@ -72,6 +72,11 @@ def parse_name(name: str) -> tuple[dict[str, str], str, str]:
     *parts, suffix = stem.split("_")
     pairs = (part.partition("-") for part in parts)
     return {key: value for key, hyphen, value in pairs if hyphen}, suffix, dot + extension
+
+
+def is_label(value: str) -> bool:
+    """Whether a label has only characters that BIDS allows: letters and digits of ASCII, and ``+``."""
+    return _VALUE.fullmatch(value) is not None
 
 
 def bare_label(label: str, prefix: str) -> str:

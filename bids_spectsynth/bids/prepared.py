@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
+from bids_spectsynth.bids.access import is_text
 from bids_spectsynth.bids.names import bare_label, parse_name
-from bids_spectsynth.bids.roles import ROLES, T1W, role_by_suffix
+from bids_spectsynth.bids.roles import INTERICTAL, ROLES, T1W, is_assumed, role_by_suffix
 from bids_spectsynth.bids.sidecars import sidecar
 from bids_spectsynth.options.settings import T1W_SPACE
 from bids_spectsynth.options.spaces import parse_space
@@ -48,6 +50,11 @@ class PreparedCase:
         """``sub-01`` or ``sub-01_ses-x``."""
         return f"sub-{self.participant}" + (f"_ses-{self.session}" if self.session else "")
 
+    @cached_property
+    def is_state_assumed(self) -> bool:
+        """Whether nothing in the name of its interictal SPECT said that it is one, by the sidecar."""
+        return INTERICTAL in self.images and is_assumed(sidecar(self.images[INTERICTAL]).get("SourceReason"))
+
     def through(self, template: str | None) -> "PreparedCase":
         """The same case with the transform to one template, where it has one; as it is otherwise."""
         if template is None or template not in self.template_xfms or self.space != T1W_SPACE:
@@ -83,10 +90,10 @@ def find_prepared(output_dir: Path, space: str, participants: tuple[str, ...] = 
 
 
 def _case_folders(output_dir: Path) -> Iterator[tuple[str, str | None, Path]]:
-    for subject in sorted(path for path in output_dir.glob("sub-*") if path.is_dir()):
+    for subject in sorted(path for path in output_dir.glob("sub-*") if path.is_dir() and is_text(path.name)):
         participant = bare_label(subject.name, "sub")
         yield participant, None, subject
-        for session in sorted(path for path in subject.glob("ses-*") if path.is_dir()):
+        for session in sorted(path for path in subject.glob("ses-*") if path.is_dir() and is_text(path.name)):
             yield participant, bare_label(session.name, "ses"), session
 
 

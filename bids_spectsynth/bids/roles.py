@@ -80,6 +80,8 @@ ROLES: Mapping[str, Role] = {
     INTERICTAL: _spect(INTERICTAL, "Interictal SPECT", "interictal SPECT"),
     ICTAL: _spect(ICTAL, "Ictal SPECT", "ictal SPECT"),
 }
+#: Folders that hold images of these roles.
+DATATYPES = tuple(dict.fromkeys(one.datatype for one in ROLES.values()))
 NUCLEAR = tuple(name for name, one in ROLES.items() if one.is_nuclear)
 
 
@@ -144,6 +146,21 @@ def is_spect(datatype: str, entities: Mapping[str, str], metadata: Mapping[str, 
     return _SPECT_TRACER.fullmatch(_plain(entities.get("trc", ""))) is not None
 
 
+#: Why a SPECT is taken for interictal whose name says nothing. Reasons in sidecars of derivatives begin with it too.
+ASSUMED_STATE = "interictal because nothing in its name says ictal"
+
+
+def is_assumed(reason: object) -> bool:
+    """Whether a SPECT is interictal by assumption alone, by the reason that stands with it.
+
+    Examples
+    --------
+    >>> is_assumed(spect_state({})[1]), is_assumed(spect_state({"task": "interictal"})[1])
+    (True, False)
+    """
+    return str(reason).startswith(ASSUMED_STATE)
+
+
 def spect_state(entities: Mapping[str, str]) -> tuple[SpectState, str]:
     """Ictal or interictal, and why: by ``task-``, then the session's label, then ``acq-``, else interictal.
 
@@ -166,4 +183,4 @@ def spect_state(entities: Mapping[str, str]) -> tuple[SpectState, str]:
         state: SpectState | None = "interictal" if "interictal" in label else "ictal" if "ictal" in label else None
         if state is not None:
             return state, f"{state} by {key}-{entities[key]}"
-    return "interictal", "interictal because nothing in its name says ictal"
+    return "interictal", ASSUMED_STATE

@@ -4,7 +4,9 @@
 damaged holds nothing. They are written by :func:`bids_spectsynth.bids.writing.write_json`.
 """
 
+import errno
 import json
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,25 @@ def load_object(path: Path) -> dict[str, Any]:
     Raises
     ------
     OSError
-        The file cannot be read.
+        The file cannot be read, or is no regular file: a pipe would be waited for without end.
     ValueError
-        It is no JSON.
+        It is no JSON, or its text is not Unicode.
     TypeError
         It holds something else than an object.
     """
-    content = json.loads(path.read_text(encoding="utf-8"))
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "not a regular file")
+    return parse_object(path.read_text(encoding="utf-8-sig"))
+
+
+def parse_object(text: str) -> dict[str, Any]:
+    """The JSON object of a text; raises ValueError and TypeError as :func:`load_object` does."""
+    try:
+        content = json.loads(text)
+        if "\\ud" in text.lower():
+            json.dumps(content, ensure_ascii=False).encode()  # half of a pair of surrogates could not be written again
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
     if not isinstance(content, dict):
         raise TypeError("not a JSON object")
     return content

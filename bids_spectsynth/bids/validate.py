@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from bids_spectsynth.bids.access import is_special, is_text, odd_entries
 from bids_spectsynth.bids.dataset import NOT_IN_STANDARD
 from bids_spectsynth.bids.names import bare_label
 from bids_spectsynth.bids.schema import shipped_schema
@@ -97,14 +98,28 @@ def _mirror(folder: Path, mirror: Path, chosen: set[str], *, show_spect: bool) -
     """Links to the parts of a dataset that are to be checked; the validator has no option to leave out folders."""
     mirror.mkdir()
     ignore = folder / ".bidsignore"
-    lines = ignore.read_text(encoding="utf-8").splitlines() if ignore.is_file() else []
+    lines = ignore.read_text(encoding="utf-8", errors="replace").splitlines() if ignore.is_file() else []
     kept = [line.strip() for line in lines if not (show_spect and line.strip() in _SPECT_LINES)]
     (mirror / ".bidsignore").write_text("\n".join(kept) + "\n", encoding="utf-8")
     ignored = {line.strip("/") for line in kept}
     for path in folder.iterdir():
         other_subject = bool(chosen) and path.name.startswith("sub-") and path.is_dir() and path.name not in chosen
         if path.name not in {*OPAQUE, *ignored, ".bidsignore"} and not other_subject:
-            (mirror / path.name).symlink_to(path)
+            _link(path, mirror / path.name)
+
+
+def _link(path: Path, link: Path) -> None:
+    """A link to what the validator can walk; a folder with something in it that would stop it is taken apart."""
+    odd = set(odd_entries(path)) if path.is_dir() else set()
+    if not is_text(path.name) or path in odd or is_special(path):
+        return
+    if not odd:
+        link.symlink_to(path)
+        return
+    link.mkdir()
+    for inner in path.iterdir():
+        if inner not in odd:
+            _link(inner, link / inner.name)
 
 
 def find_validator() -> Path:

@@ -8,6 +8,7 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
+from bids_spectsynth.bids.access import ASK_OWNER, read_problem
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.images.grid import FloatArray, apply_affine, new_image
 from bids_spectsynth.images.nifti import READ_ERRORS, opened_image
@@ -43,8 +44,9 @@ def load_image(path: Path, frame_durations: Sequence[float] | None = None) -> tu
     ImageError
         The file is missing, empty, truncated, no NIfTI, or its content is not usable.
     """
-    if not path.exists():
-        raise ImageError(f"{path}: no such file")
+    problem = read_problem(path)
+    if problem is not None:
+        raise ImageError(f"{path}: {problem}")
     if path.stat().st_size == 0:
         raise ImageError(f"{path}: the file is empty (0 bytes); copy or convert it again")
     try:
@@ -57,6 +59,9 @@ def load_image(path: Path, frame_durations: Sequence[float] | None = None) -> tu
         raise
     except MemoryError as error:
         raise ImageError(f"{path}: too large for the memory of this machine") from error
+    except PermissionError as error:
+        # Some file systems tell only now.
+        raise ImageError(f"{path}: {ASK_OWNER}") from error
     except READ_ERRORS as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ImageError(f"{path}: damaged or truncated ({reason}); copy or convert it again") from error
@@ -71,8 +76,12 @@ def _averaged(
         raise ImageError(
             f"{path}: {n} frames, but {len(durations)} frame durations in the sidecar; correct one of them"
         )
-    if durations is not None and (min(durations) < 0 or sum(durations) <= 0):
-        raise ImageError(f"{path}: the frame durations in the sidecar are not positive; correct them")
+    if durations is not None and not (all(0 <= one < np.inf for one in durations) and sum(durations) > 0):
+        wrong = next((one for one in durations if not 0 < one < np.inf), 0)
+        raise ImageError(
+            f"{path}: the frame durations in the sidecar are not positive numbers (FrameDuration holds {wrong:g}); "
+            "correct them"
+        )
     mean = average_frames(image.dataobj, durations)
     weights = "weighted by their durations" if durations is not None else "all weighted alike (no durations known)"
     # With the header both forms stay, so that a disagreement between them is still noticed.

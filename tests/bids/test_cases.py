@@ -1,6 +1,6 @@
 """Which images a case uses, and why participants are left out."""
 
-import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,15 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from bids_spectsynth.bids.candidates import Candidate, Search
+from bids_spectsynth.bids.candidates import Candidate
 from bids_spectsynth.bids.cases import Case, SourceImage, _participant_cases, find_cases
-from bids_spectsynth.errors import DatasetError, UsageError
+from bids_spectsynth.errors import DatasetError
 from bids_spectsynth.options.settings import Settings
 
 Dataset = Callable[..., Path]
 MakeSettings = Callable[..., Settings]
 
+SPECT_SIDE = {"TracerRadionuclide": "Tc99m"}
 T1W, PET = "sub-01/anat/sub-01_T1w", "sub-01/pet/sub-01_trc-FDG_pet"
 INTERICTAL = "sub-01/spect/sub-01_task-interictal_trc-HMPAO_spect"
 
@@ -136,68 +137,30 @@ def test_missing_inputs_are_warned(dataset: Dataset, settings_for: MakeSettings)
     assert any("not usable for training" in warning for warning in case.warnings)
 
 
-def test_filter_file_decides(dataset: Dataset, settings_for: MakeSettings, tmp_path: Path) -> None:
-    runs = [f"sub-01/anat/sub-01_run-{n}_T1w" for n in (1, 2)]
-    spects = [f"sub-01/spect/sub-01_task-rest_rec-{rec}_spect" for rec in "ab"]
-    root = dataset(*runs, *spects, PET, "sub-01/pet/sub-01_trc-PIB_pet")
-    path = tmp_path / "filter.json"
-    path.write_text(
-        json.dumps(
-            {
-                "t1w": {"run": "2", "acquisition": None},
-                "interictal": {"rec": "a", "ses": "Query.NONE"},
-                "ictal": {"reconstruction": ["b"]},
-                "pet": {"trc": "FDG"},
-            }
-        )
-    )
-    (case,), outcomes = find_cases(settings_for(root, bids_filter_file=path))
-    assert outcomes == []
-    assert names(case) == {
-        "T1w": "sub-01_run-2_T1w",
-        "ictal": "sub-01_task-rest_rec-b_spect",
-        "interictal": "sub-01_task-rest_rec-a_spect",
-        "pet": "sub-01_trc-FDG_pet",
-    }
-    assert "by the filter file" in case.images["ictal"].reason
-    assert case.images["ictal"].entities["task"] == "ictal"
-
-    path.write_text(json.dumps({"spect": {"rec": "b"}, "t1w": {"run": 1}, "pet": {"tracer": "PIB"}}))
-    (case,), _ = find_cases(settings_for(root, bids_filter_file=path))
-    assert names(case)["interictal"] == "sub-01_task-rest_rec-b_spect"
-    assert names(case)["pet"] == "sub-01_trc-PIB_pet"
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ('{"t1w": ', "not valid JSON"),
-        ('["t1w"]', "not an object"),
-        ('{"t1w": 3}', "not an object"),
-        ('{"bold": {}}', "unknown image 'bold'; known: t1w"),
-        ('{"t1w": {"colour": "red"}}', "unknown entity 'colour'"),
-        ('{"t1w": {"run": "x"}}', "not a number"),
-        ('{"t1w": {"session": true}}', "not a label"),
-        (None, "cannot read"),
-    ],
-)
-def test_bad_filter_files(
-    dataset: Dataset, settings_for: MakeSettings, tmp_path: Path, content: str | None, message: str
+@pytest.mark.parametrize("label", ["\u00e96", "14 b", "01_x", "01-b"])
+def test_find_cases__labels_that_no_derivative_could_have(
+    dataset: Dataset, settings_for: MakeSettings, label: str
 ) -> None:
-    path = tmp_path / "filter.json"
-    if content is not None:
-        path.write_text(content)
-    with pytest.raises(UsageError, match=message):
-        find_cases(settings_for(dataset(T1W), bids_filter_file=path))
+    other = [name.replace("01", label) for name in (T1W, PET, INTERICTAL)]
+    (case,), (outcome,) = find_cases(settings_for(dataset(T1W, PET, INTERICTAL, *other)))
+    assert case.participant == "01"
+    assert (outcome.participant, outcome.status) == (label, "failed")
+    assert f"sub-{label}: labels have letters and digits only; rename it" in outcome.reason
 
 
-def test_bad_sidecar_fails_its_participant_only(dataset: Dataset, settings_for: MakeSettings) -> None:
-    root = dataset(T1W, PET, "sub-02/anat/sub-02_T1w")
-    (root / f"{PET}.json").write_text("{")
-    (case,), (outcome,) = find_cases(settings_for(root))
-    assert case.participant == "02"
-    assert (outcome.participant, outcome.status) == ("01", "failed")
-    assert "sub-01_trc-FDG_pet.json" in outcome.reason
+def test_find_cases__an_entity_that_no_derivative_could_have(dataset: Dataset, settings_for: MakeSettings) -> None:
+    root = dataset(T1W, "sub-01/pet/sub-01_trc-18F-FDG_pet", INTERICTAL)
+    cases, (outcome,) = find_cases(settings_for(root))
+    assert cases == []
+    assert "sub-01_trc-18F-FDG_pet.nii.gz: trc-18F-FDG: labels have" in outcome.reason
+    (case,), _ = find_cases(settings_for(root, inputs=["T1w"]))
+    assert "pet" not in case.images
+
+
+@pytest.mark.parametrize("value", [[10**400], [True], ["600"], 600, None])
+def test_source_image__frame_durations_of_any_kind(value: Any) -> None:
+    image = SourceImage(Path("x"), "pet", {}, {"FrameDuration": value}, "")
+    assert image.frame_durations == {str([10**400]): [math.inf], "[True]": [1.0]}.get(str(value))
 
 
 def test_chosen_participants_and_unknown_labels(dataset: Dataset, settings_for: MakeSettings) -> None:
@@ -221,7 +184,7 @@ def candidate(role: str, session: str | None) -> Candidate:
 def test_session_rules(t1w: list[Any], pet: list[Any], interictal: list[Any]) -> None:
     by_role = {"T1w": t1w, "pet": pet, "interictal": interictal}
     found = tuple(candidate(role, session) for role, sessions in by_role.items() for session in sessions)
-    results = _participant_cases("01", Search(found, ()), ("T1w", "pet"), ())
+    results = _participant_cases("01", found, ("T1w", "pet"), ())
     if not t1w:
         assert [getattr(result, "status", None) for result in results] == ["skipped"]
         return

@@ -1,6 +1,7 @@
 """Indexing of the chosen participants, and inheritance of sidecars."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from bids_spectsynth.bids.access import ASK_OWNER
 from bids_spectsynth.bids.cases import find_cases
-from bids_spectsynth.bids.layout import build_layout, find_participants, find_sessions, read_metadata
+from bids_spectsynth.bids.layout import build_layout, closed_folders, find_participants, find_sessions, read_metadata
 from bids_spectsynth.errors import DatasetError, ImageError
 from bids_spectsynth.options.settings import Settings
 
@@ -120,7 +122,87 @@ def test_pybids_is_imported_only_to_index() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-@pytest.mark.parametrize("content", ["{", "[1]"])
+NAMES = ("sub-01/anat/sub-01_T1w", "sub-01/pet/sub-01_trc-FDG_pet", "sub-01/spect/sub-01_task-interictal_spect")
+
+
+@pytest.mark.parametrize(
+    "parent",
+    ["pet", "spect", "anat/x", "func", "motion", "sub-99/ses-a/run-2_task-ictal", "x_rec-a_T1w.nii.gz", "a[1]+("],
+)
+@pytest.mark.parametrize("name", ["study", "pet", "spect_acq-x"])
+def test_build_layout__folders_above_the_dataset_do_not_count(dataset: Dataset, parent: str, name: str) -> None:
+    root = dataset(*NAMES)
+    other = root.parent / parent / name
+    other.parent.mkdir(parents=True)
+    root.rename(other)
+    found = {file.relpath: file.entities for file in build_layout(other, ("01",)).get(extension=".nii.gz")}
+    same = {"subject": "01", "extension": ".nii.gz"}
+    assert found == {
+        f"{NAMES[0]}.nii.gz": {**same, "datatype": "anat", "suffix": "T1w"},
+        f"{NAMES[1]}.nii.gz": {**same, "datatype": "pet", "suffix": "pet", "tracer": "FDG"},
+        f"{NAMES[2]}.nii.gz": {**same, "datatype": "spect", "suffix": "spect", "task": "interictal"},
+    }
+
+
+def test_build_layout__a_relative_root(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(dataset(*NAMES).parent)
+    assert len(build_layout(Path("raw"), ("01",)).get(datatype="spect")) == 1
+
+
+def test_build_layout__backups_and_other_folders_are_not_entered(dataset: Dataset) -> None:
+    backups = ["sub-01/anat/old/sub-01_T1w", "sub-01/old/anat/sub-01_T1w", "sub-01/anat/anat/sub-01_T1w"]
+    root = dataset(*NAMES, *backups, "sub-01/sub-01_T1w", "sub-01/ses-a/anat/sub-01_ses-a_T1w")
+    found = build_layout(root, ("01",)).get(suffix="T1w", return_type="filename", extension=".nii.gz")
+    assert {Path(path).relative_to(root).as_posix() for path in found} == {
+        f"{NAMES[0]}.nii.gz",
+        "sub-01/ses-a/anat/sub-01_ses-a_T1w.nii.gz",
+    }
+
+
+def test_build_layout__names_that_are_not_text_are_passed_over(dataset: Dataset) -> None:
+    root = dataset(*NAMES, "sub-02/anat/sub-02_T1w")
+    odd = os.fsdecode(b"\xff")
+    for name in (
+        f"sub-01/anat/sub-01_acq-{odd}_T1w.nii.gz",
+        f"sub-01/{odd}/a.txt",
+        f"sub-01/ses-{odd}/anat/x_T1w.nii.gz",
+    ):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"")
+    (root / f"sub-{odd}").mkdir()
+    assert find_participants(root) == ("01", "02")
+    assert len(build_layout(root, ("01", "02")).get(suffix="T1w", extension=".nii.gz")) == 2
+
+
+@pytest.mark.usefixtures("no_privileges")
+def test_closed_folders__are_named_and_not_entered(dataset: Dataset) -> None:
+    names = [
+        f"sub-{n}/ses-{s}/{d}/sub-{n}_ses-{s}_x" for n in ("01", "02") for s in "ab" for d in ("anat", "eeg", "my")
+    ]
+    root = dataset(*names)
+    closed = [root / name for name in ("sub-01/ses-a/anat", "sub-01/ses-b/eeg", "sub-01/ses-a/my", "sub-02/ses-b")]
+    for folder in closed:
+        folder.chmod(0)
+    found = closed_folders(root, ("01", "02"))
+    assert set(found) == {closed[0], closed[1], closed[3]}
+    assert set(found.values()) == {ASK_OWNER}
+    assert set(closed_folders(root, ("02",), ("a",))) == set()
+    assert len(build_layout(root, ("01", "02"), (), found).get(extension=".nii.gz")) == 4
+    for folder in closed:
+        folder.chmod(0o700)
+
+
+@pytest.mark.usefixtures("no_privileges")
+def test_find_participants__a_root_that_cannot_be_read(dataset: Dataset) -> None:
+    root = dataset(*NAMES)
+    for mode in (0o100, 0o400, 0):
+        root.chmod(mode)
+        with pytest.raises(DatasetError, match="permission denied"):
+            find_participants(root)
+    root.chmod(0o700)
+
+
+@pytest.mark.parametrize("content", ["{", "[1]", "[" * 100_000, '{"TracerName": "\\udc80"}'])
 def test_unreadable_sidecar_is_named(dataset: Dataset, content: str) -> None:
     name = "sub-01/pet/sub-01_pet"
     root = dataset(name)

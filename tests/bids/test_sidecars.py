@@ -1,5 +1,6 @@
 """One reader of JSON objects: strict, or without trust."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,15 @@ def test_load_object__what_an_object_holds(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "error"),
-    [(None, FileNotFoundError), (b"{", ValueError), (b"\xff{}", ValueError), (b"[]", TypeError), (b"null", TypeError)],
+    [
+        (None, FileNotFoundError),
+        (b"{", ValueError),
+        (b"\xff{}", ValueError),
+        (b'{"a": "\\udc80"}', ValueError),
+        (b'{"a": ' + b"[" * 100_000, ValueError),
+        (b"[]", TypeError),
+        (b"null", TypeError),
+    ],
 )
 def test_load_object__each_defect_has_its_error_and_read_object_none(
     tmp_path: Path, content: bytes | None, error: type[Exception]
@@ -25,6 +34,17 @@ def test_load_object__each_defect_has_its_error_and_read_object_none(
     with pytest.raises(error):
         load_object(path)
     assert read_object(path) == {}
+
+
+def test_load_object__a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.json")
+    with pytest.raises(OSError, match="not a regular file"):
+        load_object(tmp_path / "a.json")
+
+
+def test_load_object__a_mark_of_the_byte_order_is_skipped(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(b'\xef\xbb\xbf{"a": "\\ud83e\\udde0"}')
+    assert load_object(tmp_path / "a.json") == {"a": "\U0001f9e0"}
 
 
 def test_sidecar__stands_beside_whatever_the_extension(tmp_path: Path) -> None:

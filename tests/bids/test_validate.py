@@ -1,6 +1,7 @@
 """The validator's verdict on raw and derivative datasets."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -113,3 +114,21 @@ def test_validator_without_result_is_named(
     monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
     with pytest.raises(DatasetError, match="out of memory"):
         validate_dataset(dataset())
+
+
+@pytest.mark.usefixtures("no_privileges")
+def test_validate_dataset__what_would_stop_the_validator_is_left_out(dataset: Callable[..., Path]) -> None:
+    root = dataset("sub-01/anat/sub-01_T1w", "sub-02/anat/sub-02_T1w")
+    odd = os.fsdecode(b"\xe9")
+    (root / "sub-01" / "anat" / f"sub-01_acq-{odd}_T1w.nii.gz").write_bytes(b"")
+    (root / f"m{odd}").mkdir()
+    (root / f"{odd}.txt").write_text("")
+    (root / ".bidsignore").write_bytes(b"caf\xe9\n")
+    os.mkfifo(root / "pipe")
+    os.mkfifo(root / "sub-01" / "anat" / "sub-01_FLAIR.json")
+    (root / "sub-01" / "anat" / "sub-01_wrong.nii.gz").write_bytes(b"")
+    (root / "sub-02" / "anat").chmod(0)
+    found = [line for line in errors(validate_dataset(root)) if "sub-01" in line]
+    (root / "sub-02" / "anat").chmod(0o700)
+    assert found
+    assert all("sub-01_wrong" in line for line in found)

@@ -1,5 +1,7 @@
 """Reading and repairing of image values."""
 
+import os
+import re
 from pathlib import Path
 
 import nibabel as nib
@@ -41,8 +43,32 @@ def test_single_frame_is_squeezed_and_frames_are_averaged_by_duration(tmp_path: 
     assert "no durations known" in load_image(path)[1][0]
     with pytest.raises(ImageError, match="3 frames, but 2 frame durations"):
         load_image(path, [1.0, 2.0])
-    with pytest.raises(ImageError, match="not positive"):
-        load_image(path, [0.0, 0.0, 0.0])
+    for wrong, word in ((0.0, "0"), (-1.0, "-1"), (np.nan, "nan"), (np.inf, "inf")):
+        durations = [wrong] * 3 if wrong == 0 else [1.0, wrong, 1.0]
+        with pytest.raises(ImageError, match=rf"not positive numbers \(FrameDuration holds {word}\)"):
+            load_image(path, durations)
+    assert load_image(path, [0.0, 1.0, 0.0])[1] == notes
+
+
+def test_load_image__content_that_was_not_fetched(tmp_path: Path) -> None:
+    pointer, link, pipe = (tmp_path / f"{name}.nii.gz" for name in ("pointer", "link", "pipe"))
+    pointer.write_text("/annex/objects/MD5E-s10--0.nii.gz\n")
+    link.symlink_to(".git/annex/objects/a/b/c/c")
+    for path in (pointer, link):
+        with pytest.raises(ImageError, match=f"not fetched; run 'datalad get {re.escape(str(path))}'"):
+            load_image(path)
+    os.mkfifo(pipe)
+    with pytest.raises(ImageError, match="not a regular file"):
+        load_image(pipe)
+
+
+@pytest.mark.usefixtures("no_privileges")
+@pytest.mark.parametrize("size", [(6, 7, 8), (20, 20, 20)])
+def test_load_image__without_permission_nothing_is_said_of_damage(tmp_path: Path, size: tuple[int, ...]) -> None:
+    path = _saved(tmp_path, new_image(_volume(shape=size), np.eye(4)))
+    path.chmod(0)
+    with pytest.raises(ImageError, match=r"image\.nii\.gz: permission denied"):
+        load_image(path)
 
 
 def test_a_bad_voxel_spoils_only_its_own_frame() -> None:

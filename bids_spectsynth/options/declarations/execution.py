@@ -30,6 +30,7 @@ class DataOptions:
             "participants, with or without `sub-`; refused at the group level, which is of everybody [all]",
             flags=("--participant-label", "--participant_label"),
             metavar="LABEL",
+            action="extend",
         ),
     )
     session_label: tuple[str, ...] = field(
@@ -40,6 +41,7 @@ class DataOptions:
             "sessions, with or without `ses-`; the group level is of all that the output folder holds [all]",
             flags=("--session-label", "--session-id"),
             metavar="LABEL",
+            action="extend",
         ),
     )
     bids_filter_file: Path | None = field(

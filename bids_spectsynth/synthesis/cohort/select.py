@@ -33,13 +33,18 @@ class ImageCase(Protocol):
     def images(self) -> Mapping[str, object]:
         """Images by role."""
 
+    @property
+    def is_state_assumed(self) -> bool:
+        """Whether it has an interictal SPECT whose name does not say that it is one."""
+
 
 AnyCase = TypeVar("AnyCase", bound=ImageCase)
 
 
 def trainable(cases: Sequence[AnyCase], inputs: Sequence[str]) -> list[AnyCase]:
-    """The cases with an interictal SPECT and every input."""
-    return [case for case in cases if all(role in case.images for role in (INTERICTAL, *inputs))]
+    """The cases with every input and a SPECT that is known to be interictal."""
+    complete = [case for case in cases if all(role in case.images for role in (INTERICTAL, *inputs))]
+    return [case for case in complete if not case.is_state_assumed]
 
 
 def finished_models(settings: Settings) -> dict[Path, tuple[Member, ...]]:
@@ -163,9 +168,11 @@ def split_cohort(settings: Settings, cases: Mapping[str, Sequence[AnyCase]]) -> 
     usable = sorted({c.participant for found in cases.values() for i in settings.inputs for c in trainable(found, i)})
     if not usable:
         wanted = " or ".join("+".join(inputs) for inputs in settings.inputs)
+        assumed = {case.participant for found in cases.values() for case in found if case.is_state_assumed}
+        unnamed = f" ({len(assumed)} with a SPECT whose name lacks task-interictal: rename it)" if assumed else ""
         raise ModelError(
-            f"{settings.output_dir}: no participant has an interictal SPECT and {wanted}, so there is nothing to train "
-            "on; use --mode preprocess to prepare only, or --model to apply a trained model"
+            f"{settings.output_dir}: no participant has an interictal SPECT and {wanted}{unnamed}, so there is nothing "
+            "to train on; use --mode preprocess to prepare only, or --model to apply a trained model"
         )
     folds = _folds(settings, usable, everybody)
     return Cohort(cases, folds, frozenset(usable) - set(folds[0]))

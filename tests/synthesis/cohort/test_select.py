@@ -1,5 +1,6 @@
 """Who is trained on, under which label, and with which split."""
 
+import json
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from bids_spectsynth.bids.prepared import PreparedCase
+from bids_spectsynth.bids.roles import spect_state
 from bids_spectsynth.errors import ModelError, UsageError
 from bids_spectsynth.options.settings import make_settings
 from bids_spectsynth.synthesis.cohort import select as cohort
@@ -48,6 +50,19 @@ def test_trainable_has_the_target_and_every_input():
     cases = [prepared("01"), prepared("02", ("T1w", "interictal")), prepared("03", ("T1w", "pet"))]
     assert [case.participant for case in trainable(cases, ("T1w", "pet"))] == ["01"]
     assert [case.participant for case in trainable(cases, ("T1w",))] == ["01", "02"]
+
+
+def test_trainable__no_spect_whose_name_does_not_say_interictal(tmp_path, settings_for, hold):
+    def case(label, reason):
+        path = tmp_path / f"sub-{label}_spect.nii.gz"
+        (tmp_path / f"sub-{label}_spect.json").write_text(json.dumps({"SourceReason": reason}))
+        return PreparedCase(label, None, "T1w", dict.fromkeys(FULL, path), {}, None, None)
+
+    cases = [case("01", "interictal by task-interictal"), case("02", f"{spect_state({})[1]}; in the same session")]
+    assert [case.participant for case in trainable(cases, ("T1w",))] == ["01"]
+    hold(cases[1])
+    with pytest.raises(ModelError, match=r"1 with a SPECT whose name lacks task-interictal: rename it"):
+        make_cohort(settings_for(), None)
 
 
 def test_all_sessions_of_a_participant_are_on_one_side(settings_for, hold):
