@@ -64,7 +64,8 @@ def begin_at_zero(data: Float32Array) -> tuple[Float32Array, tuple[str, ...]]:
     values = data[~background]
     in_mask = bool(np.mean(data == 0) > _EMPTY_SHARE and _is_standardised(values[values != 0]))
     if in_mask:
-        background |= _around(data == 0)
+        # Inside the mask 0 is a value like others.
+        background |= connected_to_border(data == 0)
         values = data[~background]
     shift = _shift(values)
     if shift is None:
@@ -122,6 +123,13 @@ def negative_note(values: npt.NDArray[Any]) -> str | None:
     return f"{n} voxels of the brain ({n / values.size:.2%}) are below 0 and become 0"
 
 
+def connected_to_border(voxels: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """The components (6-connected) of some voxels that reach the border of the image; shape (i, j, k)."""
+    labels, _ = ndimage.label(voxels)
+    at_border = [np.take(labels, end, axis=axis).ravel() for axis in range(3) for end in (0, -1)]
+    return np.isin(labels, np.setdiff1d(np.concatenate(at_border), [0]))
+
+
 def _padding(data: Float32Array) -> float | None:
     """The value that empty voxels hold instead of 0: far below all others, or held far more often than any other."""
     found, counts = np.unique(data[data < 0], return_counts=True)
@@ -136,13 +144,6 @@ def _padding(data: Float32Array) -> float | None:
         return None
     # A whole number, as programs write it, or beyond the image's own range; a background of z-scores is neither.
     return value if value == round(value) or -value > np.percentile(others, 99.9) else None
-
-
-def _around(empty: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """The part of an empty background that reaches the image's border: inside a head, 0 is a value like others."""
-    labels, _ = ndimage.label(empty)
-    at_border = [np.take(labels, end, axis=axis) for axis in range(3) for end in (0, -1)]
-    return np.isin(labels, np.setdiff1d(np.concatenate([face.ravel() for face in at_border]), [0]))
 
 
 def _is_standardised(values: Float32Array) -> bool:
