@@ -17,6 +17,8 @@ FUNCTIONAL_ROLES = ("pet", "interictal", "ictal")
 LEAST_OVERLAP = 0.75
 #: R squared of the smoothed image below which a registration is poor.
 LEAST_SCORE = 0.6
+#: R squared of the smoothed image above which a low overlap may come of something brighter than the brain.
+GOOD_SCORE = 0.9
 #: Turn against the header, in degrees, above which the header is suspicious.
 MOST_TURN_DEG = 60.0
 #: What is said of such an image, and of one that is mirrored.
