@@ -7,9 +7,15 @@ import fill_voids
 import nibabel as nib
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from bids_spectsynth.errors import ImageError
-from bids_spectsynth.images.grid import new_image
+from bids_spectsynth.images.grid import grid_of, new_image
+from bids_spectsynth.images.resampling import FWHM_PER_SIGMA
+
+# Smoothing of an image with negative values before its threshold: of 4, 6, 8 and 10 mm the one with the best Dice on
+# simulated filtered back projection.
+_NOISE_FWHM_MM, _NOISE_FWHM_VOXELS = 6.0, 2.5
 
 
 def histogram_mask(image: nib.spatialimages.SpatialImage) -> nib.Nifti1Image:
@@ -35,6 +41,10 @@ def histogram_mask(image: nib.spatialimages.SpatialImage) -> nib.Nifti1Image:
         Nothing lies above the threshold.
     """
     data = np.asanyarray(image.dataobj)
+    if data.min() < 0:
+        # A background whose noise reaches below 0 (filtered back projection) would fray the outline.
+        voxels = np.minimum(_NOISE_FWHM_MM / grid_of(image).voxel_sizes, _NOISE_FWHM_VOXELS)
+        data = ndimage.gaussian_filter(data, voxels / FWHM_PER_SIGMA)
     return new_image(solid_component(data > otsu_threshold(data)), image.affine)
 
 
@@ -62,6 +72,9 @@ def otsu_threshold(data: npt.NDArray[Any], bins: int = 256) -> float:
     """Threshold that splits the histogram into the two classes of largest between-class variance (Otsu 1979)."""
     # The brightest voxels (a vessel, noise) would otherwise squeeze the histogram into few bins.
     low, high = float(data.min()), float(np.percentile(data, 99.9))
+    if low < 0 < high:
+        # 0 is the background; what a reconstruction leaves below it would draw the threshold down.
+        low = 0.0
     if high <= low:
         high = float(data.max())
     counts, edges = np.histogram(np.clip(data, low, high), bins=bins, range=(low, high))

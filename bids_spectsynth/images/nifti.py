@@ -4,9 +4,13 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
+import numpy as np
 from isal import igzip, igzip_lib
+
+from bids_spectsynth.images.forms import matrix_problem, placement
 
 #: Length of the longer of the two headers (NIfTI-2), bytes.
 _HEADER_BYTES = 540
@@ -15,6 +19,47 @@ _BLOCK_BYTES = 1 << 22
 #: What reading a file that is missing or damaged may raise.
 READ_ERRORS = (OSError, EOFError, ValueError, TypeError, zlib.error, nib.filebasedimages.ImageFileError,
                nib.spatialimages.HeaderDataError)  # fmt: skip
+
+
+class _Header(nib.Nifti1Header):
+    """A header whose affine is that of :func:`bids_spectsynth.images.forms.placement`."""
+
+    def __init__(
+        self, binaryblock: Any = None, endianness: Any = None, check: bool = True, extensions: Any = ()
+    ) -> None:
+        super().__init__(binaryblock, endianness, False, extensions)  # type: ignore[no-untyped-call]
+        _mend_sizes(self)
+        if check:
+            self.check_fix()  # type: ignore[no-untyped-call]
+
+    def get_best_affine(self) -> Any:
+        """Voxel indices to world RAS+ millimetres; not finite where the header gives none."""
+        return placement(self).affine
+
+
+class _Header2(_Header, nib.Nifti2Header):
+    """The same of NIfTI-2."""
+
+
+class _Image(nib.Nifti1Image):
+    header_class = _Header
+
+
+class _Image2(nib.Nifti2Image):
+    header_class = _Header2
+
+
+def _mend_sizes(header: nib.Nifti1Header) -> None:
+    """Take the voxel sizes from the sform where ``pixdim`` has none: nibabel would take 1 mm, and the qform with it."""
+    sizes = header["pixdim"][1:4]
+    if np.all(np.isfinite(sizes)) and np.all(sizes != 0):
+        return
+    sform = np.asarray(header.get_sform(), dtype=np.float64)  # type: ignore[no-untyped-call]
+    if int(header["sform_code"]) > 0 and matrix_problem(sform) is None:
+        header["pixdim"][1:4] = np.sqrt(np.sum(sform[:3, :3] ** 2, axis=0))
+    else:
+        header["pixdim"][1:4] = np.nan
+    header["qform_code"] = 0
 
 
 @contextmanager
@@ -67,7 +112,7 @@ def content_checksum(path: Path) -> str:
 
 
 def _kind(start: bytes) -> type[nib.Nifti1Image]:
-    for kind in (nib.Nifti1Image, nib.Nifti2Image):
+    for kind in (_Image, _Image2):
         if kind.header_class.may_contain_header(start):  # type: ignore[no-untyped-call]
             return kind
     raise nib.filebasedimages.ImageFileError("no NIfTI header")

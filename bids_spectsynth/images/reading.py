@@ -10,13 +10,15 @@ import numpy.typing as npt
 
 from bids_spectsynth.bids.access import ASK_OWNER, read_problem
 from bids_spectsynth.errors import ImageError
-from bids_spectsynth.images.grid import FloatArray, apply_affine, new_image
+from bids_spectsynth.images.forms import matrix_problem, placement
+from bids_spectsynth.images.grid import FloatArray, new_image
 from bids_spectsynth.images.nifti import READ_ERRORS, opened_image
+from bids_spectsynth.images.values import begin_at_zero, unwrap
 
+# Codes of intent (NIfTI) of what the fifth dimension holds where it does not hold frames: matrices, vectors, colours.
+_COMPONENT_INTENTS = (1003, 1004, 1005, 1006, 1007, 1009, 2003, 2004)
 #: An image thinner than this along an axis is a slice or a slab, and cannot be registered.
 MIN_VOXELS_PER_AXIS = 4
-#: sform and qform that differ by more than this at a corner of the image (mm) are reported.
-FORM_TOLERANCE_MM = 1.0
 
 
 def load_image(path: Path, frame_durations: Sequence[float] | None = None) -> tuple[nib.Nifti1Image, tuple[str, ...]]:
@@ -51,10 +53,12 @@ def load_image(path: Path, frame_durations: Sequence[float] | None = None) -> tu
         raise ImageError(f"{path}: the file is empty (0 bytes); copy or convert it again")
     try:
         with opened_image(path) as image:
-            notes: tuple[str, ...] = ()
-            if len(image.shape) == 4 and image.shape[3] > 1:
-                image, notes = _averaged(image, frame_durations, path)
-            clean, more = sanitise(image, path)
+            affine, notes = _checked_affine(image, path)
+            data: Any = image
+            if _frame_axis(image.shape) is not None:
+                data, more = _averaged(image, frame_durations, path)
+                notes += more
+            clean, more_notes = _clean_volume(data, affine, path)
     except ImageError:
         raise
     except MemoryError as error:
@@ -65,13 +69,25 @@ def load_image(path: Path, frame_durations: Sequence[float] | None = None) -> tu
     except READ_ERRORS as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ImageError(f"{path}: damaged or truncated ({reason}); copy or convert it again") from error
-    return clean, notes + more
+    return clean, (*notes, *more_notes)
+
+
+def _frame_axis(shape: tuple[int, ...]) -> int | None:
+    """The one dimension behind the third that is longer than 1; None where there is none or more than one."""
+    longer = [axis for axis in range(3, len(shape)) if shape[axis] > 1]
+    return longer[0] if len(longer) == 1 and 0 not in shape else None
 
 
 def _averaged(
-    image: nib.spatialimages.SpatialImage, durations: Sequence[float] | None, path: Path
-) -> tuple[nib.Nifti1Image, tuple[str, ...]]:
-    n = image.shape[3]
+    image: nib.Nifti1Image, durations: Sequence[float] | None, path: Path
+) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
+    axis = _frame_axis(image.shape)
+    intent = int(image.header["intent_code"])
+    if axis != 3 and intent in _COMPONENT_INTENTS:
+        raise ImageError(
+            f"{path}: {image.shape[axis or 4]} components per voxel (intent code {intent}); no series of frames"
+        )
+    n = image.shape[axis or 3]
     if durations is not None and len(durations) != n:
         raise ImageError(
             f"{path}: {n} frames, but {len(durations)} frame durations in the sidecar; correct one of them"
@@ -82,12 +98,10 @@ def _averaged(
             f"{path}: the frame durations in the sidecar are not positive numbers (FrameDuration holds {wrong:g}); "
             "correct them"
         )
-    mean = average_frames(image.dataobj, durations)
+    mean, n_wrapped = _mean_of_frames(image.dataobj, durations)
     weights = "weighted by their durations" if durations is not None else "all weighted alike (no durations known)"
-    # With the header both forms stay, so that a disagreement between them is still noticed.
-    header = image.header if isinstance(image, nib.Nifti1Image) else None
-    averaged = new_image(mean, image.affine, header)
-    return averaged, (f"{n} frames averaged, {weights}",)
+    wrapped = (_wrapped_note(n_wrapped),) if n_wrapped else ()
+    return mean, (f"{n} frames averaged, {weights}", *wrapped)
 
 
 def average_frames(data4d: Any, durations: Sequence[float] | None = None) -> npt.NDArray[np.float32]:
@@ -96,7 +110,8 @@ def average_frames(data4d: Any, durations: Sequence[float] | None = None) -> npt
     Parameters
     ----------
     data4d : array or nibabel array proxy, shape (i, j, k, t)
-        Voxels that are not finite count as 0 in their frame.
+        Or with further dimensions of length 1 before or behind the frames. Voxels that are not finite count as 0 in
+        their frame.
     durations : sequence of float, length t, optional
         Seconds, not negative, with a positive sum; None weights all frames alike.
 
@@ -109,17 +124,30 @@ def average_frames(data4d: Any, durations: Sequence[float] | None = None) -> npt
     ValueError
         The durations do not fit the frames.
     """
-    n = data4d.shape[3]
+    return _mean_of_frames(data4d, durations)[0]
+
+
+def _mean_of_frames(data4d: Any, durations: Sequence[float] | None) -> tuple[npt.NDArray[np.float32], int]:
+    """The mean, and the number of voxels, in all frames, whose integers had wrapped."""
+    shape = data4d.shape
+    axis = _frame_axis(shape) or 3
+    n = shape[axis]
     weights = np.ones(n) if durations is None else np.asarray(durations, dtype=np.float64)
     if weights.shape != (n,) or np.any(weights < 0) or weights.sum() <= 0:
         raise ValueError(f"{n} frames need {n} durations, none negative and not all zero")
     weights = weights / weights.sum()
-    mean = np.zeros(data4d.shape[:3], dtype=np.float32)
+    mean, n_wrapped = np.zeros(shape[:3], dtype=np.float32), 0
     for t in range(n):
         if weights[t] > 0:
-            frame = np.array(data4d[..., t], dtype=np.float32)
+            index = tuple(t if other == axis else 0 for other in range(3, len(shape)))
+            frame, n = unwrap(np.array(data4d[(slice(None),) * 3 + index], dtype=np.float32), data4d)
+            n_wrapped += n
             mean += np.float32(weights[t]) * np.nan_to_num(frame, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
-    return mean
+    return mean, n_wrapped
+
+
+def _wrapped_note(n: int) -> str:
+    return f"{n} voxels were negative because unsigned integers are stored as signed ones; corrected"
 
 
 def sanitise(image: nib.spatialimages.SpatialImage, path: Path) -> tuple[nib.Nifti1Image, tuple[str, ...]]:
@@ -145,14 +173,29 @@ def sanitise(image: nib.spatialimages.SpatialImage, path: Path) -> tuple[nib.Nif
         Not three-dimensional, too thin, affine not invertible, no finite voxel, or the same value everywhere.
     """
     affine, notes = _checked_affine(image, path)
+    clean, more = _clean_volume(image, affine, path)
+    return clean, (*notes, *more)
+
+
+def _clean_volume(
+    image: nib.spatialimages.SpatialImage | npt.NDArray[np.float32], affine: FloatArray, path: Path
+) -> tuple[nib.Nifti1Image, tuple[str, ...]]:
+    """Finite values of three dimensions, of an image or of the mean of its frames."""
+    notes: list[str] = []
     shape = image.shape
     if len(shape) < 3 or any(n != 1 for n in shape[3:]) or 0 in shape:
         raise ImageError(f"{path}: shape {shape}; one volume of three dimensions is needed")
     if min(shape[:3]) < MIN_VOXELS_PER_AXIS:
         raise ImageError(f"{path}: shape {shape[:3]} is a single slice or slab; a whole volume is needed")
-    if np.dtype(image.get_data_dtype()).kind not in "iufb":
-        raise ImageError(f"{path}: voxels of type {image.get_data_dtype()}; one number per voxel is needed")
-    data = np.array(image.dataobj, dtype=np.float32).reshape(shape[:3])
+    if isinstance(image, np.ndarray):
+        data = image
+    else:
+        if np.dtype(image.get_data_dtype()).kind not in "iufb":
+            raise ImageError(f"{path}: voxels of type {image.get_data_dtype()}; one number per voxel is needed")
+        data = np.array(image.dataobj, dtype=np.float32).reshape(shape[:3])
+        data, n_wrapped = unwrap(data, image.dataobj)
+        if n_wrapped:
+            notes.append(_wrapped_note(n_wrapped))
     finite = np.isfinite(data)
     n_bad = data.size - int(np.count_nonzero(finite))
     if n_bad == data.size:
@@ -161,6 +204,10 @@ def sanitise(image: nib.spatialimages.SpatialImage, path: Path) -> tuple[nib.Nif
         data[~finite] = 0
         notes.append(f"{n_bad} voxels were NaN or infinite and are taken as 0")
     low, high = float(data.min()), float(data.max())
+    if low < high:
+        data, more = begin_at_zero(data)
+        notes += more
+        low, high = float(data.min()), float(data.max())
     if low == high:
         what = "all voxels are zero" if low == 0 else f"all voxels hold the same value ({low:g})"
         raise ImageError(f"{path}: {what}; convert or reconstruct it again")
@@ -168,22 +215,17 @@ def sanitise(image: nib.spatialimages.SpatialImage, path: Path) -> tuple[nib.Nif
 
 
 def _checked_affine(image: nib.spatialimages.SpatialImage, path: Path) -> tuple[FloatArray, list[str]]:
-    affine = None if image.affine is None else np.array(image.affine, dtype=np.float64)
+    affine = np.full((4, 4), np.nan) if image.affine is None else np.array(image.affine, dtype=np.float64)
     notes: list[str] = []
-    if affine is None or not np.all(np.isfinite(affine)):
-        raise ImageError(f"{path}: the header's affine has no finite numbers; convert the image again")
-    sizes = np.sqrt(np.sum(affine[:3, :3] ** 2, axis=0))
-    if np.any(sizes < 1e-3) or abs(np.linalg.det(affine[:3, :3] / np.maximum(sizes, 1e-12))) < 1e-3:
-        raise ImageError(f"{path}: the header's affine cannot be inverted; convert the image again")
-    if not isinstance(image, nib.Nifti1Image):
-        return affine, notes
-    sform, s_code = image.get_sform(coded=True)  # type: ignore[no-untyped-call]
-    qform, q_code = image.get_qform(coded=True)  # type: ignore[no-untyped-call]
-    if not s_code and not q_code:
-        notes.append("neither sform nor qform is set: orientation taken from the voxel order, left and right unknown")
-    elif s_code and q_code and sform is not None and qform is not None:
-        corners = np.array([[i, j, k] for i in (0, 1) for j in (0, 1) for k in (0, 1)]) * np.array(image.shape[:3])
-        gap = np.linalg.norm(apply_affine(np.asarray(sform) - np.asarray(qform), corners), axis=1).max()
-        if not gap <= FORM_TOLERANCE_MM:
-            notes.append(f"sform and qform disagree by up to {gap:.1f} mm; the sform is used")
+    problem = matrix_problem(affine)
+    if problem is not None:
+        problem = f"the header's affine {problem}"
+    if isinstance(image, nib.Nifti1Image):
+        found = placement(image.header)
+        problem, notes = found.problem, [*found.notes]
+        # The header holds single precision, an image that is no file may hold double.
+        if not np.allclose(affine, found.affine, rtol=1e-5, atol=1e-5):
+            affine = found.affine
+    if problem is not None:
+        raise ImageError(f"{path}: {problem}" + ("" if "correct" in problem else "; convert the image again"))
     return affine, notes

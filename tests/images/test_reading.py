@@ -93,11 +93,12 @@ def test_not_finite_voxels_become_zero_with_a_note() -> None:
 
 def test_sform_wins_over_a_different_qform() -> None:
     image = new_image(_volume(), np.eye(4))
-    image.set_sform(np.diag([2.0, 2.0, 2.0, 1.0]), code=1)
+    moved = nib.affines.from_matvec(np.eye(3), [0, 0, 9])
+    image.set_sform(moved, code=1)
     image.set_qform(np.eye(4), code=1)
     clean, notes = sanitise(image, Path("x.nii.gz"))
-    np.testing.assert_array_equal(clean.affine, np.diag([2.0, 2.0, 2.0, 1.0]))
-    assert "disagree" in notes[0]
+    np.testing.assert_array_equal(clean.affine, moved)
+    assert "disagree by up to 9.0 mm; the sform is used" in notes[0]
     image.set_sform(None, code=0)
     image.set_qform(None, code=0)
     assert "left and right unknown" in sanitise(image, Path("x.nii.gz"))[1][0]
@@ -109,6 +110,41 @@ def test_frames_keep_the_warning_about_their_forms(tmp_path: Path) -> None:
     image.set_qform(np.eye(4), code=1)
     _, notes = load_image(_saved(tmp_path, image))
     assert any("disagree" in note for note in notes)
+
+
+@pytest.mark.parametrize("shape", [(6, 7, 8, 3, 1), (6, 7, 8, 1, 3), (6, 7, 8, 1, 1, 3)])
+def test_load_image__frames_in_any_further_dimension(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    frames = _volume(shape=(6, 7, 8, 3))
+    path = _saved(tmp_path, new_image(frames.reshape(shape), np.eye(4)))
+    mean, notes = load_image(path, [1.0, 1.0, 2.0])
+    np.testing.assert_allclose(np.asanyarray(mean.dataobj), frames @ [0.25, 0.25, 0.5], rtol=1e-5)
+    assert notes == ("3 frames averaged, weighted by their durations",)
+
+
+def test_load_image__two_further_dimensions_or_vectors_are_no_frames(tmp_path: Path) -> None:
+    path = _saved(tmp_path, new_image(_volume(shape=(6, 7, 8, 3, 2)), np.eye(4)))
+    with pytest.raises(ImageError, match="three dimensions"):
+        load_image(path)
+    vectors = new_image(_volume(shape=(6, 7, 8, 1, 3)), np.eye(4))
+    vectors.header.set_intent("vector")
+    with pytest.raises(ImageError, match="3 components per voxel"):
+        load_image(_saved(tmp_path, vectors, "vectors.nii.gz"))
+
+
+def test_load_image__unsigned_integers_stored_as_signed(tmp_path: Path) -> None:
+    i, j, k = np.indices((12, 12, 12))
+    counts = np.round(50000 * np.exp(-((i - 6) ** 2 + (j - 6) ** 2 + (k - 6) ** 2) / 20)).astype(np.uint16)
+    wrapped = counts.view(np.int16)
+    assert wrapped.min() < 0
+    image = new_image(wrapped, np.eye(4))
+    image.header.set_slope_inter(0.5, 0)
+    found, notes = load_image(_saved(tmp_path, image))
+    np.testing.assert_allclose(np.asanyarray(found.dataobj), counts * 0.5)
+    assert "unsigned integers are stored as signed" in notes[0]
+    series = _saved(tmp_path, new_image(np.stack([wrapped, wrapped], axis=3), np.eye(4)), "series.nii.gz")
+    mean, notes = load_image(series)
+    np.testing.assert_allclose(np.asanyarray(mean.dataobj), counts)
+    assert "unsigned integers are stored as signed" in notes[1]
 
 
 @pytest.mark.parametrize(

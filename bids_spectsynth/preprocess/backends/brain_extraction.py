@@ -17,6 +17,8 @@ from bids_spectsynth.preprocess.registration.sampler import shrink
 MIN_VOLUME_L = 0.2
 #: Range in litres outside which a mask deserves a look.
 USUAL_VOLUME_L = (0.9, 2.2)
+#: Volume in litres above which the mask of a SPECT or PET cannot be a brain.
+MAX_VOLUME_L = 4.0
 #: An image is brought to upright voxels first if an axis deviates from the world's by more than this (degrees).
 _MAX_OBLIQUITY = 15.0
 
@@ -77,6 +79,23 @@ def volume_note(mask: nib.spatialimages.SpatialImage) -> str | None:
     if low <= volume <= high:
         return None
     return f"brain mask of {volume:.2f} l, usual is {low} to {high} l: look at it"
+
+
+def own_volume_note(mask: nib.spatialimages.SpatialImage, role: str) -> str | None:
+    """As :func:`volume_note`, of a mask of another image than the T1w; more than 4 l are refused.
+
+    Raises
+    ------
+    ImageError
+        So large a mask is no brain's.
+    """
+    volume = mask_volume(mask)
+    if volume > MAX_VOLUME_L:
+        raise ImageError(
+            f"the {role} brain mask holds {volume:.1f} l, so that no brain was told from the background; "
+            "check the image's values"
+        )
+    return volume_note(mask)
 
 
 def _brain_probability(data: npt.NDArray[np.float32], threads: int) -> npt.NDArray[np.float32]:

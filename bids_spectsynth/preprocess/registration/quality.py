@@ -16,8 +16,13 @@ from bids_spectsynth.preprocess.registration.sampler import Sampler
 LEAST_OVERLAP = 0.75
 #: R squared of the smoothed image below which a registration is poor.
 LEAST_SCORE = 0.6
+#: R squared of the smoothed image above which a low overlap may come of something brighter than the brain.
+GOOD_SCORE = 0.9
 #: Turn against the header, in degrees, above which the header is suspicious.
 MOST_TURN_DEG = 60.0
+#: What is said of such an image, and of one that is mirrored.
+TURNED = "degrees against the header: the header's orientation may be wrong"
+MIRRORED = "a mirrored head fits better: the header may swap left and right (or be upside down)"
 #: Another alignment further away than this (mm) that explains nearly as much makes the result ambiguous.
 OTHER_MM, OTHER_SCORE = 10.0, 0.01
 #: A mirrored head that explains this much more of the smoothed image shows a header that swaps left and right.
@@ -129,10 +134,10 @@ def _header_flags(evidence: Evidence) -> list[str]:
     flags = []
     turn = float(np.degrees(Rotation.from_matrix(evidence.result.matrix[:3, :3]).magnitude()))
     if turn > MOST_TURN_DEG:
-        flags.append(f"turned by {turn:.0f} degrees against the header: the header's orientation may be wrong")
+        flags.append(f"turned by {turn:.0f} {TURNED}")
     gain = mirrored_r_squared_gain(evidence)
     if gain > MIRRORED_R_SQUARED_GAIN:
-        flags.append("a mirrored head fits better: the header may swap left and right (or be upside down)")
+        flags.append(MIRRORED)
     return flags
 
 

@@ -12,6 +12,7 @@ from bids_spectsynth.images.masks import histogram_mask, solid_component
 from bids_spectsynth.options.settings import CoregInit
 from bids_spectsynth.preprocess.registration.affine_part import fit_affine_part, make_even_sampler, shaded_samples
 from bids_spectsynth.preprocess.registration.cost import SPACING_MM, IntensityModel, ModelSamples, Samples, build_model
+from bids_spectsynth.preprocess.registration.long_field import long_field_targets, overlap_around
 from bids_spectsynth.preprocess.registration.optimiser import (
     OptimisationResult,
     initial_transforms,
@@ -20,7 +21,13 @@ from bids_spectsynth.preprocess.registration.optimiser import (
     search,
     visible_samples,
 )
-from bids_spectsynth.preprocess.registration.quality import Evidence, brain_overlap, check_quality
+from bids_spectsynth.preprocess.registration.quality import (
+    GOOD_SCORE,
+    LEAST_OVERLAP,
+    Evidence,
+    brain_overlap,
+    check_quality,
+)
 from bids_spectsynth.preprocess.registration.result import Registration
 from bids_spectsynth.preprocess.registration.sampler import Sampler, make_sampler, shrink
 
@@ -125,6 +132,10 @@ def register_images(
         result = refined if init != "identity" else _at_identity(pair)
         overlap = brain_overlap(pair.model, pair.own_mask, result.matrix)
         visible = visible_samples(pair.coarse, pair.coarse_model, result.matrix)
+        good = r_squared(pair.coarse, result.matrix, visible) > GOOD_SCORE
+        if overlap < LEAST_OVERLAP and role_of(role).is_nuclear and good:
+            # Something else may be brighter than the brain: look at where it was found alone.
+            overlap = overlap_around(pair.model, new_image(pair.coarse.values, pair.small.affine), result.matrix)
         evidence = Evidence(result, refined, tuple(found), overlap, pair.model, pair.coarse, visible)
         poor, notes = check_quality(evidence, role=role, dof=dof)
     return Registration(result.matrix, result.score, METRIC, overlap, poor, notes)
@@ -166,6 +177,8 @@ def _brightest(image: nib.Nifti1Image, volume: float) -> nib.Nifti1Image:
     if n >= data.size // 2:
         return histogram_mask(image)
     threshold = np.partition(data.ravel(), data.size - n - 1)[data.size - n - 1]
+    if threshold == data.max():
+        return histogram_mask(image)
     return new_image(solid_component(data > threshold), image.affine)
 
 
@@ -175,6 +188,9 @@ def _coarse_search(pair: _Pair, init: CoregInit) -> list[OptimisationResult]:
     other = _centroid(histogram_mask(pair.small))
     if np.linalg.norm(other - targets[0]) > _SAME_CENTROID_MM:
         targets.append(other)
+    if init == "auto":
+        smoothed = new_image(pair.coarse.values, pair.small.affine)
+        targets += long_field_targets(smoothed, np.count_nonzero(pair.model.brain) * SPACING_MM**3)
     starts = initial_transforms(pair.model.centre, targets) if init == "auto" else [np.eye(4)]
     return search(pair.coarse, pair.coarse_model, starts, pair.model.centre)
 

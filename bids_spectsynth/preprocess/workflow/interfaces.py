@@ -10,11 +10,19 @@ from nipype.interfaces.base import File, Str, TraitedSpec, isdefined, traits
 from bids_spectsynth.bids.roles import T1W, role_of
 from bids_spectsynth.bids.writing import write_image
 from bids_spectsynth.errors import ImageError
+from bids_spectsynth.images.forms import NO_ORIENTATION
 from bids_spectsynth.images.grid import new_image
 from bids_spectsynth.images.reading import load_image
+from bids_spectsynth.images.values import negative_note
 from bids_spectsynth.preprocess.backends.base import Backend
-from bids_spectsynth.preprocess.backends.brain_extraction import volume_note
+from bids_spectsynth.preprocess.backends.brain_extraction import own_volume_note, volume_note
 from bids_spectsynth.preprocess.records import StepRecord, one_line_reason, save_record
+from bids_spectsynth.preprocess.registration.plausibility import (
+    brain_notes,
+    upright_note,
+    with_brain_notes,
+    with_turn_against_template,
+)
 from bids_spectsynth.preprocess.templates.templates import fetch_template
 from bids_spectsynth.preprocess.workflow.step import CommonInputs, Step, named, read_mask
 
@@ -42,8 +50,9 @@ class PrepareReference(Step):
         image, notes = load_image(Path(self.inputs.t1w))
         mask = named(Path(self.inputs.t1w), backend.extract_brain, image, T1W)
         write_image(folder / "brain_mask.nii.gz", mask, {})
-        unusual = volume_note(mask)
-        save_record(folder / "record.json", StepRecord((*notes, unusual) if unusual else notes))
+        judged = [volume_note(mask), upright_note(mask) if NO_ORIENTATION in notes else None]
+        judgement = (*brain_notes(image, mask), *(note for note in judged if note))
+        save_record(folder / "record.json", StepRecord((*notes, *judgement)))
         return {"mask": str(folder / "brain_mask.nii.gz"), "record": str(folder / "record.json")}
 
     def _threads(self) -> int:
@@ -90,12 +99,15 @@ class RegisterToReference(Step):
         found = named(
             path, backend.register, moving, fixed, fixed_mask, dof=RIGID, init=self.inputs.coreg_init, role=role
         )
+        found, lost = with_brain_notes(found, moving, fixed_mask)
         results = {"record": str(folder / "record.json")}
         if has_own_mask(role, backend.name):
             mask = named(path, backend.extract_brain, moving, role)
+            own = np.asanyarray(moving.dataobj)[np.asanyarray(mask.dataobj) > 0]
+            lost = tuple(note for note in (negative_note(own), named(path, own_volume_note, mask, role)) if note)
             write_image(folder / "brain_mask.nii.gz", mask, {})
             results["mask"] = str(folder / "brain_mask.nii.gz")
-        save_record(folder / "record.json", StepRecord(notes, found))
+        save_record(folder / "record.json", StepRecord((*notes, *lost), found))
         return results
 
 
@@ -133,6 +145,7 @@ class RegisterToTemplate(Step):
             init="auto",
             role=T1W,
         )
+        found = with_turn_against_template(found)
         save_record(folder / "record.json", StepRecord((), found, template=self.inputs.template))
         return {"record": str(folder / "record.json")}
 

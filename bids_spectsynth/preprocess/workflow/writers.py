@@ -11,13 +11,14 @@ from nipype.interfaces.base import DynamicTraitedSpec, File, Str, TraitedSpec, i
 from nipype.interfaces.io import add_traits
 
 from bids_spectsynth.bids.cases import Case
-from bids_spectsynth.bids.roles import role_of
+from bids_spectsynth.bids.roles import T1W, role_of
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.preprocess.backends.base import Backend
 from bids_spectsynth.preprocess.outputs.images import write_prepared
 from bids_spectsynth.preprocess.outputs.inputs import CaseRecords, PreparedInputs
 from bids_spectsynth.preprocess.outputs.transforms import write_transforms
 from bids_spectsynth.preprocess.records import Written, case_from_text, load_record, save_manifest
+from bids_spectsynth.preprocess.registration.plausibility import turned_reference, without_header_flags
 from bids_spectsynth.preprocess.workflow.graph import mask_field, record_field
 from bids_spectsynth.preprocess.workflow.step import CommonInputs, Step, read_mask
 
@@ -117,9 +118,10 @@ class WriteTransforms(_Writer):
     step = "writing the transforms"
 
     def _write(self, known: CaseRecords, backend: Backend) -> Written:
+        known, turned = _with_turned_t1w(known)
         names = [name for name in self._steps if name in known.records]
         poor = [_poor_line(known, name) for name in names]
-        return replace(write_transforms(known, backend, names), warnings=tuple(line for line in poor if line))
+        return replace(write_transforms(known, backend, names), warnings=(*turned, *(line for line in poor if line)))
 
 
 def _poor_line(known: CaseRecords, name: str) -> str | None:
@@ -128,6 +130,26 @@ def _poor_line(known: CaseRecords, name: str) -> str | None:
         return None
     pair = f"{role_of(name).title} to the T1w" if name in known.case.images else f"T1w to {name}"
     return f"the registration of the {pair} is poor, look at it: {'; '.join(found.notes)}"
+
+
+def _with_turned_t1w(known: CaseRecords) -> tuple[CaseRecords, tuple[str, ...]]:
+    """Blame the T1w's header where all images are turned against it alike; one line about it."""
+    found = {role: known.records[role].registration for role in known.case.images if role in known.records}
+    registrations = {role: one for role, one in found.items() if one is not None}
+    turn = turned_reference(registrations)
+    if turn is None:
+        return known, ()
+    titles = " and ".join(role_of(role).title for role in registrations)
+    how = f"turned by {turn:.0f} degrees" if turn else "mirrored"
+    line = (
+        f"{known.case.images[T1W].path.name}: the orientation in the header seems to be wrong: "
+        f"{titles} are {how} against it; correct the T1w's header"
+    )
+    freed = {
+        role: replace(known.records[role], registration=without_header_flags(one))
+        for role, one in registrations.items()
+    }
+    return replace(known, records={**known.records, **freed}), (line,)
 
 
 def _without(case: Case, roles: Mapping[str, str]) -> Case:

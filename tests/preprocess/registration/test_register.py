@@ -153,6 +153,33 @@ def test_a_field_of_view_that_cuts_the_brain_is_noted_and_still_aligned(head: He
     assert any("outside the moving image" in note for note in result.notes)
 
 
+def _with_body(scan: nib.Nifti1Image) -> nib.Nifti1Image:
+    """A scan with glands beside the head and a heart far below, all brighter than the brain."""
+    data = np.pad(np.asanyarray(scan.dataobj), ((0, 0), (0, 0), (450 // 4, 0)))
+    affine = scan.affine.copy()
+    affine[:3, 3] -= affine[:3, 2] * (450 // 4)
+    x, y, z = np.indices(data.shape) * 4.0
+    top, centre = z.max(), x.max() / 2
+    for shift, below, radius, times in ((-45, 150, 16, 2.5), (45, 150, 16, 2.5), (0, 420, 55, 5), (20, 480, 70, 1.5)):
+        organ = (x - centre - shift) ** 2 + (y - centre) ** 2 + (z - top + below) ** 2 < radius**2
+        data[organ] = times * np.percentile(data[data > 20], 90)
+    neck = (x - centre) ** 2 + (y - centre) ** 2 < 50**2
+    data[neck & (z < top - 150)] = np.maximum(data[neck & (z < top - 150)], 30)
+    return new_image(ndimage.gaussian_filter(data, 0.6), affine)
+
+
+@pytest.mark.parametrize("truth", [_offset(12, (8, -14, 9)), _offset(14, (30, -20, 400))])
+def test_a_long_field_with_brighter_organs_is_aligned_by_its_brain(head: Head, truth: FloatArray) -> None:
+    body = _with_body(_scan(head, truth, 6, 4.0))
+    found = register_images(body, head.t1w, head.mask, dof=6, init="auto", role="pet")
+    assert head.error(found, truth) < 2.0
+    assert not found.poor, found.notes
+    for wrong in ([0, 0, 30], [20, 15, 0], [0, 0, -400]):
+        moved = nib.affines.from_matvec(np.eye(3), wrong) @ np.linalg.inv(truth)
+        given = new_image(np.asanyarray(body.dataobj), moved @ body.affine)
+        assert register_images(given, head.t1w, head.mask, dof=6, init="identity", role="pet").poor
+
+
 def test_affine_to_a_template(head: Head) -> None:
     """The fixed image is a stretched copy: the linear part must undo the stretch."""
     truth = np.diag([1.08, 0.93, 1.05, 1.0]) @ _offset(8, (5, 3, -6))

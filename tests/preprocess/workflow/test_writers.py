@@ -4,7 +4,13 @@ import pickle
 from pathlib import Path
 from typing import Any
 
-from bids_spectsynth.preprocess.workflow.writers import WritePrepared
+import numpy as np
+
+from bids_spectsynth.preprocess.outputs.inputs import CaseRecords
+from bids_spectsynth.preprocess.records import StepRecord
+from bids_spectsynth.preprocess.registration.quality import TURNED
+from bids_spectsynth.preprocess.registration.result import Registration
+from bids_spectsynth.preprocess.workflow.writers import WritePrepared, WriteTransforms
 
 
 def common(tmp_path: Path, **changes: Any) -> dict[str, Any]:
@@ -18,3 +24,30 @@ def test_the_writer_survives_the_way_to_another_process(tmp_path: Path) -> None:
     copy = pickle.loads(pickle.dumps(interface))
     assert copy.inputs.record_pet == "somewhere"
     assert copy.always_run
+
+
+def test_write_transforms__a_turned_t1w_is_named_and_not_what_is_turned_against_it(
+    make_case: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    case = make_case("01", ("T1w", "pet", "ictal"))
+    turn = np.diag([1.0, -1, -1, 1])
+
+    def warnings(*turned: str) -> tuple[str, ...]:
+        found = {
+            role: StepRecord(
+                registration=Registration(turn, 0.9, "R", 0.9, True, (f"turned by 180 {TURNED}",))
+                if role in turned
+                else Registration(np.eye(4), 0.9, "R", 0.9, False)
+            )
+            for role in ("pet", "ictal")
+        }
+        known = CaseRecords(case=case, bids_dir=tmp_path, output_dir=tmp_path / "out", records=found)
+        backend = type("Nothing", (), {"name": "embedded", "tools": {}, "options": {}})()
+        return WriteTransforms(steps=("pet", "ictal"), **common(tmp_path))._write(known, backend)[0].warnings
+
+    (line,) = warnings("pet", "ictal")
+    assert case.images["T1w"].path.name in line
+    assert "turned by 180 degrees against it; correct the T1w's header" in line
+    (line,) = warnings("pet")
+    assert line.startswith("the registration of the PET to the T1w is poor")
+    assert warnings() == ()

@@ -27,7 +27,14 @@ from bids_spectsynth.preprocess.registration.agreement import (
     mirrored_ratio_gain,
     share_outside,
 )
-from bids_spectsynth.preprocess.registration.quality import CUT_NOTE, CUT_POOR, LEAST_OVERLAP, MOST_TURN_DEG
+from bids_spectsynth.preprocess.registration.quality import (
+    CUT_NOTE,
+    CUT_POOR,
+    LEAST_OVERLAP,
+    MIRRORED,
+    MOST_TURN_DEG,
+    TURNED,
+)
 from bids_spectsynth.preprocess.registration.result import Registration
 
 FloatArray = npt.NDArray[np.float64]
@@ -185,9 +192,9 @@ def _quality_flags(
     if dof == RIGID_DOF:
         turn = float(np.degrees(Rotation.from_matrix(matrix[:3, :3]).magnitude()))
         if turn > MOST_TURN_DEG:
-            flags.append(f"turned by {turn:.0f} degrees against the header: the header's orientation may be wrong")
+            flags.append(f"turned by {turn:.0f} {TURNED}")
         if mirrored_ratio_gain(target, fixed_mask, brain, matrix) > MIRRORED_RATIO_GAIN:
-            flags.append("a mirrored head fits better: the header may swap left and right (or be upside down)")
+            flags.append(MIRRORED)
     cut = share_outside(fixed_mask, brain, matrix)
     if cut > CUT_NOTE:
         (flags if cut > CUT_POOR else notes).append(f"{cut:.0%} of the brain lies outside the moving image")
