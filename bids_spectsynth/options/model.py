@@ -7,10 +7,21 @@ from typing import Any
 from bids_spectsynth.options.choices import Mode, Preset, Scaling
 from bids_spectsynth.options.declare import option
 from bids_spectsynth.options.groups import RECIPE, SYNTHESIS
+from bids_spectsynth.options.names import suffix_of
 from bids_spectsynth.options.ranges import label
 
-#: Suffixes as BIDS spells them; a role in another case would be looked for in vain.
-_ROLE_SPELLINGS = {name.lower(): name for name in ("T1w", "pet", "T2w", "FLAIR", "PDw", "T2starw")}
+#: A high rate, a weak discriminator and few epochs, so that five simulated heads and minutes suffice.
+_DEMO = {
+    "preset": "fard2024",
+    "inputs": (("T1w", "pet"), ("pet",), ("T1w",)),
+    "voxel_size": 2.0,
+    "base_filters": 16,
+    "batch_size": 4,
+    "epochs": 7,
+    "learning_rate": 1e-3,
+    "learning_rate_decay_epochs": 5,
+    "adversarial_weight": 0.1,
+}
 
 
 def _read_inputs(value: Any) -> tuple[tuple[str, ...], ...]:
@@ -20,9 +31,9 @@ def _read_inputs(value: Any) -> tuple[tuple[str, ...], ...]:
         unique = tuple(dict.fromkeys(str(role) for role in one))
         if not unique or not all(role.isascii() and role.isalnum() for role in unique):
             raise ValueError("BIDS suffixes needed, e.g. T1w pet")
-        unique = tuple(dict.fromkeys(_ROLE_SPELLINGS.get(role.lower(), role) for role in unique))
         if {"spect", "interictal", "ictal"} & {role.lower() for role in unique}:
             raise ValueError("SPECT is what is synthesised, not an input")
+        unique = tuple(dict.fromkeys(map(suffix_of, unique)))
         # T1w first, PET last: one order, so that one set of inputs has one name.
         out.append(tuple(sorted(unique, key=lambda role: (role != "T1w", role == "pet", role))))
     if not out:
@@ -72,9 +83,12 @@ class ModelOptions:
         default="fard2024",
         metadata=option(
             RECIPE,
-            "fard2024: as in the paper; best: what measured best ({default})",
+            "fard2024: as in the article; best: what measured best; demo: small and quick, for simulated heads "
+            "({default})",
             "where the other options of this table come from; `best` also takes voxels of 2 mm where `--voxel-size` "
-            "is not given (a study keeps one voxel size for all its models) [`{default}`]",
+            "is not given (a study keeps one voxel size for all its models); `demo`: small and quick, for "
+            "simulated heads, the options of `make demo` where they are not given [`{default}`]",
+            shorthands={"demo": _DEMO},
         ),
     )
     intensity_scaling: Scaling = field(

@@ -139,6 +139,10 @@ def settings_of(options: type[SettingsT], values: Mapping[str, Any]) -> Settings
     """
     every = declared(options)
     given = {name: value for name, value in fold_losses(values, options).items() if value is not None}
+    for name, one in every.items():
+        # What is given one by one wins over what a shorthand stands for.
+        meant = one.option.shorthands.get(str(given.get(name)), {})
+        given = {**meant, **given, **({name: meant[name]} if meant else {})}
     preset: str = coerce(every["preset"], given.get("preset", every["preset"].default))
     coerced = {name: coerce(every[name], value) for name, value in given.items()}
     for name, one in every.items():
