@@ -49,7 +49,6 @@ TESTED_ELSEWHERE = {
     "synthesis/computing/seeds.py": "tests/synthesis/training/test_loop.py: equal seeds give equal networks",
     "synthesis/data/through_slice.py": "tests/synthesis/prediction/test_synthetic_image.py: gains of an image",
     "synthesis/training/card.py": "tests/synthesis/training/test_loop.py: cards of trained networks",
-    "synthesis/training/history.py": "tests/synthesis/training/test_loop.py: tables of trained networks",
 }
 #: Tests that are of no single module.
 FLOWS = {

@@ -1,10 +1,13 @@
 """The table of a training's epochs."""
 
+import statistics
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from bids_spectsynth.bids.writing import write_table
+from bids_spectsynth.logs import duration_words
 from bids_spectsynth.synthesis.training.steps import LOSS_NAMES
 
 _WHERE = "in the brain where the SPECT was measured, mean over validation participants"
@@ -17,9 +20,33 @@ HISTORY_COLUMNS = {
     "learning_rate": "Of both optimisers",
     "seconds": "Wall time of the epoch",
 }
+_UNITS = {
+    "validation_rmse": "scaled intensity, -1 to 1",
+    "validation_ssim": "1",
+    "seconds": "s",
+}
 
 
 def write_history(folder: Path, history: list[dict[str, float]]) -> None:
     """Write ``history.tsv``, one row per epoch, with its data dictionary."""
     frame = pd.DataFrame(history, columns=list(HISTORY_COLUMNS)).astype({"epoch": int})
-    write_table(folder / "history.tsv", frame, {k: {"Description": v} for k, v in HISTORY_COLUMNS.items()})
+    dictionary = {
+        name: {"Description": words} | ({"Units": _UNITS[name]} if name in _UNITS else {})
+        for name, words in HISTORY_COLUMNS.items()
+    }
+    write_table(folder / "history.tsv", frame, dictionary)
+
+
+def remaining_words(history: Sequence[Mapping[str, float]], epochs: int) -> str:
+    """How long the last epoch took, and how long the others will: ``11 s, 3.1 h left``.
+
+    Parameters
+    ----------
+    history : sequence of mapping
+        Rows of the epochs so far, with ``seconds``. The median of the last ten is taken for each that is to come.
+    epochs : int
+        Of the whole training.
+    """
+    seconds = [row["seconds"] for row in history]
+    left = (epochs - len(seconds)) * statistics.median(seconds[-10:])
+    return f"{duration_words(seconds[-1])}, " + (f"{duration_words(left)} left" if left > 0 else "done")
