@@ -95,7 +95,7 @@ class ModelOptions:
         default="slice",
         metadata=option(
             RECIPE,
-            "slice: as in the paper; volume: no steps ({default})",
+            "slice: as in the article; volume: no steps ({default})",
             "to (-1, 1) slice by slice as in the article, or volume by volume [`{default}`]",
             presets={"best": "volume"},
             config_name="scaling",

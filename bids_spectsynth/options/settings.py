@@ -37,9 +37,9 @@ from bids_spectsynth.options.toml import read_toml
 from bids_spectsynth.options.toml import to_toml as to_toml
 from bids_spectsynth.options.training import TrainingOptions
 
-#: The field of view of every prepared image in millimetres (x, y, z), 256 x 256 x 192 at 1 mm (paper, section 2.2).
+#: The field of view of every prepared image in millimetres (x, y, z), 256 x 256 x 192 at 1 mm (article, section 2.2).
 FIELD_OF_VIEW_MM = (256, 256, 192)
-#: Slices that the paper takes from each subject, counted at 1 mm.
+#: Slices that the article takes from each subject, counted at 1 mm.
 PAPER_SLICES_PER_SUBJECT = 100
 
 
@@ -73,7 +73,7 @@ class Settings(
 
     @property
     def n_slices(self) -> int:
-        """Slices a subject gives to training: the option, or the paper's 100 at 1 mm scaled to the voxel size."""
+        """Slices a subject gives to training: the option, or the article's 100 at 1 mm scaled to the voxel size."""
         if self.slices_per_subject is not None:
             return self.slices_per_subject
         return round(PAPER_SLICES_PER_SUBJECT / self.voxel_size)

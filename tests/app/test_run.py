@@ -75,7 +75,14 @@ def test_each_participant_has_what_its_images_allow(finished: Any) -> None:
     assert not any(name.startswith("sub-06") and "T1wPet" in name for name in synthetic)
     assert any(name.startswith("sub-07") and "T1wPet" in name for name in synthetic)
     assert not any(name.startswith("sub-08") for name in files)
-    top = {"dataset_description.json", ".bidsignore", "descriptions.tsv", "CITATION.md", "participants.tsv"}
+    top = {
+        "dataset_description.json",
+        ".bidsignore",
+        "descriptions.tsv",
+        "CITATION.md",
+        "README.md",
+        "participants.tsv",
+    }
     reports = {f"sub-0{n}.html" for n in (1, 3, 4, 5, 6, 7)} | {"group.html"}
     tables = {f"group_{name}.{kind}" for name in ("metrics", "summary", "ttests") for kind in ("tsv", "json")}
     assert top | reports | tables <= files
