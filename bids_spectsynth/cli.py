@@ -6,7 +6,8 @@ Only the standard library is imported before the arguments are parsed, so that `
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from pathlib import Path
 
 from bids_spectsynth.app.registries import registered_losses
 from bids_spectsynth.errors import ExitCode, SpectSynthError, error_code
@@ -16,6 +17,7 @@ from bids_spectsynth.options.names import check_template_names
 from bids_spectsynth.options.parser import build_parser, parse_arguments
 from bids_spectsynth.options.presets import GOVERNED
 from bids_spectsynth.options.settings import Settings, make_settings, option_names, read_config
+from bids_spectsynth.options.spaces import option_of
 from bids_spectsynth.options.study_grid import study_grid
 
 
@@ -42,9 +44,25 @@ def parse(argv: Sequence[str]) -> Settings:
         decided = {*GOVERNED, *declared(Settings)["preset"].option.shorthands.get(given["preset"], ())}
         values = {name: value for name, value in values.items() if name not in decided}
     settings = _without_prefixes(make_settings({"nprocs": _usable_cpus(), **values, **given}))
+    if settings.model is not None and settings.model.is_dir():
+        settings = _as_the_model(settings, settings.model, {*values, *given})
     if settings.analysis_level == "participant" and settings.mode != "train":
         grid = study_grid(settings)
         check_template_names((grid and grid.spaces) or settings.output_spaces)
+    return settings
+
+
+def _as_the_model(settings: Settings, folder: Path, given: Collection[str]) -> Settings:
+    """Settings with voxel size and space of the model to apply, where none is given."""
+    from dataclasses import replace
+
+    from bids_spectsynth.synthesis.models.ensemble import load_members
+
+    card = load_members(folder)[0].card
+    if "voxel_size" not in given:
+        settings = replace(settings, voxel_size=card.voxel_size)
+    if "output_spaces" not in given:
+        settings = replace(settings, output_spaces=(option_of(card.space),))
     return settings
 
 

@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from bids_spectsynth.errors import UsageError
 from bids_spectsynth.options.parser import build_parser
 from bids_spectsynth.options.presets import GOVERNED, PRESETS
 from bids_spectsynth.options.settings import Settings, option_names, to_toml
+from bids_spectsynth.synthesis.models import ensemble
 
 POSITIONAL = ["/data", "/out", "participant"]
 
@@ -443,3 +445,18 @@ def test_help_names_the_registered_losses(capsys: pytest.CaptureFixture[str]) ->
         main(["--help"])
     text = " ".join(capsys.readouterr().out.split())
     assert all(f"{name} ({title})" in text for name, title in registered_losses().items())
+
+
+def test_a_model_brings_its_voxels_and_its_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    card = SimpleNamespace(voxel_size=4.0, space="MNIPediatricAsym+3")
+    monkeypatch.setattr(ensemble, "load_members", lambda folder: (SimpleNamespace(card=card),))
+    argv = [*POSITIONAL, "--model", str(tmp_path)]
+    taken = parse(argv)
+    assert (taken.voxel_size, taken.output_spaces) == (4, ("MNIPediatricAsym:cohort-3",))
+    # What is given is kept, and refused later if it does not fit.
+    config = tmp_path / "config.toml"
+    config.write_text("voxel-size = 2\n")
+    kept = parse([*argv, "--config-file", str(config), "--output-spaces", "T1w"])
+    assert (kept.voxel_size, kept.output_spaces) == (2, ("T1w",))
+    # A folder that there is not is named by the run.
+    assert parse([*POSITIONAL, "--model", str(tmp_path / "gone")]).voxel_size == 1

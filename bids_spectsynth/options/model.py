@@ -53,8 +53,9 @@ class ModelOptions:
         default=None,
         metadata=option(
             SYNTHESIS,
-            "a trained model to apply",
-            "a trained model to apply; options of its recipe are refused beside it",
+            "a trained model to apply, on its voxels and in its space",
+            "a trained model to apply; options of its recipe are refused beside it, and `--voxel-size` and "
+            "`--output-spaces` are the model's where they are not given",
             metavar="FOLDER",
         ),
     )
