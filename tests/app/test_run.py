@@ -644,10 +644,16 @@ def test_validation_can_be_left_out(alone: Any) -> None:
 
 
 def test_a_dry_run_writes_nothing(make_app: Callable[..., Any], tmp_path: Path) -> None:
-    app = make_app({"01": ("T1w", "pet", "interictal"), "02": ("pet",)})
+    whole = ("T1w", "pet", "interictal")
+    app = make_app({"01": whole, "02": ("pet",), "03": whole, "04": whole})
     before = sorted(tmp_path.rglob("*"))
     result = app("--dry-run")
     assert result.code == 0
+    assert sorted(tmp_path.rglob("*")) == before
+    # What could not be trained ends as the run would.
+    refused = app("--dry-run", "--inputs", "T2w", "pet")
+    assert refused.code == 5
+    assert refused.says("then: train pix2pixT2wPet")
     assert sorted(tmp_path.rglob("*")) == before
     assert result.says("sub-02: skipped: no T1w image")
     assert result.says("then: train pix2pixT1wPet")
