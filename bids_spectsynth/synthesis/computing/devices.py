@@ -44,6 +44,7 @@ def resolve_device(choice: Device, local_rank: int = 0) -> torch.device:
         raise ModelError(f"--device cuda: {built}; use --device cpu, or install a CUDA build of torch and a driver")
     if choice == "cpu" or not available:
         logger.info("Network on the CPU", extra=ONCE)
+        logger.debug("CPU (%d threads)", torch.get_num_threads())
         return torch.device("cpu")
     device = torch.device("cuda", local_rank % torch.cuda.device_count())
     logger.info("Network on GPU %s (%s)", device, torch.cuda.get_device_name(device), extra=ONCE)
