@@ -6,14 +6,19 @@ Only the standard library is imported before the arguments are parsed, so that `
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from pathlib import Path
 
 from bids_spectsynth.app.registries import registered_losses
 from bids_spectsynth.errors import ExitCode, SpectSynthError, error_code
+from bids_spectsynth.options.declare import declared
 from bids_spectsynth.options.losses import fold_losses
-from bids_spectsynth.options.parser import build_parser
+from bids_spectsynth.options.names import check_template_names
+from bids_spectsynth.options.parser import build_parser, parse_arguments
 from bids_spectsynth.options.presets import GOVERNED
 from bids_spectsynth.options.settings import Settings, make_settings, option_names, read_config
+from bids_spectsynth.options.spaces import option_of
+from bids_spectsynth.options.study_grid import study_grid
 
 
 def parse(argv: Sequence[str]) -> Settings:
@@ -27,18 +32,38 @@ def parse(argv: Sequence[str]) -> Settings:
     Raises
     ------
     UsageError
-        A value cannot be used. Wrong syntax ends the process with code 2, as argparse does.
+        An option is unknown, or a value cannot be used.
     """
-    arguments = vars(build_parser(registered_losses()).parse_args(argv))
+    arguments = parse_arguments(build_parser(registered_losses()), argv)
     config = arguments.pop("config_file", None)
     # Each source for itself: what the command line says of a term of the loss overrules the file in either spelling.
     on_command_line = fold_losses(arguments, Settings)
     values = fold_losses(read_config(config), Settings) if config is not None else {}
     if "preset" in on_command_line:
         # A preset of the command line wins over the options of the file that a preset decides on.
-        values = {name: value for name, value in values.items() if name not in GOVERNED}
-    settings = make_settings({"nprocs": _usable_cpus(), **values, **on_command_line})
-    return _without_prefixes(settings)
+        decided = {*GOVERNED, *declared(Settings)["preset"].option.shorthands.get(on_command_line["preset"], ())}
+        values = {name: value for name, value in values.items() if name not in decided}
+    settings = _without_prefixes(make_settings({"nprocs": _usable_cpus(), **values, **on_command_line}))
+    if settings.model is not None and settings.model.is_dir():
+        settings = _as_the_model(settings, settings.model, {*values, *on_command_line})
+    if settings.analysis_level == "participant" and settings.mode != "train":
+        grid = study_grid(settings)
+        check_template_names((grid and grid.spaces) or settings.output_spaces)
+    return settings
+
+
+def _as_the_model(settings: Settings, folder: Path, chosen: Collection[str]) -> Settings:
+    """Settings with voxel size and space of the model to apply, where none is given."""
+    from dataclasses import replace
+
+    from bids_spectsynth.synthesis.models.ensemble import load_members
+
+    card = load_members(folder)[0].card
+    if "voxel_size" not in chosen:
+        settings = replace(settings, voxel_size=card.voxel_size)
+    if "output_spaces" not in chosen:
+        settings = replace(settings, output_spaces=(option_of(card.space),))
+    return settings
 
 
 def _usable_cpus() -> int:

@@ -4,6 +4,7 @@ import logging
 import sys
 import uuid
 from collections.abc import Iterable
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
@@ -11,13 +12,40 @@ from typing import TextIO
 LOGGER_NAME = "bids_spectsynth"
 #: In the output folder, with one folder for each run.
 LOGS_FOLDER = "logs"
+#: ``extra`` of a message that the console shows once in a run, however often it is logged.
+ONCE = {"once": True}
 _FILE_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _TIME_FORMAT = "%H:%M:%S"
 #: From this count of ``-v`` on, libraries are heard, too.
 LIBRARIES = 2
 
 
-class _LibraryConsole(logging.StreamHandler[TextIO]):
+class Console(logging.StreamHandler[TextIO]):
+    """Writes lines between progress bars instead of into them, and what is marked :data:`ONCE` once."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._said: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one message.
+
+        Parameters
+        ----------
+        record : LogRecord
+        """
+        if getattr(record, "once", False):
+            words = record.getMessage()
+            if words in self._said:
+                return
+            self._said.add(words)
+        # Where nothing has imported it, there is no bar.
+        bars = getattr(sys.modules.get("tqdm"), "tqdm", None)
+        with bars.external_write_mode(file=self.stream) if bars is not None else nullcontext():
+            super().emit(record)
+
+
+class _LibraryConsole(Console):
     """Shows what libraries log; a class of its own, so that the next run in this process finds and removes it."""
 
 
@@ -41,7 +69,7 @@ def console_logging(verbose: int) -> logging.Logger:
         handler.close()
     logger.setLevel(logging.DEBUG)
     logger.propagate = False
-    console = logging.StreamHandler(sys.stderr)
+    console = Console(sys.stderr)
     console.setLevel(logging.DEBUG if verbose else logging.INFO)
     console.setFormatter(logging.Formatter("%(asctime)s %(levelname).1s %(message)s", _TIME_FORMAT))
     logger.addHandler(console)
@@ -103,3 +131,12 @@ def write_case_log(run_folder: Path, name: str, lines: Iterable[str]) -> None:
     stamp = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
     with (run_folder / f"{name}.log").open("a", encoding="utf-8") as log:
         log.writelines(f"{stamp} {line}\n" for line in lines)
+
+
+def duration_words(seconds: float) -> str:
+    """A duration with one sensible unit: ``40 s``, ``12 min``, ``3.5 h``, ``2.1 days``."""
+    for limit, unit, digits in ((90, 1, 0), (90 * 60, 60, 0), (48 * 3600, 3600, 1)):
+        if seconds < limit:
+            name = {1: "s", 60: "min", 3600: "h"}[unit]
+            return f"{seconds / unit:.{digits}f} {name}"
+    return f"{seconds / 86400:.1f} days"

@@ -310,7 +310,8 @@ def test_a_model_of_another_grid(finished: Any, model: Path, tmp_path: Path) -> 
 def test_a_model_of_another_space(finished: Any, model: Path, tmp_path: Path) -> None:
     app = finished.copy(tmp_path)
     change_card(model, space="MNI152NLin6Sym")
-    refused(app("--mode", "apply", "--model", model, "--participant-label", "04"), 5, "--output-spaces MNI152NLin6Sym")
+    options = ("--mode", "apply", "--model", model, "--participant-label", "04", "--output-spaces", "T1w")
+    refused(app(*options), 5, "--output-spaces MNI152NLin6Sym")
 
 
 def test_damaged_participants_table(finished: Any, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from bids_spectsynth.errors import UsageError
 from bids_spectsynth.options.parser import build_parser
 from bids_spectsynth.options.presets import GOVERNED, PRESETS
 from bids_spectsynth.options.settings import Settings, option_names, to_toml
+from bids_spectsynth.synthesis.models import ensemble
 
 POSITIONAL = ["/data", "/out", "participant"]
 
@@ -23,6 +25,11 @@ OPTIONS: list[tuple[list[str], str, Any]] = [
     (["--participant_label", "01"], "participant_label", ("01",)),
     (["--participant-label", "01", "--participant_label", "02", "03"], "participant_label", ("01", "02", "03")),
     (["--session-label", "a", "--session-id", "ses-b"], "session_label", ("a", "b")),
+    (
+        ["--participant-label", "01", "--participant_label=02", "--participant_label", "sub-03"],
+        "participant_label",
+        ("01", "02", "03"),
+    ),
     (["--session-label", "a", "ses-b"], "session_label", ("a", "b")),
     (["--session-id", "ses-a"], "session_label", ("a",)),
     (["--bids-filter-file", "/f.json"], "bids_filter_file", Path("/f.json")),
@@ -31,11 +38,17 @@ OPTIONS: list[tuple[list[str], str, Any]] = [
     (["--work-dir", "/work"], "work_dir", Path("/work")),
     (["--nprocs", "3"], "nprocs", 3),
     (["--nthreads", "3"], "nprocs", 3),
+    (["--n-cpus", "3"], "nprocs", 3),
+    (["--n_cpus=3"], "nprocs", 3),
     (["--omp-nthreads", "2"], "omp_nthreads", 2),
     (["--clean-workdir"], "clean_workdir", True),
     (["--clean-work-dir"], "clean_workdir", True),
     (["--mem", "4000"], "mem_mb", 4000),
     (["--mem-mb", "4000"], "mem_mb", 4000),
+    (["--mem", "8G"], "mem_mb", 8192),
+    (["--mem_mb", "1.5 GiB"], "mem_mb", 1536),
+    (["--mem", "512mb"], "mem_mb", 512),
+    (["--mem-gb", "8"], "mem_mb", 8192),
     (["--use-plugin", "/p.yml"], "use_plugin", Path("/p.yml")),
     (["--nipype-plugin-file", "/p.yml"], "use_plugin", Path("/p.yml")),
     (["--stop-on-first-crash"], "stop_on_first_crash", True),
@@ -49,6 +62,7 @@ OPTIONS: list[tuple[list[str], str, Any]] = [
     (["-v"], "verbose", 1),
     (["--verbose", "-v"], "verbose", 2),
     (["--output-spaces", "T1w", "MNI152NLin6Sym"], "output_spaces", ("T1w", "MNI152NLin6Sym")),
+    (["--output-spaces", "MNI152NLin6Sym", "--output-spaces", "anat"], "output_spaces", ("MNI152NLin6Sym", "T1w")),
     (["--backend", "fsl"], "backend", "fsl"),
     (["--bet-fractional-intensity", "0.3"], "bet_fractional_intensity", 0.3),
     (["--bet-robust", "off"], "bet_robust", "off"),
@@ -113,7 +127,8 @@ def test_an_option_sets_its_field_and_no_other(tokens: list[str], name: str, exp
 def test_every_spelling_of_every_option_is_in_the_table_above() -> None:
     known = {word for action in build_parser()._actions for word in action.option_strings}
     known -= {"-h", "--help", "--version", "--config-file"}
-    assert known == {word for tokens, _, _ in OPTIONS for word in tokens if word.startswith("-")}
+    tried = {word for tokens, _, _ in OPTIONS for word in tokens if word.startswith("-")}
+    assert known == {word for word in tried if "_" not in word}
 
 
 def test_every_field_of_the_settings_has_an_option_and_the_other_way_round() -> None:
@@ -232,24 +247,84 @@ def test_a_filter_file_with_bad_json_is_one_line_and_code_2(tmp_path: Path, caps
 
 
 @pytest.mark.parametrize(
-    "argv",
+    ("argv", "words"),
     [
-        [],
-        ["/data", "/out"],
-        ["/data", "/out", "subject"],
-        [*POSITIONAL, "--epochs", "many"],
-        [*POSITIONAL, "--device", "tpu"],
-        [*POSITIONAL, "--split", "1", "2"],
-        [*POSITIONAL, "--nonsense"],
-        [*POSITIONAL, "--epoch", "3"],
+        ([], "bids_dir, output_dir, analysis_level"),
+        (["/data", "/out"], "analysis_level"),
+        (["/data", "/out", "subject"], "'subject' (choose from 'participant', 'group')"),
+        ([*POSITIONAL, "--epochs", "many"], "--epochs: invalid int value: 'many'"),
+        ([*POSITIONAL, "--device", "tpu"], "--device: invalid choice: 'tpu'"),
+        ([*POSITIONAL, "--split", "1", "2"], "--split: expected 3 arguments"),
+        ([*POSITIONAL, "--mem", "lots"], "--mem-mb: 'lots' is not usable"),
+        ([*POSITIONAL, "--nonsense"], "unknown option --nonsense; bids_spectsynth --help"),
+        ([*POSITIONAL, "--epoch", "3"], "unknown option --epoch; did you mean --epochs?"),
+        (["--epoch", "3", *POSITIONAL], "unknown option --epoch; did you mean --epochs?"),
+        (
+            [*POSITIONAL, "--session_lable=01"],
+            "unknown option --session_lable; did you mean --session-label?",
+        ),
+        ([*POSITIONAL, "-participant-label", "01"], "did you mean --participant-label?"),
+        (
+            [*POSITIONAL, "--inputs", "T1", "pet"],
+            "and not pet; did you mean T1w?",
+        ),
+        ([*POSITIONAL, "--inputs", "bold"], "bold is no suffix of BIDS"),
     ],
-    ids=lambda argv: " ".join(argv) or "nothing",
+    ids=lambda value: " ".join(value) or "nothing" if isinstance(value, list) else "",
 )
-def test_wrong_syntax_ends_with_code_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as end:
-        main(argv)
-    assert end.value.code == 2
-    assert "usage: bids_spectsynth" in capsys.readouterr().err
+def test_wrong_syntax_is_one_line_and_code_2(argv: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(argv) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("bids_spectsynth: error: ")
+    assert error.count("\n") == 1
+    assert words in error
+
+
+def test_a_template_that_there_is_not_is_named_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, "templateflow")
+    study = tmp_path / "study.toml"
+    study.write_text('spaces = ["T1w", "MNI152Nlin6Asym:res-1"]\n')
+    argv = [str(tmp_path), str(tmp_path / "out"), "participant", "--dry-run"]
+    for options in (["--output-spaces", "anat", "MNI152Nlin6Asym:res-1"], ["--study", str(study)]):
+        assert main([*argv, *options]) == 2
+        error = capsys.readouterr().err
+        assert "MNI152Nlin6Asym:res-1: unknown template; did you mean MNI152NLin6Asym?" in error
+    assert not (tmp_path / "out").exists()
+    assert parse([*argv, "--output-spaces", "MNI152NLin6Asym:res-1"]).output_spaces == ("MNI152NLin6Asym:res-1",)
+
+
+def test_preset_demo_stands_for_the_options_of_the_demo() -> None:
+    settings = parse([*POSITIONAL, "--preset", "demo"])
+    named = "--inputs T1w pet --inputs pet --inputs T1w --voxel-size 2 --base-filters 16 --batch-size 4 --epochs 7 "
+    named += "--learning-rate 1e-3 --learning-rate-decay-epochs 5 --adversarial-weight 0.1"
+    assert settings == parse([*POSITIONAL, *named.split()])
+    # What is given one by one wins.
+    assert parse([*POSITIONAL, "--preset", "demo", "--epochs", "3"]).epochs == 3
+
+
+def test_preset_demo_overrules_a_file(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text("epochs = 1000\nrandom-seed = 3\n")
+    settings = parse([*POSITIONAL, "--config-file", str(config), "--preset", "demo"])
+    assert (settings.epochs, settings.random_seed) == (7, 3)
+    config.write_text('preset = "demo"\nepochs = 9\n')
+    settings = parse([*POSITIONAL, "--config-file", str(config)])
+    assert (settings.epochs, settings.base_filters, settings.preset) == (9, 16, "fard2024")
+
+
+def test_a_configuration_file_takes_every_spelling_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text('n-cpus = 3\nmem = "8G"\nsession_id = "a"\n')
+    settings = parse([*POSITIONAL, "--config-file", str(config)])
+    assert (settings.nprocs, settings.mem_mb, settings.session_label) == (3, 8192, ("a",))
+    config.write_text("n-cpus = 3\nnprocs = 4\n")
+    assert main([*POSITIONAL, "--config-file", str(config)]) == 2
+    assert "nprocs: given twice" in capsys.readouterr().err
+    config.write_text("epoch = 3\n")
+    assert main([*POSITIONAL, "--config-file", str(config)]) == 2
+    assert "unknown option epoch; did you mean epochs?" in capsys.readouterr().err
 
 
 def test_an_interrupt_is_code_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -373,3 +448,18 @@ def test_help_names_the_registered_losses(capsys: pytest.CaptureFixture[str]) ->
         main(["--help"])
     text = " ".join(capsys.readouterr().out.split())
     assert all(f"{name} ({title})" in text for name, title in registered_losses().items())
+
+
+def test_a_model_brings_its_voxels_and_its_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    card = SimpleNamespace(voxel_size=4.0, space="MNIPediatricAsym+3")
+    monkeypatch.setattr(ensemble, "load_members", lambda folder: (SimpleNamespace(card=card),))
+    argv = [*POSITIONAL, "--model", str(tmp_path)]
+    taken = parse(argv)
+    assert (taken.voxel_size, taken.output_spaces) == (4, ("MNIPediatricAsym:cohort-3",))
+    # What is given is kept, and refused later if it does not fit.
+    config = tmp_path / "config.toml"
+    config.write_text("voxel-size = 2\n")
+    kept = parse([*argv, "--config-file", str(config), "--output-spaces", "T1w"])
+    assert (kept.voxel_size, kept.output_spaces) == (2, ("T1w",))
+    # A folder that there is not is named by the run.
+    assert parse([*POSITIONAL, "--model", str(tmp_path / "gone")]).voxel_size == 1

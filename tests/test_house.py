@@ -56,7 +56,6 @@ TESTED_ELSEWHERE = {
     "synthesis/data/dataset.py": "tests/synthesis/training/test_slices.py: what is gathered",
     "synthesis/prediction/sidecar.py": "tests/synthesis/prediction/test_synthetic_image.py: sidecars of images",
     "synthesis/training/card.py": "tests/synthesis/training/test_loop.py: cards of trained networks",
-    "synthesis/training/history.py": "tests/synthesis/training/test_loop.py: tables of trained networks",
 }
 #: Tests that are of no single module.
 FLOWS = {

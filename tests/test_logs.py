@@ -1,12 +1,14 @@
 """Console, run log and the logs of participants."""
 
+import io
 import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tqdm import tqdm
 
-from bids_spectsynth.logs import LOGGER_NAME, _show_libraries, console_logging, open_run_log, write_case_log
+from bids_spectsynth.logs import LOGGER_NAME, ONCE, _show_libraries, console_logging, open_run_log, write_case_log
 from bids_spectsynth.options.settings import Settings, make_settings, read_config, to_toml
 
 
@@ -73,6 +75,35 @@ def test_the_run_log_holds_details_and_the_settings(settings: Settings) -> None:
     recorded = read_config(folder / "settings.toml")
     plain = {"bids_dir": settings.bids_dir, "output_dir": settings.output_dir, "analysis_level": "participant"}
     assert make_settings({**recorded, **plain}) == settings
+
+
+def test_a_line_beside_a_bar_stands_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr("sys.stderr", screen)
+    logger = console_logging(0)
+    with tqdm(total=3, desc="model", file=screen, mininterval=0, ncols=60) as bar:
+        bar.update(1)
+        logger.info("epoch 1 of 3")
+        bar.update(1)
+    lines = screen.getvalue().split("\n")
+    (line,) = (line for line in lines if "epoch 1 of 3" in line)
+    # What stands on the screen in the end: the bar was wiped out before the line was written.
+    assert line.split("\r")[-1].split(" ", 2)[2] == "epoch 1 of 3"
+    assert "model" in lines[-2]
+
+
+def test_the_console_says_once_what_is_marked_so(capsys: pytest.CaptureFixture[str], settings: Settings) -> None:
+    logger = console_logging(0)
+    folder = open_run_log(settings.output_dir, settings.analysis_level, to_toml(settings))
+    for _ in range(3):
+        logger.info("Network on %s", "the CPU", extra=ONCE)
+        logger.info("again")
+    shown = capsys.readouterr().err
+    assert (shown.count("Network on the CPU"), shown.count("again")) == (1, 3)
+    assert (folder / "run.log").read_text().count("Network on the CPU") == 3
+    # The next run says it again.
+    console_logging(0).info("Network on %s", "the CPU", extra=ONCE)
+    assert capsys.readouterr().err.count("Network on the CPU") == 1
 
 
 def test_lines_are_added_to_the_log_of_a_participant(tmp_path: Path) -> None:

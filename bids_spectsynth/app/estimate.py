@@ -206,15 +206,6 @@ def _sizes(config: TrainingConfig) -> tuple[Size, Size]:
     return (height, width), (whole[0], whole[1])
 
 
-def duration_words(seconds: float) -> str:
-    """A duration with one sensible unit: ``40 s``, ``12 min``, ``3.5 h``, ``2.1 days``."""
-    for limit, unit, digits in ((90, 1, 0), (90 * 60, 60, 0), (48 * 3600, 3600, 1)):
-        if seconds < limit:
-            name = {1: "s", 60: "min", 3600: "h"}[unit]
-            return f"{seconds / unit:.{digits}f} {name}"
-    return f"{seconds / 86400:.1f} days"
-
-
 def size_words(size: float) -> str:
     """A size in MB or GB (powers of ten): ``120 MB``, ``13.5 GB``."""
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"

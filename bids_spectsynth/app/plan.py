@@ -8,13 +8,13 @@ from bids_spectsynth.app.participant import STAGES
 from bids_spectsynth.app.stages import Stage
 from bids_spectsynth.bids.cases import Case
 from bids_spectsynth.errors import ModelError, Outcome
-from bids_spectsynth.logs import LOGGER_NAME
+from bids_spectsynth.logs import LOGGER_NAME, duration_words
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.preprocess.templates.templates import planned_template
 from bids_spectsynth.preprocess.workflow.anatomical import requested_templates
 from bids_spectsynth.synthesis.cohort.select import AnyCase, Cohort, make_cohort, split_cohort
 from bids_spectsynth.synthesis.study import PlannedModel, planned_models, trains
-from bids_spectsynth.synthesis.training.planning import planned_networks
+from bids_spectsynth.synthesis.training.planning import check_trainable, planned_networks
 
 logger = logging.getLogger(f"{LOGGER_NAME}.plan")
 
@@ -28,9 +28,46 @@ def log_plan(
     ----------
     settings, cases, outcomes, stages
         See :func:`plan_lines`.
+
+    Raises
+    ------
+    ModelError, UsageError
+        What the run would end with: nobody could be trained on, or has the inputs of a model.
     """
     for line in plan_lines(settings, cases, outcomes, stages):
         logger.info("%s", line)
+    check_plan(settings, cases)
+
+
+def check_plan(settings: Settings, cases: Sequence[Case]) -> None:
+    """Refuse what cannot run with what there is now, so that a dry run does not end well.
+
+    Parameters
+    ----------
+    settings : Settings
+        With the inputs and spaces of all models.
+    cases : sequence of Case
+        As found in the dataset; none in ``train`` mode, which reads what is prepared.
+
+    Raises
+    ------
+    ModelError
+        The cases cannot be split, a part of the split has nobody with the inputs of a model, or nobody has those of
+        any model that would be applied.
+    UsageError
+        The split file does not fit the participants.
+    """
+    if settings.mode == "train":
+        prepared = make_cohort(settings, None)
+        loads = _loads(prepared, planned_models(settings))
+        if not any(min(counts) > 0 for load in loads for counts in load.cases):
+            raise ModelError("training: nobody who is prepared has the inputs of a model and an interictal SPECT")
+    elif trains(settings) and cases:
+        check_trainable(settings, cases)
+    elif settings.mode != "preprocess" and cases:
+        needed = sorted({" + ".join(inputs) for inputs in settings.inputs})
+        if not any(set(inputs) <= set(case.images) for inputs in settings.inputs for case in cases):
+            raise ModelError(f"no participant has the inputs of a model to apply ({', '.join(needed)})")
 
 
 def plan_lines(
@@ -131,7 +168,7 @@ def _estimates(settings: Settings, loads: Sequence[estimate.Load], cases: Sequen
     )
     lines = [
         f"estimate, disk: {estimate.size_words(sizes.total)} ({named})",
-        f"estimate, time: training {estimate.duration_words(seconds)}, from a step measured now on this machine",
+        f"estimate, time: training {duration_words(seconds)}, from a step measured now on this machine",
     ]
     if cases:
         each = estimate.PREPARATION_SECONDS[settings.voxel_size]

@@ -286,7 +286,9 @@ def _check_labels(name: str, entities: Mapping[str, str]) -> None:
 
 
 def _log(case: Case) -> None:
+    # A line a participant is enough for the console; why each file was taken is in the log.
+    logger.info("%s: %s", case.name, ", ".join(role_of(role).sentence for role in case.images))
     for image in case.images.values():
-        logger.info("%s: %s is the %s (%s)", case.name, image.path.name, role_of(image.role).sentence, image.reason)
+        logger.debug("%s: %s is the %s (%s)", case.name, image.path.name, role_of(image.role).sentence, image.reason)
     for warning in case.warnings:
         logger.warning("%s: %s", case.name, warning)

@@ -59,9 +59,30 @@ Images in this folder whose sidecar says `"Synthetic": true` were computed by a 
 are not for diagnosis.
 """
 
+#: First line of the README that is written; one with another is its owner's.
+_README_TITLE = "# Interictal SPECT synthesised from MRI and PET"
+README = f"""\
+{_README_TITLE}
+
+Derivatives of the BIDS app {CODE_NAME}, whose version and tools `dataset_description.json` names. **Images whose
+sidecar says `"Synthetic": true` were computed by a network. They show no measurement and are not for diagnosis.**
+
+- `sub-*.html`: a page for each participant. Look at the contours of the registrations first.
+- `group.html`, `group_*.tsv`, `figures/`: tables, tests and figures of the whole folder, once the group level has run.
+- `participants.tsv`: who was trained on, who was held out, and why somebody was skipped or failed.
+- `sub-*/`: prepared and synthetic images, masks, transforms, and tables of the evaluation. `descriptions.tsv` explains
+  the values of `desc-`; every table has a data dictionary, the JSON file of its name.
+- `models/`: a folder for each model with its weights and its card, `model.json`.
+- `logs/`: a folder for each run with its settings and messages.
+- `work/`: intermediate results, where they lie here; may be removed when all runs have ended.
+- `CITATION.md`: what to cite.
+"""
+
 
 def write_dataset_files(settings: Settings, tools: Mapping[str, str]) -> None:
-    """Write ``dataset_description.json``, ``.bidsignore``, ``descriptions.tsv`` and ``CITATION.md``.
+    """Write ``dataset_description.json``, ``.bidsignore``, ``descriptions.tsv``, ``CITATION.md`` and ``README.md``.
+
+    A README that somebody else has written is left alone.
 
     Descriptions and tools that earlier runs recorded are kept, so that stages may run one by one on several machines.
 
@@ -77,7 +98,16 @@ def write_dataset_files(settings: Settings, tools: Mapping[str, str]) -> None:
         write_json(description_file(folder), dataset_description(settings, tools))
     write_text(folder / ".bidsignore", "\n".join((*NOT_IN_STANDARD, *NOT_BIDS)) + "\n")
     write_text(folder / "CITATION.md", CITATION)
+    if all(_is_own_readme(path) for path in folder.glob("README*")):
+        write_text(folder / "README.md", README)
     add_descriptions(folder, DESCRIPTIONS)
+
+
+def _is_own_readme(path: Path) -> bool:
+    try:
+        return path.name == "README.md" and path.read_bytes().startswith(_README_TITLE.encode())
+    except OSError:
+        return False
 
 
 def dataset_description(settings: Settings, tools: Mapping[str, str]) -> dict[str, Any]:

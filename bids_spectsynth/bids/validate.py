@@ -2,11 +2,11 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,15 @@ OPAQUE = frozenset({"sourcedata", "derivatives", "code", "docs"})
 #: Lines of a ``.bidsignore`` that hide from other validators what the extended schema does know.
 _SPECT_LINES = frozenset({*NOT_IN_STANDARD, "spect", "spect/", "**/spect/", "**/spect/**", "*_spect.*"})
 _SHOWN_ERRORS = 5
+#: What a code says of the key behind its colon, where the validator's own message describes the key instead.
+_KEY_CODES = {
+    "SIDECAR_KEY_REQUIRED": "is missing from the sidecar",
+    "SIDECAR_KEY_RECOMMENDED": "is recommended and missing from the sidecar",
+    "JSON_KEY_REQUIRED": "is missing",
+    "JSON_KEY_RECOMMENDED": "is recommended and missing",
+}
+#: SPECT has a task, ictal or interictal, in which nobody does anything: there are no events.
+_NO_EVENTS = re.compile(r"_(spect|pet)\.[^/]*$")
 
 
 @dataclass(frozen=True)
@@ -52,9 +61,15 @@ class ValidationIssue:
         top = self.file.lstrip("/").split("/")[0]
         return top if top.startswith("sub-") and "/" in self.file.lstrip("/") else ""
 
+    @property
+    def meaning(self) -> str:
+        """What is wrong, in words, with the code behind them."""
+        code, _, key = self.code.partition(":")
+        words = f"{key} {_KEY_CODES[code]}" if key and code in _KEY_CODES else self.message.rstrip(". -")
+        return f"{words} ({code})" if words else self.code
+
     def __str__(self) -> str:
-        text = f"{self.file or 'dataset'}: {self.code}"
-        return f"{text} ({self.message})" if self.message else text
+        return f"{self.file or 'dataset'}: {self.meaning}"
 
 
 def validate_dataset(
@@ -91,7 +106,11 @@ def validate_dataset(
         content = _run_validator(mirror, options)
     issues = _parse(content)
     # A list of participants that names more people than were looked at is no fault of the dataset.
-    return [i for i in issues if not (chosen and i.code.startswith("PARTICIPANT_ID_MISMATCH"))]
+    return [i for i in issues if not (chosen and i.code.startswith("PARTICIPANT_ID_MISMATCH")) and not _of_own_task(i)]
+
+
+def _of_own_task(issue: ValidationIssue) -> bool:
+    return issue.code.startswith("EVENTS_TSV_MISSING") and _NO_EVENTS.search(issue.file) is not None
 
 
 def _mirror(folder: Path, mirror: Path, chosen: set[str], *, show_spect: bool) -> None:
@@ -187,7 +206,7 @@ def raise_on_errors(issues: Iterable[ValidationIssue], folder: Path) -> None:
     """
     errors = [issue for issue in issues if issue.severity == "error" and not issue.participant]
     if errors:
-        shown = "; ".join(f"{issue.file or 'dataset'}: {issue.code}" for issue in errors[:_SHOWN_ERRORS])
+        shown = "; ".join(map(str, errors[:_SHOWN_ERRORS]))
         more = "; ..." if len(errors) > _SHOWN_ERRORS else ""
         raise DatasetError(
             f"{folder}: not valid BIDS, {len(errors)} error(s): {shown}{more} "
@@ -202,7 +221,7 @@ def participant_lines(issues: Iterable[ValidationIssue]) -> list[str]:
         if issue.severity == "error" and issue.participant:
             errors.setdefault(issue.participant, []).append(issue)
     return [
-        f"{name}: not valid BIDS, {len(own)} error(s), the first: {own[0].file}: {own[0].code}; goes on all the same"
+        f"{name}: not valid BIDS, {len(own)} error(s), the first: {own[0]}; goes on all the same"
         for name, own in sorted(errors.items())
     ]
 
@@ -223,12 +242,13 @@ def check_dataset(folder: Path, *, participants: Sequence[str] = ()) -> list[str
     """
     issues = validate_dataset(folder, participants=participants)
     raise_on_errors(issues, folder)
-    warnings = [issue for issue in issues if issue.severity == "warning"]
-    counts = Counter(_kind(issue) for issue in warnings)
-    first = {_kind(issue): issue.file or "dataset" for issue in reversed(warnings)}
+    kinds: dict[str, list[ValidationIssue]] = {}
+    for issue in issues:
+        if issue.severity == "warning":
+            kinds.setdefault(_kind(issue), []).append(issue)
     return participant_lines(issues) + [
-        f"validator: {code}, {first[code]}" + (f" and {count - 1} more" if count > 1 else "")
-        for code, count in counts.most_common()
+        f"validator: {found[0]}" + (f", and {len(found) - 1} more of this kind" if len(found) > 1 else "")
+        for found in sorted(kinds.values(), key=len, reverse=True)
     ]
 
 

@@ -6,7 +6,7 @@ the usage page are made from these declarations, so that a new option is one new
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import NoneType, UnionType
 from typing import Any, Literal, ParamSpec, get_args, get_origin, get_type_hints
 
@@ -57,6 +57,10 @@ class Option:
         Name in the training configuration, where it is another.
     of_loss : bool
         Whether it says what the loss is.
+    units : mapping of str to str
+        Further spellings to what is put behind a value that is given by them: ``{"--mem-gb": "G"}``.
+    shorthands : mapping of str to mapping
+        Further values, each of which stands for values of several options, where these are not given.
     """
 
     group: Group | None
@@ -73,6 +77,8 @@ class Option:
     suggest: Callable[[str, Mapping[str, Any]], Any] | None = None
     config_name: str = ""
     of_loss: bool = False
+    units: Mapping[str, str] = field(default_factory=dict)
+    shorthands: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def _as_metadata(make: Callable[P, Option]) -> Callable[P, Mapping[str, Any]]:
@@ -115,7 +121,7 @@ class Declared:
     @property
     def choices(self) -> tuple[str, ...]:
         """The values of an option that has a fixed set of them."""
-        return get_args(self.hint) if get_origin(self.hint) is Literal else ()
+        return (*get_args(self.hint), *self.option.shorthands) if get_origin(self.hint) is Literal else ()
 
     def text(self, text: str, **words: str) -> str:
         """A text of the option with its default and other words filled in."""

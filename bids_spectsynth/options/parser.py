@@ -1,13 +1,15 @@
 """The command line, made from the options that the settings declare."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, NoReturn, get_args, get_origin
 
 from bids_spectsynth import __version__
+from bids_spectsynth.errors import UsageError
 from bids_spectsynth.options.declarations.groups import DATA, GROUPS
 from bids_spectsynth.options.declare import Declared, declared
+from bids_spectsynth.options.names import did_you_mean
 from bids_spectsynth.options.settings import Settings
 
 _DESCRIPTION = """Synthesise interictal SPECT from MRI and PET with a pix2pix network (Fard et al. 2024).
@@ -28,7 +30,70 @@ Synthetic images are not measurements.
 """
 
 
-def build_parser(losses: Mapping[str, str] | None = None, options: type = Settings) -> argparse.ArgumentParser:
+class Parser(argparse.ArgumentParser):
+    """Reads options with ``_`` for ``-``, and raises one line instead of the usage before the error."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse the arguments.
+
+        Raises
+        ------
+        UsageError
+            Always.
+        """
+        raise UsageError(f"{message.removeprefix('argument ')}; {self.prog} --help has all options")
+
+    def spelled(self, arguments: Sequence[str]) -> list[str]:
+        """Arguments with the options as the parser has them.
+
+        Parameters
+        ----------
+        arguments : sequence of str
+
+        Raises
+        ------
+        UsageError
+            There is no such option; looked at before values, which an unknown option would mix up.
+        """
+        known = self._option_string_actions
+        end = arguments.index("--") if "--" in arguments else len(arguments)
+        spelled = []
+        for argument in arguments[:end]:
+            name, equals, value = argument.partition("=")
+            if not name.startswith("-") or " " in name or self._negative_number_matcher.match(argument):
+                spelled.append(argument)
+                continue
+            if name.startswith("--"):
+                name = name.replace("_", "-")
+            if name not in known and (name.startswith("--") or name[:2] not in known):
+                near = did_you_mean(f"--{name.lstrip('-')}", [word for word in known if word.startswith("--")])
+                unknown = f"unknown option {argument.partition('=')[0]}"
+                if near:
+                    raise UsageError(unknown + near)
+                self.error(unknown)
+            spelled.append(name + equals + value)
+        return [*spelled, *arguments[end:]]
+
+
+def parse_arguments(parser: Parser, arguments: Sequence[str]) -> dict[str, Any]:
+    """Values of the options and arguments that are given, by name.
+
+    Parameters
+    ----------
+    parser : Parser
+        Of :func:`build_parser`.
+    arguments : sequence of str
+        Of the command line, without the program's name.
+
+    Raises
+    ------
+    UsageError
+        They cannot be read. ``--help`` and ``--version`` end the process.
+    """
+    return vars(parser.parse_args(parser.spelled(arguments)))
+
+
+def build_parser(losses: Mapping[str, str] | None = None, options: type = Settings) -> Parser:
     """Build the parser; options that were not given are absent, so that a configuration file can set them.
 
     Parameters
@@ -38,7 +103,7 @@ def build_parser(losses: Mapping[str, str] | None = None, options: type = Settin
     options : type
         The dataclass that declares the options.
     """
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="bids_spectsynth",
         description=_DESCRIPTION,
         epilog=_EPILOG,
@@ -57,6 +122,8 @@ def build_parser(losses: Mapping[str, str] | None = None, options: type = Settin
         for one in every:
             if one.option.group == group:
                 added.add_argument(*one.flags, dest=one.name, help=one.text(one.option.help, **words), **_kind(one))
+                for spelling, unit in one.option.units.items():
+                    added.add_argument(spelling, dest=one.name, type=_in(unit), help=argparse.SUPPRESS)
         if group == DATA:
             # It says where options come from, and is none itself.
             added.add_argument(
@@ -66,7 +133,7 @@ def build_parser(losses: Mapping[str, str] | None = None, options: type = Settin
 
 
 def parsed_options(parser: argparse.ArgumentParser) -> list[argparse.Action]:
-    """All that a parser reads: arguments and options without those of the help and the version.
+    """All that a parser reads, each once: without the help, the version and spellings in other units.
 
     Parameters
     ----------
@@ -75,7 +142,12 @@ def parsed_options(parser: argparse.ArgumentParser) -> list[argparse.Action]:
     """
     # argparse has no public list of its options; this one has been stable since Python 2.7.
     every = parser._actions
-    return [action for action in every if not isinstance(action, argparse._HelpAction | argparse._VersionAction)]
+    others = argparse._HelpAction | argparse._VersionAction
+    return [action for action in every if not isinstance(action, others) and action.help != argparse.SUPPRESS]
+
+
+def _in(unit: str) -> Callable[[str], str]:
+    return lambda value: f"{value}{unit}"
 
 
 def _kind(one: Declared) -> dict[str, Any]:
@@ -91,7 +163,10 @@ def _kind(one: Declared) -> dict[str, Any]:
     if get_origin(one.hint) is tuple:
         elements = get_args(one.hint)
         kind["nargs"] = "+" if ... in elements else len(elements)
-    if elements[0] in (int, float, Path):
+        if ... in elements:
+            # Given several times, it adds up.
+            kind.setdefault("action", "extend")
+    if elements[0] in (int, float, Path) and one.option.read is None:
         kind["type"] = elements[0]
     if one.choices:
         kind["choices"] = one.choices

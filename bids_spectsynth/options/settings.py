@@ -37,9 +37,9 @@ from bids_spectsynth.options.spaces import T1W_SPACE as T1W_SPACE
 from bids_spectsynth.options.toml import read_toml
 from bids_spectsynth.options.toml import to_toml as to_toml
 
-#: The field of view of every prepared image in millimetres (x, y, z), 256 x 256 x 192 at 1 mm (paper, section 2.2).
+#: The field of view of every prepared image in millimetres (x, y, z), 256 x 256 x 192 at 1 mm (article, section 2.2).
 FIELD_OF_VIEW_MM = (256, 256, 192)
-#: Slices that the paper takes from each subject, counted at 1 mm.
+#: Slices that the article takes from each subject, counted at 1 mm.
 PAPER_SLICES_PER_SUBJECT = 100
 
 
@@ -73,7 +73,7 @@ class Settings(
 
     @property
     def n_slices(self) -> int:
-        """Slices a subject gives to training: the option, or the paper's 100 at 1 mm scaled to the voxel size."""
+        """Slices a subject gives to training: the option, or the article's 100 at 1 mm scaled to the voxel size."""
         if self.slices_per_subject is not None:
             return self.slices_per_subject
         return round(PAPER_SLICES_PER_SUBJECT / self.voxel_size)
@@ -139,6 +139,10 @@ def settings_of(options: type[SettingsT], values: Mapping[str, Any]) -> Settings
     """
     every = declared(options)
     requested = {name: value for name, value in fold_losses(values, options).items() if value is not None}
+    for name, one in every.items():
+        # What is given one by one wins over what a shorthand stands for.
+        meant = one.option.shorthands.get(str(requested.get(name)), {})
+        requested = {**meant, **requested, **({name: meant[name]} if meant else {})}
     preset: str = coerce(every["preset"], requested.get("preset", every["preset"].default))
     coerced = {name: coerce(every[name], value) for name, value in requested.items()}
     for name, one in every.items():

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 #: The space of each participant's own T1w image.
 T1W_SPACE = "T1w"
+#: What fMRIPrep calls it besides.
+_T1W_ALIASES = ("anat", "t1w")
 #: The template that needs no download; T1w images are registered to it where no other template is asked for.
 BUILT_IN_TEMPLATE = "MNI152NLin2009aSym"
 
@@ -44,7 +46,7 @@ class Space:
 
 
 def parse_space(text: str) -> Space:
-    """Read a space as users write it.
+    """Read a space as users write it; ``anat`` is the T1w's, as in fMRIPrep.
 
     Raises
     ------
@@ -52,6 +54,7 @@ def parse_space(text: str) -> Space:
         The text does not follow ``NAME[:cohort-X][:res-Y]``.
     """
     name, *modifiers = text.split(":")
+    name = T1W_SPACE if name.lower() in _T1W_ALIASES else name
     plain, plus, cohort = name.partition("+")
     if plus and _LABEL.fullmatch(plain) and _LABEL.fullmatch(cohort):
         raise ValueError(f"write {option_of(name)}")

@@ -1,4 +1,4 @@
-"""What a study decides on: the paper's grid of models, or that of a TOML file."""
+"""What a study decides on: the article's grid of models, or that of a TOML file."""
 
 import tomllib
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from bids_spectsynth.options.presets import PRESETS, Preset
 from bids_spectsynth.options.settings import T1W_SPACE, Settings, make_settings
 from bids_spectsynth.options.spaces import BUILT_IN_TEMPLATE, parse_spaces
 
-#: The study of the paper: three sets of inputs, two spaces, two losses.
+#: The study of the article: three sets of inputs, two spaces, two losses.
 PAPER_STUDY = "fard2024"
 _STUDY_KEYS = ("name", "inputs", "spaces", "presets", "losses", "seeds")
 
@@ -69,7 +69,7 @@ def _paper_grid(settings: Settings) -> StudyGrid:
         )
     if settings.preset != "fard2024":
         raise UsageError(
-            f"--preset: the study {PAPER_STUDY} is of the paper's recipe; put presets into a study file instead"
+            f"--preset: the study {PAPER_STUDY} is of the article's recipe; put presets into a study file instead"
         )
     template = next(iter(settings.templates), BUILT_IN_TEMPLATE)
     plain = {name: PRESETS["fard2024"][name] for name in LOSS_OPTIONS}

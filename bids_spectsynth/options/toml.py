@@ -6,6 +6,7 @@ from typing import Any
 
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.options.declare import declared, option_names
+from bids_spectsynth.options.names import did_you_mean
 
 
 def read_toml(path: Path, options: type) -> dict[str, Any]:
@@ -14,7 +15,7 @@ def read_toml(path: Path, options: type) -> dict[str, Any]:
     Parameters
     ----------
     path : Path
-        A TOML file whose keys are long option names, with hyphens or underscores; also the ``settings.toml`` that
+        A TOML file whose keys are long options, with hyphens or underscores; also the ``settings.toml`` that
         every run leaves in its log folder.
     options : type
         The dataclass that declares the options.
@@ -38,12 +39,28 @@ def read_toml(path: Path, options: type) -> dict[str, Any]:
     known = option_names(options)
     # Positional arguments stand in the settings that a run records; the command line always gives them.
     positional = set(declared(options)) - set(known)
-    values = {key.replace("-", "_"): value for key, value in content.items()}
+    spellings = _spellings(options)
+    values: dict[str, Any] = {}
+    for key, value in content.items():
+        name = spellings.get(key.replace("-", "_"), key.replace("-", "_"))
+        if name in values:
+            raise UsageError(f"{path}: {key}: given twice, by two spellings of one option; leave one of them out")
+        values[name] = value
     values = {name: value for name, value in values.items() if name not in positional}
     unknown = sorted(set(values) - set(known))
     if unknown:
-        raise UsageError(f"{path}: unknown option {', '.join(unknown)}; known: {', '.join(known)}")
+        near = did_you_mean(unknown[0], known) or f"; known: {', '.join(known)}"
+        raise UsageError(f"{path}: unknown option {', '.join(unknown)}{near}")
     return values
+
+
+def _spellings(options: type) -> dict[str, str]:
+    """Names of the options by all spellings that the command line has of them, with underscores."""
+    return {
+        spelling.removeprefix("--").replace("-", "_"): name
+        for name, one in declared(options).items()
+        for spelling in one.flags
+    }
 
 
 def to_toml(settings: object) -> str:

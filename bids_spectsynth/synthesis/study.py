@@ -1,4 +1,4 @@
-"""Which models a run trains: those of its options, the paper's twelve, or the grid of a study file."""
+"""Which models a run trains: those of its options, the article's twelve, or the grid of a study file."""
 
 import dataclasses
 import itertools
@@ -164,7 +164,7 @@ def _refuse_what_the_study_decides(settings: Settings, grid: StudyGrid) -> None:
     decided: dict[str, tuple[Any, ...]] = {"model": (None,), "model_label": (None,)}
     if grid.inputs is not None:
         decided["inputs"] = (_DEFAULTS["inputs"], grid.inputs)
-    # The paper's study takes its template from the output spaces.
+    # The article's study takes its template from the output spaces.
     if grid.spaces is not None and grid.source != PAPER_STUDY:
         decided["output_spaces"] = (_DEFAULTS["output_spaces"], grid.spaces)
     if grid.presets is not None:
@@ -183,7 +183,7 @@ def model_label(
 ) -> str:
     """Name of a model: ``pix2pix``, each input, ``Ssim`` and ``Volume`` if used, and the template if there is one.
 
-    The preset's name stands in place of ``Volume`` where it is not the paper's.
+    The preset's name stands in place of ``Volume`` where it is not the article's.
 
     Parameters
     ----------

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save
 
 from bids_spectsynth.app import estimate
+from bids_spectsynth.logs import duration_words
 from bids_spectsynth.options.settings import make_settings
 from bids_spectsynth.synthesis.computing.computation import Computation
 from bids_spectsynth.synthesis.computing.devices import Processes
@@ -137,7 +138,7 @@ def test_a_step_is_measured_and_leaves_no_trace() -> None:
     ],
 )
 def test_durations_in_words(seconds: float, words: str) -> None:
-    assert estimate.duration_words(seconds) == words
+    assert duration_words(seconds) == words
 
 
 def test_sizes_in_words() -> None:

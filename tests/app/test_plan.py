@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from bids_spectsynth.app import estimate
-from bids_spectsynth.app.plan import plan_lines
+from bids_spectsynth.app.plan import check_plan, plan_lines
 from bids_spectsynth.bids.cases import Case, SourceImage
-from bids_spectsynth.errors import Outcome
+from bids_spectsynth.errors import ModelError, Outcome
 from bids_spectsynth.options.settings import Settings, make_settings
 
 
@@ -114,3 +114,32 @@ def test_a_training_needs_nothing_of_the_preparation(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("PATH", "/nowhere")
     lines = plan_lines(settings(mode="train", backend="fsl", fsl_runner="singularity"), [], [])
     assert any(line.startswith("then: train") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("values", "roles", "words"),
+    [
+        ({"inputs": [["T2w", "pet"]]}, ("T1w", "pet", "interictal"), "T2w"),
+        ({}, ("T1w", "pet"), "interictal SPECT"),
+        ({"mode": "apply", "inputs": [["T2w"], ["FLAIR"]]}, ("T1w", "pet"), "(FLAIR, T2w)"),
+        ({"model": "/m"}, ("T1w",), "(T1w + pet)"),
+    ],
+    ids=["nobody has an input", "nobody has a target", "nobody has an input of the models", "of the one model"],
+)
+def test_check_plan__what_cannot_run(values: dict[str, Any], roles: tuple[str, ...], words: str) -> None:
+    with pytest.raises(ModelError) as caught:
+        check_plan(settings(**values), [complete(f"{n}", roles) for n in range(8)])
+    assert words in str(caught.value)
+
+
+def test_check_plan__what_can_run() -> None:
+    cases = [complete(f"{n}") for n in range(8)]
+    for values in ({}, {"mode": "preprocess", "inputs": [["T2w"]]}, {"mode": "apply"}):
+        check_plan(settings(**values), cases)
+    # Nobody at all has a code of its own.
+    check_plan(settings(), [])
+
+
+def test_check_plan__training_on_nobody(tmp_path: Path) -> None:
+    with pytest.raises(ModelError):
+        check_plan(settings(mode="train", output_dir=tmp_path), [])

@@ -75,7 +75,14 @@ def test_each_participant_has_what_its_images_allow(finished: Any) -> None:
     assert not any(name.startswith("sub-06") and "T1wPet" in name for name in synthetic)
     assert any(name.startswith("sub-07") and "T1wPet" in name for name in synthetic)
     assert not any(name.startswith("sub-08") for name in files)
-    top = {"dataset_description.json", ".bidsignore", "descriptions.tsv", "CITATION.md", "participants.tsv"}
+    top = {
+        "dataset_description.json",
+        ".bidsignore",
+        "descriptions.tsv",
+        "CITATION.md",
+        "README.md",
+        "participants.tsv",
+    }
     reports = {f"sub-0{n}.html" for n in (1, 3, 4, 5, 6, 7)} | {"group.html"}
     tables = {f"group_{name}.{kind}" for name in ("metrics", "summary", "ttests") for kind in ("tsv", "json")}
     assert top | reports | tables <= files
@@ -469,7 +476,15 @@ def test_members_and_orientations_make_one_image(workshop: Any) -> None:
 
 
 def test_threads_of_the_network(workshop: Any) -> None:
-    apply = ("--mode", "apply", "--participant-label", "04", "--model", workshop.output_dir / "models" / LABELS[1])
+    apply = (
+        "-v",
+        "--mode",
+        "apply",
+        "--participant-label",
+        "04",
+        "--model",
+        workshop.output_dir / "models" / LABELS[1],
+    )
     assert workshop(*apply).says("CPU (1 threads)")
     assert workshop(*apply, "--nprocs", "2").says("CPU (2 threads)")
 
@@ -555,7 +570,7 @@ def test_a_study_is_prepared_once_in_all_its_spaces(alone: Any) -> None:
     recorded = next(alone.output_dir.glob("logs/*/settings.toml"))
     assert tomllib.loads(recorded.read_text())["output_spaces"] == ["T1w"]
     result = alone("--config-file", recorded, "--mode", "auto", "--dry-run")
-    assert result.code == 0
+    assert result.code == 5
     assert result.says("models to train: 12")
     assert result.says("split: not possible", "1 participant(s)")
 
@@ -647,10 +662,16 @@ def test_validation_can_be_left_out(alone: Any) -> None:
 
 
 def test_a_dry_run_writes_nothing(make_app: Callable[..., Any], tmp_path: Path) -> None:
-    app = make_app({"01": ("T1w", "pet", "interictal"), "02": ("pet",)})
+    whole = ("T1w", "pet", "interictal")
+    app = make_app({"01": whole, "02": ("pet",), "03": whole, "04": whole})
     before = sorted(tmp_path.rglob("*"))
     result = app("--dry-run")
     assert result.code == 0
+    assert sorted(tmp_path.rglob("*")) == before
+    # What could not be trained ends as the run would.
+    refused = app("--dry-run", "--inputs", "T2w", "pet")
+    assert refused.code == 5
+    assert refused.says("then: train pix2pixT2wPet")
     assert sorted(tmp_path.rglob("*")) == before
     assert result.says("sub-02: skipped: no T1w image")
     assert result.says("then: train pix2pixT1wPet")

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from bids_spectsynth.bids.dataset import add_descriptions, write_dataset_files
 from bids_spectsynth.options.settings import Settings
@@ -68,3 +69,21 @@ def test_where_the_images_came_from_is_kept_when_the_dataset_is_gone(
     (root / "dataset_description.json").unlink()
     write_dataset_files(settings, {})
     assert (settings.output_dir / "dataset_description.json").read_text() == first
+
+
+@pytest.mark.parametrize("name", ["README", "README.md", "README.txt"])
+def test_a_readme_is_written_and_that_of_somebody_else_kept(
+    name: str, dataset: Callable[..., Path], settings_for: Callable[..., Settings]
+) -> None:
+    settings = settings_for(dataset("sub-01/anat/sub-01_T1w"))
+    own = settings.output_dir / "README.md"
+    write_dataset_files(settings, {})
+    assert "sub-*.html" in own.read_text()
+    own.write_text(own.read_text() + "of an earlier version")
+    write_dataset_files(settings, {})
+    assert "of an earlier version" not in own.read_text()
+    own.unlink()
+    (settings.output_dir / name).write_text("Mine.\n")
+    write_dataset_files(settings, {})
+    assert [path.name for path in settings.output_dir.glob("README*")] == [name]
+    assert (settings.output_dir / name).read_text() == "Mine.\n"

@@ -95,7 +95,7 @@ def test_errors_of_the_dataset_stop_and_those_of_a_participant_do_not() -> None:
 def test_warnings_become_one_line_a_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     issues = [ValidationIssue("warning", f"/{n}", "W", "") for n in range(3)]
     monkeypatch.setattr(validate, "validate_dataset", lambda *_, **__: issues)
-    assert check_dataset(Path("/data")) == ["validator: W, /0 and 2 more"]
+    assert check_dataset(Path("/data")) == ["validator: /0: W, and 2 more of this kind"]
 
 
 def test_missing_validator_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -132,3 +132,32 @@ def test_validate_dataset__what_would_stop_the_validator_is_left_out(dataset: Ca
     (root / "sub-02" / "anat").chmod(0o700)
     assert found
     assert all("sub-01_wrong" in line for line in found)
+
+
+def test_events_are_not_asked_for_where_the_task_is_that_of_spect(dataset: Callable[..., Path]) -> None:
+    root = dataset(
+        "sub-01/anat/sub-01_T1w",
+        "sub-01/spect/sub-01_task-interictal_trc-HMPAO_spect",
+        "sub-01/pet/sub-01_task-ictal_trc-ECD_pet",
+        "sub-01/func/sub-01_task-rest_bold",
+    )
+    found = [Path(issue.file).name for issue in validate_dataset(root) if issue.code == "EVENTS_TSV_MISSING"]
+    assert "sub-01_task-interictal_trc-HMPAO_spect.nii.gz" not in found
+    assert "sub-01_task-ictal_trc-ECD_pet.nii.gz" not in found
+    # Others' tasks have events.
+    rest = ValidationIssue("warning", "/sub-01/func/sub-01_task-rest_bold.nii.gz", "EVENTS_TSV_MISSING", "")
+    assert not validate._of_own_task(rest)
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "meaning"),
+    [
+        ("SIDECAR_KEY_REQUIRED:Units", "Of voxels.", "Units is missing from the sidecar (SIDECAR_KEY_REQUIRED)"),
+        ("JSON_KEY_RECOMMENDED:HEDVersion", "If used:", "HEDVersion is recommended and missing (JSON_KEY_RECOMMENDED)"),
+        ("TOO_FEW_AUTHORS", "There should be authors -", "There should be authors (TOO_FEW_AUTHORS)"),
+        ("ODD", "", "ODD"),
+    ],
+)  # fmt: skip
+def test_meaning__words_before_the_code(code: str, message: str, meaning: str) -> None:
+    assert ValidationIssue("warning", "/file", code, message).meaning == meaning
+    assert str(ValidationIssue("warning", "", code, message)) == f"dataset: {meaning}"

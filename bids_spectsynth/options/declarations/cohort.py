@@ -32,8 +32,8 @@ class CohortOptions:
         default=None,
         metadata=option(
             COHORT,
-            "fard2024: the paper's twelve models, in T1w and the template of --output-spaces, else MNI152NLin2009aSym "
-            "(the paper's is MNI152NLin6Sym); or a file with a grid of models",
+            "fard2024: the article's twelve models, in T1w and the template of --output-spaces, else "
+            "MNI152NLin2009aSym (the article's is MNI152NLin6Sym); or a file with a grid of models",
             "`fard2024`: the article's twelve models; or a file with a grid of models ([below](#studies))",
             metavar="NAME|TOML",
         ),

@@ -1,12 +1,27 @@
 """Options of which data a run takes and how it runs."""
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from bids_spectsynth.options.choices import AnalysisLevel, Device, SliceStorage
 from bids_spectsynth.options.declarations.groups import COMPUTATION, DATA, EXECUTION
 from bids_spectsynth.options.declare import option
 from bids_spectsynth.options.ranges import not_negative, positive
+
+_MEMORY = re.compile(r"(-?[0-9]*\.?[0-9]+) *(?:([kmgt])i?b?)?", re.IGNORECASE)
+_MEGABYTES = {"k": 1 / 1024, "m": 1, "g": 1024, "t": 1024**2}
+
+
+def _read_memory(value: Any) -> int:
+    """Megabytes of ``8000``, ``8G``, ``8 GB``; a thousand and twenty-four of each unit make the next."""
+    if isinstance(value, bool) or (isinstance(value, float) and value != int(value)):
+        raise ValueError("whole number needed")
+    match = _MEMORY.fullmatch(str(int(value) if isinstance(value, float) else value).strip())
+    if match is None:
+        raise ValueError("MB needed, or a number with a unit, e.g. 8G")
+    return round(float(match[1]) * _MEGABYTES[(match[2] or "m").lower()])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +43,6 @@ class DataOptions:
             DATA,
             "participants to process, with or without sub-",
             "participants, with or without `sub-`; refused at the group level, which is of everybody [all]",
-            flags=("--participant-label", "--participant_label"),
             metavar="LABEL",
             action="extend",
         ),
@@ -87,7 +101,7 @@ class ExecutionOptions:
         metadata=option(
             EXECUTION,
             "processes at once, and threads of the network (all CPUs)",
-            flags=("--nprocs", "--nthreads"),
+            flags=("--nprocs", "--nthreads", "--n-cpus"),
             metavar="N",
             check=positive,
         ),
@@ -107,11 +121,13 @@ class ExecutionOptions:
         default=None,
         metadata=option(
             EXECUTION,
-            "upper bound of memory",
-            "upper bound of memory for what runs at once",
+            "upper bound of memory in MB, or with a unit: 8G; --mem-gb: in GB",
+            "upper bound of memory for what runs at once: in MB, or with a unit (`8G`); `--mem-gb` takes GB",
             flags=("--mem", "--mem-mb"),
-            metavar="MB",
+            metavar="SIZE",
+            read=_read_memory,
             check=positive,
+            units={"--mem-gb": "G"},
         ),
     )
     use_plugin: Path | None = field(

@@ -8,10 +8,21 @@ from typing import Any
 from bids_spectsynth.options.choices import Mode, Preset, Scaling
 from bids_spectsynth.options.declarations.groups import RECIPE, SYNTHESIS
 from bids_spectsynth.options.declare import option
+from bids_spectsynth.options.names import suffix_of
 from bids_spectsynth.options.ranges import label
 
-#: Suffixes as BIDS spells them; a role in another case would be looked for in vain.
-_ROLE_SPELLINGS = {name.lower(): name for name in ("T1w", "pet", "T2w", "FLAIR", "PDw", "T2starw")}
+#: A high rate, a weak discriminator and few epochs, so that five simulated heads and minutes suffice.
+_DEMO = {
+    "preset": "fard2024",
+    "inputs": (("T1w", "pet"), ("pet",), ("T1w",)),
+    "voxel_size": 2.0,
+    "base_filters": 16,
+    "batch_size": 4,
+    "epochs": 7,
+    "learning_rate": 1e-3,
+    "learning_rate_decay_epochs": 5,
+    "adversarial_weight": 0.1,
+}
 
 
 def input_order(names: Iterable[str]) -> list[str]:
@@ -32,10 +43,9 @@ def _read_inputs(value: Any) -> tuple[tuple[str, ...], ...]:
         unique = tuple(dict.fromkeys(str(role) for role in one))
         if not unique or not all(role.isascii() and role.isalnum() for role in unique):
             raise ValueError("BIDS suffixes needed, e.g. T1w pet")
-        unique = tuple(dict.fromkeys(_ROLE_SPELLINGS.get(role.lower(), role) for role in unique))
         if {"spect", "interictal", "ictal"} & {role.lower() for role in unique}:
             raise ValueError("SPECT is what is synthesised, not an input")
-        out.append(tuple(input_order(unique)))
+        out.append(tuple(input_order(dict.fromkeys(map(suffix_of, unique)))))
     if not out:
         raise ValueError("at least one set of inputs needed")
     return tuple(dict.fromkeys(out))
@@ -53,8 +63,9 @@ class ModelOptions:
         default=None,
         metadata=option(
             SYNTHESIS,
-            "a trained model to apply",
-            "a trained model to apply; options of its recipe are refused beside it",
+            "a trained model to apply, on its voxels and in its space",
+            "a trained model to apply; options of its recipe are refused beside it, and `--voxel-size` and "
+            "`--output-spaces` are the model's where they are not given",
             metavar="FOLDER",
         ),
     )
@@ -83,16 +94,19 @@ class ModelOptions:
         default="fard2024",
         metadata=option(
             RECIPE,
-            "fard2024: as in the paper; best: what measured best ({default})",
+            "fard2024: as in the article; best: what measured best; demo: small and quick, for simulated heads "
+            "({default})",
             "where the other options of this table come from; `best` also takes voxels of 2 mm where `--voxel-size` "
-            "is not given (a study keeps one voxel size for all its models) [`{default}`]",
+            "is not given (a study keeps one voxel size for all its models); `demo`: small and quick, for "
+            "simulated heads, the options of `make demo` where they are not given [`{default}`]",
+            shorthands={"demo": _DEMO},
         ),
     )
     intensity_scaling: Scaling = field(
         default="slice",
         metadata=option(
             RECIPE,
-            "slice: as in the paper; volume: no steps ({default})",
+            "slice: as in the article; volume: no steps ({default})",
             "to (-1, 1) slice by slice as in the article, or volume by volume [`{default}`]",
             presets={"best": "volume"},
             config_name="scaling",

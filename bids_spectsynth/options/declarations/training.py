@@ -58,7 +58,7 @@ class TrainingOptions:
         default=1.0,
         metadata=option(
             PREPARATION,
-            "1: 256x256x192 as in the paper; 2: 128x128x96; 4: 64x64x48 ({default}; with --preset best 2)",
+            "1: 256x256x192 as in the article; 2: 128x128x96; 4: 64x64x48 ({default}; with --preset best 2)",
             "1, 2 or 4 mm; the field of view is always 256 x 256 x 192 mm [{default}, as in the article; 2 with "
             "`--preset best`]",
             metavar="MM",
@@ -94,7 +94,7 @@ class TrainingOptions:
     )
     epochs: int = field(
         default=1000,
-        metadata=option(SYNTHESIS, "epochs of training ({default}, as in the paper)", metavar="N", check=positive),
+        metadata=option(SYNTHESIS, "epochs of training ({default}, as in the article)", metavar="N", check=positive),
     )
     batch_size: int = field(
         default=8, metadata=option(SYNTHESIS, "slices in a batch ({default})", metavar="N", check=positive)
@@ -151,7 +151,7 @@ class TrainingOptions:
         default=0.0,
         metadata=option(
             RECIPE,
-            "weight of 1 - SSIM ({default}; the paper's variant: 1)",
+            "weight of 1 - SSIM ({default}; the article's variant: 1)",
             "weight of 1 - SSIM; the article's variant has 1 [{default}]",
             metavar="W",
             check=not_negative,

@@ -5,8 +5,9 @@ from typing import Any
 
 from bids_spectsynth.bids.names import parse_name
 from bids_spectsynth.errors import UsageError
+from bids_spectsynth.options.names import templateflow_home
 from bids_spectsynth.options.spaces import Space
-from bids_spectsynth.preprocess.templates.store import NotListedError, TemplateFiles, find_files, templateflow_home
+from bids_spectsynth.preprocess.templates.store import NotListedError, TemplateFiles, find_files
 
 
 def download(space: Space, why: str) -> TemplateFiles:

@@ -4,7 +4,6 @@ TemplateFlow's client is not used to look: it fills the folder with placeholders
 """
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,10 +13,9 @@ import nibabel as nib
 
 from bids_spectsynth.bids.names import parse_name
 from bids_spectsynth.errors import UsageError
+from bids_spectsynth.options.names import SURFACES, surface_message, templateflow_home
 from bids_spectsynth.options.spaces import BUILT_IN_TEMPLATE, Space, index_of
 
-#: What fMRIPrep's users know as surfaces; one of them has a volume too, which is not what its name promises.
-_SURFACES = ("fsaverage", "fsaverage5", "fsaverage6", "fsnative", "fsLR", "onavg")
 _HUMAN = "Homo sapiens"
 _WHOLE_HEAD, _BRAIN_MASK = "T1w image of the whole head", "brain mask"
 
@@ -52,15 +50,6 @@ class TemplateFiles:
         return "/".join(self.image.parts[-3 if self.space.cohort else -2 :])
 
 
-def templateflow_home() -> Path:
-    """The folder of stored templates: ``TEMPLATEFLOW_HOME``, else TemplateFlow's cache folder of this user."""
-    stored = os.environ.get("TEMPLATEFLOW_HOME")
-    if stored:
-        return Path(stored)
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "templateflow"
-
-
 def check_kind(space: Space) -> None:
     """Refuse what can never serve, whatever is stored.
 
@@ -69,8 +58,8 @@ def check_kind(space: Space) -> None:
     UsageError
         A surface, another species, or a resolution or cohort that the built-in template lacks.
     """
-    if space.name in _SURFACES:
-        raise UsageError(f"--output-spaces: {space}: a surface; images are written as volumes, e.g. in MNI305")
+    if space.name in SURFACES:
+        raise UsageError(surface_message(space))
     if space.name == BUILT_IN_TEMPLATE and (space.cohort is not None or space.resolution not in (None, "1")):
         raise UsageError(f"--output-spaces: {space}: {BUILT_IN_TEMPLATE} is built in, at 1 mm; write its name alone")
     species = _species(templateflow_home() / f"tpl-{space.name}")
@@ -141,7 +130,7 @@ def _known_names(home: Path) -> str:
 
 def _pairs(folder: Path) -> list[tuple[Path, Path]]:
     """T1w and brain mask of every cohort and resolution of a template; none where it is not of human heads."""
-    if _species(folder) not in (None, _HUMAN) or folder.name.removeprefix("tpl-") in _SURFACES:
+    if _species(folder) not in (None, _HUMAN) or folder.name.removeprefix("tpl-") in SURFACES:
         return []
     found = map(_heads_and_masks, (folder, *filter(_is_cohort, _entries(folder))))
     return [(images[index], masks[index]) for images, masks in found for index in images if index in masks]

@@ -13,6 +13,7 @@ from bids_spectsynth.errors import ImageError, UsageError
 from bids_spectsynth.images.grid import mask_bounds, new_image
 from bids_spectsynth.images.nifti import content_checksum, opened_image
 from bids_spectsynth.images.reading import load_image
+from bids_spectsynth.options.names import templateflow_home
 from bids_spectsynth.options.spaces import BUILT_IN_TEMPLATE, Space, parse_space
 from bids_spectsynth.preprocess.templates.download import advice, download
 from bids_spectsynth.preprocess.templates.store import (
@@ -20,7 +21,6 @@ from bids_spectsynth.preprocess.templates.store import (
     TemplateFiles,
     check_kind,
     find_files,
-    templateflow_home,
 )
 
 log = logging.getLogger(__name__)

@@ -9,6 +9,7 @@ from typing import Any
 
 os.environ.setdefault("NIPYPE_NO_ET", "1")
 
+from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline.engine import Workflow
 
 import bids_spectsynth
@@ -122,11 +123,10 @@ def _run(cases: Sequence[Case], settings: Settings, identity: BackendIdentity, l
     anatomicals = {anatomical_of(case, settings) for case in cases}
     names = {workflow_name(case): case.name for case in cases}
     names |= {anatomical_workflow_name(t1w): t1w.name for t1w in anatomicals}
-    progress = Progress(names)
     for name in (*(case.name for case in cases), *(t1w.key for t1w in anatomicals)):
         failure_file(name, settings).unlink(missing_ok=True)
     workflow = init_preprocess_wf(cases=cases, settings=settings, identity=identity, log_dir=log_dir)
-    plugin, arguments = make_plugin(settings, log_file, progress)
+    plugin, arguments = make_plugin(settings, log_file, Progress(names, _count_steps(workflow)))
     if isinstance(plugin, ClusterPlugin):
         workflow.config["execution"] |= EXECUTION
     folder = Path.cwd()
@@ -225,11 +225,15 @@ class Progress:
     ----------
     names : mapping of str to str
         Names of workflows to what users call them: the case, or the T1w image of one or more cases.
+    total : int
+        Steps of all workflows.
     """
 
-    def __init__(self, names: Mapping[str, str]) -> None:
+    def __init__(self, names: Mapping[str, str], total: int) -> None:
         self._names = names
+        self._total = total
         self._started: set[str] = set()
+        self._ended: set[str] = set()
 
     def __call__(self, node: Any, status: str) -> None:
         name = self._names[node.fullname.split(".")[-2]]
@@ -239,9 +243,18 @@ class Progress:
         elif status == "exception":
             self._started.discard(node.fullname)
             log.warning("%s: %s failed", name, node.name)
-        elif node.fullname in self._started and _has_result(node):
-            self._started.discard(node.fullname)
-            log.info("%s: %s done", name, node.name)
+        elif _has_result(node):
+            # Nipype also ends steps that it did not start, because an earlier run has done them.
+            self._ended.add(node.fullname)
+            if node.fullname in self._started:
+                self._started.discard(node.fullname)
+                log.info("%s: %s done (%d of %d steps)", name, node.name, len(self._ended), self._total)
+
+
+def _count_steps(workflow: Workflow) -> int:
+    """Nodes that do something; the others hand on fields, and Nipype takes them out before it runs."""
+    nodes = (workflow.get_node(name) for name in workflow.list_node_names())
+    return sum(not isinstance(node.interface, IdentityInterface) for node in nodes)
 
 
 def _has_result(node: Any) -> bool:

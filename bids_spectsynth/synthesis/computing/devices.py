@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from bids_spectsynth.errors import ModelError
+from bids_spectsynth.logs import ONCE
 from bids_spectsynth.options.settings import Device
 
 logger = logging.getLogger(__name__)
@@ -42,10 +43,11 @@ def resolve_device(choice: Device, local_rank: int = 0) -> torch.device:
         built = "no GPU is visible" if torch.version.cuda else f"torch {torch.__version__} is built without CUDA"
         raise ModelError(f"--device cuda: {built}; use --device cpu, or install a CUDA build of torch and a driver")
     if choice == "cpu" or not available:
-        logger.info("Network on the CPU (%d threads)", torch.get_num_threads())
+        logger.info("Network on the CPU", extra=ONCE)
+        logger.debug("CPU (%d threads)", torch.get_num_threads())
         return torch.device("cpu")
     device = torch.device("cuda", local_rank % torch.cuda.device_count())
-    logger.info("Network on GPU %s (%s)", device, torch.cuda.get_device_name(device))
+    logger.info("Network on GPU %s (%s)", device, torch.cuda.get_device_name(device), extra=ONCE)
     return device
 
 

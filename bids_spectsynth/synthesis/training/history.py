@@ -1,13 +1,20 @@
 """The table of a training's epochs."""
 
-from collections.abc import Sequence
+import statistics
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from bids_spectsynth.bids.writing import write_table
+from bids_spectsynth.logs import duration_words
 
 _WHERE = "in the brain where the SPECT was measured, mean over validation participants"
+_UNITS = {
+    "validation_rmse": "scaled intensity, -1 to 1",
+    "validation_ssim": "1",
+    "seconds": "s",
+}
 
 
 def history_columns(losses: Sequence[str]) -> dict[str, str]:
@@ -37,4 +44,23 @@ def write_history(folder: Path, history: Sequence[dict[str, float]], losses: Seq
     """
     columns = history_columns(losses)
     frame = pd.DataFrame(history, columns=list(columns)).astype({"epoch": int})
-    write_table(folder / "history.tsv", frame, {k: {"Description": v} for k, v in columns.items()})
+    dictionary = {
+        name: {"Description": words} | ({"Units": _UNITS[name]} if name in _UNITS else {})
+        for name, words in columns.items()
+    }
+    write_table(folder / "history.tsv", frame, dictionary)
+
+
+def remaining_words(history: Sequence[Mapping[str, float]], epochs: int) -> str:
+    """How long the last epoch took, and how long the others will: ``11 s, 3.1 h left``.
+
+    Parameters
+    ----------
+    history : sequence of mapping
+        Rows of the epochs so far, with ``seconds``. The median of the last ten is taken for each that is to come.
+    epochs : int
+        Of the whole training.
+    """
+    seconds = [row["seconds"] for row in history]
+    left = (epochs - len(seconds)) * statistics.median(seconds[-10:])
+    return f"{duration_words(seconds[-1])}, " + (f"{duration_words(left)} left" if left > 0 else "done")

@@ -23,7 +23,7 @@ from bids_spectsynth.synthesis.models.folder import save_model
 from bids_spectsynth.synthesis.training import checkpoint
 from bids_spectsynth.synthesis.training.card import make_card
 from bids_spectsynth.synthesis.training.config import TrainingConfig
-from bids_spectsynth.synthesis.training.history import write_history
+from bids_spectsynth.synthesis.training.history import remaining_words, write_history
 from bids_spectsynth.synthesis.training.slices import gather_training_slices
 from bids_spectsynth.synthesis.training.state import Interrupted, StopSignals, TrainingState
 from bids_spectsynth.synthesis.training.steps import Stepper, loss_names
@@ -185,11 +185,10 @@ class TrainingLoop:
     def _show(self, bar: "tqdm[Any]", n_seen: int) -> None:
         # Reading a loss makes the CPU wait for the GPU, so only when the bar is drawn anyway.
         if bar.update(1) and not bar.disable:
-            means = dict(zip(self._losses, (self.state.sums / n_seen).tolist(), strict=True))
-            shown = {name: f"{value:.3g}" for name, value in means.items() if not math.isnan(value)}
+            # Two values, so that the line fits a terminal; history.tsv has them all.
+            shown = {"loss": f"{float(self.state.sums[0]) / n_seen:.3g}"}
             if self.state.history:
                 shown["val. rmse"] = f"{self.state.history[-1]['validation_rmse']:.4f}"
-                shown["val. ssim"] = f"{self.state.history[-1]['validation_ssim']:.4f}"
             bar.set_postfix(shown, refresh=False)
 
     def _stop_on_signal(self, stop: StopSignals) -> None:
@@ -218,6 +217,7 @@ class TrainingLoop:
             state.best_weights = {name: value.detach().cpu().clone() for name, value in weights.items()}
         write_history(self.folder, state.history, self._losses)
         logger.info(
-            "Model %s, epoch %d: generator loss %.4g, validation RMSE %.4f, SSIM %.4f",
-            self.config.label, state.epoch, losses[0], metrics["rmse"], metrics["ssim"],
+            "Model %s, epoch %d of %d: generator loss %.4g, validation RMSE %.4f, SSIM %.4f; %s",
+            self.config.label, state.epoch, self.config.epochs, losses[0], metrics["rmse"], metrics["ssim"],
+            remaining_words(state.history, self.config.epochs),
         )  # fmt: skip

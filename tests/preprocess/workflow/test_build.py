@@ -271,7 +271,10 @@ def test_a_plugin_file_is_followed(
     file.write_text("plugin: Linear\nplugin_args: {}\n")
     (outcome,) = preprocess([make_case("01", ("T1w", "ictal"))], make_options(use_plugin=file))
     assert outcome.status == "ok"
-    assert "sub-01: register_ictal done" in caplog.messages
+    # T1w, template, ictal SPECT, and three times what is written.
+    steps = [message for message in caplog.messages if message.endswith(" steps)")]
+    assert any(message.startswith("sub-01: register_ictal done (") for message in steps)
+    assert [message.partition("(")[2] for message in steps] == [f"{n + 1} of 6 steps)" for n in range(6)]
 
 
 @pytest.mark.parametrize(
@@ -369,7 +372,7 @@ def test_a_plus_in_a_label(tiny: Any, make_case: Any, make_options: Any, tmp_pat
     cases = [make_case("a+b", ("T1w",), session="1"), make_case("a", ("T1w",), session="b+1"), make_case("c", ("T1w",))]
     assert [outcome.status for outcome in preprocess(cases, make_options())] == ["ok"] * 3
     for case in cases:
-        assert f"{case.images['T1w'].path.name[:-7]}: reference done" in caplog.messages
+        assert any(m.startswith(f"{case.images['T1w'].path.name[:-7]}: reference done (") for m in caplog.messages)
     assert len({case_workflow.workflow_name(case) for case in cases}) == 3
     # A case keeps its stored work, whatever other cases there are.
     tiny.calls.clear()
@@ -422,7 +425,8 @@ def test_only_what_is_done_is_called_done(tiny: Any, make_case: Any, make_option
     case = make_case("01", ("T1w", "pet"))
     truncate(case.images["pet"].path)
     preprocess([case], make_options())
-    said = {m for m in caplog.messages if m.endswith((" done", " failed")) and "look at it" not in m}
+    messages = (message.partition(" (")[0] for message in caplog.messages)
+    said = {m for m in messages if m.endswith((" done", " failed")) and "look at it" not in m}
     assert said == {
         "sub-01_T1w: reference done",
         "sub-01: register_pet failed",
