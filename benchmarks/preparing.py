@@ -98,7 +98,7 @@ def peak_mb() -> float:
 
 def record_steps(dataset: Path, output: Path, backend: str, voxel_size: float) -> list[dict[str, Any]]:
     """Prepare the first participant in this process, step by step."""
-    from bids_spectsynth.bids.cases import find_cases
+    from bids_spectsynth.bids.finding.cases import find_cases
     from bids_spectsynth.options.settings import make_settings
     from bids_spectsynth.preprocess.workflow import build as workflow
 

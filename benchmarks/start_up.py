@@ -29,7 +29,7 @@ INDEXING = """
 import json, logging, sys, time
 logging.disable()
 start = time.perf_counter()
-from bids_spectsynth.bids.cases import find_cases
+from bids_spectsynth.bids.finding.cases import find_cases
 from bids_spectsynth.options.settings import make_settings
 app = time.perf_counter()
 import bids.layout

@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from bids_spectsynth import __version__
-from bids_spectsynth.bids.filters import read_filters
+from bids_spectsynth.bids.finding.filters import read_filters
 from bids_spectsynth.bids.participants import DICTIONARY
 from bids_spectsynth.cli import build_parser, parse
 from bids_spectsynth.errors import ExitCode

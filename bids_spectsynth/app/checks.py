@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from bids_spectsynth.bids.access import is_text, shown
-from bids_spectsynth.bids.layout import check_root
+from bids_spectsynth.bids.finding.layout import check_root
 from bids_spectsynth.errors import DatasetError, UsageError
 from bids_spectsynth.logs import LOGGER_NAME
 from bids_spectsynth.options.settings import Settings

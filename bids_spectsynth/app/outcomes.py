@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from bids_spectsynth.bids.cases import Case
+from bids_spectsynth.bids.finding.cases import Case
 from bids_spectsynth.bids.participants import update_participants
 from bids_spectsynth.errors import Outcome, by_participant
 from bids_spectsynth.logs import LOGGER_NAME, write_case_log

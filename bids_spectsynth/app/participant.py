@@ -11,8 +11,8 @@ import nibabel as nib
 
 from bids_spectsynth.app.outcomes import log_found, participant_statuses
 from bids_spectsynth.app.stages import Context, Stage, one_by_one
-from bids_spectsynth.bids.cases import Case, find_cases
 from bids_spectsynth.bids.dataset import write_dataset_files
+from bids_spectsynth.bids.finding.cases import Case, find_cases
 from bids_spectsynth.bids.participants import update_participants
 from bids_spectsynth.bids.prepared import PreparedCase, find_prepared, is_registered_to
 from bids_spectsynth.bids.roles import INTERICTAL, T1W

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from bids_spectsynth.app import estimate
 from bids_spectsynth.app.participant import STAGES
 from bids_spectsynth.app.stages import Stage
-from bids_spectsynth.bids.cases import Case
+from bids_spectsynth.bids.finding.cases import Case
 from bids_spectsynth.errors import ModelError, Outcome
 from bids_spectsynth.logs import LOGGER_NAME, duration_words
 from bids_spectsynth.options.settings import Settings

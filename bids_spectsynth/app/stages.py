@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bids_spectsynth.app.outcomes import log_outcome
-from bids_spectsynth.bids.cases import Case
+from bids_spectsynth.bids.finding.cases import Case
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.errors import Outcome
 from bids_spectsynth.options.settings import Settings

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePath
 
 ASK_OWNER = "permission denied; ask its owner for access"
-#: git-annex and Git LFS leave small text files, or links, where content was not fetched.
-_POINTER_BYTES = 4096
+#: Pointers of git-annex and Git LFS take 100 to 200 bytes; what is as long as a NIfTI header is none.
+_POINTER_BYTES = 347
 _ANNEX, _LFS = "annex/objects/", "version https://git-lfs.github.com/spec/"
 
 

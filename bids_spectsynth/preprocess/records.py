@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bids_spectsynth.bids.cases import Case, SourceImage
+from bids_spectsynth.bids.finding.cases import Case, SourceImage
 from bids_spectsynth.bids.sidecars import load_object, read_object
 from bids_spectsynth.bids.writing import write_json, write_text
 from bids_spectsynth.errors import SpectSynthError

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bids_spectsynth.app.outcomes import case_name, log_found, log_outcome, participant_statuses, record_outcomes
-from bids_spectsynth.bids.cases import Case, SourceImage
+from bids_spectsynth.bids.finding.cases import Case, SourceImage
 from bids_spectsynth.bids.participants import read_participants
 from bids_spectsynth.errors import Outcome
 from bids_spectsynth.options.settings import Settings, make_settings

@@ -6,7 +6,7 @@ import pytest
 
 from bids_spectsynth.app.participant import STAGES, check_trainable
 from bids_spectsynth.app.stages import Context
-from bids_spectsynth.bids.cases import Case, SourceImage
+from bids_spectsynth.bids.finding.cases import Case, SourceImage
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.options.settings import Settings, make_settings
 

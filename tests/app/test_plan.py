@@ -7,7 +7,7 @@ import pytest
 
 from bids_spectsynth.app import estimate
 from bids_spectsynth.app.plan import check_plan, plan_lines
-from bids_spectsynth.bids.cases import Case, SourceImage
+from bids_spectsynth.bids.finding.cases import Case, SourceImage
 from bids_spectsynth.errors import ModelError, Outcome
 from bids_spectsynth.options.settings import Settings, make_settings
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bids_spectsynth.bids.filters import BASE_FILTERS
+from bids_spectsynth.bids.finding.filters import BASE_FILTERS
 from bids_spectsynth.bids.roles import ROLES, Role, is_spect, reading_order, role_of, spect_state
 from bids_spectsynth.bids.transforms import Transform
 from bids_spectsynth.evaluation.group.configurations import input_name

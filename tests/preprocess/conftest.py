@@ -15,7 +15,7 @@ import pytest
 from fsl.data.image import Nifti
 from fsl.transform.flirt import toFlirt
 
-from bids_spectsynth.bids.cases import Case, SourceImage
+from bids_spectsynth.bids.finding.cases import Case, SourceImage
 from bids_spectsynth.images.grid import new_image
 from bids_spectsynth.options.settings import Settings, make_settings
 from bids_spectsynth.preprocess.outputs import images as prepared_images

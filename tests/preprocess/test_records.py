@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bids_spectsynth.bids.cases import Case, SourceImage
+from bids_spectsynth.bids.finding.cases import Case, SourceImage
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.preprocess.records import (
     StepRecord,

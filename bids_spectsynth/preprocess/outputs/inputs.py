@@ -6,7 +6,7 @@ from pathlib import Path
 
 import nibabel as nib
 
-from bids_spectsynth.bids.cases import Case
+from bids_spectsynth.bids.finding.cases import Case
 from bids_spectsynth.preprocess.records import StepRecord
 from bids_spectsynth.preprocess.registration.result import Registration
 

@@ -14,7 +14,7 @@ os.environ.setdefault("NIPYPE_NO_ET", "1")
 from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline.engine import Node, Workflow
 
-from bids_spectsynth.bids.cases import Case
+from bids_spectsynth.bids.finding.cases import Case
 from bids_spectsynth.bids.roles import T1W
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.options.spaces import BUILT_IN_TEMPLATE, parse_space

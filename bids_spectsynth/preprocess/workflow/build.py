@@ -13,7 +13,7 @@ from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline.engine import Workflow
 
 import bids_spectsynth
-from bids_spectsynth.bids.cases import Case
+from bids_spectsynth.bids.finding.cases import Case
 from bids_spectsynth.errors import Outcome, SpectSynthError
 from bids_spectsynth.logs import LOGS_FOLDER
 from bids_spectsynth.options.settings import Settings

@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Collection, Sequence
 
-from bids_spectsynth.bids.cases import Case
+from bids_spectsynth.bids.finding.cases import Case
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.preprocess.workflow.anatomical import WORKFLOW, anatomical_of, anatomical_workflow_name
 from bids_spectsynth.preprocess.workflow.case import workflow_name

@@ -10,7 +10,7 @@ from typing import Any
 from nipype.interfaces.base import DynamicTraitedSpec, File, Str, TraitedSpec, isdefined, traits
 from nipype.interfaces.io import add_traits
 
-from bids_spectsynth.bids.cases import Case
+from bids_spectsynth.bids.finding.cases import Case
 from bids_spectsynth.bids.roles import T1W, role_of
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.preprocess.backends.base import Backend

@@ -6,7 +6,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from bids_spectsynth.bids.layout import read_config
+from bids_spectsynth.bids.finding.layout import read_config
 from bids_spectsynth.bids.names import parse_name
 from bids_spectsynth.bids.roles import ROLES
 from bids_spectsynth.bids.sidecars import parse_object

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bids_spectsynth.bids.cases import Case, find_cases
+from bids_spectsynth.bids.finding.cases import Case, find_cases
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.options.settings import Settings
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bids_spectsynth.bids.filters import Filters
-from bids_spectsynth.bids.layout import read_metadata
+from bids_spectsynth.bids.finding.filters import Filters
+from bids_spectsynth.bids.finding.layout import read_metadata
 from bids_spectsynth.bids.names import parse_name
 from bids_spectsynth.bids.roles import NUCLEAR, PET, ROLES, is_spect, role_of, spect_state
 from bids_spectsynth.errors import ImageError
@@ -69,8 +69,8 @@ def find_candidates(
     mr_roles : collection of str
         Suffixes of the MR images that matter, ``T1w`` among them.
     filters : mapping
-        See :func:`bids_spectsynth.bids.filters.read_filters`. A filter named ``interictal`` or ``ictal`` decides alone
-        which images have that role; the others only narrow the choice.
+        See :func:`~bids_spectsynth.bids.finding.filters.read_filters`. A filter named ``interictal`` or ``ictal``
+        decides alone which images have that role; the others only narrow the choice.
 
     Returns
     -------

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bids_spectsynth.bids.cases import find_cases
+from bids_spectsynth.bids.finding.cases import find_cases
 from bids_spectsynth.options.settings import Settings
 
 Dataset = Callable[..., Path]

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from bids_spectsynth.bids.access import is_text, odd_entries, shown
-from bids_spectsynth.bids.candidates import Candidate, find_candidates
-from bids_spectsynth.bids.filters import distinguishing_query, read_filters
-from bids_spectsynth.bids.layout import build_layout, closed_folders, find_participants, find_sessions
+from bids_spectsynth.bids.finding.candidates import Candidate, find_candidates
+from bids_spectsynth.bids.finding.filters import distinguishing_query, read_filters
+from bids_spectsynth.bids.finding.layout import build_layout, closed_folders, find_participants, find_sessions
 from bids_spectsynth.bids.names import bare_label, is_label
 from bids_spectsynth.bids.roles import DATATYPES, INTERICTAL, NUCLEAR, PET, T1W, is_assumed, role_of
 from bids_spectsynth.errors import ImageError, Outcome

@@ -11,8 +11,14 @@ from typing import Any
 import pytest
 
 from bids_spectsynth.bids.access import ASK_OWNER
-from bids_spectsynth.bids.cases import find_cases
-from bids_spectsynth.bids.layout import build_layout, closed_folders, find_participants, find_sessions, read_metadata
+from bids_spectsynth.bids.finding.cases import find_cases
+from bids_spectsynth.bids.finding.layout import (
+    build_layout,
+    closed_folders,
+    find_participants,
+    find_sessions,
+    read_metadata,
+)
 from bids_spectsynth.errors import DatasetError, ImageError
 from bids_spectsynth.options.settings import Settings
 
@@ -118,7 +124,7 @@ def test_nearer_sidecars_win(dataset: Dataset) -> None:
 
 
 def test_pybids_is_imported_only_to_index() -> None:
-    code = "import sys, bids_spectsynth.bids.cases; sys.exit('bids' in sys.modules)"
+    code = "import sys, bids_spectsynth.bids.finding.cases; sys.exit('bids' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from bids_spectsynth.bids.candidates import Candidate
-from bids_spectsynth.bids.cases import Case, SourceImage, _participant_cases, find_cases
+from bids_spectsynth.bids.finding.candidates import Candidate
+from bids_spectsynth.bids.finding.cases import Case, SourceImage, _participant_cases, find_cases
 from bids_spectsynth.errors import DatasetError
 from bids_spectsynth.options.settings import Settings
 

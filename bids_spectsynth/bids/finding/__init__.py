@@ -1,0 +1,1 @@
+"""Which images of a dataset are used, and why."""
