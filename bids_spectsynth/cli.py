@@ -54,6 +54,8 @@ def parse(argv: Sequence[str]) -> Settings:
 
 def _as_the_model(settings: Settings, folder: Path, chosen: Collection[str]) -> Settings:
     """Settings with voxel size and space of the model to apply, where none is given."""
+    if {"voxel_size", "output_spaces"} <= set(chosen):
+        return settings
     from dataclasses import replace
 
     from bids_spectsynth.synthesis.models.ensemble import load_members
