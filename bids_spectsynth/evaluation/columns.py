@@ -3,6 +3,7 @@
 from typing import Any
 
 from bids_spectsynth.synthesis.baselines.registry import BASELINES
+from bids_spectsynth.synthesis.network.losses import LOSSES
 
 #: Label of the network among the methods; the others are baselines.
 NETWORK = "pix2pix"
@@ -40,6 +41,13 @@ TWO_WAYS = (
 )
 
 #: Columns that tell the model behind a row.
+#: Losses without an option of their own, each with the weight that is not named.
+_FURTHER_LOSSES = "".join(
+    f" {loss.title}: the loss {name}, usual weight {loss.default_weight:g}."
+    for name, loss in LOSSES.items()
+    if not loss.option
+)
+
 MODEL_COLUMNS: Dictionary = {
     "model": {"Description": "Label of the model; baselines stand under the model whose training cohort they share."},
     "configuration": {"Description": "The model's label without its seed: models that share it differ by seed alone."},
@@ -54,7 +62,7 @@ MODEL_COLUMNS: Dictionary = {
     "losses": {
         "Description": "Terms of the network's loss with a weight above 0, joined by +: L1 (mean absolute error), "
         "BCE or LSGAN (adversarial: cross-entropy or least squares), SSIM; a weight in brackets where it is not 100, 1 "
-        "and 1; n/a if unknown."
+        f"and 1; n/a if unknown.{_FURTHER_LOSSES}"
     },
     "recipe": {
         "Description": "Recipe that the model was trained by, inputs and loss weights aside.",

@@ -128,6 +128,7 @@ def test_added_metric__is_drawn_and_reported(out: Path) -> None:
     assert 'alt="NMI, in brain (no unit)"' in page
     assert f"the {family_sizes()[1]} metrics of a table" in page.replace("\n", " ")
     subject = subject_report(out, "03").read_text()
+    assert "peak signal-to-noise ratio, and further NMI." in " ".join(subject.split())
     assert "NMI, in brain" in subject
     assert NMI.description in subject
     assert "cannot be shown" not in subject

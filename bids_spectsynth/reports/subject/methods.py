@@ -9,8 +9,11 @@ import numpy.typing as npt
 
 from bids_spectsynth.bids.roles import role_of
 from bids_spectsynth.bids.transforms import Transform
+from bids_spectsynth.evaluation.case.metrics import METRICS
 from bids_spectsynth.synthesis.data.orientation import ORIENTATIONS, slice_size
 
+#: Metrics of the article, which the text explains.
+_ARTICLE = ("rmse", "ssim", "psnr")
 _DOI = "https://doi.org/"
 #: Works that a methods text may cite, with their DOI.
 REFERENCES: Mapping[str, tuple[str, str]] = {
@@ -111,12 +114,18 @@ def methods_text(facts: MethodFacts) -> tuple[list[str], list[tuple[str, str]]]:
             "Agreement with the measured image was computed for every axial slice that holds brain, on intensities "
             "between -1 and 1, over the whole slice and in the brain where the SPECT was measured (brain mask of the "
             "T1w image and mask of the SPECT): root mean squared error, structural similarity (Gaussian window of "
-            "11 x 11 pixels, sigma 1.5; Wang 2004) and peak signal-to-noise ratio. "
+            f"11 x 11 pixels, sigma 1.5; Wang 2004) and peak signal-to-noise ratio{_further_metrics()}. "
             "Baselines that need no network were computed beside it, fitted to the training participants only."
         )
         cited.add("ssim")
     references = [(f"{text} doi:{doi}", _DOI + doi) for key, (text, doi) in REFERENCES.items() if key in cited]
     return paragraphs, references
+
+
+def _further_metrics() -> str:
+    """Metrics beyond the article's three, to be added to a list of those; empty where there are none."""
+    further = dict.fromkeys(m.title for m in METRICS.values() if m.name.removeprefix("mask_") not in _ARTICLE)
+    return f", and further {', '.join(further)}" if further else ""
 
 
 def collected_tools(facts: MethodFacts) -> dict[str, str]:

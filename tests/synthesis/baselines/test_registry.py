@@ -11,6 +11,7 @@ from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import PET
 from bids_spectsynth.bids.writing import write_json
 from bids_spectsynth.evaluation.case.evaluate import evaluate_case
+from bids_spectsynth.evaluation.case.metrics import METRICS
 from bids_spectsynth.reports.html import Table
 from bids_spectsynth.reports.subject.metrics import _means_table, left_out_text, method_order, read_metrics
 from bids_spectsynth.synthesis.baselines.base import (
@@ -96,7 +97,7 @@ def test_new_baseline__is_rated_and_named_in_the_report(tmp_path: Path, cases: l
     assert table["method"].unique().tolist() == ["pix2pix", *BASELINES]
     assert method_order(table["method"])[-1] == "median"
     own = table[table["scale"] == CARD.scaling]
-    means = own.groupby("method")[["mask_rmse", "mask_ssim", "mask_psnr", "rmse", "ssim", "psnr"]].mean()
+    means = own.groupby("method")[list(METRICS)].mean()
     shown = _means_table(own, means, {})
     assert isinstance(shown, Table)
     assert [row[0].text for row in shown.rows][-1] == "Median in the brain"
