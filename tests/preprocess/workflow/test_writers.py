@@ -43,7 +43,7 @@ def test_write_transforms__a_turned_t1w_is_named_and_not_what_is_turned_against_
         }
         known = CaseRecords(case=case, bids_dir=tmp_path, output_dir=tmp_path / "out", records=found)
         backend = type("Nothing", (), {"name": "embedded", "tools": {}, "options": {}})()
-        return WriteTransforms(steps=("pet", "ictal"), **common(tmp_path))._write(known, backend)[0].warnings
+        return WriteTransforms(steps=("pet", "ictal"), **common(tmp_path))._write(known, backend).warnings
 
     (line,) = warnings("pet", "ictal")
     assert case.images["T1w"].path.name in line
