@@ -72,6 +72,7 @@ class Rule:
 
 
 def without_times(content: bytes) -> bytes:
+    """A text without times and names of runs."""
     text = RUN_NAME.sub(r"RUN-\1", content.decode())
     return TIME.sub("TIME", text).encode()
 
