@@ -32,19 +32,19 @@ from scipy.ndimage import gaussian_filter
 DATA_RANGE = 2.0
 #: Functions of the group level that are timed: module, name, what they do. Those further in lie within another.
 STAGES = (
-    ("group_level", "group_tables", "metric tables and tests"),
-    ("evaluation.tables", "gather_metrics", ". read metric tables"),
-    ("evaluation.tables", "summarise", ". summary"),
-    ("evaluation.tables", "compare_methods", ". tests"),
-    ("group_level", "write_group_tables", "write group tables"),
-    ("group_level", "write_paper_tables", "paper tables"),
-    ("group_level", "group_agreement", "regional agreement"),
-    ("group_level", "write_agreement_tables", "write agreement tables"),
-    ("group_level", "write_group_calibration", "calibration"),
-    ("group_level", "write_figures", "figures of metrics"),
-    ("group_level", "write_paper_figures", "figures of the paper"),
-    ("group_level", "write_agreement_figures", "figures of agreement"),
-    ("group_level", "group_report", "report"),
+    ("app.group", "group_tables", "metric tables and tests"),
+    ("evaluation.group.tables", "gather_metrics", ". read metric tables"),
+    ("evaluation.group.tables", "summarise", ". summary"),
+    ("evaluation.group.tables", "compare_methods", ". tests"),
+    ("app.group", "write_group_tables", "write group tables"),
+    ("app.group", "write_paper_tables", "paper tables"),
+    ("app.group", "group_agreement", "regional agreement"),
+    ("app.group", "write_agreement_tables", "write agreement tables"),
+    ("app.group", "write_group_calibration", "calibration"),
+    ("app.group", "write_figures", "figures of metrics"),
+    ("app.group", "write_paper_figures", "figures of the paper"),
+    ("app.group", "write_agreement_figures", "figures of agreement"),
+    ("app.group", "group_report", "report"),
 )
 
 
