@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.options.declare import Declared, flag
@@ -40,8 +40,9 @@ def _of_type(one: Declared, value: Any) -> Any:
         if value not in one.choices:
             raise ValueError(f"choose from {', '.join(one.choices)}")
         return value
-    if hint == tuple[str, ...]:
-        return (value,) if isinstance(value, str) else tuple(dict.fromkeys(str(v) for v in value))
+    if get_origin(hint) is tuple and get_args(hint)[1:] == (...,):
+        values = dict.fromkeys([str(value)] if isinstance(value, str | Path) else [str(v) for v in value])
+        return _several(get_args(hint)[0], list(values))
     if get_origin(hint) is tuple:
         return _numbers(value, get_args(hint))
     if hint is bool and not isinstance(value, bool):
@@ -51,6 +52,16 @@ def _of_type(one: Declared, value: Any) -> Any:
     if hint is int and float(value) != int(value):
         raise ValueError("whole number needed")
     return hint(value)
+
+
+def _several(element: Any, values: Sequence[str]) -> tuple[Any, ...]:
+    """Paths, texts, or some of the choices, these in one order so that one set has one meaning."""
+    if element is Path:
+        return tuple(Path(value).expanduser().absolute() for value in values)
+    choices = get_args(element) if get_origin(element) is Literal else ()
+    if choices and (unknown := [value for value in values if value not in choices]):
+        raise ValueError(f"{unknown[0]}: choose from {', '.join(choices)}")
+    return tuple(choice for choice in choices if choice in values) if choices else tuple(values)
 
 
 def _numbers(value: Any, types: Sequence[type]) -> tuple[float, ...]:

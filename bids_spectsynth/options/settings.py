@@ -21,6 +21,8 @@ from bids_spectsynth.options.choices import Mode as Mode
 from bids_spectsynth.options.choices import Orientations as Orientations
 from bids_spectsynth.options.choices import Precision as Precision
 from bids_spectsynth.options.choices import Scaling as Scaling
+from bids_spectsynth.options.choices import SiscomBaseline as SiscomBaseline
+from bids_spectsynth.options.choices import SiscomLevel as SiscomLevel
 from bids_spectsynth.options.choices import SliceStorage as SliceStorage
 from bids_spectsynth.options.choices import Switch as Switch
 from bids_spectsynth.options.coerce import coerce
@@ -29,6 +31,7 @@ from bids_spectsynth.options.declarations.execution import Arguments, DataOption
 from bids_spectsynth.options.declarations.groups import RECIPE
 from bids_spectsynth.options.declarations.model import ModelOptions
 from bids_spectsynth.options.declarations.preparation import PreparationOptions
+from bids_spectsynth.options.declarations.siscom import SiscomOptions
 from bids_spectsynth.options.declarations.training import TrainingOptions
 from bids_spectsynth.options.declare import declared, suggested_value
 from bids_spectsynth.options.declare import option_names as names_of_options
@@ -46,6 +49,7 @@ PAPER_SLICES_PER_SUBJECT = 100
 # A dataclass takes the fields of its last base first.
 @dataclass(frozen=True, kw_only=True)
 class Settings(
+    SiscomOptions,
     EvaluationOptions,
     CohortOptions,
     StorageOptions,

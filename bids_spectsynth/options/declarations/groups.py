@@ -12,5 +12,6 @@ SYNTHESIS = Group("synthesis")
 RECIPE = Group("recipe of the model", "Each overrules the preset; defaults are of fard2024.")
 COHORT = Group("study and split")
 EVALUATION = Group("evaluation")
+SISCOM = Group("SISCOM", "ictal minus baseline, for everybody with an ictal SPECT.")
 
-GROUPS = (DATA, EXECUTION, COMPUTATION, PREPARATION, SYNTHESIS, RECIPE, COHORT, EVALUATION)
+GROUPS = (DATA, EXECUTION, COMPUTATION, PREPARATION, SYNTHESIS, RECIPE, COHORT, EVALUATION, SISCOM)

@@ -1,0 +1,1 @@
+"""The baselines that an ictal scan is compared with."""

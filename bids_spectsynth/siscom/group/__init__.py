@@ -1,0 +1,1 @@
+"""Group level of SISCOM: concordance of baselines, localisation, and the reader study."""

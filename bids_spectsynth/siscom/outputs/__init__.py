@@ -1,0 +1,1 @@
+"""Files of a SISCOM: names, sidecars, tables and their dictionaries."""

@@ -1,0 +1,1 @@
+"""What is subtracted from what: alignment, resolution, level, mask, and the maps."""

@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+
+from bids_spectsynth.images.smoothing import smooth_in_mask
+
+
+def brain(shape=(14, 15, 13)):
+    x, y, z = np.indices(shape)
+    return (x - 7) ** 2 + (y - 7) ** 2 + (z - 6) ** 2 < 30
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 99), fwhm=st.floats(0, 20), outside=st.floats(-1e6, 1e6))
+def test_smooth_in_mask__what_lies_outside_plays_no_part(seed, fwhm, outside):
+    values, mask = np.random.default_rng(seed).normal(size=(14, 15, 13)), brain()
+    first = smooth_in_mask(values, mask, (2, 3, 4), fwhm)
+    np.testing.assert_array_equal(smooth_in_mask(np.where(mask, values, outside), mask, (2, 3, 4), fwhm), first)
+    assert not first[~mask].any()
+
+
+@pytest.mark.parametrize("fwhm", [0, 3, 12])
+def test_smooth_in_mask__constant_stays_constant(fwhm):
+    mask = brain()
+    np.testing.assert_allclose(smooth_in_mask(np.full(mask.shape, 2.5), mask, (2, 2, 2), fwhm)[mask], 2.5, rtol=1e-5)
+
+
+def test_smooth_in_mask__equals_the_quotient_of_two_filtered_volumes():
+    values, mask = np.random.default_rng(0).normal(size=(14, 15, 13)), brain()
+    sigma = 9 / 2.3548200450309493 / np.array([2, 3, 4])
+    expected = ndimage.gaussian_filter(values * mask, sigma, mode="constant") / np.where(
+        mask, ndimage.gaussian_filter(mask.astype(float), sigma, mode="constant"), 1
+    )
+    np.testing.assert_allclose(smooth_in_mask(values, mask, (2, 3, 4), 9)[mask], expected[mask], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(("mask", "fwhm"), [(np.zeros((3, 3, 3), bool), 3.0), (brain(), -1.0)])
+def test_smooth_in_mask__refuses(mask, fwhm):
+    with pytest.raises(ValueError, match="empty|width"):
+        smooth_in_mask(np.zeros(mask.shape), mask, (1, 1, 1), fwhm)
