@@ -38,5 +38,5 @@ def test_smooth_in_mask__equals_the_quotient_of_two_filtered_volumes():
 
 @pytest.mark.parametrize(("mask", "fwhm"), [(np.zeros((3, 3, 3), bool), 3.0), (brain(), -1.0)])
 def test_smooth_in_mask__refuses(mask, fwhm):
-    with pytest.raises(ValueError, match="empty|width"):
+    with pytest.raises(ValueError, match=r"empty|width"):
         smooth_in_mask(np.zeros(mask.shape), mask, (1, 1, 1), fwhm)
