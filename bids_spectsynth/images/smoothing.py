@@ -77,6 +77,12 @@ class MaskedSmoother:
         """Smooth the box around the mask, with 0 outside the mask; the values in the mask, in its order."""
         return np.asarray(self._blur(part)[self._inside] / self._weight)
 
+    def values(self, inside: npt.NDArray[np.floating]) -> Float32:
+        """Smooth the values in the mask, shape (n,), in its order; the same back."""
+        part = np.zeros(self._inside.shape, dtype=np.float32)
+        part[self._inside] = inside
+        return self.inside(part)
+
 
 def smooth_in_mask(values: npt.NDArray[np.floating], mask: Mask, voxel_sizes: npt.ArrayLike, fwhm: float) -> Float32:
     """Smooth one volume in a mask, see :class:`MaskedSmoother`.
