@@ -32,6 +32,15 @@ def build_parser() -> argparse.ArgumentParser:
         help="cortical folds: of the template, deformed (average, default), or each individual's own, which no "
         "cohort mean fits",
     )
+    parser.add_argument(
+        "--ictal",
+        choices=("some", "study", "widespread"),
+        default="some",
+        help="ictal SPECTs: in every second subject (some, default); for measuring SISCOM, in all of them run-1 with a "
+        "focus of 2 to 30 mL and +10 to +60 %% anywhere in the cerebrum and run-2 without a seizure, of another "
+        "resolution than the interictal SPECT in half of them (study); or the same with +30 %% over a fifth of the "
+        "brain (widespread)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="equal seeds give equal files (default 0)")
     parser.add_argument("--nprocs", type=int, default=1, metavar="N", help="subjects simulated at once (default 1)")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
@@ -62,6 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             seed=arguments.seed,
             nprocs=arguments.nprocs,
             folds=arguments.folds,
+            ictal=arguments.ictal,
         )
     except SpectSynthError as error:
         print(f"bids_spectsynth-phantom: {error}", file=sys.stderr)

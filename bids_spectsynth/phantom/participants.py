@@ -10,7 +10,9 @@ from typing import get_args
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.phantom import sidecars
 from bids_spectsynth.phantom.anatomy import Folds
-from bids_spectsynth.phantom.subject import Size, SubjectPlan, make_subject
+from bids_spectsynth.phantom.plan import Size, SubjectPlan
+from bids_spectsynth.phantom.seizures import IctalScans
+from bids_spectsynth.phantom.subject import make_subject
 
 
 def truth_folder(out: Path) -> Path:
@@ -20,7 +22,14 @@ def truth_folder(out: Path) -> Path:
 
 
 def make_cohort(
-    out: Path, n: int, *, size: str = "small", seed: int = 0, nprocs: int = 1, folds: str = "average"
+    out: Path,
+    n: int,
+    *,
+    size: str = "small",
+    seed: int = 0,
+    nprocs: int = 1,
+    folds: str = "average",
+    ictal: str = "some",
 ) -> None:
     """Write a simulated BIDS dataset, and its truth beside it.
 
@@ -42,6 +51,9 @@ def make_cohort(
         ``if __name__ == "__main__"`` (the processes are spawned).
     folds : {'average', 'individual'}
         Cortical folds of the template, deformed, or of each individual's own.
+    ictal : {'some', 'study', 'widespread'}
+        Ictal scans in every second subject; or in all of them two, with a seizure's focus and without a seizure, for
+        measuring SISCOM; or the same with a seizure over a fifth of the brain.
 
     Raises
     ------
@@ -51,7 +63,7 @@ def make_cohort(
         The folders cannot be written.
     """
     out = Path(out).resolve()
-    plans = _plans(n, size, seed, nprocs, folds)
+    plans = _plans(n, size, seed, nprocs, folds, ictal)
     truth = truth_folder(out)
     for folder in (out, truth):
         _prepare(folder)
@@ -67,7 +79,7 @@ def make_cohort(
             continue
 
 
-def _plans(n: int, size: str, seed: int, nprocs: int, folds: str) -> list[SubjectPlan]:
+def _plans(n: int, size: str, seed: int, nprocs: int, folds: str, ictal: str) -> list[SubjectPlan]:
     """Checked options as one plan per subject."""
     if n < 1:
         raise UsageError(f"number of subjects {n}: must be 1 or more")
@@ -77,11 +89,14 @@ def _plans(n: int, size: str, seed: int, nprocs: int, folds: str) -> list[Subjec
         raise UsageError(f"number of processes {nprocs}: must be 1 or more")
     sizes: dict[str, Size] = {known: known for known in get_args(Size)}
     kinds: dict[str, Folds] = {known: known for known in get_args(Folds)}
+    scans: dict[str, IctalScans] = {known: known for known in get_args(IctalScans)}
     if size not in sizes:
         raise UsageError(f"size {size}: must be one of {', '.join(sizes)}")
     if folds not in kinds:
         raise UsageError(f"folds {folds}: must be one of {', '.join(kinds)}")
-    return [SubjectPlan(index, sizes[size], seed, kinds[folds]) for index in range(n)]
+    if ictal not in scans:
+        raise UsageError(f"ictal scans {ictal}: must be one of {', '.join(scans)}")
+    return [SubjectPlan(index, sizes[size], seed, kinds[folds], scans[ictal]) for index in range(n)]
 
 
 def _prepare(folder: Path) -> None:
@@ -96,18 +111,20 @@ def _prepare(folder: Path) -> None:
 def _write_dataset_files(out: Path, truth: Path, plans: list[SubjectPlan]) -> None:
     """Top-level files of the dataset and of the truth."""
     first = plans[0]
-    description = sidecars.dataset_description(len(plans), first.size, first.seed, first.folds)
+    description = sidecars.dataset_description(len(plans), first.size, first.seed, first.folds, first.ictal_scans)
     _write(out / "dataset_description.json", json.dumps(description, indent=2) + "\n")
     # Others' validators know no SPECT.
     _write(out / ".bidsignore", "**/spect\n")
     _write(out / "README", sidecars.README)
-    rows = ["participant_id\tage\tsex\tresection"]
+    rows = ["participant_id\tage\tsex\tresection" + ("\tfocus_side\tfocus_lobe" if first.study else "")]
     for plan in plans:
-        person = plan.person()
-        rows.append(f"sub-{plan.label}\t{person.age}\t{person.sex}\t{'yes' if plan.cavity else 'no'}")
+        person, seizure = plan.person(), plan.seizure()
+        row = f"sub-{plan.label}\t{person.age}\t{person.sex}\t{'yes' if plan.cavity else 'no'}"
+        rows.append(row + ("" if seizure is None else f"\t{seizure.side}\t{seizure.lobe}"))
     _write(out / "participants.tsv", "\n".join(rows) + "\n")
-    _write(out / "participants.json", json.dumps(dict(sidecars.PARTICIPANTS_DICTIONARY), indent=2) + "\n")
-    _write(truth / "README", sidecars.TRUTH_README)
+    dictionary = {**sidecars.PARTICIPANTS_DICTIONARY, **(sidecars.STUDY_PARTICIPANTS_DICTIONARY if first.study else {})}
+    _write(out / "participants.json", json.dumps(dictionary, indent=2) + "\n")
+    _write(truth / "README", sidecars.TRUTH_README + (sidecars.STUDY_TRUTH_README if first.study else ""))
 
 
 def _write(path: Path, text: str) -> None:

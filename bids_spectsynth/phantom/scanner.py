@@ -1,6 +1,7 @@
 """Scanners: where their voxels lie, what they record, and the protocols of the paper's Table 1."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import nibabel as nib
 import numpy as np
@@ -57,6 +58,26 @@ SPECT_PROTOCOLS = (
     Protocol((128, 128, 47), (3.89, 3.89, 3.89), "RAS"),
     Protocol((128, 128, 44), (4.79, 4.79, 4.79), "LPI"),
 )
+
+
+class Camera(NamedTuple):
+    """What blurs an emission scan, and how many counts it has."""
+
+    fwhm: float
+    """Resolution before the postfilter, millimetres."""
+    filter_fwhm: float
+    """Gaussian postfilter, millimetres."""
+    counts: float
+    """Counts per mm^3 in cortex."""
+
+    @property
+    def total_fwhm(self) -> float:
+        """Resolution of the image, millimetres."""
+        return float(np.hypot(self.fwhm, self.filter_fwhm))
+
+
+PET_CAMERA = Camera(4.5, 3.5, 4.0)
+SPECT_CAMERA = Camera(7.5, 5.0, 0.7)
 
 
 @dataclass(frozen=True, eq=False)

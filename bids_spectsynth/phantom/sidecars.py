@@ -5,6 +5,7 @@ from typing import Any
 
 from bids_spectsynth import __version__
 from bids_spectsynth.bids.names import BIDS_VERSION
+from bids_spectsynth.phantom.seizures import IctalScans, Seizure
 
 README = """\
 Simulated phantom cohort
@@ -42,17 +43,35 @@ Truth of the simulated phantom cohort beside this folder
 """
 
 
-def dataset_description(n: int, size: str, seed: int, folds: str = "average") -> dict[str, Any]:
+#: Added to `TRUTH_README` in a study.
+STUDY_TRUTH_README = """
+The ictal scans of this cohort (option --ictal) are two per subject: run-1 with a seizure's focus, run-2 without a
+seizure (a second interictal scan under task-ictal: the null). Both differ from the interictal scan by motion, noise, a
+smooth field of perfusion of 3 %, the level of white matter and what attenuation correction leaves, as two injections
+do. In every second subject the ictal camera has another resolution or postfilter.
+
+*_foci.tsv    has further columns in the row of the seizure's focus: scan, side, lobe (simple planes of the template;
+              deep: insula, mesial and subcortical grey matter), volume_ml (brain inside the radius), strength (percent)
+              and depth_mm (centre below the brain's hull). Deficits (hypo) stay during the seizure.
+*_scans.tsv   of each SPECT: resolution of the camera, of the postfilter and of both (FWHM, mm), and level: the stored
+              value where the uptake is 1
+"""
+
+
+def dataset_description(
+    n: int, size: str, seed: int, folds: str = "average", ictal: IctalScans = "some"
+) -> dict[str, Any]:
     """Content of ``dataset_description.json``.
 
     Parameters
     ----------
     n : int
         Number of subjects.
-    size, folds : str
+    size, folds, ictal : str
     seed : int
     """
     options = f"-n {n} --size {size} --seed {seed}" + (f" --folds {folds}" if folds != "average" else "")
+    options += f" --ictal {ictal}" if ictal != "some" else ""
     return {
         "Name": f"Simulated phantom cohort (not patients): {n} subjects, size {size}, seed {seed}",
         "BIDSVersion": BIDS_VERSION,
@@ -77,6 +96,15 @@ PARTICIPANTS_DICTIONARY: Mapping[str, Any] = {
         "Description": "Whether a resection cavity was simulated",
         "Levels": {"yes": "cavity", "no": "no cavity"},
     },
+}
+
+#: Added to `PARTICIPANTS_DICTIONARY` in a study.
+STUDY_PARTICIPANTS_DICTIONARY: Mapping[str, Any] = {
+    "focus_side": {
+        "Description": "Side on which the simulated seizure of the first ictal scan starts",
+        "Levels": {"L": "left", "R": "right"},
+    },
+    "focus_lobe": {"Description": "Lobe in which it starts; deep: insula, mesial and subcortical grey matter"},
 }
 
 
@@ -147,6 +175,22 @@ def spect_sidecar(task: str, stored_4d: bool, filter_fwhm: float) -> dict[str, A
         "ReconMethodParameterValues": [8, 4],
         "AttenuationCorrection": "Chang, with a simulated residual error",
     }
+
+
+def injection(start: float, seizure: Seizure | None) -> dict[str, Any]:
+    """Keys of an ictal scan's sidecar that say when the seizure was.
+
+    Parameters
+    ----------
+    start : float
+        The sidecar's ``InjectionStart``, seconds.
+    seizure : Seizure or None
+        None: there was none.
+    """
+    if seizure is None:
+        return {"TaskDescription": "tracer injected without a seizure: one more interictal scan"}
+    onset = round(start - seizure.latency, 1)
+    return {"SeizureOnset": onset, "SeizureDuration": round(seizure.duration, 1)}
 
 
 def _emission_sidecar(

@@ -1,114 +1,65 @@
 """One simulated subject: anatomy, scans, and the files of both."""
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 from scipy import ndimage
 
 from bids_spectsynth.phantom import sidecars
-from bids_spectsynth.phantom.anatomy import Anatomy, Folds, Person, make_anatomy
+from bids_spectsynth.phantom.anatomy import Anatomy, make_anatomy
 from bids_spectsynth.phantom.atlas import load_atlas
-from bids_spectsynth.phantom.head import t1w_signal
-from bids_spectsynth.phantom.nifti import write_volume
+from bids_spectsynth.phantom.files import write_noise_free, write_scan, write_scans_table, write_truth
+from bids_spectsynth.phantom.head import extracranial_uptake, t1w_signal
+from bids_spectsynth.phantom.plan import RESOLUTION, SubjectPlan
 from bids_spectsynth.phantom.scanner import (
-    MRI_PROTOCOLS,
-    PET_PROTOCOLS,
-    SPECT_PROTOCOLS,
-    Protocol,
+    PET_CAMERA,
+    SPECT_CAMERA,
+    Camera,
     Scan,
     acquire_emission,
     acquire_mri,
     place_scan,
     rigid,
-    sample,
 )
+from bids_spectsynth.phantom.seizures import place_seizure
 from bids_spectsynth.phantom.smooth import Array, FloatArray
 from bids_spectsynth.phantom.uptake import (
+    SCAN_VARIATION,
     Focus,
     Modality,
     attenuation_residual,
     blur,
     draw_foci,
+    individual_variation,
     resect,
-    uptake_maps,
+    scan_variation,
+    uptake_map,
 )
 
-Size = Literal["small", "paper"]
-#: Voxel sizes (mm) of the anatomy, T1w, PET and SPECT; ``None``: as in the protocol.
-RESOLUTION: Mapping[str, tuple[float, float | None, float | None, float | None]] = {
-    "small": (1.7, 1.8, 2.8, 4.0),
-    "paper": (1.0, None, None, None),
-}
-#: Camera resolution before the postfilter, the postfilter (both FWHM in mm), and counts per mm^3 in cortex.
-PET_CAMERA = (4.5, 3.5, 4.0)
-SPECT_CAMERA = (7.5, 5.0, 0.7)
-#: The brain stays this much narrower than the MRI slab, millimetres.
-SLAB_MARGIN = 10.0
-TRUTH_GRID = Protocol((86, 86, 64), (3.0, 3.0, 3.0), "RAS")
 
+@dataclass(frozen=True, eq=False)
+class IctalRun:
+    """One ictal scan of a study, before the camera.
 
-@dataclass(frozen=True)
-class SubjectPlan:
-    """What subject number `index` (from 0) is to be; depends on nothing but the index and the options.
-
-    Every second subject has an ictal SPECT, every fourth a resection cavity; protocols and storage forms take turns.
+    Parameters
+    ----------
+    name : str
+        ``ictal_run-<number>``.
+    scan : Scan
+    camera : Camera
+    uptake : (i, j, k) array
+        On the anatomy's grid, with what the attenuation correction leaves.
+    noise : Generator
+        For the camera.
     """
 
-    index: int
-    size: Size
-    seed: int
-    folds: Folds = "average"
-
-    @property
-    def label(self) -> str:
-        """Participant label without ``sub-``."""
-        return f"{self.index + 1:02d}"
-
-    @property
-    def ictal(self) -> bool:
-        """Whether there is an ictal SPECT."""
-        return self.index % 2 == 0
-
-    @property
-    def cavity(self) -> bool:
-        """Whether tissue was resected."""
-        return self.index % 4 == 1
-
-    @property
-    def pet_frames(self) -> int:
-        """Time frames of the PET."""
-        return 4 if self.index % 8 == 2 else 1
-
-    @property
-    def spect_bed_shift(self) -> FloatArray:
-        """Offset (mm) of the SPECT's world, as where the couch position is stored in the origin."""
-        return np.array([0.0, 0.0, -180.0 if self.index % 8 == 5 else 0.0])
-
-    def protocols(self) -> tuple[Protocol, Protocol, Protocol]:
-        """Protocols of T1w, PET and SPECT at the cohort's size."""
-        _, *voxel_sizes = RESOLUTION[self.size]
-        chosen = (
-            MRI_PROTOCOLS[self.index % len(MRI_PROTOCOLS)],
-            PET_PROTOCOLS[self.index % len(PET_PROTOCOLS)],
-            SPECT_PROTOCOLS[self.index % len(SPECT_PROTOCOLS)],
-        )
-        t1w, pet, spect = (p if v is None else p.coarser(v) for p, v in zip(chosen, voxel_sizes, strict=True))
-        return t1w, pet, spect
-
-    def generators(self) -> tuple[np.random.Generator, ...]:
-        """Independent random streams: person, anatomy, signal, uptake, geometry, noise, cortical folds."""
-        streams = np.random.SeedSequence([self.seed, self.index]).spawn(7)
-        return tuple(np.random.default_rng(stream) for stream in streams)
-
-    def person(self) -> Person:
-        """Age, sex and the widest brain that the MRI slab holds."""
-        rng = self.generators()[0]
-        widest = self.protocols()[0].extent("LR") - SLAB_MARGIN
-        return Person(int(rng.integers(19, 62)), str(rng.choice(["F", "M"])), widest)
+    name: str
+    scan: Scan
+    camera: Camera
+    uptake: Array
+    noise: np.random.Generator
 
 
 def make_subject(plan: SubjectPlan, dataset: Path, truth: Path) -> None:
@@ -120,28 +71,99 @@ def make_subject(plan: SubjectPlan, dataset: Path, truth: Path) -> None:
     dataset, truth : Path
         Folders of the BIDS dataset and of the truth; they exist.
     """
-    _, anatomy_rng, signal_rng, uptake_rng, geometry_rng, noise_rng, folding_rng = plan.generators()
-    folding = folding_rng if plan.folds == "individual" else None
-    anatomy = make_anatomy(anatomy_rng, load_atlas(), plan.person(), RESOLUTION[plan.size][0], folding)
+    _, _, signal_rng, uptake_rng, geometry_rng, noise_rng, _ = plan.generators()
+    anatomy = plan_anatomy(plan)
     foci = draw_foci(uptake_rng, anatomy, cavity=plan.cavity, ictal=plan.ictal)
     anatomy = resect(anatomy, foci)
     modalities: tuple[Modality, ...] = ("pet", "interictal", "ictal") if plan.ictal else ("pet", "interictal")
     scans = place_scans(geometry_rng, anatomy, plan, modalities)
-    folder = dataset / f"sub-{plan.label}"
+    folder, own_truth = dataset / f"sub-{plan.label}", truth / f"sub-{plan.label}"
+    own_truth.mkdir(parents=True, exist_ok=True)
     signal = t1w_signal(signal_rng, anatomy)
     t1w = acquire_mri(noise_rng, signal, anatomy.affine, scans["T1w"], noise_rng.uniform(0.02, 0.04))
-    _write_scan(folder / "anat" / f"sub-{plan.label}_T1w", t1w, scans["T1w"], sidecars.t1w_sidecar(), slope=1.0)
+    write_scan(folder / "anat" / f"sub-{plan.label}_T1w", t1w, scans["T1w"], sidecars.t1w_sidecar(), slope=1.0)
     del signal, t1w
     voxel_sizes = np.diag(anatomy.affine)[:3]
-    for modality, uptake in uptake_maps(uptake_rng, anatomy, foci, modalities).items():
+    variation, extracranial = individual_variation(uptake_rng, anatomy), extracranial_uptake(anatomy)
+    maps = {m: uptake_map(uptake_rng, anatomy, foci, m, variation[m], extracranial) for m in modalities}
+    recordings: dict[str, tuple[Camera, float]] = {}
+    for modality, uptake in maps.items():
         camera = PET_CAMERA if modality == "pet" else SPECT_CAMERA
-        blurred = blur(uptake * attenuation_residual(uptake_rng, anatomy), voxel_sizes, camera[0])
-        _write_emission(noise_rng, plan, folder, modality, blurred, anatomy, scans[modality])
+        blurred = blur(uptake * attenuation_residual(uptake_rng, anatomy), voxel_sizes, camera.fwhm)
+        activity, level = record(noise_rng, plan, modality, blurred, anatomy, scans[modality], camera)
+        _write_emission(plan, folder, modality, activity, scans[modality], camera)
         if modality == "interictal":
-            _write_noise_free(
-                plan, truth, blur(uptake, voxel_sizes, float(np.hypot(*SPECT_CAMERA[:2]))), anatomy, scans
-            )
-    _write_truth(plan, truth, anatomy, foci, scans)
+            recordings[modality] = (camera, level)
+            write_noise_free(own_truth, blur(uptake, voxel_sizes, camera.total_fwhm), anatomy, scans)
+    seizure = plan.seizure()
+    if seizure is not None:
+        foci = study_foci(plan, anatomy, foci)
+        for number in (1, 2):
+            run = ictal_run(plan, anatomy, foci, variation["interictal"], extracranial, scans["T1w"], number)
+            scans[run.name] = run.scan
+            blurred = blur(run.uptake, voxel_sizes, run.camera.fwhm)
+            activity, level = record(run.noise, plan, "ictal", blurred, anatomy, run.scan, run.camera)
+            _write_emission(plan, folder, "ictal", activity, run.scan, run.camera, run=number)
+            recordings[run.name] = (run.camera, level)
+        write_scans_table(own_truth, recordings)
+    write_truth(own_truth, anatomy, foci, scans, seizure)
+
+
+def plan_anatomy(plan: SubjectPlan) -> Anatomy:
+    """The subject's anatomy before any resection."""
+    _, anatomy_rng, *_, folding_rng = plan.generators()
+    folding = folding_rng if plan.folds == "individual" else None
+    return make_anatomy(anatomy_rng, load_atlas(), plan.person(), RESOLUTION[plan.size][0], folding)
+
+
+def study_foci(plan: SubjectPlan, anatomy: Anatomy, foci: Sequence[Focus]) -> tuple[Focus, ...]:
+    """Foci of a study: the interictal deficits, which stay during the seizure, and the seizure's focus as the last."""
+    seizure = plan.seizure()
+    if seizure is None:
+        raise ValueError("not a study")
+    stay = [replace(focus, change={**focus.change, "ictal": focus.change["interictal"]}) for focus in foci]
+    return (*stay, place_seizure(plan.study_generator(2), anatomy, seizure))
+
+
+def ictal_run(
+    plan: SubjectPlan,
+    anatomy: Anatomy,
+    foci: Sequence[Focus],
+    interictal: Array,
+    extracranial: Array,
+    t1w: Scan,
+    number: int,
+    variation: float = SCAN_VARIATION,
+) -> IctalRun:
+    """One ictal scan of a study: the first has the seizure's focus, any other is one more scan without a seizure.
+
+    Each has a motion, noise, white matter level, attenuation residual and field of perfusion of its own.
+
+    Parameters
+    ----------
+    plan : SubjectPlan
+    anatomy : Anatomy
+    foci : sequence of Focus
+        Of `study_foci`.
+    interictal : array
+        Individual variation of the interictal scan, see
+        :func:`bids_spectsynth.phantom.uptake.individual_variation`.
+    extracranial : (i, j, k) array
+        See :func:`bids_spectsynth.phantom.head.extracranial_uptake`.
+    t1w : Scan
+    number : int
+        From 1.
+    variation : float
+        Standard deviation of the field by which perfusion differs from the interictal scan.
+    """
+    rng = plan.study_generator(10 + number)
+    surface = _brain_surface(anatomy)
+    scan = _place_emission(rng, plan, "ictal", t1w.head_to_world, surface)
+    deviation = interictal + scan_variation(rng, anatomy, variation)
+    seen = tuple(foci) if number == 1 else tuple(focus for focus in foci if focus.kind != "hyper")
+    uptake = uptake_map(rng, anatomy, seen, "ictal", deviation, extracranial)
+    uptake *= attenuation_residual(rng, anatomy)
+    return IctalRun(f"ictal_run-{number}", scan, plan.ictal_camera(), uptake, rng)
 
 
 def place_scans(
@@ -167,46 +189,85 @@ def place_scans(
     ValueError
         A field of view is smaller than the brain.
     """
-    mask = anatomy.brain > 0.5
-    surface = np.argwhere(mask & ~ndimage.binary_erosion(mask)) @ anatomy.affine[:3, :3] + anatomy.affine[:3, 3]
-    centre = (surface.min(axis=0) + surface.max(axis=0)) / 2
-    t1w, pet, spect = plan.protocols()
-    head_to_t1w = rigid(rng, 8.0, 15.0, centre)
+    surface = _brain_surface(anatomy)
+    t1w = plan.protocols()[0]
+    head_to_t1w = rigid(rng, 8.0, 15.0, _middle(surface))
     scans = {"T1w": place_scan(rng, t1w, head_to_t1w, surface, tilt=4.0, top_margin=20.0)}
-    t1w_centre = head_to_t1w[:3, :3] @ centre + head_to_t1w[:3, 3]
     for modality in modalities:
-        motion = rigid(rng, 15.0, 20.0, t1w_centre)
-        if modality != "pet":
-            motion[:3, 3] += plan.spect_bed_shift
-        protocol = pet if modality == "pet" else spect
-        scans[modality] = place_scan(rng, protocol, motion @ head_to_t1w, surface, tilt=2.0, top_margin=40.0)
+        scans[modality] = _place_emission(rng, plan, modality, head_to_t1w, surface)
     return scans
 
 
-def t1w_to_scan(scans: Mapping[str, Scan], modality: str) -> FloatArray:
-    """True 4x4: world coordinates of the T1w to those of another scan."""
-    matrix: FloatArray = scans[modality].head_to_world @ np.linalg.inv(scans["T1w"].head_to_world)
-    return matrix
+def _brain_surface(anatomy: Anatomy) -> FloatArray:
+    """Voxels of the brain's surface, (n, 3) in the head frame, mm."""
+    mask = anatomy.brain > 0.5
+    surface: FloatArray = np.argwhere(mask & ~ndimage.binary_erosion(mask)) @ anatomy.affine[:3, :3]
+    return surface + anatomy.affine[:3, 3]
 
 
-def _write_emission(
+def _middle(surface: FloatArray) -> FloatArray:
+    middle: FloatArray = (surface.min(axis=0) + surface.max(axis=0)) / 2
+    return middle
+
+
+def _place_emission(
+    rng: np.random.Generator, plan: SubjectPlan, modality: Modality, head_to_t1w: FloatArray, surface: FloatArray
+) -> Scan:
+    """Geometry of one PET or SPECT."""
+    _, pet, spect = plan.protocols()
+    motion = rigid(rng, 15.0, 20.0, head_to_t1w[:3, :3] @ _middle(surface) + head_to_t1w[:3, 3])
+    if modality != "pet":
+        motion[:3, 3] += plan.spect_bed_shift
+    protocol = pet if modality == "pet" else spect
+    return place_scan(rng, protocol, motion @ head_to_t1w, surface, tilt=2.0, top_margin=40.0)
+
+
+def record(
     rng: np.random.Generator,
     plan: SubjectPlan,
-    folder: Path,
     modality: Modality,
     blurred: Array,
     anatomy: Anatomy,
     scan: Scan,
+    camera: Camera,
+) -> tuple[Array, float]:
+    """Record one PET or SPECT.
+
+    Returns
+    -------
+    activity : (i, j, k) or (i, j, k, frames) array
+        As the scanner stores it.
+    level : float
+        What it stores where the uptake is 1.
+    """
+    pet = modality == "pet"
+    counts = camera.counts * float(rng.uniform(0.7, 1.3))
+    activity = acquire_emission(
+        rng,
+        blurred,
+        anatomy.affine,
+        scan,
+        counts=counts,
+        filter_fwhm=camera.filter_fwhm,
+        frames=plan.pet_frames if pet else 1,
+    )
+    level = (20000 if pet else 800) * np.exp(0.25 * rng.standard_normal())
+    activity *= np.float32(level)
+    return activity, float(level)
+
+
+def _write_emission(
+    plan: SubjectPlan,
+    folder: Path,
+    modality: Modality,
+    activity: Array,
+    scan: Scan,
+    camera: Camera,
+    run: int | None = None,
 ) -> None:
-    """Record one PET or SPECT and write it, in the storage form that is this subject's turn."""
+    """Write one PET or SPECT in the storage form that is this subject's turn; `run` numbers those of a study."""
     pet = modality == "pet"
     frames = plan.pet_frames if pet else 1
-    _, filter_fwhm, counts = PET_CAMERA if pet else SPECT_CAMERA
-    counts *= float(rng.uniform(0.7, 1.3))
-    activity = acquire_emission(
-        rng, blurred, anatomy.affine, scan, counts=counts, filter_fwhm=filter_fwhm, frames=frames
-    )
-    activity *= np.float32((20000 if pet else 800) * np.exp(0.25 * rng.standard_normal()))
     stored_4d = frames > 1 or (not pet and plan.index % 3 == 1)
     if stored_4d and activity.ndim == 3:
         activity = activity[..., None]
@@ -214,63 +275,10 @@ def _write_emission(
     slope = float(activity.max()) / 32000 if integers else None
     if pet:
         path = folder / "pet" / f"sub-{plan.label}_trc-FDG_pet"
-        _write_scan(path, activity, scan, sidecars.pet_sidecar(frames, stored_4d, filter_fwhm), slope)
-    else:
-        path = folder / "spect" / f"sub-{plan.label}_task-{modality}_trc-HMPAO_spect"
-        _write_scan(path, activity, scan, sidecars.spect_sidecar(modality, stored_4d, filter_fwhm), slope)
-
-
-def _write_truth(
-    plan: SubjectPlan, truth: Path, anatomy: Anatomy, foci: Sequence[Focus], scans: Mapping[str, Scan]
-) -> None:
-    """Matrices, brain mask, grey matter and foci."""
-    folder = truth / f"sub-{plan.label}"
-    folder.mkdir(parents=True, exist_ok=True)
-    for modality in scans:
-        if modality == "T1w":
-            continue
-        source = "from-pet" if modality == "pet" else f"task-{modality}_from-spect"
-        np.savetxt(
-            folder / f"sub-{plan.label}_{source}_to-T1w_mode-image_xfm.txt", t1w_to_scan(scans, modality), fmt="%.10g"
-        )
-    mask = (sample(anatomy.brain, anatomy.affine, scans["T1w"]) >= 0.5).astype(np.uint8)
-    write_volume(folder / f"sub-{plan.label}_desc-brain_mask.nii.gz", mask, scans["T1w"].affine)
-    grid = _truth_scan(anatomy, scans["T1w"])
-    grey = sample(anatomy.grey * anatomy.brain, anatomy.affine, grid)
-    write_volume(folder / f"sub-{plan.label}_label-GM_probseg.nii.gz", grey, grid.affine, slope=1 / 1000)
-    rows = ["name\tkind\tx\ty\tz\tradius\tpet\tinterictal\tictal"]
-    for focus in foci:
-        centre = scans["T1w"].head_to_world[:3, :3] @ focus.centre + scans["T1w"].head_to_world[:3, 3]
-        numbers = [f"{value:.3f}" for value in (*centre, focus.radius)]
-        changes: list[Modality] = ["pet", "interictal", "ictal"]
-        numbers += [f"{focus.change[m]:.3f}" if m in focus.change and m in scans else "n/a" for m in changes]
-        rows.append("\t".join([focus.name, focus.kind, *numbers]))
-    (folder / f"sub-{plan.label}_foci.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
-
-
-def _write_noise_free(
-    plan: SubjectPlan, truth: Path, blurred: Array, anatomy: Anatomy, scans: Mapping[str, Scan]
-) -> None:
-    """Interictal SPECT without noise and residual attenuation on the truth grid."""
-    folder = truth / f"sub-{plan.label}"
-    folder.mkdir(parents=True, exist_ok=True)
-    grid = _truth_scan(anatomy, scans["T1w"])
-    values = sample(blurred, anatomy.affine, grid)
-    write_volume(folder / f"sub-{plan.label}_task-interictal_desc-noisefree_spect.nii.gz", values, grid.affine)
-
-
-def _truth_scan(anatomy: Anatomy, t1w: Scan) -> Scan:
-    """A 3 mm grid of about 256 x 256 x 192 mm in the T1w's world, centred on the brain's centre of mass."""
-    centre = np.array(ndimage.center_of_mass(anatomy.brain)) @ anatomy.affine[:3, :3] + anatomy.affine[:3, 3]
-    affine = np.diag([*TRUTH_GRID.voxel_sizes, 1.0])
-    middle = t1w.head_to_world[:3, :3] @ centre + t1w.head_to_world[:3, 3]
-    affine[:3, 3] = np.round(middle - affine[:3, :3] @ ((np.array(TRUTH_GRID.shape) - 1) / 2), 3)
-    return Scan(TRUTH_GRID, affine, t1w.head_to_world)
-
-
-def _write_scan(path: Path, values: Array, scan: Scan, sidecar: Mapping[str, Any], slope: float | None) -> None:
-    """Image and sidecar; `path` lacks the extension."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_volume(path.with_name(path.name + ".nii.gz"), values, scan.affine, slope=slope)
-    text = json.dumps(sidecar, indent=2) + "\n"
-    path.with_name(path.name + ".json").write_text(text, encoding="utf-8")
+        write_scan(path, activity, scan, sidecars.pet_sidecar(frames, stored_4d, camera.filter_fwhm), slope)
+        return
+    entities = f"task-{modality}_trc-HMPAO" + (f"_run-{run}" if run else "")
+    sidecar = sidecars.spect_sidecar(modality, stored_4d, camera.filter_fwhm)
+    if run:
+        sidecar |= sidecars.injection(sidecar["InjectionStart"], plan.seizure() if run == 1 else None)
+    write_scan(folder / "spect" / f"sub-{plan.label}_{entities}_spect", activity, scan, sidecar, slope)

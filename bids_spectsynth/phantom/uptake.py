@@ -12,7 +12,6 @@ import numpy as np
 from scipy import ndimage
 
 from bids_spectsynth.phantom.anatomy import Anatomy
-from bids_spectsynth.phantom.head import extracranial_uptake
 from bids_spectsynth.phantom.smooth import Array, FloatArray, clear_border, random_field
 
 Modality = Literal["pet", "interictal", "ictal"]
@@ -67,6 +66,8 @@ FOCUS_SITES = (
 WHITE = {"fdg": 0.25, "hmpao": 0.33}
 EXTRACRANIAL = {"fdg": 0.12, "hmpao": 0.14}
 FLUID = 0.03
+#: Standard deviation of the smooth field by which perfusion differs between two injections, seizure or not.
+SCAN_VARIATION = 0.03
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,43 +167,70 @@ def regional_gain(anatomy: Anatomy, tracer: Literal["fdg", "hmpao"]) -> Array:
     return gain
 
 
-def uptake_maps(
-    rng: np.random.Generator, anatomy: Anatomy, foci: tuple[Focus, ...], modalities: tuple[Modality, ...]
-) -> dict[Modality, Array]:
-    """Relative uptake per voxel of the anatomy's grid, before any blurring.
+def individual_variation(rng: np.random.Generator, anatomy: Anatomy) -> dict[Modality, Array]:
+    """How one individual's uptake deviates from the cohort's pattern in each scan, at the anatomy's nodes.
+
+    PET and SPECT share a part. An ictal scan differs from the interictal one by `SCAN_VARIATION`.
+
+    Returns
+    -------
+    dict of modality to array
+        Natural logarithm of the factor.
+    """
+    shared = 0.06 * _field(rng, anatomy, 18.0)
+    own = {"fdg": 0.04 * _field(rng, anatomy, 16.0), "hmpao": 0.05 * _field(rng, anatomy, 16.0)}
+    interictal = shared + own["hmpao"]
+    return {"pet": shared + own["fdg"], "interictal": interictal, "ictal": interictal + scan_variation(rng, anatomy)}
+
+
+def scan_variation(rng: np.random.Generator, anatomy: Anatomy, amplitude: float = SCAN_VARIATION) -> Array:
+    """How perfusion differs from one injection to the next, logarithm at the anatomy's nodes."""
+    return amplitude * _field(rng, anatomy, 16.0)
+
+
+def _field(rng: np.random.Generator, anatomy: Anatomy, smoothness: float) -> Array:
+    return random_field(rng, anatomy.nodes.shape, smoothness / anatomy.nodes.step)
+
+
+def uptake_map(
+    rng: np.random.Generator,
+    anatomy: Anatomy,
+    foci: tuple[Focus, ...],
+    modality: Modality,
+    variation: Array,
+    extracranial: Array,
+) -> Array:
+    """Relative uptake per voxel of the anatomy's grid in one scan, before any blurring.
 
     Parameters
     ----------
     rng : Generator
+        Level of white matter and of the tissue outside the skull in this scan.
     anatomy : Anatomy
         After `resect`.
     foci : tuple of Focus
-    modalities : tuple of {'pet', 'interictal', 'ictal'}
+    modality : {'pet', 'interictal', 'ictal'}
+    variation : array
+        Of this scan, see `individual_variation`.
+    extracranial : (i, j, k) array
+        See :func:`bids_spectsynth.phantom.head.extracranial_uptake`.
 
     Returns
     -------
-    dict of modality to (i, j, k) array
+    (i, j, k) array
         Cortex is about 1.
     """
-    shape, step = anatomy.nodes.shape, anatomy.nodes.step
-    shared = 0.06 * random_field(rng, shape, 18.0 / step)
-    own = {"fdg": 0.04 * random_field(rng, shape, 16.0 / step), "hmpao": 0.05 * random_field(rng, shape, 16.0 / step)}
-    seizure = 0.03 * random_field(rng, shape, 16.0 / step)
-    extracranial = extracranial_uptake(anatomy)
-    maps: dict[Modality, Array] = {}
-    for modality in modalities:
-        tracer: Literal["fdg", "hmpao"] = "fdg" if modality == "pet" else "hmpao"
-        individual = shared + own[tracer] + (seizure if modality == "ictal" else 0)
-        white = np.float32(WHITE[tracer] * np.exp(0.06 * rng.standard_normal()))
-        uptake = anatomy.grey + white * anatomy.white + np.float32(FLUID) * anatomy.fluid
-        uptake *= (1 + anatomy.brain) / 2  # the cord below the brain takes up less
-        uptake *= anatomy.nodes.refine((regional_gain(anatomy, tracer) * np.exp(individual)).astype(np.float32))
-        for focus in foci:
-            if modality in focus.change and focus.kind != "cavity":
-                uptake *= 1 + np.float32(focus.change[modality]) * focus.weight(anatomy)
-        level = EXTRACRANIAL[tracer] * np.exp(0.2 * rng.standard_normal())
-        maps[modality] = uptake + np.float32(level) * extracranial * (1 - anatomy.brain)
-    return maps
+    tracer: Literal["fdg", "hmpao"] = "fdg" if modality == "pet" else "hmpao"
+    white = np.float32(WHITE[tracer] * np.exp(0.06 * rng.standard_normal()))
+    uptake = anatomy.grey + white * anatomy.white + np.float32(FLUID) * anatomy.fluid
+    uptake *= (1 + anatomy.brain) / 2  # the cord below the brain takes up less
+    uptake *= anatomy.nodes.refine((regional_gain(anatomy, tracer) * np.exp(variation)).astype(np.float32))
+    for focus in foci:
+        if modality in focus.change and focus.kind != "cavity":
+            uptake *= 1 + np.float32(focus.change[modality]) * focus.weight(anatomy)
+    level = EXTRACRANIAL[tracer] * np.exp(0.2 * rng.standard_normal())
+    result: Array = uptake + np.float32(level) * extracranial * (1 - anatomy.brain)
+    return result
 
 
 def attenuation_residual(rng: np.random.Generator, anatomy: Anatomy) -> Array:
