@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import nibabel as nib
 import numpy as np
+import numpy.typing as npt
 from scipy import ndimage
 
 from bids_spectsynth.images.grid import MaskedGrid, apply_affine
@@ -119,13 +120,13 @@ class _Pair:
         found = self._smoother(moved)[self._grid.inside].astype(np.float64)
         if not found.mean() > 0 or np.ptp(found) == 0:
             raise ValueError("the ictal scan is constant in the brain")
-        return found / found.mean()
+        return np.asarray(found / found.mean())
 
     def compare(self, values: Float64) -> tuple[Float64, Float64]:
         """Residuals after the level of the voxels that have a vote, and the weights."""
         level = float(np.median(values / np.maximum(self.fixed, 0.1)))
         for _ in range(_LEVEL_ROUNDS):
-            regional = self._region.values(values / level - self.fixed)
+            regional = self._region.values(values / level - self.fixed).astype(np.float64)
             limit = _TUKEY * max(_spread(regional), 1e-6)
             weights = np.square(1 - np.square(np.clip((regional - np.median(regional)) / limit, -1, 1)))
             level = float(np.sum(weights * values * self.fixed) / np.sum(weights * self.fixed * self.fixed))
@@ -145,7 +146,7 @@ class _Pair:
         return out
 
 
-def _spread(residuals: Float64) -> float:
+def _spread(residuals: npt.NDArray[np.floating]) -> float:
     return float(_MAD_TO_SIGMA * np.median(np.abs(residuals - np.median(residuals))))
 
 

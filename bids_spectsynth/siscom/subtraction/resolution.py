@@ -68,7 +68,9 @@ def match(ictal: Float32, baseline: Float32, mask: Mask, affine: Float64) -> Res
 
     def spread(mismatch: float) -> float:
         first, second = (
-            MaskedSmoother(grid.inside, grid.voxel_sizes, float(np.sqrt(squared / 2)))(values)[grid.inside]
+            MaskedSmoother(grid.inside, grid.voxel_sizes, float(np.sqrt(squared / 2)))(values)[grid.inside].astype(
+                np.float64
+            )
             for values, squared in ((x, total + mismatch), (y, total - mismatch))
         )
         difference = first / mode_of_ratio(first, second) - second

@@ -1,4 +1,4 @@
-"""The resolution of a scan, estimated from the scan and the anatomy: which blur of the T1w's tissues explains it best."""
+"""The resolution of a scan, from the scan and the anatomy: which blur of the T1w's tissues explains it best."""
 
 import numpy as np
 from scipy import ndimage, optimize

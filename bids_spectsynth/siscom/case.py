@@ -1,0 +1,312 @@
+"""One ictal scan and one baseline, from aligned images to maps and foci."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import nibabel as nib
+import numpy as np
+
+from bids_spectsynth.images.resampling import resample_linear
+from bids_spectsynth.images.smoothing import MaskedSmoother
+from bids_spectsynth.siscom.foci.clusters import find_foci
+from bids_spectsynth.siscom.records import BaselineImage, CohortError, Float32, Float64, Focus, Maps, Mask
+from bids_spectsynth.siscom.significance.null import SPACING_MM, Errors, Null, simulate_null
+from bids_spectsynth.siscom.subtraction.alignment import align, displacement, resample_ictal
+from bids_spectsynth.siscom.subtraction.coarse import Coarse
+from bids_spectsynth.siscom.subtraction.level import WARN_PERCENT, disagreement, levels
+from bids_spectsynth.siscom.subtraction.maps import cohort_z, own_z, percent_difference, voxelwise_z
+from bids_spectsynth.siscom.subtraction.mask import siscom_mask
+from bids_spectsynth.siscom.subtraction.resolution import match
+from bids_spectsynth.siscom.subtraction.sharpness import estimate_fwhm
+
+#: Routes from the ictal scan to the baseline.
+DIRECT, THROUGH_T1W = "direct", "through the T1w"
+#: The direct route is not taken where it leaves the scans this much less alike, or moves the brain further than this.
+_WORSE, _FURTHEST_MM = 1.02, 6.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """How scans are compared.
+
+    Parameters
+    ----------
+    fwhm : float
+        Gaussian that smooths both scans once they are equally sharp, mm.
+    threshold : float
+        z from which a voxel belongs to a cluster.
+    level : str
+        Of :data:`~bids_spectsynth.siscom.subtraction.level.LEVELS`.
+    least_ml : float
+        Smaller clusters are left out.
+    seed : int
+        Of the Monte Carlo.
+    """
+
+    fwhm: float = 12.0
+    threshold: float = 2.0
+    level: str = "mode"
+    least_ml: float = 1.0
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class IctalScan:
+    """An ictal scan and the way to it.
+
+    Parameters
+    ----------
+    image : Nifti1Image
+        On its own voxels, finite.
+    matrix : array, shape (4, 4)
+        World of the T1w to that of the scan, RAS+ mm: the registration of the preparation.
+    mask : array of bool, shape (I, J, K)
+        Brain where it was measured, on the prepared grid.
+    """
+
+    image: nib.Nifti1Image
+    matrix: Float64
+    mask: Mask
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Route:
+    """How the ictal scan was brought to the baseline, and how far two ways of doing it disagree over the brain."""
+
+    name: str
+    matrix: Float64
+    mean_mm: float
+    largest_mm: float
+    residual_percent: float
+    other_residual_percent: float
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Siscom:
+    """The result for one ictal scan and one baseline.
+
+    Parameters
+    ----------
+    baseline : BaselineImage
+    route : Route
+    fwhm_ictal, fwhm_baseline : float
+        Estimated resolution, mm.
+    kernel_ictal, kernel_baseline : float
+        Gaussians (FWHM, mm) that made both equally sharp.
+    levels : mapping of str to float
+        All estimates of the ratio of ictal to baseline.
+    maps : Maps
+    null : Null
+    error : CohortError or None
+    foci : list of Focus
+        Without names.
+    notes : tuple of str
+        What readers must know, one sentence each.
+    """
+
+    baseline: BaselineImage
+    route: Route
+    fwhm_ictal: float
+    fwhm_baseline: float
+    kernel_ictal: float
+    kernel_baseline: float
+    levels: Mapping[str, float]
+    maps: Maps
+    null: Null
+    error: CohortError | None
+    foci: list[Focus]
+    notes: tuple[str, ...]
+
+
+def choose_route(ictal: IctalScan, baseline: BaselineImage, brain: Mask, affine: Float64) -> Route:
+    """Align the ictal scan with the baseline, unless that leaves them less alike than the way through the T1w.
+
+    Parameters
+    ----------
+    ictal : IctalScan
+    baseline : BaselineImage
+    brain : array of bool, shape (I, J, K)
+        Where both were measured.
+    affine : array, shape (4, 4)
+
+    Raises
+    ------
+    ValueError
+        One of the scans is constant in the brain.
+    """
+    found = align(ictal.image, baseline.values, brain, affine, ictal.matrix)
+    mean, largest = displacement(found.matrix, ictal.matrix, brain, affine)
+    worse = found.residual_percent > _WORSE * found.start_residual_percent
+    if worse or largest > _FURTHEST_MM:
+        note = (
+            f"the direct registration to the baseline is not plausible (it moves the brain by up to {largest:.1f} mm); "
+            "the one through the T1w is kept"
+        )
+        return Route(
+            name=THROUGH_T1W,
+            matrix=ictal.matrix,
+            mean_mm=mean,
+            largest_mm=largest,
+            residual_percent=found.start_residual_percent,
+            other_residual_percent=found.residual_percent,
+            note=note,
+        )
+    return Route(
+        name=DIRECT,
+        matrix=found.matrix,
+        mean_mm=mean,
+        largest_mm=largest,
+        residual_percent=found.residual_percent,
+        other_residual_percent=found.start_residual_percent,
+    )
+
+
+def subtract(
+    ictal: IctalScan,
+    baseline: BaselineImage,
+    t1w: Float32,
+    brain: Mask,
+    affine: Float64,
+    choices: Choices,
+    *,
+    error: CohortError | None = None,
+    cerebellum: Mask | None = None,
+) -> Siscom:
+    """Subtract a baseline from an ictal scan.
+
+    Parameters
+    ----------
+    ictal : IctalScan
+    baseline : BaselineImage
+    t1w : array, shape (I, J, K)
+        Prepared T1w, for the resolutions.
+    brain : array of bool, shape (I, J, K)
+        Brain mask of the T1w.
+    affine : array, shape (4, 4)
+        Of the prepared grid, to the T1w's world, RAS+ mm.
+    choices : Choices
+    error : CohortError, optional
+        What held-out participants' maps have without a seizure.
+    cerebellum : array of bool, shape (I, J, K), optional
+
+    Returns
+    -------
+    Siscom
+
+    Raises
+    ------
+    ValueError
+        A scan is constant in the brain, or they have no brain in common; the message says which.
+    """
+    both = brain & baseline.mask & ictal.mask
+    voxel_sizes = np.linalg.norm(affine[:3, :3], axis=0)
+    evaluated = siscom_mask(both, tuple(voxel_sizes))
+    if not evaluated.any():
+        raise ValueError("the brain that both scans have measured is nowhere thick enough")
+    route = choose_route(ictal, baseline, both, affine)
+    moved = resample_ictal(ictal.image, route.matrix, both, affine)
+    sharper = match(moved, baseline.values, both, affine)
+    kernels = sharper.ictal_kernel, sharper.baseline_kernel
+    x, y = (
+        MaskedSmoother(both, voxel_sizes, float(np.hypot(choices.fwhm, kernel)))(values)
+        for values, kernel in zip((moved, baseline.values), kernels, strict=True)
+    )
+    ratios = levels(x, y, evaluated, cerebellum)
+    used = choices.level if np.isfinite(ratios[choices.level]) else "mode"
+    difference = percent_difference(x, y, ratios[used], evaluated)
+    z, deviation = own_z(difference, evaluated)
+    null = _null(moved, baseline.values, kernels, ratios[used], both, evaluated, affine, choices)
+    deviation_map = _fine(null, null.standard_deviation, evaluated, affine)
+    maps = Maps(
+        mask=evaluated,
+        difference=difference,
+        z=z,
+        znull=voxelwise_z(difference, deviation_map, evaluated),
+        zcohort=cohort_z(difference, error, evaluated),
+        sd_percent=deviation,
+    )
+    budget = {name: _fine(null, part, evaluated, affine) for name, part in null.parts.items()}
+    if error is not None:
+        budget["synthesis"] = np.nan_to_num(error.standard_deviation)
+    foci = find_foci(
+        maps,
+        affine,
+        threshold=choices.threshold,
+        least_ml=choices.least_ml,
+        p_of=null.p_mass,
+        budget=budget,
+        brain=both,
+        seen=baseline.seen,
+    )
+    return Siscom(
+        baseline=baseline,
+        route=route,
+        fwhm_ictal=estimate_fwhm(moved, t1w, both, affine),
+        fwhm_baseline=estimate_fwhm(baseline.values, t1w, both, affine),
+        kernel_ictal=kernels[0],
+        kernel_baseline=kernels[1],
+        levels=ratios,
+        maps=maps,
+        null=null,
+        error=error,
+        foci=foci,
+        notes=_notes(baseline, route, ratios, used, choices),
+    )
+
+
+def _null(
+    moved: Float32,
+    baseline: Float32,
+    kernels: tuple[float, float],
+    level: float,
+    brain: Mask,
+    evaluated: Mask,
+    affine: Float64,
+    choices: Choices,
+) -> Null:
+    coarse = Coarse(brain, affine, SPACING_MM)
+    grid = coarse.grid
+    x, y = (
+        MaskedSmoother(grid.inside, grid.voxel_sizes, kernel)(coarse.take(values))
+        for values, kernel in zip((moved, baseline), kernels, strict=True)
+    )
+    inside = np.ascontiguousarray(evaluated[coarse.slices])
+    mean = y[inside].mean(dtype=np.float64)
+    difference = np.where(grid.inside, 100 * (x / level - y) / mean, 0).astype(np.float32)
+    return simulate_null(
+        difference,
+        y,
+        grid,
+        inside,
+        fwhm=choices.fwhm,
+        threshold=choices.threshold,
+        errors=Errors(),
+        seed=choices.seed,
+    )
+
+
+def _fine(null: Null, values: Float32, evaluated: Mask, affine: Float64) -> Float32:
+    """A map of the null on the prepared grid: linear between voxels, each weighted by whether it is in the mask."""
+    shape = (evaluated.shape[0], evaluated.shape[1], evaluated.shape[2])
+    total = resample_linear(np.where(null.mask, values, 0), null.affine, shape, affine)
+    weight = resample_linear(null.mask.astype(np.float32), null.affine, shape, affine)
+    known = evaluated & (weight > 1e-3)
+    typical = float(values[null.mask].mean()) if null.mask.any() else 0.0
+    return np.where(known, total / np.maximum(weight, 1e-3), np.where(evaluated, typical, 0)).astype(np.float32)
+
+
+def _notes(
+    baseline: BaselineImage, route: Route, ratios: Mapping[str, float], used: str, choices: Choices
+) -> tuple[str, ...]:
+    notes = [*baseline.notes]
+    if route.note:
+        notes.append(route.note)
+    if used != choices.level:
+        notes.append(f"the level by {choices.level} cannot be had; the mode is used")
+    apart = disagreement(dict(ratios), used)
+    if apart > WARN_PERCENT:
+        notes.append(
+            f"estimates of the level differ by {apart:.1f} % (levels in the sidecar): a large part has changed"
+        )
+    return tuple(notes)

@@ -1,0 +1,131 @@
+"""Foci of a map: clusters of its z map beyond a threshold, with what each map says of them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+from scipy import ndimage
+
+from bids_spectsynth.images.grid import apply_affine
+from bids_spectsynth.siscom.records import Float32, Float64, Focus, Maps, Mask, Sign
+
+#: A peak so near to the edge of the brain (mm) is flagged: registration and masks decide there.
+EDGE_MM = 8.0
+#: Words of ``flags``.
+EDGE, WITHIN_NULL, SEEN, LARGE = "edge", "within-null", "seen", "large"
+#: Corrected p below which a cluster is more than these scans produce without a seizure.
+SIGNIFICANT = 0.05
+#: A cluster of more than this share of the mask is flagged: with so much, there is no focus.
+LARGE_SHARE = 0.2
+
+
+def find_foci(
+    maps: Maps,
+    affine: Float64,
+    *,
+    threshold: float,
+    least_ml: float,
+    p_of: Callable[[float], float],
+    budget: Mapping[str, Float32],
+    brain: Mask,
+    seen: bool = False,
+) -> list[Focus]:
+    """The clusters of both signs, ranked by their peak.
+
+    Clusters are those of ``maps.z`` (neighbours share a face). They are ranked by the best calibrated map there is: the
+    peak of ``zcohort``, else that of ``znull``.
+
+    Parameters
+    ----------
+    maps : Maps
+    affine : array, shape (4, 4)
+        Voxels to the T1w's world, RAS+ mm.
+    threshold : float
+        z from which a voxel belongs to a cluster.
+    least_ml : float
+        Smaller clusters are left out.
+    p_of : callable
+        From a cluster's mass (mL times z above the threshold) to its corrected p.
+    budget : mapping of str to array, shape (I, J, K)
+        Standard deviation, percent, that each source of error can produce.
+    brain : array of bool, shape (I, J, K)
+        Brain mask, whose edge is meant by ``edge_mm``.
+    seen : bool
+        Whether the model behind the baseline has learned from this participant.
+
+    Returns
+    -------
+    list of Focus
+        Without names.
+    """
+    voxel_ml = float(abs(np.linalg.det(affine[:3, :3]))) / 1000
+    sizes = np.linalg.norm(affine[:3, :3], axis=0)
+    depth = ndimage.distance_transform_edt(np.pad(brain, 1), sampling=sizes)[1:-1, 1:-1, 1:-1]
+    signs: tuple[tuple[Sign, int], ...] = (("hyper", 1), ("hypo", -1))
+    found = []
+    for sign, factor in signs:
+        labels, n = ndimage.label(factor * maps.z >= threshold)
+        for index, box in enumerate(ndimage.find_objects(labels, max_label=n), start=1):
+            offset = np.array([part.start for part in box])
+            voxels = np.argwhere(labels[box] == index) + offset
+            if len(voxels) * voxel_ml < least_ml:
+                continue
+            mass = voxel_ml * float(np.sum(factor * maps.z[tuple(voxels.T)] - threshold))
+            found.append(_focus(maps, affine, voxels, sign, factor, voxel_ml, p_of(mass), budget, depth, seen))
+    found.sort(key=lambda focus: -abs(_rank_value(focus)))
+    return [replace(focus, rank=rank) for rank, focus in enumerate(found, start=1)]
+
+
+def _rank_value(focus: Focus) -> float:
+    return focus.zcohort_max if np.isfinite(focus.zcohort_max) else focus.znull_max
+
+
+def _focus(
+    maps: Maps,
+    affine: Float64,
+    voxels: np.ndarray,
+    sign: Sign,
+    factor: int,
+    voxel_ml: float,
+    p_corrected: float,
+    budget: Mapping[str, Float32],
+    depth: Float64,
+    seen: bool,
+) -> Focus:
+    at = tuple(voxels.T)
+    ranked_by = maps.znull if maps.zcohort is None else maps.zcohort
+    peak = voxels[int(np.argmax(factor * ranked_by[at]))]
+    here = tuple(int(index) for index in peak)
+    volume = len(voxels) * voxel_ml
+    edge = float(depth[here])
+    applies = {
+        EDGE: edge < EDGE_MM,
+        WITHIN_NULL: p_corrected >= SIGNIFICANT,
+        SEEN: seen,
+        LARGE: len(voxels) > LARGE_SHARE * np.count_nonzero(maps.mask),
+    }
+    return Focus(
+        rank=0,
+        sign=sign,
+        peak_mm=_point(affine, peak),
+        centroid_mm=_point(affine, voxels.mean(axis=0)),
+        volume_ml=volume,
+        z_max=_extreme(maps.z, at, factor),
+        znull_max=_extreme(maps.znull, at, factor),
+        zcohort_max=float("nan") if maps.zcohort is None else _extreme(maps.zcohort, at, factor),
+        percent_max=float(maps.difference[here]),
+        percent_mean=float(maps.difference[at].mean(dtype=np.float64)),
+        p_corrected=p_corrected,
+        edge_mm=edge,
+        budget={name: float(values[here]) for name, values in budget.items()},
+        flags=tuple(flag for flag, holds in applies.items() if holds),
+    )
+
+
+def _extreme(values: Float32, at: tuple[np.ndarray, ...], factor: int) -> float:
+    return factor * float(np.max(factor * values[at]))
+
+
+def _point(affine: Float64, voxel: np.ndarray) -> tuple[float, float, float]:
+    x, y, z = (float(value) for value in apply_affine(affine, voxel))
+    return x, y, z

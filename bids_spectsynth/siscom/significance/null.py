@@ -1,0 +1,258 @@
+"""What this patient's scans can produce without a seizure: a Monte Carlo of maps and of their largest clusters.
+
+Each simulated map is the sum of random fields as this patient's scans have them
+(:mod:`~bids_spectsynth.siscom.significance.variability`), of what a small error of the registration does to the
+baseline, and of what a small difference of the resolution does. It is smoothed, masked and thresholded like the map.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import fft, ndimage
+
+from bids_spectsynth.images.grid import MaskedGrid, apply_affine
+from bids_spectsynth.images.resampling import FWHM_PER_SIGMA
+from bids_spectsynth.images.smoothing import MaskedSmoother
+from bids_spectsynth.siscom.records import Float32, Float64, Mask
+from bids_spectsynth.siscom.significance.variability import (
+    SMOOTHINGS_MM,
+    WIDTHS_MM,
+    Variability,
+    estimate_variability,
+    robust_variance,
+)
+
+#: Simulated maps.
+SIMULATIONS = 400
+#: Voxels of the grid on which maps are simulated, mm.
+SPACING_MM = 4.0
+#: Voxels that are added to the field, so that its two ends do not meet.
+_PADDING = 8
+_STEP_MM = 0.5
+
+
+@dataclass(frozen=True)
+class Errors:
+    """What registration and resolution are known to be off by, as standard deviations.
+
+    Parameters
+    ----------
+    shift_mm, rotation_deg : float
+        Along and about each axis.
+    resolution_mm2 : float
+        Of the difference of the squared widths of both scans, mm^2.
+    """
+
+    shift_mm: float = 0.15
+    rotation_deg: float = 0.15
+    resolution_mm2: float = 6.0
+
+
+@dataclass(frozen=True, eq=False)
+class Null:
+    """Maps without a seizure, summed up.
+
+    Parameters
+    ----------
+    mask : array of bool, shape (i, j, k)
+        Evaluation mask on the coarse grid.
+    affine : array, shape (4, 4)
+        Of the coarse grid.
+    standard_deviation : array, shape (i, j, k), float32
+        Of the simulated maps, percent of the brain mean; 0 outside the mask.
+    parts : dict of str to array, shape (i, j, k), float32
+        The same by cause: ``registration``, ``resolution``, ``noise`` (of the camera), ``variation`` (between two
+        injections).
+    extents, masses : array, shape (n,), sorted
+        Of the largest cluster of each simulated map, of either sign: mL, and mL times z above the threshold.
+    variability : Variability
+    """
+
+    mask: Mask
+    affine: Float64
+    standard_deviation: Float32
+    parts: dict[str, Float32]
+    extents: Float64
+    masses: Float64
+    variability: Variability
+
+    def p_mass(self, mass: float) -> float:
+        """Chance of a map without a seizure with a cluster of this mass or more."""
+        return _tail(self.masses, mass)
+
+    def p_extent(self, extent: float) -> float:
+        """Chance of a map without a seizure with a cluster of this extent (mL) or more."""
+        return _tail(self.extents, extent)
+
+
+def _tail(sorted_values: Float64, value: float) -> float:
+    # The observed map is one of the maps that could have been: never 0.
+    above = len(sorted_values) - int(np.searchsorted(sorted_values, value - 1e-9))
+    return (1 + above) / (1 + len(sorted_values))
+
+
+def simulate_null(
+    difference: Float32,
+    baseline: Float32,
+    brain: MaskedGrid,
+    evaluation_mask: Mask,
+    *,
+    fwhm: float,
+    threshold: float,
+    errors: Errors,
+    seed: int,
+    simulations: int = SIMULATIONS,
+) -> Null:
+    """Simulate maps without a seizure.
+
+    Parameters
+    ----------
+    difference : array, shape (i, j, k)
+        Of the two scans at one level, not smoothed, percent of the brain mean, on a coarse grid.
+    baseline : array, shape (i, j, k)
+        Not smoothed, any units.
+    brain : MaskedGrid
+        That grid, and the brain on it.
+    evaluation_mask : array of bool, shape (i, j, k)
+    fwhm : float
+        Of the map's smoothing, mm.
+    threshold : float
+        z from which a cluster counts.
+    errors : Errors
+    seed : int
+        Equal seeds give equal results.
+    simulations : int
+
+    Returns
+    -------
+    Null
+    """
+    smoother = MaskedSmoother(brain.inside, brain.voxel_sizes, fwhm)
+    level = baseline[brain.inside].mean(dtype=np.float64)
+    image = np.where(brain.inside, 100 * baseline / level, 0).astype(np.float32)
+    patterns = _patterns(image, brain, fwhm, errors)
+    # How the patterns shrink with smoothing, to take them off what the fields must explain.
+    known = [
+        sum(robust_variance(p[evaluation_mask]) for p in _patterns(image, brain, width, errors)[0])
+        for width in SMOOTHINGS_MM
+    ]
+    variability = estimate_variability(difference, brain.inside, evaluation_mask, brain.voxel_sizes, known)
+    fields = _Fields(variability, brain, image)
+    rng = np.random.default_rng(seed)
+    sums = np.zeros(brain.shape)
+    extents, masses = [], []
+    voxel_ml = float(np.prod(brain.voxel_sizes)) / 1000
+    for field in fields.draw(rng, simulations):
+        found = smoother(field) + sum(rng.standard_normal() * pattern for pattern in patterns[0])
+        inside = found[evaluation_mask]
+        sums[evaluation_mask] += np.square(inside)
+        z = np.where(evaluation_mask, found / inside.std(), 0)
+        extent, mass = largest_cluster(z, threshold)
+        extents.append(extent * voxel_ml)
+        masses.append(mass * voxel_ml)
+    deviation = np.sqrt(sums / simulations).astype(np.float32)
+    return Null(
+        evaluation_mask,
+        brain.affine,
+        deviation,
+        {**patterns[1], **fields.parts(fwhm, deviation, patterns[1], evaluation_mask)},
+        np.sort(extents),
+        np.sort(masses),
+        variability,
+    )
+
+
+def largest_cluster(z: Float32, threshold: float) -> tuple[int, float]:
+    """Voxels of the largest cluster of either sign beyond a threshold, and the largest sum of what is beyond it.
+
+    Neighbours share a face.
+
+    Parameters
+    ----------
+    z : array, shape (i, j, k)
+    threshold : float
+    """
+    extent, mass = 0, 0.0
+    for signed in (z, -z):
+        labels, n = ndimage.label(signed >= threshold)
+        if n:
+            extent = max(extent, int(np.bincount(labels.ravel())[1:].max()))
+            masses = np.bincount(labels.ravel(), weights=(signed - threshold).ravel())[1:]
+            mass = max(mass, float(masses.max()))
+    return extent, mass
+
+
+def _patterns(
+    image: Float32, brain: MaskedGrid, fwhm: float, errors: Errors
+) -> tuple[list[Float32], dict[str, Float32]]:
+    """Maps of one standard deviation of each shift, rotation and of the resolution; and their sums by cause."""
+    smooth = MaskedSmoother(brain.inside, brain.voxel_sizes, fwhm)(image)
+    # Derivatives along the axes of the voxels, inside the brain alone: half a voxel of edge is lost to the erosion.
+    slopes = [np.asarray(slope, dtype=np.float32) for slope in np.gradient(smooth)]
+    to_voxels = np.linalg.inv(brain.affine[:3, :3])
+    gradient = np.stack([sum(slopes[i] * np.float32(to_voxels[i, axis]) for i in range(3)) for axis in range(3)])
+    voxels = np.indices(brain.shape).reshape(3, -1).T
+    points = apply_affine(brain.affine, voxels)
+    centre = points[brain.inside.ravel()].mean(axis=0)
+    offsets = (points - centre).T.reshape(3, *brain.shape).astype(np.float32)
+    turns = np.cross(offsets, gradient, axis=0)
+    motion = [np.float32(errors.shift_mm) * g for g in gradient]
+    motion += [np.float32(np.deg2rad(errors.rotation_deg)) * turn for turn in turns]
+    wider = MaskedSmoother(brain.inside, brain.voxel_sizes, float(np.sqrt(fwhm**2 + errors.resolution_mm2)))(image)
+    sharpness = wider - smooth
+    cut = [np.where(brain.inside, pattern, 0).astype(np.float32) for pattern in (*motion, sharpness)]
+    registration = np.sqrt(sum(np.square(pattern) for pattern in cut[:-1]))
+    return cut, {"registration": registration, "resolution": np.abs(cut[-1])}
+
+
+class _Fields:
+    """Random fields of a brain; noise of the camera follows the root of the counts."""
+
+    def __init__(self, variability: Variability, brain: MaskedGrid, image: Float32) -> None:
+        self._variability, self._brain = variability, brain
+        self._shape = tuple(fft.next_fast_len(n + _PADDING) for n in brain.shape)
+        smooth = MaskedSmoother(brain.inside, brain.voxel_sizes, 2 * SPACING_MM)(image)
+        counts = np.sqrt(np.maximum(smooth, 0))
+        self._counts = (counts / np.sqrt(np.mean(np.square(counts[brain.inside])))).astype(np.float32)
+        frequencies = np.meshgrid(
+            *(np.fft.fftfreq(n, d=size) for n, size in zip(self._shape, brain.voxel_sizes, strict=True)), indexing="ij"
+        )
+        squared = sum(np.square(f) for f in frequencies)
+        self._noise = self._amplitude(squared, variability.noise_widths)
+        self._slow = self._amplitude(squared, [w for w in WIDTHS_MM if w not in variability.noise_widths])
+
+    def _amplitude(self, squared: Float64, widths: Sequence[float]) -> Float32:
+        """Square root of the power at each frequency, for white noise of variance 1 on both complex parts."""
+        power = np.zeros(self._shape)
+        for width, deviation in zip(WIDTHS_MM, self._variability.deviations, strict=True):
+            if width in widths and deviation > 0:
+                own = np.exp(-np.square(2 * np.pi * width / FWHM_PER_SIGMA) * squared)
+                power += deviation**2 * own / own.mean()
+        return np.sqrt(power).astype(np.float32) * np.float32(np.sqrt(power.size))
+
+    def draw(self, rng: np.random.Generator, n: int) -> Iterator[Float32]:
+        """Fields before smoothing, one after the other, shape (i, j, k)."""
+        i, j, k = self._brain.shape
+        for _ in range((n + 1) // 2):
+            noise, slow = (
+                fft.ifftn(self._white(rng) * amplitude)[:i, :j, :k] for amplitude in (self._noise, self._slow)
+            )
+            yield noise.real * self._counts + slow.real
+            n -= 1
+            if n > 0:
+                yield noise.imag * self._counts + slow.imag
+                n -= 1
+
+    def _white(self, rng: np.random.Generator) -> np.ndarray:
+        parts = rng.standard_normal((2, *self._shape), dtype=np.float32)
+        return np.asarray(parts[0] + 1j * parts[1], dtype=np.complex64)
+
+    def parts(self, fwhm: float, total: Float32, patterns: dict[str, Float32], mask: Mask) -> dict[str, Float32]:
+        """What of the simulated deviation is noise, and what is variation between two injections."""
+        own = self._variability
+        slow = own.smoothed(fwhm, [w for w in WIDTHS_MM if w not in own.noise_widths])
+        left = np.square(total) - sum(np.square(pattern) for pattern in patterns.values())
+        variation = np.where(mask, np.minimum(slow**2, np.maximum(left, 0)), 0)
+        noise = np.where(mask, np.maximum(left - variation, 0), 0)
+        return {"noise": np.sqrt(noise).astype(np.float32), "variation": np.sqrt(variation).astype(np.float32)}
