@@ -1,6 +1,6 @@
 """The prepared cases of an output folder, as file names tell of them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +9,7 @@ from bids_spectsynth.bids.access import is_text
 from bids_spectsynth.bids.names import bare_label, parse_name
 from bids_spectsynth.bids.roles import INTERICTAL, ROLES, T1W, is_assumed, role_by_suffix
 from bids_spectsynth.bids.sidecars import sidecar
+from bids_spectsynth.errors import DatasetError
 from bids_spectsynth.options.settings import T1W_SPACE
 from bids_spectsynth.options.spaces import parse_space
 
@@ -62,23 +63,39 @@ class PreparedCase:
         return replace(self, template=template, template_xfm=self.template_xfms[template])
 
 
-def find_prepared(output_dir: Path, space: str, participants: tuple[str, ...] = ()) -> list[PreparedCase]:
+def find_prepared(
+    output_dir: str | Path, space: str = T1W_SPACE, participants: str | Sequence[str] = ()
+) -> list[PreparedCase]:
     """What preprocessing left in the output folder, from file names alone.
 
     Parameters
     ----------
-    output_dir : Path
+    output_dir : str or Path
     space : str
-        Its label, see :class:`PreparedCase`.
-    participants : tuple of str
+        Its label, see :class:`PreparedCase`; for a model, ``model.space``.
+    participants : str or sequence of str
         Labels with or without ``sub-``; empty for all.
 
     Returns
     -------
     list of PreparedCase
         By participant and session. A case counts as prepared when it has a T1w image and its mask in that space.
+
+    Raises
+    ------
+    DatasetError
+        There is no such folder.
+
+    Examples
+    --------
+    ``find_prepared("out")`` gives all cases in the space of their T1w, and
+    ``find_prepared("out", "MNI152NLin6Asym", "01")`` those of one participant in a template's.
     """
-    chosen = {bare_label(label, "sub") for label in participants}
+    output_dir = Path(output_dir)
+    if not output_dir.is_dir():
+        raise DatasetError(f"{output_dir}: no such output folder")
+    labels = (participants,) if isinstance(participants, str) else participants
+    chosen = {bare_label(label, "sub") for label in labels}
     cases = []
     for participant, session, folder in _case_folders(output_dir):
         if chosen and participant not in chosen:
