@@ -14,7 +14,7 @@ _HOMES = {
     "SpectSynthError": "errors",
     "SynthesisModel": "api",
     "find_models": "synthesis.models.ensemble",
-    "find_prepared": "bids.prepared",
+    "find_prepared": "api",
     "load_case": "synthesis.data.slices",
     "load_model": "api",
     "predict": "api",

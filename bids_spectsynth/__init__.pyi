@@ -1,10 +1,10 @@
 from bids_spectsynth.api import SynthesisModel as SynthesisModel
+from bids_spectsynth.api import find_prepared as find_prepared
 from bids_spectsynth.api import load_model as load_model
 from bids_spectsynth.api import predict as predict
 from bids_spectsynth.api import register as register
 from bids_spectsynth.api import resample as resample
 from bids_spectsynth.bids.prepared import PreparedCase as PreparedCase
-from bids_spectsynth.bids.prepared import find_prepared as find_prepared
 from bids_spectsynth.errors import SpectSynthError as SpectSynthError
 from bids_spectsynth.evaluation.case.metrics import slice_metrics as slice_metrics
 from bids_spectsynth.preprocess.registration.result import Registration as Registration

@@ -1,7 +1,7 @@
-"""Calls from Python: load a model, predict, register two images, resample."""
+"""Calls from Python: load a model, find prepared cases, predict, register two images, resample."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,14 +12,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from bids_spectsynth.bids import prepared
 from bids_spectsynth.bids.names import bare_label
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import INTERICTAL, ROLES
-from bids_spectsynth.errors import ImageError
+from bids_spectsynth.errors import DatasetError, ImageError
 from bids_spectsynth.images.grid import grid_of, new_image
 from bids_spectsynth.images.reading import average_frames, load_image, sanitise
 from bids_spectsynth.images.resampling import resample_image
-from bids_spectsynth.options.settings import CoregInit, Scaling
+from bids_spectsynth.options.settings import T1W_SPACE, CoregInit, Scaling
 from bids_spectsynth.preprocess.backends.brain_extraction import extract_t1w_brain, volume_note
 from bids_spectsynth.preprocess.registration.plausibility import with_brain_notes
 from bids_spectsynth.preprocess.registration.register import register_images
@@ -129,6 +130,38 @@ def load_model(folder: str | Path, device: str | torch.device | None = None) -> 
     return SynthesisModel(folder, members, tuple(load_network(one.folder, place, one.card) for one in members))
 
 
+def find_prepared(
+    output_dir: str | Path, space: str = T1W_SPACE, participants: str | Sequence[str] = ()
+) -> list[PreparedCase]:
+    """Prepared cases of an output folder, by participant and session.
+
+    Parameters
+    ----------
+    output_dir : str or Path
+    space : str
+        ``T1w`` or a template's; for a model, ``model.space``.
+    participants : str or sequence of str
+        Labels with or without ``sub-``; empty for all.
+
+    Raises
+    ------
+    DatasetError
+        There is no such folder.
+
+    Examples
+    --------
+    >>> [case.name for case in find_prepared("out")]  # doctest: +SKIP
+    ['sub-01', 'sub-02_ses-a']
+    >>> (case,) = find_prepared("out", "MNI152NLin6Asym", "01")  # doctest: +SKIP
+    >>> sorted(case.images)  # doctest: +SKIP
+    ['T1w', 'interictal', 'pet']
+    """
+    folder = Path(output_dir)
+    if not folder.is_dir():
+        raise DatasetError(f"{folder}: no such output folder")
+    return prepared.find_prepared(folder, space, (participants,) if isinstance(participants, str) else participants)
+
+
 def predict(model: SynthesisModel, case: PreparedCase, *, samples: int = 0) -> Prediction:
     """The synthetic interictal SPECT of a prepared case, as the program writes it; nothing is written here.
 
@@ -138,7 +171,7 @@ def predict(model: SynthesisModel, case: PreparedCase, *, samples: int = 0) -> P
     ----------
     model : SynthesisModel
     case : PreparedCase
-        In the model's space, see :func:`bids_spectsynth.bids.prepared.find_prepared`.
+        In the model's space, see :func:`find_prepared`.
     samples : int
         With 2 or more, a standard deviation too: over an ensemble's networks or, of one network, over so many outputs
         with its dropout left on.

@@ -99,6 +99,19 @@ def test_load_model__what_is_wrong_is_one_line(tmp_path: Path, folder: Path) -> 
         bs.load_model(folder, "gpu")
 
 
+def test_find_prepared__folder_and_participants_as_text(case: PreparedCase, tmp_path: Path) -> None:
+    out = case.images["T1w"].parents[2]
+    for found in (
+        bs.find_prepared(str(out)),
+        bs.find_prepared(out, "T1w", "01"),
+        bs.find_prepared(out, "T1w", ["sub-01"]),
+    ):
+        assert [(one.name, one.images) for one in found] == [("sub-01", case.images)]
+    assert bs.find_prepared(out, "MNI152NLin6Asym") == bs.find_prepared(out, participants="0") == []
+    with pytest.raises(bs.SpectSynthError, match="elsewhere: no such output folder"):
+        bs.find_prepared(tmp_path / "elsewhere")
+
+
 def test_predict__only_networks_that_have_not_seen_the_participant(folder: Path, case: PreparedCase) -> None:
     model = bs.load_model(folder, device="cpu")
     arrays = load_case(case, model.inputs, model.scaling)

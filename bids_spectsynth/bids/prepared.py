@@ -9,7 +9,6 @@ from bids_spectsynth.bids.access import is_text
 from bids_spectsynth.bids.names import bare_label, parse_name
 from bids_spectsynth.bids.roles import INTERICTAL, ROLES, T1W, is_assumed, role_by_suffix
 from bids_spectsynth.bids.sidecars import sidecar
-from bids_spectsynth.errors import DatasetError
 from bids_spectsynth.options.settings import T1W_SPACE
 from bids_spectsynth.options.spaces import parse_space
 
@@ -63,39 +62,24 @@ class PreparedCase:
         return replace(self, template=template, template_xfm=self.template_xfms[template])
 
 
-def find_prepared(
-    output_dir: str | Path, space: str = T1W_SPACE, participants: str | Sequence[str] = ()
-) -> list[PreparedCase]:
+def find_prepared(output_dir: Path, space: str, participants: Sequence[str] = ()) -> list[PreparedCase]:
     """What preprocessing left in the output folder, from file names alone.
 
     Parameters
     ----------
-    output_dir : str or Path
+    output_dir : Path
     space : str
-        Its label, see :class:`PreparedCase`; for a model, ``model.space``.
-    participants : str or sequence of str
+        Its label, see :class:`PreparedCase`.
+    participants : sequence of str
         Labels with or without ``sub-``; empty for all.
 
     Returns
     -------
     list of PreparedCase
         By participant and session. A case counts as prepared when it has a T1w image and its mask in that space.
-
-    Raises
-    ------
-    DatasetError
-        There is no such folder.
-
-    Examples
-    --------
-    ``find_prepared("out")`` gives all cases in the space of their T1w, and
-    ``find_prepared("out", "MNI152NLin6Asym", "01")`` those of one participant in a template's.
+        Empty where there is no such folder.
     """
-    output_dir = Path(output_dir)
-    if not output_dir.is_dir():
-        raise DatasetError(f"{output_dir}: no such output folder")
-    labels = (participants,) if isinstance(participants, str) else participants
-    chosen = {bare_label(label, "sub") for label in labels}
+    chosen = {bare_label(label, "sub") for label in participants}
     cases = []
     for participant, session, folder in _case_folders(output_dir):
         if chosen and participant not in chosen:

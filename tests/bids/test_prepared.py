@@ -3,11 +3,8 @@
 import shutil
 from pathlib import Path
 
-import pytest
-
 from bids_spectsynth.bids.prepared import find_prepared
 from bids_spectsynth.bids.writing import read_matrix
-from bids_spectsynth.errors import DatasetError
 
 
 def test_prepared_cases_by_space(derivative: tuple[Path, Path]) -> None:
@@ -26,14 +23,6 @@ def test_prepared_cases_by_space(derivative: tuple[Path, Path]) -> None:
     assert find_prepared(out, "MNIPediatricAsym+3")[0].template == "MNIPediatricAsym+3"
     assert [case.name for case in find_prepared(out, "T1w", ("sub-02",))] == ["sub-02_ses-post"]
     assert find_prepared(out, "T1w", ("9",)) == []
-
-
-def test_find_prepared__folder_and_participant_as_text(derivative: tuple[Path, Path]) -> None:
-    _, out = derivative
-    assert [case.name for case in find_prepared(str(out))] == ["sub-01", "sub-02_ses-post"]
-    assert [case.name for case in find_prepared(str(out), participants="01")] == ["sub-01"]
-    with pytest.raises(DatasetError, match="elsewhere: no such output folder"):
-        find_prepared(out / "elsewhere")
 
 
 def test_case_without_brain_mask_is_not_prepared(derivative: tuple[Path, Path]) -> None:
