@@ -7,11 +7,17 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import boutiques
 import nibabel as nib
+import numpy as np
 import pandas as pd
 import pytest
+
+from bids_spectsynth import api
+from bids_spectsynth.evaluation.case.metrics import METRICS
+from tests.conftest import App, QuickBackend
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -34,6 +40,37 @@ def test_modules_of_the_python_interface_exist_and_say_what_they_are() -> None:
     for name in re.findall(r"automodule:: (\S+)", (DOCS / "api.md").read_text()):
         module = ROOT / Path(*name.split(".")).with_suffix(".py")
         assert module.read_text().startswith('"""'), name
+
+
+def test_python_page__examples_run_in_their_order(
+    finished: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (DOCS / "api.md").read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
+    assert page.index(blocks[0]) < page.index("automodule")
+    finished.copy(tmp_path)
+    (tmp_path / "data").symlink_to(finished.bids_dir)
+    monkeypatch.chdir(tmp_path)
+    # The images of the tests have no skull.
+    monkeypatch.setattr(api, "extract_t1w_brain", lambda image: QuickBackend().extract_brain(image, "T1w"))
+    names: dict[str, Any] = {}
+    for block in blocks:
+        exec(compile(block, "docs/api.md", "exec"), names)
+    assert names["held_out"] == ["sub-04", "sub-05_ses-a", "sub-06", "sub-07"]
+    # The program has written the same image, and the same numbers about it.
+    (written,) = (tmp_path / "out/sub-04/spect").glob("*_space-T1w_desc-pix2pixT1wPet_spect.nii.gz")
+    synthetic = nib.load("synthetic.nii.gz")
+    np.testing.assert_allclose(synthetic.get_fdata(), nib.load(written).get_fdata(), rtol=1e-4, atol=1e-2)
+    np.testing.assert_allclose(synthetic.affine, nib.load(written).affine)
+    (rated,) = (tmp_path / "out/sub-04/spect").glob("*_desc-pix2pixT1wPet_metrics.tsv")
+    table = pd.read_csv(rated, sep="\t").query("method == 'pix2pix' and scale == 'slice'").reset_index()
+    columns = ["slice", *METRICS, "mask_voxels"]
+    pd.testing.assert_frame_equal(names["table"][columns], table[columns], check_dtype=False, rtol=1e-3)
+    # The PET of the tests lies where its T1w lies; voxels are of 8 and 4 mm.
+    for found in (names["found"], names["prepared"]):
+        assert not found.poor
+        np.testing.assert_allclose(found.matrix, np.eye(4), atol=1)
+    assert nib.load("pet_space-T1w.nii.gz").shape == (24, 24, 24)
 
 
 @pytest.fixture(scope="module")

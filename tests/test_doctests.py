@@ -16,6 +16,8 @@ MODULES = [
 ]
 #: What a Python user would call first.
 FIRST_CALLS = (
+    "api",
+    "evaluation.case.metrics",
     "evaluation.statistics.bland_altman",
     "evaluation.statistics.paired_tests",
     "images.grid",

@@ -1,6 +1,6 @@
 """The prepared cases of an output folder, as file names tell of them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -62,7 +62,7 @@ class PreparedCase:
         return replace(self, template=template, template_xfm=self.template_xfms[template])
 
 
-def find_prepared(output_dir: Path, space: str, participants: tuple[str, ...] = ()) -> list[PreparedCase]:
+def find_prepared(output_dir: Path, space: str, participants: Sequence[str] = ()) -> list[PreparedCase]:
     """What preprocessing left in the output folder, from file names alone.
 
     Parameters
@@ -70,13 +70,14 @@ def find_prepared(output_dir: Path, space: str, participants: tuple[str, ...] = 
     output_dir : Path
     space : str
         Its label, see :class:`PreparedCase`.
-    participants : tuple of str
+    participants : sequence of str
         Labels with or without ``sub-``; empty for all.
 
     Returns
     -------
     list of PreparedCase
         By participant and session. A case counts as prepared when it has a T1w image and its mask in that space.
+        Empty where there is no such folder.
     """
     chosen = {bare_label(label, "sub") for label in participants}
     cases = []

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bids_spectsynth.evaluation.case.similarity import MARGIN, FloatArray, check_pair, ssim_maps
+from bids_spectsynth.evaluation.case.similarity import MARGIN, check_pair, ssim_maps
 
 Region = Literal["whole", "brain"]
 
@@ -263,7 +263,7 @@ def by_measure() -> dict[str, dict[Region, Metric]]:
 
 
 def slice_metrics(
-    real: FloatArray, synthetic: FloatArray, mask: npt.NDArray[np.bool_], data_range: float
+    real: npt.NDArray[Any], synthetic: npt.NDArray[Any], mask: npt.NDArray[Any], data_range: float = 2.0
 ) -> pd.DataFrame:
     """All metrics of every axial slice that holds voxels of the evaluation mask.
 
@@ -277,10 +277,10 @@ def slice_metrics(
     ----------
     real, synthetic : array, shape (I, J, K)
         On the same scale, (-1, 1) when ``data_range`` is 2; axial slices last.
-    mask : array of bool, shape (I, J, K)
-        Evaluation mask: brain, or the part of it where there is something to compare with.
+    mask : array, shape (I, J, K)
+        Evaluation mask, bool or above 0: brain, or the part of it where there is something to compare with.
     data_range : float
-        See :func:`~bids_spectsynth.evaluation.case.similarity.ssim_maps`.
+        2 for images in (-1, 1); see :func:`~bids_spectsynth.evaluation.case.similarity.ssim_maps`.
 
     Returns
     -------
@@ -291,10 +291,19 @@ def slice_metrics(
     ------
     ValueError
         Shapes differ, a value is not finite, slices are smaller than 11 x 11, or ``data_range`` is not above zero.
+
+    Examples
+    --------
+    >>> real = np.tile(np.linspace(-1, 1, 16), (16, 1))[..., np.newaxis]
+    >>> mask = np.abs(real) < 0.5
+    >>> table = slice_metrics(real, real + 0.1, mask)
+    >>> table[["slice", "mask_rmse", "mask_psnr"]].round(2).to_dict("records")
+    [{'slice': 0, 'mask_rmse': 0.1, 'mask_psnr': 26.02}]
     """
     check_pair(real, synthetic, data_range)
     if mask.shape != real.shape:
         raise ValueError(f"mask of shape {mask.shape} on images of shape {real.shape}")
+    mask = np.asarray(mask) > 0
     kept = np.flatnonzero(mask.any(axis=(0, 1)))
     inside = np.moveaxis(mask[..., kept], -1, 0)
     x, y = (np.moveaxis(volume[..., kept], -1, 0).astype(np.float32, order="C") for volume in (real, synthetic))

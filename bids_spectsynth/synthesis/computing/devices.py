@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import cast, get_args
 
 import torch
 import torch.distributed as dist
@@ -49,6 +50,30 @@ def resolve_device(choice: Device, local_rank: int = 0) -> torch.device:
     device = torch.device("cuda", local_rank % torch.cuda.device_count())
     logger.info("Network on GPU %s (%s)", device, torch.cuda.get_device_name(device), extra=ONCE)
     return device
+
+
+def as_device(device: str | torch.device | None = None) -> torch.device:
+    """Device of a call from Python: a GPU where there is one, unless something else is given.
+
+    Parameters
+    ----------
+    device : str or torch.device, optional
+        A choice of :func:`resolve_device`, or what torch knows, such as ``cuda:1``.
+
+    Raises
+    ------
+    ModelError
+        There is no such device.
+    """
+    if isinstance(device, torch.device):
+        return device
+    choice = device or "auto"
+    if choice in get_args(Device):
+        return resolve_device(cast(Device, choice))
+    try:
+        return torch.device(choice)
+    except RuntimeError as error:
+        raise ModelError(f"device {choice!r}: torch knows none of this name; use 'cpu', 'cuda' or 'cuda:1'") from error
 
 
 @dataclass(frozen=True)

@@ -82,9 +82,9 @@ def is_model(folder: Path) -> bool:
     return (folder / ENSEMBLE_FILE).exists() or (folder / CARD_FILE).exists()
 
 
-def find_models(output_dir: Path) -> list[Path]:
-    """The folders of all finished models in an output folder, sorted."""
-    return sorted(path for path in models_folder(output_dir).glob("*") if path.is_dir() and is_model(path))
+def find_models(output_dir: str | Path) -> list[Path]:
+    """The folders ``models/<label>`` of all finished models in an output folder, sorted."""
+    return sorted(path for path in models_folder(Path(output_dir)).glob("*") if path.is_dir() and is_model(path))
 
 
 def read_ensemble(folder: Path) -> tuple[str, list[tuple[str, int]]]:

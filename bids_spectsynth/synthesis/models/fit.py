@@ -10,15 +10,15 @@ from bids_spectsynth.options.spaces import option_of
 from bids_spectsynth.synthesis.models.card import ModelCard
 
 
-def check_fit(card: ModelCard, prepared: PreparedCase, voxel_size: float) -> None:
+def check_fit(card: ModelCard, prepared: PreparedCase, voxel_size: float | None = None) -> None:
     """Refuse a case that the model cannot be applied to.
 
     Parameters
     ----------
     card : ModelCard
     prepared : PreparedCase
-    voxel_size : float
-        Of the prepared images, mm.
+    voxel_size : float, optional
+        Of the prepared images, mm; where it is not known, their number of voxels tells.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def check_fit(card: ModelCard, prepared: PreparedCase, voxel_size: float) -> Non
             f"{model} needs {' and '.join(card.inputs)}, {prepared.name} has no {' and no '.join(missing)}; "
             "use a model of the images that are there"
         )
-    if voxel_size != card.voxel_size:
+    if voxel_size not in (None, card.voxel_size):
         raise ModelError(
             f"{model} works on voxels of {card.voxel_size:g} mm, not {voxel_size:g}; "
             f"prepare with --voxel-size {card.voxel_size:g}"

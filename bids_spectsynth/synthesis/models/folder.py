@@ -12,6 +12,7 @@ from torch import Tensor
 from bids_spectsynth.bids.writing import write_json
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.synthesis.baselines.files import baselines_checksum
+from bids_spectsynth.synthesis.computing.devices import as_device
 from bids_spectsynth.synthesis.models.card import (
     CARD_FILE,
     ModelCard,
@@ -65,14 +66,15 @@ def save_model(folder: Path, card: ModelCard, weights: Mapping[str, Tensor]) -> 
     write_json(folder / CARD_FILE, dataclasses.asdict(card))
 
 
-def load_model(folder: Path, device: torch.device, card: ModelCard | None = None) -> Model:
-    """Load a model for prediction.
+def load_model(folder: str | Path, device: str | torch.device | None = None, card: ModelCard | None = None) -> Model:
+    """Load one network for prediction; :func:`bids_spectsynth.api.load_model` loads all of an ensemble.
 
     Parameters
     ----------
-    folder : Path
-        ``models/<label>``.
-    device : torch.device
+    folder : str or Path
+        ``models/<label>``, or that of a member of an ensemble.
+    device : str or torch.device, optional
+        See :func:`bids_spectsynth.synthesis.computing.devices.as_device`.
     card : ModelCard, optional
         Of this folder, where it has been read already.
 
@@ -81,6 +83,7 @@ def load_model(folder: Path, device: torch.device, card: ModelCard | None = None
     ModelError
         A file is missing or damaged, the card is of a newer version, or weights and card do not belong together.
     """
+    folder, device = Path(folder), as_device(device)
     card = card or load_card(folder)
     weights, _ = load_tensors(folder / WEIGHTS_FILE)
     architecture = card.architecture

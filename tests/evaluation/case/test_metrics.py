@@ -56,6 +56,12 @@ def test_rmse_and_psnr_by_definition() -> None:
     assert table.loc[2, "mask_voxels"] == inside.sum()
 
 
+def test_slice_metrics__mask_as_it_comes_from_a_file_and_images_in_the_usual_range() -> None:
+    real, synthetic, mask = volumes()
+    table = slice_metrics(real, synthetic, 2.0 * mask)
+    np.testing.assert_array_equal(table, slice_metrics(real, synthetic, mask, 2.0))
+
+
 def test_only_slices_with_brain_are_rated() -> None:
     real, synthetic, mask = volumes()
     assert slice_metrics(real, synthetic, mask, 2.0)["slice"].tolist() == [1, 2, 3]

@@ -21,8 +21,9 @@ from bids_spectsynth.synthesis.models.card import load_card
 from bids_spectsynth.synthesis.models.folder import load_model
 from bids_spectsynth.synthesis.network.channels import predict_slices
 from bids_spectsynth.synthesis.network.networks import network_levels
+from bids_spectsynth.synthesis.prediction.case_prediction import larger_slices
 from bids_spectsynth.synthesis.prediction.predict import network_input_size, predict
-from bids_spectsynth.synthesis.prediction.synthetic_image import larger_slices, synthesise
+from bids_spectsynth.synthesis.prediction.synthetic_image import synthesise
 from bids_spectsynth.synthesis.training.config import TrainingConfig
 from bids_spectsynth.synthesis.training.train import train
 from bids_spectsynth.synthesis.training.validation import validate
