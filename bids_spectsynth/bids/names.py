@@ -23,6 +23,7 @@ ENTITY_ORDER = (
     "space",
     "res",
     "desc",
+    "stat",
 )
 _VALUE = re.compile(r"[0-9A-Za-z+]+")
 
