@@ -43,7 +43,7 @@ def fetch_cerebra() -> AtlasFiles:
         # Importing the client fills an empty folder with placeholders, so it is done only for a download.
         from templateflow import api, conf
 
-        if not (templateflow_home() / f"tpl-{CEREBRA_TEMPLATE}").is_dir():
+        if not any(_folder().glob("*_atlas-CerebrA_dseg.nii.gz")):
             list_all(conf)
         for query in _QUERIES:
             api.get(CEREBRA_TEMPLATE, raise_empty=True, **query)
@@ -57,13 +57,15 @@ def fetch_cerebra() -> AtlasFiles:
     return stored
 
 
+def _folder() -> Path:
+    return templateflow_home() / f"tpl-{CEREBRA_TEMPLATE}"
+
+
 def _stored() -> AtlasFiles | None:
     """Both files where they hold something: placeholders have 0 bytes."""
     found: dict[str, Path] = {}
-    folder = templateflow_home() / f"tpl-{CEREBRA_TEMPLATE}"
     try:
-        files = sorted(folder.glob("*_dseg.*"))
-        for path in files:
+        for path in sorted(_folder().glob("*_dseg.*")):
             entities, _, extension = parse_name(path.name)
             if entities.get("atlas") in _ATLAS and path.is_file() and path.stat().st_size > 0:
                 found.setdefault(extension, path)
@@ -77,6 +79,7 @@ def _advice() -> str:
         f"get({', '.join([repr(CEREBRA_TEMPLATE), *(f'{key}={value!r}' for key, value in query.items())])})"
         for query in _QUERIES
     ]
-    code = f"from templateflow.api import get; {'; '.join(calls)}"
+    code = "from templateflow import conf; conf.update(local=True, overwrite=False, silent=True); "
+    code += f"from templateflow.api import get; {'; '.join(calls)}"
     home = shlex.quote(str(templateflow_home()))
     return f'run once where there is network: TEMPLATEFLOW_HOME={home} python -c "{code}"; then use that folder here'

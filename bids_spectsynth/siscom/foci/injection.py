@@ -83,8 +83,7 @@ def injection_context(metadata: Mapping[str, Any]) -> InjectionContext:
         duration = math.nan
     latency = values["InjectionStart"] - values["SeizureOnset"]
     if math.isnan(latency):
-        known = [key for key in INJECTION_KEYS[:2] if not math.isnan(values[key])]
-        if known == ["SeizureOnset"]:
+        if metadata.get("InjectionStart") is None and not math.isnan(values["SeizureOnset"]):
             notes.append("SeizureOnset without InjectionStart: the time of the injection is unknown")
         return InjectionContext(duration_s=duration, notes=tuple(notes))
     if latency < 0:

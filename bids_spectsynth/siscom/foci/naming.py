@@ -99,7 +99,8 @@ class Labeller:
         -------
         array of bool, shape (I, J, K), or None
         """
-        for volume in self.volumes:
+        # The head's own comes last where an atlas names its points.
+        for volume in reversed(self.volumes):
             found = volume.mask(lambda label: label.lobe == lobe, self.brain_mask, self.grid.affine)
             if found.any():
                 return found
@@ -195,7 +196,7 @@ def _own_segmentations(
     for candidate in candidates:
         try:
             volume = read_segmentation(candidate)
-            problem = misfit(volume, brain_mask, grid, plane)
+            problem = misfit(volume, brain_mask, grid, plane or mask_midplane(brain_mask, grid.affine))
         except ImageError as error:
             warnings.append(str(error))
             continue
@@ -204,9 +205,7 @@ def _own_segmentations(
         elif volume.has_lobes:
             alike = [one for one in candidates if one.is_like(candidate)]
             if len(alike) > 1:
-                notes.append(
-                    f"{len(alike)} segmentations of one kind: {candidate.path.name}, the first by name, is used"
-                )
+                notes.append(f"{len(alike)} segmentations alike: the first by name is used, {candidate.path.name}")
             found = [volume]
             break
         else:

@@ -181,7 +181,7 @@ def _cut(values: npt.NDArray[Any], affine: Float64, path: Path) -> tuple[Integer
     return np.ascontiguousarray(numbers[found[0]]), moved
 
 
-def misfit(volume: LabelVolume, brain_mask: Mask, grid: Grid, midplane: Midplane | None) -> str | None:
+def misfit(volume: LabelVolume, brain_mask: Mask, grid: Grid, midplane: Midplane) -> str | None:
     """Why a segmentation cannot be one of this brain; None where it can.
 
     Parameters
@@ -190,8 +190,8 @@ def misfit(volume: LabelVolume, brain_mask: Mask, grid: Grid, midplane: Midplane
     brain_mask : array of bool, shape of the grid
     grid : Grid
         Of the mask, in the same world.
-    midplane : Midplane or None
-        Of the brain, where something else than the segmentation tells of it.
+    midplane : Midplane
+        Of the brain, by something else than the segmentation.
     """
     if len(volume.present) < _MIN_LABELS:
         return f"{len(volume.present)} known regions; a segmentation into named regions is needed"
@@ -202,11 +202,9 @@ def misfit(volume: LabelVolume, brain_mask: Mask, grid: Grid, midplane: Midplane
     centre = apply_affine(grid.affine, np.argwhere(brain_mask).mean(axis=0, keepdims=True))[0]
     distance = float(np.linalg.norm(points.mean(axis=0) - centre))
     if share < _MIN_INSIDE or distance > _MAX_CENTRE_MM:
-        return (
-            f"{100 * share:.0f} % of it lies in the brain of the T1w, centres {distance:.0f} mm apart; of another image"
-        )
+        return f"{100 * share:.0f} % of it lies in the T1w's brain, centres {distance:.0f} mm apart: of another image"
     at, sides = volume.sides()
-    if midplane is not None and len(at):
+    if len(at):
         signed = midplane.distance(at)
         clear = np.abs(signed) > _MIDDLE_MM
         if clear.any() and np.mean(np.sign(signed[clear]) == sides[clear]) < _MIN_AGREEING:
