@@ -145,10 +145,14 @@ def find_labeller(
     """
     grid = Grid(_shape(brain_mask), np.asarray(affine, dtype=np.float64))
     template, from_template, notes = _template(prepared)
-    plane = None if from_template is None else template_midplane(from_template)
+    plane = mask_midplane(brain_mask, grid.affine) if from_template is None else template_midplane(from_template)
     to_template: Float64 | None = None if from_template is None else np.linalg.inv(from_template).astype(np.float64)
     own, more = _own_segmentations(prepared, derivatives, brain_mask, grid, plane)
     notes += more
+    if from_template is None:
+        labelled = _between_labels(own)
+        plane = labelled or plane
+        notes += [] if labelled else ["sides by the middle of the brain, which is wrong where the head is tilted"]
     volumes = list(own)
     if not any(volume.has_lobes for volume in own):
         atlas, more = _atlas(template, from_template)
@@ -157,7 +161,7 @@ def find_labeller(
     return Labeller(
         brain_mask=brain_mask,
         grid=grid,
-        midplane=plane or _midplane(own, brain_mask, grid),
+        midplane=plane,
         template=template,
         to_template=to_template,
         volumes=tuple(volumes),
@@ -171,19 +175,19 @@ def _template(prepared: PreparedCase) -> tuple[str | None, Float64 | None, list[
     case = prepared.through(nearest_template(prepared.template_xfms) or prepared.template)
     template = template_of(case)
     if template is None:
-        return None, None, ["no transform to a template: sides by the middle of the brain, no template coordinates"]
+        return None, None, ["no transform to a template: no template coordinates"]
     try:
         matrix = template_matrix(case)
     except ImageError as error:
         logger.warning("%s: %s", prepared.name, error)
-        return None, None, [f"{error}: sides by the middle of the brain, no template coordinates"]
+        return None, None, ["the transform to the template cannot be read: no template coordinates"]
     poor = case.template_xfm is not None and sidecar(case.template_xfm).get("Poor") is True
     notes = [f"the registration to {template} is poor: template coordinates, sides and regions may be wrong"]
     return template, matrix, notes if poor else []
 
 
 def _own_segmentations(
-    prepared: PreparedCase, folders: Sequence[Path], brain_mask: Mask, grid: Grid, plane: Midplane | None
+    prepared: PreparedCase, folders: Sequence[Path], brain_mask: Mask, grid: Grid, plane: Midplane
 ) -> tuple[list[LabelVolume], list[str]]:
     """The first segmentation that parts the cortex; else the first that fits at all; none where none does."""
     if not folders:
@@ -196,7 +200,7 @@ def _own_segmentations(
     for candidate in candidates:
         try:
             volume = read_segmentation(candidate)
-            problem = misfit(volume, brain_mask, grid, plane or mask_midplane(brain_mask, grid.affine))
+            problem = misfit(volume, brain_mask, grid, plane)
         except ImageError as error:
             warnings.append(str(error))
             continue
@@ -237,13 +241,13 @@ def _atlas(template: str | None, from_template: Float64 | None) -> tuple[list[La
     return [atlas.moved(from_template)], [] if is_of_atlas(template) else [near]
 
 
-def _midplane(own: Sequence[LabelVolume], brain_mask: Mask, grid: Grid) -> Midplane:
-    """Where no template tells: between the labels of left and right, else through the middle of the brain mask."""
+def _between_labels(own: Sequence[LabelVolume]) -> Midplane | None:
+    """The plane between the labels of left and right; None where no segmentation has both."""
     for volume in own:
         points, sides = volume.sides()
         if min(np.sum(sides < 0), np.sum(sides > 0)) > 0:
             return labelled_midplane(points, sides)
-    return mask_midplane(brain_mask, grid.affine)
+    return None
 
 
 def t1w_session(prepared: PreparedCase) -> str | None:

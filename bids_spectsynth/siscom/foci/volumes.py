@@ -166,19 +166,23 @@ def read_labels(path: Path) -> tuple[Integers, Float64]:
         raise ImageError(f"{path}: the header's affine {matrix_problem(affine)}; write the segmentation again")
     if values.ndim < 3 or any(n != 1 for n in values.shape[3:]) or values.dtype.kind not in "iufb":
         raise ImageError(f"{path}: shape {values.shape}, type {values.dtype}; one volume of labels is needed")
-    return _cut(np.nan_to_num(values.reshape(values.shape[:3]), posinf=0.5, neginf=0.5), affine, path)
+    return _cut(values.reshape(values.shape[:3]), affine, path)
 
 
 def _cut(values: npt.NDArray[Any], affine: Float64, path: Path) -> tuple[Integers, Float64]:
-    numbers = np.rint(values).astype(np.int32)
-    if values.dtype.kind == "f" and np.abs(values - numbers).max(initial=0.0) > 1e-3:
-        raise ImageError(f"{path}: not a segmentation, its values are no whole numbers; give the file of labels")
-    found = ndimage.find_objects((numbers != 0).astype(np.uint8))
-    if not found:
+    filled = values != 0
+    if not filled.any():
         raise ImageError(f"{path}: not a segmentation, all voxels are 0; segment again")
+    ends = [np.flatnonzero(filled.any(axis=others))[[0, -1]] for others in ((1, 2), (0, 2), (0, 1))]
+    part = values[tuple(slice(first, last + 1) for first, last in ends)]
+    if part.dtype.kind == "f":
+        part = np.nan_to_num(part, posinf=0.5, neginf=0.5)
+        if np.abs(part - np.rint(part)).max() > 1e-3 or np.abs(part).max() > np.iinfo(np.int32).max:
+            raise ImageError(f"{path}: not a segmentation, its values are no whole numbers; give the file of labels")
+        part = np.rint(part)
     moved = affine.copy()
-    moved[:3, 3] = apply_affine(affine, [[part.start for part in found[0]]])[0]
-    return np.ascontiguousarray(numbers[found[0]]), moved
+    moved[:3, 3] = apply_affine(affine, [[first for first, _ in ends]])[0]
+    return np.ascontiguousarray(part, dtype=np.int32), moved
 
 
 def misfit(volume: LabelVolume, brain_mask: Mask, grid: Grid, midplane: Midplane) -> str | None:
