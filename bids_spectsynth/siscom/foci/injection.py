@@ -1,6 +1,7 @@
 """When the tracer was injected, as the sidecar of the ictal SPECT tells of it.
 
-Keys, all in seconds on one clock, whose zero is ``TimeZero`` as for PET in BIDS:
+Keys, all in seconds from one moment, whichever that is (``TimeZero`` as for PET in BIDS; in the sidecars of derivatives
+the onset of the seizure):
 
 - ``InjectionStart``: when the injection of the tracer began.
 - ``SeizureOnset``: when the seizure began, on the EEG or by its first sign. The injection at 0 and a seizure that began
@@ -18,8 +19,7 @@ from typing import Any
 LATE_S = 45.0
 #: A time between onset and injection beyond this is a mistake of clock or unit, s.
 _IMPLAUSIBLE_S = 3600.0
-#: Keys of the sidecar.
-INJECTION_KEYS = ("InjectionStart", "SeizureOnset", "SeizureDuration")
+_KEYS = ("InjectionStart", "SeizureOnset", "SeizureDuration")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +74,7 @@ def injection_context(metadata: Mapping[str, Any]) -> InjectionContext:
     ('injected 52 s after the onset of the seizure: later than 45 s, after which scans localise less often',)
     """
     values, notes = {}, []
-    for key in INJECTION_KEYS:
+    for key in _KEYS:
         values[key], problem = _seconds(key, metadata.get(key))
         notes += [problem] if problem else []
     duration = values["SeizureDuration"]
