@@ -36,7 +36,7 @@ def fetch_cerebra() -> AtlasFiles:
     UsageError
         It is neither stored nor can it be downloaded; the message names the command that stores it elsewhere.
     """
-    stored = _stored()
+    stored = stored_cerebra()
     if stored is not None:
         return stored
     try:
@@ -51,7 +51,7 @@ def fetch_cerebra() -> AtlasFiles:
     except Exception as error:
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise UsageError(f"the atlas CerebrA is not stored and cannot be downloaded ({reason}); {_advice()}") from error
-    stored = _stored()
+    stored = stored_cerebra()
     if stored is None:
         raise UsageError(f"the atlas CerebrA is not stored, and the download left it so; {_advice()}")
     return stored
@@ -61,8 +61,8 @@ def _folder() -> Path:
     return templateflow_home() / f"tpl-{CEREBRA_TEMPLATE}"
 
 
-def _stored() -> AtlasFiles | None:
-    """Both files where they hold something: placeholders have 0 bytes."""
+def stored_cerebra() -> AtlasFiles | None:
+    """Where CerebrA is stored; None where it is not, or as placeholders, which have 0 bytes."""
     found: dict[str, Path] = {}
     try:
         for path in sorted(_folder().glob("*_dseg.*")):

@@ -14,9 +14,10 @@ from bids_spectsynth.bids.roles import T1W
 from bids_spectsynth.bids.sidecars import sidecar, strings
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.images.grid import Grid, apply_affine
+from bids_spectsynth.preprocess.templates.atlas import stored_cerebra
 from bids_spectsynth.siscom.foci.atlas import cerebra, is_of_atlas, nearest_template
 from bids_spectsynth.siscom.foci.midplane import Midplane, labelled_midplane, mask_midplane, template_midplane
-from bids_spectsynth.siscom.foci.segmentations import find_segmentations, read_segmentation
+from bids_spectsynth.siscom.foci.segmentations import find_label_table, find_segmentations, read_segmentation
 from bids_spectsynth.siscom.foci.volumes import LabelVolume, misfit
 from bids_spectsynth.siscom.records import Names
 from bids_spectsynth.synthesis.baselines.template import template_matrix, template_of
@@ -170,6 +171,30 @@ def find_labeller(
     )
 
 
+def naming_files(prepared: PreparedCase, derivatives: Sequence[Path]) -> dict[str, Path]:
+    """Files that decide the names of a head's places, beside its own images: for what was made from what.
+
+    Parameters
+    ----------
+    prepared : PreparedCase
+    derivatives : sequence of Path
+        As for :func:`find_labeller`.
+
+    Returns
+    -------
+    dict of str to Path
+        By what they are: segmentations that may be used, their tables, and the atlas where it is stored.
+    """
+    files = {}
+    for candidate in find_segmentations(derivatives, prepared.participant, t1w_session(prepared))[0]:
+        table = find_label_table(candidate)
+        for path in (candidate.path, *([table] if table else [])):
+            name = path.relative_to(candidate.folder).as_posix()
+            files[f"{name} of --derivatives {1 + list(derivatives).index(candidate.folder)}"] = path
+    atlas = stored_cerebra()
+    return files | ({"the atlas CerebrA": atlas.image, "the table of CerebrA": atlas.table} if atlas else {})
+
+
 def _template(prepared: PreparedCase) -> tuple[str | None, Float64 | None, list[str]]:
     """The template whose coordinates serve, the matrix from its world to the T1w's, and notes."""
     case = prepared.through(nearest_template(prepared.template_xfms) or prepared.template)
@@ -182,7 +207,9 @@ def _template(prepared: PreparedCase) -> tuple[str | None, Float64 | None, list[
         logger.warning("%s: %s", prepared.name, error)
         return None, None, ["the transform to the template cannot be read: no template coordinates"]
     poor = case.template_xfm is not None and sidecar(case.template_xfm).get("Poor") is True
-    notes = [f"the registration to {template} is poor: template coordinates, sides and regions may be wrong"]
+    notes = [
+        f"the registration to {template} is poor: template coordinates, and sides and regions by them, may be wrong"
+    ]
     return template, matrix, notes if poor else []
 
 
@@ -223,7 +250,7 @@ def _own_segmentations(
 
 def _without_folders(line: str, folders: Sequence[Path]) -> str:
     """A line for sidecars, in which no path of a machine stands."""
-    for folder in folders:
+    for folder in filter(Path.is_absolute, folders):
         line = line.replace(f"{folder}/", "").replace(str(folder), folder.name)
     return line
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bids_spectsynth.bids.access import folder_problem, subfolders
+from bids_spectsynth.bids.access import folder_problem, is_text, subfolders
 from bids_spectsynth.bids.names import bare_label, parse_name
 from bids_spectsynth.options.settings import T1W_SPACE
 from bids_spectsynth.siscom.foci.labels import Label, freesurfer_labels, read_label_table
@@ -122,9 +122,9 @@ def _images(folder: Path, participant: str) -> Iterator[Candidate]:
     for place in places:
         for path in sorted(place.glob(f"sub-{participant}*")):
             entities, suffix, extension = parse_name(path.name)
-            if entities.get("sub") != participant or extension not in _EXTENSIONS or not _is_file(path):
+            if entities.get("sub") != participant or extension not in _EXTENSIONS or not is_text(path.name):
                 continue
-            if suffix not in (_DSEG, _SYNTHSEG) or entities.get("space", T1W_SPACE) != T1W_SPACE:
+            if not _is_file(path) or suffix not in (_DSEG, _SYNTHSEG) or entities.get("space", T1W_SPACE) != T1W_SPACE:
                 continue
             beside = next((part.name for part in (place, place.parent) if part.name.startswith("ses-")), None)
             session = entities.get("ses", bare_label(beside, "ses") if beside else None)
@@ -147,7 +147,7 @@ def read_segmentation(candidate: Candidate) -> LabelVolume:
         The volume or its table cannot be read.
     """
     data, affine = read_labels(candidate.path)
-    table = None if candidate.kind == "subject" else find_label_table(candidate)
+    table = find_label_table(candidate)
     labels: dict[int, Label] = freesurfer_labels() if table is None else dict(read_label_table(table))
     source = candidate.path.relative_to(candidate.folder).as_posix()
     meaning = f"names of {table.name}" if table else "FreeSurfer's numbers"
@@ -155,7 +155,12 @@ def read_segmentation(candidate: Candidate) -> LabelVolume:
 
 
 def find_label_table(candidate: Candidate) -> Path | None:
-    """The table of a segmentation's labels by the inheritance of BIDS: the nearest folder, then the most entities."""
+    """The table of a segmentation's labels by the inheritance of BIDS: the nearest folder, then the most entities.
+
+    None where there is none, and for what is no BIDS derivative.
+    """
+    if candidate.kind in ("subject", _SYNTHSEG):
+        return None
     entities, suffix, _ = parse_name(candidate.path.name)
     place = candidate.path.parent
     while True:

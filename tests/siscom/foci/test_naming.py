@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bids_spectsynth.bids.prepared import PreparedCase
+from bids_spectsynth.bids.writing import write_matrix
 from bids_spectsynth.images.grid import Grid
 from bids_spectsynth.preprocess.templates.atlas import CEREBRA_TEMPLATE
-from bids_spectsynth.siscom.foci.naming import Labeller, find_labeller, t1w_session
+from bids_spectsynth.siscom.foci.naming import Labeller, find_labeller, naming_files, t1w_session
 from tests.siscom.foci.conftest import AFFINE, COARSE, NUMBERS, PLACES, SHAPE, brain, save, segmentation
 
 MakeCase = Callable[..., PreparedCase]
@@ -221,3 +222,20 @@ def test_t1w_session__is_that_of_the_image_not_of_the_case(
     case: MakeCase, sources: tuple[str, ...], session: str, expected: str | None
 ) -> None:
     assert t1w_session(case(session=session, sources=sources)) == expected
+
+
+def test_find_labeller__poor_registration_to_the_template_is_said(stored_atlas: None, case: MakeCase) -> None:
+    prepared = case("MNI152NLin2009cAsym")
+    write_matrix(prepared.template_xfms["MNI152NLin2009cAsym"], np.eye(4), {"Poor": True})
+    (note,) = labeller(prepared).notes
+    assert "registration to MNI152NLin2009cAsym is poor" in note
+
+
+def test_naming_files__segmentations_tables_and_the_atlas(stored_atlas: None, case: MakeCase, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    image = save(own / "sub-01/anat/sub-01_desc-aparcaseg_dseg.nii.gz", segmentation())
+    subject = save(own / "sub-01/mri/aseg.mgz", segmentation(COARSE))
+    (own / "desc-aparcaseg_dseg.tsv").write_text("index\tname\n")
+    files = list(naming_files(case(), [own]).values())
+    assert files[:3] == [image, own / "desc-aparcaseg_dseg.tsv", subject]
+    assert [path.suffix for path in files[3:]] == [".gz", ".tsv"]

@@ -1,3 +1,4 @@
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -113,3 +114,11 @@ def test_read_segmentation__without_a_table_the_numbers_are_freesurfer_s(tmp_pat
     volume = read_segmentation(candidate)
     assert {number for pair in NUMBERS.values() for number in pair} <= volume.present.keys()
     assert volume.source == "sub-01/mri/aparc+aseg.mgz (FreeSurfer's numbers)"
+
+
+def test_find_segmentations__content_that_was_not_fetched_and_names_that_are_no_text(tmp_path: Path) -> None:
+    anat = tmp_path / "sub-01/anat"
+    anat.mkdir(parents=True)
+    (anat / "sub-01_dseg.nii.gz").symlink_to(".git/annex/objects/x")
+    (anat / os.fsdecode(b"sub-01_acq-\xe9_dseg.nii.gz")).write_bytes(b"")
+    assert found([tmp_path]) == ["sub-01/anat/sub-01_dseg.nii.gz"]
