@@ -32,7 +32,7 @@ def download(space: Space, why: str) -> TemplateFiles:
         try:
             files = find_files(space)
         except NotListedError:
-            _list_all(conf)
+            list_all(conf)
             files = find_files(space)
         for query in _queries(files):
             api.get(space.name, raise_empty=True, **query)
@@ -64,7 +64,7 @@ def advice(space: Space) -> str:
     return f'run once where there is network: TEMPLATEFLOW_HOME={home} python -c "{code}"; then use that folder here'
 
 
-def _list_all(conf: Any) -> None:
+def list_all(conf: Any) -> None:
     """Have placeholders for all that TemplateFlow has, beside what is stored; links of DataLad are left alone."""
     if not (templateflow_home() / ".datalad").exists():
         conf.update(local=True, overwrite=False, silent=True)
