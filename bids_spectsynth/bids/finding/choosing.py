@@ -37,7 +37,14 @@ class Choice:
 
 
 def choose(by_role: ByRole, role: str, session: str | None) -> Choice:
-    """Take the one image that a session uses.
+    """Take the one image that a session uses: its own, else one without a session, else the only other one.
+
+    Parameters
+    ----------
+    by_role : mapping of str to sequence of Candidate
+    role : str
+    session : str or None
+        Of the case.
 
     Raises
     ------
@@ -62,6 +69,13 @@ def choose(by_role: ByRole, role: str, session: str | None) -> Choice:
 
 def take(chosen: Candidate, where: str, notes: Sequence[str] = ()) -> Choice:
     """The choice of a candidate, with notes on its sidecar behind the others.
+
+    Parameters
+    ----------
+    chosen : Candidate
+    where : str
+        Where it was found, for the reason.
+    notes : sequence of str
 
     Raises
     ------
@@ -91,6 +105,12 @@ def kept_entities(candidate: Candidate) -> dict[str, str]:
 def check_labels(name: str, entities: Mapping[str, str]) -> None:
     """Refuse what no name of a derivative can hold, before hours of work.
 
+    Parameters
+    ----------
+    name : str
+        Of what has the labels.
+    entities : mapping of str to str
+
     Raises
     ------
     ImageError
@@ -110,7 +130,15 @@ def names(pool: Sequence[Candidate]) -> str:
 
 
 def hint(by_role: ByRole, role: str, pool: Sequence[Candidate]) -> str:
-    """What to do about several candidates: a filter that takes the first and tells it from the others."""
+    """What to do about several candidates: a filter that takes the first and tells it from the others.
+
+    Parameters
+    ----------
+    by_role : mapping of str to sequence of Candidate
+    role : str
+    pool : sequence of Candidate
+        At least two of this role.
+    """
     query = distinguishing_query(pool[0].path, rivals(by_role, role, pool[1:]))
     if query is None:
         return "no filter can tell them apart: leave one in the dataset"

@@ -1,4 +1,4 @@
-"""Several ictal scans of one participant, from the dataset to the output folder and back."""
+"""The workflow of a case: several ictal scans of one participant, from the dataset to the output folder and back."""
 
 import json
 import shutil
