@@ -1,13 +1,14 @@
 """The prepared cases of an output folder, as file names tell of them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 from bids_spectsynth.bids.access import is_text
 from bids_spectsynth.bids.names import bare_label, parse_name
-from bids_spectsynth.bids.roles import INTERICTAL, ROLES, T1W, is_assumed, role_by_suffix
+from bids_spectsynth.bids.roles import ICTAL, INTERICTAL, ROLES, T1W, ictal_name, is_assumed, role_by_suffix
+from bids_spectsynth.bids.scans import ScanKey, recorded_case, scan_key_of
 from bids_spectsynth.bids.sidecars import sidecar
 from bids_spectsynth.options.settings import T1W_SPACE
 from bids_spectsynth.options.spaces import parse_space
@@ -25,7 +26,9 @@ class PreparedCase:
     space : str
         ``T1w`` or the label of a template's space: its name, with a cohort ``NAME+X``.
     images : mapping of role to Path
-        ``desc-preproc`` images on the common grid: ``T1w``, ``pet``, ``interictal``, ``ictal``, other MR suffixes.
+        ``desc-preproc`` images on the common grid: ``T1w``, ``pet``, ``interictal``, ``ictal``, other MR suffixes; of
+        several ictal scans, which may lie in other sessions, the further ones as ``ictal2``, ``ictal3``, ..., by
+        session and name (:func:`~bids_spectsynth.bids.roles.ictal_names`).
     masks : mapping of role to Path
         ``desc-brain_mask`` images on the same grid. ``masks["T1w"]`` is the brain mask used everywhere.
     template_xfm : Path
@@ -63,7 +66,7 @@ class PreparedCase:
 
 
 def find_prepared(output_dir: Path, space: str, participants: Sequence[str] = ()) -> list[PreparedCase]:
-    """What preprocessing left in the output folder, from file names alone.
+    """What preprocessing left in the output folder, from file names; of ictal scans their sidecars say whose they are.
 
     Parameters
     ----------
@@ -81,35 +84,68 @@ def find_prepared(output_dir: Path, space: str, participants: Sequence[str] = ()
     """
     chosen = {bare_label(label, "sub") for label in participants}
     cases = []
-    for participant, session, folder in _case_folders(output_dir):
+    for subject in sorted(path for path in output_dir.glob("sub-*") if path.is_dir() and is_text(path.name)):
+        participant = bare_label(subject.name, "sub")
         if chosen and participant not in chosen:
             continue
-        case = _prepared_case(folder, participant, session, space)
-        if case is not None:
-            cases.append(case)
+        scans: list[_IctalScan] = []
+        own = [_prepared_case(folder, participant, session, space, scans) for session, folder in _folders(subject)]
+        complete = [case for case in own if case is not None]
+        cases += [_with_scans(case, scans, {one.name for one in complete}) for case in complete]
     return cases
 
 
-def _case_folders(output_dir: Path) -> Iterator[tuple[str, str | None, Path]]:
-    for subject in sorted(path for path in output_dir.glob("sub-*") if path.is_dir() and is_text(path.name)):
-        participant = bare_label(subject.name, "sub")
-        yield participant, None, subject
-        for session in sorted(path for path in subject.glob("ses-*") if path.is_dir() and is_text(path.name)):
-            yield participant, bare_label(session.name, "ses"), session
+def _folders(subject: Path) -> Iterator[tuple[str | None, Path]]:
+    yield None, subject
+    for session in sorted(path for path in subject.glob("ses-*") if path.is_dir() and is_text(path.name)):
+        yield bare_label(session.name, "ses"), session
 
 
-def _prepared_case(folder: Path, participant: str, session: str | None, space: str) -> PreparedCase | None:
+@dataclass(frozen=True)
+class _IctalScan:
+    """A prepared ictal image or the mask of one, and the name of the case that its folder would be."""
+
+    key: ScanKey
+    folder_case: str
+    path: Path
+    is_mask: bool
+
+    def belongs_to(self, case: str, cases: Collection[str]) -> bool:
+        """Whether it is that case's: by its record, else by its folder, else because there is no other."""
+        recorded = recorded_case(self.path)
+        if recorded is not None:
+            return recorded == case
+        return case == self.folder_case or (len(cases) == 1 and self.folder_case not in cases)
+
+
+def _with_scans(case: PreparedCase, scans: list[_IctalScan], cases: Collection[str]) -> PreparedCase:
+    own = [scan for scan in scans if scan.belongs_to(case.name, cases)]
+    keys = sorted({scan.key for scan in own if not scan.is_mask})
+    names = {key: ictal_name(number) for number, key in enumerate(keys, start=1)}
+    images, masks = (
+        {names[one.key]: one.path for one in own if one.key in names and one.is_mask is mask} for mask in (False, True)
+    )
+    return replace(case, images={**case.images, **images}, masks={**case.masks, **masks})
+
+
+def _prepared_case(
+    folder: Path, participant: str, session: str | None, space: str, scans: list[_IctalScan]
+) -> PreparedCase | None:
+    """The case of a folder without its ictal scans; those of the folder are added to ``scans``."""
     images: dict[str, Path] = {}
     masks: dict[str, Path] = {}
+    name = f"sub-{participant}" + (f"_ses-{session}" if session else "")
     for path in sorted(folder.glob("*/*.nii.gz")):
         entities, suffix, _ = parse_name(path.name)
         if entities.get("space") != space:
             continue
-        role = _role(path.parent.name, suffix, entities)
-        if entities.get("desc") == PREPARED and suffix != "mask":
-            images[role] = path
-        elif entities.get("desc") == "brain" and suffix == "mask":
-            masks[role] = path
+        role, desc, is_mask = _role(path.parent.name, suffix, entities), entities.get("desc"), suffix == "mask"
+        if desc != ("brain" if is_mask else PREPARED):
+            continue
+        if role == ICTAL:
+            scans.append(_IctalScan(scan_key_of(path), name, path, is_mask))
+        else:
+            (masks if is_mask else images)[role] = path
     if T1W not in images or T1W not in masks:
         return None
     found = _template_transforms(folder)

@@ -6,7 +6,7 @@ image is found, what its derivatives are called, whose brain mask it takes, what
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 SpectState = Literal["ictal", "interictal"]
@@ -85,6 +85,36 @@ DATATYPES = tuple(dict.fromkeys(one.datatype for one in ROLES.values()))
 NUCLEAR = tuple(name for name, one in ROLES.items() if one.is_nuclear)
 
 
+_ICTAL_NAME = re.compile(rf"{ICTAL}([2-9]|[1-9][0-9]+)?")
+
+
+def ictal_name(number: int) -> str:
+    """The name of an ictal scan among those of its case, counted from 1: ``ictal``, ``ictal2``, ``ictal3``, ..."""
+    return ICTAL if number == 1 else f"{ICTAL}{number}"
+
+
+def _ictal_number(name: str) -> int:
+    """The inverse of :func:`ictal_name`; 0 for names of other images."""
+    found = _ICTAL_NAME.fullmatch(name)
+    return int(found[1] or 1) if found else 0
+
+
+def is_ictal(name: str) -> bool:
+    """Whether an image is an ictal SPECT: the first of its case (``ictal``) or a further one (``ictal2``, ...)."""
+    return _ictal_number(name) > 0
+
+
+def ictal_names(images: Iterable[str]) -> list[str]:
+    """The names of ictal scans among those of images, by number.
+
+    Examples
+    --------
+    >>> ictal_names(["T1w", "ictal10", "ictal", "ictal2", "interictal"])
+    ['ictal', 'ictal2', 'ictal10']
+    """
+    return sorted(filter(is_ictal, images), key=_ictal_number)
+
+
 def role_of(name: str) -> Role:
     """The role of a name; a name that is not in the table is the suffix of another MR image (``T2w``, ``FLAIR``).
 
@@ -92,14 +122,24 @@ def role_of(name: str) -> Role:
     --------
     >>> role_of("interictal").title, role_of("FLAIR").title, role_of("FLAIR").mask
     ('Interictal SPECT', 'FLAIR', 'T1w')
+    >>> role_of("ictal2").title, role_of("ictal2").task
+    ('Ictal SPECT 2', 'ictal')
     """
+    if name not in ROLES and is_ictal(name):
+        first, number = ROLES[ICTAL], _ictal_number(name)
+        return replace(first, name=name, title=f"{first.title} {number}", sentence=f"{first.sentence} {number}")
     return ROLES.get(name) or Role(name, "anat", (name,), name, name)
 
 
 def reading_order(names: Iterable[str]) -> list[str]:
-    """Names of roles in the order of the table, others behind them as they come."""
+    """Names of roles in the order of the table, others behind them as they come; ictal scans by number."""
     known = list(ROLES)
-    return sorted(names, key=lambda name: known.index(name) if name in ROLES else len(known))
+
+    def place(name: str) -> tuple[int, int]:
+        role = ICTAL if is_ictal(name) else name
+        return known.index(role) if role in ROLES else len(known), _ictal_number(name)
+
+    return sorted(names, key=place)
 
 
 def role_by_suffix(suffix: str, entities: Mapping[str, str]) -> str:

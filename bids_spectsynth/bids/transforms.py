@@ -1,12 +1,15 @@
 """Registrations in an output folder, as the sidecars of their transforms tell of them."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from bids_spectsynth.bids.names import parse_name
-from bids_spectsynth.bids.roles import role_by_suffix, role_of
+from bids_spectsynth.bids.prepared import PREPARED
+from bids_spectsynth.bids.roles import ICTAL, ictal_name, role_by_suffix, role_of
+from bids_spectsynth.bids.scans import CASE_KEY, scan_key_of
 from bids_spectsynth.bids.sidecars import as_number, sidecar, strings
 from bids_spectsynth.options.settings import T1W_SPACE
 from bids_spectsynth.options.spaces import option_of
@@ -21,9 +24,10 @@ class Transform:
     path : Path
         The matrix file.
     case_name : str
-        ``sub-01`` or ``sub-01_ses-x``.
+        ``sub-01`` or ``sub-01_ses-x``; an ictal scan's file may lie in another session's folder.
     role : str
-        What was registered: ``pet``, ``interictal``, ``ictal``, another MR suffix, or ``T1w`` (to a template).
+        What was registered: ``pet``, ``interictal``, ``ictal`` (``ictal2``, ... as in
+        :class:`~bids_spectsynth.bids.prepared.PreparedCase`), another MR suffix, or ``T1w`` (to a template).
     target : str
         ``T1w`` or the template.
     """
@@ -82,7 +86,26 @@ def find_transforms(output_dir: Path, participant: str = "*") -> list[Transform]
     pattern = f"sub-{participant}"
     files = [*output_dir.glob(f"{pattern}/*/*_xfm.txt"), *output_dir.glob(f"{pattern}/ses-*/*/*_xfm.txt")]
     found = [_transform(path) for path in sorted(files)]
-    return [transform for transform in found if transform is not None]
+    return _numbered([transform for transform in found if transform is not None])
+
+
+def _numbered(transforms: Iterable[Transform]) -> list[Transform]:
+    """The same with the ictal scans of each case named in the order of its prepared images."""
+    transforms = list(transforms)
+    scans: defaultdict[str, list[Path]] = defaultdict(list)
+    for one in transforms:
+        if one.role == ICTAL:
+            scans[one.case_name].append(one.path)
+    # A scan that was registered and then left out must not take the number of one that was not.
+    ordered = {name: sorted(paths, key=lambda path: (not _is_prepared(path), scan_key_of(path)))
+               for name, paths in scans.items()}  # fmt: skip
+    names = {path: ictal_name(number) for paths in ordered.values() for number, path in enumerate(paths, start=1)}
+    return [replace(one, role=names.get(one.path, one.role)) for one in transforms]
+
+
+def _is_prepared(path: Path) -> bool:
+    images = path.parent.glob(f"*_desc-{PREPARED}_{role_of(ICTAL).suffix}.nii.gz")
+    return scan_key_of(path) in map(scan_key_of, images)
 
 
 def _transform(path: Path) -> Transform | None:
@@ -95,4 +118,4 @@ def _transform(path: Path) -> Transform | None:
     role = role_by_suffix(source, entities)
     session = entities.get("ses")
     name = f"sub-{entities.get('sub', '')}" + (f"_ses-{session}" if session else "")
-    return Transform(path, name, role, target, content)
+    return Transform(path, str(content.get(CASE_KEY) or name), role, target, content)

@@ -36,16 +36,14 @@ def _image_to_dict(image: SourceImage) -> dict[str, Any]:
         "entities": dict(image.entities),
         "metadata": dict(image.metadata),
         "reason": image.reason,
+        **({} if image.session is None else {"session": image.session}),
     }
 
 
 def case_from_text(text: str) -> Case:
     """The case that :func:`case_to_text` wrote."""
     content = json.loads(text)
-    images = {
-        role: SourceImage(Path(one["path"]), one["role"], one["entities"], one["metadata"], one["reason"])
-        for role, one in content["images"].items()
-    }
+    images = {role: SourceImage(**{**one, "path": Path(one["path"])}) for role, one in content["images"].items()}
     return Case(content["participant"], content["session"], images, tuple(content["warnings"]))
 
 

@@ -25,7 +25,8 @@ logger = logging.getLogger(__name__)
 class Figure:
     """A picture to be drawn: its file's entities and suffix, what it shows, and the function that draws it.
 
-    ``draw`` returns SVG text and a caption.
+    Among the entities, ``ses`` stands where it may not be the case's; empty for none. ``draw`` returns SVG text and a
+    caption.
     """
 
     entities: Mapping[str, str]
@@ -97,9 +98,11 @@ class SubjectContext:
         # Whatever goes wrong with one picture, the others and the text must not be lost.
         try:
             svg, caption = figure.draw()
-            folder = case_folder(self.output_dir, case.participant, case.session) / "figures"
-            own = {"sub": case.participant} | ({"ses": case.session} if case.session else {})
-            path = folder / file_name({**figure.entities, **own}, figure.suffix, ".svg")
+            session = figure.entities.get("ses", case.session)
+            entities = {**figure.entities, "ses": session or "", "sub": case.participant}
+            own = {key: value for key, value in entities.items() if key != "ses" or value}
+            folder = case_folder(self.output_dir, case.participant, session) / "figures"
+            path = folder / file_name(own, figure.suffix, ".svg")
             write_text(path, svg)
         except Exception as error:
             logger.debug("%s: %s", case.name, figure.alt, exc_info=True)

@@ -20,14 +20,16 @@ def settings(**values: Any) -> Settings:
 def test_files_reasons_and_warnings_of_each_participant() -> None:
     image = SourceImage(Path("/data/sub-01/anat/sub-01_T1w.nii.gz"), "T1w", {}, {}, "the only candidate")
     linked = SourceImage(Path("/elsewhere/pet.nii.gz"), "pet", {}, {}, "by the filter file")
-    case = Case("01", "a", {"T1w": image, "pet": linked}, ("no interictal SPECT",))
+    ictal = SourceImage(Path("/data/sub-01/ses-x/spect/run-2.nii.gz"), "ictal", {"run": "2"}, {}, "in ses-x", "x")
+    case = Case("01", "a", {"T1w": image, "pet": linked, "ictal2": ictal}, ("no interictal SPECT",))
     outcomes = [Outcome("02", None, "find", "skipped", "no T1w image"), Outcome("03", "b", "find", "failed", "two")]
     lines = plan_lines(settings(), [case], outcomes)
     assert lines[0] == "dry run: nothing is written; 1 to prepare, 2 skipped or failed"
-    assert lines[1:7] == [
+    assert lines[1:8] == [
         "sub-01_ses-a:",
         "  T1w: sub-01/anat/sub-01_T1w.nii.gz (the only candidate)",
         "  pet: /elsewhere/pet.nii.gz (by the filter file)",
+        "  ictal2: sub-01/ses-x/spect/run-2.nii.gz (in ses-x)",
         "  warning: no interictal SPECT",
         "sub-02: skipped: no T1w image",
         "sub-03 ses-b: failed: two",

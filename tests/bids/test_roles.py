@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bids_spectsynth.bids.finding.filters import BASE_FILTERS
-from bids_spectsynth.bids.roles import ROLES, Role, is_spect, reading_order, role_of, spect_state
+from bids_spectsynth.bids.roles import (
+    ROLES,
+    Role,
+    ictal_name,
+    ictal_names,
+    is_ictal,
+    is_spect,
+    reading_order,
+    role_of,
+    spect_state,
+)
 from bids_spectsynth.bids.transforms import Transform
 from bids_spectsynth.evaluation.group.configurations import input_name
 
@@ -72,6 +82,32 @@ def test_role_of__a_name_that_the_table_lacks_is_another_mr_image() -> None:
     assert (role.datatype, role.suffix, role.title, role.mask, role.is_input) == ("anat", "FLAIR", "FLAIR", "T1w", True)
     assert not role.is_nuclear
     assert role.kept_entities == ()
+
+
+@given(st.integers(1, 500))
+def test_ictal_name__every_scan_has_the_ictal_role_and_a_title_of_its_own(number: int) -> None:
+    role = role_of(ictal_name(number))
+    assert is_ictal(ictal_name(number))
+    assert (role.datatype, role.suffix, role.task, role.mask, role.is_input) == (
+        "spect",
+        "spect",
+        "ictal",
+        "own",
+        False,
+    )
+    assert role.title == "Ictal SPECT" + (f" {number}" if number > 1 else "")
+    assert role.name == ictal_name(number)
+
+
+@pytest.mark.parametrize("name", ["interictal", "ictal1", "ictal0", "ictal02", "ictal2a", "postictal", "Ictal", "T2w"])
+def test_is_ictal__names_of_other_images(name: str) -> None:
+    assert not is_ictal(name)
+    assert ictal_names([name]) == []
+
+
+def test_reading_order__ictal_scans_by_number_before_what_the_table_lacks() -> None:
+    names = ["FLAIR", "ictal10", "interictal", "ictal2", "ictal", "T1w"]
+    assert reading_order(names) == ["T1w", "interictal", "ictal", "ictal2", "ictal10", "FLAIR"]
 
 
 def test_roles__spect_is_never_an_input_and_always_has_a_task_and_a_mask() -> None:

@@ -57,9 +57,11 @@ def test_a_score_that_is_no_number_survives(tmp_path: Path) -> None:
     assert np.isnan(found.score)
 
 
-@given(label, st.none() | label, st.dictionaries(label, st.text(max_size=10), max_size=3))
-def test_cases_come_back_as_they_were(participant: str, session: str | None, metadata: dict[str, str]) -> None:
-    image = SourceImage(Path("/a b/c.nii"), "pet", {"trc": "FDG"}, metadata, "only")
+@given(label, st.none() | label, st.dictionaries(label, st.text(max_size=10), max_size=3), st.none() | st.just("x"))
+def test_cases_come_back_as_they_were(
+    participant: str, session: str | None, metadata: dict[str, str], own: str | None
+) -> None:
+    image = SourceImage(Path("/a b/c.nii"), "pet", {"trc": "FDG"}, metadata, "only", own)
     case = Case(participant, session, {"pet": image}, ("w",))
     assert case_from_text(case_to_text(case)) == case
 

@@ -90,6 +90,7 @@ def write_xfm(
     kind: str = "rigid",
     poor: bool = False,
     overlap: float | None = None,
+    case: str | None = None,
 ) -> None:
     """One direction of a transform with its sidecar."""
     path = output_path(out, participant, session, datatype, {**entities, "mode": "image"}, "xfm", ".txt")
@@ -102,8 +103,20 @@ def write_xfm(
         "Poor": poor,
         "Notes": ["looks upside down"] if poor else [],
         "Tools": {"SimpleITK": "2.5.0"},
+        **({"Case": case} if case else {}),
     }
     write_matrix(path, np.eye(4), content)
+
+
+def write_ictal(out: Path, participant: str, session: str | None, own: dict[str, str], *, case: str | None) -> None:
+    """A prepared ictal SPECT with its registration, of a case that may be another session's."""
+    entities = {"task": "ictal", **own}
+    facts = {"SkullStripped": True, "Sources": ["bids:raw:ictal.nii.gz"], **({"Case": case} if case else {})}
+    kept = {**entities, "space": "T1w", "desc": "preproc"}
+    path = output_path(out, participant, session, "spect", kept, "spect", ".nii.gz")
+    write_image(path, nib.Nifti1Image(uptake(9), AFFINE), facts)
+    for start, end in (("spect", "T1w"), ("T1w", "spect")):
+        write_xfm(out, participant, session, "spect", {**entities, "from": start, "to": end}, case=case)
 
 
 def write_synthetic(
@@ -303,7 +316,9 @@ def parse_fixture():
 @pytest.fixture(scope="session")
 def write() -> SimpleNamespace:
     """The writers of this file, for tests that build their own tree."""
-    return SimpleNamespace(case=write_case, synthetic=write_synthetic, xfm=write_xfm, describe=describe, card=card)
+    return SimpleNamespace(
+        case=write_case, synthetic=write_synthetic, ictal=write_ictal, xfm=write_xfm, describe=describe, card=card
+    )
 
 
 @pytest.fixture

@@ -11,10 +11,12 @@ from typing import Any
 
 from bids_spectsynth.bids.access import is_text, odd_entries, shown
 from bids_spectsynth.bids.finding.candidates import Candidate, find_candidates
+from bids_spectsynth.bids.finding.choosing import ByRole, Choice, check_labels, choose, rivals
 from bids_spectsynth.bids.finding.filters import distinguishing_query, read_filters
+from bids_spectsynth.bids.finding.ictal import ictal_scans
 from bids_spectsynth.bids.finding.layout import build_layout, closed_folders, find_participants, find_sessions
-from bids_spectsynth.bids.names import bare_label, is_label
-from bids_spectsynth.bids.roles import DATATYPES, INTERICTAL, NUCLEAR, PET, T1W, is_assumed, role_of
+from bids_spectsynth.bids.names import bare_label
+from bids_spectsynth.bids.roles import DATATYPES, ICTAL, INTERICTAL, PET, T1W, ictal_name, is_assumed, role_of
 from bids_spectsynth.errors import ImageError, Outcome
 from bids_spectsynth.options.settings import Settings
 
@@ -30,14 +32,17 @@ class SourceImage:
     path : Path
         Absolute path of the NIfTI file.
     role : str
-        ``T1w``, ``pet``, ``interictal``, ``ictal``, or the suffix of another MR image (``T2w``, ``FLAIR``).
+        ``T1w``, ``pet``, ``interictal``, ``ictal`` (each of several), or the suffix of another MR image (``T2w``,
+        ``FLAIR``).
     entities : mapping of str to str
         Entities that its derivatives keep, by short BIDS key in BIDS order (``task``, ``trc``, ``rec``, ``run``).
-        ``sub`` and ``ses`` are the case's; a SPECT always has ``task``.
+        ``sub`` is the case's, and so is ``ses`` unless ``session`` says otherwise; a SPECT always has ``task``.
     metadata : mapping
         Its JSON sidecar, inheritance applied.
     reason : str
         One line: why this file was taken.
+    session : str or None
+        Session that its derivatives are written in where that is not the case's: its label, empty for none.
     """
 
     path: Path
@@ -45,6 +50,7 @@ class SourceImage:
     entities: Mapping[str, str]
     metadata: Mapping[str, Any]
     reason: str
+    session: str | None = None
 
     @property
     def frame_durations(self) -> list[float] | None:
@@ -61,7 +67,8 @@ class Case:
     """One participant, or one of its sessions, with the images that are used.
 
     ``session`` is that of the interictal SPECT; without one, that of the PET; without one, that of the T1w.
-    ``images`` maps roles to images and always holds ``T1w``.
+    ``images`` maps roles to images and always holds ``T1w``. Further ictal scans, by session and name, have the names
+    ``ictal2``, ``ictal3``, ... (:func:`~bids_spectsynth.bids.roles.ictal_names`).
     """
 
     participant: str
@@ -74,6 +81,11 @@ class Case:
         """``sub-01`` or ``sub-01_ses-x``."""
         return f"sub-{self.participant}" + (f"_ses-{self.session}" if self.session else "")
 
+    def session_of(self, name: str) -> str | None:
+        """Session that the derivatives of an image are written in: of an ictal scan its own, else the case's."""
+        own = self.images[name].session
+        return self.session if own is None else own or None
+
     @property
     def is_state_assumed(self) -> bool:
         """Whether it has an interictal SPECT whose name does not say that it is one."""
@@ -84,7 +96,8 @@ def find_cases(settings: Settings) -> tuple[list[Case], list[Outcome]]:
     """Choose the images of every chosen participant.
 
     A case is made for each session with an interictal SPECT, else with a PET, else with a T1w. Its other images come
-    from the same session, else from no session, else from the only other session (with a warning).
+    from the same session, else from no session, else from the only other session (with a warning). Ictal scans, of
+    which there may be several, each belong to one case (:func:`~bids_spectsynth.bids.scans.owner`).
 
     Returns
     -------
@@ -176,41 +189,51 @@ def _participant_cases(
     results: list[Case | Outcome] = []
     for session in anchors:
         try:
-            _check_labels(f"sub-{participant}", {"sub": participant, **({"ses": session} if session else {})})
-            results.append(_build_case(participant, session, by_role, inputs))
+            check_labels(f"sub-{participant}", {"sub": participant, **({"ses": session} if session else {})})
+            scans = ictal_scans(by_role, anchor, session)
+            results.append(_build_case(participant, session, by_role, inputs, scans))
         except ImageError as error:
             results.append(Outcome(participant, session, "find", "failed", str(error)))
     return results
 
 
 def _build_case(
-    participant: str, session: str | None, by_role: Mapping[str, Sequence[Candidate]], inputs: Collection[str]
+    participant: str,
+    session: str | None,
+    by_role: ByRole,
+    inputs: Collection[str],
+    ictal: tuple[Sequence[Choice], Sequence[str]],
 ) -> Case:
-    images: dict[str, SourceImage] = {}
+    chosen: dict[str, Choice] = {}
     warnings: list[str] = []
     for role in by_role:
+        if role == ICTAL:
+            continue
         try:
-            images[role], notes = _choose(by_role, role, session)
-            warnings += notes
+            chosen[role] = choose(by_role, role, session)
+            warnings += chosen[role].notes
         except ImageError as error:
             # What no model asks for must not stop the participant.
             if role in (T1W, INTERICTAL, *inputs):
                 raise
             warnings.append(f"{error}; the {role_of(role).sentence} is left out")
+    chosen |= {ictal_name(number): scan for number, scan in enumerate(ictal[0], start=1)}
+    warnings += [*ictal[1], *(note for scan in ictal[0] for note in scan.notes)]
+    order = sorted(chosen, key=lambda name: (name != T1W, role_of(name).is_nuclear, chosen[name].candidate.role))
+    images = {name: _source_image(chosen[name], session) for name in order}
     missing = [role for role in inputs if role not in images]
     warnings += [f"no {role_of(role).sentence} image, an input of a model asked for" for role in missing]
     if INTERICTAL not in images:
         warnings.append(f"no {role_of(INTERICTAL).sentence}: not usable for training or evaluation")
     elif is_assumed(images[INTERICTAL].reason):
         warnings.append(_assumed(by_role, images[INTERICTAL].path))
-    order = sorted(images, key=lambda role: (role != T1W, role_of(role).is_nuclear, role))
-    return Case(participant, session, {role: images[role] for role in order}, tuple(warnings))
+    return Case(participant, session, images, tuple(warnings))
 
 
-def _assumed(by_role: Mapping[str, Sequence[Candidate]], path: Path) -> str:
+def _assumed(by_role: ByRole, path: Path) -> str:
     """Why a SPECT is not trained on, and a filter that says of it, and of those that are named well, what they are."""
-    rivals = _rivals(by_role, INTERICTAL, [])
-    query = distinguishing_query(path, rivals, ("datatype", "trc")) if rivals else {"datatype": path.parent.name}
+    others = rivals(by_role, INTERICTAL, [])
+    query = distinguishing_query(path, others, ("datatype", "trc")) if others else {"datatype": path.parent.name}
     example = json.dumps({INTERICTAL: {**(query or {}), "task": [None, INTERICTAL]}})
     return (
         f"{path.name}: nothing in its name says ictal or interictal; prepared as interictal, not used for training: "
@@ -218,77 +241,17 @@ def _assumed(by_role: Mapping[str, Sequence[Candidate]], path: Path) -> str:
     )
 
 
-def _rivals(by_role: Mapping[str, Sequence[Candidate]], role: str, pool: Sequence[Candidate]) -> list[Path]:
-    """The images that a filter of a role must not take besides the chosen one.
-
-    A filter of a SPECT decides alone, over all PET and SPECT; the others only narrow the choice.
-    """
-    others = [other for other in NUCLEAR if other in by_role and other != role and role_of(role).task is not None]
-    return [one.path for one in (*pool, *(one for other in others for one in by_role[other]))]
-
-
-def _choose(
-    by_role: Mapping[str, Sequence[Candidate]], role: str, session: str | None
-) -> tuple[SourceImage, list[str]]:
-    """Take the one image that a session uses, or raise an ImageError that names the candidates."""
-    candidates, what = by_role[role], role_of(role).sentence
-    own = [candidate for candidate in candidates if candidate.session == session]
-    free = [candidate for candidate in candidates if candidate.session is None]
-    pool = sorted(own or free or candidates, key=lambda candidate: candidate.path.name)
-    if len(pool) > 1:
-        several = len({candidate.session for candidate in pool}) > 1
-        found = f"{what} in several other sessions" if several else f"{len(pool)} {what} images in one session"
-        raise ImageError(f"{found}: {', '.join(_names(pool))}; {_hint(by_role, role, pool)}")
-    chosen = pool[0]
-    where, notes = "in the same session" if own else "outside sessions", []
-    if not own and not free:
-        where = f"from the only other session, ses-{chosen.session}"
-        notes.append(f"{chosen.path.name}: {what} taken {where}")
-    if chosen.problem and role_of(role).is_nuclear:
-        raise ImageError(chosen.problem)
-    if chosen.problem:
-        notes.append(f"{chosen.problem}; the {what} needs none and is used without it")
-    if role_of(role).is_nuclear and not chosen.metadata:
-        notes.append(f"{chosen.path.name}: no JSON sidecar; frames count alike and the tracer is unknown")
-    return _source_image(chosen, f"{chosen.reason}; {where}"), notes
-
-
-def _names(pool: Sequence[Candidate]) -> list[str]:
-    """File names; with their folders where two files have one name."""
-    names = [candidate.path.name for candidate in pool]
-    if len(set(names)) == len(names):
-        return names
-    return ["/".join(candidate.path.parts[-3:]) for candidate in pool]
-
-
-def _hint(by_role: Mapping[str, Sequence[Candidate]], role: str, pool: Sequence[Candidate]) -> str:
-    """What to do about several candidates: a filter that takes the first and tells it from the others."""
-    query = distinguishing_query(pool[0].path, _rivals(by_role, role, pool[1:]))
-    if query is None:
-        return "no filter can tell them apart: leave one in the dataset"
-    return f"choose one with --bids-filter-file, e.g. {json.dumps({role.lower(): query})}"
-
-
-def _source_image(candidate: Candidate, reason: str) -> SourceImage:
-    role, known = role_of(candidate.role), dict(candidate.entities)
-    if role.task is not None:
-        known["task"] = role.task
-    entities = {key: known[key] for key in role.kept_entities if key in known}
-    _check_labels(candidate.path.name, entities)
-    return SourceImage(candidate.path, candidate.role, entities, candidate.metadata, reason)
-
-
-def _check_labels(name: str, entities: Mapping[str, str]) -> None:
-    """Refuse what no name of a derivative can hold, before hours of work."""
-    for key, value in entities.items():
-        if not is_label(value):
-            raise ImageError(f"{name}: {key}-{value}: labels have letters and digits only; rename it")
+def _source_image(choice: Choice, session: str | None) -> SourceImage:
+    chosen = choice.candidate
+    # Ictal scans keep their session, so that those of several have different names.
+    own = chosen.session or "" if chosen.role == ICTAL and chosen.session != session else None
+    return SourceImage(chosen.path, chosen.role, choice.entities, chosen.metadata, choice.reason, own)
 
 
 def _log(case: Case) -> None:
     # A line a participant is enough for the console; why each file was taken is in the log.
     logger.info("%s: %s", case.name, ", ".join(role_of(role).sentence for role in case.images))
-    for image in case.images.values():
-        logger.debug("%s: %s is the %s (%s)", case.name, image.path.name, role_of(image.role).sentence, image.reason)
+    for name, image in case.images.items():
+        logger.debug("%s: %s is the %s (%s)", case.name, image.path.name, role_of(name).sentence, image.reason)
     for warning in case.warnings:
         logger.warning("%s: %s", case.name, warning)

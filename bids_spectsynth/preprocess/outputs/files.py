@@ -1,12 +1,13 @@
 """Names of what the preparation writes, what it replaces, and what all of its sidecars say."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from bids_spectsynth.bids.names import output_path, parse_name, source_uri
+from bids_spectsynth.bids.names import case_folder, output_path, parse_name, source_uri
 from bids_spectsynth.bids.prepared import PREPARED
-from bids_spectsynth.bids.roles import T1W, role_of
+from bids_spectsynth.bids.roles import ICTAL, T1W, ictal_names, role_of
+from bids_spectsynth.bids.scans import CASE_KEY
 from bids_spectsynth.bids.sidecars import sidecar_path
 from bids_spectsynth.options.settings import T1W_SPACE
 from bids_spectsynth.preprocess.backends.base import Backend
@@ -37,10 +38,10 @@ def transform_path(inputs: CaseRecords, name: str, *, inverse: bool) -> Path:
     start, end = transform_ends(inputs, name, inverse=inverse)
     # Which T1w it was stands in the sidecar; other images keep their entities, because there may be two SPECTs.
     role = name if name in inputs.case.images else T1W
-    own = inputs.case.images[role].entities if role == name else {}
-    entities = {**own, "from": start, "to": end, "mode": "image"}
     case, datatype = inputs.case, role_of(role).datatype
-    return output_path(inputs.output_dir, case.participant, case.session, datatype, entities, "xfm", ".txt")
+    own, session = (case.images[role].entities, case.session_of(role)) if role == name else ({}, case.session)
+    entities = {**own, "from": start, "to": end, "mode": "image"}
+    return output_path(inputs.output_dir, case.participant, session, datatype, entities, "xfm", ".txt")
 
 
 def transform_ends(inputs: CaseRecords, name: str, *, inverse: bool) -> tuple[str, str]:
@@ -64,7 +65,7 @@ def _path(inputs: PreparedInputs, role: str, entities: Mapping[str, str], suffix
     case, own = inputs.case, inputs.case.images[role].entities
     datatype = role_of(role).datatype
     return output_path(
-        inputs.output_dir, case.participant, case.session, datatype, {**own, **entities}, suffix, extension
+        inputs.output_dir, case.participant, case.session_of(role), datatype, {**own, **entities}, suffix, extension
     )
 
 
@@ -76,7 +77,8 @@ def with_sidecar(path: Path) -> list[Path]:
 def remove_superseded(path: Path) -> None:
     """Delete what another choice of source image left: the same kind of file beside ``path``, of another run, say.
 
-    Otherwise a later run could take the old file for this case's.
+    Otherwise a later run could take the old file for this case's. Of ictal scans there may be several:
+    :func:`remove_other_scans`.
     """
     own = _kind(path)
     for other in path.parent.iterdir():
@@ -87,6 +89,37 @@ def remove_superseded(path: Path) -> None:
 def _kind(path: Path) -> tuple[str | None, ...]:
     entities, suffix, _ = parse_name(path.name)
     return (suffix, *(entities.get(key) for key in ("task", "from", "to", "space", "desc")))
+
+
+def remove_other_scans(inputs: CaseRecords, written: Collection[Path], space: str | None) -> None:
+    """Delete files of ictal scans that another choice left, or an earlier version, which wrote all beside the T1w.
+
+    Parameters
+    ----------
+    inputs : CaseRecords
+        Its session's folder, and those of its scans, are looked into: all scans of a session are one case's.
+    written : collection of Path
+        Files that stay.
+    space : str or None
+        Of images and masks; None for transforms.
+    """
+    case, stems = inputs.case, {path.name.partition(".")[0] for path in written}
+    for session in {case.session, *(case.session_of(name) for name in ictal_names(case.images))}:
+        folder = case_folder(inputs.output_dir, case.participant, session) / role_of(ICTAL).datatype
+        for path in folder.iterdir() if folder.is_dir() else ():
+            entities, _, _ = parse_name(path.name)
+            if space is None:
+                alike = "from" in entities
+            else:
+                alike = entities.get("space") == space and entities.get("desc") in (PREPARED, "brain")
+            if alike and entities.get("task") == ICTAL and path.name.partition(".")[0] not in stems:
+                path.unlink(missing_ok=True)
+
+
+def case_field(inputs: CaseRecords, name: str) -> dict[str, str]:
+    """What the sidecars of a scan in another session's folder say: which case it was prepared with."""
+    is_own = name not in inputs.case.images or inputs.case.session_of(name) == inputs.case.session
+    return {} if is_own else {CASE_KEY: inputs.case.name}
 
 
 def backend_fields(backend: Backend) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_spectsynth.bids.names import source_uri
-from bids_spectsynth.bids.roles import T1W, role_of
-from bids_spectsynth.bids.writing import public_metadata, write_image
+from bids_spectsynth.bids.roles import T1W, is_ictal, role_of
+from bids_spectsynth.bids.writing import public_injection, public_metadata, write_image
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.images.grid import Grid, MaskedGrid, apply_affine, axial_grid, mask_bounds, new_image
 from bids_spectsynth.images.reading import load_image
@@ -21,8 +21,10 @@ from bids_spectsynth.options.spaces import option_of
 from bids_spectsynth.preprocess.backends.base import Backend
 from bids_spectsynth.preprocess.outputs.files import (
     backend_fields,
+    case_field,
     image_path,
     mask_path,
+    remove_other_scans,
     remove_superseded,
     sources,
     with_sidecar,
@@ -74,6 +76,7 @@ def write_prepared(inputs: PreparedInputs, backend: Backend) -> Written:
             if role not in inputs.optional:
                 raise
             left_out[role] = str(error)
+    remove_other_scans(inputs, files, inputs.space)
     return Written(tuple(files), left_out)
 
 
@@ -148,7 +151,8 @@ def _write_role(inputs: PreparedInputs, backend: Backend, target: _Target, role:
         sidecar |= {"OriginalShape": list(image.shape), "OriginalAffine": np.asarray(image.affine).tolist()}
     written = _write_mask(inputs, role, target, mask) if role_of(role).mask != "T1w" else []
     write_image(path, new_image(prepared, target.grid.affine), sidecar)
-    remove_superseded(path)
+    if not is_ictal(role):
+        remove_superseded(path)
     return [*written, *with_sidecar(path)]
 
 
@@ -157,21 +161,29 @@ def _write_mask(inputs: PreparedInputs, role: str, target: _Target, mask: npt.ND
     own = role == T1W or role in inputs.own_masks
     sidecar = {
         "Type": "Brain",
-        "Description": f"Brain mask of the {role_of(role).title}."
+        "Description": f"Brain mask of the {_title(inputs, role)}."
         if own
         else "Brain mask of the T1w, which is used here.",
         "SpatialReference": target.reference,
         "Sources": sources(inputs, role if own else T1W),
+        **case_field(inputs, role),
     }
     write_image(path, new_image(mask.astype(np.uint8), target.grid.affine), sidecar)
-    remove_superseded(path)
+    if not is_ictal(role):
+        remove_superseded(path)
     return with_sidecar(path)
+
+
+def _title(inputs: PreparedInputs, role: str) -> str:
+    """What an image is; numbers of ictal scans change with the dataset, so that no file has them."""
+    return role_of(inputs.case.images[role].role).title
 
 
 def _image_sidecar(inputs: PreparedInputs, backend: Backend, target: _Target, role: str) -> dict[str, Any]:
     i, j, k = target.grid.shape
+    metadata = inputs.case.images[role].metadata
     return {
-        "Description": f"{role_of(role).title}, brain-extracted, on the common grid of this space.",
+        "Description": f"{_title(inputs, role)}, brain-extracted, on the common grid of this space.",
         "SpatialReference": target.reference,
         "SkullStripped": True,
         "Resolution": f"{inputs.voxel_size:g} mm isotropic, {i} x {j} x {k} voxels",
@@ -180,5 +192,7 @@ def _image_sidecar(inputs: PreparedInputs, backend: Backend, target: _Target, ro
         "SourceReason": inputs.case.images[role].reason,
         "Notes": [*inputs.records[role].notes],
         **backend_fields(backend),
-        **public_metadata(inputs.case.images[role].metadata),
+        **case_field(inputs, role),
+        **public_metadata(metadata),
+        **(public_injection(metadata) if is_ictal(role) else {}),
     }

@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 
 from bids_spectsynth.bids.names import source_uri
-from bids_spectsynth.bids.roles import T1W
+from bids_spectsynth.bids.roles import T1W, is_ictal
 from bids_spectsynth.bids.writing import write_matrix
 from bids_spectsynth.preprocess.backends.base import Backend
 from bids_spectsynth.preprocess.outputs.files import (
     backend_fields,
+    case_field,
+    remove_other_scans,
     remove_superseded,
     transform_ends,
     transform_path,
@@ -41,7 +43,11 @@ def write_transforms(inputs: CaseRecords, backend: Backend, names: Iterable[str]
     Written
         The matrices and their sidecars.
     """
-    return Written(tuple(path for name in names for path in _write_pair(inputs, backend, name)))
+    names = tuple(names)
+    written = tuple(path for name in names for path in _write_pair(inputs, backend, name))
+    if all(name in inputs.case.images for name in names):  # else of templates
+        remove_other_scans(inputs, written, None)
+    return Written(written)
 
 
 def _write_pair(inputs: CaseRecords, backend: Backend, name: str) -> list[Path]:
@@ -64,12 +70,14 @@ def _write_pair(inputs: CaseRecords, backend: Backend, name: str) -> list[Path]:
             source_uri(inputs.case.images[role].path, inputs.bids_dir, inputs.output_dir)
             for role in dict.fromkeys((moving, T1W))
         ],
+        **case_field(inputs, name),
     }
     written: list[Path] = []
     for inverse, matrix in ((False, found.matrix), (True, np.linalg.inv(found.matrix))):
         path = transform_path(inputs, name, inverse=inverse)
         start, end = transform_ends(inputs, name, inverse=inverse)
         write_matrix(path, matrix, {"Description": f"Transform from {start} to {end}.", **sidecar})
-        remove_superseded(path)
+        if not is_ictal(name):
+            remove_superseded(path)
         written += with_sidecar(path)
     return written

@@ -196,8 +196,10 @@ def _node_name(part: Part) -> str:
 
 
 def _register_node(case: Case, role: str, settings: Settings, common: Mapping[str, Any]) -> Node:
+    # What the image is, not its name: of several ictal scans all are ictal.
+    kind = case.images[role].role
     interface = RegisterToReference(
-        role=role, coreg_init=settings.coreg_init, optional=role in optional_roles(case, settings), **common
+        role=kind, coreg_init=settings.coreg_init, optional=role in optional_roles(case, settings), **common
     )
     durations = case.images[role].frame_durations
     if durations is not None:

@@ -89,6 +89,7 @@ def registration_note(transform: Transform) -> Note:
 def _registration_figure(context: SubjectContext, case: PreparedCase, transform: Transform) -> Figure:
     entities, _, _ = parse_name(transform.path.name)
     kept: dict[str, str] = {key: entities[key] for key in ("task", "acq", "ce", "trc", "rec", "run") if key in entities}
+    kept["ses"] = entities.get("ses", "")
     suffix, name = role_of(transform.role).suffix, role_of(transform.role).title
     short = name.replace(" ", "\n")
 

@@ -76,8 +76,8 @@ def test_one_case_a_session_with_interictal_spect(dataset: Dataset, settings_for
     assert outcomes == []
     assert [case.name for case in cases] == ["sub-01_ses-interictal1", "sub-01_ses-interictal2"]
     assert "only other session, ses-mri" in cases[0].images["T1w"].reason
-    assert sum("only other session" in warning for warning in cases[0].warnings) == 3  # T1w, PET, ictal
-    assert sum("only other session" in warning for warning in cases[1].warnings) == 2  # T1w, ictal
+    assert sum("only other session" in warning for warning in cases[0].warnings) == 2  # T1w, PET
+    assert sum("only other session" in warning for warning in cases[1].warnings) == 1  # T1w
 
     (case,), _ = find_cases(settings_for(root, session_label=["ses-interictal1", "mri"]))
     assert case.name == "sub-01_ses-interictal1"
@@ -119,11 +119,11 @@ def test_two_of_a_kind_fail_and_name_the_way_out(
 
 
 def test_what_no_model_needs_is_left_out_with_a_warning(dataset: Dataset, settings_for: MakeSettings) -> None:
-    ictal = [f"sub-01/spect/sub-01_task-ictal_run-{n}_spect" for n in (1, 2)]
-    (case,), outcomes = find_cases(settings_for(dataset(T1W, PET, INTERICTAL, *ictal)))
+    pet = [f"sub-01/pet/sub-01_trc-FDG_rec-{n}_pet" for n in "ab"]
+    (case,), outcomes = find_cases(settings_for(dataset(T1W, INTERICTAL, *pet), inputs=["T1w"]))
     assert outcomes == []
-    assert "ictal" not in case.images
-    assert any("run-1" in warning and "left out" in warning for warning in case.warnings)
+    assert set(case.images) == {"T1w", "interictal"}
+    assert any("rec-a" in warning and "PET is left out" in warning for warning in case.warnings)
 
 
 def test_missing_inputs_are_warned(dataset: Dataset, settings_for: MakeSettings) -> None:

@@ -281,3 +281,21 @@ def test_sections__one_more_stands_where_it_is_listed(tmp_path, monkeypatch):
     assert headings(html)[:2] == ["Summary", "Of 01"]
     assert headings(html)[-1] == "Errors"
     assert "something new" in html
+
+
+def test_ictal_scans__each_has_its_row_and_its_picture(tree, write, quick, parse):
+    scans = ((None, {}), (None, {"run": "2"}), ("x", {}))
+    for session, own in scans:
+        write.ictal(tree, "01", session, own, case=None if session is None else "sub-01")
+    html = subject_report(tree, "01").read_text(encoding="utf-8")
+    parsed = parse(html)
+    for title in ("Ictal SPECT", "Ictal SPECT 2", "Ictal SPECT 3"):
+        assert f"{title} to T1w" in parsed.text
+        assert f'"{title} on the T1w"' in html
+    assert "spect/sub-01_ses-x_task-ictal_space-T1w_desc-preproc_spect.nii.gz" in parsed.text
+    assert {path.relative_to(tree).as_posix() for path in tree.glob("sub-01/**/*task-ictal*.svg")} == {
+        "sub-01/figures/sub-01_task-ictal_desc-coregistration_spect.svg",
+        "sub-01/figures/sub-01_task-ictal_run-2_desc-coregistration_spect.svg",
+        "sub-01/ses-x/figures/sub-01_ses-x_task-ictal_desc-coregistration_spect.svg",
+    }
+    assert "No errors to report." in parsed.text
