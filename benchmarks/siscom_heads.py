@@ -82,7 +82,8 @@ class Head:
         Of the scans: as stored, voxels to their own world, T1w's world to theirs (true), stored value where the uptake
         is 1, and resolution (mm). ``raw`` also has the effects, on the voxels of ``null-1``.
     focus : dict
-        ``centre_mm`` (T1w's world), ``radius``, ``volume_ml``, ``strength`` (fraction), ``side``, ``lobe``,
+        ``centre_mm`` (T1w's world), ``left_to_right`` and ``midline`` (a point p of the T1w's world lies on the right
+        where p . left_to_right > midline), ``radius``, ``volume_ml``, ``strength`` (fraction), ``side``, ``lobe``,
         ``depth_mm``.
     """
 
@@ -121,7 +122,9 @@ class Head:
 
 def heads(folder: Path, wanted: Wanted, nprocs: int = 1) -> Iterator[Head]:
     """Every head in turn; those that the folder lacks are simulated first."""
-    settings = f"size-{wanted.size}_voxel-{wanted.voxel_size:g}_nulls-{wanted.nulls}_variation-{wanted.variation:g}"
+    settings = (
+        f"study_size-{wanted.size}_voxel-{wanted.voxel_size:g}_nulls-{wanted.nulls}_variation-{wanted.variation:g}"
+    )
     jobs = [(seed, index) for seed in wanted.seeds for index in range(wanted.n)]
     paths = {job: folder / settings / f"seed-{job[0]}_head-{job[1]:03d}.npz" for job in jobs}
     missing = [job for job in jobs if not paths[job].exists()]
@@ -223,6 +226,8 @@ def _assembled(
     grid["focus"] = sample(focus.weight(anatomy), anatomy.affine, here)
     truth = {
         "centre_mm": to_t1w[:3, :3] @ focus.centre + to_t1w[:3, 3],
+        "left_to_right": to_t1w[:3, 0],
+        "midline": float(to_t1w[:3, 0] @ to_t1w[:3, 3]),
         "radius": focus.radius,
         "volume_ml": seizure.volume_ml,
         "strength": seizure.strength,
@@ -247,7 +252,7 @@ def main() -> None:
     args = parser.parse_args()
     wanted = Wanted(args.n, tuple(args.seeds), args.voxel_size, args.nulls, args.size, args.variation)
     for head in heads(args.folder, wanted, args.nprocs):
-        focus = {key: value for key, value in head.focus.items() if key != "centre_mm"}
+        focus = {key: value for key, value in head.focus.items() if not isinstance(value, np.ndarray)}
         numbers = ", ".join(f"{key} {value:.2f}" if isinstance(value, float) else value for key, value in focus.items())
         print(f"{head.name}: {head.grid['brain'].shape}, ictal {head.fwhm['ictal']:.1f} mm, {numbers}", flush=True)
 

@@ -24,8 +24,9 @@ from bids_spectsynth.options.spaces import BUILT_IN_TEMPLATE
 from bids_spectsynth.phantom.anatomy import BOX_LOWER, make_anatomy
 from bids_spectsynth.phantom.atlas import load_atlas
 from bids_spectsynth.phantom.head import t1w_signal
+from bids_spectsynth.phantom.plan import RESOLUTION, SubjectPlan
 from bids_spectsynth.phantom.scanner import acquire_mri, sample
-from bids_spectsynth.phantom.subject import RESOLUTION, SubjectPlan, place_scans
+from bids_spectsynth.phantom.subject import place_scans
 from bids_spectsynth.phantom.uptake import draw_foci, resect
 from bids_spectsynth.preprocess.backends.brain_extraction import extract_t1w_brain, mask_volume
 from bids_spectsynth.preprocess.registration.register import register_images

@@ -100,7 +100,18 @@ def t1w_to_scan(scans: Mapping[str, Scan], name: str) -> FloatArray:
 
 
 def write_noise_free(folder: Path, blurred: Array, anatomy: Anatomy, scans: Mapping[str, Scan]) -> None:
-    """Interictal SPECT without noise and residual attenuation on the truth grid, in the truth's folder of a subject."""
+    """Write the interictal SPECT without noise and residual attenuation, on the truth grid.
+
+    Parameters
+    ----------
+    folder : Path
+        The truth's folder of the subject.
+    blurred : (i, j, k) array
+        On the anatomy's grid.
+    anatomy : Anatomy
+    scans : mapping
+        With ``T1w``.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     grid = _truth_scan(anatomy, scans["T1w"])
     values = sample(blurred, anatomy.affine, grid)
@@ -117,7 +128,18 @@ def _truth_scan(anatomy: Anatomy, t1w: Scan) -> Scan:
 
 
 def write_scan(path: Path, values: Array, scan: Scan, sidecar: Mapping[str, Any], slope: float | None = None) -> None:
-    """Image and sidecar; `path` lacks the extension."""
+    """Image and sidecar.
+
+    Parameters
+    ----------
+    path : Path
+        Without the extension.
+    values : array
+    scan : Scan
+    sidecar : mapping
+    slope : float, optional
+        Store int16 with this scale factor.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     write_volume(path.with_name(path.name + ".nii.gz"), values, scan.affine, slope=slope)
     text = json.dumps(sidecar, indent=2) + "\n"

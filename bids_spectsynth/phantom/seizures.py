@@ -129,6 +129,11 @@ def seizure_region(anatomy: Anatomy, lobe: Lobe, side: Side) -> Array:
     """Where in the cerebrum a seizure of that name can start, 0 or 1 on the anatomy's grid.
 
     Lobes by simple planes in template millimetres; deep are the insula, mesial and subcortical grey matter.
+
+    Parameters
+    ----------
+    anatomy : Anatomy
+    lobe, side : str
     """
     x, y, z = anatomy.atlas_nodes
     lateral = np.abs(x)

@@ -117,7 +117,21 @@ def plan_anatomy(plan: SubjectPlan) -> Anatomy:
 
 
 def study_foci(plan: SubjectPlan, anatomy: Anatomy, foci: Sequence[Focus]) -> tuple[Focus, ...]:
-    """Foci of a study: the interictal deficits, which stay during the seizure, and the seizure's focus as the last."""
+    """Foci of a study: the interictal deficits, which stay during the seizure, and the seizure's focus as the last.
+
+    Parameters
+    ----------
+    plan : SubjectPlan
+        Of a study.
+    anatomy : Anatomy
+    foci : sequence of Focus
+        The deficits.
+
+    Raises
+    ------
+    ValueError
+        The plan is not of a study.
+    """
     seizure = plan.seizure()
     if seizure is None:
         raise ValueError("not a study")
@@ -232,6 +246,17 @@ def record(
     camera: Camera,
 ) -> tuple[Array, float]:
     """Record one PET or SPECT.
+
+    Parameters
+    ----------
+    rng : Generator
+    plan : SubjectPlan
+    modality : str
+    blurred : (i, j, k) array
+        Uptake after the camera's resolution, on the anatomy's grid.
+    anatomy : Anatomy
+    scan : Scan
+    camera : Camera
 
     Returns
     -------

@@ -184,7 +184,15 @@ def individual_variation(rng: np.random.Generator, anatomy: Anatomy) -> dict[Mod
 
 
 def scan_variation(rng: np.random.Generator, anatomy: Anatomy, amplitude: float = SCAN_VARIATION) -> Array:
-    """How perfusion differs from one injection to the next, logarithm at the anatomy's nodes."""
+    """How perfusion differs from one injection to the next, logarithm at the anatomy's nodes.
+
+    Parameters
+    ----------
+    rng : Generator
+    anatomy : Anatomy
+    amplitude : float
+        Standard deviation.
+    """
     return amplitude * _field(rng, anatomy, 16.0)
 
 

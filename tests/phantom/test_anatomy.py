@@ -3,14 +3,19 @@ import pytest
 
 from bids_spectsynth.phantom.anatomy import BRAIN_SIZE, Anatomy, Person, make_anatomy
 from bids_spectsynth.phantom.atlas import load_atlas
-from bids_spectsynth.phantom.head import t1w_signal
-from bids_spectsynth.phantom.uptake import draw_foci, regional_gain, resect, uptake_maps
+from bids_spectsynth.phantom.head import extracranial_uptake, t1w_signal
+from bids_spectsynth.phantom.uptake import draw_foci, individual_variation, regional_gain, resect, uptake_map
 
 RESOLUTION = 3.0
 
 
 def build(seed: int, person: Person) -> Anatomy:
     return make_anatomy(np.random.default_rng(seed), load_atlas(), person, RESOLUTION)
+
+
+def uptake_maps(rng, anatomy, foci, modalities):
+    variation, extracranial = individual_variation(rng, anatomy), extracranial_uptake(anatomy)
+    return {m: uptake_map(rng, anatomy, foci, m, variation[m], extracranial) for m in modalities}
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,10 @@ def test_options_reach_the_cohort(monkeypatch, tmp_path, capsys):
     calls = []
     monkeypatch.setattr(cohort, "make_cohort", lambda out, n, **options: calls.append((out, n, options)))
     arguments = [str(tmp_path / "out"), "-n", "3", "--size", "paper", "--seed", "7", "--nprocs", "2"]
-    arguments += ["--folds", "individual"]
+    arguments += ["--folds", "individual", "--ictal", "study"]
     assert cli.main(arguments) == 0
-    assert calls == [(tmp_path / "out", 3, {"size": "paper", "seed": 7, "nprocs": 2, "folds": "individual"})]
+    expected = {"size": "paper", "seed": 7, "nprocs": 2, "folds": "individual", "ictal": "study"}
+    assert calls == [(tmp_path / "out", 3, expected)]
     assert "out-truth" in capsys.readouterr().out
 
 

@@ -12,7 +12,8 @@ from scipy import ndimage
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.phantom import participants as cohort_module
 from bids_spectsynth.phantom.participants import make_cohort, truth_folder
-from bids_spectsynth.phantom.subject import SubjectPlan, make_subject
+from bids_spectsynth.phantom.plan import SubjectPlan
+from bids_spectsynth.phantom.subject import make_subject
 
 PET_KEYS = [
     "Manufacturer",
@@ -213,7 +214,7 @@ def test_every_subject_goes_through_the_process_pool(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [({"n": 0}, "number of subjects"), ({"n": 1, "seed": -1}, "seed"), ({"n": 1, "size": "huge"}, "small, paper"),
-     ({"n": 1, "nprocs": 0}, "processes")],
+     ({"n": 1, "nprocs": 0}, "processes"), ({"n": 1, "ictal": "all"}, "some, study, widespread")],
 )  # fmt: skip
 def test_wrong_options_are_refused_before_anything_is_written(tmp_path, options, message):
     with pytest.raises(UsageError, match=message):

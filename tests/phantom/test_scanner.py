@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bids_spectsynth.phantom.plan import SubjectPlan
 from bids_spectsynth.phantom.scanner import (
     MRI_PROTOCOLS,
     PET_PROTOCOLS,
@@ -18,7 +19,6 @@ from bids_spectsynth.phantom.scanner import (
     rigid,
     sample,
 )
-from bids_spectsynth.phantom.subject import SubjectPlan
 
 #: An ellipsoid of a brain's size, millimetres.
 _DIRECTIONS = np.random.default_rng(0).standard_normal((2000, 3))
