@@ -1,0 +1,152 @@
+"""The mean SPECT of a model's training cohort, brought to the head, times the ratio of the PETs where there is one."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from bids_spectsynth.bids.output_files import models_folder
+from bids_spectsynth.bids.prepared import PreparedCase, find_prepared
+from bids_spectsynth.bids.roles import INTERICTAL
+from bids_spectsynth.bids.roles import PET as PET_ROLE
+from bids_spectsynth.errors import ModelError
+from bids_spectsynth.siscom.baselines.request import BaselineSource, Request
+from bids_spectsynth.siscom.records import BaselineImage, Float32
+from bids_spectsynth.synthesis.baselines.base import unscaled
+from bids_spectsynth.synthesis.baselines.cohort_mean import sample_in_brain
+from bids_spectsynth.synthesis.baselines.files import TENSORS_FILE, has_baselines
+from bids_spectsynth.synthesis.baselines.fitted import Baselines
+from bids_spectsynth.synthesis.baselines.mean import pet_ratio, without_cases
+from bids_spectsynth.synthesis.models.card import ModelCard, is_training_participant
+from bids_spectsynth.synthesis.models.ensemble import load_members, members_for
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingMean:
+    """A training cohort's mean that can be brought to a case.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the network whose baselines hold it.
+    model : str
+        Label of the model.
+    baselines : Baselines
+        Without the participant, where the cohort is of this output folder.
+    with_ratio : bool
+        Whether the case and the cohort have PETs.
+    n_participants : int
+        In the mean; the participant itself does not count.
+    seen : bool
+        Whether the participant's own SPECT is part of the mean and cannot be taken out of it.
+    """
+
+    folder: Path
+    model: str
+    baselines: Baselines
+    with_ratio: bool
+    n_participants: int
+    seen: bool
+
+
+def choose_mean(request: Request) -> TrainingMean | None:
+    """The training cohort that serves a case best.
+
+    Models of one study share their cohort but for participants who lack an input, so one mean serves for all: one
+    without the participant before others, one with a PET ratio before others, then that of most participants.
+
+    Parameters
+    ----------
+    request : Request
+
+    Returns
+    -------
+    TrainingMean or None
+        None where no model has a mean that the case has a way to. Models that cannot be read are logged.
+    """
+    found = [mean for folder in request.models if (mean := _mean_of(folder, request)) is not None]
+    return max(found, key=lambda mean: (not mean.seen, mean.with_ratio, mean.n_participants), default=None)
+
+
+def _mean_of(folder: Path, request: Request) -> TrainingMean | None:
+    case = request.case
+    try:
+        member = members_for(load_members(folder), case.participant)[0]
+        if not has_baselines(member.folder):
+            return None
+        baselines = Baselines.load(member.folder)
+    except ModelError as error:
+        logger.warning("%s: left out as a cohort: %s", case.name, error)
+        return None
+    if "mean_spect" not in baselines.arrays or case.through(baselines.template).template != baselines.template:
+        return None
+    own: list[PreparedCase] = []
+    seen = is_training_participant(member.card, case.participant)
+    if seen and folder.resolve().parent == models_folder(request.output_dir).resolve():
+        own = _training_cases(request, member.card)
+    others = baselines.n_subjects - (1 if seen else 0)
+    if others < 1:
+        return None
+    if own:
+        baselines, seen = without_cases(baselines, own), False
+    ratio = PET_ROLE in case.images and "mean_pet" in baselines.arrays
+    return TrainingMean(folder, member.ensemble or member.card.label, baselines, ratio, others, seen)
+
+
+def _training_cases(request: Request, card: ModelCard) -> list[PreparedCase]:
+    """The participant's own cases that the mean was fitted to."""
+    wanted = {INTERICTAL, *card.inputs}
+    cases = find_prepared(request.output_dir, card.space, (request.case.participant,))
+    return [case for case in cases if wanted <= case.images.keys() and not case.is_state_assumed]
+
+
+def _available(request: Request) -> str | None:
+    if not request.models:
+        return "no model, and so no training cohort"
+    return None if choose_mean(request) else "no model with a cohort's mean in a template that the participant has"
+
+
+def _make(request: Request) -> list[BaselineImage]:
+    mean = choose_mean(request)
+    if mean is None:
+        return []
+    case = request.case.through(mean.baselines.template)
+
+    def on_head(name: str) -> Float32:
+        arrays = mean.baselines.arrays
+        return sample_in_brain(arrays[name], arrays["mean_affine"], case, request.brain, request.affine)
+
+    values = on_head("mean_spect")
+    notes = [f"Mean of the {mean.n_participants} training participants of model {mean.model}."]
+    sources = [mean.folder / TENSORS_FILE]
+    if mean.with_ratio:
+        values = values * pet_ratio(unscaled(case, PET_ROLE), on_head("mean_pet"), request.brain, request.affine)
+        notes.append("Times the ratio of the participant's PET to the cohort's mean PET.")
+        sources.append(case.images[PET_ROLE])
+    if mean.seen:
+        notes.append("The participant's own SPECT may be part of the mean.")
+    return [
+        BaselineImage(
+            kind="cohort",
+            label="Cohort",
+            values=values,
+            mask=request.brain,
+            seen=mean.seen,
+            model=mean.model,
+            sources=tuple(sources),
+            notes=tuple(notes),
+        )
+    ]
+
+
+COHORT = BaselineSource(
+    name="cohort",
+    title="Training cohort's mean SPECT",
+    description=(
+        "The mean interictal SPECT of a model's training participants, brought to the head through the template, times "
+        "the ratio of the PETs where there is one."
+    ),
+    available=_available,
+    make=_make,
+)

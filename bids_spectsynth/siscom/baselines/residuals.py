@@ -1,0 +1,176 @@
+"""Residuals of participants without a seizure, real interictal minus baseline, and what they say of another head."""
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from bids_spectsynth.bids.roles import INTERICTAL
+from bids_spectsynth.errors import ImageError
+from bids_spectsynth.images.smoothing import MaskedSmoother
+from bids_spectsynth.siscom.baselines.registry import SOURCES
+from bids_spectsynth.siscom.baselines.request import Request
+from bids_spectsynth.siscom.records import BaselineImage, BaselineKind, CohortError, Float32, Float64, Mask
+from bids_spectsynth.siscom.significance.cohort_error import (
+    MIN_PARTICIPANTS,
+    ErrorSums,
+    Residual,
+    carry_error,
+    error_grid,
+)
+from bids_spectsynth.siscom.significance.error_files import StoredError
+
+logger = logging.getLogger(__name__)
+
+#: From real scan, baseline, mask in which both hold (all of one shape) and affine to the difference map, percent of the
+#: brain mean: whatever the map of an ictal scan is made by.
+Difference = Callable[[Float32, BaselineImage, Mask, Float64], Float32]
+#: Baselines whose errors a cohort can tell; normals bring their own.
+KINDS: tuple[BaselineKind, ...] = ("synthetic", "pet", "cohort")
+#: Below this share of the brain's mean a ratio says nothing of the level (fluid).
+_LEAST = 0.4
+
+
+def median_difference(fwhm: float) -> Difference:
+    """A plain difference map: both smoothed, the baseline brought to the level by the median of the ratio.
+
+    Parameters
+    ----------
+    fwhm : float
+        mm.
+    """
+
+    def difference(real: Float32, baseline: BaselineImage, mask: Mask, affine: Float64) -> Float32:
+        smoother = MaskedSmoother(mask, np.linalg.norm(affine[:3, :3], axis=0), fwhm)
+        first, second = smoother(real), smoother(baseline.values)
+        mean = float(first[mask].mean(dtype=np.float64))
+        usable = mask & (second > _LEAST * second[mask].mean())
+        if not mean > 0 or not usable.any():
+            raise ValueError("no signal in the brain")
+        level = np.float32(np.median(first[usable] / second[usable]))
+        return np.where(mask, 100 * (first - level * second) / np.float32(mean), np.float32(0))
+
+    return difference
+
+
+def own_baselines(request: Request, kinds: Iterable[BaselineKind] = KINDS) -> list[BaselineImage]:
+    """The baselines that the participant's interictal scan can be compared with: those that have not seen it.
+
+    Parameters
+    ----------
+    request : Request
+        Of a case with an interictal SPECT, which takes the place of the ictal scan.
+    kinds : iterable of str
+    """
+    request = replace(request, ictal=INTERICTAL)
+    found = [one for kind in kinds if not SOURCES[kind].available(request) for one in SOURCES[kind].make(request)]
+    return [one for one in found if not one.seen and (one.kind != "synthetic" or one.model in request.splits)]
+
+
+def residual_of(request: Request, baseline: BaselineImage, difference: Difference) -> Residual:
+    """The participant's real interictal scan minus a baseline.
+
+    Parameters
+    ----------
+    request : Request
+        Of a case with an interictal SPECT.
+    baseline : BaselineImage
+        Of :func:`own_baselines`.
+    difference : callable
+
+    Raises
+    ------
+    ImageError
+        An image cannot be read, or has no signal.
+    """
+    mask = np.asarray(request.measured & baseline.mask)
+    try:
+        values = difference(request.image(INTERICTAL), baseline, mask, request.affine)
+    except ValueError as error:
+        raise ImageError(f"{request.case.images[INTERICTAL]}: no residual can be made of it ({error})") from error
+    return Residual(request.case, values, mask, request.affine)
+
+
+def gather_errors(
+    requests: Iterable[Request],
+    template: str,
+    fwhm: float,
+    difference: Difference,
+    kinds: Iterable[BaselineKind] = KINDS,
+) -> dict[str, ErrorSums]:
+    """Sums of residuals over participants, by the label of the baseline.
+
+    Parameters
+    ----------
+    requests : iterable of Request
+        One for each case with an interictal SPECT; of each participant the first counts.
+    template : str
+        Those without a transform to it are passed over.
+    fwhm : float
+        Of the maps, mm.
+    difference : callable
+        What makes the map.
+    kinds : iterable of str
+
+    Returns
+    -------
+    dict of str to ErrorSums
+        With each participant who had a baseline that had not seen it; a participant whose images are damaged is logged.
+    """
+    usable = [one for one in requests if INTERICTAL in one.case.images and not one.case.is_state_assumed]
+    usable = [one for one in usable if template in one.case.template_xfms or one.case.template == template]
+    sums: dict[str, ErrorSums] = {}
+    if not usable:
+        return sums
+    grid, kinds = error_grid([one.case for one in usable], template, fwhm), tuple(kinds)
+    for request in usable:
+        try:
+            for baseline in own_baselines(request, kinds):
+                before = sums.get(baseline.label, ErrorSums.empty(template, fwhm, grid))
+                if request.case.participant not in before.participants:
+                    sums[baseline.label] = before.plus(residual_of(request, baseline, difference))
+        except ImageError as error:
+            logger.warning("%s: its residual does not count: %s", request.case.name, error)
+    return sums
+
+
+def error_on_head(
+    stored: StoredError, request: Request, difference: Difference, own: Request | None = None
+) -> tuple[CohortError | None, str | None]:
+    """What a baseline gets wrong on a head, without the head's own share in it.
+
+    Parameters
+    ----------
+    stored : StoredError
+        Of this baseline.
+    request : Request
+        Of the ictal scan.
+    difference : callable
+        As it was gathered with.
+    own : Request, optional
+        Of the participant's case whose residual went into the sums, where it did; that of ``request`` by default.
+
+    Returns
+    -------
+    error : CohortError or None
+    note : str or None
+        One sentence: why there is none.
+
+    Raises
+    ------
+    ImageError
+        An image cannot be read.
+    """
+    sums, participant = stored.sums, request.case.participant
+    if stored.has(participant):
+        own = own or request
+        mine = [one for one in own_baselines(own) if one.label == stored.baseline]
+        if not mine:
+            return None, "The participant's own error cannot be taken out of the cohort's: no map against the cohort."
+        sums = sums.without(residual_of(own, mine[0], difference), stored.name_of(participant))
+    n = len(sums.participants)
+    if n < MIN_PARTICIPANTS:
+        return None, f"No map against the cohort: {n} held-out participants, {MIN_PARTICIPANTS} needed."
+    found = carry_error(sums, request.case, request.brain, request.affine)
+    return found, None if found else "No map against the cohort: no transform to its template."

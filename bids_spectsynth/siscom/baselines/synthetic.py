@@ -1,0 +1,64 @@
+"""The interictal SPECT that each model has synthesised."""
+
+import re
+
+import numpy as np
+
+from bids_spectsynth.bids.output_files import Synthetic, find_synthetic
+from bids_spectsynth.siscom.baselines.request import BaselineSource, Request
+from bids_spectsynth.siscom.records import BaselineImage
+
+#: Labels of the other baselines, which no model may take.
+RESERVED = ("Real", "Pet", "Cohort", "Normals")
+#: What readers must know of a participant on this side of the model's split.
+_SEEN = {
+    "train": "The model has learned from this participant: the image may repeat what the interictal scan shows.",
+    "validation": "This participant was among those that chose the model's epoch.",
+}
+_UNKNOWN = "Whether the model has learned from this participant is not known."
+
+
+def siscom_label(model: str) -> str:
+    """A model's label as ``desc-siscom<label>`` has it: letters and digits, with a capital.
+
+    Examples
+    --------
+    >>> siscom_label("pix2pixT1w"), siscom_label("my-model"), siscom_label("pet")
+    ('Pix2pixT1w', 'Mymodel', 'PetModel')
+    """
+    bare = re.sub(r"[^0-9A-Za-z]", "", model)
+    label = bare[:1].upper() + bare[1:]
+    return f"{label}Model" if label in RESERVED else label
+
+
+def _available(request: Request) -> str | None:
+    return None if find_synthetic(request.output_dir, request.case) else "no synthetic SPECT in T1w space"
+
+
+def _image(request: Request, found: Synthetic) -> BaselineImage:
+    split = request.splits.get(found.model)
+    note = _UNKNOWN if split is None else _SEEN.get(split)
+    return BaselineImage(
+        kind="synthetic",
+        label=siscom_label(found.model),
+        values=np.where(request.brain, request.read(found.path), np.float32(0)),
+        mask=request.brain,
+        synthetic=True,
+        seen=split in _SEEN,
+        model=found.model,
+        sources=(found.path,),
+        notes=(note,) if note else (),
+    )
+
+
+def _make(request: Request) -> list[BaselineImage]:
+    return [_image(request, found) for found in find_synthetic(request.output_dir, request.case)]
+
+
+SYNTHETIC = BaselineSource(
+    name="synthetic",
+    title="Synthetic interictal SPECT",
+    description="What a model makes of the participant's MRI and PET; one for each model.",
+    available=_available,
+    make=_make,
+)

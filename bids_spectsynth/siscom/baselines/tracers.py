@@ -1,0 +1,54 @@
+"""Whether two scans are of one tracer, by their sidecars."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+#: Other names of the tracers of cerebral perfusion.
+_SYNONYMS = {
+    "exametazime": "hmpao",
+    "ceretec": "hmpao",
+    "dlhmpao": "hmpao",
+    "bicisate": "ecd",
+    "neurolite": "ecd",
+    "iofetamine": "imp",
+    "iodoamphetamine": "imp",
+}
+_NUCLIDE = re.compile(r"technetium|99mtc|tc99m|99m|tc|iodine|123i|i123")
+
+
+def tracer_note(ictal: Mapping[str, Any], other: Mapping[str, Any]) -> str | None:
+    """One sentence where two SPECTs are of different tracers, None where they agree or a sidecar does not say.
+
+    Parameters
+    ----------
+    ictal, other : mapping
+        Sidecars with ``TracerName`` and ``TracerRadionuclide``.
+
+    Examples
+    --------
+    >>> tracer_note({"TracerName": "99mTc-HMPAO"}, {"TracerName": "Ceretec"}) is None
+    True
+    >>> tracer_note({"TracerName": "ECD"}, {"TracerName": "HMPAO"})
+    'The ictal scan is of another tracer (ECD) than the interictal one (HMPAO).'
+    """
+    for key, plain in (("TracerName", _tracer), ("TracerRadionuclide", _nuclide)):
+        ours, theirs = (str(facts.get(key) or "") for facts in (ictal, other))
+        if ours and theirs and plain(ours) != plain(theirs):
+            return f"The ictal scan is of another tracer ({ours}) than the interictal one ({theirs})."
+    return None
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def _tracer(name: str) -> str:
+    bare = _NUCLIDE.sub("", _letters(name)) or _letters(name)
+    return _SYNONYMS.get(bare, bare)
+
+
+def _nuclide(name: str) -> tuple[str, str]:
+    letters = _letters(name).replace("technetium", "tc").replace("iodine", "i")
+    # 99mTc and Tc99m: the same letters and the same number.
+    return "".join(sorted(re.sub(r"\d", "", letters))), "".join(re.findall(r"\d", letters))

@@ -1,0 +1,284 @@
+"""What a baseline gets wrong: mean and standard deviation of the residuals of scans without a seizure, voxel by voxel.
+
+A residual is the real interictal scan minus the baseline, levelled and smoothed as the map is, of a participant whom the
+baseline has not learned from. Sums are kept in template space, so that a participant can be taken out of them again.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import special
+
+from bids_spectsynth.bids.prepared import PreparedCase
+from bids_spectsynth.images.grid import Grid
+from bids_spectsynth.images.resampling import resample_linear
+from bids_spectsynth.siscom.records import CohortError, Float32, Float64, Mask
+from bids_spectsynth.synthesis.baselines.cohort_mean import mean_grid
+from bids_spectsynth.synthesis.baselines.template import template_matrix
+
+#: Fewer participants at a voxel, or in all, say nothing of a spread.
+MIN_PARTICIPANTS = 5
+#: The threshold at which the chance of a false voxel is to be right.
+_USUAL_Z = 2.0
+#: Voxels of the sums, as a share of the smoothing.
+_SPACING = 1 / 3
+#: Share of a voxel that a participant's mask must cover.
+_COVERED = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Residual:
+    """The residual of one participant, on the grid of its prepared images.
+
+    Parameters
+    ----------
+    case : PreparedCase
+        In T1w space, with a transform to the template.
+    values : array, shape (I, J, K), float32
+        Percent of the brain mean, smoothed like the map.
+    mask : array of bool, shape (I, J, K)
+        Where it holds.
+    affine : array, shape (4, 4)
+        Voxels to world, RAS+ mm.
+    """
+
+    case: PreparedCase
+    values: Float32
+    mask: Mask
+    affine: Float64
+
+
+@dataclass(frozen=True, eq=False)
+class ErrorSums:
+    """Sums of residuals on a grid in template space.
+
+    Parameters
+    ----------
+    template : str
+    fwhm : float
+        Gaussian that smoothed them, mm.
+    grid : Grid
+    count, total, squares : array, shape of the grid, float64
+        Participants at each voxel, and the sums of their residuals and of the squares.
+    participants : tuple of str
+        Labels of those who are in, without ``sub-``; or hashes of them, see
+        :func:`bids_spectsynth.siscom.significance.error_files.load_error`.
+    """
+
+    template: str
+    fwhm: float
+    grid: Grid
+    count: Float64
+    total: Float64
+    squares: Float64
+    participants: tuple[str, ...] = ()
+
+    @classmethod
+    def empty(cls, template: str, fwhm: float, grid: Grid) -> "ErrorSums":
+        """Sums of nobody."""
+        count, total, squares = np.zeros((3, *grid.shape))
+        return cls(template, fwhm, grid, count, total, squares)
+
+    def plus(self, residual: Residual, name: str | None = None) -> "ErrorSums":
+        """The sums with one more participant, who is named by its label or by another name."""
+        people = (*self.participants, residual.case.participant if name is None else name)
+        return replace(self._moved(residual, 1), participants=people)
+
+    def without(self, residual: Residual, name: str | None = None) -> "ErrorSums":
+        """The sums less a participant who went into them, to within rounding.
+
+        Raises
+        ------
+        ValueError
+            The participant is not in.
+        """
+        own = residual.case.participant if name is None else name
+        if own not in self.participants:
+            raise ValueError(f"{residual.case.name} is not among the participants")
+        people = tuple(one for one in self.participants if one != own)
+        return replace(self._moved(residual, -1), participants=people)
+
+    def _moved(self, residual: Residual, sign: int) -> "ErrorSums":
+        case = residual.case.through(self.template)
+        wanted = template_matrix(case) @ self.grid.affine
+        inside = residual.mask.astype(np.float32)
+        values = np.where(residual.mask, residual.values, np.float32(0))
+        cover = resample_linear(inside, residual.affine, self.grid.shape, wanted)
+        found = cover >= _COVERED
+        # Beyond the mask's edge there is nothing, not zero.
+        there = np.zeros(self.grid.shape)
+        there[found] = resample_linear(values, residual.affine, self.grid.shape, wanted)[found] / cover[found]
+        return replace(
+            self,
+            count=self.count + sign * found,
+            total=self.total + sign * there,
+            squares=self.squares + sign * np.square(there),
+        )
+
+
+def error_grid(cases: Sequence[PreparedCase], template: str, fwhm: float) -> Grid:
+    """Grid in template space that holds all brains, as coarse as smoothed maps allow.
+
+    Parameters
+    ----------
+    cases : sequence of PreparedCase
+        Of one space; not empty.
+    template : str
+    fwhm : float
+        Gaussian of the maps, mm.
+
+    Raises
+    ------
+    ImageError
+        A mask or transform is missing or damaged.
+    """
+    fine = mean_grid([case.through(template) for case in cases])
+    sizes = fine.voxel_sizes
+    step = np.maximum(1, np.floor(fwhm * _SPACING / sizes + 1e-6))
+    affine = fine.affine @ np.diag([*step, 1.0])
+    i, j, k = (int(n) for n in (np.array(fine.shape) + step - 1) // step + 1)
+    return Grid((i, j, k), affine)
+
+
+def sum_residuals(residuals: Iterable[Residual], template: str, fwhm: float, grid: Grid) -> ErrorSums:
+    """Sum up the residuals of several participants, of each the first.
+
+    Parameters
+    ----------
+    residuals : iterable of Residual
+        One is in memory at a time.
+    template : str
+        Those without a transform to it are passed over.
+    fwhm : float
+    grid : Grid
+        See :func:`error_grid`.
+    """
+    sums = ErrorSums.empty(template, fwhm, grid)
+    for residual in residuals:
+        reachable = template in (residual.case.through(template).template, residual.case.space)
+        if reachable and residual.case.participant not in sums.participants:
+            sums = sums.plus(residual)
+    return sums
+
+
+def carry_error(sums: ErrorSums, case: PreparedCase, mask: Mask, affine: Float64) -> CohortError | None:
+    """Bring mean and standard deviation of the residuals to a head.
+
+    Parameters
+    ----------
+    sums : ErrorSums
+        Without the head's own participant.
+    case : PreparedCase
+        The head.
+    mask : array of bool, shape (I, J, K)
+        Brain of the head.
+    affine : array, shape (4, 4)
+        Of the mask, to world RAS+ mm.
+
+    Returns
+    -------
+    CohortError or None
+        The standard deviation is that of a further scan: with the uncertainty of the mean in it. None where fewer than
+        :data:`MIN_PARTICIPANTS` are in, or the head has no transform to the template.
+    """
+    case = case.through(sums.template)
+    reachable = sums.template in (case.template, case.space)
+    if len(sums.participants) < MIN_PARTICIPANTS or not reachable:
+        return None
+    enough = sums.count >= MIN_PARTICIPANTS
+    if not enough.any():
+        return None
+    mean, deviation = np.zeros((2, *sums.grid.shape))
+    n = sums.count[enough]
+    mean[enough] = sums.total[enough] / n
+    variance = np.maximum(sums.squares[enough] - n * np.square(mean[enough]), 0) / (n - 1)
+    deviation[enough] = predicted_deviation(variance, n)
+    wanted = np.linalg.inv(template_matrix(case)) @ affine
+    cover, *parts = (
+        resample_linear(volume, sums.grid.affine, mask.shape, wanted)[mask]
+        for volume in (enough.astype(np.float32), mean, deviation)
+    )
+    known = cover >= _COVERED
+    maps = []
+    for part in parts:
+        values = np.full(len(known), np.nan, dtype=np.float32)
+        values[known] = part[known] / cover[known]
+        volume = np.full(mask.shape, np.nan, dtype=np.float32)
+        volume[mask] = values
+        maps.append(volume)
+    return CohortError(mean=maps[0], standard_deviation=maps[1], n_participants=len(sums.participants))
+
+
+def predicted_deviation(variance: Float64, n: Float64) -> Float64:
+    """By how much a further scan is to deviate from the mean of a few.
+
+    Parameters
+    ----------
+    variance : array, shape (v,)
+        Among ``n`` scans, at each voxel.
+    n : array, shape (v,)
+        At least 2.
+
+    Returns
+    -------
+    array, shape (v,)
+        The standard deviation, drawn towards what is usual (:func:`shrunk_variance`); with the uncertainty of the mean
+        in it, ``sqrt(1 + 1/n)``; and wide enough for values beyond 2 of them to be as rare as of a Gaussian.
+    """
+    shrunk, degrees = shrunk_variance(variance, n - 1)
+    return np.asarray(np.sqrt(shrunk) * np.sqrt(1 + 1 / n) * _tail_factor(degrees))
+
+
+def shrunk_variance(variance: Float64, degrees: Float64) -> tuple[Float64, Float64]:
+    """Variances of few values each, drawn towards what is usual among them.
+
+    The true variances are taken to follow a scaled inverse chi-squared distribution over the brain, whose mean and
+    spread are estimated from the variances themselves (moments of their logarithm); each is then replaced by its
+    posterior mean, ``(d0 s0 + d s) / (d0 + d)``. Where all differ by no more than chance, all become equal.
+
+    Parameters
+    ----------
+    variance : array, shape (n,)
+        Not negative.
+    degrees : array, shape (n,)
+        Of freedom, at least 1.
+
+    Returns
+    -------
+    variance, degrees : array, shape (n,)
+        The degrees of freedom with the ``d0`` that the other voxels add.
+
+    References
+    ----------
+    Smyth 2004, Stat Appl Genet Mol Biol 3:3.
+    """
+    positive = variance > 0
+    if positive.sum() < 2:
+        return variance, degrees
+    half = degrees[positive] / 2
+    logs = np.log(variance[positive]) - special.digamma(half) + np.log(half)
+    excess = float(logs.var(ddof=1) - special.polygamma(1, half).mean())
+    if not excess > 0:
+        return np.full_like(variance, float(np.exp(logs.mean()))), np.full_like(degrees, np.inf)
+    prior = 2 * _inverse_trigamma(excess)
+    usual = float(np.exp(logs.mean() + special.digamma(prior / 2) - np.log(prior / 2)))
+    return np.asarray((prior * usual + degrees * variance) / (prior + degrees)), prior + degrees
+
+
+def _tail_factor(degrees: Float64) -> Float64:
+    """What makes the chance of a value beyond 2 standard deviations that of a Gaussian (from Student's t)."""
+    tail = special.ndtr(_USUAL_Z)
+    return np.asarray(np.where(np.isinf(degrees), 1, special.stdtrit(np.minimum(degrees, 1e6), tail) / _USUAL_Z))
+
+
+def _inverse_trigamma(value: float) -> float:
+    """The argument whose trigamma this is, by Newton's method on its reciprocal (Smyth 2004, appendix)."""
+    y = 0.5 + 1 / value
+    for _ in range(50):
+        trigamma = float(special.polygamma(1, y))
+        step = trigamma * (1 - trigamma / value) / float(special.polygamma(2, y))
+        y += step
+        if abs(step) < 1e-10 * y:
+            break
+    return y
