@@ -1,6 +1,6 @@
 """One ictal scan and one baseline, from aligned images to maps and foci."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import nibabel as nib
@@ -206,12 +206,7 @@ def subtract(
         raise ValueError("the brain that both scans have measured is nowhere thick enough")
     route = choose_route(ictal, baseline, both, affine)
     moved = resample_ictal(ictal.image, route.matrix, both, affine)
-    sharper = match(moved, baseline.values, both, affine)
-    kernels = sharper.ictal_kernel, sharper.baseline_kernel
-    x, y = (
-        MaskedSmoother(both, voxel_sizes, float(np.hypot(choices.fwhm, kernel)))(values)
-        for values, kernel in zip((moved, baseline.values), kernels, strict=True)
-    )
+    x, y, kernels = _equally_smooth(moved, baseline.values, both, affine, choices)
     ratios = levels(x, y, evaluated, cerebellum)
     used = choices.level if np.isfinite(ratios[choices.level]) else "mode"
     difference = percent_difference(x, y, ratios[used], evaluated)
@@ -253,6 +248,42 @@ def subtract(
         foci=foci,
         notes=_notes(baseline, route, ratios, used, choices),
     )
+
+
+def residual_difference(choices: Choices) -> Callable[[Float32, BaselineImage, Mask, Float64], Float32]:
+    """What makes the difference map of an aligned scan without a seizure, as :func:`subtract` makes that of an ictal one.
+
+    Parameters
+    ----------
+    choices : Choices
+
+    Returns
+    -------
+    callable
+        From scan, baseline, mask in which both hold (all of one shape) and affine to percent of the brain mean.
+    """
+
+    def difference(scan: Float32, baseline: BaselineImage, mask: Mask, affine: Float64) -> Float32:
+        x, y, _ = _equally_smooth(scan, baseline.values, mask, affine, choices)
+        ratios = levels(x, y, mask)
+        used = choices.level if np.isfinite(ratios[choices.level]) else "mode"
+        return percent_difference(x, y, ratios[used], mask)
+
+    return difference
+
+
+def _equally_smooth(
+    scan: Float32, baseline: Float32, mask: Mask, affine: Float64, choices: Choices
+) -> tuple[Float32, Float32, tuple[float, float]]:
+    """Both scans, smoothed, and the Gaussians (FWHM, mm) that made them equally sharp before."""
+    sharper = match(scan, baseline, mask, affine)
+    kernels = sharper.ictal_kernel, sharper.baseline_kernel
+    sizes = np.linalg.norm(affine[:3, :3], axis=0)
+    x, y = (
+        MaskedSmoother(mask, sizes, float(np.hypot(choices.fwhm, kernel)))(values)
+        for values, kernel in zip((scan, baseline), kernels, strict=True)
+    )
+    return x, y, kernels
 
 
 def _null(

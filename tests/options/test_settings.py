@@ -138,6 +138,7 @@ any_settings = st.fixed_dictionaries(
         "siscom_baselines": st.lists(st.sampled_from(get_args(SiscomBaseline)), min_size=1, unique=True),
         "siscom_fwhm": _positive,
         "siscom_threshold": _positive,
+        "siscom_extent": _positive,
         "siscom_level": st.sampled_from(get_args(SiscomLevel)),
         "normals": _paths,
         "derivatives": st.lists(_paths, max_size=2, unique=True).map(tuple),
