@@ -162,7 +162,12 @@ def compare(a: Run, b: Run, options: StatisticsOptions) -> Iterator[dict[str, An
         values = paired_values(tables, metric, same_slices=same_slices)
         for row in (*_subject_tests(values, options.margin(metric), options, draws), *_slice_tests(values)):
             notes = [row["note"], *([] if same_slices else [_OTHER_ANATOMY[row["unit"]]]), *caveats]
-            yield {"metric": metric, **row, "note": "; ".join(note for note in notes if note)}
+            yield {
+                "metric": metric,
+                "metric_unit": METRICS[metric].unit,
+                **row,
+                "note": "; ".join(note for note in notes if note),
+            }
 
 
 def _caveats(a: Run, b: Run) -> list[str]:

@@ -144,6 +144,7 @@ def _rows(
                     "comparison": kind,
                     "region": metric.region,
                     "metric": metric.measure,
+                    "metric_unit": metric.unit,
                     **_side(a, "a"),
                     **_side(b, "b"),
                     "recipe": a.recipe,

@@ -72,6 +72,7 @@ def table_4(rows: pd.DataFrame) -> pd.DataFrame:
                 {
                     "region": metric.region,
                     "metric": metric.measure,
+                    "metric_unit": metric.unit,
                     "space": one.space,
                     "losses": one.losses,
                     "recipe": one.recipe,
