@@ -18,7 +18,7 @@ _NAMES = (
     "participant_id", "session_id", "model", "configuration", "configuration_a", "configuration_b", "method",
     "method_a", "method_b", "inputs", "space", "scaling", "losses", "recipe", "training", "scale", "seed", "split",
     "subjects", "comparison", "metric", "test", "primary", "unit", "note", "template", "region", "hemisphere",
-    "measure", "sampled_by", "bin",
+    "measure", "sampled_by", "bin", "metric_unit", "measure_unit",
 )  # fmt: skip
 
 #: Tables that rate a synthetic image against the real one; the last one rates its standard-deviation map.

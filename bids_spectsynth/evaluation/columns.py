@@ -95,7 +95,7 @@ MODEL_COLUMNS: Dictionary = {
     "recipe": {
         "Description": "Recipe that the model was trained by, inputs and loss weights aside.",
         "Levels": {
-            "fard2024": "The paper's.",
+            "fard2024": "The article's.",
             "best": "The preset of that name; see docs/method.md.",
             "custom": "Another one.",
         },

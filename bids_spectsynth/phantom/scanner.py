@@ -1,4 +1,4 @@
-"""Scanners: where their voxels lie, what they record, and the protocols of the paper's Table 1."""
+"""Scanners: where their voxels lie, what they record, and the protocols of the article's Table 1."""
 
 from dataclasses import dataclass
 

@@ -83,7 +83,7 @@ def test_which_runs_train(values: dict[str, Any], expected: bool) -> None:
     assert trains(options(**values)) is expected
 
 
-# The paper's study
+# The article's study
 
 
 def test_the_papers_twelve_models() -> None:

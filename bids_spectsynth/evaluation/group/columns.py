@@ -28,7 +28,7 @@ SUMMARY_DICTIONARY: Dictionary = {
     **METRIC_UNIT,
     "mean": in_metric_unit("Mean over the slices in the block of all subjects."),
     "sd": in_metric_unit("Sample standard deviation over slices."),
-    "cv_percent": {"Description": "100 sd / |mean|, as the paper's Table 4 gives it.", "Units": "percent"},
+    "cv_percent": {"Description": "100 sd / |mean|, as the article's Table 4 gives it.", "Units": "percent"},
     "subject_mean": in_metric_unit("Mean over subjects of each subject's mean over slices."),
     "subject_sd": in_metric_unit("Sample standard deviation over subjects of each subject's mean over slices."),
     "n_subjects": counted("Subjects behind the numbers."),
@@ -47,7 +47,7 @@ TESTS = {
     "difference lies within the margin.",
     "mixed": "Linear mixed model of the differences of slices, with a random intercept per subject (REML); t with "
     "subjects minus 1 degrees of freedom.",
-    "slice_t": "Paired t-test over slices, the paper's. Slices of one head are not independent: p is far too small.",
+    "slice_t": "Paired t-test over slices, the article's. Slices of one head are not independent: p is far too small.",
 }
 
 #: The test to conclude from.

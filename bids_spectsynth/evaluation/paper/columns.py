@@ -1,11 +1,11 @@
-"""What the columns of the tables in the paper's own layout mean: their JSON data dictionaries."""
+"""What the columns of the tables in the article's own layout mean: their JSON data dictionaries."""
 
 from bids_spectsynth.evaluation.case.metrics import METRICS, by_measure
 from bids_spectsynth.evaluation.case.slice_columns import SLICE_COLUMNS, metric_column
 from bids_spectsynth.evaluation.columns import METRIC_UNIT, Dictionary, counted, in_metric_unit, unitless
 from bids_spectsynth.evaluation.group.columns import SUMMARY_DICTIONARY
 
-#: What the paper's scale means for models of either scaling.
+#: What the article's scale means for models of either scaling.
 ON_PAPER_SCALE = (
     "Of slice-scaled models the network's output is rated as it is; the volume of any other model was brought to the "
     "real SPECT's in-brain mean and then scaled with the real SPECT's coefficients."
@@ -28,7 +28,7 @@ def _region_and_metric() -> Dictionary:
         "region": {
             "Description": "Where the metric is taken.",
             "Levels": {
-                "whole": "Over the whole slice, background included, as in the paper.",
+                "whole": "Over the whole slice, background included, as in the article.",
                 "brain": "In the brain where the SPECT was measured.",
             },
         },
@@ -43,7 +43,7 @@ def _region_and_metric() -> Dictionary:
 _TABLE_4_COLUMNS: Dictionary = {
     **_of_models("space", "losses", "recipe", "training", "scaling", "inputs", "configuration"),
     "n_seeds": counted(f"Models that differ by their seed alone; averaged slice by slice first. {_ON_SLICE_SCALE}"),
-    "mean": in_metric_unit("Mean over the slices in the block of all held-out subjects, as in the paper's Table 4."),
+    "mean": in_metric_unit("Mean over the slices in the block of all held-out subjects, as in the article's Table 4."),
     "sd": in_metric_unit("Sample standard deviation over slices."),
     "cv_percent": {"Description": "Coefficient of variation over slices, 100 sd / |mean|.", "Units": "percent"},
     "n_subjects": counted("Held-out subjects behind the numbers."),
@@ -67,7 +67,7 @@ _EXAMPLE_COLUMNS: Dictionary = {
 }
 
 _COMPARED_COLUMNS: Dictionary = {
-    "figure": {"Description": f"Figure of the paper that the comparison belongs to. {_ON_SLICE_SCALE}"},
+    "figure": {"Description": f"Figure of the article that the comparison belongs to. {_ON_SLICE_SCALE}"},
     "comparison": {
         "Description": "What the two sides differ in; everything else is equal.",
         "Levels": {
@@ -90,7 +90,7 @@ _COMPARISON_COLUMNS: Dictionary = {
     "mean_b": in_metric_unit("Mean of the second side over subjects' means."),
     "mean_difference": in_metric_unit("First minus second, over subjects' means."),
     "p_slice": unitless(
-        "Two-tailed paired t-test over slices, the paper's, not corrected. Slices of one head are not "
+        "Two-tailed paired t-test over slices, the article's, not corrected. Slices of one head are not "
         "independent: far too small where the question is about subjects."
     ),
     "p_subject": unitless("Two-tailed paired t-test over the subjects' means, not corrected."),

@@ -1,4 +1,4 @@
-"""The paper's Tables 2, 3 and 4 and its comparisons, for whatever models there are."""
+"""The article's Tables 2, 3 and 4 and its comparisons, for whatever models there are."""
 
 from collections.abc import Iterable
 from pathlib import Path

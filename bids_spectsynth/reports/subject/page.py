@@ -213,7 +213,7 @@ def _methods_section(context: SubjectContext) -> Section | None:
         evaluated=any(synthetic.metrics for _, synthetic in context.synthetic),
     )
     paragraphs, references = methods_text(facts)
-    hint = Text("This text may be copied into a paper; it describes what was done to this participant's images.")
+    hint = Text("This text may be copied into a manuscript; it describes what was done to this participant's images.")
     return Section("methods", "Methods", [hint, *map(Text, paragraphs), Items(references)])
 
 

@@ -113,7 +113,7 @@ class ModelCard:
     @property
     def preset_name(self) -> str:
         """``fard2024`` or ``best`` where, inputs and losses aside, all is as in a preset; else ``custom``."""
-        # What an older card lacks did not exist then: it was as in the paper.
+        # What an older card lacks did not exist then: it was as in the article.
         old = PRESETS["fard2024"]
         own = {name: _plain(self.config.get(CONFIG_NAMES.get(name, name), old[name])) for name in RECIPE_OPTIONS}
         for preset, values in PRESETS.items():

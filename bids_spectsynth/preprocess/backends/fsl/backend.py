@@ -1,4 +1,4 @@
-"""The backend of the paper: BET and FLIRT."""
+"""The backend of the article: BET and FLIRT."""
 
 import re
 import tempfile
