@@ -48,6 +48,19 @@ def models_folder(output_dir: Path) -> Path:
     return output_dir / "models"
 
 
+def card_file(output_dir: Path, label: str) -> Path:
+    """The card that stands for a model, whether or not there is one.
+
+    Parameters
+    ----------
+    output_dir : Path
+    label : str
+        Of the model. The networks of an ensemble share all but seed, fold and orientation, so it is the first one's.
+    """
+    folder = models_folder(output_dir) / label
+    return min(folder.glob("*/model.json"), default=folder / "model.json")
+
+
 def group_page(output_dir: Path) -> Path:
     """The page of the whole output folder."""
     return output_dir / "group.html"
