@@ -131,7 +131,8 @@ any_settings = st.fixed_dictionaries(
         "ensemble_members": _counts,
         "uncertainty": st.just(0) | st.integers(2, 100),
         "bootstrap_samples": st.integers(0, 10**6),
-        "equivalence_margins": st.tuples(_positive, _positive, _positive),
+        "equivalence_margins": st.tuples(_positive, _positive, _positive)
+        | st.dictionaries(st.sampled_from(["rmse", "mask_nmi", "x2"]), _positive).map(lambda one: list(one.items())),
     },
 ).map(lambda values: _that_go_together(values))
 
@@ -268,6 +269,15 @@ def test_numbers_must_be_finite(name: str, value: float) -> None:
         {"uncertainty": 1},
         {"equivalence_margins": (0.01, 0, 0.5)},
         {"equivalence_margins": (0.01, 0.5)},
+        {"equivalence_margins": "0.01"},
+        {"equivalence_margins": "rmse"},
+        {"equivalence_margins": ["rmse=0.01", "0.5", "0.5"]},
+        {"equivalence_margins": "rmse="},
+        {"equivalence_margins": "=1"},
+        {"equivalence_margins": "rmse=0"},
+        {"equivalence_margins": "rmse=inf"},
+        {"equivalence_margins": "rmse=nan"},
+        {"equivalence_margins": ["rmse=1", "rmse=2"]},
         {"orientations": "three"},
         {"orientations": "three", "preset": "best", "intensity_scaling": "slice"},
         {"cohort_prior": "sum"},
