@@ -21,7 +21,7 @@ def read_margins(value: Any) -> tuple[tuple[str, float], ...]:
     ValueError
         Another form, a margin that is not above zero, or two margins of one metric.
     """
-    entries = [value] if isinstance(value, str) else list(value)
+    entries: list[Any] = [value] if isinstance(value, str) else list(value)
     if entries and not any(_is_named(entry) for entry in entries):
         entries = _of_three(entries)
     margins: dict[str, float] = {}
