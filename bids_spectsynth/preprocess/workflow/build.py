@@ -18,7 +18,7 @@ from bids_spectsynth.errors import Outcome, SpectSynthError
 from bids_spectsynth.logs import LOGS_FOLDER
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.preprocess.backends.choice import make_backend, resolve_backend
-from bids_spectsynth.preprocess.backends.fsl.environment import robust_warning
+from bids_spectsynth.preprocess.backends.fsl.environment import lost_folder_warning, robust_warning
 from bids_spectsynth.preprocess.backends.fsl.options import FslOptions
 from bids_spectsynth.preprocess.plugins.clusters import EXECUTION, ClusterPlugin
 from bids_spectsynth.preprocess.plugins.dask import DaskPlugin
@@ -91,7 +91,7 @@ def preprocess(cases: Sequence[Case], settings: Settings, log_dir: Path | None =
     """
     identity = _identity(settings)
     settings = _with_templates(settings)
-    warning = robust_warning(identity.fsl) if identity.name == "fsl" else None
+    warning = robust_warning(identity.fsl) if identity.name == "fsl" else lost_folder_warning(settings.backend)
     if warning:
         log.warning("%s", warning)
     todo = [case for case in cases if not is_done(case, settings, identity)]

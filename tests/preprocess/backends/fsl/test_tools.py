@@ -15,7 +15,12 @@ from bids_spectsynth.preprocess.backends.choice import resolve_backend
 from bids_spectsynth.preprocess.backends.fsl import backend as fsl_backend
 from bids_spectsynth.preprocess.backends.fsl import tools as fsl_tools
 from bids_spectsynth.preprocess.backends.fsl.backend import FslBackend
-from bids_spectsynth.preprocess.backends.fsl.environment import fsl_environment, missing_programs, robust_warning
+from bids_spectsynth.preprocess.backends.fsl.environment import (
+    fsl_environment,
+    lost_folder_warning,
+    missing_programs,
+    robust_warning,
+)
 from bids_spectsynth.preprocess.backends.fsl.options import FslOptions
 from bids_spectsynth.preprocess.backends.fsl.tools import FslTools, fsl_version
 from bids_spectsynth.preprocess.workflow.build import preprocess
@@ -153,6 +158,20 @@ def test_what_only_the_robust_bet_lacks_is_a_warning(
     assert (warning or "").startswith(f"bet -R may need {lacking}, not found" if lacking else "")
     assert (warning is None) is (lacking is None)
     assert robust_warning(FslOptions(robust=False)) is robust_warning(FslOptions(runner="docker")) is None
+
+
+def test_resolve_backend__a_folder_of_fsl_that_is_not_there(make_options: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FSLDIR", "/opt/no-fsl")
+    monkeypatch.setenv("PATH", "/nowhere")
+    for options, words in (
+        ({"backend": "fsl"}, r"bet, flirt, convert_xfm not found \(FSLDIR=/opt/no-fsl does not exist\)"),
+        ({"backend": "auto", "bet_robust": "off"}, "--bet-robust: FSLDIR=/opt/no-fsl does not exist"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            resolve_backend(make_options(**options))
+    assert resolve_backend(make_options(backend="auto")) == "embedded"
+    assert "FSLDIR=/opt/no-fsl does not exist" in str(lost_folder_warning("auto"))
+    assert lost_folder_warning("embedded") is None, "who asks for it needs no FSL"
 
 
 def test_the_warning_is_written_once(
