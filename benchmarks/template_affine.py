@@ -27,7 +27,8 @@ from bids_spectsynth.phantom.head import t1w_signal
 from bids_spectsynth.phantom.scanner import acquire_mri, sample
 from bids_spectsynth.phantom.subject import RESOLUTION, SubjectPlan, place_scans
 from bids_spectsynth.phantom.uptake import draw_foci, resect
-from bids_spectsynth.preprocess.backends.brain_extraction import extract_t1w_brain, mask_volume
+from bids_spectsynth.preprocess.backends.brain_extraction import extract_t1w_brain
+from bids_spectsynth.preprocess.registration.plausibility import mask_volume
 from bids_spectsynth.preprocess.registration.register import register_images
 from bids_spectsynth.preprocess.templates.templates import fetch_template
 

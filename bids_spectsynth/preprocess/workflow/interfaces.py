@@ -15,11 +15,11 @@ from bids_spectsynth.images.grid import new_image
 from bids_spectsynth.images.reading import load_image
 from bids_spectsynth.images.values import negative_note
 from bids_spectsynth.preprocess.backends.base import Backend
-from bids_spectsynth.preprocess.backends.brain_extraction import own_volume_note, volume_note
 from bids_spectsynth.preprocess.records import StepRecord, one_line_reason, save_record
 from bids_spectsynth.preprocess.registration.plausibility import (
     brain_notes,
     upright_note,
+    volume_note,
     with_brain_notes,
     with_turn_against_template,
 )
@@ -104,7 +104,7 @@ class RegisterToReference(Step):
         if has_own_mask(role, backend.name):
             mask = named(path, backend.extract_brain, moving, role)
             own = np.asanyarray(moving.dataobj)[np.asanyarray(mask.dataobj) > 0]
-            lost = tuple(note for note in (negative_note(own), named(path, own_volume_note, mask, role)) if note)
+            lost = tuple(note for note in (negative_note(own), volume_note(mask)) if note)
             write_image(folder / "brain_mask.nii.gz", mask, {})
             results["mask"] = str(folder / "brain_mask.nii.gz")
         save_record(folder / "record.json", StepRecord((*notes, *lost), found))

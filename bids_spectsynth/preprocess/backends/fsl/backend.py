@@ -27,6 +27,7 @@ from bids_spectsynth.preprocess.registration.agreement import (
     mirrored_ratio_gain,
     share_outside,
 )
+from bids_spectsynth.preprocess.registration.plausibility import checked_brain
 from bids_spectsynth.preprocess.registration.quality import (
     CUT_NOTE,
     CUT_POOR,
@@ -92,7 +93,7 @@ class FslBackend:
     def extract_brain(self, image: nib.Nifti1Image, role: str) -> nib.Nifti1Image:
         """Brain mask (uint8, 0 or 1) on the voxels of ``image``; BET, for MR robust; a threshold for SPECT."""
         if role in SPECT_ROLES:
-            return histogram_mask(image)
+            return checked_brain(histogram_mask(image), role)
         if self._last_mask is not None and self._last_mask[0] is image and self._last_mask[1] == role:
             return self._last_mask[2]
         with tempfile.TemporaryDirectory(prefix="bet_", dir=self._folder()) as folder:
@@ -101,7 +102,7 @@ class FslBackend:
             nib.save(fsl_ready(turned), source)
             written = FslTools(Path(folder), self.fsl).bet(source, robust=self.fsl.robust and role != PET)
             inside = _read_mask(written, grid_of(turned))
-        mask = new_image(solid_component(as_stored(inside, image)), image.affine)
+        mask = checked_brain(new_image(solid_component(as_stored(inside, image)), image.affine), role)
         self._last_mask = (image, role, mask)
         return mask
 

@@ -39,7 +39,7 @@ def brain(spacing: float = 4.0, shape: tuple[int, int, int] = (24, 28, 22)) -> n
     affine = np.diag([spacing, spacing, spacing, 1.0])
     affine[:3, 3] = -spacing * (np.array(shape) - 1) / 2
     x, y, z = (spacing * g + a for g, a in zip(np.indices(shape), affine[:3, 3], strict=True))
-    inside = (x / 32) ** 2 + (y / 40) ** 2 + (z / 30) ** 2 < 1
+    inside = (x / 38) ** 2 + (y / 48) ** 2 + (z / 36) ** 2 < 1
     return nib.Nifti1Image((inside * (120 + x + 0.5 * y)).astype(np.float32), affine)
 
 

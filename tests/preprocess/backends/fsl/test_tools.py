@@ -74,7 +74,7 @@ def fsl_dir(fake_fsl: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 def head() -> nib.Nifti1Image:
     x, y, z = np.indices((20, 22, 18)) - np.array([10, 11, 9])[:, None, None, None]
     data = np.where(x**2 + y**2 + z**2 < 60, 100.0 + x, 0).astype(np.float32)
-    return nib.Nifti1Image(data, np.diag([-4.0, 4, 4, 1]))
+    return nib.Nifti1Image(data, np.diag([-5.0, 5, 5, 1]))
 
 
 @pytest.fixture
