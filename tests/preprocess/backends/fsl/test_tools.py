@@ -94,16 +94,17 @@ def test_the_command_of_bet(dry: DryRunner, robust: bool, flag: list[str]) -> No
 
 
 @pytest.mark.parametrize("dof", [6, 12])
+@pytest.mark.parametrize("cost", ["corratio", "normmi"])
 @pytest.mark.parametrize("header_start", [True, False])
-def test_the_command_of_flirt(dry: DryRunner, dof: int, header_start: bool) -> None:
+def test_the_command_of_flirt(dry: DryRunner, dof: int, header_start: bool, cost: Any) -> None:
     with pytest.raises(ImageError, match="did not write moving_to_fixed"):
-        FslTools(Path("/w"), FslOptions()).flirt(Path("/w/m.nii.gz"), Path("/w/f.nii.gz"), dof=dof,
+        FslTools(Path("/w"), FslOptions()).flirt(Path("/w/m.nii.gz"), Path("/w/f.nii.gz"), dof=dof, cost=cost,
                                                  header_start=header_start)  # fmt: skip
     files = ["-in", "/w/m.nii.gz", "-ref", "/w/f.nii.gz", "-out", "moved.nii.gz", "-omat", "moving_to_fixed.mat"]
-    cost = ["-cost", "corratio", "-searchcost", "corratio", "-dof", str(dof), "-interp", "trilinear"]
+    given = ["-cost", cost, "-searchcost", cost, "-dof", str(dof), "-interp", "trilinear"]
     search = [word for axis in "xyz" for word in (f"-searchr{axis}", "-90", "90")]
     start = ["-nosearch", "-usesqform"] if header_start else search
-    assert dry.last_cargs == ["flirt", *files, *cost, *start]
+    assert dry.last_cargs == ["flirt", *files, *given, *start]
 
 
 def test_the_command_of_convert_xfm(dry: DryRunner) -> None:
