@@ -25,6 +25,7 @@ from bids_spectsynth.options.choices import Precision as Precision
 from bids_spectsynth.options.choices import Scaling as Scaling
 from bids_spectsynth.options.choices import SliceStorage as SliceStorage
 from bids_spectsynth.options.choices import Switch as Switch
+from bids_spectsynth.options.choices import TemplateAffine as TemplateAffine
 from bids_spectsynth.options.coerce import coerce
 from bids_spectsynth.options.declarations.cohort import CohortOptions, EvaluationOptions
 from bids_spectsynth.options.declarations.execution import Arguments, DataOptions, ExecutionOptions, StorageOptions
