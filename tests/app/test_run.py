@@ -778,6 +778,8 @@ SHOWN_BY_MODULES = {
     **dict.fromkeys(
         ("bet_fractional_intensity", "bet_robust", "fsl_runner", "fsl_image"), "preprocess/backends/fsl/test_runners.py"
     ),
+    **dict.fromkeys(("flirt_cost", "flirt_spect", "bet_pet"), "preprocess/backends/fsl/test_backend.py"),
+    "template_affine": "preprocess/workflow/test_case.py",
 }
 
 

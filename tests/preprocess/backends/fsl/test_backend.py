@@ -115,6 +115,12 @@ def test_register__cost_function_by_role(fake_fsl: Any, tmp_path: Path) -> None:
     assert "-cost normmi -searchcost normmi" in call
 
 
+def test_of__options_of_a_run(make_options: Any) -> None:
+    assert FslOptions.of(make_options(backend="fsl")) == FslOptions()
+    chosen = FslOptions.of(make_options(backend="fsl", flirt_cost="mutualinfo", flirt_spect="masked", bet_pet="on"))
+    assert chosen == FslOptions(cost="mutualinfo", whole_spect=False, pet_mask=True)
+
+
 @pytest.mark.parametrize("whole", [True, False])
 def test_register__a_spect_goes_to_flirt_whole_or_masked(
     fake_fsl: Any, tmp_path: Path, monkeypatch: Any, whole: bool
