@@ -23,8 +23,6 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pandas as pd
-from bids_spectsynth.siscom.subtraction.alignment import align, displacement
-from bids_spectsynth.siscom.subtraction.level import levels
 from scaling import PHANTOM, PROGRAM, Cost, measured
 from scipy import ndimage
 from siscom_heads import Head, Wanted, heads
@@ -50,6 +48,8 @@ from siscom_rating import (
 from bids_spectsynth.bids.writing import read_matrix
 from bids_spectsynth.images.grid import apply_affine, new_image
 from bids_spectsynth.images.smoothing import MaskedSmoother
+from bids_spectsynth.siscom.subtraction.alignment import align, displacement
+from bids_spectsynth.siscom.subtraction.level import levels
 
 #: Start of the direct registration: off the truth by up to so much, as the route through the T1w is.
 START_MM, START_DEGREES = 2.0, 2.0

@@ -150,7 +150,9 @@ def test_a_folder_that_is_not_bids(make_app: Callable[..., Any], tmp_path: Path)
 
 
 def test_a_dataset_of_nobody(make_app: Callable[..., Any]) -> None:
-    refused(make_app({})(), 3, "no sub-* folder")
+    app = make_app({})
+    refused(app(), 3, "no sub-* folder")
+    assert not app.output_dir.exists(), "nothing is made before the dataset is known to be one"
 
 
 def test_an_unknown_participant(make_app: Callable[..., Any]) -> None:

@@ -43,7 +43,7 @@ def check_processes(settings: Settings) -> None:
 
 
 def check_folders(settings: Settings) -> None:
-    """Refuse an output folder that would harm the input or cannot be written.
+    """Refuse an output folder that would harm the input or cannot be written; nothing is made.
 
     Raises
     ------
@@ -77,18 +77,39 @@ def check_folders(settings: Settings) -> None:
             _check_writable(folder)
 
 
+def make_folders(settings: Settings) -> None:
+    """Make the output and the work folder, once there is nothing left to refuse.
+
+    Raises
+    ------
+    DatasetError
+        One of them cannot be made or written.
+    """
+    for folder in (settings.output_dir, settings.work_folder):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise _not_writable(folder, error.strerror) from error
+
+
 def check_backend(settings: Settings) -> None:
-    """Refuse a backend that cannot be started, where images will be prepared for certain.
+    """Refuse a backend that cannot be started, where images will be prepared for certain, and a wrong plugin file.
 
     Raises
     ------
     UsageError
-        FSL, or the program that starts its container, is missing.
+        FSL, or the program that starts its container, is missing; the plugin file cannot be followed.
     """
     if settings.analysis_level == "participant" and settings.mode in ("auto", "preprocess"):
         from bids_spectsynth.preprocess.backends.choice import resolve_backend
 
         resolve_backend(settings)
+        if settings.use_plugin is not None:
+            from bids_spectsynth.preprocess.plugins.pool import check_plugin
+
+            check_plugin(settings)
 
 
 def check_metrics(settings: Settings) -> None:
@@ -107,9 +128,15 @@ def check_metrics(settings: Settings) -> None:
 
 
 def _check_writable(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise DatasetError(f"{folder}: cannot write there ({error.strerror})") from error
+    """Whether a folder can be written or made; nothing is made yet."""
+    there = folder
+    while not os.path.lexists(there) and there != there.parent:
+        there = there.parent
+    if not there.is_dir():
+        raise _not_writable(folder, f"{there} is no folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise _not_writable(folder, "Permission denied")
+
+
+def _not_writable(folder: Path, reason: str | None) -> DatasetError:
+    return DatasetError(f"{folder}: cannot write there ({reason})")

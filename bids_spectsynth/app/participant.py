@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import nibabel as nib
 
-from bids_spectsynth.app.outcomes import log_found, participant_statuses
+from bids_spectsynth.app.outcomes import participant_statuses
 from bids_spectsynth.app.stages import Context, Stage, one_by_one
 from bids_spectsynth.bids.dataset import write_dataset_files
 from bids_spectsynth.bids.finding.cases import Case, find_cases
@@ -58,8 +58,6 @@ def _find(context: Context) -> Iterable[Outcome]:
     if not settings.skip_bids_validation:
         for line in check_dataset(settings.bids_dir, participants=settings.participant_label):
             logger.warning("%s", line)
-    if context.run_folder is not None:
-        log_found(context.run_folder, context.cases, outcomes)
     return outcomes
 
 

@@ -15,6 +15,8 @@ from bids_spectsynth.options.choices import Compile as Compile
 from bids_spectsynth.options.choices import CoregInit as CoregInit
 from bids_spectsynth.options.choices import Crop as Crop
 from bids_spectsynth.options.choices import Device as Device
+from bids_spectsynth.options.choices import FlirtCost as FlirtCost
+from bids_spectsynth.options.choices import FlirtSpect as FlirtSpect
 from bids_spectsynth.options.choices import FslRunner as FslRunner
 from bids_spectsynth.options.choices import MemoryFormat as MemoryFormat
 from bids_spectsynth.options.choices import Mode as Mode
@@ -25,6 +27,7 @@ from bids_spectsynth.options.choices import SiscomBaseline as SiscomBaseline
 from bids_spectsynth.options.choices import SiscomLevel as SiscomLevel
 from bids_spectsynth.options.choices import SliceStorage as SliceStorage
 from bids_spectsynth.options.choices import Switch as Switch
+from bids_spectsynth.options.choices import TemplateAffine as TemplateAffine
 from bids_spectsynth.options.coerce import coerce
 from bids_spectsynth.options.declarations.cohort import CohortOptions, EvaluationOptions
 from bids_spectsynth.options.declarations.execution import Arguments, DataOptions, ExecutionOptions, StorageOptions

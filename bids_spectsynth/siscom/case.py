@@ -251,7 +251,7 @@ def subtract(
 
 
 def residual_difference(choices: Choices) -> Callable[[Float32, BaselineImage, Mask, Float64], Float32]:
-    """What makes the difference map of an aligned scan without a seizure, as :func:`subtract` makes that of an ictal one.
+    """What makes the difference map of an aligned scan without a seizure, as :func:`subtract` makes an ictal one.
 
     Parameters
     ----------

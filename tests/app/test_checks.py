@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bids_spectsynth.app.checks import check_folders, check_metrics, check_processes, process_rank
+from bids_spectsynth.app.checks import check_folders, check_metrics, check_processes, make_folders, process_rank
 from bids_spectsynth.app.run import run
 from bids_spectsynth.errors import DatasetError, UsageError
 from bids_spectsynth.options.settings import make_settings
@@ -34,11 +34,20 @@ def test_output_inside_the_dataset(folders: Path, output: str, fine: bool) -> No
     )
     if fine:
         check_folders(settings)
+        assert not (folders / output / "work").exists(), "nothing is made before all is checked"
+        make_folders(settings)
         assert (folders / output / "work").is_dir()
     else:
         with pytest.raises(DatasetError, match="inside the dataset"):
             check_folders(settings)
         assert not (folders / "data" / "out").exists()
+
+
+def test_check_folders__where_no_folder_can_be_made(folders: Path) -> None:
+    (folders / "file").touch()
+    values = {"bids_dir": folders / "data", "output_dir": folders / "file" / "a" / "out"}
+    with pytest.raises(DatasetError, match=r"cannot write there \(.*file is no folder\)"):
+        check_folders(make_settings({**values, "analysis_level": "participant"}))
 
 
 def test_process_rank__without_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,8 @@ from bids_spectsynth.options.settings import (
     CoregInit,
     Crop,
     Device,
+    FlirtCost,
+    FlirtSpect,
     FslRunner,
     MemoryFormat,
     Mode,
@@ -33,6 +35,7 @@ from bids_spectsynth.options.settings import (
     SiscomLevel,
     SliceStorage,
     Switch,
+    TemplateAffine,
     make_settings,
     option_names,
     to_toml,
@@ -94,6 +97,10 @@ any_settings = st.fixed_dictionaries(
         "backend": st.sampled_from(get_args(BackendChoice)),
         "bet_fractional_intensity": st.floats(0, 1),
         "bet_robust": st.sampled_from(get_args(Switch)),
+        "bet_pet": st.sampled_from(get_args(Switch)),
+        "flirt_cost": st.sampled_from(get_args(FlirtCost)),
+        "flirt_spect": st.sampled_from(get_args(FlirtSpect)),
+        "template_affine": st.sampled_from(get_args(TemplateAffine)),
         "fsl_runner": st.sampled_from(get_args(FslRunner)),
         "fsl_image": _labels,
         "coreg_init": st.sampled_from(get_args(CoregInit)),
@@ -160,7 +167,8 @@ def _that_go_together(values: Mapping[str, Any]) -> dict[str, Any]:
     splits = [name for name in ("cross_validate", "split_counts", "split_file") if values.get(name)]
     excluded |= set(splits[1:])
     if values.get("backend") == "embedded":
-        excluded |= {"bet_fractional_intensity", "bet_robust", "fsl_runner", "fsl_image"}
+        excluded |= {"bet_fractional_intensity", "bet_robust", "bet_pet", "flirt_cost", "flirt_spect"}
+        excluded |= {"fsl_runner", "fsl_image"}
     if splits[:1] == ["split_file"]:
         excluded.add("hold_out")
     scaling = PRESETS[values.get("preset", "fard2024")]["intensity_scaling"]
@@ -301,6 +309,11 @@ def test_numbers_must_be_finite(name: str, value: float) -> None:
         {"bet_fractional_intensity": math.nan},
         {"bet_robust": True},
         {"bet_robust": "off", "backend": "embedded"},
+        {"bet_pet": "on", "backend": "embedded"},
+        {"flirt_cost": "leastsq"},
+        {"flirt_cost": "normmi", "backend": "embedded"},
+        {"flirt_spect": "masked", "backend": "embedded"},
+        {"template_affine": "maybe"},
         {"bet_fractional_intensity": 0.3, "backend": "embedded"},
         {"fsl_runner": "podman"},
         {"fsl_runner": "docker", "backend": "embedded"},

@@ -79,6 +79,20 @@ def make_plugin(settings: Settings, log_file: Path, status_callback: Any) -> tup
     return ResilientMultiProcPlugin(arguments), arguments
 
 
+def check_plugin(settings: Settings) -> None:
+    """Refuse a plugin file that cannot be followed, before anything is written.
+
+    Raises
+    ------
+    UsageError
+        See :func:`make_plugin`.
+    """
+    if settings.use_plugin is not None:
+        name, _ = read_plugin_file(settings.use_plugin)
+        if name in SCHEDULERS:
+            check_scheduler(name, settings.work_folder)
+
+
 def read_plugin_file(path: Path) -> tuple[str, dict[str, Any]]:
     """Name and arguments of a Nipype plugin from a YAML (or JSON) file with ``plugin`` and ``plugin_args``.
 
