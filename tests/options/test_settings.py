@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.options.declare import declared
-from bids_spectsynth.options.presets import GOVERNED, PRESETS, Preset
+from bids_spectsynth.options.presets import PRESETS, Preset
 from bids_spectsynth.options.settings import (
     AdversarialLoss,
     Augmentation,
@@ -383,11 +383,11 @@ def test_a_space_that_is_named_twice_counts_once() -> None:
 
 def test_make_settings__options_of_training_beside_a_model_are_named_together() -> None:
     assert _settings(model="m", epochs=1000, inputs=["T1w", "pet"]).model == Path("m").absolute()
-    with pytest.raises(UsageError, match="^--inputs, --epochs, --cross-validate: --model applies"):
+    with pytest.raises(UsageError, match=r"^--inputs, --epochs, --cross-validate: --model applies"):
         _settings(model="m", cross_validate=5, epochs=3, inputs="pet", batch_size=8)
     # What a shorthand stands for was not given.
-    with pytest.raises(UsageError, match="^--preset: --model"):
+    with pytest.raises(UsageError, match=r"^--preset: --model"):
         _settings(model="m", preset="demo")
     plain = {"bids_dir": "in", "output_dir": "out", "analysis_level": "participant", "model": "m", "epochs": 1000}
-    with pytest.raises(UsageError, match="^--epochs: --model"):
+    with pytest.raises(UsageError, match=r"^--epochs: --model"):
         make_settings(plain, given=["epochs", "model"])
