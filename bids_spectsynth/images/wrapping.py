@@ -87,6 +87,6 @@ def wrapping_note(name: str, n: int, size: int) -> str:
     """
     return (
         f"{name}: {n} voxels ({n / size:.2%}), and maybe those they enclose, lie inside the head below their "
-        "neighbours by almost the whole range of the stored numbers: integers seem to have wrapped past their type's range; they "
-        "stay as they are, export the image again with a larger type or a scaling"
+        "neighbours by almost the whole range of the stored numbers: integers seem to have wrapped past their type's "
+        "range; they stay as they are, export the image again with a larger type or a scaling"
     )

@@ -208,13 +208,14 @@ def _build_case(
 
 
 def _assumed(by_role: Mapping[str, Sequence[Candidate]], path: Path) -> str:
-    """Why a SPECT is neither target nor reference, and a filter that says of it, and of well-named ones, what they are."""
+    """Why a SPECT is neither target nor reference, and a filter that says what it and well-named ones are."""
     rivals = _rivals(by_role, INTERICTAL, [])
     query = distinguishing_query(path, rivals, ("datatype", "trc")) if rivals else {"datatype": path.parent.name}
     example = json.dumps({INTERICTAL: {**(query or {}), "task": [None, INTERICTAL]}})
     return (
         f"{path.name}: nothing in its name says ictal or interictal; prepared as interictal, not used for training or "
-        f"evaluation: rename it with task-interictal or task-ictal, or say what it is with --bids-filter-file, e.g. {example}"
+        "evaluation: rename it with task-interictal or task-ictal, or say what it is with --bids-filter-file, "
+        f"e.g. {example}"
     )
 
 
