@@ -35,19 +35,9 @@ from bids_spectsynth.reports.subject import images as subject_images
 
 ALL = ("T1w", "pet", "interictal")
 #: Small enough for tests, and none of them changes which code runs.
-QUICK = {
-    "--voxel-size": "4",
-    "--nprocs": "1",
-    "--backend": "embedded",
-    "--device": "cpu",
-}
+QUICK = {"--voxel-size": "4", "--nprocs": "1", "--backend": "embedded", "--device": "cpu"}
 #: Those that are refused beside a model.
-QUICK_TRAINING = {
-    "--base-filters": "2",
-    "--epochs": "1",
-    "--slices-per-subject": "4",
-    "--batch-size": "4",
-}
+QUICK_TRAINING = {"--base-filters": "2", "--epochs": "1", "--slices-per-subject": "4", "--batch-size": "4"}
 
 
 def volume(seed: int, gain: float, slope: float) -> nib.Nifti1Image:
