@@ -131,7 +131,7 @@ class Outcome:
     status : {'ok', 'skipped', 'failed'}
         A skipped participant lacks something; a failed one has a defect that the reason names.
     reason : str
-        One line; empty where the status is ``ok``.
+        One line. Where the status is ``ok``: empty, or what was left out all the same.
     """
 
     participant: str

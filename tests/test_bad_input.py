@@ -11,6 +11,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from bids_spectsynth.app.apply import STATE_ASSUMED
 from bids_spectsynth.synthesis.models.card import FORMAT_VERSION
 
 # Damaged participants: which file, what is done to it, and words of the reason.
@@ -188,7 +189,7 @@ def test_a_dataset_in_a_folder_without_permission(make_app: Callable[..., Any]) 
     refused(result, 3, "permission denied")
 
 
-def test_a_spect_that_does_not_say_what_it_is_trains_nobody(make_app: Callable[..., Any]) -> None:
+def test_a_spect_that_does_not_say_what_it_is_trains_nobody_and_rates_nothing(make_app: Callable[..., Any]) -> None:
     app = make_app(["01", "02", "03", "04"])
     for path in app.bids_dir.glob("sub-04/spect/*"):
         path.rename(path.with_name(path.name.replace("_task-interictal", "")))
@@ -198,6 +199,10 @@ def test_a_spect_that_does_not_say_what_it_is_trains_nobody(make_app: Callable[.
     rows = app.participants()
     assert {row["split"] for name, row in rows.items() if name != "sub-04"} == {"train", "validation", "test"}
     assert rows["sub-04"]["split"] == "n/a"
+    # Nobody saw it in training, and yet it is no reference.
+    assert not app.files("sub-04/**/*_metrics.tsv")
+    assert app.files("sub-04/spect/*desc-pix2pixT1wPet_spect.nii.gz")
+    assert (rows["sub-04"]["status"], rows["sub-04"]["reason"]) == ("ok", STATE_ASSUMED)
     assert app.files("sub-04/spect/*_task-interictal_*_desc-preproc_spect.nii.gz")
     others = app("--participant-label", "04")
     refused(others, 5, "1 with a SPECT whose name lacks task-interictal")

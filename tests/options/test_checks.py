@@ -21,8 +21,8 @@ def test_check_model__names_the_option_that_the_model_would_ignore() -> None:
     given = ModelOptions(model="m")  # type: ignore[arg-type]
     checks.check_model(given, [])
     checks.check_model(ModelOptions(model_label="mine"), ["l1_weight"])
-    with pytest.raises(UsageError, match="--l1-weight: --model"):
-        checks.check_model(given, ["l1_weight"])
+    with pytest.raises(UsageError, match="--l1-weight, --epochs: --model"):
+        checks.check_model(given, ["l1_weight", "epochs"])
 
 
 def test_check_training__one_term_above_zero_is_enough() -> None:

@@ -12,7 +12,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from bids_spectsynth.errors import UsageError
-from bids_spectsynth.options.presets import GOVERNED, PRESETS, Preset
+from bids_spectsynth.options.declare import declared
+from bids_spectsynth.options.presets import PRESETS, Preset
 from bids_spectsynth.options.settings import (
     AdversarialLoss,
     Augmentation,
@@ -161,7 +162,7 @@ def _that_go_together(values: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a drawn set without those that another one excludes."""
     excluded = {"model"} if values.get("mode") in ("train", "preprocess") else set()
     if "model" in values and "model" not in excluded:
-        excluded |= {"model_label", "crop", *GOVERNED}
+        excluded |= {name for name, one in declared(Settings).items() if one.of_training}
     if values["analysis_level"] == "group":
         excluded.add("participant_label")
     splits = [name for name in ("cross_validate", "split_counts", "split_file") if values.get(name)]
@@ -336,6 +337,11 @@ def test_numbers_must_be_finite(name: str, value: float) -> None:
         {"ensemble_members": 2, "model": "m"},
         {"flip_average": "off", "model": "m", "preset": "best"},
         {"crop": "brain", "model": "m"},
+        {"epochs": 3, "model": "m"},
+        {"inputs": "pet", "model": "m"},
+        {"study": "fard2024", "model": "m"},
+        {"preset": "demo", "model": "m"},
+        {"random_seed": 1, "model": "m"},
     ],
     ids=str,
 )
@@ -409,3 +415,15 @@ def test_roles_are_spelled_as_bids_spells_them() -> None:
 
 def test_a_space_that_is_named_twice_counts_once() -> None:
     assert make_settings({**REQUIRED, "output_spaces": ["T1w", "A", "T1w"]}).output_spaces == ("T1w", "A")
+
+
+def test_make_settings__options_of_training_beside_a_model_are_named_together() -> None:
+    assert _settings(model="m", epochs=1000, inputs=["T1w", "pet"]).model == Path("m").absolute()
+    with pytest.raises(UsageError, match=r"^--inputs, --epochs, --cross-validate: --model applies"):
+        _settings(model="m", cross_validate=5, epochs=3, inputs="pet", batch_size=8)
+    # What a shorthand stands for was not given.
+    with pytest.raises(UsageError, match=r"^--preset: --model"):
+        _settings(model="m", preset="demo")
+    plain = {"bids_dir": "in", "output_dir": "out", "analysis_level": "participant", "model": "m", "epochs": 1000}
+    with pytest.raises(UsageError, match=r"^--epochs: --model"):
+        make_settings(plain, given=["epochs", "model"])

@@ -90,6 +90,7 @@ class TrainingOptions:
             "torch.compile in training (auto: long trainings on a GPU)",
             "`torch.compile` in training: takes up to a minute at the start; needs Triton on a GPU, a C++ compiler on "
             "a CPU [on GPUs, for 1,000 steps and more]",
+            of_training=True,
         ),
     )
     epochs: int = field(

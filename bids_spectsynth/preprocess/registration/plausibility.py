@@ -14,7 +14,7 @@ from bids_spectsynth.bids.roles import role_of
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.images.grid import FloatArray, apply_affine, mask_bounds
 from bids_spectsynth.images.values import connected_to_border, negative_note
-from bids_spectsynth.preprocess.registration.quality import CUT_POOR, MIRRORED, MOST_TURN_DEG, TURNED
+from bids_spectsynth.preprocess.registration.quality import CUT_POOR, MIRRORED, MOST_TURN_DEG, TURNED, WHOSE
 from bids_spectsynth.preprocess.registration.result import Registration
 
 #: Volumes in litres between which any image's brain mask can be a brain.
@@ -191,6 +191,25 @@ def without_header_flags(found: Registration) -> Registration:
     """A registration whose own header was right: without the notes on it, and poor only for other reasons."""
     notes = tuple(note for note in found.notes if not _of_header(note))
     return replace(found, notes=notes, poor=found.poor and not all(_is_harmless(note) for note in notes))
+
+
+def with_named_header(found: Registration, files: str) -> Registration:
+    """A registration whose notes on a header that is turned or mirrored say whose it is.
+
+    Parameters
+    ----------
+    found : Registration
+    files : str
+        The file, or the files of which one must be at fault.
+    """
+    notes = tuple(_named(note, files) if _of_header(note) else note for note in found.notes)
+    return replace(found, notes=notes)
+
+
+def _named(note: str, files: str) -> str:
+    # The last one: a note may also say against which header an image is turned.
+    before, _, after = note.rpartition(WHOSE)
+    return f"{before}{WHOSE} of {files}{after}"
 
 
 def _of_header(note: str) -> bool:

@@ -17,6 +17,7 @@ from bids_spectsynth.preprocess.registration.plausibility import (
     upright_note,
     volume_note,
     with_brain_notes,
+    with_named_header,
     with_turn_against_template,
     without_header_flags,
 )
@@ -114,6 +115,17 @@ def test_turned_reference__only_where_all_are_turned_alike() -> None:
 def test_without_header_flags__poor_for_other_reasons_only(others: tuple[str, ...], poor: bool) -> None:
     found = without_header_flags(_found(175, "x", f"turned by 175 {TURNED}", MIRRORED, *others, poor=True))
     assert (found.notes, found.poor) == (others, poor)
+
+
+def test_with_named_header__notes_on_the_header_alone() -> None:
+    others = ("12% of the brain lies outside the moving image", "start: headers' positions")
+    found = with_named_header(_found(175, "x", f"turned by 175 {TURNED}", MIRRORED, *others, poor=True), "a.nii")
+    assert found.poor
+    assert found.notes == (
+        "turned by 175 degrees against the header: the orientation in the header of a.nii may be wrong",
+        "a mirrored head fits better: the header of a.nii may swap left and right (or be upside down)",
+        *others,
+    )
 
 
 def test_upright_note__a_brain_is_longest_from_front_to_back() -> None:

@@ -301,7 +301,7 @@ def test_a_header_turned_or_mirrored_is_poor(fake_fsl: Any, tmp_path: Path) -> N
     turned = nib.Nifti1Image(np.asanyarray(image.dataobj), turn @ image.affine)
     found = registered(fake_fsl, tmp_path, turned, image, turn)
     assert found.poor
-    assert found.notes[1:] == ("turned by 90 degrees against the header: the header's orientation may be wrong",)
+    assert found.notes[1:] == ("turned by 90 degrees against the header: the orientation in the header may be wrong",)
     mirrored = nib.Nifti1Image(np.asanyarray(image.dataobj), np.diag([-1.0, 1, 1, 1]) @ image.affine)
     found = registered(fake_fsl, tmp_path, mirrored, image, np.eye(4))
     assert found.poor
