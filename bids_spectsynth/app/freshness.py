@@ -48,7 +48,7 @@ def image_product(model: AppliedModel, case: PreparedCase, settings: Settings) -
     output_dir, label = settings.output_dir, model.label
     cards = [member.card for member in model.members_for(case.participant)]
     path, deviation = (find(output_dir, case, label) for find in (synthetic_path, standard_deviation_path))
-    inputs = _prepared_files(case)
+    inputs = prepared_files(case)
     options: dict[str, Any] = {_MODEL: model_checksum(cards)}
     images = [path]
     if case.space == T1W_SPACE:
@@ -59,7 +59,7 @@ def image_product(model: AppliedModel, case: PreparedCase, settings: Settings) -
         options[_SAMPLING] = _sampling(cards, settings.uncertainty)
         images.append(deviation)
     if cards[0].prior_sha256:
-        inputs |= _transform(case)
+        inputs |= transform_files(case)
 
     def is_current() -> bool:
         same = settings.uncertainty == 0 or _is_same_sampling(deviation, cards, settings.uncertainty)
@@ -100,14 +100,14 @@ def ratings_product(model: AppliedModel, case: PreparedCase, split: str, setting
     inputs = {
         "the synthetic image": image,
         "the sidecar of the synthetic image": sidecar_path(image),
-        **_prepared_files(case),
-        **_transform(case),
+        **prepared_files(case),
+        **transform_files(case),
         **baselines,
     }
     # The rule of earlier versions, which neither looked at the sidecar nor at the transform.
-    older = [image, *_prepared_files(case).values(), *baselines.values()]
+    older = [image, *prepared_files(case).values(), *baselines.values()]
     if members[0].card.prior_sha256:
-        older += _transform(case).values()
+        older += transform_files(case).values()
 
     def is_current() -> bool:
         return is_younger(tuple(tables), tuple(older)) and _is_same_rating(table, settings.data_range, split)
@@ -145,7 +145,7 @@ def calibration_product(model: AppliedModel, case: PreparedCase, split: str, set
     inputs = {
         "the synthetic image": synthetic_path(output_dir, case, label),
         "its standard deviation": standard_deviation_path(output_dir, case, label),
-        **_prepared_files(case),
+        **prepared_files(case),
     }
     return Product(
         name=f"{case.name}: calibration of {label}",
@@ -194,13 +194,14 @@ def _remove(paths: Sequence[Path], output_dir: Path) -> None:
             stale.unlink(missing_ok=True)
 
 
-def _prepared_files(case: PreparedCase) -> dict[str, Path]:
+def prepared_files(case: PreparedCase) -> dict[str, Path]:
     """The prepared images of a case and their masks, by what a line of the log calls them."""
     images = {f"the {role_of(role).title}": path for role, path in case.images.items()}
     return images | {f"the brain mask of the {role_of(role).title}": path for role, path in case.masks.items()}
 
 
-def _transform(case: PreparedCase) -> dict[str, Path]:
+def transform_files(case: PreparedCase) -> dict[str, Path]:
+    """The transform of a case to its template, if it has one."""
     return {} if case.template_xfm is None else {"the transform to the template": case.template_xfm}
 
 

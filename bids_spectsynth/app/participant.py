@@ -170,6 +170,20 @@ def _evaluate(context: Context) -> Iterable[Outcome]:
     return one_by_one(context, context.synthesised, lambda model, case: rate_case(model, case, context.settings))
 
 
+def _has_siscom(settings: Settings) -> bool:
+    return settings.siscom == "on" and settings.mode != "train"
+
+
+def _siscom(context: Context) -> Iterable[Outcome]:
+    from bids_spectsynth.app.siscom import siscom_outcomes
+
+    return siscom_outcomes(context)
+
+
+def _plan_siscom(settings: Settings) -> str:
+    return f"subtract from ictal scans, smoothed by {settings.siscom_fwhm:g} mm: {', '.join(settings.siscom_baselines)}"
+
+
 def _report(context: Context) -> Iterable[Outcome]:
     from bids_spectsynth.reports.subject.all_pages import report_subjects
 
@@ -188,5 +202,6 @@ STAGES = (
     Stage("train", _trains, _train, _plan_training, shared=True),
     Stage("synthesise", _applies_models, _synthesise, _plan_synthesis),
     Stage("evaluate", _applies_models, _evaluate),
+    Stage("siscom", _has_siscom, _siscom, _plan_siscom),
     Stage("report", _reads_dataset, _report),
 )

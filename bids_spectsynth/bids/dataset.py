@@ -27,6 +27,7 @@ NOT_BIDS = (
     "**/figures",
     "logs",
     "models",
+    "siscom",
     "work",
     "*.html",
     "group_*",
