@@ -99,11 +99,12 @@ def rate_output(output: Path, truths: Iterable[Truth]) -> list[Finding]:
                 if flags.str.contains(r"\bseen\b").any():
                     continue
                 label = path.name.partition("_desc-siscom")[2].partition("_")[0]
-                out.append(_finding(found.sort_values("rank"), truth, run, label))
+                out.append(rate_findings(found.sort_values("rank"), truth, run, label))
     return out
 
 
-def _finding(found: pd.DataFrame, truth: Truth, run: int, baseline: str) -> Finding:
+def rate_findings(found: pd.DataFrame, truth: Truth, run: int, baseline: str) -> Finding:
+    """Foci of one ictal scan, in the order of their rank and with the columns of the program's table, as a finding."""
     hyper = found[found["sign"] == "hyper"]
     distances = _distances(hyper[["x_mm", "y_mm", "z_mm"]].to_numpy(float), truth.centre_mm)
     both = _distances(found[["x_mm", "y_mm", "z_mm"]].to_numpy(float), truth.centre_mm)
