@@ -16,7 +16,7 @@ from bids_spectsynth.siscom.subtraction.coarse import Coarse
 from bids_spectsynth.siscom.subtraction.level import WARN_PERCENT, disagreement, levels
 from bids_spectsynth.siscom.subtraction.maps import cohort_z, own_z, percent_difference, voxelwise_z
 from bids_spectsynth.siscom.subtraction.mask import siscom_mask
-from bids_spectsynth.siscom.subtraction.resolution import match
+from bids_spectsynth.siscom.subtraction.resolution import Matching, match
 from bids_spectsynth.siscom.subtraction.sharpness import estimate_fwhm
 
 #: Routes from the ictal scan to the baseline.
@@ -92,8 +92,8 @@ class Siscom:
     route : Route
     fwhm_ictal, fwhm_baseline : float
         Estimated resolution, mm.
-    kernel_ictal, kernel_baseline : float
-        Gaussians (FWHM, mm) that made both equally sharp.
+    matching : Matching
+        What made both equally sharp.
     levels : mapping of str to float
         All estimates of the ratio of ictal to baseline.
     maps : Maps
@@ -109,8 +109,7 @@ class Siscom:
     route: Route
     fwhm_ictal: float
     fwhm_baseline: float
-    kernel_ictal: float
-    kernel_baseline: float
+    matching: Matching
     levels: Mapping[str, float]
     maps: Maps
     null: Null
@@ -206,12 +205,14 @@ def subtract(
         raise ValueError("the brain that both scans have measured is nowhere thick enough")
     route = choose_route(ictal, baseline, both, affine)
     moved = resample_ictal(ictal.image, route.matrix, both, affine)
-    x, y, kernels = _equally_smooth(moved, baseline.values, both, affine, choices)
+    widths = tuple(estimate_fwhm(values, t1w, both, affine) for values in (moved, baseline.values))
+    matching = match(*widths)
+    x, y = _equally_smooth(moved, baseline.values, both, affine, matching, choices)
     ratios = levels(x, y, evaluated, cerebellum)
     used = choices.level if np.isfinite(ratios[choices.level]) else "mode"
     difference = percent_difference(x, y, ratios[used], evaluated)
     z, deviation = own_z(difference, evaluated)
-    null = _null(moved, baseline.values, kernels, ratios[used], both, evaluated, affine, choices)
+    null = _null(moved, baseline.values, matching, ratios[used], both, evaluated, affine, choices)
     deviation_map = _fine(null, null.standard_deviation, evaluated, affine)
     maps = Maps(
         mask=evaluated,
@@ -237,10 +238,9 @@ def subtract(
     return Siscom(
         baseline=baseline,
         route=route,
-        fwhm_ictal=estimate_fwhm(moved, t1w, both, affine),
-        fwhm_baseline=estimate_fwhm(baseline.values, t1w, both, affine),
-        kernel_ictal=kernels[0],
-        kernel_baseline=kernels[1],
+        fwhm_ictal=widths[0],
+        fwhm_baseline=widths[1],
+        matching=matching,
         levels=ratios,
         maps=maps,
         null=null,
@@ -250,7 +250,7 @@ def subtract(
     )
 
 
-def residual_difference(choices: Choices) -> Callable[[Float32, BaselineImage, Mask, Float64], Float32]:
+def residual_difference(choices: Choices) -> Callable[[Float32, BaselineImage, Float32, Mask, Float64], Float32]:
     """What makes the difference map of an aligned scan without a seizure, as :func:`subtract` makes an ictal one.
 
     Parameters
@@ -260,11 +260,12 @@ def residual_difference(choices: Choices) -> Callable[[Float32, BaselineImage, M
     Returns
     -------
     callable
-        From scan, baseline, mask in which both hold (all of one shape) and affine to percent of the brain mean.
+        From scan, baseline, T1w, mask in which all hold (all of one shape) and affine to percent of the brain mean.
     """
 
-    def difference(scan: Float32, baseline: BaselineImage, mask: Mask, affine: Float64) -> Float32:
-        x, y, _ = _equally_smooth(scan, baseline.values, mask, affine, choices)
+    def difference(scan: Float32, baseline: BaselineImage, t1w: Float32, mask: Mask, affine: Float64) -> Float32:
+        matching = match(*(estimate_fwhm(values, t1w, mask, affine) for values in (scan, baseline.values)))
+        x, y = _equally_smooth(scan, baseline.values, mask, affine, matching, choices)
         ratios = levels(x, y, mask)
         used = choices.level if np.isfinite(ratios[choices.level]) else "mode"
         return percent_difference(x, y, ratios[used], mask)
@@ -273,23 +274,20 @@ def residual_difference(choices: Choices) -> Callable[[Float32, BaselineImage, M
 
 
 def _equally_smooth(
-    scan: Float32, baseline: Float32, mask: Mask, affine: Float64, choices: Choices
-) -> tuple[Float32, Float32, tuple[float, float]]:
-    """Both scans, smoothed, and the Gaussians (FWHM, mm) that made them equally sharp before."""
-    sharper = match(scan, baseline, mask, affine)
-    kernels = sharper.ictal_kernel, sharper.baseline_kernel
+    scan: Float32, baseline: Float32, mask: Mask, affine: Float64, matching: Matching, choices: Choices
+) -> tuple[Float32, Float32]:
     sizes = np.linalg.norm(affine[:3, :3], axis=0)
     x, y = (
         MaskedSmoother(mask, sizes, float(np.hypot(choices.fwhm, kernel)))(values)
-        for values, kernel in zip((scan, baseline), kernels, strict=True)
+        for values, kernel in ((scan, matching.ictal), (baseline, matching.baseline))
     )
-    return x, y, kernels
+    return x, y
 
 
 def _null(
     moved: Float32,
     baseline: Float32,
-    kernels: tuple[float, float],
+    matching: Matching,
     level: float,
     brain: Mask,
     evaluated: Mask,
@@ -300,7 +298,7 @@ def _null(
     grid = coarse.grid
     x, y = (
         MaskedSmoother(grid.inside, grid.voxel_sizes, kernel)(coarse.take(values))
-        for values, kernel in zip((moved, baseline), kernels, strict=True)
+        for values, kernel in ((moved, matching.ictal), (baseline, matching.baseline))
     )
     inside = np.ascontiguousarray(evaluated[coarse.slices])
     mean = y[inside].mean(dtype=np.float64)

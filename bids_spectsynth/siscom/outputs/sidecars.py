@@ -54,7 +54,7 @@ def map_sidecar(result: Siscom, statistic: Statistic, choices: Choices, common: 
         "LevelUsed": used,
         "Levels": {name: round(value, 5) for name, value in result.levels.items()},
         "ResolutionFWHM": {"Ictal": round(result.fwhm_ictal, 2), "Baseline": round(result.fwhm_baseline, 2)},
-        "MatchingFWHM": {"Ictal": round(result.kernel_ictal, 2), "Baseline": round(result.kernel_baseline, 2)},
+        "MatchingFWHM": {"Ictal": round(result.matching.ictal, 2), "Baseline": round(result.matching.baseline, 2)},
         "Route": _route(result),
         "Null": _null(result),
         **({} if result.error is None else {"Cohort": {"Participants": result.error.n_participants}}),

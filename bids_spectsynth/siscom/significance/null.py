@@ -46,7 +46,7 @@ class Errors:
 
     shift_mm: float = 0.15
     rotation_deg: float = 0.15
-    resolution_mm2: float = 6.0
+    resolution_mm2: float = 10.0
 
 
 @dataclass(frozen=True, eq=False)
