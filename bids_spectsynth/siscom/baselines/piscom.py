@@ -42,27 +42,29 @@ class Piscom:
     coefficients: dict[str, float]
 
 
-def regional_terms(coordinates: Float64 | None, shape: tuple[int, ...]) -> dict[str, Float32]:
+def regional_terms(shape: tuple[int, ...], to_template: Float64 | None) -> dict[str, Float32]:
     """Smooth patterns over the brain that are equal on both sides.
 
     Parameters
     ----------
-    coordinates : array, shape (3, I, J, K), or None
-        Template coordinates of each voxel, RAS+ mm; None where the way to a template is not known.
     shape : tuple of int
         (I, J, K).
+    to_template : array, shape (4, 4), or None
+        Voxels to template coordinates, RAS+ mm; None where the way to a template is not known.
 
     Returns
     -------
     dict of str to array, shape (I, J, K), float32
-        By name, the constant first; it alone without coordinates. The others are polynomials of second degree of the
+        By name, the constant first; it alone without a way. The others are polynomials of second degree of the
         distance from the middle, of y and of z.
     """
     one = np.ones(shape, dtype=np.float32)
-    if coordinates is None:
+    if to_template is None:
         return {"1": one}
+    i, j, k = np.ogrid[: shape[0], : shape[1], : shape[2]]
     x, y, z = (
-        ((c - middle) / half).astype(np.float32) for c, middle, half in zip(coordinates, _MIDDLE, _HALF, strict=True)
+        ((row[0] * i + row[1] * j + row[2] * k + row[3] - middle) / half).astype(np.float32)
+        for row, middle, half in zip(to_template[:3], _MIDDLE, _HALF, strict=True)
     )
     return {"1": one, "y": y, "z": z, "x^2": x * x, "y^2": y * y, "z^2": z * z, "yz": y * z}
 
@@ -81,10 +83,11 @@ def robust_fit(terms: Float64, target: Float64, tukey: float = _TUKEY) -> Float6
     -------
     array, shape (p,)
     """
-    weights, found = np.ones(len(target)), np.zeros(terms.shape[1])
+    found: Float64 = np.zeros(terms.shape[1])
+    weights: Float64 = np.ones(len(target))
     for _ in range(_MAX_ITERATIONS):
         weighted = terms * weights[:, None]
-        following = np.linalg.lstsq(weighted.T @ terms, weighted.T @ target, rcond=1e-10)[0]
+        following = np.asarray(np.linalg.lstsq(weighted.T @ terms, weighted.T @ target, rcond=1e-10)[0])
         if np.allclose(following, found, rtol=1e-4, atol=1e-5):
             break
         found = following
@@ -93,7 +96,7 @@ def robust_fit(terms: Float64, target: Float64, tukey: float = _TUKEY) -> Float6
         spread = _MAD_TO_SIGMA * float(np.median(np.abs(residuals)))
         if not spread > 0:
             break
-        weights = np.square(1 - np.square(np.clip(residuals / (tukey * spread), -1, 1)))
+        weights = np.asarray(np.square(1 - np.square(np.clip(residuals / (tukey * spread), -1, 1))))
     return np.asarray(found)
 
 
@@ -101,11 +104,11 @@ def pet_as_spect(
     pet: Float32,
     ictal: Float32,
     white: Float32,
-    mask: Mask,
-    voxel_sizes: Float64,
+    masks: tuple[Mask, Mask],
+    affine: Float64,
     kernel: float,
     fwhm: float,
-    coordinates: Float64 | None = None,
+    to_template: Float64 | None = None,
 ) -> Piscom:
     """Bring a PET to the resolution and the contrast of an ictal SPECT of the same brain.
 
@@ -115,16 +118,16 @@ def pet_as_spect(
         Aligned, not negative.
     white : array, shape (I, J, K)
         Share of white matter, see :func:`bids_spectsynth.siscom.baselines.tissue.white_matter`.
-    mask : array of bool, shape (I, J, K)
-        Brain, measured in both scans.
-    voxel_sizes : array, shape (3,)
-        mm.
+    masks : tuple of array of bool, shape (I, J, K)
+        Brain where the PET was measured, and the part of it where the ictal scan was too.
+    affine : array, shape (4, 4)
+        Voxels to world, RAS+ mm.
     kernel : float
         Gaussian (FWHM, mm) that makes the PET as blurred as the SPECT.
     fwhm : float
         Gaussian of the SISCOM, mm: the fit is made where the map will be.
-    coordinates : array, shape (3, I, J, K), optional
-        In template space; without them there are no regional terms.
+    to_template : array, shape (4, 4), optional
+        World to template, mm; without it there are no regional terms.
 
     Returns
     -------
@@ -133,33 +136,45 @@ def pet_as_spect(
     Raises
     ------
     ValueError
-        The mask is empty, or a scan has no signal in it.
+        A mask is empty, or a scan has no signal in it.
     """
-    levels = [float(scan[mask].mean(dtype=np.float64)) if mask.any() else 0.0 for scan in (pet, ictal)]
+    if not masks[1].any():
+        raise ValueError("no voxel of the brain was measured in both scans")
+    # All is done in the box around the brain: eight volumes of the whole field of view would take much memory.
+    box = ndimage.find_objects(masks[0].astype(np.uint8))[0]
+    mask, both = (each[box] for each in masks)
+    levels = [float(scan[box][both].mean(dtype=np.float64)) for scan in (pet, ictal)]
     if not min(levels) > 0:
         raise ValueError("no signal in the brain")
-    smooth_pet = MaskedSmoother(mask, voxel_sizes, kernel)(pet) / np.float32(levels[0])
-    smooth_white = MaskedSmoother(mask, voxel_sizes, float(np.hypot(kernel, PET_FWHM_MM)))(white)
-    regional = regional_terms(coordinates, mask.shape)
+    sizes = np.linalg.norm(affine[:3, :3], axis=0)
+    smooth_pet = MaskedSmoother(mask, sizes, kernel)(pet[box]) / np.float32(levels[0])
+    smooth_white = MaskedSmoother(mask, sizes, float(np.hypot(kernel, PET_FWHM_MM)))(white[box])
+    regional = regional_terms(mask.shape, None if to_template is None else to_template @ affine @ _first_voxel(box))
     volumes = [smooth_pet * term for term in regional.values()] + [smooth_white]
-    found = _fit(volumes, ictal / np.float32(levels[1]), mask, voxel_sizes, fwhm)
-    values = np.zeros(mask.shape, dtype=np.float32)
+    found = _fit(volumes, ictal[box] / np.float32(levels[1]), both, sizes, fwhm)
+    part = np.zeros(mask.shape, dtype=np.float32)
     for coefficient, volume in zip(found, volumes, strict=True):
-        values += np.float32(coefficient * levels[1]) * volume
+        part += np.float32(coefficient * levels[1]) * volume
+    values = np.zeros(masks[0].shape, dtype=np.float32)
+    values[box] = np.where(mask, np.maximum(part, 0), np.float32(0))
     names = [*(f"PET*{name}" if name != "1" else "PET" for name in regional), "white matter"]
-    return Piscom(
-        np.where(mask, np.maximum(values, 0), np.float32(0)), dict(zip(names, map(float, found), strict=True))
-    )
+    return Piscom(values, dict(zip(names, map(float, found), strict=True)))
+
+
+def _first_voxel(box: tuple[slice, ...]) -> Float64:
+    """From voxels of a box to those of the whole volume."""
+    shift = np.eye(4)
+    shift[:3, 3] = [part.start for part in box]
+    return shift
 
 
 def _fit(volumes: Sequence[Float32], target: Float32, mask: Mask, voxel_sizes: Float64, fwhm: float) -> Float64:
     """Coefficients on every n-th voxel, the rim of the brain left out."""
     step = [max(1, round(_SPACING_MM / float(size))) for size in voxel_sizes]
     part = tuple(slice(n // 2, None, n) for n in step)
+    if not mask[part].any():
+        step, part = [1, 1, 1], (slice(None),) * 3
     inside = np.ascontiguousarray(mask[part])
-    if not inside.any():
-        part, inside = (slice(None),) * 3, mask
-        step = [1, 1, 1]
     smoother = MaskedSmoother(inside, voxel_sizes * step, fwhm)
     inner = ndimage.binary_erosion(inside)
     inner = inner if inner.any() else inside
