@@ -120,6 +120,14 @@ def normals_for(folder: Path, case: PreparedCase) -> Normals | None:
 def on_head(path: Path, normals: Normals, request: Request) -> Float32:
     """An image of normals at the brain's voxels of a case, 0 outside; shape (I, J, K).
 
+    Parameters
+    ----------
+    path : Path
+        Mean or standard deviation.
+    normals : Normals
+        That it is of.
+    request : Request
+
     Raises
     ------
     ImageError

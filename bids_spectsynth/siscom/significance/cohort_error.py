@@ -76,7 +76,15 @@ class ErrorSums:
 
     @classmethod
     def empty(cls, template: str, fwhm: float, grid: Grid) -> "ErrorSums":
-        """Sums of nobody."""
+        """Sums of nobody.
+
+        Parameters
+        ----------
+        template : str
+        fwhm : float
+            mm.
+        grid : Grid
+        """
         count, total, squares = np.zeros((3, *grid.shape))
         return cls(template, fwhm, grid, count, total, squares)
 

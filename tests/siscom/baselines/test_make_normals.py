@@ -17,9 +17,7 @@ from tests.synthesis.baselines.conftest import TEMPLATE, make_case, save, shifte
 
 def heads(folder: Path, n: int) -> list[PreparedCase]:
     rng = np.random.default_rng(0)
-    return [
-        make_case(folder, f"{index:02d}", seed=index, matrix=shifted(*rng.uniform(-6, 6, 3))) for index in range(n)
-    ]
+    return [make_case(folder, f"{index:02d}", seed=index, matrix=shifted(*rng.uniform(-6, 6, 3))) for index in range(n)]
 
 
 def test_average_normals__one_anatomy_has_no_spread_whatever_the_gain(tmp_path: Path) -> None:
@@ -55,7 +53,7 @@ def test_average_normals__damaged_scans_are_left_out_and_too_few_refused(
     assert average_normals(cases, 8.0).n_participants == 3
     assert "sub-01 left out" in caplog.text
     cases[2].images["interictal"].write_bytes(b"nothing")
-    with pytest.raises(DatasetError, match="2 participants .* 3 needed"):
+    with pytest.raises(DatasetError, match=r"2 participants .* 3 needed"):
         average_normals(cases, 8.0)
     with pytest.raises(DatasetError, match="0 participants"):
         average_normals([], 8.0)
@@ -73,7 +71,7 @@ def with_groups(finished: App, tmp_path: Path) -> App:
     return App(dataset, app.output_dir)
 
 
-def settings_of(app: App, condition: str):  # noqa: ANN201
+def settings_of(app: App, condition: str):
     values = {"bids_dir": app.bids_dir, "output_dir": app.output_dir, "analysis_level": "group"}
     return make_settings({**values, "make_normals": condition})
 
@@ -89,9 +87,10 @@ def test_make_normals__written_found_and_carried(
     written = "".join(path.read_text() for path in folder.glob("*.json"))
     assert not any(label in written for label in ("sub-01", "sub-03", "sub-04", "sub-05"))
     assert json.loads((folder / "dataset_description.json").read_text())["DatasetType"] == "derivative"
-    assert json.loads(normals.mean.with_name(normals.mean.name.replace(".nii.gz", ".json")).read_text())[
-        "TracerName"
-    ] == "HMPAO"
+    assert (
+        json.loads(normals.mean.with_name(normals.mean.name.replace(".nii.gz", ".json")).read_text())["TracerName"]
+        == "HMPAO"
+    )
     (case,) = normal_cases(with_groups.output_dir, ["06"])
     request = replace(make_request(), case=case, ictal="interictal", normals=folder)
     (found,) = NORMALS.make(request)
@@ -102,9 +101,9 @@ def test_make_normals__written_found_and_carried(
 
 
 def test_make_normals__nobody_or_too_few(with_groups: App) -> None:
-    with pytest.raises(DatasetError, match="1 participants .* 3 needed"):
+    with pytest.raises(DatasetError, match=r"1 participants .* 3 needed"):
         make_normals(settings_of(with_groups, "group=ill"))
     with pytest.raises(UsageError, match="--make-normals group=none: nobody"):
         make_normals(settings_of(with_groups, "group=none"))
-    with pytest.raises(UsageError, match="--make-normals side=left: .* no column side"):
+    with pytest.raises(UsageError, match=r"--make-normals side=left: .* no column side"):
         make_normals(settings_of(with_groups, "side=left"))

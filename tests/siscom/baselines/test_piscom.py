@@ -1,5 +1,3 @@
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -81,7 +79,10 @@ def test_pet_as_spect__nothing_outside_the_mask_counts() -> None:
 def test_pet_as_spect__turned_heads_give_the_same() -> None:
     pet, spect = pet_and_spect()
     made = make(pet, spect, np.eye(4))
-    turn: Callable[[np.ndarray], np.ndarray] = lambda volume: np.ascontiguousarray(volume[::-1].swapaxes(1, 2))
+
+    def turn(volume: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(volume[::-1].swapaxes(1, 2))
+
     flip = np.eye(4)[:, [0, 2, 1, 3]]
     flip[0, 0], flip[0, 3] = -1, SHAPE[0] - 1
     turned = pet_as_spect(

@@ -46,7 +46,13 @@ def test_synthetic__seen_is_marked(make_request: MakeRequest, split: str | None,
     path = add(request, "best")
     assert SYNTHETIC.available(request) is None
     (found,) = SYNTHETIC.make(request)
-    assert (found.kind, found.label, found.model, found.synthetic, found.seen) == ("synthetic", "Best", "best", True, seen)
+    assert (found.kind, found.label, found.model, found.synthetic, found.seen) == (
+        "synthetic",
+        "Best",
+        "best",
+        True,
+        seen,
+    )
     assert words in " ".join(found.notes)
     assert found.sources == (path,)
     np.testing.assert_array_equal(found.values, np.where(request.brain, values(request), 0))
