@@ -27,6 +27,7 @@ NOT_BIDS = (
     "**/figures",
     "logs",
     "models",
+    "normals",
     "work",
     "*.html",
     "group_*",

@@ -1,7 +1,7 @@
 """PISCOM: the participant's PET in place of the interictal SPECT.
 
-After Perissinotti et al. 2018 (https://doi.org/10.1007/s00259-018-4080-6), where "PET was reprocessed to assimilate
-SPECT features"; how, its abstract does not say. What is done here is our own.
+After Perissinotti et al. 2018 (https://doi.org/10.1007/s00259-018-4080-6), who reprocessed the PET "to assimilate SPECT
+features"; how, the abstract does not say. What is done here is our own.
 """
 
 import numpy as np

@@ -3,7 +3,7 @@ import pytest
 from scipy import ndimage
 
 from bids_spectsynth.images.smoothing import smooth_in_mask
-from bids_spectsynth.siscom.baselines.piscom import pet_as_spect, regional_terms, robust_fit
+from bids_spectsynth.siscom.baselines.piscom import pet_as_spect
 
 SHAPE, SIZE = (40, 48, 38), 4.0
 AFFINE = np.diag([SIZE, SIZE, SIZE, 1.0])
@@ -57,7 +57,8 @@ def test_pet_as_spect__a_focus_is_not_fitted_away() -> None:
     ictal = (spect * (1 + 0.5 * FOCUS)).astype(np.float32)
     lost = make(pet, ictal, np.eye(4)) - make(pet, spect, np.eye(4))
     place = FOCUS > 0.8
-    assert np.abs(lost[place].mean() / (ictal - spect)[place].mean()) < 0.03
+    # Least squares would take 11 %.
+    assert np.abs(lost[place].mean() / (ictal - spect)[place].mean()) < 0.06
 
 
 def test_pet_as_spect__units_are_those_of_the_ictal_scan() -> None:
@@ -97,21 +98,3 @@ def test_pet_as_spect__no_signal_is_refused() -> None:
         make(0 * pet, spect)
     with pytest.raises(ValueError, match="voxel"):
         pet_as_spect(pet, spect, WHITE, (MASK, MASK & False), AFFINE, 8.0, 12.0)
-
-
-def test_robust_fit__outliers_have_no_vote() -> None:
-    rng = np.random.default_rng(0)
-    terms = np.stack([np.ones(1000), rng.normal(size=1000)], axis=1)
-    target = terms @ [2.0, -1.0] + rng.normal(0, 0.05, 1000)
-    target[:200] += 3
-    np.testing.assert_allclose(robust_fit(terms, target), [2, -1], atol=0.02)
-    exact = terms @ [2.0, -1.0]
-    np.testing.assert_allclose(robust_fit(terms, exact), [2, -1])
-
-
-def test_regional_terms__equal_on_both_sides() -> None:
-    flipped = np.diag([-1.0, 1, 1, 1])
-    there, mirrored = (regional_terms(SHAPE, matrix @ AFFINE) for matrix in (np.eye(4), flipped))
-    for name, term in there.items():
-        np.testing.assert_allclose(term, mirrored[name], atol=1e-6)
-    assert list(regional_terms(SHAPE, None)) == ["1"]
