@@ -28,6 +28,7 @@ NOT_BIDS = (
     "logs",
     "models",
     "siscom",
+    "normals",
     "work",
     "*.html",
     "group_*",

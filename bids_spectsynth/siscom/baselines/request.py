@@ -22,7 +22,15 @@ KernelEstimate = Callable[[Float32, Float32, Mask, Float64], float]
 
 
 def usual_kernel(ictal: Float32, pet: Float32, mask: Mask, affine: Float64) -> float:
-    """:data:`USUAL_KERNEL_MM`, whatever the scans."""
+    """:data:`USUAL_KERNEL_MM`, whatever the scans.
+
+    Parameters
+    ----------
+    ictal, pet : array, shape (I, J, K)
+    mask : array of bool, shape (I, J, K)
+    affine : array, shape (4, 4)
+        Voxels to world, RAS+ mm.
+    """
     return USUAL_KERNEL_MM
 
 
