@@ -1,13 +1,17 @@
 """One ictal scan and one baseline, from aligned images to maps and foci."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import nibabel as nib
 import numpy as np
 
+from bids_spectsynth.bids.roles import T1W
 from bids_spectsynth.images.resampling import resample_linear
 from bids_spectsynth.images.smoothing import MaskedSmoother
+from bids_spectsynth.siscom.baselines.regional import regional_gain
+from bids_spectsynth.siscom.baselines.request import Request
+from bids_spectsynth.siscom.baselines.residuals import Difference
 from bids_spectsynth.siscom.foci.clusters import find_foci
 from bids_spectsynth.siscom.records import BaselineImage, CohortError, Float32, Float64, Focus, Maps, Mask
 from bids_spectsynth.siscom.significance.null import SPACING_MM, Errors, Null, simulate_null
@@ -19,8 +23,11 @@ from bids_spectsynth.siscom.subtraction.mask import siscom_mask
 from bids_spectsynth.siscom.subtraction.resolution import Matching, match
 from bids_spectsynth.siscom.subtraction.sharpness import estimate_fwhm
 
+#: Baselines that were not measured: a smooth gain, equal on both sides, is fitted to the ictal scan.
+FITTED = ("synthetic", "cohort", "normals")
 #: Routes from the ictal scan to the baseline.
 DIRECT, THROUGH_T1W = "direct", "through the T1w"
+_GAIN = "A smooth gain was fitted to the ictal scan: a change that is smooth and equal on both sides is lost."
 #: The direct route is not taken where it leaves the scans this much less alike, or moves the brain further than this.
 _WORSE, _FURTHEST_MM = 1.02, 6.0
 
@@ -96,6 +103,7 @@ class Siscom:
         What made both equally sharp.
     levels : mapping of str to float
         All estimates of the ratio of ictal to baseline.
+    level_used : str
     maps : Maps
     null : Null
     error : CohortError or None
@@ -111,6 +119,7 @@ class Siscom:
     fwhm_baseline: float
     matching: Matching
     levels: Mapping[str, float]
+    level_used: str
     maps: Maps
     null: Null
     error: CohortError | None
@@ -171,6 +180,7 @@ def subtract(
     *,
     error: CohortError | None = None,
     cerebellum: Mask | None = None,
+    to_template: Float64 | None = None,
 ) -> Siscom:
     """Subtract a baseline from an ictal scan.
 
@@ -188,6 +198,8 @@ def subtract(
     error : CohortError, optional
         What held-out participants' maps have without a seizure.
     cerebellum : array of bool, shape (I, J, K), optional
+    to_template : array, shape (4, 4), optional
+        World of the T1w to that of a template; without it, baselines of :data:`FITTED` have one level.
 
     Returns
     -------
@@ -205,14 +217,15 @@ def subtract(
         raise ValueError("the brain that both scans have measured is nowhere thick enough")
     route = choose_route(ictal, baseline, both, affine)
     moved = resample_ictal(ictal.image, route.matrix, both, affine)
-    widths = tuple(estimate_fwhm(values, t1w, both, affine) for values in (moved, baseline.values))
+    values = _fitted(baseline, moved, both, affine, choices, to_template)
+    widths = estimate_fwhm(moved, t1w, both, affine), estimate_fwhm(values, t1w, both, affine)
     matching = match(*widths)
-    x, y = _equally_smooth(moved, baseline.values, both, affine, matching, choices)
+    x, y = _equally_smooth(moved, values, both, affine, matching, choices)
     ratios = levels(x, y, evaluated, cerebellum)
-    used = choices.level if np.isfinite(ratios[choices.level]) else "mode"
+    used = _usable(choices.level, ratios)
     difference = percent_difference(x, y, ratios[used], evaluated)
     z, deviation = own_z(difference, evaluated)
-    null = _null(moved, baseline.values, matching, ratios[used], both, evaluated, affine, choices)
+    null = _null(moved, values, matching, ratios[used], both, evaluated, affine, choices)
     deviation_map = _fine(null, null.standard_deviation, evaluated, affine)
     maps = Maps(
         mask=evaluated,
@@ -242,6 +255,7 @@ def subtract(
         fwhm_baseline=widths[1],
         matching=matching,
         levels=ratios,
+        level_used=used,
         maps=maps,
         null=null,
         error=error,
@@ -250,27 +264,37 @@ def subtract(
     )
 
 
-def residual_difference(choices: Choices) -> Callable[[Float32, BaselineImage, Float32, Mask, Float64], Float32]:
+def residual_difference(choices: Choices) -> Difference:
     """What makes the difference map of an aligned scan without a seizure, as :func:`subtract` makes an ictal one.
 
     Parameters
     ----------
     choices : Choices
-
-    Returns
-    -------
-    callable
-        From scan, baseline, T1w, mask in which all hold (all of one shape) and affine to percent of the brain mean.
     """
 
-    def difference(scan: Float32, baseline: BaselineImage, t1w: Float32, mask: Mask, affine: Float64) -> Float32:
-        matching = match(*(estimate_fwhm(values, t1w, mask, affine) for values in (scan, baseline.values)))
-        x, y = _equally_smooth(scan, baseline.values, mask, affine, matching, choices)
+    def difference(scan: Float32, baseline: BaselineImage, mask: Mask, request: Request) -> Float32:
+        affine, t1w = request.affine, request.image(T1W)
+        values = _fitted(baseline, scan, mask, affine, choices, request.to_template)
+        matching = match(*(estimate_fwhm(one, t1w, mask, affine) for one in (scan, values)))
+        x, y = _equally_smooth(scan, values, mask, affine, matching, choices)
         ratios = levels(x, y, mask)
-        used = choices.level if np.isfinite(ratios[choices.level]) else "mode"
-        return percent_difference(x, y, ratios[used], mask)
+        return percent_difference(x, y, ratios[_usable(choices.level, ratios)], mask)
 
     return difference
+
+
+def _usable(level: str, ratios: Mapping[str, float]) -> str:
+    """The level that is wanted, where it can be had; else the mode."""
+    return level if np.isfinite(ratios[level]) else "mode"
+
+
+def _fitted(
+    baseline: BaselineImage, scan: Float32, mask: Mask, affine: Float64, choices: Choices, to_template: Float64 | None
+) -> Float32:
+    """A baseline that was not measured, with a gain that is smooth and equal on both sides fitted to the scan."""
+    if baseline.kind not in FITTED or to_template is None:
+        return baseline.values
+    return regional_gain(baseline.values, scan, mask, affine, choices.fwhm, to_template)
 
 
 def _equally_smooth(
@@ -329,6 +353,8 @@ def _notes(
     baseline: BaselineImage, route: Route, ratios: Mapping[str, float], used: str, choices: Choices
 ) -> tuple[str, ...]:
     notes = [*baseline.notes]
+    if baseline.kind in FITTED:
+        notes.append(_GAIN)
     if route.note:
         notes.append(route.note)
     if used != choices.level:

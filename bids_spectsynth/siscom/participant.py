@@ -179,6 +179,7 @@ def _one(work: Work, scan: IctalScan, baseline: BaselineImage, t1w: Float32, lab
         work.choices,
         error=error,
         cerebellum=labeller.mask_of("cerebellum"),
+        to_template=request.to_template,
     )
     names = labeller.name([focus.peak_mm for focus in found.foci]) if found.foci else []
     return replace(found, foci=with_names(found.foci, names))

@@ -14,7 +14,6 @@ from bids_spectsynth.siscom.baselines.piscom import pet_as_spect
 from bids_spectsynth.siscom.baselines.request import BaselineSource, Request
 from bids_spectsynth.siscom.baselines.tissue import white_matter
 from bids_spectsynth.siscom.records import BaselineImage, Mask
-from bids_spectsynth.synthesis.baselines.template import template_matrix
 
 _FITTED = (
     "The PET's contrast was fitted to the ictal scan itself; a change that is smooth and equal on both sides is lost."
@@ -42,7 +41,7 @@ def _make(request: Request) -> list[BaselineImage]:
     mask = _measured(request, PET_ROLE)
     both = mask & _measured(request, request.ictal)
     pet, ictal = request.image(PET_ROLE), request.image(request.ictal)
-    to_template = None if case.template_xfm is None else np.asarray(np.linalg.inv(template_matrix(case)))
+    to_template = request.to_template
     try:
         if not (both.any() and pet[both].any() and ictal[both].any()):
             raise ValueError("no signal in the brain")

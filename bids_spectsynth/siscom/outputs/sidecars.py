@@ -34,7 +34,7 @@ def map_sidecar(result: Siscom, statistic: Statistic, choices: Choices, common: 
     baseline = result.baseline
     title = SOURCES[baseline.kind].title
     notes = ([SYNTHETIC_NOTE] if baseline.synthetic else []) + list(result.notes)
-    used = choices.level if np.isfinite(result.levels[choices.level]) else "mode"
+    used = result.level_used
     return {
         "Description": f"SISCOM, {title}: {_WHAT[statistic]}. 0 outside the evaluation mask.",
         **common,
