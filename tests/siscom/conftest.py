@@ -60,9 +60,11 @@ def noise(seed: int, percent: float, fwhm: float = 6.0) -> np.ndarray:
 
 
 def ball(centre: tuple[float, float, float], ml: float) -> np.ndarray:
-    """Voxels around a point (world) of a volume together, on the grid of :data:`SHAPE`."""
-    radius = (3 * ml * 1000 / (4 * np.pi)) ** (1 / 3)
-    return np.asarray((np.linalg.norm(world() - centre, axis=-1) < radius).reshape(SHAPE))
+    """The brain's voxels nearest to a point (world), of a volume together, on the grid of :data:`SHAPE`."""
+    distance = np.where(brain().ravel(), np.linalg.norm(world() - centre, axis=-1), np.inf)
+    out = np.zeros(distance.shape, dtype=bool)
+    out[np.argsort(distance)[: round(1000 * ml / np.prod(SIZES))]] = True
+    return out.reshape(SHAPE)
 
 
 def image(values: np.ndarray, affine: np.ndarray = AFFINE) -> nib.Nifti1Image:
