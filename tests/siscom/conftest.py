@@ -4,7 +4,11 @@ import functools
 
 import nibabel as nib
 import numpy as np
+import pytest
 from scipy import ndimage
+
+from bids_spectsynth.siscom import case
+from bids_spectsynth.siscom.significance.null import simulate_null
 
 SHAPE = (36, 44, 32)
 AFFINE = np.diag([4.0, 4.0, 4.0, 1.0])
@@ -84,3 +88,9 @@ def rigid(shift: tuple[float, ...], degrees: tuple[float, ...]) -> np.ndarray:
     out[:3, :3] = turn
     out[:3, 3] = CENTRE - turn @ CENTRE + shift
     return out
+
+
+@pytest.fixture
+def few_simulations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Monte Carlo takes most of the time of a SISCOM."""
+    monkeypatch.setattr(case, "simulate_null", functools.partial(simulate_null, simulations=9))

@@ -22,7 +22,7 @@ FOCUS = Focus(
     percent_mean=-15.0,
     p_corrected=1 / 401,
     edge_mm=7.3,
-    budget={"registration": 0.5, "noise": 2.345},
+    budget={"registration": 0.5, "noise": 2.346},
 )
 
 
@@ -46,7 +46,7 @@ def test_clusters_table__a_row_says_what_the_focus_is() -> None:
     assert (row["side"], row["lobe"], row["region"], row["flags"]) == ("L", "temporal", "hippocampus", "edge,seen")
     assert (row["x_template_mm"], row["y_template_mm"], row["z_template_mm"]) == (-24, -20.1, -14)
     assert (row["region_distance_mm"], row["edge_mm"], row["null_share"]) == (1.0, 7.3, 2.0)
-    assert (row["sd_registration_percent"], row["sd_noise_percent"]) == (0.5, 2.34)
+    assert (row["sd_registration_percent"], row["sd_noise_percent"]) == (0.5, 2.35)
 
 
 def test_clusters_table__what_is_not_known_is_not_there() -> None:

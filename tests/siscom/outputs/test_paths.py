@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bids_spectsynth.siscom.outputs.paths import (
@@ -13,7 +13,7 @@ from bids_spectsynth.siscom.outputs.paths import (
     siscom_files,
 )
 
-LABEL = st.from_regex(r"[A-Za-z0-9]{1,6}", fullmatch=True)
+LABEL = st.text("aZ09", min_size=1, max_size=6)
 FULL = "sub-01_ses-b_task-ictal_trc-HMPAO_run-1_space-T1w_desc-preproc_spect.nii.gz"
 
 
@@ -41,6 +41,7 @@ def test_paths__keep_session_tracer_and_run() -> None:
     assert concordance_path(ictal) == ictal.with_name(f"{stem}_desc-siscom_concordance.tsv")
 
 
+@settings(max_examples=25, deadline=None)
 @given(LABEL, st.none() | LABEL, st.none() | LABEL, st.none() | st.integers(1, 99), LABEL, st.sampled_from(STATISTICS))
 def test_map_path__of_any_scan_keeps_all_that_the_scan_has(
     sub: str, ses: str | None, trc: str | None, run: int | None, label: str, statistic: str
