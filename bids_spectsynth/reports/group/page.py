@@ -32,6 +32,8 @@ from bids_spectsynth.reports.group.paper import (
     paper_examples_section,
     paper_tables_section,
 )
+from bids_spectsynth.reports.group.siscom import PREFIX as SISCOM_PREFIX
+from bids_spectsynth.reports.group.siscom import siscom_section
 from bids_spectsynth.reports.group.tables import (
     lead_table,
     models_table,
@@ -236,7 +238,7 @@ def _tests_section(context: _GroupContext) -> Section | None:
 def _figures_section(context: _GroupContext) -> Section | None:
     metrics = {f"group_{name}": metric for name, metric in METRICS.items()}
     found = {path.stem: path for path in sorted(group_figures(context.output_dir).glob("group_*.svg"))}
-    found = {stem: path for stem, path in found.items() if not stem.startswith(AGREEMENT_PREFIX)}
+    found = {stem: path for stem, path in found.items() if not stem.startswith((AGREEMENT_PREFIX, SISCOM_PREFIX))}
     # In-brain metrics first, then the rest as named.
     in_brain = {stem for stem, metric in metrics.items() if metric.region == "brain"}
     ordered = sorted(found, key=lambda stem: (stem not in in_brain, stem not in metrics, stem))
@@ -281,6 +283,7 @@ SECTIONS: tuple[Callable[[_GroupContext], Section | None], ...] = (
     _of_output(paper_examples_section),
     _of_output(agreement_section),
     _of_output(calibration_section),
+    _of_output(siscom_section),
     _figures_section,
     _reports_section,
 )
