@@ -41,7 +41,7 @@ class Study:
     """Sizes of the study.
 
     ``everything`` writes all rows that the program writes: networks on both scales, the five baselines, and slices
-    beyond the block. Without it there are the rows of the paper: networks on its scale, slices in the block.
+    beyond the block. Without it there are the rows of the article: networks on its scale, slices in the block.
     ``scaling`` is that of the models' training; ``ragged`` leaves out up to ten slices of each subject, as where the
     SPECT does not reach down to the block's first ones.
     """
@@ -67,7 +67,7 @@ class Study:
 
 
 def study_models(study: Study) -> tuple[PlannedModel, ...]:
-    """The first models of the paper's twelve."""
+    """The first models of the article's twelve."""
     required = {"bids_dir": ".", "output_dir": ".", "analysis_level": "participant"}
     return planned_models(make_settings({**required, "study": "fard2024"}))[: study.models]
 

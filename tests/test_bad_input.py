@@ -44,7 +44,7 @@ FAILED: dict[str, tuple[str, str, Damage, tuple[str, ...]]] = {
     "0 bytes": ("12", PET, lambda path: path.write_bytes(b""), ("0 bytes",)),
     "all zero": ("13", PET, changed(np.zeros_like), ("zero",)),
     "NaN": ("14", SPECT, changed(lambda data: np.full_like(data, np.nan)), ("NaN",)),
-    "single slice": ("15", T1W, changed(lambda data: data[:, :, 10:11]), ("shape (24, 24, 1)",)),
+    "single slice": ("15", T1W, changed(lambda data: data[:, :, 10:11]), ("24 x 24 x 1 voxels",)),
     "no NIfTI": ("16", SPECT, lambda path: path.write_bytes(b"no image" * 100), ("Not a gzipped file",)),
     "two T1w": ("17", T1W, doubled, ("run-1_T1w", "run-2_T1w", "--bids-filter-file")),
     "sidecar": ("18", PET, lambda path: path.with_name("sub-18_trc-FDG_pet.json").write_text("{"), ("_pet.json",)),

@@ -110,7 +110,12 @@ OPTIONS: list[tuple[list[str], str, Any]] = [
     (["--ensemble-members", "3"], "ensemble_members", 3),
     (["--uncertainty", "8"], "uncertainty", 8),
     (["--bootstrap-samples", "0"], "bootstrap_samples", 0),
-    (["--equivalence-margins", "0.02", "0.03", "1"], "equivalence_margins", (0.02, 0.03, 1.0)),
+    (
+        ["--equivalence-margins", "0.02", "0.03", "1"],
+        "equivalence_margins",
+        (("psnr", 1), ("rmse", 0.02), ("ssim", 0.03)),
+    ),
+    (["--equivalence-margins", "RMSE=0.02", "mask_psnr=1"], "equivalence_margins", (("mask_psnr", 1), ("rmse", 0.02))),
     (["--data-range", "2.3"], "data_range", 2.3),
 ]
 

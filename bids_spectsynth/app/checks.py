@@ -91,6 +91,21 @@ def check_backend(settings: Settings) -> None:
         resolve_backend(settings)
 
 
+def check_metrics(settings: Settings) -> None:
+    """Refuse margins of equivalence of metrics that there are not.
+
+    Raises
+    ------
+    UsageError
+        There is no such metric.
+    """
+    if settings.equivalence_margins:
+        # Reading the statistics takes its time, and few runs name a margin.
+        from bids_spectsynth.evaluation.group.comparisons import check_margins
+
+        check_margins(name for name, _ in settings.equivalence_margins)
+
+
 def _check_writable(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 
 from bids_spectsynth.app import participant
-from bids_spectsynth.app.checks import check_backend, check_folders, check_processes, process_rank
+from bids_spectsynth.app.checks import check_backend, check_folders, check_metrics, check_processes, process_rank
 from bids_spectsynth.app.outcomes import record_outcomes
 from bids_spectsynth.app.stages import Context, Stage, run_stages
 from bids_spectsynth.bids.dataset import write_dataset_files
@@ -26,6 +26,7 @@ def run(settings: Settings) -> ExitCode:
     """
     console_logging(settings.verbose)
     check_processes(settings)
+    check_metrics(settings)
     check_folders(settings)
     check_backend(settings)
     with clean_end():

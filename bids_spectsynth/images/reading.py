@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_spectsynth.bids.access import ASK_OWNER, read_problem
-from bids_spectsynth.errors import ImageError
+from bids_spectsynth.errors import ImageError, size_text
 from bids_spectsynth.images.forms import matrix_problem, placement
 from bids_spectsynth.images.grid import FloatArray, new_image
 from bids_spectsynth.images.nifti import READ_ERRORS, opened_image
@@ -184,9 +184,9 @@ def _clean_volume(
     notes: list[str] = []
     shape = image.shape
     if len(shape) < 3 or any(n != 1 for n in shape[3:]) or 0 in shape:
-        raise ImageError(f"{path}: shape {shape}; one volume of three dimensions is needed")
+        raise ImageError(f"{path}: {size_text(shape)} voxels; one volume of three dimensions is needed")
     if min(shape[:3]) < MIN_VOXELS_PER_AXIS:
-        raise ImageError(f"{path}: shape {shape[:3]} is a single slice or slab; a whole volume is needed")
+        raise ImageError(f"{path}: {size_text(shape[:3])} voxels are a single slice or slab; a whole volume is needed")
     if isinstance(image, np.ndarray):
         data = image
     else:

@@ -66,8 +66,8 @@ class Settings(
     ``inputs`` holds one tuple of image roles per model to train (``("T1w", "pet")``, ``("pet",)``);
     ``output_spaces`` holds ``T1w`` or TemplateFlow templates as ``NAME[:cohort-X][:res-Y]``. ``study`` is the name of
     a study or the path of its TOML file. ``hold_out`` holds ``COLUMN=VALUE`` of ``participants.tsv``. ``loss`` holds
-    name and weight of the terms of the loss that have no option of their own. ``equivalence_margins`` are those of
-    RMSE, SSIM and PSNR.
+    name and weight of the terms of the loss that have no option of their own. ``equivalence_margins`` holds
+    name and margin of metrics.
     """
 
     @property

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bids_spectsynth.app.checks import check_folders, check_processes, process_rank
+from bids_spectsynth.app.checks import check_folders, check_metrics, check_processes, process_rank
+from bids_spectsynth.app.run import run
 from bids_spectsynth.errors import DatasetError, UsageError
 from bids_spectsynth.options.settings import make_settings
 
@@ -73,3 +74,11 @@ def test_check_processes__variables_that_are_no_numbers(monkeypatch: pytest.Monk
     settings = make_settings({"bids_dir": "/data", "output_dir": "/out", "analysis_level": "participant"})
     with pytest.raises(UsageError, match="start with torchrun or unset them"):
         check_processes(settings)
+
+
+def test_check_metrics__a_margin_of_no_metric_is_refused_before_the_run(tmp_path: Path) -> None:
+    required = {"bids_dir": tmp_path, "output_dir": tmp_path / "out", "analysis_level": "participant"}
+    check_metrics(make_settings({**required, "equivalence_margins": "mask_psnr=1"}))
+    with pytest.raises(UsageError, match="--equivalence-margins psrn: there is no such metric; did you mean psnr"):
+        run(make_settings({**required, "equivalence_margins": "psrn=1"}))
+    assert not (tmp_path / "out").exists()

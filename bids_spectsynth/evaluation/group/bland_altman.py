@@ -14,6 +14,7 @@ from bids_spectsynth.bids.writing import write_table
 from bids_spectsynth.evaluation.case.region_columns import (
     AGREEMENT_DICTIONARY,
     IDENTITY,
+    MEASURE_UNITS,
     REGIONS_DICTIONARY,
     VOLUME_DICTIONARY,
 )
@@ -147,6 +148,7 @@ def _agreement(values: _Values) -> dict[str, Any]:
     counts = np.bincount(subjects)
     n_marked, share = sign_agreement(x, y) if values.measure == "asymmetry" else (np.nan, np.nan)
     return {
+        "measure_unit": MEASURE_UNITS[values.measure],
         "n_subjects": n_subjects,
         "n_regions": len(regions),
         "n_values": len(x),

@@ -1,7 +1,17 @@
 """What the columns of the group's tables mean: their JSON data dictionaries."""
 
 from bids_spectsynth.evaluation.case.metrics import metrics_in
-from bids_spectsynth.evaluation.columns import METHODS, MODEL_COLUMNS, SCALES, TWO_WAYS, Dictionary
+from bids_spectsynth.evaluation.columns import (
+    METHODS,
+    METRIC_UNIT,
+    MODEL_COLUMNS,
+    SCALES,
+    TWO_WAYS,
+    Dictionary,
+    counted,
+    in_metric_unit,
+    unitless,
+)
 
 _NUMBERS = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
 _IN_BLOCK = (
@@ -15,17 +25,18 @@ _NOT_INDEPENDENT = (
 SUMMARY_DICTIONARY: Dictionary = {
     **MODEL_COLUMNS,
     "metric": {"Description": f"Which metric; see group_metrics.json. {_IN_BLOCK} {_NOT_INDEPENDENT}"},
-    "mean": {"Description": "Mean over the slices in the block of all subjects."},
-    "sd": {"Description": "Sample standard deviation over slices."},
-    "cv_percent": {"Description": "100 sd / |mean|, as the paper's Table 4 gives it.", "Units": "percent"},
-    "subject_mean": {"Description": "Mean over subjects of each subject's mean over slices."},
-    "subject_sd": {"Description": "Sample standard deviation over subjects of each subject's mean over slices."},
-    "n_subjects": {"Description": "Subjects behind the numbers."},
-    "n_slices": {"Description": "Slices behind the numbers."},
+    **METRIC_UNIT,
+    "mean": in_metric_unit("Mean over the slices in the block of all subjects."),
+    "sd": in_metric_unit("Sample standard deviation over slices."),
+    "cv_percent": {"Description": "100 sd / |mean|, as the article's Table 4 gives it.", "Units": "percent"},
+    "subject_mean": in_metric_unit("Mean over subjects of each subject's mean over slices."),
+    "subject_sd": in_metric_unit("Sample standard deviation over subjects of each subject's mean over slices."),
+    "n_subjects": counted("Subjects behind the numbers."),
+    "n_slices": counted("Slices behind the numbers."),
     "subjects": {
         "Description": "Fingerprint of the participants behind the numbers: rows that share it rest on the same ones."
     },
-    "n_infinite": {"Description": "Slices left out because their PSNR is infinite (both images identical)."},
+    "n_infinite": counted("Slices left out because their PSNR is infinite (both images identical)."),
 }
 
 #: Tests in the order in which tables show them, the one to conclude from first.
@@ -36,7 +47,7 @@ TESTS = {
     "difference lies within the margin.",
     "mixed": "Linear mixed model of the differences of slices, with a random intercept per subject (REML); t with "
     "subjects minus 1 degrees of freedom.",
-    "slice_t": "Paired t-test over slices, the paper's. Slices of one head are not independent: p is far too small.",
+    "slice_t": "Paired t-test over slices, the article's. Slices of one head are not independent: p is far too small.",
 }
 
 #: The test to conclude from.
@@ -73,6 +84,7 @@ _TTEST_COLUMNS: Dictionary = {
     },
     "split": {"Description": "Parts of the cohort that the compared subjects belong to, joined by +."},
     "metric": {"Description": "Which metric; see group_metrics.json."},
+    **METRIC_UNIT,
     "test": {"Description": "Which test; two-tailed but for equivalence.", "Levels": TESTS},
     "primary": {
         "Description": "Whether this is the test to conclude from.",
@@ -86,26 +98,24 @@ _TTEST_COLUMNS: Dictionary = {
             "subject": "The mean over slices of each subject.",
         },
     },
-    "n_subjects": {"Description": "Subjects that both methods were rated on."},
-    "n_slices": {"Description": "Slices behind the test."},
-    "mean_a": {"Description": "Mean of the first method over the pairs."},
-    "mean_b": {"Description": "Mean of the second method over the pairs."},
-    "mean_difference": {"Description": "First minus second; of the mixed model its estimate."},
-    "ci_low": {"Description": f"mean_difference: lower limit {_INTERVAL} {_STUDENTISED}"},
-    "ci_high": {"Description": f"mean_difference: upper limit {_INTERVAL} {_STUDENTISED}"},
-    "statistic": {
-        "Description": "t; of wilcoxon the smaller sum of ranks; of equivalence the t with the larger one-sided p."
-    },
-    "df": {"Description": "Degrees of freedom: pairs minus 1, of the mixed model subjects minus 1."},
-    "p": {"Description": "p, not corrected; of equivalence the larger of both one-sided ones."},
+    "n_subjects": counted("Subjects that both methods were rated on."),
+    "n_slices": counted("Slices behind the test."),
+    "mean_a": in_metric_unit("Mean of the first method over the pairs."),
+    "mean_b": in_metric_unit("Mean of the second method over the pairs."),
+    "mean_difference": in_metric_unit("First minus second; of the mixed model its estimate."),
+    "ci_low": in_metric_unit(f"mean_difference: lower limit {_INTERVAL} {_STUDENTISED}"),
+    "ci_high": in_metric_unit(f"mean_difference: upper limit {_INTERVAL} {_STUDENTISED}"),
+    "statistic": unitless("t; of wilcoxon the smaller sum of ranks; of equivalence the t with the larger one-sided p."),
+    "df": unitless("Degrees of freedom: pairs minus 1, of the mixed model subjects minus 1."),
+    "p": unitless("p, not corrected; of equivalence the larger of both one-sided ones."),
     # Filled in by ttest_dictionary.
     "p_holm": {},
-    "p_bh": {"Description": "p corrected by Benjamini and Hochberg (1995) over the same family."},
-    "cohens_dz": {"Description": "Mean difference over the standard deviation of the differences; subject_t only."},
-    "hedges_g": {"Description": "cohens_dz without its bias in small samples (Hedges 1981); subject_t only."},
-    "g_low": {"Description": f"hedges_g: lower limit {_INTERVAL} {_BCA}"},
-    "g_high": {"Description": f"hedges_g: upper limit {_INTERVAL} {_BCA}"},
-    "margin": {"Description": "The largest mean difference that counts as none, in the unit of the metric."},
+    "p_bh": unitless("p corrected by Benjamini and Hochberg (1995) over the same family."),
+    "cohens_dz": unitless("Mean difference over the standard deviation of the differences; subject_t only."),
+    "hedges_g": unitless("cohens_dz without its bias in small samples (Hedges 1981); subject_t only."),
+    "g_low": unitless(f"hedges_g: lower limit {_INTERVAL} {_BCA}"),
+    "g_high": unitless(f"hedges_g: upper limit {_INTERVAL} {_BCA}"),
+    "margin": in_metric_unit("The largest mean difference that counts as none."),
     "note": {
         "Description": "Why numbers are n/a, what limits the comparison, or whether equivalence was shown (corrected "
         "by Holm, at alpha 0.01); n/a where there is nothing to say."
@@ -124,8 +134,8 @@ def ttest_dictionary() -> Dictionary:
     whole, brain = family_sizes()
     return {
         **_TTEST_COLUMNS,
-        "p_holm": {
-            "Description": "p corrected by Holm (1979) over its family: the rows of the same comparison, test and "
+        "p_holm": unitless(
+            "p corrected by Holm (1979) over its family: the rows of the same comparison, test and "
             f"scale, of all pairs and of the {whole} whole-slice or the {brain} in-brain metrics."
-        },
+        ),
     }

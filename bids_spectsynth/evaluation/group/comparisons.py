@@ -2,14 +2,15 @@
 
 import itertools
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from bids_spectsynth.evaluation.case.metrics import METRICS
+from bids_spectsynth.errors import UsageError
+from bids_spectsynth.evaluation.case.metrics import METRICS, by_measure
 from bids_spectsynth.evaluation.columns import NETWORK
 from bids_spectsynth.evaluation.group.columns import NOT_INDEPENDENT, PRIMARY
 from bids_spectsynth.evaluation.group.matching import PairedValues, average_seeds, joined, match, paired_values
@@ -27,6 +28,7 @@ from bids_spectsynth.evaluation.statistics.paired_tests import (
     paired_t_test,
     signed_rank_test,
 )
+from bids_spectsynth.options.names import did_you_mean
 from bids_spectsynth.options.settings import T1W_SPACE, Settings
 
 _OTHER_ANATOMY = {
@@ -45,13 +47,14 @@ class StatisticsOptions:
     ----------
     bootstrap_samples : int
         0: no bootstrap intervals.
-    equivalence_margins : tuple of float
-        Of RMSE, SSIM and PSNR.
+    equivalence_margins : tuple of (str, float)
+        By name of a metric, or of what a metric of the whole slice and one in the brain share (``rmse``); of the
+        others it is their own.
     random_seed : int
     """
 
     bootstrap_samples: int = 10_000
-    equivalence_margins: tuple[float, float, float] = (0.01, 0.01, 0.5)
+    equivalence_margins: tuple[tuple[str, float], ...] = ()
     random_seed: int = 1234
 
     @classmethod
@@ -60,9 +63,29 @@ class StatisticsOptions:
         return cls(settings.bootstrap_samples, settings.equivalence_margins, settings.random_seed)
 
     def margin(self, metric: str) -> float:
-        """Equivalence margin of a metric, whole-slice or in-brain alike; of others than these three its own."""
-        requested = dict(zip(("rmse", "ssim", "psnr"), self.equivalence_margins, strict=True))
-        return requested.get(METRICS[metric].measure, METRICS[metric].margin)
+        """Equivalence margin of a metric: the one of its name, else of its measure, else its own."""
+        own, requested = METRICS[metric], dict(self.equivalence_margins)
+        return requested.get(metric, requested.get(own.measure, own.margin))
+
+
+def check_margins(names: Iterable[str]) -> None:
+    """Refuse margins of metrics that there are not.
+
+    Parameters
+    ----------
+    names : iterable of str
+        As given with ``--equivalence-margins``.
+
+    Raises
+    ------
+    UsageError
+        There is no such metric; says which there are.
+    """
+    known = list(dict.fromkeys([*by_measure(), *METRICS]))
+    for name in names:
+        if name not in known:
+            near = did_you_mean(name, known) or f"; there are {', '.join(known)}"
+            raise UsageError(f"--equivalence-margins {name}: there is no such metric{near}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,7 +185,12 @@ def compare(a: Run, b: Run, options: StatisticsOptions) -> Iterator[dict[str, An
         values = paired_values(tables, metric, same_slices=same_slices)
         for row in (*_subject_tests(values, options.margin(metric), options, draws), *_slice_tests(values)):
             notes = [row["note"], *([] if same_slices else [_OTHER_ANATOMY[row["unit"]]]), *caveats]
-            yield {"metric": metric, **row, "note": "; ".join(note for note in notes if note)}
+            yield {
+                "metric": metric,
+                "metric_unit": METRICS[metric].unit,
+                **row,
+                "note": "; ".join(note for note in notes if note),
+            }
 
 
 def _caveats(a: Run, b: Run) -> list[str]:

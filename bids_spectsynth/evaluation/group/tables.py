@@ -122,6 +122,7 @@ def _summary(group: pd.DataFrame, metric: str) -> dict[str, Any]:
     mean, sd = values.mean(), values.std(ddof=1)
     return {
         "metric": metric,
+        "metric_unit": METRICS[metric].unit,
         "mean": mean,
         "sd": sd,
         "cv_percent": 100 * sd / abs(mean) if mean else np.nan,

@@ -45,7 +45,7 @@ def _read_augmentation(value: Any) -> tuple[str, ...]:
         return ()
     known = get_args(Augmentation)
     if unknown := [name for name in names if name not in known]:
-        raise ValueError(f"{unknown[0]!r}: choose from none, {', '.join(known)}")
+        raise ValueError(f"{unknown[0]}: choose from none, {', '.join(known)}")
     # One order, so that one set has one meaning.
     return tuple(name for name in known if name in names)
 

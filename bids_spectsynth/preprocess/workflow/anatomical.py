@@ -25,7 +25,7 @@ from bids_spectsynth.preprocess.workflow.interfaces import PrepareReference, Reg
 
 #: Name of the whole workflow, and of its folder in the work folder.
 WORKFLOW = "bids_spectsynth_wf"
-#: Memory in GB that a step is given. Measured at the paper's sizes: 1.3, 1.0, 0.9 and 0.9; larger matrices take more.
+#: Memory in GB that a step is given. Measured at the article's sizes: 1.3, 1.0, 0.9 and 0.9; larger matrices take more.
 MEMORY_GB = {"reference": 2.0, "register": 1.5, "template": 1.5, "write": 2.0}
 
 

@@ -60,7 +60,7 @@ LONG_TABLE = 24
 _SPLITS = ("train", "validation", "test", "cross-validated", "excluded", "external", "n/a")
 _BLOCK = (
     "Only the block of slices with the most brain is counted, as many slices of each participant as training takes "
-    "(in_block in group_metrics.tsv), as in the paper."
+    "(in_block in group_metrics.tsv), as in the article."
 )
 _CAVEATS = (
     "A synthetic SPECT is an estimate from other images of the same head. It is no measurement and not for diagnosis.",
@@ -218,8 +218,8 @@ def _summary_section(context: _GroupContext) -> Section | None:
     dictionary = sidecar(group_table_path(context.output_dir, "summary"))
     intro = (
         "Held-out participants only. Intensities are scaled to -1 to 1. Numbers over whole slices can be compared with "
-        "the paper; background raises SSIM and PSNR and lowers RMSE, so the in-brain numbers are the ones to judge by. "
-        f"They are taken where the SPECT was measured. {_BLOCK}"
+        "the article; background raises SSIM and PSNR and lowers RMSE, so the in-brain numbers are the ones to judge "
+        f"by. They are taken where the SPECT was measured. {_BLOCK}"
     )
     tables = [replace(one, folded=len(one.rows) > LONG_TABLE) for one in summary_tables(summary, dictionary)]
     blocks: list[Block] = [Text(intro), lead_table(summary), *verdicts(summary, context.table("ttests"))]

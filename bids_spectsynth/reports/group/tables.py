@@ -103,7 +103,7 @@ def _mean_and_spread(row: Mapping[Any, Any] | None, lowest: float, *, counted: b
 
 
 def summary_tables(summary: pd.DataFrame, dictionary: Dictionary) -> list[Table]:
-    """One table for each of RMSE, SSIM, ..., in brain and whole slice side by side, over slices as in the paper.
+    """One table for each of RMSE, SSIM, ..., in brain and whole slice side by side, over slices as in the article.
 
     Parameters
     ----------

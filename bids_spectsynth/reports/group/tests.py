@@ -26,10 +26,10 @@ _TEST_TITLES = {
     "wilcoxon": "Wilcoxon over subjects",
     "equivalence": "Equivalence over subjects",
     "mixed": "Mixed model",
-    "slice_t": "t over slices (the paper's)",
+    "slice_t": "t over slices (the article's)",
 }
 _SLICE_WISE = (
-    "The t-test over slices is as in the paper; slices of one head are not independent: p-values too small, often by "
+    "The t-test over slices is as in the article; slices of one head are not independent: p-values too small, often by "
     "many orders of magnitude. Do not conclude from them that methods differ between subjects."
 )
 _PAIR = ["configuration_a", "configuration_b", "method_b"]

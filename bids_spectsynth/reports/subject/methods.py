@@ -88,7 +88,7 @@ class MethodFacts:
 
 
 def methods_text(facts: MethodFacts) -> tuple[list[str], list[tuple[str, str]]]:
-    """Paragraphs for the methods section of a paper, and the works they cite with links.
+    """Paragraphs for the methods section of a manuscript, and the works they cite with links.
 
     Parameters
     ----------

@@ -34,10 +34,10 @@ def metrics_section(context: SubjectContext) -> Section | None:
         return None
     intro = (
         "One value per axial slice that holds brain, on intensities from -1 to 1. Numbers over the whole slice can be "
-        "compared with the paper, but background flatters them; those in the brain, where the SPECT was measured, are "
-        "the honest ones. The curves show all slices; the means are over the block of slices with the most brain, as "
-        "many as training takes from a participant. Read the model's numbers beside those of the baselines, which need "
-        "no network."
+        "compared with the article, but background flatters them; those in the brain, where the SPECT was measured, "
+        "are the honest ones. The curves show all slices; the means are over the block of slices with the most brain, "
+        "as many as training takes from a participant. Read the model's numbers beside those of the baselines, which "
+        "need no network."
     )
     return Section("metrics", "Metrics per slice", [Text(intro), *blocks])
 

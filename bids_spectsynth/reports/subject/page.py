@@ -7,11 +7,11 @@ from typing import Any
 
 from bids_spectsynth.bids.names import bare_label
 from bids_spectsynth.bids.output_files import (
+    card_file,
     find_cases,
     find_synthetic,
     is_phantom,
     latest_run,
-    models_folder,
     software_version,
     subject_page,
 )
@@ -124,10 +124,7 @@ def _banners(context: SubjectContext, row: Mapping[str, str]) -> list[Note]:
 def _cards(context: SubjectContext) -> dict[str, dict[str, Any]]:
     """Model cards by label, empty where the model's folder lies elsewhere."""
     labels = dict.fromkeys(synthetic.model for _, synthetic in context.synthetic)
-    folders = {label: models_folder(context.output_dir) / label for label in labels}
-    # The networks of an ensemble share all but seed, fold and orientation; the first one stands for them.
-    found = {label: next(iter(sorted(folder.glob("*/model.json"))), None) for label, folder in folders.items()}
-    return {label: read_object(found[label] or folder / "model.json") for label, folder in folders.items()}
+    return {label: read_object(card_file(context.output_dir, label)) for label in labels}
 
 
 def _summary_section(context: SubjectContext, row: Mapping[str, str]) -> Section:
@@ -213,7 +210,7 @@ def _methods_section(context: SubjectContext) -> Section | None:
         evaluated=any(synthetic.metrics for _, synthetic in context.synthetic),
     )
     paragraphs, references = methods_text(facts)
-    hint = Text("This text may be copied into a paper; it describes what was done to this participant's images.")
+    hint = Text("This text may be copied into a manuscript; it describes what was done to this participant's images.")
     return Section("methods", "Methods", [hint, *map(Text, paragraphs), Items(references)])
 
 

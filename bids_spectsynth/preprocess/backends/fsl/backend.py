@@ -1,4 +1,4 @@
-"""The backend of the paper: BET and FLIRT."""
+"""The backend of the article: BET and FLIRT."""
 
 import re
 import tempfile
@@ -13,7 +13,7 @@ import scipy
 from scipy.spatial.transform import Rotation
 
 from bids_spectsynth.bids.roles import ICTAL, INTERICTAL, PET, T1W
-from bids_spectsynth.errors import ImageError
+from bids_spectsynth.errors import ImageError, size_text
 from bids_spectsynth.images.grid import Grid, grid_of, new_image
 from bids_spectsynth.images.masks import histogram_mask, solid_component
 from bids_spectsynth.options.settings import CoregInit
@@ -231,7 +231,9 @@ def _read_mask(path: Path, grid: Grid) -> npt.NDArray[np.bool_]:
     """BET's mask on the voxels of an upright image, in whatever order it was stored."""
     mask = upright(nib.Nifti1Image.from_filename(path))
     if not grid_of(mask).equals(grid, tolerance=0.01):
-        raise ImageError(f"bet wrote a mask of shape {mask.shape} on other voxels than its image of {grid.shape}")
+        raise ImageError(
+            f"bet wrote a mask of {size_text(mask.shape)} on other voxels than its image of {size_text(grid.shape)}"
+        )
     return np.asanyarray(mask.dataobj) > 0
 
 
