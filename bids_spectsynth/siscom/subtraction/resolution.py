@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize
 
+from bids_spectsynth.images.level import mode_of_ratio
 from bids_spectsynth.images.resampling import FWHM_PER_SIGMA
 from bids_spectsynth.images.smoothing import MaskedSmoother
 from bids_spectsynth.siscom.records import Float32, Float64, Mask
 from bids_spectsynth.siscom.subtraction.coarse import Coarse
-from bids_spectsynth.siscom.subtraction.level import mode_of_ratio
 
 #: Widest difference of two scans' resolution that is looked for, mm^2: 8 mm against 16 mm.
 _MOST = 192.0
