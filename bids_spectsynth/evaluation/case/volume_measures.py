@@ -46,8 +46,8 @@ BASELINE_SD = VolumeMeasure(
     full_title="Standard deviation of the smoothed residual",
     description=(
         "Standard deviation of the smoothed residual: what the image as its baseline would add to a SISCOM. Both "
-        f"images are smoothed in the evaluation mask ({FWHM_MM:g} mm FWHM; of voxels finer than {SPACING_MM:g} mm every "
-        "n-th) and brought to one level by the mode of the voxels' ratio; the standard deviation of real minus "
+        f"images are smoothed in the evaluation mask ({FWHM_MM:g} mm FWHM; of voxels finer than {SPACING_MM:g} mm "
+        "every n-th) and brought to one level by the mode of the voxels' ratio; the standard deviation of real minus "
         f"synthetic is taken over the evaluation mask without the {EDGE_MM:g} mm at its edge, in percent of the brain "
         "mean. Lower is better; two scans of one head without a seizure do not reach 0 either. n/a where the "
         "evaluation mask is too thin or an image has no signal in it."

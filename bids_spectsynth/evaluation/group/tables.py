@@ -137,9 +137,9 @@ def _summary(group: pd.DataFrame, metric: str, unit: str, *, of_volumes: bool) -
     subjects = values.groupby(finite["participant_id"]).mean()
     mean, sd = values.mean(), values.std(ddof=1)
     subject_mean, subject_sd = subjects.mean(), subjects.std(ddof=1)
-    margin = (
-        stats.t.ppf(0.975, len(subjects) - 1) * subject_sd / np.sqrt(len(subjects)) if len(subjects) > 1 else np.nan
-    )
+    # Of one subject the standard deviation is NaN, and so is what follows.
+    n = max(len(subjects), 2)
+    margin = stats.t.ppf(0.975, n - 1) * subject_sd / np.sqrt(n)
     return {
         "metric": metric,
         "metric_unit": unit,

@@ -1,4 +1,4 @@
-"""Summary of the measures of whole volumes over participants, and tests between methods, as of the metrics of slices."""
+"""Tests of the measures of whole volumes between methods, in the manner of the metrics of slices."""
 
 import zlib
 from collections.abc import Iterator
@@ -13,18 +13,15 @@ from bids_spectsynth.evaluation.group.comparisons import Run, StatisticsOptions,
 from bids_spectsynth.evaluation.group.matching import match, paired_values
 from bids_spectsynth.evaluation.statistics.effect_size import RepeatedDraws
 
-#: A volume stands where a slice stands among the metrics: one for each participant and session, whatever the space.
-_ONE_SLICE = {"slice": 0, "z_mm": 0.0, "block_position": 0, "data_range": np.nan, "scale": UPTAKE_SCALE}
-
 
 def as_rows(volumes: pd.DataFrame) -> pd.DataFrame:
-    """Rows of ``group_volumes.tsv`` in the form of rows of metrics, one slice for each volume.
+    """Rows of ``group_volumes.tsv`` in the form of rows of metrics: each volume is one slice, the same in all spaces.
 
     Parameters
     ----------
     volumes : DataFrame
     """
-    return volumes.assign(**_ONE_SLICE)
+    return volumes.assign(slice=0, z_mm=0.0, block_position=0, data_range=np.nan, scale=UPTAKE_SCALE)
 
 
 def compare_volumes(a: Run, b: Run, options: StatisticsOptions) -> Iterator[dict[str, Any]]:
