@@ -112,6 +112,9 @@ def _in_measure_unit(description: str) -> dict[str, str]:
     return {"Description": description, "Units": OF_MEASURE}
 
 
+#: Columns of the residual by region, of which the table of agreement has the means over participants.
+RESIDUAL_COLUMNS = ("baseline_variance_share", "baseline_residual_percent")
+
 AGREEMENT_DICTIONARY: Dictionary = {
     **{name: entry for name, entry in IDENTITY.items() if name not in ("participant_id", "session_id")},
     "measure": {
@@ -180,6 +183,13 @@ AGREEMENT_DICTIONARY: Dictionary = {
         "participant at a time, Fisher's z)."
     ),
     "ccc_high": unitless("Upper end."),
+    **{
+        name: {
+            "Description": f"Uptake in one region only: mean over participants of {name}; see group_regions.json.",
+            "Units": REGIONS_DICTIONARY[name]["Units"],
+        }
+        for name in RESIDUAL_COLUMNS
+    },
     "n_marked": counted("Asymmetry only: values with |asymmetry index| of the real SPECT above 5 percent."),
     "sign_agreement": {
         "Description": "Asymmetry only: share of these whose synthetic asymmetry index has the same sign.",

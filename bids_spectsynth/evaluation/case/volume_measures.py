@@ -34,9 +34,14 @@ class VolumeMeasure:
     margin: float
 
     @property
-    def label(self) -> str:
-        """Its title with its unit."""
+    def column_title(self) -> str:
+        """Heading of a column: its title with its unit."""
         return f"{self.title} ({self.short_unit})"
+
+    @property
+    def label(self) -> str:
+        """The same, where metrics of slices say in which region they are taken."""
+        return self.column_title
 
 
 #: The measure that says how well a synthetic image serves as a baseline of SISCOM; lower is better.
