@@ -22,8 +22,6 @@ from bids_spectsynth.evaluation.group.bland_altman import (
     rate_agreement,
     write_agreement_tables,
 )
-from bids_spectsynth.evaluation.group.calibration import GROUP_CALIBRATION_DICTIONARY
-from bids_spectsynth.evaluation.paper.columns import table_4_dictionary
 from bids_spectsynth.evaluation.statistics.bland_altman import (
     concordance,
     grouped_correlation,
@@ -349,13 +347,3 @@ def test_slices_and_subjects_stand_beside_the_volumes(tables: AgreementTables, t
     # A copy changes from slice to slice as the real image does.
     assert entries["Through-slice ratio"].tone == "good"
     assert entries["Through-slice ratio"].text == "1.00 ± 0.00\n1.00 to 1.00"
-
-
-@pytest.mark.parametrize(
-    "dictionary",
-    [REGIONS_DICTIONARY, AGREEMENT_DICTIONARY, VOLUME_DICTIONARY, GROUP_CALIBRATION_DICTIONARY, table_4_dictionary()],
-    ids=["regions", "agreement", "volume", "calibration", "table4"],
-)
-def test_the_outputs_page_describes_every_column(dictionary) -> None:
-    text = (Path(__file__).parents[3] / "docs" / "outputs.md").read_text(encoding="utf-8")
-    assert [name for name in dictionary if f"`{name}`" not in text] == []
