@@ -27,6 +27,7 @@ from bids_spectsynth.evaluation.case.metrics import METRICS
 from bids_spectsynth.evaluation.figures.bland_altman import PREFIX as AGREEMENT_PREFIX
 from bids_spectsynth.reports.group.bland_altman import agreement_section
 from bids_spectsynth.reports.group.calibration import calibration_section
+from bids_spectsynth.reports.group.leads import LEADS, RESIDUAL, RMSE
 from bids_spectsynth.reports.group.paper import (
     paper_comparisons_section,
     paper_examples_section,
@@ -57,6 +58,11 @@ from bids_spectsynth.reports.html import (
 )
 from bids_spectsynth.reports.wording import FOOTER, PHANTOM_TEXT
 
+_AS_BASELINE = (
+    "As the baseline of a SISCOM, an image must leave little when it is taken from the real interictal SPECT: the "
+    "smoothed residual of a held-out head has no focus, and whatever stands out in it would look like one. A low RMSE "
+    "does not show that it is small."
+)
 #: Rows beyond which a table of details is folded.
 LONG_TABLE = 24
 _SPLITS = ("train", "validation", "test", "cross-validated", "excluded", "external", "n/a")
@@ -224,7 +230,12 @@ def _summary_section(context: _GroupContext) -> Section | None:
         f"by. They are taken where the SPECT was measured. {_BLOCK}"
     )
     tables = [replace(one, folded=len(one.rows) > LONG_TABLE) for one in summary_tables(summary, dictionary)]
-    blocks: list[Block] = [Text(intro), lead_table(summary), *verdicts(summary, context.table("ttests"))]
+    blocks: list[Block] = [Text(intro)]
+    ttests = context.table("ttests")
+    for lead in LEADS:
+        if lead is RMSE or len(lead.of(summary)):
+            blocks += [Text(_AS_BASELINE)] if lead is RESIDUAL else []
+            blocks += [lead_table(summary, lead), *verdicts(summary, ttests, lead)]
     return Section("summary", "Agreement with the real SPECT", [*blocks, *tables])
 
 

@@ -34,6 +34,7 @@ from bids_spectsynth.reports.subject.images import (
 )
 from bids_spectsynth.reports.subject.methods import MethodFacts, methods_text
 from bids_spectsynth.reports.subject.metrics import metrics_section
+from bids_spectsynth.reports.subject.residual import residual_section
 from bids_spectsynth.reports.subject.siscom import siscom_facts, siscom_section
 from bids_spectsynth.reports.wording import FOOTER, PHANTOM_TEXT
 
@@ -247,6 +248,7 @@ SECTIONS: tuple[Callable[[SubjectContext], Section | None], ...] = (
     template_section,
     synthesis_section,
     metrics_section,
+    residual_section,
     siscom_section,
     _methods_section,
     _about_section,
