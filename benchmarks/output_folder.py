@@ -145,6 +145,8 @@ def write_tables(
     for name in ("real", "synthetic"):
         values = by_region[name].to_numpy()
         by_region[f"asymmetry_{name}"] = np.repeat(asymmetry_index(values[::2], values[1::2]), 2)
+    share = rng.uniform(0.2, 1.5, len(by_region))
+    by_region = by_region.assign(baseline_variance_share=share, baseline_residual_percent=rng.normal(0, 5, len(share)))
     write_table(paths["regions"], by_region[list(REGIONS_DICTIONARY)], REGIONS_DICTIONARY)
     measures = {name: rng.uniform(0.8, 1.2) for name in VOLUME_DICTIONARY if name not in who}
     counts = {"n_pairs": 50, "rated_voxels": 1_400_000, "rated_slices": study.slices}

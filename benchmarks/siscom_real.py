@@ -15,8 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from bids_spectsynth.siscom.case import Choices, IctalScan, Siscom, subtract
-from bids_spectsynth.siscom.subtraction.alignment import displacement
 from siscom import HEADER, perturbation
 from siscom_heads import Head, Wanted, head_paths
 from siscom_rating import (
@@ -32,7 +30,9 @@ from siscom_rating import (
 )
 
 from bids_spectsynth.images.grid import new_image
+from bids_spectsynth.siscom.case import Choices, IctalScan, Siscom, subtract
 from bids_spectsynth.siscom.records import BaselineImage
+from bids_spectsynth.siscom.subtraction.alignment import displacement
 
 
 def truth_of(head: Head) -> Truth:

@@ -66,10 +66,11 @@ def check_folders(settings: Settings) -> None:
                 f"{folder}: the {what} folder lies inside the dataset; "
                 f"use a folder outside it or {bids_dir / 'derivatives' / 'bids_spectsynth'}"
             )
-    for option in ("model", "bids_filter_file", "split_file", "use_plugin"):
-        path: Path | None = getattr(settings, option)
-        if path is not None and not path.exists():
-            raise UsageError(f"--{option.replace('_', '-')}: {path} does not exist")
+    for option in ("model", "bids_filter_file", "split_file", "use_plugin", "normals", "derivatives", "reader_results"):
+        value: Path | tuple[Path, ...] | None = getattr(settings, option)
+        for path in (value,) if isinstance(value, Path) else value or ():
+            if not path.exists():
+                raise UsageError(f"--{option.replace('_', '-')}: {path} does not exist")
     if settings.analysis_level == "group" and not output_dir.is_dir():
         raise DatasetError(f"{settings.output_dir}: no such folder; run the participant level first")
     if not settings.dry_run:

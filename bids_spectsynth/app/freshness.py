@@ -24,7 +24,9 @@ from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import T1W, role_of
 from bids_spectsynth.bids.sidecars import sidecar, sidecar_path
 from bids_spectsynth.evaluation.case.calibration import CALIBRATION_DICTIONARY
+from bids_spectsynth.evaluation.case.region_columns import REGIONS_DICTIONARY, VOLUME_DICTIONARY
 from bids_spectsynth.evaluation.case.slice_columns import slice_dictionary
+from bids_spectsynth.evaluation.columns import Dictionary
 from bids_spectsynth.options.settings import T1W_SPACE, Settings
 from bids_spectsynth.synthesis.baselines.files import baseline_files
 from bids_spectsynth.synthesis.models.card import ModelCard
@@ -110,7 +112,8 @@ def ratings_product(model: AppliedModel, case: PreparedCase, split: str, setting
         older += transform_files(case).values()
 
     def is_current() -> bool:
-        return is_younger(tuple(tables), tuple(older)) and _is_same_rating(table, settings.data_range, split)
+        same = _have_columns(tables) and _is_same_rating(table, settings.data_range, split)
+        return same and is_younger(tuple(tables), tuple(older))
 
     return Product(
         name=f"{case.name}: ratings of {label}",
@@ -120,7 +123,7 @@ def ratings_product(model: AppliedModel, case: PreparedCase, split: str, setting
             _MODEL: model_checksum([member.card for member in members]),
             _RANGE: settings.data_range,
             _SPLIT: split,
-            "the set of columns": list(slice_dictionary()),
+            "the set of columns": [list(columns) for columns in _rating_columns()],
         },
         outputs=_with_sidecars(tables),
         is_current=is_current,
@@ -229,13 +232,24 @@ def is_output_of(path: Path, cards: Sequence[ModelCard]) -> bool:
     return bool(sidecar(path).get("ModelChecksum") == model_checksum(cards))
 
 
+def _rating_columns() -> tuple[Dictionary, ...]:
+    """What the columns of the tables of a rating mean, in the order of the tables."""
+    return slice_dictionary(), REGIONS_DICTIONARY, VOLUME_DICTIONARY
+
+
+def _have_columns(tables: Sequence[Path]) -> bool:
+    """Whether the tables of a rating have today's columns: those of an earlier version lack what the group needs."""
+    try:
+        found = [list(pd.read_csv(path, sep="\t", nrows=0).columns) for path in tables]
+    except (OSError, ValueError):
+        return False
+    return found == [list(columns) for columns in _rating_columns()]
+
+
 def _is_same_rating(table: Path, data_range: float, split: str) -> bool:
     try:
         rated = pd.read_csv(table, sep="\t")
     except ValueError:
-        return False
-    # A table of an earlier version lacks what the group level needs.
-    if list(rated.columns) != list(slice_dictionary()):
         return False
     if not rated["training"].astype(str).str.startswith("t").all():
         return False  # a fingerprint of an earlier version, which equals none of today's

@@ -15,7 +15,7 @@ from bids_spectsynth.bids.dataset import write_dataset_files
 from bids_spectsynth.bids.finding.cases import Case, find_cases
 from bids_spectsynth.bids.participants import update_participants
 from bids_spectsynth.bids.prepared import PreparedCase, find_prepared, is_registered_to
-from bids_spectsynth.bids.roles import INTERICTAL, T1W
+from bids_spectsynth.bids.roles import INTERICTAL, T1W, ictal_names
 from bids_spectsynth.bids.validate import check_dataset
 from bids_spectsynth.errors import Outcome
 from bids_spectsynth.logs import LOGGER_NAME
@@ -103,7 +103,10 @@ def _is_prepared(prepared: PreparedCase | None, case: Case, settings: Settings, 
     """Whether the output folder holds all that the models need of a case, on the requested grid and template."""
     if prepared is None or not is_registered_to(prepared, space):
         return False
-    needed = {T1W, INTERICTAL, *(role for inputs in settings.inputs for role in inputs)} & set(case.images)
+    needed = {T1W, INTERICTAL, *(role for inputs in settings.inputs for role in inputs)}
+    if settings.siscom == "on":
+        needed |= set(ictal_names(case.images))
+    needed &= set(case.images)
     grid = tuple(round(length / settings.voxel_size) for length in FIELD_OF_VIEW_MM)
     return needed <= set(prepared.images) and nib.Nifti1Image.from_filename(prepared.images[T1W]).shape == grid
 

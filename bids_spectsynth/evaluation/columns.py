@@ -61,6 +61,11 @@ SCALES = {
     "volume": "By zero and the 99.8th in-brain percentile of the volume.",
 }
 
+#: Scale of the measures of whole volumes, on which every method is rated that makes a volume.
+UPTAKE_SCALE = "uptake"
+#: The scales that rows of summaries and tests can have.
+GROUP_SCALES = {**SCALES, UPTAKE_SCALE: "Volumes as relative uptake, at one level: of the measures of whole volumes."}
+
 #: What the scale of a row means for networks.
 TWO_WAYS = (
     "On the scale of its training, a network's output stands as it is against the real SPECT scaled so. On the other "

@@ -8,6 +8,7 @@ from bids_spectsynth.options.declarations.cohort import CohortOptions
 from bids_spectsynth.options.declarations.execution import DataOptions
 from bids_spectsynth.options.declarations.model import ModelOptions
 from bids_spectsynth.options.declarations.preparation import PreparationOptions
+from bids_spectsynth.options.declarations.siscom import SiscomOptions
 from bids_spectsynth.options.declarations.training import TrainingOptions
 from bids_spectsynth.options.declare import flag
 
@@ -45,6 +46,20 @@ def check_model(model: ModelOptions, of_training: Sequence[str]) -> None:
     if of_training:
         names = ", ".join(map(flag, of_training))
         raise UsageError(f"{names}: --model applies a model as it was trained; leave them or --model out")
+
+
+def check_siscom(level: AnalysisLevel, siscom: SiscomOptions) -> None:
+    """Refuse options of the group level beside participants, and a comparison with nothing.
+
+    Raises
+    ------
+    UsageError
+        An option of the group level is given at the participant level.
+    """
+    names = ("make_normals", "reader_study", "reader_results")
+    given = [name for name in names if getattr(siscom, name) is not None]
+    if level == "participant" and given:
+        raise UsageError(f"{flag(given[0])}: is of the group level; leave it out, or run the group level")
 
 
 def check_training(training: TrainingOptions, scaling: Scaling) -> None:

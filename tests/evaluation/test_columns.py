@@ -73,6 +73,12 @@ def test_dictionaries__a_unit_that_the_row_tells_has_its_column(make: Callable[[
     assert (OF_MEASURE in units) == ("measure_unit" in dictionary)
 
 
+@pytest.mark.parametrize("name", ["regions", "agreement", "volumes", "group_calibration", "table4"])
+def test_dictionaries__the_outputs_page_describes_every_column(name: str) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "outputs.md").read_text(encoding="utf-8")
+    assert [column for column in DICTIONARIES[name]() if f"`{column}`" not in text] == []
+
+
 @pytest.fixture
 def written(tmp_path: Path, study: Callable[..., pd.DataFrame]) -> Path:
     """Output folder with the tables of a study of two models."""
@@ -108,6 +114,7 @@ def test_agreement__each_row_has_the_unit_of_its_measure() -> None:
     identity = dict.fromkeys(AGREEMENT_DICTIONARY, "x")
     sides = [{"hemisphere": "L", "synthetic": 1.1}, {"hemisphere": "R", "synthetic": 0.9}]
     values = {"real": 1.0, "asymmetry_real": 2.0, "asymmetry_synthetic": 3.0}
+    values |= {"baseline_variance_share": 50.0, "baseline_residual_percent": 1.0}
     rows = [
         {**identity, "participant_id": f"sub-{n}", "region": f"x{block}", **side, **values}
         for n in range(3)

@@ -165,6 +165,8 @@ def _that_go_together(values: Mapping[str, Any]) -> dict[str, Any]:
         excluded |= {name for name, one in declared(Settings).items() if one.of_training}
     if values["analysis_level"] == "group":
         excluded.add("participant_label")
+    else:
+        excluded |= {"make_normals", "reader_study", "reader_results"}
     splits = [name for name in ("cross_validate", "split_counts", "split_file") if values.get(name)]
     excluded |= set(splits[1:])
     if values.get("backend") == "embedded":

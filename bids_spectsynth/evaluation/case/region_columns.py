@@ -2,7 +2,8 @@
 
 from bids_spectsynth.evaluation.case.regions import BLOCK_MM, MIN_VOLUME_ML
 from bids_spectsynth.evaluation.case.slice_columns import SLICE_COLUMNS
-from bids_spectsynth.evaluation.columns import OF_MEASURE, Dictionary, counted, unitless
+from bids_spectsynth.evaluation.case.volume_measures import BASELINE_SD, VOLUME_MEASURES
+from bids_spectsynth.evaluation.columns import MODEL_COLUMNS, OF_MEASURE, Dictionary, counted, unitless
 
 _RELATIVE = "in-brain mean = 1"
 _UPTAKE = "relative uptake (each image divided by its mean over the evaluation mask)"
@@ -54,10 +55,23 @@ REGIONS_DICTIONARY: Dictionary = {
         "Units": "percent",
     },
     "asymmetry_synthetic": {"Description": "Asymmetry index of the synthetic SPECT.", "Units": "percent"},
+    "baseline_variance_share": {
+        "Description": "The region's share of the variance behind baseline_sd_percent (see *_volume.json): sum of the "
+        "squared deviations of the smoothed residual from its mean, over that of the whole evaluation mask without its "
+        "edge. Both hemispheres have 100 together; blocks lack what lies in none of them.",
+        "Units": "percent",
+    },
+    "baseline_residual_percent": {
+        "Description": "Mean smoothed residual of the region, real minus synthetic: above 0 where the synthetic SPECT "
+        "as the baseline of a SISCOM would make hyperperfusion that is none, below 0 hypoperfusion. n/a where all of "
+        "the region lies at the edge of the evaluation mask.",
+        "Units": BASELINE_SD.unit,
+    },
 }
 
 VOLUME_DICTIONARY: Dictionary = {
     **IDENTITY,
+    "training": MODEL_COLUMNS["training"],
     "volume_rmse": {
         "Description": f"Root mean square difference of both images over the evaluation mask, {_UPTAKE}.",
         "Units": _RELATIVE,
@@ -79,6 +93,7 @@ VOLUME_DICTIONARY: Dictionary = {
         "Units": "percent",
     },
     "hemisphere_asymmetry_synthetic": {"Description": "The same of the synthetic SPECT.", "Units": "percent"},
+    **{name: {"Description": one.description, "Units": one.unit} for name, one in VOLUME_MEASURES.items()},
     "rated_voxels": counted("Voxels of the evaluation mask: in the brain and where the SPECT was measured."),
     "rated_slices": counted("Axial slices that hold them."),
 }
@@ -96,6 +111,9 @@ MEASURE_UNITS = {"uptake": _RELATIVE, "asymmetry": "percent"}
 def _in_measure_unit(description: str) -> dict[str, str]:
     return {"Description": description, "Units": OF_MEASURE}
 
+
+#: Columns of the residual by region, of which the table of agreement has the means over participants.
+RESIDUAL_COLUMNS = ("baseline_variance_share", "baseline_residual_percent")
 
 AGREEMENT_DICTIONARY: Dictionary = {
     **{name: entry for name, entry in IDENTITY.items() if name not in ("participant_id", "session_id")},
@@ -165,6 +183,13 @@ AGREEMENT_DICTIONARY: Dictionary = {
         "participant at a time, Fisher's z)."
     ),
     "ccc_high": unitless("Upper end."),
+    **{
+        name: {
+            "Description": f"Uptake in one region only: mean over participants of {name}; see group_regions.json.",
+            "Units": REGIONS_DICTIONARY[name]["Units"],
+        }
+        for name in RESIDUAL_COLUMNS
+    },
     "n_marked": counted("Asymmetry only: values with |asymmetry index| of the real SPECT above 5 percent."),
     "sign_agreement": {
         "Description": "Asymmetry only: share of these whose synthetic asymmetry index has the same sign.",

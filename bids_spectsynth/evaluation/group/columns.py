@@ -1,12 +1,14 @@
 """What the columns of the group's tables mean: their JSON data dictionaries."""
 
 from bids_spectsynth.evaluation.case.metrics import metrics_in
+from bids_spectsynth.evaluation.case.volume_measures import VOLUME_MEASURES
 from bids_spectsynth.evaluation.columns import (
+    GROUP_SCALES,
     METHODS,
     METRIC_UNIT,
     MODEL_COLUMNS,
-    SCALES,
     TWO_WAYS,
+    UPTAKE_SCALE,
     Dictionary,
     counted,
     in_metric_unit,
@@ -22,21 +24,31 @@ _NOT_INDEPENDENT = (
     "(sd and cv_percent over slices, slice-wise p) describe slices, not patients."
 )
 
+_OF_VOLUMES = (
+    f"{' and '.join(VOLUME_MEASURES)} (see group_volumes.json) is of whole volumes, scale {UPTAKE_SCALE}: one value "
+    "for each session of a subject, where others have one for each slice."
+)
+
 SUMMARY_DICTIONARY: Dictionary = {
     **MODEL_COLUMNS,
-    "metric": {"Description": f"Which metric; see group_metrics.json. {_IN_BLOCK} {_NOT_INDEPENDENT}"},
+    "scale": {**MODEL_COLUMNS["scale"], "Levels": GROUP_SCALES},
+    "metric": {"Description": f"Which metric; see group_metrics.json. {_IN_BLOCK} {_NOT_INDEPENDENT} {_OF_VOLUMES}"},
     **METRIC_UNIT,
     "mean": in_metric_unit("Mean over the slices in the block of all subjects."),
     "sd": in_metric_unit("Sample standard deviation over slices."),
     "cv_percent": {"Description": "100 sd / |mean|, as the article's Table 4 gives it.", "Units": "percent"},
     "subject_mean": in_metric_unit("Mean over subjects of each subject's mean over slices."),
     "subject_sd": in_metric_unit("Sample standard deviation over subjects of each subject's mean over slices."),
+    "subject_low": in_metric_unit("Lower end of the 95 % confidence interval of subject_mean over subjects (t)."),
+    "subject_high": in_metric_unit("Upper end."),
     "n_subjects": counted("Subjects behind the numbers."),
-    "n_slices": counted("Slices behind the numbers."),
+    "n_slices": counted("Slices behind the numbers; of whole volumes their rated slices."),
     "subjects": {
         "Description": "Fingerprint of the participants behind the numbers: rows that share it rest on the same ones."
     },
-    "n_infinite": counted("Slices left out because their PSNR is infinite (both images identical)."),
+    "n_infinite": counted(
+        "Slices left out because their PSNR is infinite (both images identical), or volumes that have no value."
+    ),
 }
 
 #: Tests in the order in which tables show them, the one to conclude from first.
@@ -71,7 +83,7 @@ _BCA = "(bootstrap, BCa, Efron 1987); subject_t only."
 
 _TTEST_COLUMNS: Dictionary = {
     "comparison": {
-        "Description": f"What is compared, on held-out subjects. {_IN_BLOCK} {_NOT_INDEPENDENT}",
+        "Description": f"What is compared, on held-out subjects. {_IN_BLOCK} {_NOT_INDEPENDENT} {_OF_VOLUMES}",
         "Levels": COMPARISONS,
     },
     "configuration_a": {"Description": "Configuration of the first method; its seeds are averaged slice by slice."},
@@ -80,7 +92,7 @@ _TTEST_COLUMNS: Dictionary = {
     "method_b": {"Description": "Second method.", "Levels": METHODS},
     "scale": {
         "Description": f"Scale on which both methods were rated; see group_metrics.json. {TWO_WAYS}",
-        "Levels": SCALES,
+        "Levels": GROUP_SCALES,
     },
     "split": {"Description": "Parts of the cohort that the compared subjects belong to, joined by +."},
     "metric": {"Description": "Which metric; see group_metrics.json."},
@@ -95,11 +107,11 @@ _TTEST_COLUMNS: Dictionary = {
         "Levels": {
             "slice": "The same slice of the same subject and session; in two spaces the slice at the same position "
             "within the block.",
-            "subject": "The mean over slices of each subject.",
+            "subject": "The mean over slices (of whole volumes: over sessions) of each subject.",
         },
     },
     "n_subjects": counted("Subjects that both methods were rated on."),
-    "n_slices": counted("Slices behind the test."),
+    "n_slices": counted("Slices behind the test; of whole volumes their rated slices."),
     "mean_a": in_metric_unit("Mean of the first method over the pairs."),
     "mean_b": in_metric_unit("Mean of the second method over the pairs."),
     "mean_difference": in_metric_unit("First minus second; of the mixed model its estimate."),
@@ -136,6 +148,7 @@ def ttest_dictionary() -> Dictionary:
         **_TTEST_COLUMNS,
         "p_holm": unitless(
             "p corrected by Holm (1979) over its family: the rows of the same comparison, test and "
-            f"scale, of all pairs and of the {whole} whole-slice or the {brain} in-brain metrics."
+            f"scale, of all pairs and of the {whole} whole-slice or the {brain} in-brain metrics, or of the "
+            "measures of whole volumes."
         ),
     }

@@ -34,6 +34,8 @@ from bids_spectsynth.reports.subject.images import (
 )
 from bids_spectsynth.reports.subject.methods import MethodFacts, methods_text
 from bids_spectsynth.reports.subject.metrics import metrics_section
+from bids_spectsynth.reports.subject.residual import residual_section
+from bids_spectsynth.reports.subject.siscom import siscom_facts, siscom_section
 from bids_spectsynth.reports.wording import FOOTER, PHANTOM_TEXT
 
 _LABEL = re.compile(r"[0-9A-Za-z+]+")
@@ -208,6 +210,7 @@ def _methods_section(context: SubjectContext) -> Section | None:
         transforms=context.transforms,
         models=_cards(context),
         evaluated=any(synthetic.metrics for _, synthetic in context.synthetic),
+        siscom=siscom_facts(context),
     )
     paragraphs, references = methods_text(facts)
     hint = Text("This text may be copied into a manuscript; it describes what was done to this participant's images.")
@@ -245,6 +248,8 @@ SECTIONS: tuple[Callable[[SubjectContext], Section | None], ...] = (
     template_section,
     synthesis_section,
     metrics_section,
+    residual_section,
+    siscom_section,
     _methods_section,
     _about_section,
 )
