@@ -1,4 +1,5 @@
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import nibabel as nib
@@ -8,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from bids_spectsynth.siscom.case import DIRECT, THROUGH_T1W, Choices, IctalScan, Siscom, subtract
+from bids_spectsynth.siscom.case import DIRECT, THROUGH_T1W, Choices, IctalScan, Siscom, residual_difference, subtract
 from bids_spectsynth.siscom.records import BaselineImage, CohortError
 from bids_spectsynth.siscom.subtraction.level import LEVELS
 from tests.siscom.conftest import depth, rigid, uptake, world
@@ -207,3 +208,33 @@ def test_subtract__what_cannot_be_subtracted_is_said() -> None:
         run(ictal_scan(seizure()), real(np.full(SHAPE, 5.0)))
     with pytest.raises(ValueError, match="nowhere thick enough"):
         run(replace(ictal_scan(seizure()), mask=~BRAIN))
+
+
+def head(to_template: np.ndarray | None = None) -> Any:
+    """What a difference asks of a request."""
+    return SimpleNamespace(affine=AFFINE, image=lambda role: T1W, to_template=to_template)
+
+
+def test_residual_difference__nothing_where_scans_differ_by_their_units() -> None:
+    difference = residual_difference(Choices())(SCAN, real(7 * SCAN), BRAIN, head())
+    assert np.abs(difference).max() < 0.1
+    other = residual_difference(Choices())(SCAN * np.where(spot(LEFT), 1.3, 1).astype(np.float32), real(), BRAIN, head())
+    assert 5 < other.max() < 30
+    assert not other[~BRAIN].any()
+
+
+def test_residual_difference__is_made_like_the_map_of_an_ictal_scan() -> None:
+    scan = np.where(BRAIN, seizure(), 0).astype(np.float32)
+    found = run(ictal_scan(seizure()))
+    made = residual_difference(Choices())(scan, real(), BRAIN, head())
+    # Without the interpolation of the alignment.
+    assert np.corrcoef(made[found.maps.mask], found.maps.difference[found.maps.mask])[0, 1] > 0.97
+
+
+def test_subtract__a_smooth_gain_of_what_was_not_measured_is_fitted_where_the_template_is_known() -> None:
+    # A network's image that is too bright in front.
+    tilted = real(noisy(2) * (1 + 0.1 * (POINTS[:, 1].reshape(SHAPE) + 18) / 90), kind="synthetic", synthetic=True)
+    without, fitted = (run(ictal_scan(1.5 * noisy(1)), tilted, to_template=way) for way in (None, np.eye(4)))
+    assert fitted.maps.sd_percent < 0.6 * without.maps.sd_percent
+    measured = replace(tilted, kind="real", synthetic=False)
+    assert run(ictal_scan(1.5 * noisy(1)), measured, to_template=np.eye(4)).maps.sd_percent == without.maps.sd_percent
