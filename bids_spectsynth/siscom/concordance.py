@@ -24,7 +24,7 @@ VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 ALIKE: tuple[Verdict, ...] = ("same focus", "same lobe")
 
 _RANK = (
-    "Rank, in the table of foci of baseline_{1}, of the focus of the same sign whose peak is nearest to the top focus of "
+    "Rank, in the foci of baseline_{1}, of the focus of the same sign whose peak is nearest to the top focus of "
     f"baseline_{{0}}, within {SAME_FOCUS_MM:g} mm; n/a for none."
 )
 _YES_NO = {"yes": "It is.", "no": "It is not.", UNKNOWN: "One of them is not known."}
@@ -37,7 +37,7 @@ CONCORDANCE_DICTIONARY: dict[str, dict[str, Any]] = {
         "Units": "1",
     },
     "dice": {
-        "Description": "Dice overlap of the voxels of hyperperfusion, z at or above the threshold, in the mask of both; "
+        "Description": "Dice overlap of the voxels of hyperperfusion (z at or above the threshold) in the mask of both; "
         "n/a where there are none.",
         "Units": "1",
     },
