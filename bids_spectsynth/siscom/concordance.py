@@ -37,8 +37,8 @@ CONCORDANCE_DICTIONARY: dict[str, dict[str, Any]] = {
         "Units": "1",
     },
     "dice": {
-        "Description": "Dice overlap of the voxels of hyperperfusion (z at or above the threshold) in the mask of both; "
-        "n/a where there are none.",
+        "Description": "Dice overlap of the voxels of hyperperfusion, z from the threshold, in the mask of both; n/a "
+        "where there are none.",
         "Units": "1",
     },
     "distance_mm": {"Description": "Between the peaks of the top foci.", "Units": "mm"},

@@ -1,14 +1,18 @@
-"""Output folders of SISCOM with tables and sidecars alone."""
+"""Small output folders of SISCOM: tables and sidecars alone, or with images too."""
 
+import json
 import math
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from bids_spectsynth.bids.writing import write_json, write_table
+from bids_spectsynth.bids.writing import write_image, write_json, write_table
+from bids_spectsynth.images.grid import new_image
 from bids_spectsynth.siscom.concordance import CONCORDANCE_DICTIONARY
 from bids_spectsynth.siscom.outputs.columns import CLUSTERS_DICTIONARY, clusters_table
 from bids_spectsynth.siscom.outputs.paths import clusters_path, concordance_path, map_path
@@ -72,5 +76,37 @@ def add_concordance() -> Callable[..., None]:
     def add(scan: Path, *rows: dict[str, Any]) -> None:
         frame = pd.DataFrame(rows, columns=list(CONCORDANCE_DICTIONARY))
         write_table(concordance_path(scan), frame, CONCORDANCE_DICTIONARY)
+
+    return add
+
+
+SHAPE = (10, 12, 9)
+AFFINE = np.diag([16.0, 16.0, 16.0, 1.0])
+AFFINE[:3, 3] = -72, -88, -64
+
+
+@pytest.fixture
+def add_images() -> Callable[[Path, str], None]:
+    """Write the T1w, its mask and the maps of a scan of :func:`add_result`."""
+
+    def add(scan: Path, label: str) -> None:
+        rng = np.random.default_rng(zlib.crc32(f"{scan.name}{label}".encode()))
+        subject = next(parent for parent in scan.parents if parent.name.startswith("sub-"))
+        mask = np.zeros(SHAPE, dtype=np.float32)
+        mask[1:-1, 1:-1, 1:-1] = 1
+        z = (mask * rng.normal(size=SHAPE) * 2).astype(np.float32)
+        t1w = rng.uniform(1, 9, SHAPE).astype(np.float32)
+        anat = subject / "anat" / f"{subject.name}_space-T1w_desc"
+        content = {
+            anat.with_name(f"{anat.name}-preproc_T1w.nii.gz"): t1w,
+            anat.with_name(f"{anat.name}-brain_mask.nii.gz"): mask,
+            scan: z,
+            map_path(scan, label, "difference"): z * 5,
+            map_path(scan, label, "z"): z,
+        }
+        for path, values in content.items():
+            known = path.with_name(path.name.replace(".nii.gz", ".json"))
+            facts = json.loads(known.read_text()) if known.exists() else {}
+            write_image(path, new_image(values, AFFINE), facts)
 
     return add
