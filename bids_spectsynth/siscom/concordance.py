@@ -101,7 +101,14 @@ def concordance_table(results: Sequence[Findings], threshold: float) -> pd.DataF
 
 
 def compare(a: Findings, b: Findings, threshold: float) -> dict[str, Any]:
-    """One row of :func:`concordance_table`."""
+    """One row of :func:`concordance_table`.
+
+    Parameters
+    ----------
+    a, b : Findings
+    threshold : float
+        z from which a voxel belongs to a cluster.
+    """
     first, second = top_focus(a.foci), top_focus(b.foci)
     one, other = _facts(first), _facts(second)
     apart = math.dist(first.peak_mm, second.peak_mm) if first and second else math.nan
@@ -162,7 +169,14 @@ def correlation(a: Maps, b: Maps) -> float:
 
 
 def dice(a: Maps, b: Maps, threshold: float) -> float:
-    """Dice overlap of hyperperfusion in the mask of both; NaN where neither has any."""
+    """Dice overlap of hyperperfusion in the mask of both; NaN where neither has any.
+
+    Parameters
+    ----------
+    a, b : Maps
+    threshold : float
+        z from which a voxel counts.
+    """
     common = a.mask & b.mask
     x, y = (maps.z[common] >= threshold for maps in (a, b))
     total = np.count_nonzero(x) + np.count_nonzero(y)

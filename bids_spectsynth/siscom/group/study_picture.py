@@ -7,12 +7,13 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from bids_spectsynth.bids.writing import atomic_file
-from bids_spectsynth.evaluation.figures.style import MM, WIDTH_MM, print_style
+from bids_spectsynth.evaluation.figures.style import MM, print_style
 from bids_spectsynth.siscom.records import Float32, Float64
 
-_COLUMNS, _DPI = 8, 150
+#: Axial slices lie about 10 mm apart: a focus of a map that was smoothed by 12 mm is in one of them.
+_COLUMNS, _WIDTH_MM, _DPI = 12, 300.0, 150
 #: The axis that a row cuts, and the letters at its left and right border.
-_ROWS = ((2, "LR"), (1, "LR"), (0, "PA"))
+_ROWS = ((2, ("L", "R")), (1, ("L", "R")), (0, ("P", "A")))
 
 
 def write_mosaic(path: Path, title: str, t1w: Float32, z: Float32, affine: Float64, threshold: float) -> None:
@@ -32,14 +33,14 @@ def write_mosaic(path: Path, title: str, t1w: Float32, z: Float32, affine: Float
     box = _box(t1w > 0)
     brain, beyond = t1w[box], np.where(np.abs(z[box]) >= threshold, z[box], np.nan)
     origin = affine[:3, :3] @ [part.start for part in box] + affine[:3, 3]
-    indices = [[int(at * (n - 1)) for at in np.linspace(0.15, 0.85, _COLUMNS)] for n in brain.shape]
-    cell = max(brain.shape)
+    indices = [[int(at * (n - 1)) for at in np.linspace(0.1, 0.9, _COLUMNS)] for n in brain.shape]
+    cell = _cell(brain)
     under, over = (_sheet(values, indices, fill) for values, fill in ((brain, 0.0), (beyond, np.nan)))
     strongest = max(float(np.nanmax(np.abs(z[box]), initial=threshold)), threshold + 1)
     white = float(np.percentile(brain[brain > 0], 99.5)) if (brain > 0).any() else 1.0
     with print_style():
-        figure = Figure(figsize=(WIDTH_MM * MM, 0.42 * WIDTH_MM * MM), facecolor="black")
-        axes = figure.add_axes((0.01, 0.01, 0.89, 0.92))
+        figure = Figure(figsize=(_WIDTH_MM * MM, 0.25 * _WIDTH_MM * MM), facecolor="black")
+        axes = figure.add_axes((0.01, 0.0, 0.92, 0.93))
         axes.imshow(under, cmap="gray", vmin=0, vmax=white)
         shown = axes.imshow(over, cmap="coolwarm", vmin=-strongest, vmax=strongest, interpolation="nearest")
         axes.set_axis_off()
@@ -48,8 +49,8 @@ def write_mosaic(path: Path, title: str, t1w: Float32, z: Float32, affine: Float
                 place = origin[axis] + index * affine[axis, axis]
                 text = f"{left}  {'xyz'[axis]} {place:.0f} mm  {right}"
                 middle = (column + 0.5) * cell
-                axes.text(middle, row * cell, text, color="white", ha="center", va="top", fontsize=5)
-        bar = figure.colorbar(shown, cax=figure.add_axes((0.92, 0.2, 0.015, 0.6)))
+                axes.text(middle, row * cell, text, color="white", ha="center", va="top")
+        bar = figure.colorbar(shown, cax=figure.add_axes((0.945, 0.2, 0.012, 0.6)))
         bar.set_label(f"z, from {threshold:g}", color="white")
         bar.ax.tick_params(colors="white")
         figure.suptitle(title, color="white")
@@ -57,14 +58,19 @@ def write_mosaic(path: Path, title: str, t1w: Float32, z: Float32, affine: Float
             figure.savefig(file, format="png", dpi=_DPI, metadata={"Software": None})
 
 
+def _cell(brain: npt.NDArray[np.floating]) -> int:
+    # With room for a line of text above each slice.
+    return int(1.12 * max(brain.shape))
+
+
 def _sheet(values: npt.NDArray[np.floating], indices: list[list[int]], fill: float) -> npt.NDArray[np.floating]:
     """Slices side by side in equal cells, a row for each plane, first row at the top."""
-    cell = max(values.shape)
+    cell = _cell(values)
     sheet = np.full((len(_ROWS) * cell, _COLUMNS * cell), fill, dtype=np.float32)
     for row, (axis, _) in enumerate(_ROWS):
         for column, index in enumerate(indices[axis]):
             cut = np.take(values, index, axis=axis).T[::-1]
-            top, left = (row * cell + (cell - cut.shape[0]) // 2, column * cell + (cell - cut.shape[1]) // 2)
+            top, left = (row + 1) * cell - cut.shape[0], column * cell + (cell - cut.shape[1]) // 2
             sheet[top : top + cut.shape[0], left : left + cut.shape[1]] = cut
     return sheet
 
