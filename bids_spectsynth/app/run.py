@@ -83,12 +83,14 @@ def _plan(context: Context, stages: Sequence[Stage]) -> ExitCode:
 
 
 def run_group(settings: Settings) -> ExitCode:
-    """Tables, tests, figures and the report of the whole output folder; the dataset is not read.
+    """Tables, tests, figures and the report of the whole output folder; of the dataset only what is known of seizures.
 
     Raises
     ------
     DatasetError
         Nobody is prepared, or a case's table is damaged.
+    UsageError
+        A reader study cannot be written or read.
     """
     from bids_spectsynth.app.group import write_group_level
 

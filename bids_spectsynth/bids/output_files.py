@@ -18,7 +18,8 @@ _NAMES = (
     "participant_id", "session_id", "model", "configuration", "configuration_a", "configuration_b", "method",
     "method_a", "method_b", "inputs", "space", "scaling", "losses", "recipe", "training", "scale", "seed", "split",
     "subjects", "comparison", "metric", "test", "primary", "unit", "note", "template", "region", "hemisphere",
-    "measure", "sampled_by", "bin", "metric_unit", "measure_unit",
+    "measure", "sampled_by", "bin", "metric_unit", "measure_unit", "ictal", "baseline", "baseline_a", "baseline_b",
+    "other", "reader", "other_reader", "case", "modality",
 )  # fmt: skip
 
 #: Tables that rate a synthetic image against the real one; the last one rates its standard-deviation map.
@@ -219,6 +220,7 @@ def software_version(output_dir: Path) -> str:
 GroupTable = Literal[
     "metrics", "summary", "ttests", "regions", "agreement", "volumes", "calibration",
     "table2", "table3", "table4", "comparisons",
+    "siscom", "siscom_concordance", "siscom_localisation", "siscom_readers", "siscom_jafroc",
 ]  # fmt: skip
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import nibabel as nib
 import numpy as np
 
 from bids_spectsynth.bids.roles import T1W
@@ -15,21 +14,18 @@ from bids_spectsynth.siscom.baselines.residuals import Difference
 from bids_spectsynth.siscom.foci.clusters import find_foci
 from bids_spectsynth.siscom.records import BaselineImage, CohortError, Float32, Float64, Focus, Maps, Mask
 from bids_spectsynth.siscom.significance.null import SPACING_MM, Errors, Null, simulate_null
-from bids_spectsynth.siscom.subtraction.alignment import align, displacement, resample_ictal
+from bids_spectsynth.siscom.subtraction.alignment import resample_ictal
 from bids_spectsynth.siscom.subtraction.coarse import Coarse
 from bids_spectsynth.siscom.subtraction.level import WARN_PERCENT, disagreement, levels
 from bids_spectsynth.siscom.subtraction.maps import cohort_z, own_z, percent_difference, voxelwise_z
 from bids_spectsynth.siscom.subtraction.mask import siscom_mask
 from bids_spectsynth.siscom.subtraction.resolution import Matching, match
+from bids_spectsynth.siscom.subtraction.route import IctalScan, Route, choose_route
 from bids_spectsynth.siscom.subtraction.sharpness import estimate_fwhm
 
 #: Baselines that were not measured: a smooth gain, equal on both sides, is fitted to the ictal scan.
 FITTED = ("synthetic", "cohort", "normals")
-#: Routes from the ictal scan to the baseline.
-DIRECT, THROUGH_T1W = "direct", "through the T1w"
 _GAIN = "A smooth gain was fitted to the ictal scan: a change that is smooth and equal on both sides is lost."
-#: The direct route is not taken where it leaves the scans this much less alike, or moves the brain further than this.
-_WORSE, _FURTHEST_MM = 1.02, 6.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,38 +51,6 @@ class Choices:
     level: str = "mode"
     least_ml: float = 1.0
     seed: int = 0
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class IctalScan:
-    """An ictal scan and the way to it.
-
-    Parameters
-    ----------
-    image : Nifti1Image
-        On its own voxels, finite.
-    matrix : array, shape (4, 4)
-        World of the T1w to that of the scan, RAS+ mm: the registration of the preparation.
-    mask : array of bool, shape (I, J, K)
-        Brain where it was measured, on the prepared grid.
-    """
-
-    image: nib.Nifti1Image
-    matrix: Float64
-    mask: Mask
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Route:
-    """How the ictal scan was brought to the baseline, and how far two ways of doing it disagree over the brain."""
-
-    name: str
-    matrix: Float64
-    mean_mm: float
-    largest_mm: float
-    residual_percent: float
-    other_residual_percent: float
-    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -125,49 +89,6 @@ class Siscom:
     error: CohortError | None
     foci: list[Focus]
     notes: tuple[str, ...]
-
-
-def choose_route(ictal: IctalScan, baseline: BaselineImage, brain: Mask, affine: Float64) -> Route:
-    """Align the ictal scan with the baseline, unless that leaves them less alike than the way through the T1w.
-
-    Parameters
-    ----------
-    ictal : IctalScan
-    baseline : BaselineImage
-    brain : array of bool, shape (I, J, K)
-        Where both were measured.
-    affine : array, shape (4, 4)
-
-    Raises
-    ------
-    ValueError
-        One of the scans is constant in the brain.
-    """
-    found = align(ictal.image, baseline.values, brain, affine, ictal.matrix)
-    mean, largest = displacement(found.matrix, ictal.matrix, brain, affine)
-    worse = found.residual_percent > _WORSE * found.start_residual_percent
-    if worse or largest > _FURTHEST_MM:
-        note = (
-            f"the direct registration to the baseline is not plausible (it moves the brain by up to {largest:.1f} mm); "
-            "the one through the T1w is kept"
-        )
-        return Route(
-            name=THROUGH_T1W,
-            matrix=ictal.matrix,
-            mean_mm=mean,
-            largest_mm=largest,
-            residual_percent=found.start_residual_percent,
-            other_residual_percent=found.residual_percent,
-            note=note,
-        )
-    return Route(
-        name=DIRECT,
-        matrix=found.matrix,
-        mean_mm=mean,
-        largest_mm=largest,
-        residual_percent=found.residual_percent,
-        other_residual_percent=found.start_residual_percent,
-    )
 
 
 def subtract(
@@ -211,56 +132,99 @@ def subtract(
         A scan is constant in the brain, or they have no brain in common; the message says which.
     """
     both = brain & baseline.mask & ictal.mask
-    voxel_sizes = np.linalg.norm(affine[:3, :3], axis=0)
-    evaluated = siscom_mask(both, tuple(voxel_sizes))
+    evaluated = siscom_mask(both, tuple(np.linalg.norm(affine[:3, :3], axis=0)))
     if not evaluated.any():
         raise ValueError("the brain that both scans have measured is nowhere thick enough")
     route = choose_route(ictal, baseline, both, affine)
     moved = resample_ictal(ictal.image, route.matrix, both, affine)
-    values = _fitted(baseline, moved, both, affine, choices, to_template)
-    widths = estimate_fwhm(moved, t1w, both, affine), estimate_fwhm(values, t1w, both, affine)
-    matching = match(*widths)
-    x, y = _equally_smooth(moved, values, both, affine, matching, choices)
-    ratios = levels(x, y, evaluated, cerebellum)
+    pair = _comparable(moved, baseline, t1w, both, affine, choices, to_template)
+    ratios = levels(*pair.smooth, evaluated, cerebellum)
     used = _usable(choices.level, ratios)
-    difference = percent_difference(x, y, ratios[used], evaluated)
-    z, deviation = own_z(difference, evaluated)
-    null = _null(moved, values, matching, ratios[used], both, evaluated, affine, choices)
-    deviation_map = _fine(null, null.standard_deviation, evaluated, affine)
-    maps = Maps(
-        mask=evaluated,
-        difference=difference,
-        z=z,
-        znull=voxelwise_z(difference, deviation_map, evaluated),
-        zcohort=cohort_z(difference, error, evaluated),
-        sd_percent=deviation,
-    )
+    difference = percent_difference(*pair.smooth, ratios[used], evaluated)
+    null = _null(pair, ratios[used], both, evaluated, affine, choices)
+    maps = _maps(difference, evaluated, _fine(null, null.standard_deviation, evaluated, affine), error)
     budget = {name: _fine(null, part, evaluated, affine) for name, part in null.parts.items()}
     if error is not None:
         budget["synthesis"] = np.nan_to_num(error.standard_deviation)
-    foci = find_foci(
+    return Siscom(
+        baseline=baseline,
+        route=route,
+        fwhm_ictal=pair.widths[0],
+        fwhm_baseline=pair.widths[1],
+        matching=pair.matching,
+        levels=ratios,
+        level_used=used,
+        maps=maps,
+        null=null,
+        error=error,
+        foci=_foci(maps, affine, null, budget, both, baseline, choices),
+        notes=_notes(baseline, route, ratios, used, choices),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Pair:
+    """A scan and a baseline that can be compared: their values, resolutions (FWHM, mm), and both smoothed."""
+
+    scan: Float32
+    values: Float32
+    widths: tuple[float, float]
+    matching: Matching
+    smooth: tuple[Float32, Float32]
+
+
+def _comparable(
+    scan: Float32,
+    baseline: BaselineImage,
+    t1w: Float32,
+    mask: Mask,
+    affine: Float64,
+    choices: Choices,
+    to_template: Float64 | None,
+) -> _Pair:
+    values = baseline.values
+    if baseline.kind in FITTED and to_template is not None:
+        values = regional_gain(values, scan, mask, affine, choices.fwhm, to_template)
+    widths = estimate_fwhm(scan, t1w, mask, affine), estimate_fwhm(values, t1w, mask, affine)
+    matching = match(*widths)
+    sizes = np.linalg.norm(affine[:3, :3], axis=0)
+    x, y = (
+        MaskedSmoother(mask, sizes, float(np.hypot(choices.fwhm, kernel)))(one)
+        for one, kernel in ((scan, matching.ictal), (values, matching.baseline))
+    )
+    return _Pair(scan=scan, values=values, widths=widths, matching=matching, smooth=(x, y))
+
+
+def _foci(
+    maps: Maps,
+    affine: Float64,
+    null: Null,
+    budget: Mapping[str, Float32],
+    brain: Mask,
+    baseline: BaselineImage,
+    choices: Choices,
+) -> list[Focus]:
+    return find_foci(
         maps,
         affine,
         threshold=choices.threshold,
         least_ml=choices.least_ml,
         p_of=null.p_mass,
         budget=budget,
-        brain=both,
+        brain=brain,
         seen=baseline.seen,
     )
-    return Siscom(
-        baseline=baseline,
-        route=route,
-        fwhm_ictal=widths[0],
-        fwhm_baseline=widths[1],
-        matching=matching,
-        levels=ratios,
-        level_used=used,
-        maps=maps,
-        null=null,
-        error=error,
-        foci=foci,
-        notes=_notes(baseline, route, ratios, used, choices),
+
+
+def _maps(difference: Float32, mask: Mask, null_deviation: Float32, error: CohortError | None) -> Maps:
+    z, deviation = own_z(difference, mask)
+    return Maps(
+        mask=mask,
+        difference=difference,
+        z=z,
+        znull=voxelwise_z(difference, null_deviation, mask),
+        zcohort=cohort_z(difference, error, mask),
+        sd_percent=deviation,
     )
 
 
@@ -273,12 +237,10 @@ def residual_difference(choices: Choices) -> Difference:
     """
 
     def difference(scan: Float32, baseline: BaselineImage, mask: Mask, request: Request) -> Float32:
-        affine, t1w = request.affine, request.image(T1W)
-        values = _fitted(baseline, scan, mask, affine, choices, request.to_template)
-        matching = match(*(estimate_fwhm(one, t1w, mask, affine) for one in (scan, values)))
-        x, y = _equally_smooth(scan, values, mask, affine, matching, choices)
-        ratios = levels(x, y, mask)
-        return percent_difference(x, y, ratios[_usable(choices.level, ratios)], mask)
+        t1w = request.image(T1W)
+        pair = _comparable(scan, baseline, t1w, mask, request.affine, choices, request.to_template)
+        ratios = levels(*pair.smooth, mask)
+        return percent_difference(*pair.smooth, ratios[_usable(choices.level, ratios)], mask)
 
     return difference
 
@@ -288,41 +250,12 @@ def _usable(level: str, ratios: Mapping[str, float]) -> str:
     return level if np.isfinite(ratios[level]) else "mode"
 
 
-def _fitted(
-    baseline: BaselineImage, scan: Float32, mask: Mask, affine: Float64, choices: Choices, to_template: Float64 | None
-) -> Float32:
-    """A baseline that was not measured, with a gain that is smooth and equal on both sides fitted to the scan."""
-    if baseline.kind not in FITTED or to_template is None:
-        return baseline.values
-    return regional_gain(baseline.values, scan, mask, affine, choices.fwhm, to_template)
-
-
-def _equally_smooth(
-    scan: Float32, baseline: Float32, mask: Mask, affine: Float64, matching: Matching, choices: Choices
-) -> tuple[Float32, Float32]:
-    sizes = np.linalg.norm(affine[:3, :3], axis=0)
-    x, y = (
-        MaskedSmoother(mask, sizes, float(np.hypot(choices.fwhm, kernel)))(values)
-        for values, kernel in ((scan, matching.ictal), (baseline, matching.baseline))
-    )
-    return x, y
-
-
-def _null(
-    moved: Float32,
-    baseline: Float32,
-    matching: Matching,
-    level: float,
-    brain: Mask,
-    evaluated: Mask,
-    affine: Float64,
-    choices: Choices,
-) -> Null:
+def _null(pair: _Pair, level: float, brain: Mask, evaluated: Mask, affine: Float64, choices: Choices) -> Null:
     coarse = Coarse(brain, affine, SPACING_MM)
     grid = coarse.grid
     x, y = (
         MaskedSmoother(grid.inside, grid.voxel_sizes, kernel)(coarse.take(values))
-        for values, kernel in ((moved, matching.ictal), (baseline, matching.baseline))
+        for values, kernel in ((pair.scan, pair.matching.ictal), (pair.values, pair.matching.baseline))
     )
     inside = np.ascontiguousarray(evaluated[coarse.slices])
     mean = y[inside].mean(dtype=np.float64)

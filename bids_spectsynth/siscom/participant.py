@@ -23,14 +23,16 @@ from bids_spectsynth.siscom.baselines.normals import normals_error
 from bids_spectsynth.siscom.baselines.registry import SOURCES, in_order, unavailable
 from bids_spectsynth.siscom.baselines.request import Request
 from bids_spectsynth.siscom.baselines.residuals import error_on_head
-from bids_spectsynth.siscom.case import Choices, IctalScan, Siscom, residual_difference, subtract
+from bids_spectsynth.siscom.case import Choices, Siscom, residual_difference, subtract
+from bids_spectsynth.siscom.concordance import CONCORDANCE_DICTIONARY, Findings, concordance_table
 from bids_spectsynth.siscom.foci.hemispheres import hemispheric_index
 from bids_spectsynth.siscom.foci.injection import injection_context
 from bids_spectsynth.siscom.foci.naming import Labeller, find_labeller
 from bids_spectsynth.siscom.outputs.columns import CLUSTERS_DICTIONARY, clusters_table, with_names
-from bids_spectsynth.siscom.outputs.paths import STATISTICS, clusters_path, map_path, siscom_files
+from bids_spectsynth.siscom.outputs.paths import STATISTICS, clusters_path, concordance_path, map_path, siscom_files
 from bids_spectsynth.siscom.outputs.sidecars import map_sidecar
 from bids_spectsynth.siscom.records import BaselineImage, CohortError, Float32, Float64, Mask
+from bids_spectsynth.siscom.subtraction.route import IctalScan
 from bids_spectsynth.siscom.subtraction.sharpness import estimate_fwhm
 
 logger = logging.getLogger(__name__)
@@ -119,6 +121,10 @@ def make_siscom(work: Work) -> list[str]:
         raise ImageError(f"{work.ictal.name}: no baseline to subtract: {'; '.join(lines)}")
     for result in results:
         _write(work, result, labeller, common)
+    findings = [Findings(label=one.baseline.label, maps=one.maps, foci=one.foci) for one in results]
+    if len(findings) > 1:
+        table = concordance_table(findings, work.choices.threshold)
+        write_table(concordance_path(work.ictal), table, CONCORDANCE_DICTIONARY)
     logger.info("%s: %s minus %s", work.case.name, role_of(request.ictal).sentence, ", ".join(_titles(results)))
     return lines
 

@@ -156,6 +156,7 @@ class ExecutionOptions:
             "seed of the split, the weights, dropout, augmentation and the order of slices [{default}]",
             metavar="N",
             check=not_negative,
+            flags=("--random-seed", "--seed"),
             config_name="seed",
             of_training=True,
         ),
