@@ -61,6 +61,7 @@ FLOWS = {
     "container/test_engine_setup.py": "tools of the tests of the container image",
     "container/test_image.py": "the container image",
     "evaluation/test_added_metric.py": "a further metric, from its registry to the reports",
+    "preprocess/workflow/test_case_of_several_scans.py": "several ictal scans through the preparation",
     "preprocess/test_concurrency.py": "several jobs on one output folder",
     "preprocess/test_template_spaces.py": "a template's space through the preparation",
     "synthesis/test_distributed.py": "training in several processes",

@@ -784,6 +784,7 @@ SHOWN_BY_MODULES = {
         ("siscom", "siscom_baselines", "siscom_fwhm", "siscom_threshold", "siscom_extent", "siscom_level"),
         "app/test_siscom.py",
     ),
+    **dict.fromkeys(("reader_study", "reader_results"), "siscom/group/test_write.py"),
     "normals": "siscom/baselines/test_normals.py",
     "make_normals": "siscom/baselines/test_make_normals.py",
     "derivatives": "siscom/foci/test_segmentations.py",
