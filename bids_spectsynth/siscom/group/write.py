@@ -10,6 +10,7 @@ from bids_spectsynth.bids.sidecars import sidecar_path
 from bids_spectsynth.bids.writing import write_table
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.siscom.group.agreement import GROUP_CONCORDANCE_DICTIONARY, group_concordance
+from bids_spectsynth.siscom.group.figures import write_siscom_figures
 from bids_spectsynth.siscom.group.localisation import LOCALISATION_DICTIONARY, localisation_table
 from bids_spectsynth.siscom.group.readers import JAFROC_DICTIONARY, READERS_DICTIONARY, jafroc_table, readers_table
 from bids_spectsynth.siscom.group.readings import read_readings
@@ -22,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 def write_group_siscom(settings: Settings) -> list[Path]:
-    """Write the group tables of SISCOM, and a reader study or its results where that is asked for.
+    """Write the group tables and figures of SISCOM, and a reader study or its results where that is asked for.
 
     A table without rows is not written, and one of an earlier output is removed; those of readers stay until they are
     written anew.
@@ -61,6 +62,7 @@ def write_group_siscom(settings: Settings) -> list[Path]:
             continue
         write_table(path, table, counted(dictionary, results))
         written.append(path)
+    write_siscom_figures(tables["siscom_concordance"][0], tables["siscom_localisation"][0], settings.output_dir)
     if results:
         logger.info("SISCOM: %d results of ictal scans with a baseline", len(results))
     if settings.reader_results is not None:
