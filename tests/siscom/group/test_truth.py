@@ -1,3 +1,4 @@
+import json
 import logging
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def test_knowledge__sidecar_of_the_scan_wins(tmp_path: Path) -> None:
 def phantom(tmp_path: Path) -> Path:
     dataset = tmp_path / "phantom"
     dataset.mkdir()
-    (dataset / "dataset_description.json").write_text('{"PhantomData": true}')
+    (dataset / "dataset_description.json").write_text(json.dumps(dataset_description(1, "small", 0)))
     (dataset / "participants.tsv").write_text("participant_id\tfocus_side\nsub-01\tL\n")
     folder = tmp_path / "phantom-truth" / "sub-01"
     folder.mkdir(parents=True)
@@ -86,7 +87,6 @@ def test_knowledge__phantom_knows_the_place_and_who_had_no_seizure(phantom: Path
 def test_knowledge__expects_what_the_phantom_writes(tmp_path: Path) -> None:
     assert {"name", "kind", "x", "y", "z"} <= set(FOCUS_COLUMNS)
     assert {"scan", "side", "lobe"} <= set(STUDY_COLUMNS)
-    assert dataset_description(1, "small", 0)["PhantomData"] is True
     assert truth_folder(tmp_path / "phantom") == tmp_path / "phantom-truth"
 
 
