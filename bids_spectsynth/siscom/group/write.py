@@ -16,7 +16,7 @@ from bids_spectsynth.siscom.group.readers import JAFROC_DICTIONARY, READERS_DICT
 from bids_spectsynth.siscom.group.readings import read_readings
 from bids_spectsynth.siscom.group.results import read_concordance, read_results
 from bids_spectsynth.siscom.group.scans import SCANS_DICTIONARY, Dictionary, counted, scans_table
-from bids_spectsynth.siscom.group.study import write_study
+from bids_spectsynth.siscom.group.study import check_empty, write_study
 from bids_spectsynth.siscom.group.truth import Knowledge
 
 logger = logging.getLogger(__name__)
@@ -43,6 +43,8 @@ def write_group_siscom(settings: Settings) -> list[Path]:
     UsageError
         The folder of a new reader study is not empty, there is nothing to read in it, or its results cannot be read.
     """
+    if settings.reader_study is not None and settings.reader_results is None:
+        check_empty(settings.reader_study)
     results = read_results(settings.output_dir)
     knowledge = Knowledge(settings.bids_dir)
     tables: dict[GroupTable, tuple[pd.DataFrame, Dictionary]] = {
@@ -75,6 +77,8 @@ def write_group_siscom(settings: Settings) -> list[Path]:
 
 def _write_readers(output_dir: Path, form: Path, study: Path | None) -> list[Path]:
     readings = read_readings(form, study)
+    if not readings:
+        logger.warning("%s: no row is filled in", form)
     readers = {reading.reader for reading in readings}
     people = {reading.case.participant for reading in readings}
     counts = f"{len(readings)} readings of {len(people)} participants by {len(readers)} readers"
