@@ -5,8 +5,8 @@ scikit-image (a test dependency), interleaved, with the largest difference betwe
 
 Group: writes the output folder of a made-up study (see output_folder.py), then runs the group level on it in a process
 of its own, without and with bootstrap, and prints the time of each stage and the peak memory. ``paper``: rows of the
-networks on the paper's scale alone, 48 subjects x 12 models x 100 slices = 57,600 rows. ``everything``: as the program
-writes them, also the networks on the other scale, five baselines, and slices beyond the block.
+networks on the article's scale alone, 48 subjects x 12 models x 100 slices = 57,600 rows. ``everything``: as the
+program writes them, also the networks on the other scale, five baselines, and slices beyond the block.
 
 python benchmarks/evaluating.py [slices|group|all] [--quick]
 """
@@ -42,7 +42,7 @@ STAGES = (
     ("app.group", "write_agreement_tables", "write agreement tables"),
     ("app.group", "write_group_calibration", "calibration"),
     ("app.group", "write_figures", "figures of metrics"),
-    ("app.group", "write_paper_figures", "figures of the paper"),
+    ("app.group", "write_paper_figures", "figures of the article"),
     ("app.group", "write_agreement_figures", "figures of agreement"),
     ("app.group", "group_report", "report"),
 )

@@ -61,7 +61,7 @@ def mixed(cohort: np.ndarray) -> float:
 
 
 def slice_t(cohort: np.ndarray) -> float:
-    """p of the paper's test."""
+    """p of the article's test."""
     return paired_t_test(cohort.ravel(), np.zeros(cohort.size)).p
 
 

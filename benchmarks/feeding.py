@@ -1,6 +1,6 @@
 """How training slices are kept and given to the network: bytes, what they cost of a step, and what rounding does.
 
-python benchmarks/feeding.py                # the paper's cohort: 48 participants x 100 slices x 3 images, 256 x 256
+python benchmarks/feeding.py                # the article's cohort: 48 participants x 100 slices x 3 images, 256 x 256
 python benchmarks/feeding.py --train 3      # and three short trainings for each number format, on a simulated task
 python benchmarks/feeding.py --quick        # small, for a look at the script
 """

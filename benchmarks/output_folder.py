@@ -41,7 +41,7 @@ class Study:
     """Sizes of the study.
 
     ``everything`` writes all rows that the program writes: networks on both scales, the five baselines, and slices
-    beyond the block. Without it there are the rows of the paper: networks on its scale, slices in the block.
+    beyond the block. Without it there are the rows of the article: networks on its scale, slices in the block.
     ``scaling`` is that of the models' training; ``ragged`` leaves out up to ten slices of each subject, as where the
     SPECT does not reach down to the block's first ones.
     """
@@ -67,7 +67,7 @@ class Study:
 
 
 def study_models(study: Study) -> tuple[PlannedModel, ...]:
-    """The first models of the paper's twelve."""
+    """The first models of the article's twelve."""
     required = {"bids_dir": ".", "output_dir": ".", "analysis_level": "participant"}
     return planned_models(make_settings({**required, "study": "fard2024"}))[: study.models]
 
@@ -145,6 +145,8 @@ def write_tables(
     for name in ("real", "synthetic"):
         values = by_region[name].to_numpy()
         by_region[f"asymmetry_{name}"] = np.repeat(asymmetry_index(values[::2], values[1::2]), 2)
+    share = rng.uniform(0.2, 1.5, len(by_region))
+    by_region = by_region.assign(baseline_variance_share=share, baseline_residual_percent=rng.normal(0, 5, len(share)))
     write_table(paths["regions"], by_region[list(REGIONS_DICTIONARY)], REGIONS_DICTIONARY)
     measures = {name: rng.uniform(0.8, 1.2) for name in VOLUME_DICTIONARY if name not in who}
     counts = {"n_pairs": 50, "rated_voxels": 1_400_000, "rated_slices": study.slices}

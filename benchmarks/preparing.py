@@ -1,6 +1,6 @@
 """What preparing one participant takes: each step, all of it on one and two processes, and how often images are read.
 
-A phantom participant with T1w, PET, interictal and ictal SPECT at the paper's sizes is prepared at 1 mm. The first
+A phantom participant with T1w, PET, interictal and ictal SPECT at the article's sizes is prepared at 1 mm. The first
 table has the workflow's steps one after another in one process: wall and CPU seconds, the process's peak memory in that
 step, image files opened for reading and for writing; with FSL's steps beside it where FSL is installed. The second
 lists the image files that were opened more than once, and by which steps. The third has whole runs of the app (imports,

@@ -78,7 +78,7 @@ def measures(
     image: np.ndarray, real: np.ndarray, truth: np.ndarray, rated: np.ndarray, points: np.ndarray, case: PreparedCase,
     focus: pd.Series | None,
 ) -> dict[str, float]:  # fmt: skip
-    """What is measured on unscaled volumes, each over its mean in the rated voxels."""
+    """What is measured on unscaled volumes, each over its mean in the evaluation mask."""
     made, real, truth = (volume / volume[rated].mean(dtype=np.float64) for volume in (image, real, truth))
     both = rated[..., 1:] & rated[..., :-1]
     steps = [np.abs(np.diff(volume, axis=2))[both].mean() for volume in (made, real, truth)]

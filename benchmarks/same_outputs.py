@@ -30,7 +30,8 @@ from pathlib import Path
 from typing import Any
 
 PHANTOM = "phantom.cli data --size small --seed 1 --nprocs 2 -n"
-QUICK = "--voxel-size 4 --base-filters 8 --device cpu --nprocs 2"
+QUICK_MODEL = "--voxel-size 4 --device cpu --nprocs 2"
+QUICK = f"{QUICK_MODEL} --base-filters 8"
 #: What is run, by form: a module with ``entry_point``, then its arguments.
 FORMS = {
     # As .ci/run has it.
@@ -48,7 +49,7 @@ FORMS = {
         "--ensemble-members 2 --uncertainty 2 --slices-per-subject 8",
         "cli data out group --bootstrap-samples 500",
         f"cli data elsewhere participant --inputs pet {QUICK} --split 2 1 1 --epochs 1 --slices-per-subject 8",
-        f"cli data applied participant --model elsewhere/models/pix2pixPet {QUICK} --uncertainty 3",
+        f"cli data applied participant --model elsewhere/models/pix2pixPet {QUICK_MODEL} --uncertainty 3",
         "cli data applied group",
     ),
 }

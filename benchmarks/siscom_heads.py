@@ -29,7 +29,7 @@ from bids_spectsynth.images.grid import Grid, new_image
 from bids_spectsynth.images.resampling import resample_image
 from bids_spectsynth.phantom.anatomy import Anatomy
 from bids_spectsynth.phantom.files import t1w_to_scan
-from bids_spectsynth.phantom.head import extracranial_uptake
+from bids_spectsynth.phantom.head import extracranial_uptake, t1w_signal
 from bids_spectsynth.phantom.plan import SubjectPlan
 from bids_spectsynth.phantom.scanner import PET_CAMERA, SPECT_CAMERA, Protocol, Scan, sample
 from bids_spectsynth.phantom.seizures import WIDESPREAD, Seizure, edge_distance, place_seizure
@@ -75,8 +75,8 @@ class Head:
     affine : (4, 4) array
         Voxels of ``grid`` to the T1w's world, RAS+ mm.
     grid : dict of (I, J, K) arrays
-        ``interictal``, ``ictal`` (with the focus), ``null-1`` to ``null-<n>`` (without a seizure), ``pet``,
-        ``clean`` (noise-free interictal), ``brain`` (bool), ``grey``, ``focus`` (weight, 0.5 at the radius),
+        ``interictal``, ``ictal`` (with the focus), ``null-1`` to ``null-<n>`` (without a seizure), ``pet``, ``clean``
+        and ``t1w`` (noise-free interictal and T1w), ``brain`` (bool), ``grey``, ``focus`` (weight, 0.5 at the radius),
         ``effect-strong``, ``effect-widespread``.
     raw, affines, matrices, levels, fwhm : dict
         Of the scans: as stored, voxels to their own world, T1w's world to theirs (true), stored value where the uptake
@@ -122,6 +122,12 @@ class Head:
 
 def heads(folder: Path, wanted: Wanted, nprocs: int = 1) -> Iterator[Head]:
     """Every head in turn; those that the folder lacks are simulated first."""
+    for path in head_paths(folder, wanted, nprocs):
+        yield Head.load(path)
+
+
+def head_paths(folder: Path, wanted: Wanted, nprocs: int = 1) -> list[Path]:
+    """Files of all heads; those that the folder lacks are simulated."""
     settings = (
         f"study_size-{wanted.size}_voxel-{wanted.voxel_size:g}_nulls-{wanted.nulls}_variation-{wanted.variation:g}"
     )
@@ -132,10 +138,10 @@ def heads(folder: Path, wanted: Wanted, nprocs: int = 1) -> Iterator[Head]:
     if nprocs > 1 and len(missing) > 1:
         with ProcessPoolExecutor(nprocs) as pool:
             list(pool.map(work, missing))
-    for job in jobs:
-        if not paths[job].exists():
+    else:
+        for job in missing:
             work(job)
-        yield Head.load(paths[job])
+    return list(paths.values())
 
 
 def _make(job: tuple[int, int], wanted: Wanted, paths: dict[tuple[int, int], Path]) -> None:
@@ -147,7 +153,7 @@ def simulate(seed: int, index: int, wanted: Wanted) -> Head:
     plan = SubjectPlan(index, wanted.size, seed, "individual", "study")  # type: ignore[arg-type]
     seizure = plan.seizure()
     assert seizure is not None
-    _, _, _, uptake_rng, geometry_rng, noise_rng, _ = plan.generators()
+    _, _, signal_rng, uptake_rng, geometry_rng, noise_rng, _ = plan.generators()
     anatomy = plan_anatomy(plan)
     deficits = draw_foci(uptake_rng, anatomy, cavity=False, ictal=False)
     anatomy = resect(anatomy, deficits)
@@ -161,7 +167,11 @@ def simulate(seed: int, index: int, wanted: Wanted) -> Head:
         blurred = blur(uptake * attenuation_residual(uptake_rng, anatomy), sizes, camera.fwhm)
         raw[name], levels[name] = record(noise_rng, plan, name, blurred, anatomy, scans[name], camera)
         fwhm[name] = camera.total_fwhm
-    clean = blur(maps["interictal"], sizes, SPECT_CAMERA.total_fwhm)
+    fine = {
+        "clean": blur(maps["interictal"], sizes, SPECT_CAMERA.total_fwhm),
+        "t1w": 400 * t1w_signal(signal_rng, anatomy),
+        "grey": anatomy.grey,
+    }
     foci = study_foci(plan, anatomy, deficits)
     for number in range(1, wanted.nulls + 2):
         name = "ictal" if number == 1 else f"null-{number - 1}"
@@ -176,7 +186,7 @@ def simulate(seed: int, index: int, wanted: Wanted) -> Head:
                 raw[f"effect-{kind}"] = levels[name] * _effect(anatomy, run, focus)
     raw = {name: values.mean(axis=-1) if values.ndim == 4 else values for name, values in raw.items()}
     return _assembled(
-        f"seed-{seed}_head-{index:03d}", wanted, anatomy, scans, raw, levels, fwhm, clean, foci[-1], seizure
+        f"seed-{seed}_head-{index:03d}", wanted, anatomy, scans, raw, levels, fwhm, fine, foci[-1], seizure
     )
 
 
@@ -201,7 +211,7 @@ def _effect(anatomy: Anatomy, run: IctalRun, focus: Focus) -> np.ndarray:
 
 def _assembled(
     name: str, wanted: Wanted, anatomy: Anatomy, scans: dict[str, Scan], raw: dict[str, np.ndarray],
-    levels: dict[str, float], fwhm: dict[str, float], clean: np.ndarray, focus: Focus, seizure: Seizure,
+    levels: dict[str, float], fwhm: dict[str, float], fine: dict[str, np.ndarray], focus: Focus, seizure: Seizure,
 ) -> Head:  # fmt: skip
     """Everything on one grid around the brain."""
     to_t1w = scans["T1w"].head_to_world
@@ -220,9 +230,8 @@ def _assembled(
         owner = "null-1" if scan.startswith("effect") else scan
         image = resample_image(new_image(values, affines[owner]), Grid(shape, affine), matrices[owner], 3)
         grid[scan] = np.clip(np.asarray(image.dataobj, dtype=np.float32), 0, None)
-    grid["clean"] = sample(clean, anatomy.affine, here)
+    grid |= {name: sample(values, anatomy.affine, here) for name, values in fine.items()}
     grid["brain"] = sample(anatomy.brain, anatomy.affine, here) >= 0.5
-    grid["grey"] = sample(anatomy.grey, anatomy.affine, here)
     grid["focus"] = sample(focus.weight(anatomy), anatomy.affine, here)
     truth = {
         "centre_mm": to_t1w[:3, :3] @ focus.centre + to_t1w[:3, 3],

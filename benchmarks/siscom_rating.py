@@ -99,11 +99,12 @@ def rate_output(output: Path, truths: Iterable[Truth]) -> list[Finding]:
                 if flags.str.contains(r"\bseen\b").any():
                     continue
                 label = path.name.partition("_desc-siscom")[2].partition("_")[0]
-                out.append(_finding(found.sort_values("rank"), truth, run, label))
+                out.append(rate_findings(found.sort_values("rank"), truth, run, label))
     return out
 
 
-def _finding(found: pd.DataFrame, truth: Truth, run: int, baseline: str) -> Finding:
+def rate_findings(found: pd.DataFrame, truth: Truth, run: int, baseline: str) -> Finding:
+    """Foci of one ictal scan, in the order of their rank and with the columns of the program's table, as a finding."""
     hyper = found[found["sign"] == "hyper"]
     distances = _distances(hyper[["x_mm", "y_mm", "z_mm"]].to_numpy(float), truth.centre_mm)
     both = _distances(found[["x_mm", "y_mm", "z_mm"]].to_numpy(float), truth.centre_mm)
@@ -184,10 +185,11 @@ def reached(hits: pd.Series, least: float | None = None, most: float | None = No
 
 
 def kind_of(label: str) -> str:
-    """Which bar a baseline has to reach."""
+    """Which bar a baseline has to reach; of the models only those of the preset `best` have one."""
     if label in COMPARATORS:
         return "comparator"
-    return {"Real": "real", "Pet": "pet", "Cohort": "cohort", "Normals": "normals"}.get(label, "synthetic")
+    measured = {"Real": "real", "Pet": "pet", "Cohort": "cohort", "Normals": "normals"}
+    return measured.get(label, "synthetic" if "best" in label.lower() else "other model")
 
 
 def localisation_rows(table: pd.DataFrame) -> list[Row]:
@@ -252,7 +254,7 @@ def paired_table(table: pd.DataFrame) -> str:
     focal = table[(table["run"] == 1) & table["target"]]
     hits = focal.pivot(index=["seed", "participant"], columns="baseline", values="hit")
     lines = []
-    for label in [name for name in hits if kind_of(name) == "synthetic"]:
+    for label in [name for name in hits if kind_of(name) in ("synthetic", "other model")]:
         for other in [name for name in hits if name != label]:
             both = hits[[label, other]].dropna().astype(bool)
             only, missed = int((both[label] & ~both[other]).sum()), int((~both[label] & both[other]).sum())

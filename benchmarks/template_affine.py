@@ -28,7 +28,8 @@ from bids_spectsynth.phantom.plan import RESOLUTION, SubjectPlan
 from bids_spectsynth.phantom.scanner import acquire_mri, sample
 from bids_spectsynth.phantom.subject import place_scans
 from bids_spectsynth.phantom.uptake import draw_foci, resect
-from bids_spectsynth.preprocess.backends.brain_extraction import extract_t1w_brain, mask_volume
+from bids_spectsynth.preprocess.backends.brain_extraction import extract_t1w_brain
+from bids_spectsynth.preprocess.registration.plausibility import mask_volume
 from bids_spectsynth.preprocess.registration.register import register_images
 from bids_spectsynth.preprocess.templates.templates import fetch_template
 

@@ -21,8 +21,8 @@ from bids_spectsynth.images.grid import grid_of, new_image
 from bids_spectsynth.images.reading import average_frames, load_image, sanitise
 from bids_spectsynth.images.resampling import resample_image
 from bids_spectsynth.options.settings import T1W_SPACE, CoregInit, Scaling
-from bids_spectsynth.preprocess.backends.brain_extraction import extract_t1w_brain, volume_note
-from bids_spectsynth.preprocess.registration.plausibility import with_brain_notes
+from bids_spectsynth.preprocess.backends.brain_extraction import extract_t1w_brain
+from bids_spectsynth.preprocess.registration.plausibility import volume_note, with_brain_notes
 from bids_spectsynth.preprocess.registration.register import register_images
 from bids_spectsynth.preprocess.registration.result import Registration
 from bids_spectsynth.synthesis.computing.devices import as_device

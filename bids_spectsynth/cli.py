@@ -43,7 +43,7 @@ def parse(argv: Sequence[str]) -> Settings:
         # A preset of the command line wins over the options of the file that a preset decides on.
         decided = {*GOVERNED, *declared(Settings)["preset"].option.shorthands.get(on_command_line["preset"], ())}
         values = {name: value for name, value in values.items() if name not in decided}
-    settings = _without_prefixes(make_settings({"nprocs": _usable_cpus(), **values, **on_command_line}))
+    settings = _without_prefixes(make_settings({"nprocs": _usable_cpus(), **values, **on_command_line}, arguments))
     if settings.model is not None and settings.model.is_dir():
         settings = _as_the_model(settings, settings.model, {*values, *on_command_line})
     if settings.analysis_level == "participant" and settings.mode != "train":

@@ -4,7 +4,7 @@ A message says which file, what is wrong, and what to do.
 """
 
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal
@@ -74,6 +74,44 @@ def signal_code(number: int) -> ExitCode:
     return _SIGNAL_CODES[signal.Signals(number).name]
 
 
+def size_text(shape: Iterable[int]) -> str:
+    """Voxels or pixels by axis as a message shows them: ``256 x 256 x 192``."""
+    return " x ".join(map(str, shape))
+
+
+def value_text(value: object) -> str:
+    """A value that somebody gave as a message shows it, without the brackets of a programming language.
+
+    Parameters
+    ----------
+    value : object
+        Of the command line, or of TOML or JSON.
+
+    Examples
+    --------
+    >>> print(value_text([["T1", "pet"], ["T2"]]), value_text(["edge"]), value_text("lots"), value_text(None), sep="; ")
+    T1 pet, T2; edge; 'lots'; none
+    """
+    match value:
+        case None | bool():
+            return "none" if value is None else str(value).lower()
+        case Mapping():
+            return ", ".join(f"{key}: {value_text(one)}" for key, one in value.items())
+        case list() | tuple() | set() | frozenset():
+            nested = any(isinstance(one, list | tuple | Mapping) for one in value)
+            return (", " if nested else " ").join(map(_element_text, value)) or "an empty list"
+        case str():
+            return f"'{value}'"
+        case _:
+            return str(value)
+
+
+def _element_text(value: object) -> str:
+    # Quotes only where text would be overlooked, or taken for several.
+    plain = isinstance(value, str) and value and not any(map(str.isspace, value))
+    return str(value) if plain else value_text(value)
+
+
 Status = Literal["ok", "skipped", "failed"]
 
 
@@ -93,7 +131,7 @@ class Outcome:
     status : {'ok', 'skipped', 'failed'}
         A skipped participant lacks something; a failed one has a defect that the reason names.
     reason : str
-        One line; empty where the status is ``ok``.
+        One line. Where the status is ``ok``: empty, or what was left out all the same.
     """
 
     participant: str

@@ -3,6 +3,7 @@
 import logging
 import sys
 import uuid
+from collections import deque
 from collections.abc import Iterable
 from contextlib import nullcontext
 from datetime import UTC, datetime
@@ -14,6 +15,8 @@ LOGGER_NAME = "bids_spectsynth"
 LOGS_FOLDER = "logs"
 #: ``extra`` of a message that the console shows once in a run, however often it is logged.
 ONCE = {"once": True}
+#: Messages before there is a log file, of which there are some lines for each participant.
+_MOST_HELD = 100_000
 _FILE_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _TIME_FORMAT = "%H:%M:%S"
 #: From this count of ``-v`` on, libraries are heard, too.
@@ -49,6 +52,17 @@ class _LibraryConsole(Console):
     """Shows what libraries log; a class of its own, so that the next run in this process finds and removes it."""
 
 
+class _Held(logging.Handler):
+    """Keeps messages until there is a log file, which is made only when nothing is left to refuse."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: deque[logging.LogRecord] = deque(maxlen=_MOST_HELD)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
 def console_logging(verbose: int) -> logging.Logger:
     """Send messages to standard error.
 
@@ -73,6 +87,7 @@ def console_logging(verbose: int) -> logging.Logger:
     console.setLevel(logging.DEBUG if verbose else logging.INFO)
     console.setFormatter(logging.Formatter("%(asctime)s %(levelname).1s %(message)s", _TIME_FORMAT))
     logger.addHandler(console)
+    logger.addHandler(_Held())
     _show_libraries(verbose >= LIBRARIES)
     return logger
 
@@ -90,7 +105,7 @@ def _show_libraries(shown: bool) -> None:
 
 
 def open_run_log(output_dir: Path, level: str, settings_toml: str) -> Path:
-    """Create ``logs/<run>`` with the settings as TOML and a log file of every message.
+    """Create ``logs/<run>`` with the settings as TOML and a log file of every message, those before it included.
 
     Parameters
     ----------
@@ -112,7 +127,12 @@ def open_run_log(output_dir: Path, level: str, settings_toml: str) -> Path:
     handler = logging.FileHandler(folder / "run.log", encoding="utf-8")
     handler.setLevel(logging.DEBUG)
     handler.setFormatter(logging.Formatter(_FILE_FORMAT))
-    logging.getLogger(LOGGER_NAME).addHandler(handler)
+    logger = logging.getLogger(LOGGER_NAME)
+    for held in [one for one in logger.handlers if isinstance(one, _Held)]:
+        for record in held.records:
+            handler.handle(record)
+        logger.removeHandler(held)
+    logger.addHandler(handler)
     return folder
 
 

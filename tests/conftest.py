@@ -35,16 +35,9 @@ from bids_spectsynth.reports.subject import images as subject_images
 
 ALL = ("T1w", "pet", "interictal")
 #: Small enough for tests, and none of them changes which code runs.
-QUICK = {
-    "--voxel-size": "4",
-    "--base-filters": "2",
-    "--epochs": "1",
-    "--nprocs": "1",
-    "--slices-per-subject": "4",
-    "--batch-size": "4",
-    "--backend": "embedded",
-    "--device": "cpu",
-}
+QUICK = {"--voxel-size": "4", "--nprocs": "1", "--backend": "embedded", "--device": "cpu"}
+#: Those that are refused beside a model.
+QUICK_TRAINING = {"--base-filters": "2", "--epochs": "1", "--slices-per-subject": "4", "--batch-size": "4"}
 
 
 def volume(seed: int, gain: float, slope: float) -> nib.Nifti1Image:
@@ -183,7 +176,8 @@ class App:
 
     def __call__(self, *options: str, level: str = "participant", validate: bool = False) -> Result:
         """Run ``main``; options come after the quick defaults and so win over them."""
-        defaults = [word for pair in QUICK.items() for word in pair] + ([] if validate else ["--skip-bids-validation"])
+        quick = QUICK if "--model" in options else {**QUICK, **QUICK_TRAINING}
+        defaults = [word for pair in quick.items() for word in pair] + ([] if validate else ["--skip-bids-validation"])
         argv = [str(self.bids_dir), str(self.output_dir), level, *defaults, *map(str, options)]
         error = io.StringIO()
         logger = logging.getLogger("bids_spectsynth")

@@ -11,6 +11,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from bids_spectsynth.app.apply import STATE_ASSUMED
 from bids_spectsynth.synthesis.models.card import FORMAT_VERSION
 
 # Damaged participants: which file, what is done to it, and words of the reason.
@@ -44,7 +45,7 @@ FAILED: dict[str, tuple[str, str, Damage, tuple[str, ...]]] = {
     "0 bytes": ("12", PET, lambda path: path.write_bytes(b""), ("0 bytes",)),
     "all zero": ("13", PET, changed(np.zeros_like), ("zero",)),
     "NaN": ("14", SPECT, changed(lambda data: np.full_like(data, np.nan)), ("NaN",)),
-    "single slice": ("15", T1W, changed(lambda data: data[:, :, 10:11]), ("shape (24, 24, 1)",)),
+    "single slice": ("15", T1W, changed(lambda data: data[:, :, 10:11]), ("24 x 24 x 1 voxels",)),
     "no NIfTI": ("16", SPECT, lambda path: path.write_bytes(b"no image" * 100), ("Not a gzipped file",)),
     "two T1w": ("17", T1W, doubled, ("run-1_T1w", "run-2_T1w", "--bids-filter-file")),
     "sidecar": ("18", PET, lambda path: path.with_name("sub-18_trc-FDG_pet.json").write_text("{"), ("_pet.json",)),
@@ -150,7 +151,9 @@ def test_a_folder_that_is_not_bids(make_app: Callable[..., Any], tmp_path: Path)
 
 
 def test_a_dataset_of_nobody(make_app: Callable[..., Any]) -> None:
-    refused(make_app({})(), 3, "no sub-* folder")
+    app = make_app({})
+    refused(app(), 3, "no sub-* folder")
+    assert not app.output_dir.exists(), "nothing is made before the dataset is known to be one"
 
 
 def test_an_unknown_participant(make_app: Callable[..., Any]) -> None:
@@ -186,7 +189,7 @@ def test_a_dataset_in_a_folder_without_permission(make_app: Callable[..., Any]) 
     refused(result, 3, "permission denied")
 
 
-def test_a_spect_that_does_not_say_what_it_is_trains_nobody(make_app: Callable[..., Any]) -> None:
+def test_a_spect_that_does_not_say_what_it_is_trains_nobody_and_rates_nothing(make_app: Callable[..., Any]) -> None:
     app = make_app(["01", "02", "03", "04"])
     for path in app.bids_dir.glob("sub-04/spect/*"):
         path.rename(path.with_name(path.name.replace("_task-interictal", "")))
@@ -196,6 +199,10 @@ def test_a_spect_that_does_not_say_what_it_is_trains_nobody(make_app: Callable[.
     rows = app.participants()
     assert {row["split"] for name, row in rows.items() if name != "sub-04"} == {"train", "validation", "test"}
     assert rows["sub-04"]["split"] == "n/a"
+    # Nobody saw it in training, and yet it is no reference.
+    assert not app.files("sub-04/**/*_metrics.tsv")
+    assert app.files("sub-04/spect/*desc-pix2pixT1wPet_spect.nii.gz")
+    assert (rows["sub-04"]["status"], rows["sub-04"]["reason"]) == ("ok", STATE_ASSUMED)
     assert app.files("sub-04/spect/*_task-interictal_*_desc-preproc_spect.nii.gz")
     others = app("--participant-label", "04")
     refused(others, 5, "1 with a SPECT whose name lacks task-interictal")

@@ -110,7 +110,12 @@ OPTIONS: list[tuple[list[str], str, Any]] = [
     (["--ensemble-members", "3"], "ensemble_members", 3),
     (["--uncertainty", "8"], "uncertainty", 8),
     (["--bootstrap-samples", "0"], "bootstrap_samples", 0),
-    (["--equivalence-margins", "0.02", "0.03", "1"], "equivalence_margins", (0.02, 0.03, 1.0)),
+    (
+        ["--equivalence-margins", "0.02", "0.03", "1"],
+        "equivalence_margins",
+        (("psnr", 1), ("rmse", 0.02), ("ssim", 0.03)),
+    ),
+    (["--equivalence-margins", "RMSE=0.02", "mask_psnr=1"], "equivalence_margins", (("mask_psnr", 1), ("rmse", 0.02))),
     (["--data-range", "2.3"], "data_range", 2.3),
 ]
 
@@ -431,6 +436,12 @@ def test_parse__two_weights_of_one_loss_are_refused() -> None:
         (["participant", "--model", "m", "--model-label", "mine"], "--model-label"),
         (["participant", "--model", "m", "--ema-decay", "0.5"], "--ema-decay"),
         (["participant", "--mode", "apply", "--model", "m", "--loss", "edge=1"], "--loss"),
+        (["participant", "--model", "m", "--loss", "l1=100"], "--loss"),
+        (["participant", "--model", "m", "--inputs", "T1w", "pet"], "--inputs"),
+        (["participant", "--model", "m", "--split", "1", "1", "1", "--study", "fard2024"], "--study, --split"),
+        (["participant", "--model", "m", "--learning-rate", "1e-4", "--epochs", "9"], "--epochs, --learning-rate"),
+        (["participant", "--model", "m", "--preset", "demo"], "--preset"),
+        (["participant", "--model", "m", "--compile", "auto", "--slice-storage", "auto"], "--compile, --slice-storage"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else value,
 )

@@ -1,4 +1,5 @@
 import random
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,10 @@ from bids_spectsynth.errors import (
     UsageError,
     error_code,
     exit_code,
+    size_text,
+    value_text,
 )
+from bids_spectsynth.options.settings import make_settings
 
 _outcomes = st.lists(
     st.builds(
@@ -91,3 +95,50 @@ def test_codes_are_those_that_the_documentation_and_shells_know() -> None:
         "RESUBMIT": 138,
         "TERMINATED": 143,
     }
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("lots", "'lots'"),
+        (["edge"], "edge"),
+        (("T1", "pet"), "T1 pet"),
+        ([["T1", "pet"], ["T2"]], "T1 pet, T2"),
+        ((("nmi", 2.0), ("edge", 0.5)), "nmi 2.0, edge 0.5"),
+        (["a b", ""], "'a b' ''"),
+        ([], "an empty list"),
+        (None, "none"),
+        ([True, None], "true none"),
+        ({"a": [1, 2]}, "a: 1 2"),
+        (Path("/data/x"), "/data/x"),
+        (3, "3"),
+    ],
+    ids=repr,
+)
+def test_value_text__no_brackets(value: object, text: str) -> None:
+    assert value_text(value) == text
+
+
+def test_size_text__voxels_by_axis() -> None:
+    assert size_text((256, 256, 192)) == "256 x 256 x 192"
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"inputs": [["T1", "pet"]]}, "--inputs: T1 pet is not usable (T1 is no suffix of BIDS"),
+        ({"inputs": [["T1w"], ["spect"]]}, "--inputs: T1w, spect is not usable"),
+        ({"loss": ["edge"]}, "--loss: edge is not usable (NAME=WEIGHT needed"),
+        ({"loss": 3}, "--loss: 3 is not usable (NAME=WEIGHT needed"),
+        ({"augmentation": ["rotate"]}, "--augmentation: rotate is not usable (rotate: choose from none,"),
+        ({"equivalence_margins": ["rmse"]}, "--equivalence-margins: rmse is not usable"),
+        ({"split_counts": [1, 2]}, "--split-counts: 1 2 is not usable (3 numbers needed)"),
+        ({"epochs": [3]}, "--epochs: 3 is not usable (another kind of value needed)"),
+    ],
+)
+def test_messages__of_values_in_lists_are_plain_text(values: dict[str, object], message: str) -> None:
+    required = {"bids_dir": "/data", "output_dir": "/out", "analysis_level": "participant"}
+    with pytest.raises(UsageError) as error:
+        make_settings({**required, **values})
+    assert str(error.value).startswith(message)
+    assert not set('[]{}"') & set(str(error.value))

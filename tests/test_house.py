@@ -21,7 +21,6 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init_
 TESTED_ELSEWHERE = {
     "app/group.py": "tests/test_template_space.py: both levels through the program",
     "evaluation/case/region_tables.py": "tests/evaluation/group/test_bland_altman.py: tables that it has written",
-    "evaluation/columns.py": "tests/evaluation/group/test_tables.py: columns of tables",
     "evaluation/figures/bland_altman.py": "tests/evaluation/group/test_bland_altman.py: from tables to the figure",
     "evaluation/figures/palette.py": "colours: nothing that runs",
     "evaluation/group/regions.py": "tests/evaluation/group/test_bland_altman.py: tables that it has gathered",

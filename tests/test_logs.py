@@ -66,6 +66,15 @@ def test_a_second_run_in_one_process_says_things_once(capsys: pytest.CaptureFixt
     assert "hello" in (second / "run.log").read_text()
 
 
+def test_open_run_log__holds_what_was_said_before_there_was_a_folder(settings: Settings) -> None:
+    logger = console_logging(0)
+    logger.debug("said before")
+    folder = open_run_log(settings.output_dir, settings.analysis_level, to_toml(settings))
+    logger.debug("said after")
+    lines = (folder / "run.log").read_text().splitlines()
+    assert [line.split(": ", 1)[1] for line in lines] == ["said before", "said after"]
+
+
 def test_the_run_log_holds_details_and_the_settings(settings: Settings) -> None:
     logger = console_logging(0)
     folder = open_run_log(settings.output_dir, settings.analysis_level, to_toml(settings))

@@ -37,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 #: The model has seen nothing of these participants.
 RATED = ("test", "external")
+#: Why a case with a SPECT is not rated.
+STATE_ASSUMED = "not rated, because nothing in the name of its SPECT says ictal or interictal"
 
 
 class NetworkLoader:
@@ -120,6 +122,8 @@ def synthesise_case(model: AppliedModel, case: PreparedCase, settings: Settings,
 def rate_case(model: AppliedModel, case: PreparedCase, settings: Settings) -> Outcome:
     """Rate the synthetic image of a case against the real one, where the model has never seen the participant.
 
+    A SPECT that is interictal by assumption alone is no reference: it may be ictal.
+
     Parameters
     ----------
     model : AppliedModel
@@ -130,19 +134,22 @@ def rate_case(model: AppliedModel, case: PreparedCase, settings: Settings) -> Ou
     Returns
     -------
     Outcome
-        Ok also where nothing is to be rated.
+        Ok also where nothing is to be rated, with the reason where there is a SPECT that is no reference.
     """
     try:
         members = model.members_for(case.participant)
         split = split_of([member.card for member in members], model.folder, case, settings)
-        if INTERICTAL not in case.images or split not in RATED:
+        if INTERICTAL not in case.images or split not in RATED or case.is_state_assumed:
             # A table of an earlier training, which had not seen this participant, must not stay.
             remove_ratings(settings.output_dir, case, model.label)
         else:
             _rate(model, case, split, settings)
     except Exception as error:
         return _failure(case, "evaluate", error)
-    return Outcome(case.participant, case.session, "evaluate", "ok")
+    if not case.is_state_assumed:
+        return Outcome(case.participant, case.session, "evaluate", "ok")
+    logger.info("%s, model %s: %s", case.name, model.label, STATE_ASSUMED)
+    return Outcome(case.participant, case.session, "evaluate", "ok", STATE_ASSUMED)
 
 
 def _rate(model: AppliedModel, case: PreparedCase, split: str, settings: Settings) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from bids_spectsynth import __version__
 from bids_spectsynth.app.registries import registered_losses
 from bids_spectsynth.errors import ExitCode
+from bids_spectsynth.options.declare import declared
 from bids_spectsynth.options.parser import build_parser, parsed_options
 from bids_spectsynth.options.settings import Settings
 
@@ -57,6 +58,8 @@ def build_descriptor(options: type = Settings) -> dict[str, Any]:
         Content of ``boutiques.json``, in the order in which it is written.
     """
     inputs = [_input(action) for action in parsed_options(build_parser(registered_losses(), options))]
+    refused = [name for name, one in declared(options).items() if one.of_training]
+    inputs = [{**one, "disables-inputs": refused} if one["id"] == "model" else one for one in inputs]
     return {
         "schema-version": "0.5",
         "name": "bids_spectsynth",

@@ -43,7 +43,7 @@ def check_processes(settings: Settings) -> None:
 
 
 def check_folders(settings: Settings) -> None:
-    """Refuse an output folder that would harm the input or cannot be written.
+    """Refuse an output folder that would harm the input or cannot be written; nothing is made.
 
     Raises
     ------
@@ -66,10 +66,11 @@ def check_folders(settings: Settings) -> None:
                 f"{folder}: the {what} folder lies inside the dataset; "
                 f"use a folder outside it or {bids_dir / 'derivatives' / 'bids_spectsynth'}"
             )
-    for option in ("model", "bids_filter_file", "split_file", "use_plugin"):
-        path: Path | None = getattr(settings, option)
-        if path is not None and not path.exists():
-            raise UsageError(f"--{option.replace('_', '-')}: {path} does not exist")
+    for option in ("model", "bids_filter_file", "split_file", "use_plugin", "normals", "derivatives", "reader_results"):
+        value: Path | tuple[Path, ...] | None = getattr(settings, option)
+        for path in (value,) if isinstance(value, Path) else value or ():
+            if not path.exists():
+                raise UsageError(f"--{option.replace('_', '-')}: {path} does not exist")
     if settings.analysis_level == "group" and not output_dir.is_dir():
         raise DatasetError(f"{settings.output_dir}: no such folder; run the participant level first")
     if not settings.dry_run:
@@ -77,24 +78,66 @@ def check_folders(settings: Settings) -> None:
             _check_writable(folder)
 
 
+def make_folders(settings: Settings) -> None:
+    """Make the output and the work folder, once there is nothing left to refuse.
+
+    Raises
+    ------
+    DatasetError
+        One of them cannot be made or written.
+    """
+    for folder in (settings.output_dir, settings.work_folder):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise _not_writable(folder, error.strerror) from error
+
+
 def check_backend(settings: Settings) -> None:
-    """Refuse a backend that cannot be started, where images will be prepared for certain.
+    """Refuse a backend that cannot be started, where images will be prepared for certain, and a wrong plugin file.
 
     Raises
     ------
     UsageError
-        FSL, or the program that starts its container, is missing.
+        FSL, or the program that starts its container, is missing; the plugin file cannot be followed.
     """
     if settings.analysis_level == "participant" and settings.mode in ("auto", "preprocess"):
         from bids_spectsynth.preprocess.backends.choice import resolve_backend
 
         resolve_backend(settings)
+        if settings.use_plugin is not None:
+            from bids_spectsynth.preprocess.plugins.pool import check_plugin
+
+            check_plugin(settings)
+
+
+def check_metrics(settings: Settings) -> None:
+    """Refuse margins of equivalence of metrics that there are not.
+
+    Raises
+    ------
+    UsageError
+        There is no such metric.
+    """
+    if settings.equivalence_margins:
+        # Reading the statistics takes its time, and few runs name a margin.
+        from bids_spectsynth.evaluation.group.comparisons import check_margins
+
+        check_margins(name for name, _ in settings.equivalence_margins)
 
 
 def _check_writable(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise DatasetError(f"{folder}: cannot write there ({error.strerror})") from error
+    """Whether a folder can be written or made; nothing is made yet."""
+    there = folder
+    while not os.path.lexists(there) and there != there.parent:
+        there = there.parent
+    if not there.is_dir():
+        raise _not_writable(folder, f"{there} is no folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise _not_writable(folder, "Permission denied")
+
+
+def _not_writable(folder: Path, reason: str | None) -> DatasetError:
+    return DatasetError(f"{folder}: cannot write there ({reason})")

@@ -31,8 +31,9 @@ SYNTHETIC_COMPRESSION = 0.6
 #: A synthetic image in the geometry of the original T1w, in bytes; it hardly depends on the voxel size.
 ORIGINAL_BYTES = 12e6
 #: Preparation of a participant on two cores with the built-in backend, in seconds by voxel size in mm; at 4 mm the
-#: registration, which works on its own grid, takes as long as at 2 mm.
-PREPARATION_SECONDS = {1.0: 70.0, 2.0: 15.0, 4.0: 15.0}
+#: registration, which works on its own grid, takes as long as at 2 mm. Each holds 5 s for the brain mask's rim,
+#: which is taken away on the T1w's own voxels, of 1 mm here; with those of 2 mm it takes 0.4 s.
+PREPARATION_SECONDS = {1.0: 75.0, 2.0: 20.0, 4.0: 20.0}
 #: Validating a slice (generator alone, forwards) over a training step of it.
 VALIDATION_SHARE = 0.25
 #: Seconds that one measurement may take, roughly.

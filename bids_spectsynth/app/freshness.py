@@ -24,7 +24,9 @@ from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import T1W, role_of
 from bids_spectsynth.bids.sidecars import sidecar, sidecar_path
 from bids_spectsynth.evaluation.case.calibration import CALIBRATION_DICTIONARY
+from bids_spectsynth.evaluation.case.region_columns import REGIONS_DICTIONARY, VOLUME_DICTIONARY
 from bids_spectsynth.evaluation.case.slice_columns import slice_dictionary
+from bids_spectsynth.evaluation.columns import Dictionary
 from bids_spectsynth.options.settings import T1W_SPACE, Settings
 from bids_spectsynth.synthesis.baselines.files import baseline_files
 from bids_spectsynth.synthesis.models.card import ModelCard
@@ -48,7 +50,7 @@ def image_product(model: AppliedModel, case: PreparedCase, settings: Settings) -
     output_dir, label = settings.output_dir, model.label
     cards = [member.card for member in model.members_for(case.participant)]
     path, deviation = (find(output_dir, case, label) for find in (synthetic_path, standard_deviation_path))
-    inputs = _prepared_files(case)
+    inputs = prepared_files(case)
     options: dict[str, Any] = {_MODEL: model_checksum(cards)}
     images = [path]
     if case.space == T1W_SPACE:
@@ -59,7 +61,7 @@ def image_product(model: AppliedModel, case: PreparedCase, settings: Settings) -
         options[_SAMPLING] = _sampling(cards, settings.uncertainty)
         images.append(deviation)
     if cards[0].prior_sha256:
-        inputs |= _transform(case)
+        inputs |= transform_files(case)
 
     def is_current() -> bool:
         same = settings.uncertainty == 0 or _is_same_sampling(deviation, cards, settings.uncertainty)
@@ -100,17 +102,18 @@ def ratings_product(model: AppliedModel, case: PreparedCase, split: str, setting
     inputs = {
         "the synthetic image": image,
         "the sidecar of the synthetic image": sidecar_path(image),
-        **_prepared_files(case),
-        **_transform(case),
+        **prepared_files(case),
+        **transform_files(case),
         **baselines,
     }
     # The rule of earlier versions, which neither looked at the sidecar nor at the transform.
-    older = [image, *_prepared_files(case).values(), *baselines.values()]
+    older = [image, *prepared_files(case).values(), *baselines.values()]
     if members[0].card.prior_sha256:
-        older += _transform(case).values()
+        older += transform_files(case).values()
 
     def is_current() -> bool:
-        return is_younger(tuple(tables), tuple(older)) and _is_same_rating(table, settings.data_range, split)
+        same = _have_columns(tables) and _is_same_rating(table, settings.data_range, split)
+        return same and is_younger(tuple(tables), tuple(older))
 
     return Product(
         name=f"{case.name}: ratings of {label}",
@@ -120,7 +123,7 @@ def ratings_product(model: AppliedModel, case: PreparedCase, split: str, setting
             _MODEL: model_checksum([member.card for member in members]),
             _RANGE: settings.data_range,
             _SPLIT: split,
-            "the set of columns": list(slice_dictionary()),
+            "the set of columns": [list(columns) for columns in _rating_columns()],
         },
         outputs=_with_sidecars(tables),
         is_current=is_current,
@@ -145,7 +148,7 @@ def calibration_product(model: AppliedModel, case: PreparedCase, split: str, set
     inputs = {
         "the synthetic image": synthetic_path(output_dir, case, label),
         "its standard deviation": standard_deviation_path(output_dir, case, label),
-        **_prepared_files(case),
+        **prepared_files(case),
     }
     return Product(
         name=f"{case.name}: calibration of {label}",
@@ -194,13 +197,14 @@ def _remove(paths: Sequence[Path], output_dir: Path) -> None:
             stale.unlink(missing_ok=True)
 
 
-def _prepared_files(case: PreparedCase) -> dict[str, Path]:
+def prepared_files(case: PreparedCase) -> dict[str, Path]:
     """The prepared images of a case and their masks, by what a line of the log calls them."""
     images = {f"the {role_of(role).title}": path for role, path in case.images.items()}
     return images | {f"the brain mask of the {role_of(role).title}": path for role, path in case.masks.items()}
 
 
-def _transform(case: PreparedCase) -> dict[str, Path]:
+def transform_files(case: PreparedCase) -> dict[str, Path]:
+    """The transform of a case to its template, if it has one."""
     return {} if case.template_xfm is None else {"the transform to the template": case.template_xfm}
 
 
@@ -228,13 +232,24 @@ def is_output_of(path: Path, cards: Sequence[ModelCard]) -> bool:
     return bool(sidecar(path).get("ModelChecksum") == model_checksum(cards))
 
 
+def _rating_columns() -> tuple[Dictionary, ...]:
+    """What the columns of the tables of a rating mean, in the order of the tables."""
+    return slice_dictionary(), REGIONS_DICTIONARY, VOLUME_DICTIONARY
+
+
+def _have_columns(tables: Sequence[Path]) -> bool:
+    """Whether the tables of a rating have today's columns: those of an earlier version lack what the group needs."""
+    try:
+        found = [list(pd.read_csv(path, sep="\t", nrows=0).columns) for path in tables]
+    except (OSError, ValueError):
+        return False
+    return found == [list(columns) for columns in _rating_columns()]
+
+
 def _is_same_rating(table: Path, data_range: float, split: str) -> bool:
     try:
         rated = pd.read_csv(table, sep="\t")
     except ValueError:
-        return False
-    # A table of an earlier version lacks what the group level needs.
-    if list(rated.columns) != list(slice_dictionary()):
         return False
     if not rated["training"].astype(str).str.startswith("t").all():
         return False  # a fingerprint of an earlier version, which equals none of today's

@@ -13,6 +13,7 @@ from bids_spectsynth.evaluation.group.tables import group_tables, write_group_ta
 from bids_spectsynth.evaluation.paper.tables import write_paper_tables
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.reports.group.page import group_report
+from bids_spectsynth.siscom.baselines.make_normals import make_normals
 from bids_spectsynth.siscom.group.write import write_group_siscom
 
 logger = logging.getLogger(__name__)
@@ -24,11 +25,13 @@ def write_group_level(settings: Settings) -> Path:
     Raises
     ------
     DatasetError
-        A case's table is damaged.
+        A case's table is damaged, or there are too few for normals.
     UsageError
         A reader study cannot be written, or its results cannot be read.
     """
     output_dir = settings.output_dir
+    if settings.make_normals is not None:
+        logger.info("Normals: %s", make_normals(settings))
     # First, so that a reader study that is refused leaves everything as it was.
     write_group_siscom(settings)
     tables = group_tables(output_dir, StatisticsOptions.of(settings))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from bids_spectsynth.errors import ModelError, Outcome
+from bids_spectsynth.errors import ModelError, Outcome, UsageError
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.options.spaces import option_of
 from bids_spectsynth.synthesis.cohort.hold_out import held_out
@@ -79,7 +79,7 @@ def choose_models(settings: Settings) -> tuple[Settings, tuple[AppliedModel, ...
     Raises
     ------
     UsageError
-        The study, ``--model-label`` or ``--hold-out`` does not fit.
+        The study, ``--model-label``, ``--hold-out`` or ``--template-affine`` does not fit.
     ModelError
         There is no such device, or no compiler; a model is damaged, or works in another space or on other voxels than
         the settings ask for.
@@ -88,9 +88,11 @@ def choose_models(settings: Settings) -> tuple[Settings, tuple[AppliedModel, ...
         device = resolve_device(settings.device, environment_rank().local_rank)
         if trains(settings):
             training_computation(device, compiling=settings.compile)
-    settings = merge_models(settings, planned_models(settings))
+    planned = planned_models(settings)
+    settings = merge_models(settings, planned)
     if trains(settings):
         held_out(settings)
+        settings = _with_affine(settings, any(model.settings.cohort_prior != "none" for model in planned))
     if settings.model is not None:
         models = load_models([settings.model])
         _check_weights(models)
@@ -99,8 +101,18 @@ def choose_models(settings: Settings) -> tuple[Settings, tuple[AppliedModel, ...
     else:
         return settings, ()
     _check_grids(models, settings)
+    settings = _with_affine(settings, any(member.card.prior_sha256 for model in models for member in model.members))
     inputs = tuple(dict.fromkeys(member.card.inputs for model in models for member in model.members))
     return replace(settings, inputs=inputs), models
+
+
+def _with_affine(settings: Settings, prior: bool) -> Settings:
+    """Settings in which everybody is registered to the template, where a network sees the cohort's mean from there."""
+    if not prior or settings.templates or settings.template_affine == "on":
+        return settings
+    if settings.template_affine == "off":
+        raise UsageError("--template-affine off: a model with a cohort prior reads the affine; leave the option out")
+    return replace(settings, template_affine="on")
 
 
 def _check_weights(models: Sequence[AppliedModel]) -> None:

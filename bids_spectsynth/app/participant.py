@@ -9,13 +9,13 @@ from collections.abc import Iterable
 
 import nibabel as nib
 
-from bids_spectsynth.app.outcomes import log_found, participant_statuses
+from bids_spectsynth.app.outcomes import participant_statuses
 from bids_spectsynth.app.stages import Context, Stage, one_by_one
 from bids_spectsynth.bids.dataset import write_dataset_files
 from bids_spectsynth.bids.finding.cases import Case, find_cases
 from bids_spectsynth.bids.participants import update_participants
 from bids_spectsynth.bids.prepared import PreparedCase, find_prepared, is_registered_to
-from bids_spectsynth.bids.roles import INTERICTAL, T1W
+from bids_spectsynth.bids.roles import INTERICTAL, T1W, ictal_names
 from bids_spectsynth.bids.validate import check_dataset
 from bids_spectsynth.errors import Outcome
 from bids_spectsynth.logs import LOGGER_NAME
@@ -58,8 +58,6 @@ def _find(context: Context) -> Iterable[Outcome]:
     if not settings.skip_bids_validation:
         for line in check_dataset(settings.bids_dir, participants=settings.participant_label):
             logger.warning("%s", line)
-    if context.run_folder is not None:
-        log_found(context.run_folder, context.cases, outcomes)
     return outcomes
 
 
@@ -105,7 +103,10 @@ def _is_prepared(prepared: PreparedCase | None, case: Case, settings: Settings, 
     """Whether the output folder holds all that the models need of a case, on the requested grid and template."""
     if prepared is None or not is_registered_to(prepared, space):
         return False
-    needed = {T1W, INTERICTAL, *(role for inputs in settings.inputs for role in inputs)} & set(case.images)
+    needed = {T1W, INTERICTAL, *(role for inputs in settings.inputs for role in inputs)}
+    if settings.siscom == "on":
+        needed |= set(ictal_names(case.images))
+    needed &= set(case.images)
     grid = tuple(round(length / settings.voxel_size) for length in FIELD_OF_VIEW_MM)
     return needed <= set(prepared.images) and nib.Nifti1Image.from_filename(prepared.images[T1W]).shape == grid
 
@@ -172,6 +173,20 @@ def _evaluate(context: Context) -> Iterable[Outcome]:
     return one_by_one(context, context.synthesised, lambda model, case: rate_case(model, case, context.settings))
 
 
+def _has_siscom(settings: Settings) -> bool:
+    return settings.siscom == "on" and settings.mode != "train"
+
+
+def _siscom(context: Context) -> Iterable[Outcome]:
+    from bids_spectsynth.app.siscom import siscom_outcomes
+
+    return siscom_outcomes(context)
+
+
+def _plan_siscom(settings: Settings) -> str:
+    return f"subtract from ictal scans, smoothed by {settings.siscom_fwhm:g} mm: {', '.join(settings.siscom_baselines)}"
+
+
 def _report(context: Context) -> Iterable[Outcome]:
     from bids_spectsynth.reports.subject.all_pages import report_subjects
 
@@ -190,5 +205,6 @@ STAGES = (
     Stage("train", _trains, _train, _plan_training, shared=True),
     Stage("synthesise", _applies_models, _synthesise, _plan_synthesis),
     Stage("evaluate", _applies_models, _evaluate),
+    Stage("siscom", _has_siscom, _siscom, _plan_siscom),
     Stage("report", _reads_dataset, _report),
 )

@@ -11,7 +11,7 @@ from bids_spectsynth.errors import ModelError, Outcome
 from bids_spectsynth.logs import LOGGER_NAME, duration_words
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.preprocess.templates.templates import planned_template
-from bids_spectsynth.preprocess.workflow.anatomical import requested_templates
+from bids_spectsynth.preprocess.workflow.anatomical import templates_of
 from bids_spectsynth.synthesis.cohort.select import AnyCase, Cohort, make_cohort, split_cohort
 from bids_spectsynth.synthesis.study import PlannedModel, planned_models, trains
 from bids_spectsynth.synthesis.training.planning import check_trainable, planned_networks
@@ -107,7 +107,7 @@ def plan_lines(
     lines += [f"then: {stage.plan(settings)}" for stage in stages if stage.applies(settings) and stage.plan is not None]
     if settings.mode != "train":
         # The same options go to every stage of a cluster: templates of the preparation may be missing in training.
-        lines += map(planned_template, requested_templates(settings).values())
+        lines += map(planned_template, templates_of(cases, settings) or settings.templates)
     if trains(settings):
         models = planned_models(settings)
         lines += [*_model_lines(models), *_cohort_lines(settings, cases, models)]

@@ -4,8 +4,15 @@ import logging
 from collections.abc import Sequence
 
 from bids_spectsynth.app import participant
-from bids_spectsynth.app.checks import check_backend, check_folders, check_processes, process_rank
-from bids_spectsynth.app.outcomes import record_outcomes
+from bids_spectsynth.app.checks import (
+    check_backend,
+    check_folders,
+    check_metrics,
+    check_processes,
+    make_folders,
+    process_rank,
+)
+from bids_spectsynth.app.outcomes import log_found, record_outcomes
 from bids_spectsynth.app.stages import Context, Stage, run_stages
 from bids_spectsynth.bids.dataset import write_dataset_files
 from bids_spectsynth.errors import DatasetError, ExitCode, Outcome, exit_code
@@ -26,6 +33,7 @@ def run(settings: Settings) -> ExitCode:
     """
     console_logging(settings.verbose)
     check_processes(settings)
+    check_metrics(settings)
     check_folders(settings)
     check_backend(settings)
     with clean_end():
@@ -49,14 +57,16 @@ def run_participant(settings: Settings) -> ExitCode:
         # The first process writes what there is to write.
         run_stages([stage for stage in stages if stage.shared], context)
         return ExitCode.OK
-    if not settings.dry_run:
-        context.run_folder = open_run_log(settings.output_dir, settings.analysis_level, to_toml(settings))
     run_stages([stage for stage in stages if stage.only_reads], context)
-    if context.run_folder is None:
+    if settings.dry_run:
         return _plan(context, stages)
+    # Nothing is written before options and dataset are known to be good.
+    participant.check_trainable(context)
+    make_folders(settings)
+    context.run_folder = open_run_log(settings.output_dir, settings.analysis_level, to_toml(settings))
+    log_found(context.run_folder, context.cases, context.outcomes)
     write_dataset_files(own, {})
     try:
-        participant.check_trainable(context)
         run_stages([stage for stage in stages if not stage.only_reads], context)
     finally:
         record_outcomes(own, context.run_folder, context.outcomes)

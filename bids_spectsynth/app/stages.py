@@ -30,7 +30,7 @@ class Context:
     settings : Settings
         With the inputs and spaces of all models.
     run_folder : Path or None
-        Of the run's logs; None in a dry run, in which nothing is written.
+        Of the run's logs; None until it is made, and in a dry run, in which nothing is written.
     models : list of AppliedModel
         To be applied; empty until they are trained, where the run trains.
     cases : list of Case

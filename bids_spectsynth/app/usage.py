@@ -8,7 +8,7 @@ import re
 import sys
 from pathlib import Path
 
-from bids_spectsynth.app.registries import registered_losses
+from bids_spectsynth.app.registries import registered_losses, registered_margins
 from bids_spectsynth.options.declarations.groups import GROUPS
 from bids_spectsynth.options.declare import Declared, declared
 from bids_spectsynth.options.parser import build_parser, parsed_options
@@ -32,7 +32,10 @@ def option_tables(options: type = Settings) -> dict[str, str]:
     """
     losses = registered_losses()
     actions = {action.dest: action for action in parsed_options(build_parser(losses, options))}
-    words = {"losses": ", ".join(f"`{name}` ({title})" for name, title in losses.items())}
+    words = {
+        "losses": ", ".join(f"`{name}` ({title})" for name, title in losses.items()),
+        "margins": ", ".join(f"`{name}` {margin}" for name, margin in registered_margins().items()),
+    }
     tables = {}
     for group in GROUPS:
         rows = ["| option | meaning |", "|---|---|"]

@@ -27,6 +27,8 @@ NOT_BIDS = (
     "**/figures",
     "logs",
     "models",
+    "siscom",
+    "normals",
     "work",
     "*.html",
     "group_*",

@@ -18,8 +18,8 @@ _NAMES = (
     "participant_id", "session_id", "model", "configuration", "configuration_a", "configuration_b", "method",
     "method_a", "method_b", "inputs", "space", "scaling", "losses", "recipe", "training", "scale", "seed", "split",
     "subjects", "comparison", "metric", "test", "primary", "unit", "note", "template", "region", "hemisphere",
-    "measure", "sampled_by", "bin", "ictal", "baseline", "baseline_a", "baseline_b", "other", "reader", "other_reader",
-    "case", "modality",
+    "measure", "sampled_by", "bin", "metric_unit", "measure_unit", "ictal", "baseline", "baseline_a", "baseline_b",
+    "other", "reader", "other_reader", "case", "modality",
 )  # fmt: skip
 
 #: Tables that rate a synthetic image against the real one; the last one rates its standard-deviation map.
@@ -47,6 +47,19 @@ def participants_file(folder: Path) -> Path:
 def models_folder(output_dir: Path) -> Path:
     """Where models lie, one folder each."""
     return output_dir / "models"
+
+
+def card_file(output_dir: Path, label: str) -> Path:
+    """The card that stands for a model, whether or not there is one.
+
+    Parameters
+    ----------
+    output_dir : Path
+    label : str
+        Of the model. The networks of an ensemble share all but seed, fold and orientation, so it is the first one's.
+    """
+    folder = models_folder(output_dir) / label
+    return min(folder.glob("*/model.json"), default=folder / "model.json")
 
 
 def group_page(output_dir: Path) -> Path:

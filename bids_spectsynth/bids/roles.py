@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 SpectState = Literal["ictal", "interictal"]
-#: ``own``: a mask of its own; ``extracted``: its own where the backend extracts brains of such images, else the T1w's;
+#: ``own``: a mask of its own; ``extracted``: its own where the backend extracts brains of such images and is asked
+#: to, else the T1w's, carried over and written under the image's name;
 #: ``T1w``: the T1w's, which is not written once more. So do all other MR images: in ``anat``, a mask of their own would
 #: have the name of the T1w's.
 MaskPolicy = Literal["own", "extracted", "T1w"]

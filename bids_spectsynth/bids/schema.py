@@ -2,8 +2,8 @@
 
 BIDS has no SPECT. The extension mirrors PET's names (which have no ``acq``): a ``spect`` datatype with a ``_spect``
 suffix. It also admits what the derivatives here need and the standard lacks: brain masks beside PET and SPECT,
-linear transforms (``_xfm``), and the tables of the evaluation (``_metrics``, ``_regions``, ``_volume``,
-``_calibration``).
+linear transforms (``_xfm``), the tables of the evaluation (``_metrics``, ``_regions``, ``_volume``, ``_calibration``),
+and the maps and tables of SISCOM (``stat-``, ``_statmap``, ``_clusters``, ``_concordance``).
 Run ``python -m bids_spectsynth.bids.schema`` after an update of bidsschematools to renew the shipped file.
 """
 
@@ -19,7 +19,9 @@ from bids_spectsynth.bids.output_files import RATINGS
 Schema = dict[str, Any]
 
 SCHEMA_FILE = "bids_schema_spect.json.gz"
-NOT_A_TABLE = tuple(f'suffix != "{table}"' for table in RATINGS)
+#: Tables of the evaluation and of SISCOM.
+TABLES = (*RATINGS, "clusters", "concordance")
+NOT_A_TABLE = tuple(f'suffix != "{table}"' for table in TABLES)
 _LABEL_ENTITIES = {
     "from": "Space or image that a transform maps coordinates from.",
     "to": "Space or image that a transform maps coordinates to.",
@@ -47,6 +49,7 @@ def build_schema() -> Schema:
     _add_sidecar_rules(schema["rules"]["sidecars"])
     order = schema["rules"]["entities"]
     order[order.index("space") : order.index("space")] = list(_LABEL_ENTITIES)
+    order.append("statistic")
     schema["rules"]["modalities"]["spect"] = {"datatypes": ["spect"]}
     _treat_spect_as_imaging(schema["rules"])
     # A table has no voxels that could be aligned to a reference.
@@ -61,11 +64,12 @@ def _add_objects(objects: Schema) -> None:
     objects["datatypes"]["spect"] = {"value": "spect", "display_name": name, "description": "SPECT data.\n"}
     objects["suffixes"]["spect"] = {"value": "spect", "display_name": name, "description": "A SPECT image.\n"}
     objects["suffixes"]["xfm"] = {"value": "xfm", "display_name": "Transform", "description": "A 4x4 matrix.\n"}
-    for table in RATINGS:
+    objects["suffixes"]["statmap"] = {"value": "statmap", "display_name": "Map", "description": "A statistical map.\n"}
+    for table in TABLES:
         objects["suffixes"][table] = {"value": table, "display_name": table.capitalize(), "description": "A table.\n"}
-    for key, text in _LABEL_ENTITIES.items():
+    for key, text in (*_LABEL_ENTITIES.items(), ("statistic", "What a statistical map shows.")):
         objects["entities"][key] = {
-            "name": key,
+            "name": "stat" if key == "statistic" else key,
             "display_name": key.capitalize(),
             "description": text,
             "type": "string",
@@ -90,9 +94,17 @@ def _add_file_rules(files: Schema) -> None:
         "datatypes": ["anat", "pet", "spect"],
         "selectors": selectors,
     }
+    named = {"space": "optional", "resolution": "optional", "description": "required"}
+    imaging["spect_statmap"] = {
+        "entities": _FREE_ENTITIES | named | {"statistic": "required"},
+        "suffixes": ["statmap"],
+        "extensions": [".nii.gz", ".nii", ".json"],
+        "datatypes": ["spect"],
+        "selectors": selectors,
+    }
     imaging["spect_tables"] = {
-        "entities": _FREE_ENTITIES | {"space": "optional", "resolution": "optional", "description": "required"},
-        "suffixes": list(RATINGS),
+        "entities": _FREE_ENTITIES | named,
+        "suffixes": list(TABLES),
         "extensions": [".tsv", ".json"],
         "datatypes": ["spect"],
         "selectors": selectors,

@@ -27,20 +27,52 @@ SPLITS = {
 #: A table's JSON data dictionary: its columns in order, each with what it means.
 Dictionary = dict[str, dict[str, Any]]
 
+#: Units of numbers that have none, and of numbers of slices, voxels, participants.
+NO_UNIT, COUNT = "1", "count"
+#: Units where one column holds values of several metrics; the table has :data:`METRIC_UNIT`.
+OF_METRIC = "unit of the metric in this row, see metric_unit"
+#: The same of the measures of the table of agreement.
+OF_MEASURE = "unit of the measure in this row, see measure_unit"
+
+
+def unitless(description: str) -> dict[str, str]:
+    """Entry of a column of ratios, correlations, statistics or p."""
+    return {"Description": description, "Units": NO_UNIT}
+
+
+def counted(description: str) -> dict[str, str]:
+    """Entry of a column of counts."""
+    return {"Description": description, "Units": COUNT}
+
+
+def in_metric_unit(description: str) -> dict[str, str]:
+    """Entry of a column whose values are in the unit of the metric in their row."""
+    return {"Description": description, "Units": OF_METRIC}
+
+
+#: Column of tables with one metric a row.
+METRIC_UNIT: Dictionary = {
+    "metric_unit": {"Description": "Unit of the metric in this row, of its values, differences and limits; 1 for none."}
+}
+
 #: How both images are brought to one scale.
 SCALES = {
     "slice": "By each axial slice's own minimum and maximum.",
     "volume": "By zero and the 99.8th in-brain percentile of the volume.",
 }
 
+#: Scale of the measures of whole volumes, on which every method is rated that makes a volume.
+UPTAKE_SCALE = "uptake"
+#: The scales that rows of summaries and tests can have.
+GROUP_SCALES = {**SCALES, UPTAKE_SCALE: "Volumes as relative uptake, at one level: of the measures of whole volumes."}
+
 #: What the scale of a row means for networks.
 TWO_WAYS = (
     "On the scale of its training, a network's output stands as it is against the real SPECT scaled so. On the other "
-    "scale, its synthetic volume was brought to the real SPECT's mean over the rated voxels, and both were scaled with "
-    "the real SPECT's coefficients: there the level of the volume is no part of the error."
+    "scale, its synthetic volume was brought to the real SPECT's mean over the evaluation mask, and both were scaled "
+    "with the real SPECT's coefficients: there the level of the volume is no part of the error."
 )
 
-#: Columns that tell the model behind a row.
 #: Losses without an option of their own, each with the weight that is not named.
 _FURTHER_LOSSES = "".join(
     f" {loss.title}: the loss {name}, usual weight {loss.default_weight:g}."
@@ -48,6 +80,7 @@ _FURTHER_LOSSES = "".join(
     if not loss.option
 )
 
+#: Columns that tell the model behind a row.
 MODEL_COLUMNS: Dictionary = {
     "model": {"Description": "Label of the model; baselines stand under the model whose training cohort they share."},
     "configuration": {"Description": "The model's label without its seed: models that share it differ by seed alone."},
@@ -67,7 +100,7 @@ MODEL_COLUMNS: Dictionary = {
     "recipe": {
         "Description": "Recipe that the model was trained by, inputs and loss weights aside.",
         "Levels": {
-            "fard2024": "The paper's.",
+            "fard2024": "The article's.",
             "best": "The preset of that name; see docs/method.md.",
             "custom": "Another one.",
         },

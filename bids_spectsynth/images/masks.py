@@ -1,5 +1,6 @@
-"""Brain masks by a threshold of the histogram, and the one solid component of a mask."""
+"""Brain masks by a threshold of the histogram, the one solid component of a mask, and a mask without its edge."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import cc3d
@@ -66,6 +67,30 @@ def solid_component(inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
     largest = cc3d.largest_k(np.ascontiguousarray(inside[box]), k=1, connectivity=26) > 0
     solid[box] = fill_voids.fill(largest)
     return solid
+
+
+def without_edge(inside: npt.NDArray[np.bool_], voxel_sizes: Sequence[float], depth_mm: float) -> npt.NDArray[np.bool_]:
+    """The voxels of a mask whose distance to the nearest voxel outside is above a length.
+
+    Parameters
+    ----------
+    inside : array of bool, shape (I, J, K)
+        Beyond the array is outside.
+    voxel_sizes : sequence of float
+        mm.
+    depth_mm : float
+
+    Returns
+    -------
+    array of bool, shape (I, J, K)
+        Empty where the mask is nowhere thicker.
+    """
+    out = np.zeros(inside.shape, dtype=bool)
+    if inside.any():
+        box = ndimage.find_objects(inside.astype(np.uint8))[0]
+        depth = ndimage.distance_transform_edt(np.pad(inside[box], 1), sampling=tuple(voxel_sizes))
+        out[box] = depth[1:-1, 1:-1, 1:-1] > depth_mm
+    return out
 
 
 def otsu_threshold(data: npt.NDArray[Any], bins: int = 256) -> float:

@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_spectsynth.bids.access import ASK_OWNER, read_problem
-from bids_spectsynth.errors import ImageError
+from bids_spectsynth.errors import ImageError, size_text
 from bids_spectsynth.images.forms import matrix_problem, placement
 from bids_spectsynth.images.grid import FloatArray, new_image
 from bids_spectsynth.images.nifti import READ_ERRORS, opened_image
 from bids_spectsynth.images.values import begin_at_zero, unwrap
+from bids_spectsynth.images.wrapping import wrapped_voxels, wrapping_note
 
 # Codes of intent (NIfTI) of what the fifth dimension holds where it does not hold frames: matrices, vectors, colours.
 _COMPONENT_INTENTS = (1003, 1004, 1005, 1006, 1007, 1009, 2003, 2004)
@@ -98,10 +99,12 @@ def _averaged(
             f"{path}: the frame durations in the sidecar are not positive numbers (FrameDuration holds {wrong:g}); "
             "correct them"
         )
-    mean, n_wrapped = _mean_of_frames(image.dataobj, durations)
+    mean, n_corrected, n_wrapped = _mean_of_frames(image.dataobj, durations)
     weights = "weighted by their durations" if durations is not None else "all weighted alike (no durations known)"
-    wrapped = (_wrapped_note(n_wrapped),) if n_wrapped else ()
-    return mean, (f"{n} frames averaged, {weights}", *wrapped)
+    notes = [f"{n} frames averaged, {weights}", *([_corrected_note(n_corrected)] if n_corrected else [])]
+    if n_wrapped:
+        notes.append(wrapping_note(path.name, n_wrapped, mean.size * n))
+    return mean, tuple(notes)
 
 
 def average_frames(data4d: Any, durations: Sequence[float] | None = None) -> npt.NDArray[np.float32]:
@@ -127,8 +130,8 @@ def average_frames(data4d: Any, durations: Sequence[float] | None = None) -> npt
     return _mean_of_frames(data4d, durations)[0]
 
 
-def _mean_of_frames(data4d: Any, durations: Sequence[float] | None) -> tuple[npt.NDArray[np.float32], int]:
-    """The mean, and the number of voxels, in all frames, whose integers had wrapped."""
+def _mean_of_frames(data4d: Any, durations: Sequence[float] | None) -> tuple[npt.NDArray[np.float32], int, int]:
+    """The mean, and the numbers of voxels, in all frames, whose wrapped integers were corrected and were not."""
     shape = data4d.shape
     axis = _frame_axis(shape) or 3
     n = shape[axis]
@@ -136,17 +139,18 @@ def _mean_of_frames(data4d: Any, durations: Sequence[float] | None) -> tuple[npt
     if weights.shape != (n,) or np.any(weights < 0) or weights.sum() <= 0:
         raise ValueError(f"{n} frames need {n} durations, none negative and not all zero")
     weights = weights / weights.sum()
-    mean, n_wrapped = np.zeros(shape[:3], dtype=np.float32), 0
+    mean, n_corrected, n_wrapped = np.zeros(shape[:3], dtype=np.float32), 0, 0
     for t in range(n):
         if weights[t] > 0:
             index = tuple(t if other == axis else 0 for other in range(3, len(shape)))
             frame, n = unwrap(np.array(data4d[(slice(None),) * 3 + index], dtype=np.float32), data4d)
-            n_wrapped += n
+            n_corrected += n
+            n_wrapped += wrapped_voxels(frame, data4d)
             mean += np.float32(weights[t]) * np.nan_to_num(frame, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
-    return mean, n_wrapped
+    return mean, n_corrected, n_wrapped
 
 
-def _wrapped_note(n: int) -> str:
+def _corrected_note(n: int) -> str:
     return f"{n} voxels were negative because unsigned integers are stored as signed ones; corrected"
 
 
@@ -184,18 +188,21 @@ def _clean_volume(
     notes: list[str] = []
     shape = image.shape
     if len(shape) < 3 or any(n != 1 for n in shape[3:]) or 0 in shape:
-        raise ImageError(f"{path}: shape {shape}; one volume of three dimensions is needed")
+        raise ImageError(f"{path}: {size_text(shape)} voxels; one volume of three dimensions is needed")
     if min(shape[:3]) < MIN_VOXELS_PER_AXIS:
-        raise ImageError(f"{path}: shape {shape[:3]} is a single slice or slab; a whole volume is needed")
+        raise ImageError(f"{path}: {size_text(shape[:3])} voxels are a single slice or slab; a whole volume is needed")
     if isinstance(image, np.ndarray):
         data = image
     else:
         if np.dtype(image.get_data_dtype()).kind not in "iufb":
             raise ImageError(f"{path}: voxels of type {image.get_data_dtype()}; one number per voxel is needed")
         data = np.array(image.dataobj, dtype=np.float32).reshape(shape[:3])
-        data, n_wrapped = unwrap(data, image.dataobj)
+        data, n_corrected = unwrap(data, image.dataobj)
+        if n_corrected:
+            notes.append(_corrected_note(n_corrected))
+        n_wrapped = wrapped_voxels(data, image.dataobj)
         if n_wrapped:
-            notes.append(_wrapped_note(n_wrapped))
+            notes.append(wrapping_note(path.name, n_wrapped, data.size))
     finite = np.isfinite(data)
     n_bad = data.size - int(np.count_nonzero(finite))
     if n_bad == data.size:

@@ -8,6 +8,7 @@ from bids_spectsynth.options.declarations.cohort import CohortOptions
 from bids_spectsynth.options.declarations.execution import DataOptions
 from bids_spectsynth.options.declarations.model import ModelOptions
 from bids_spectsynth.options.declarations.preparation import PreparationOptions
+from bids_spectsynth.options.declarations.siscom import SiscomOptions
 from bids_spectsynth.options.declarations.training import TrainingOptions
 from bids_spectsynth.options.declare import flag
 
@@ -24,26 +25,41 @@ def check_level(level: AnalysisLevel, data: DataOptions) -> None:
         raise UsageError("--participant-label: the group level is of everybody in the output folder; leave it out")
 
 
-def check_model(model: ModelOptions, changed: Sequence[str]) -> None:
+def check_model(model: ModelOptions, of_training: Sequence[str]) -> None:
     """Refuse options beside ``--model`` that are of training.
 
     Parameters
     ----------
     model : ModelOptions
-    changed : sequence of str
-        Names of the options of the recipe whose value is not that of the preset.
+    of_training : sequence of str
+        Names of the options of training that are given.
 
     Raises
     ------
     UsageError
-        A model is given to a mode that applies none, or a label or a recipe to one that is trained.
+        A model is given to a mode that applies none, or options of training beside it.
     """
     if model.model is None:
         return
     if model.mode in ("train", "preprocess"):
         raise UsageError(f"--model: --mode {model.mode} applies no model; leave one of the two options out")
-    for name in [*changed, *(["model_label"] if model.model_label is not None else [])]:
-        raise UsageError(f"{flag(name)}: --model applies a model as it was trained; leave one of the two options out")
+    if of_training:
+        names = ", ".join(map(flag, of_training))
+        raise UsageError(f"{names}: --model applies a model as it was trained; leave them or --model out")
+
+
+def check_siscom(level: AnalysisLevel, siscom: SiscomOptions) -> None:
+    """Refuse options of the group level beside participants, and a comparison with nothing.
+
+    Raises
+    ------
+    UsageError
+        An option of the group level is given at the participant level.
+    """
+    names = ("make_normals", "reader_study", "reader_results")
+    given = [name for name in names if getattr(siscom, name) is not None]
+    if level == "participant" and given:
+        raise UsageError(f"{flag(given[0])}: is of the group level; leave it out, or run the group level")
 
 
 def check_training(training: TrainingOptions, scaling: Scaling) -> None:

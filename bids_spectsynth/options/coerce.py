@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from bids_spectsynth.errors import UsageError
+from bids_spectsynth.errors import UsageError, value_text
 from bids_spectsynth.options.declare import Declared, flag
 
 
@@ -26,7 +26,9 @@ def coerce(one: Declared, value: Any) -> Any:
     try:
         usable = one.option.read(value) if one.option.read is not None else _of_type(one, value)
     except (TypeError, ValueError, OverflowError) as error:
-        raise UsageError(f"{flag(one.name)}: {value!r} is not usable ({error})") from error
+        # What Python says of types means nothing to users.
+        why = "another kind of value needed" if isinstance(error, TypeError) else error
+        raise UsageError(f"{flag(one.name)}: {value_text(value)} is not usable ({why})") from error
     if one.option.check is not None and (wrong := one.option.check(usable)) is not None:
         raise UsageError(f"{flag(one.name)}: {wrong}")
     return usable

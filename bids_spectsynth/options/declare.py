@@ -18,10 +18,19 @@ _KEY = "option"
 
 @dataclass(frozen=True)
 class Group:
-    """Options that stand together in the help and on the usage page."""
+    """Options that stand together in the help and on the usage page.
+
+    Parameters
+    ----------
+    title : str
+    description : str, optional
+    of_training : bool
+        What its options are that do not say it themselves; see :class:`Option`.
+    """
 
     title: str
     description: str | None = None
+    of_training: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,9 @@ class Option:
         Name in the training configuration, where it is another.
     of_loss : bool
         Whether it says what the loss is.
+    of_training : bool, optional
+        Whether it says which models are trained, or how; such options are refused beside a model that is given. As its
+        group where it is None.
     units : mapping of str to str
         Further spellings to what is put behind a value that is given by them: ``{"--mem-gb": "G"}``.
     shorthands : mapping of str to mapping
@@ -77,6 +89,7 @@ class Option:
     suggest: Callable[[str, Mapping[str, Any]], Any] | None = None
     config_name: str = ""
     of_loss: bool = False
+    of_training: bool | None = None
     units: Mapping[str, str] = field(default_factory=dict)
     shorthands: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -117,6 +130,12 @@ class Declared:
         if self.option.group is None:
             return ()
         return self.option.flags or (flag(self.name),)
+
+    @property
+    def of_training(self) -> bool:
+        """Whether it says which models are trained, or how."""
+        group = self.option.group
+        return self.option.of_training if self.option.of_training is not None else bool(group and group.of_training)
 
     @property
     def choices(self) -> tuple[str, ...]:

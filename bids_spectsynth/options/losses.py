@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from bids_spectsynth.errors import UsageError
+from bids_spectsynth.errors import UsageError, value_text
 from bids_spectsynth.options.declare import declared, flag
 
 
@@ -54,7 +54,8 @@ def fold_losses(values: Mapping[str, Any], options: type) -> dict[str, Any]:
     try:
         weights = _weights(values["loss"])
     except (TypeError, ValueError) as error:
-        raise UsageError(f"--loss: {values['loss']!r} is not usable ({error})") from error
+        why = "NAME=WEIGHT needed, e.g. l1=100" if isinstance(error, TypeError) else error
+        raise UsageError(f"--loss: {value_text(values['loss'])} is not usable ({why})") from error
     folded = dict(values)
     for name in list(weights):
         own = f"{name}_weight"

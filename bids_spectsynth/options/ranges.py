@@ -51,11 +51,6 @@ def zero_or_at_least(least: int, why: str) -> Callable[[int], str | None]:
     return check
 
 
-def all_positive(values: Sequence[float]) -> str | None:
-    """Numbers that are all above zero."""
-    return None if min(values) > 0 else "three numbers above zero"
-
-
 def parts(of_what: str) -> Callable[[Sequence[float]], str | None]:
     """Shares of training, validation and test, of which the test alone may have none."""
 

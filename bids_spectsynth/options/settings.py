@@ -1,6 +1,6 @@
 """Settings of one run: a frozen record that is passed as an argument."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +15,8 @@ from bids_spectsynth.options.choices import Compile as Compile
 from bids_spectsynth.options.choices import CoregInit as CoregInit
 from bids_spectsynth.options.choices import Crop as Crop
 from bids_spectsynth.options.choices import Device as Device
+from bids_spectsynth.options.choices import FlirtCost as FlirtCost
+from bids_spectsynth.options.choices import FlirtSpect as FlirtSpect
 from bids_spectsynth.options.choices import FslRunner as FslRunner
 from bids_spectsynth.options.choices import MemoryFormat as MemoryFormat
 from bids_spectsynth.options.choices import Mode as Mode
@@ -25,10 +27,10 @@ from bids_spectsynth.options.choices import SiscomBaseline as SiscomBaseline
 from bids_spectsynth.options.choices import SiscomLevel as SiscomLevel
 from bids_spectsynth.options.choices import SliceStorage as SliceStorage
 from bids_spectsynth.options.choices import Switch as Switch
+from bids_spectsynth.options.choices import TemplateAffine as TemplateAffine
 from bids_spectsynth.options.coerce import coerce
 from bids_spectsynth.options.declarations.cohort import CohortOptions, EvaluationOptions
 from bids_spectsynth.options.declarations.execution import Arguments, DataOptions, ExecutionOptions, StorageOptions
-from bids_spectsynth.options.declarations.groups import RECIPE
 from bids_spectsynth.options.declarations.model import ModelOptions
 from bids_spectsynth.options.declarations.preparation import PreparationOptions
 from bids_spectsynth.options.declarations.siscom import SiscomOptions
@@ -66,8 +68,8 @@ class Settings(
     ``inputs`` holds one tuple of image roles per model to train (``("T1w", "pet")``, ``("pet",)``);
     ``output_spaces`` holds ``T1w`` or TemplateFlow templates as ``NAME[:cohort-X][:res-Y]``. ``study`` is the name of
     a study or the path of its TOML file. ``hold_out`` holds ``COLUMN=VALUE`` of ``participants.tsv``. ``loss`` holds
-    name and weight of the terms of the loss that have no option of their own. ``equivalence_margins`` are those of
-    RMSE, SSIM and PSNR.
+    name and weight of the terms of the loss that have no option of their own. ``equivalence_margins`` holds
+    name and margin of metrics.
     """
 
     @property
@@ -111,23 +113,26 @@ def read_config(path: Path) -> dict[str, Any]:
     return read_toml(path, Settings)
 
 
-def make_settings(values: Mapping[str, Any]) -> Settings:
+def make_settings(values: Mapping[str, Any], given: Collection[str] = ()) -> Settings:
     """Build settings from plain values (strings, numbers, lists), checking choices, ranges and combinations.
 
     Parameters
     ----------
     values : mapping of str to object
         By name; None counts as not given.
+    given : collection of str
+        Names of those that were asked for one by one, which are refused where they have no effect beside a model, even
+        if they are as by default. Others may come of a file that a run has recorded.
 
     Raises
     ------
     UsageError
         A value is of the wrong type, no allowed choice, or out of range, or two options do not go together.
     """
-    return settings_of(Settings, values)
+    return settings_of(Settings, values, given)
 
 
-def settings_of(options: type[SettingsT], values: Mapping[str, Any]) -> SettingsT:
+def settings_of(options: type[SettingsT], values: Mapping[str, Any], given: Collection[str] = ()) -> SettingsT:
     """As :func:`make_settings`, with the options that a subclass of :class:`Settings` declares besides.
 
     Parameters
@@ -135,6 +140,7 @@ def settings_of(options: type[SettingsT], values: Mapping[str, Any]) -> Settings
     options : type
         :class:`Settings` or a subclass.
     values : mapping of str to object
+    given : collection of str
 
     Raises
     ------
@@ -142,7 +148,8 @@ def settings_of(options: type[SettingsT], values: Mapping[str, Any]) -> Settings
         See :func:`make_settings`.
     """
     every = declared(options)
-    requested = {name: value for name, value in fold_losses(values, options).items() if value is not None}
+    folded = {name: value for name, value in fold_losses(values, options).items() if value is not None}
+    requested = folded
     for name, one in every.items():
         # What is given one by one wins over what a shorthand stands for.
         meant = one.option.shorthands.get(str(requested.get(name)), {})
@@ -153,25 +160,28 @@ def settings_of(options: type[SettingsT], values: Mapping[str, Any]) -> Settings
         if name not in coerced and one.option.group is not None:
             coerced[name] = suggested_value(one, preset, coerced)
     settings = options(**coerced)
-    _check(settings)
+    _check(settings, folded, given)
     return settings
 
 
-def _check(settings: Settings) -> None:
+def _check(settings: Settings, values: Mapping[str, Any], given: Collection[str]) -> None:
     checks.check_training(settings, settings.intensity_scaling)
     checks.check_split(settings)
     checks.check_backend(settings)
-    checks.check_model(settings, _recipe_changes(settings))
+    checks.check_model(settings, _of_training(settings, values, given))
     checks.check_level(settings.analysis_level, settings)
+    checks.check_siscom(settings.analysis_level, settings)
 
 
-def _recipe_changes(settings: Settings) -> list[str]:
-    """Options of the recipe that are not as the preset has them; what a run has recorded can be given again."""
-    every = declared(type(settings)).items()
-    values = {name: getattr(settings, name) for name, _ in every}
+def _of_training(settings: Settings, values: Mapping[str, Any], given: Collection[str]) -> list[str]:
+    """Options of training that are given, or whose value is not what it is without; a record of a run has them all."""
+    every = {name: one for name, one in declared(type(settings)).items() if one.of_training}
+    own = {name: getattr(settings, name) for name in declared(type(settings))}
     return [
         name
-        for name, one in every
-        if one.option.group == RECIPE and name != "preset"
-        if values[name] != suggested_value(one, settings.preset, values)
+        for name, one in every.items()
+        if name in given
+        or (name in values and (str(values[name]) in one.option.shorthands))
+        # The preset that a run has recorded says only where the other values come from.
+        or (name in values and name != "preset" and own[name] != suggested_value(one, settings.preset, own))
     ]

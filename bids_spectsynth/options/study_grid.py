@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from bids_spectsynth.errors import UsageError
+from bids_spectsynth.errors import UsageError, value_text
 from bids_spectsynth.options.losses import fold_losses
 from bids_spectsynth.options.presets import LOSS_OPTIONS as LOSS_OPTIONS
 from bids_spectsynth.options.presets import PRESETS, Preset
@@ -139,7 +139,7 @@ def _loss(path: Path, entry: Any) -> Mapping[str, Any]:
         raise UsageError(f"{path}: an entry of losses is not a table with keys of {', '.join(known)}")
     name = entry.get("name", "L1")
     if not isinstance(name, str) or not (name.isascii() and name.isalnum()):
-        raise UsageError(f"{path}: name {name!r} of a loss has other characters than letters and digits")
+        raise UsageError(f"{path}: name {value_text(name)} of a loss has other characters than letters and digits")
     try:
         return fold_losses(entry, Settings)
     except UsageError as error:

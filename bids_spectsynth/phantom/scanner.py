@@ -1,5 +1,6 @@
-"""Scanners: where their voxels lie, what they record, and the protocols of the paper's Table 1."""
+"""Scanners: where their voxels lie, what they record, and the protocols of the article's Table 1."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -165,7 +166,7 @@ def place_scan(
     extent = np.array([protocol.extent(pair) for pair in ("LR", "PA", "IS")])
     slack = (extent - (upper - lower)) / 2 - 1.5 * max(protocol.voxel_sizes)
     if np.any(slack < 0):
-        raise ValueError(f"the brain ({np.round(upper - lower)} mm) does not fit the field of view ({extent} mm)")
+        raise ValueError(f"the brain ({_mm(upper - lower)} mm) does not fit the field of view ({_mm(extent)} mm)")
     middle = (lower + upper) / 2
     middle[:2] += rng.uniform(-1, 1, 2) * np.minimum(slack[:2], 8.0)
     middle[2] -= max(slack[2] + 1.5 * max(protocol.voxel_sizes) - top_margin, 0.0)
@@ -284,3 +285,7 @@ def acquire_emission(
         recorded.append(ndimage.gaussian_filter(frame, filter_fwhm / 2.3548 / sizes, mode="nearest", truncate=2.5))
     activity: Array = recorded[0] if frames == 1 else np.stack(recorded, axis=-1)
     return activity
+
+
+def _mm(sizes: Iterable[float]) -> str:
+    return " x ".join(f"{size:.0f}" for size in sizes)

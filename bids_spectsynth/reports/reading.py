@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
-from bids_spectsynth.errors import ImageError
+from bids_spectsynth.errors import ImageError, size_text
 from bids_spectsynth.images.nifti import opened_image
 from bids_spectsynth.reports.pictures.views import Array, Mask
 
@@ -44,7 +44,9 @@ def read_on_grid(path: Path, shape: tuple[int, ...]) -> Array:
     """
     data, _ = read_volume(path)
     if data.shape != shape:
-        raise ImageError(f"{path}: the grid is {data.shape}, that of the brain mask {shape}; prepare it again")
+        raise ImageError(
+            f"{path}: the grid is {size_text(data.shape)}, that of the brain mask {size_text(shape)}; prepare it again"
+        )
     return data
 
 

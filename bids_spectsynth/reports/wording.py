@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
-from bids_spectsynth.evaluation.columns import NETWORK
+from bids_spectsynth.evaluation.columns import COUNT, NETWORK, NO_UNIT, OF_MEASURE, OF_METRIC
 from bids_spectsynth.synthesis.baselines.registry import BASELINES
 
 FOOTER = "Written by bids_spectsynth. Not a medical device; not for diagnosis."
@@ -12,6 +12,8 @@ PHANTOM_TEXT = (
     "These images were simulated. The numbers describe the software, not patients: they are not clinical numbers."
 )
 NETWORK_NAME = "Model (pix2pix)"
+#: What a tooltip does without: numbers without a unit, and units of which the page's tables say themselves.
+_UNITS_NOT_SHOWN = (None, NO_UNIT, COUNT, OF_METRIC, OF_MEASURE)
 
 
 def method_name(method: str) -> str:
@@ -34,7 +36,8 @@ def description(dictionary: Mapping[str, object], column: str) -> str:
     if not isinstance(entry, Mapping):
         return ""
     text = str(entry.get("Description", ""))
-    return f"{text} ({entry['Units']})" if text and entry.get("Units") else text
+    unit = entry.get("Units")
+    return text if not text or unit in _UNITS_NOT_SHOWN else f"{text} ({unit})"
 
 
 def left_out_text(methods: Iterable[str]) -> str:

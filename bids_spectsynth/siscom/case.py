@@ -3,26 +3,29 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import nibabel as nib
 import numpy as np
 
+from bids_spectsynth.bids.roles import T1W
 from bids_spectsynth.images.resampling import resample_linear
 from bids_spectsynth.images.smoothing import MaskedSmoother
+from bids_spectsynth.siscom.baselines.regional import regional_gain
+from bids_spectsynth.siscom.baselines.request import Request
+from bids_spectsynth.siscom.baselines.residuals import Difference
 from bids_spectsynth.siscom.foci.clusters import find_foci
 from bids_spectsynth.siscom.records import BaselineImage, CohortError, Float32, Float64, Focus, Maps, Mask
 from bids_spectsynth.siscom.significance.null import SPACING_MM, Errors, Null, simulate_null
-from bids_spectsynth.siscom.subtraction.alignment import align, displacement, resample_ictal
+from bids_spectsynth.siscom.subtraction.alignment import resample_ictal
 from bids_spectsynth.siscom.subtraction.coarse import Coarse
 from bids_spectsynth.siscom.subtraction.level import WARN_PERCENT, disagreement, levels
 from bids_spectsynth.siscom.subtraction.maps import cohort_z, own_z, percent_difference, voxelwise_z
 from bids_spectsynth.siscom.subtraction.mask import siscom_mask
-from bids_spectsynth.siscom.subtraction.resolution import match
+from bids_spectsynth.siscom.subtraction.resolution import Matching, match
+from bids_spectsynth.siscom.subtraction.route import IctalScan, Route, choose_route
 from bids_spectsynth.siscom.subtraction.sharpness import estimate_fwhm
 
-#: Routes from the ictal scan to the baseline.
-DIRECT, THROUGH_T1W = "direct", "through the T1w"
-#: The direct route is not taken where it leaves the scans this much less alike, or moves the brain further than this.
-_WORSE, _FURTHEST_MM = 1.02, 6.0
+#: Baselines that were not measured: a smooth gain, equal on both sides, is fitted to the ictal scan.
+FITTED = ("synthetic", "cohort", "normals")
+_GAIN = "A smooth gain was fitted to the ictal scan: a change that is smooth and equal on both sides is lost."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,38 +54,6 @@ class Choices:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class IctalScan:
-    """An ictal scan and the way to it.
-
-    Parameters
-    ----------
-    image : Nifti1Image
-        On its own voxels, finite.
-    matrix : array, shape (4, 4)
-        World of the T1w to that of the scan, RAS+ mm: the registration of the preparation.
-    mask : array of bool, shape (I, J, K)
-        Brain where it was measured, on the prepared grid.
-    """
-
-    image: nib.Nifti1Image
-    matrix: Float64
-    mask: Mask
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Route:
-    """How the ictal scan was brought to the baseline, and how far two ways of doing it disagree over the brain."""
-
-    name: str
-    matrix: Float64
-    mean_mm: float
-    largest_mm: float
-    residual_percent: float
-    other_residual_percent: float
-    note: str = ""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
 class Siscom:
     """The result for one ictal scan and one baseline.
 
@@ -92,10 +63,11 @@ class Siscom:
     route : Route
     fwhm_ictal, fwhm_baseline : float
         Estimated resolution, mm.
-    kernel_ictal, kernel_baseline : float
-        Gaussians (FWHM, mm) that made both equally sharp.
+    matching : Matching
+        What made both equally sharp.
     levels : mapping of str to float
         All estimates of the ratio of ictal to baseline.
+    level_used : str
     maps : Maps
     null : Null
     error : CohortError or None
@@ -109,57 +81,14 @@ class Siscom:
     route: Route
     fwhm_ictal: float
     fwhm_baseline: float
-    kernel_ictal: float
-    kernel_baseline: float
+    matching: Matching
     levels: Mapping[str, float]
+    level_used: str
     maps: Maps
     null: Null
     error: CohortError | None
     foci: list[Focus]
     notes: tuple[str, ...]
-
-
-def choose_route(ictal: IctalScan, baseline: BaselineImage, brain: Mask, affine: Float64) -> Route:
-    """Align the ictal scan with the baseline, unless that leaves them less alike than the way through the T1w.
-
-    Parameters
-    ----------
-    ictal : IctalScan
-    baseline : BaselineImage
-    brain : array of bool, shape (I, J, K)
-        Where both were measured.
-    affine : array, shape (4, 4)
-
-    Raises
-    ------
-    ValueError
-        One of the scans is constant in the brain.
-    """
-    found = align(ictal.image, baseline.values, brain, affine, ictal.matrix)
-    mean, largest = displacement(found.matrix, ictal.matrix, brain, affine)
-    worse = found.residual_percent > _WORSE * found.start_residual_percent
-    if worse or largest > _FURTHEST_MM:
-        note = (
-            f"the direct registration to the baseline is not plausible (it moves the brain by up to {largest:.1f} mm); "
-            "the one through the T1w is kept"
-        )
-        return Route(
-            name=THROUGH_T1W,
-            matrix=ictal.matrix,
-            mean_mm=mean,
-            largest_mm=largest,
-            residual_percent=found.start_residual_percent,
-            other_residual_percent=found.residual_percent,
-            note=note,
-        )
-    return Route(
-        name=DIRECT,
-        matrix=found.matrix,
-        mean_mm=mean,
-        largest_mm=largest,
-        residual_percent=found.residual_percent,
-        other_residual_percent=found.start_residual_percent,
-    )
 
 
 def subtract(
@@ -172,6 +101,7 @@ def subtract(
     *,
     error: CohortError | None = None,
     cerebellum: Mask | None = None,
+    to_template: Float64 | None = None,
 ) -> Siscom:
     """Subtract a baseline from an ictal scan.
 
@@ -189,6 +119,8 @@ def subtract(
     error : CohortError, optional
         What held-out participants' maps have without a seizure.
     cerebellum : array of bool, shape (I, J, K), optional
+    to_template : array, shape (4, 4), optional
+        World of the T1w to that of a template; without it, baselines of :data:`FITTED` have one level.
 
     Returns
     -------
@@ -200,76 +132,130 @@ def subtract(
         A scan is constant in the brain, or they have no brain in common; the message says which.
     """
     both = brain & baseline.mask & ictal.mask
-    voxel_sizes = np.linalg.norm(affine[:3, :3], axis=0)
-    evaluated = siscom_mask(both, tuple(voxel_sizes))
+    evaluated = siscom_mask(both, tuple(np.linalg.norm(affine[:3, :3], axis=0)))
     if not evaluated.any():
         raise ValueError("the brain that both scans have measured is nowhere thick enough")
     route = choose_route(ictal, baseline, both, affine)
     moved = resample_ictal(ictal.image, route.matrix, both, affine)
-    sharper = match(moved, baseline.values, both, affine)
-    kernels = sharper.ictal_kernel, sharper.baseline_kernel
-    x, y = (
-        MaskedSmoother(both, voxel_sizes, float(np.hypot(choices.fwhm, kernel)))(values)
-        for values, kernel in zip((moved, baseline.values), kernels, strict=True)
-    )
-    ratios = levels(x, y, evaluated, cerebellum)
-    used = choices.level if np.isfinite(ratios[choices.level]) else "mode"
-    difference = percent_difference(x, y, ratios[used], evaluated)
-    z, deviation = own_z(difference, evaluated)
-    null = _null(moved, baseline.values, kernels, ratios[used], both, evaluated, affine, choices)
-    deviation_map = _fine(null, null.standard_deviation, evaluated, affine)
-    maps = Maps(
-        mask=evaluated,
-        difference=difference,
-        z=z,
-        znull=voxelwise_z(difference, deviation_map, evaluated),
-        zcohort=cohort_z(difference, error, evaluated),
-        sd_percent=deviation,
-    )
+    pair = _comparable(moved, baseline, t1w, both, affine, choices, to_template)
+    ratios = levels(*pair.smooth, evaluated, cerebellum)
+    used = _usable(choices.level, ratios)
+    difference = percent_difference(*pair.smooth, ratios[used], evaluated)
+    null = _null(pair, ratios[used], both, evaluated, affine, choices)
+    maps = _maps(difference, evaluated, _fine(null, null.standard_deviation, evaluated, affine), error)
     budget = {name: _fine(null, part, evaluated, affine) for name, part in null.parts.items()}
     if error is not None:
         budget["synthesis"] = np.nan_to_num(error.standard_deviation)
-    foci = find_foci(
+    return Siscom(
+        baseline=baseline,
+        route=route,
+        fwhm_ictal=pair.widths[0],
+        fwhm_baseline=pair.widths[1],
+        matching=pair.matching,
+        levels=ratios,
+        level_used=used,
+        maps=maps,
+        null=null,
+        error=error,
+        foci=_foci(maps, affine, null, budget, both, baseline, choices),
+        notes=_notes(baseline, route, ratios, used, choices),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Pair:
+    """A scan and a baseline that can be compared: their values, resolutions (FWHM, mm), and both smoothed."""
+
+    scan: Float32
+    values: Float32
+    widths: tuple[float, float]
+    matching: Matching
+    smooth: tuple[Float32, Float32]
+
+
+def _comparable(
+    scan: Float32,
+    baseline: BaselineImage,
+    t1w: Float32,
+    mask: Mask,
+    affine: Float64,
+    choices: Choices,
+    to_template: Float64 | None,
+) -> _Pair:
+    values = baseline.values
+    if baseline.kind in FITTED and to_template is not None:
+        values = regional_gain(values, scan, mask, affine, choices.fwhm, to_template)
+    widths = estimate_fwhm(scan, t1w, mask, affine), estimate_fwhm(values, t1w, mask, affine)
+    matching = match(*widths)
+    sizes = np.linalg.norm(affine[:3, :3], axis=0)
+    x, y = (
+        MaskedSmoother(mask, sizes, float(np.hypot(choices.fwhm, kernel)))(one)
+        for one, kernel in ((scan, matching.ictal), (values, matching.baseline))
+    )
+    return _Pair(scan=scan, values=values, widths=widths, matching=matching, smooth=(x, y))
+
+
+def _foci(
+    maps: Maps,
+    affine: Float64,
+    null: Null,
+    budget: Mapping[str, Float32],
+    brain: Mask,
+    baseline: BaselineImage,
+    choices: Choices,
+) -> list[Focus]:
+    return find_foci(
         maps,
         affine,
         threshold=choices.threshold,
         least_ml=choices.least_ml,
         p_of=null.p_mass,
         budget=budget,
-        brain=both,
+        brain=brain,
         seen=baseline.seen,
     )
-    return Siscom(
-        baseline=baseline,
-        route=route,
-        fwhm_ictal=estimate_fwhm(moved, t1w, both, affine),
-        fwhm_baseline=estimate_fwhm(baseline.values, t1w, both, affine),
-        kernel_ictal=kernels[0],
-        kernel_baseline=kernels[1],
-        levels=ratios,
-        maps=maps,
-        null=null,
-        error=error,
-        foci=foci,
-        notes=_notes(baseline, route, ratios, used, choices),
+
+
+def _maps(difference: Float32, mask: Mask, null_deviation: Float32, error: CohortError | None) -> Maps:
+    z, deviation = own_z(difference, mask)
+    return Maps(
+        mask=mask,
+        difference=difference,
+        z=z,
+        znull=voxelwise_z(difference, null_deviation, mask),
+        zcohort=cohort_z(difference, error, mask),
+        sd_percent=deviation,
     )
 
 
-def _null(
-    moved: Float32,
-    baseline: Float32,
-    kernels: tuple[float, float],
-    level: float,
-    brain: Mask,
-    evaluated: Mask,
-    affine: Float64,
-    choices: Choices,
-) -> Null:
+def residual_difference(choices: Choices) -> Difference:
+    """What makes the difference map of an aligned scan without a seizure, as :func:`subtract` makes an ictal one.
+
+    Parameters
+    ----------
+    choices : Choices
+    """
+
+    def difference(scan: Float32, baseline: BaselineImage, mask: Mask, request: Request) -> Float32:
+        t1w = request.image(T1W)
+        pair = _comparable(scan, baseline, t1w, mask, request.affine, choices, request.to_template)
+        ratios = levels(*pair.smooth, mask)
+        return percent_difference(*pair.smooth, ratios[_usable(choices.level, ratios)], mask)
+
+    return difference
+
+
+def _usable(level: str, ratios: Mapping[str, float]) -> str:
+    """The level that is wanted, where it can be had; else the mode."""
+    return level if np.isfinite(ratios[level]) else "mode"
+
+
+def _null(pair: _Pair, level: float, brain: Mask, evaluated: Mask, affine: Float64, choices: Choices) -> Null:
     coarse = Coarse(brain, affine, SPACING_MM)
     grid = coarse.grid
     x, y = (
         MaskedSmoother(grid.inside, grid.voxel_sizes, kernel)(coarse.take(values))
-        for values, kernel in zip((moved, baseline), kernels, strict=True)
+        for values, kernel in ((pair.scan, pair.matching.ictal), (pair.values, pair.matching.baseline))
     )
     inside = np.ascontiguousarray(evaluated[coarse.slices])
     mean = y[inside].mean(dtype=np.float64)
@@ -300,6 +286,8 @@ def _notes(
     baseline: BaselineImage, route: Route, ratios: Mapping[str, float], used: str, choices: Choices
 ) -> tuple[str, ...]:
     notes = [*baseline.notes]
+    if baseline.kind in FITTED:
+        notes.append(_GAIN)
     if route.note:
         notes.append(route.note)
     if used != choices.level:

@@ -12,7 +12,7 @@ from bids_spectsynth.options.presets import GOVERNED, PRESETS, Preset
 from bids_spectsynth.options.settings import T1W_SPACE, Scaling, Settings, make_settings
 from bids_spectsynth.options.spaces import plain_label
 from bids_spectsynth.options.study_grid import LOSS_OPTIONS, PAPER_STUDY, StudyGrid, study_grid
-from bids_spectsynth.synthesis.network.losses import check_losses, loss_titles, loss_weights
+from bids_spectsynth.synthesis.network.losses import LOSSES, check_losses, loss_titles, loss_weights
 
 _DEFAULTS: Mapping[str, Any] = {field.name: field.default for field in dataclasses.fields(Settings)}
 #: Governed options that belong neither to the loss nor to the number of networks.
@@ -144,15 +144,20 @@ def _own_settings(
 
 
 def _configurations(owns: Sequence[Settings], loss_names: Sequence[str]) -> list[str]:
-    """Labels without the seed; the loss's name is added where several losses would give one label."""
+    """Labels without the seed; the name that a study gives a loss is added where several would give one label."""
     plain = [
         model_label(own.inputs[0], own.spaces[0], own.intensity_scaling, own.ssim_weight, own.preset) for own in owns
     ]
     counts = Counter(plain)
     return [
-        own.model_label or (label + name[:1].upper() + name[1:] if counts[label] > 1 else label)
+        own.model_label or (label + name[:1].upper() + name[1:] if counts[label] > 1 else _default_label(own))
         for own, label, name in zip(owns, plain, loss_names, strict=True)
     ]
+
+
+def _default_label(own: Settings) -> str:
+    recipe = (own.intensity_scaling, own.ssim_weight, own.preset, own.loss)
+    return model_label(own.inputs[0], own.spaces[0], *recipe)
 
 
 def _refuse_what_the_study_decides(settings: Settings, grid: StudyGrid) -> None:
@@ -179,11 +184,17 @@ def _refuse_what_the_study_decides(settings: Settings, grid: StudyGrid) -> None:
 
 
 def model_label(
-    inputs: Sequence[str], space: str, scaling: Scaling, ssim_weight: float, preset: Preset = "fard2024"
+    inputs: Sequence[str],
+    space: str,
+    scaling: Scaling,
+    ssim_weight: float,
+    preset: Preset = "fard2024",
+    further: Sequence[tuple[str, float]] = (),
 ) -> str:
     """Name of a model: ``pix2pix``, each input, ``Ssim`` and ``Volume`` if used, and the template if there is one.
 
-    The preset's name stands in place of ``Volume`` where it is not the article's.
+    The preset's name stands in place of ``Volume`` where it is not the article's. Losses without an option of their
+    own stand behind ``Ssim``, each with its weight where that is not the usual one: ``Nmi``, ``Nmi0p5``.
 
     Parameters
     ----------
@@ -194,6 +205,8 @@ def model_label(
     scaling : {'slice', 'volume'}
     ssim_weight : float
     preset : {'fard2024', 'best'}
+    further : sequence of (str, float)
+        Name and weight of losses without an option of their own.
 
     Returns
     -------
@@ -202,9 +215,17 @@ def model_label(
     """
     parts = ["pix2pix", *(role[:1].upper() + role[1:] for role in inputs)]
     parts += ["Ssim"] if ssim_weight > 0 else []
+    parts += [name[:1].upper() + name[1:] + _weight_text(name, weight) for name, weight in further]
     if preset != "fard2024":
         parts += [preset[:1].upper() + preset[1:]]
     elif scaling == "volume":
         parts += ["Volume"]
     parts += [plain_label(space)] if space != T1W_SPACE else []
     return "".join(character for character in "".join(parts) if character.isalnum())
+
+
+def _weight_text(name: str, weight: float) -> str:
+    """A loss's weight in letters and digits; empty where it is the usual one."""
+    usual = LOSSES[name].default_weight if name in LOSSES else None
+    # A point and a sign tell 0.5 from 05 and 1e-05 from 1e05.
+    return "" if weight == usual else f"{weight:g}".replace(".", "p").replace("-", "m").replace("+", "")

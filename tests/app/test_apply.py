@@ -1,5 +1,6 @@
 """Who counts as held out, and what becomes of a case that fails or must not be rated."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -7,11 +8,12 @@ from typing import Any
 import pytest
 
 from bids_spectsynth.app import apply as application
-from bids_spectsynth.app.apply import rate_case, split_of
+from bids_spectsynth.app.apply import STATE_ASSUMED, rate_case, split_of
 from bids_spectsynth.app.model_choice import AppliedModel
 from bids_spectsynth.bids.output_files import rating_path
 from bids_spectsynth.bids.participants import update_participants
 from bids_spectsynth.bids.prepared import PreparedCase
+from bids_spectsynth.bids.roles import ASSUMED_STATE
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.options.settings import Settings, make_settings
 from bids_spectsynth.synthesis.models.card import participant_hash
@@ -96,6 +98,28 @@ def test_rate_case__table_of_an_earlier_training_does_not_outlive_it(settings: S
         path.write_text("rated when it was held out")
     folder = tmp_path / "models" / "m"
     model = AppliedModel(folder, (Member(folder, card("01", "02")),))
-    assert rate_case(model, prepared, settings).status == "ok"
+    outcome = rate_case(model, prepared, settings)
+    assert (outcome.status, outcome.reason) == ("ok", "")
     assert not table.exists()
     assert not table.with_suffix(".json").exists()
+
+
+def test_rate_case__a_spect_that_may_be_ictal_is_no_reference(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rated: list[str] = []
+    monkeypatch.setattr(application, "_rate", lambda model, case, split, settings: rated.append(case.participant))
+    folder = tmp_path / "models" / "m"
+    model = AppliedModel(folder, (Member(folder, card("01", "02")),))
+    for label, reason in (("03", f"{ASSUMED_STATE}; in the same session"), ("04", "task-interictal")):
+        image = tmp_path / f"sub-{label}_spect.nii.gz"
+        image.with_name(f"sub-{label}_spect.json").write_text(json.dumps({"SourceReason": reason}))
+        prepared = PreparedCase(label, None, "T1w", {"interictal": image}, {}, None, None)
+        table = rating_path(settings.output_dir, prepared, "m", "metrics")
+        table.parent.mkdir(parents=True)
+        table.write_text("of an earlier version")
+        outcome = rate_case(model, prepared, settings)
+        assert outcome.status == "ok"
+        assert table.exists() is (label == "04")
+        assert outcome.reason == ("" if label == "04" else STATE_ASSUMED)
+    assert rated == ["04"]

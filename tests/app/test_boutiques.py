@@ -70,6 +70,14 @@ def test_no_input_has_a_default_that_would_override_a_configuration_file() -> No
     assert not [one["id"] for one in build_descriptor()["inputs"] if "default-value" in one]
 
 
+def test_build_descriptor__a_model_excludes_the_options_of_training() -> None:
+    inputs = {one["id"]: one for one in build_descriptor()["inputs"]}
+    assert [name for name, one in inputs.items() if "disables-inputs" in one] == ["model"]
+    refused = set(inputs["model"]["disables-inputs"])
+    assert {"inputs", "epochs", "study", "cross_validate", "preset", "random_seed", "l1_weight"} <= refused
+    assert not {"mode", "voxel_size", "output_spaces", "device", "uncertainty", "data_range"} & refused
+
+
 def test_flags_and_descriptions_are_those_of_the_parser() -> None:
     parser = build_parser(registered_losses())
     flags = {word: action.help for action in parsed_options(parser) for word in action.option_strings}

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bids_spectsynth.app.checks import check_folders, check_processes, process_rank
+from bids_spectsynth.app.checks import check_folders, check_metrics, check_processes, make_folders, process_rank
+from bids_spectsynth.app.run import run
 from bids_spectsynth.errors import DatasetError, UsageError
 from bids_spectsynth.options.settings import make_settings
 
@@ -33,11 +34,20 @@ def test_output_inside_the_dataset(folders: Path, output: str, fine: bool) -> No
     )
     if fine:
         check_folders(settings)
+        assert not (folders / output / "work").exists(), "nothing is made before all is checked"
+        make_folders(settings)
         assert (folders / output / "work").is_dir()
     else:
         with pytest.raises(DatasetError, match="inside the dataset"):
             check_folders(settings)
         assert not (folders / "data" / "out").exists()
+
+
+def test_check_folders__where_no_folder_can_be_made(folders: Path) -> None:
+    (folders / "file").touch()
+    values = {"bids_dir": folders / "data", "output_dir": folders / "file" / "a" / "out"}
+    with pytest.raises(DatasetError, match=r"cannot write there \(.*file is no folder\)"):
+        check_folders(make_settings({**values, "analysis_level": "participant"}))
 
 
 def test_process_rank__without_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,3 +83,11 @@ def test_check_processes__variables_that_are_no_numbers(monkeypatch: pytest.Monk
     settings = make_settings({"bids_dir": "/data", "output_dir": "/out", "analysis_level": "participant"})
     with pytest.raises(UsageError, match="start with torchrun or unset them"):
         check_processes(settings)
+
+
+def test_check_metrics__a_margin_of_no_metric_is_refused_before_the_run(tmp_path: Path) -> None:
+    required = {"bids_dir": tmp_path, "output_dir": tmp_path / "out", "analysis_level": "participant"}
+    check_metrics(make_settings({**required, "equivalence_margins": "mask_psnr=1"}))
+    with pytest.raises(UsageError, match="--equivalence-margins psrn: there is no such metric; did you mean psnr"):
+        run(make_settings({**required, "equivalence_margins": "psrn=1"}))
+    assert not (tmp_path / "out").exists()

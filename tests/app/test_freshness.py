@@ -134,6 +134,34 @@ def test_empty_table_of_an_earlier_version_is_made_anew(copied: Any, again: Call
     assert again() == TABLES | {"sub-04.html"}
 
 
+@pytest.mark.parametrize(
+    ("table", "column"), [("volume", "baseline_sd_percent"), ("regions", "baseline_variance_share")]
+)
+def test_tables_of_an_earlier_version_without_a_column_are_made_anew(
+    copied: Any, again: Callable[..., set[str]], table: str, column: str
+) -> None:
+    for name in copied.files(".manifests/**/*"):
+        (copied.output_dir / name).unlink()
+    path = copied.output_dir / STEM.format("T1w", f"{table}.tsv")
+    time = path.stat().st_mtime_ns
+    whole = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+    whole.drop(columns=column).to_csv(path, sep="\t", index=False)
+    os.utime(path, ns=(time, time))
+    assert again() >= {STEM.format("T1w", f"{table}.tsv")}
+    assert column in pd.read_csv(path, sep="\t").columns
+
+
+def test_manifest_of_fewer_columns_makes_tables_anew(
+    copied: Any, again: Callable[..., set[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = {name: entry for name, entry in freshness.VOLUME_DICTIONARY.items() if name != "baseline_sd_percent"}
+    with monkeypatch.context() as earlier:
+        earlier.setattr(freshness, "VOLUME_DICTIONARY", columns)
+        assert again() == TABLES
+    assert again() == TABLES
+    assert again() == set()
+
+
 def test_uncertainty_that_is_asked_for_later(copied: Any, again: Callable[..., set[str]]) -> None:
     further = {STEM.format("T1w", "calibration.tsv"), STEM.format("T1w", "calibration.json")}
     deviation = {name.replace("pix2pixT1wPet_", "pix2pixT1wPetSd_") for name in IMAGES if "space-T1w" in name}

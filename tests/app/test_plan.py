@@ -85,7 +85,7 @@ def test_the_papers_study_is_planned(measured: list[Any]) -> None:
     # 12 networks x 10 epochs x 50 slices x (5 + 1 / 4 heads) x 0.1 s
     assert "estimate, time: training 52 min, from a step measured now on this machine" in lines
     assert [(device, threads) for _, device, threads in measured] == [("auto", 2)]
-    assert "estimate, time: preparation, not in that, roughly 15 s a participant on two cores" in lines
+    assert "estimate, time: preparation, not in that, roughly 20 s a participant on two cores" in lines
     assert any(line.startswith("estimate, disk: ") and "synthetic" in line for line in lines)
 
 

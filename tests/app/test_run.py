@@ -392,6 +392,7 @@ def test_what_cannot_be_trained_is_refused_before_preparing(workshop: Any, tmp_p
     assert len(result.errors) == 1
     assert "no usable participant is in validation" in result.errors[0]
     assert fresh.calls == []
+    assert not fresh.output_dir.exists(), "refused before anything is made"
 
 
 def test_a_model_of_cropped_slices_from_training_to_its_image(copied: Any) -> None:
@@ -614,7 +615,7 @@ def test_backend_that_is_not_installed(alone: Any, monkeypatch: pytest.MonkeyPat
         assert (result.code, len(result.errors)) == (2, 1)
         assert line in result.errors[0]
     assert not alone.files("sub-*/**/*")
-    assert not alone.files("logs/**/*"), "refused before anything is looked for"
+    assert not alone.output_dir.exists(), "refused before anything is made"
 
 
 def test_plugin_file(alone: Any, tmp_path: Path) -> None:
@@ -623,6 +624,7 @@ def test_plugin_file(alone: Any, tmp_path: Path) -> None:
     result = alone("--mode", "preprocess", "--use-plugin", plugin)
     assert result.code == 2
     assert "Nonsense" in result.errors[0]
+    assert not alone.output_dir.exists(), "refused before anything is made"
     plugin.write_text("plugin: Linear\n")
     assert alone("--mode", "preprocess", "--use-plugin", plugin).code == 0
 
@@ -776,6 +778,8 @@ SHOWN_BY_MODULES = {
     **dict.fromkeys(
         ("bet_fractional_intensity", "bet_robust", "fsl_runner", "fsl_image"), "preprocess/backends/fsl/test_runners.py"
     ),
+    **dict.fromkeys(("flirt_cost", "flirt_spect", "bet_pet"), "preprocess/backends/fsl/test_backend.py"),
+    "template_affine": "preprocess/workflow/test_case.py",
 }
 
 

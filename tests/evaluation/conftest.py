@@ -44,7 +44,7 @@ def model_rows(
         own = {**place, "in_block": "true" if k < 15 else "false", **values}
         own["block_position"] = k - 10 if k < 15 else np.nan
         rows.append({**own, "method": "pix2pix", "scale": "slice"})
-        # What no table of the paper may count.
+        # What no table of the article may count.
         wrong = dict.fromkeys(METRICS, 7.0)
         rows.append({**own, **wrong, "method": "pix2pix", "scale": "volume"})
         rows.append({**own, **wrong, "method": "constant", "scale": scaling})
@@ -58,7 +58,7 @@ def model_rows(
 def study_rows(
     inputs: Sequence[str] = ALL_INPUTS, spaces: Sequence[str] = ALL_SPACES, losses: Sequence[str] = ALL_LOSSES
 ) -> pd.DataFrame:
-    """Rows of all combinations; the paper's twelve models by default."""
+    """Rows of all combinations; the article's twelve models by default."""
     models = itertools.product(inputs, spaces, losses)
     # Labels of models hold letters and digits only.
     rows = [model_rows("".join(filter(str.isalnum, f"m{i}{s}{x}")), i, s, x) for i, s, x in models]

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from bids_spectsynth.errors import UsageError
@@ -6,6 +8,7 @@ from bids_spectsynth.options.declarations.cohort import CohortOptions
 from bids_spectsynth.options.declarations.execution import DataOptions
 from bids_spectsynth.options.declarations.model import ModelOptions
 from bids_spectsynth.options.declarations.preparation import PreparationOptions
+from bids_spectsynth.options.declarations.siscom import SiscomOptions
 from bids_spectsynth.options.declarations.training import TrainingOptions
 
 
@@ -21,8 +24,8 @@ def test_check_model__names_the_option_that_the_model_would_ignore() -> None:
     given = ModelOptions(model="m")  # type: ignore[arg-type]
     checks.check_model(given, [])
     checks.check_model(ModelOptions(model_label="mine"), ["l1_weight"])
-    with pytest.raises(UsageError, match="--l1-weight: --model"):
-        checks.check_model(given, ["l1_weight"])
+    with pytest.raises(UsageError, match="--l1-weight, --epochs: --model"):
+        checks.check_model(given, ["l1_weight", "epochs"])
 
 
 def test_check_training__one_term_above_zero_is_enough() -> None:
@@ -35,3 +38,12 @@ def test_check_training__one_term_above_zero_is_enough() -> None:
 def test_check_split_and_backend__defaults_go_together() -> None:
     checks.check_split(CohortOptions())
     checks.check_backend(PreparationOptions(backend="embedded"))
+
+
+@pytest.mark.parametrize(("name", "value"), [("make_normals", "a=b"), ("reader_study", Path("x"))])
+def test_check_siscom__options_of_the_group_level(name: str, value: object) -> None:
+    chosen = SiscomOptions(**{name: value})  # type: ignore[arg-type]
+    checks.check_siscom("group", chosen)
+    checks.check_siscom("participant", SiscomOptions())
+    with pytest.raises(UsageError, match=f"--{name.replace('_', '-')}: is of the group level"):
+        checks.check_siscom("participant", chosen)

@@ -11,7 +11,7 @@ import pytest
 from bids_spectsynth.app.boutiques import build_descriptor
 from bids_spectsynth.app.usage import option_tables
 from bids_spectsynth.errors import UsageError
-from bids_spectsynth.options.declarations.groups import EVALUATION, GROUPS, RECIPE
+from bids_spectsynth.options.declarations.groups import COHORT, EVALUATION, GROUPS, RECIPE, SYNTHESIS
 from bids_spectsynth.options.declare import declared, option, option_names, preset_values
 from bids_spectsynth.options.parser import build_parser
 from bids_spectsynth.options.ranges import within
@@ -20,6 +20,7 @@ from bids_spectsynth.options.toml import read_toml, to_toml
 from bids_spectsynth.synthesis.training.config import TrainingConfig, training_config
 
 REQUIRED: dict[str, Any] = {"bids_dir": "/data", "output_dir": "/out", "analysis_level": "participant"}
+GIVEN_UP = (SYNTHESIS, RECIPE, COHORT)
 POSITIONAL = ["/data", "/out", "participant"]
 
 
@@ -84,6 +85,28 @@ def test_a_further_option__of_the_recipe_is_refused_beside_a_model() -> None:
     assert _settings(model="m").sharpness == 0.25
     with pytest.raises(UsageError, match=r"^--sharpness: --model"):
         _settings(model="m", sharpness=0.5)
+
+
+def test_a_further_option__of_training_is_refused_beside_a_model_by_its_group() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class More(Settings):
+        patience: int = field(default=3, metadata=option(SYNTHESIS, "epochs without gain"))
+        blend: str | None = field(default=None, metadata=option(EVALUATION, "no option of training"))
+
+    assert settings_of(More, {**REQUIRED, "model": "m", "blend": "much"}, ["blend"]).patience == 3
+    with pytest.raises(UsageError, match=r"^--patience: --model"):
+        settings_of(More, {**REQUIRED, "model": "m", "patience": 4})
+    with pytest.raises(UsageError, match=r"^--patience: --model"):
+        settings_of(More, {**REQUIRED, "model": "m", "patience": 3}, ["patience"])
+
+
+def test_of_training__what_a_model_that_is_given_has_settled() -> None:
+    groups = {one.option.group for one in declared(Settings).values() if one.of_training}
+    assert {SYNTHESIS, RECIPE, COHORT} <= groups
+    others = {name for name, one in declared(Settings).items() if one.of_training and one.option.group not in GIVEN_UP}
+    assert others == {"random_seed", "compile", "slice_storage"}
+    assert not declared(Settings)["mode"].of_training
+    assert not declared(Settings)["model"].of_training
 
 
 def test_a_further_option__is_in_the_training_configuration_where_it_is_used() -> None:

@@ -15,7 +15,6 @@ from bids_spectsynth.options import ranges
         (ranges.one_of((1.0, 2.0), "why"), 2, 3),
         (ranges.zero_or_at_least(3, "why"), 3, 2),
         (ranges.zero_or_at_least(3, "why"), 0, -1),
-        (ranges.all_positive, (1, 2, 3), (1, 0, 3)),
         (ranges.parts("proportions"), (1, 1, 0), (1, 0, 1)),
         (ranges.some("space"), ("T1w",), ()),
         (ranges.label, "mine2", "../up"),

@@ -12,7 +12,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from bids_spectsynth.errors import UsageError
-from bids_spectsynth.options.presets import GOVERNED, PRESETS, Preset
+from bids_spectsynth.options.declare import declared
+from bids_spectsynth.options.presets import PRESETS, Preset
 from bids_spectsynth.options.settings import (
     AdversarialLoss,
     Augmentation,
@@ -22,6 +23,8 @@ from bids_spectsynth.options.settings import (
     CoregInit,
     Crop,
     Device,
+    FlirtCost,
+    FlirtSpect,
     FslRunner,
     MemoryFormat,
     Mode,
@@ -33,6 +36,7 @@ from bids_spectsynth.options.settings import (
     SiscomLevel,
     SliceStorage,
     Switch,
+    TemplateAffine,
     make_settings,
     option_names,
     to_toml,
@@ -94,6 +98,10 @@ any_settings = st.fixed_dictionaries(
         "backend": st.sampled_from(get_args(BackendChoice)),
         "bet_fractional_intensity": st.floats(0, 1),
         "bet_robust": st.sampled_from(get_args(Switch)),
+        "bet_pet": st.sampled_from(get_args(Switch)),
+        "flirt_cost": st.sampled_from(get_args(FlirtCost)),
+        "flirt_spect": st.sampled_from(get_args(FlirtSpect)),
+        "template_affine": st.sampled_from(get_args(TemplateAffine)),
         "fsl_runner": st.sampled_from(get_args(FslRunner)),
         "fsl_image": _labels,
         "coreg_init": st.sampled_from(get_args(CoregInit)),
@@ -133,11 +141,13 @@ any_settings = st.fixed_dictionaries(
         "ensemble_members": _counts,
         "uncertainty": st.just(0) | st.integers(2, 100),
         "bootstrap_samples": st.integers(0, 10**6),
-        "equivalence_margins": st.tuples(_positive, _positive, _positive),
+        "equivalence_margins": st.tuples(_positive, _positive, _positive)
+        | st.dictionaries(st.sampled_from(["rmse", "mask_nmi", "x2"]), _positive).map(lambda one: list(one.items())),
         "siscom": st.sampled_from(get_args(Switch)),
         "siscom_baselines": st.lists(st.sampled_from(get_args(SiscomBaseline)), min_size=1, unique=True),
         "siscom_fwhm": _positive,
         "siscom_threshold": _positive,
+        "siscom_extent": _positive,
         "siscom_level": st.sampled_from(get_args(SiscomLevel)),
         "normals": _paths,
         "derivatives": st.lists(_paths, max_size=2, unique=True).map(tuple),
@@ -152,13 +162,16 @@ def _that_go_together(values: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a drawn set without those that another one excludes."""
     excluded = {"model"} if values.get("mode") in ("train", "preprocess") else set()
     if "model" in values and "model" not in excluded:
-        excluded |= {"model_label", "crop", *GOVERNED}
+        excluded |= {name for name, one in declared(Settings).items() if one.of_training}
     if values["analysis_level"] == "group":
         excluded.add("participant_label")
+    else:
+        excluded |= {"make_normals", "reader_study", "reader_results"}
     splits = [name for name in ("cross_validate", "split_counts", "split_file") if values.get(name)]
     excluded |= set(splits[1:])
     if values.get("backend") == "embedded":
-        excluded |= {"bet_fractional_intensity", "bet_robust", "fsl_runner", "fsl_image"}
+        excluded |= {"bet_fractional_intensity", "bet_robust", "bet_pet", "flirt_cost", "flirt_spect"}
+        excluded |= {"fsl_runner", "fsl_image"}
     if splits[:1] == ["split_file"]:
         excluded.add("hold_out")
     scaling = PRESETS[values.get("preset", "fard2024")]["intensity_scaling"]
@@ -280,6 +293,15 @@ def test_numbers_must_be_finite(name: str, value: float) -> None:
         {"uncertainty": 1},
         {"equivalence_margins": (0.01, 0, 0.5)},
         {"equivalence_margins": (0.01, 0.5)},
+        {"equivalence_margins": "0.01"},
+        {"equivalence_margins": "rmse"},
+        {"equivalence_margins": ["rmse=0.01", "0.5", "0.5"]},
+        {"equivalence_margins": "rmse="},
+        {"equivalence_margins": "=1"},
+        {"equivalence_margins": "rmse=0"},
+        {"equivalence_margins": "rmse=inf"},
+        {"equivalence_margins": "rmse=nan"},
+        {"equivalence_margins": ["rmse=1", "rmse=2"]},
         {"orientations": "three"},
         {"orientations": "three", "preset": "best", "intensity_scaling": "slice"},
         {"cohort_prior": "sum"},
@@ -290,6 +312,11 @@ def test_numbers_must_be_finite(name: str, value: float) -> None:
         {"bet_fractional_intensity": math.nan},
         {"bet_robust": True},
         {"bet_robust": "off", "backend": "embedded"},
+        {"bet_pet": "on", "backend": "embedded"},
+        {"flirt_cost": "leastsq"},
+        {"flirt_cost": "normmi", "backend": "embedded"},
+        {"flirt_spect": "masked", "backend": "embedded"},
+        {"template_affine": "maybe"},
         {"bet_fractional_intensity": 0.3, "backend": "embedded"},
         {"fsl_runner": "podman"},
         {"fsl_runner": "docker", "backend": "embedded"},
@@ -312,6 +339,11 @@ def test_numbers_must_be_finite(name: str, value: float) -> None:
         {"ensemble_members": 2, "model": "m"},
         {"flip_average": "off", "model": "m", "preset": "best"},
         {"crop": "brain", "model": "m"},
+        {"epochs": 3, "model": "m"},
+        {"inputs": "pet", "model": "m"},
+        {"study": "fard2024", "model": "m"},
+        {"preset": "demo", "model": "m"},
+        {"random_seed": 1, "model": "m"},
     ],
     ids=str,
 )
@@ -385,3 +417,15 @@ def test_roles_are_spelled_as_bids_spells_them() -> None:
 
 def test_a_space_that_is_named_twice_counts_once() -> None:
     assert make_settings({**REQUIRED, "output_spaces": ["T1w", "A", "T1w"]}).output_spaces == ("T1w", "A")
+
+
+def test_make_settings__options_of_training_beside_a_model_are_named_together() -> None:
+    assert _settings(model="m", epochs=1000, inputs=["T1w", "pet"]).model == Path("m").absolute()
+    with pytest.raises(UsageError, match=r"^--inputs, --epochs, --cross-validate: --model applies"):
+        _settings(model="m", cross_validate=5, epochs=3, inputs="pet", batch_size=8)
+    # What a shorthand stands for was not given.
+    with pytest.raises(UsageError, match=r"^--preset: --model"):
+        _settings(model="m", preset="demo")
+    plain = {"bids_dir": "in", "output_dir": "out", "analysis_level": "participant", "model": "m", "epochs": 1000}
+    with pytest.raises(UsageError, match=r"^--epochs: --model"):
+        make_settings(plain, given=["epochs", "model"])

@@ -1,5 +1,6 @@
 """Which models a study asks for, and what a study file may say."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from bids_spectsynth.errors import UsageError
 from bids_spectsynth.options.presets import GOVERNED, PRESETS
 from bids_spectsynth.options.settings import Settings, make_settings, to_toml
 from bids_spectsynth.options.study_grid import LOSS_OPTIONS
+from bids_spectsynth.synthesis.network.losses import LOSSES
 from bids_spectsynth.synthesis.study import PlannedModel, merge_models, planned_models, trains
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "study.toml"
@@ -50,6 +52,18 @@ def test_a_model_of_every_space_and_input_set() -> None:
         planned_models(options(model_label="mine", inputs=[["T1w"], ["pet"]]))
 
 
+def test_planned_models__a_further_loss_is_in_the_label(monkeypatch: pytest.MonkeyPatch, write: Any) -> None:
+    nmi = dataclasses.replace(LOSSES["l1"], name="nmi", title="NMI", default_weight=2.0, option="")
+    monkeypatch.setitem(LOSSES, "nmi", nmi)
+    assert labels(inputs=["pet"], loss=[]) == ["pix2pixPet"]
+    assert labels(inputs=["pet"], loss=["nmi=2"]) == ["pix2pixPetNmi"]
+    assert labels(inputs=["pet"], loss=["nmi=3"]) == ["pix2pixPetNmi3"]
+    assert labels(inputs=["pet"], loss=["nmi=3"], model_label="mine") == ["mine"]
+    # A study tells losses apart by the names that it gives them.
+    grid = '[[losses]]\nname = "plain"\n[[losses]]\nname = "mutual"\nloss = ["nmi=3"]\n'
+    assert labels(inputs=["pet"], study=write(grid)) == ["pix2pixPetPlain", "pix2pixPetMutual"]
+
+
 def test_a_plain_model_has_the_options_of_the_run() -> None:
     (model,) = planned_models(options(preset="best", random_seed=5, epochs=3))
     assert (model.label, model.configuration, model.seed) == ("pix2pixT1wPetBest", "pix2pixT1wPetBest", 5)
@@ -83,7 +97,7 @@ def test_which_runs_train(values: dict[str, Any], expected: bool) -> None:
     assert trains(options(**values)) is expected
 
 
-# The paper's study
+# The article's study
 
 
 def test_the_papers_twelve_models() -> None:

@@ -231,13 +231,14 @@ def _build_case(
 
 
 def _assumed(by_role: ByRole, path: Path) -> str:
-    """Why a SPECT is not trained on, and a filter that says of it, and of those that are named well, what they are."""
+    """Why a SPECT is neither target nor reference, and a filter that says what it and well-named ones are."""
     others = rivals(by_role, INTERICTAL, [])
     query = distinguishing_query(path, others, ("datatype", "trc")) if others else {"datatype": path.parent.name}
     example = json.dumps({INTERICTAL: {**(query or {}), "task": [None, INTERICTAL]}})
     return (
-        f"{path.name}: nothing in its name says ictal or interictal; prepared as interictal, not used for training: "
-        f"rename it with task-interictal or task-ictal, or say what it is with --bids-filter-file, e.g. {example}"
+        f"{path.name}: nothing in its name says ictal or interictal; prepared as interictal, not used for training or "
+        "evaluation: rename it with task-interictal or task-ictal, or say what it is with --bids-filter-file, "
+        f"e.g. {example}"
     )
 
 

@@ -10,7 +10,7 @@ from bids_spectsynth.bids.finding.layout import read_config
 from bids_spectsynth.bids.names import parse_name
 from bids_spectsynth.bids.roles import ROLES
 from bids_spectsynth.bids.sidecars import parse_object
-from bids_spectsynth.errors import UsageError
+from bids_spectsynth.errors import UsageError, value_text
 
 Filters = Mapping[str, Mapping[str, Any]]
 
@@ -138,11 +138,13 @@ def _value(path: Path, entity: str, value: Any) -> Any:
 
         return Query[_SPECIAL[value]]
     if isinstance(value, bool | float | dict | list):
-        raise UsageError(f"{path}: {entity}: {value!r} is not a label; give text, a number, a list of them or null")
+        raise UsageError(
+            f"{path}: {entity}: {value_text(value)} is not a label; give text, a number, a list of them or null"
+        )
     if entity == "run":
         try:
             return int(value)
         except ValueError as error:
-            raise UsageError(f"{path}: run: {value!r} is not a number") from error
+            raise UsageError(f"{path}: run: {value_text(value)} is not a number") from error
     prefix = {"subject": "sub-", "session": "ses-"}.get(entity, "")
     return str(value).removeprefix(prefix)

@@ -12,7 +12,7 @@ from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import INTERICTAL, T1W
 from bids_spectsynth.bids.writing import write_table
 from bids_spectsynth.errors import ImageError
-from bids_spectsynth.evaluation.columns import Dictionary
+from bids_spectsynth.evaluation.columns import Dictionary, counted, unitless
 from bids_spectsynth.images.reading import load_image
 
 #: Bins of equally many voxels.
@@ -32,22 +32,21 @@ CALIBRATION_DICTIONARY: Dictionary = {
         "Description": "What the standard deviation is taken over.",
         "Levels": {"ensemble": "Networks.", "dropout": "Outputs of one network with its dropout left on."},
     },
-    "samples": {"Description": "Networks or outputs."},
+    "samples": counted("Networks or outputs."),
     "bin": {
-        "Description": f"Tenth of the rated voxels, from the smallest predicted standard deviation (1) to the largest "
-        f"({N_BINS}); {ALL}: all of them."
+        "Description": "Tenth of the voxels in the evaluation mask, from the smallest predicted standard deviation (1) "
+        f"to the largest ({N_BINS}); {ALL}: all of them."
     },
     "predicted_sd": {"Description": "Root mean square of the predicted standard deviation.", "Units": RELATIVE},
     "rmse": {
         "Description": "Root mean square difference of synthetic and real SPECT, each over its own in-brain mean.",
         "Units": RELATIVE,
     },
-    "ratio": {"Description": "rmse over predicted_sd: how many times larger the error is than predicted."},
-    "rank_correlation": {
-        "Description": "Spearman's correlation over voxels of predicted standard deviation and absolute error; "
-        f"only for {ALL}."
-    },
-    "n_voxels": {"Description": "Voxels of brain where the SPECT was measured."},
+    "ratio": unitless("rmse over predicted_sd: how many times larger the error is than predicted."),
+    "rank_correlation": unitless(
+        f"Spearman's correlation over voxels of predicted standard deviation and absolute error; only for {ALL}."
+    ),
+    "n_voxels": counted("Voxels of brain where the SPECT was measured."),
 }
 
 

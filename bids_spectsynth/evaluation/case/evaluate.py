@@ -12,7 +12,7 @@ from bids_spectsynth.bids.output_files import rating_path, synthetic_path
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import INTERICTAL
 from bids_spectsynth.bids.writing import write_table
-from bids_spectsynth.errors import ImageError
+from bids_spectsynth.errors import ImageError, size_text
 from bids_spectsynth.evaluation.case.metrics import slice_metrics
 from bids_spectsynth.evaluation.case.model_identity import model_identity
 from bids_spectsynth.evaluation.case.region_tables import write_case_tables
@@ -125,7 +125,8 @@ def _read_case(prepared: PreparedCase, card: ModelCard, synthetic: Path) -> _Rat
         raise ImageError(f"{prepared.name}: its SPECT does not overlap with the brain; look at the registration")
     if output.shape != arrays.target.shape:
         raise ImageError(
-            f"{synthetic}: {output.shape} voxels, the real SPECT has {arrays.target.shape}; apply the model again"
+            f"{synthetic}: {size_text(output.shape)} voxels, the real SPECT has {size_text(arrays.target.shape)}; "
+            "apply the model again"
         )
     real = _units(prepared.images[INTERICTAL])
     return _RatedCase(

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from bids_spectsynth.errors import size_text
 from bids_spectsynth.evaluation.case.similarity import MARGIN, check_pair, ssim_maps
 
 Region = Literal["whole", "brain"]
@@ -302,7 +303,7 @@ def slice_metrics(
     """
     check_pair(real, synthetic, data_range)
     if mask.shape != real.shape:
-        raise ValueError(f"mask of shape {mask.shape} on images of shape {real.shape}")
+        raise ValueError(f"mask of {size_text(mask.shape)} voxels on images of {size_text(real.shape)}")
     mask = np.asarray(mask) > 0
     kept = np.flatnonzero(mask.any(axis=(0, 1)))
     inside = np.moveaxis(mask[..., kept], -1, 0)

@@ -1,5 +1,6 @@
 """Per-case tables of regional uptake, left-right asymmetry and volume measures."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,17 @@ from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.writing import write_table
 from bids_spectsynth.evaluation.case.region_columns import REGIONS_DICTIONARY, VOLUME_DICTIONARY
 from bids_spectsynth.evaluation.case.regions import HEMISPHERE, Regions, asymmetry_index, case_regions
+from bids_spectsynth.evaluation.case.residual import Sampling, residual, residual_by_region, residual_sampling
 from bids_spectsynth.evaluation.case.volume import (
     relative_uptake,
     through_slice_ratio,
     volume_correlation,
     volume_rmse,
 )
+from bids_spectsynth.evaluation.case.volume_measures import BASELINE_SD
 from bids_spectsynth.options.settings import T1W_SPACE
+
+logger = logging.getLogger(__name__)
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -67,14 +72,15 @@ def write_case_tables(
     regions = case_regions(prepared, evaluation_mask, affine)
     template = (prepared.template if prepared.space == T1W_SPACE else prepared.space) or "n/a"
     measured = relative_uptake(real, evaluation_mask)
+    sampling = _sampling(prepared, evaluation_mask, affine)
     by_region, by_volume = [], []
     for method, volume in volumes.items():
         synthetic = relative_uptake(volume, evaluation_mask)
         if measured is None or synthetic is None:
             continue
-        table = rate_regions(measured, synthetic, evaluation_mask, regions)
+        table, measures = _rate(measured, synthetic, evaluation_mask, regions, sampling, f"{prepared.name}: {method}")
         by_region.append(table.assign(**identity, method=method, template=template))
-        by_volume.append({**identity, "method": method, **rate_volume(measured, synthetic, evaluation_mask, table)})
+        by_volume.append({**identity, "method": method, **measures})
     columns = list(REGIONS_DICTIONARY)
     rows = pd.concat(by_region, ignore_index=True)[columns] if by_region else pd.DataFrame(columns=columns)
     paths = (
@@ -84,6 +90,14 @@ def write_case_tables(
     write_table(paths[0], rows, REGIONS_DICTIONARY)
     write_table(paths[1], pd.DataFrame(by_volume, columns=list(VOLUME_DICTIONARY)), VOLUME_DICTIONARY)
     return paths
+
+
+def _rate(
+    real: Float32, synthetic: Float32, evaluation_mask: Mask, regions: Regions, sampling: Sampling | None, what: str
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    deviation, columns = rate_residual(real, synthetic, sampling, regions, what)
+    table = rate_regions(real, synthetic, evaluation_mask, regions).assign(**columns)
+    return table, rate_volume(real, synthetic, evaluation_mask, table) | {BASELINE_SD.name: deviation}
 
 
 def rate_regions(real: Float32, synthetic: Float32, evaluation_mask: Mask, regions: Regions) -> pd.DataFrame:
@@ -109,6 +123,49 @@ def rate_regions(real: Float32, synthetic: Float32, evaluation_mask: Mask, regio
         # Left and right of a region follow each other.
         columns[f"asymmetry_{name}"] = np.repeat(asymmetry_index(means[::2], means[1::2]), 2)
     return regions.table.assign(**columns)
+
+
+def rate_residual(
+    real: Float32, synthetic: Float32, sampling: Sampling | None, regions: Regions, what: str
+) -> tuple[float, dict[str, Float64]]:
+    """Standard deviation of the smoothed residual of two volumes, with each region's share of it and mean residual.
+
+    Parameters
+    ----------
+    real, synthetic : array, shape (I, J, K)
+        Relative uptake.
+    sampling : Sampling, optional
+        None where the evaluation mask is too thin: nothing can be had.
+    regions : Regions
+        Of the same mask.
+    what : str
+        Whose volume it is, for the log.
+
+    Returns
+    -------
+    standard_deviation : float
+        In percent of the brain mean; NaN where it cannot be had, and the log says why.
+    columns : dict of str to array, shape (rows of ``regions.table``,)
+        ``baseline_variance_share`` and ``baseline_residual_percent``.
+    """
+    names = ("baseline_variance_share", "baseline_residual_percent")
+    unknown = np.full(len(regions.table), np.nan)
+    if sampling is None:
+        return np.nan, dict.fromkeys(names, unknown)
+    try:
+        values = residual(real, synthetic, sampling)
+    except ValueError as error:
+        logger.warning("%s: no %s: %s", what, BASELINE_SD.name, error)
+        return np.nan, dict.fromkeys(names, unknown)
+    return float(values.std()), dict(zip(names, residual_by_region(values, sampling, regions), strict=True))
+
+
+def _sampling(prepared: PreparedCase, evaluation_mask: Mask, affine: Float64) -> Sampling | None:
+    try:
+        return residual_sampling(evaluation_mask, np.linalg.norm(affine[:3, :3], axis=0).tolist())
+    except ValueError as error:
+        logger.warning("%s: no %s: %s", prepared.name, BASELINE_SD.name, error)
+        return None
 
 
 def rate_volume(real: Float32, synthetic: Float32, evaluation_mask: Mask, table: pd.DataFrame) -> dict[str, Any]:

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 #: Width of a block in the template's world, mm: about two to three times the resolution of SPECT.
 BLOCK_MM = 24.0
-#: A block counts if each side holds this much rated brain, mL (a full block has 13.8 mL of template).
+#: A block counts if each side holds this much of the evaluation mask, mL (a full block has 13.8 mL of template).
 MIN_VOLUME_ML = 3.0
 #: Name of the region that is a whole half of the brain.
 HEMISPHERE = "hemisphere"

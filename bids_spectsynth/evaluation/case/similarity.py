@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import numpy.typing as npt
 
+from bids_spectsynth.errors import size_text
+
 _SIGMA = 1.5
 _WINDOW = 11
 #: Half of the window, pixels: the border in which windows are mirrored.
@@ -113,6 +115,8 @@ def check_pair(real: FloatArray, synthetic: FloatArray, data_range: float) -> No
         Shapes differ or are not of three dimensions, or ``data_range`` is not above zero.
     """
     if real.ndim != 3 or real.shape != synthetic.shape:
-        raise ValueError(f"two volumes of one shape needed, not {real.shape} and {synthetic.shape}")
+        raise ValueError(
+            f"two volumes of one shape needed, not {size_text(real.shape)} and {size_text(synthetic.shape)}"
+        )
     if not data_range > 0:
         raise ValueError(f"data range {data_range} is not above zero")

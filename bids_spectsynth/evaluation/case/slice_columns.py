@@ -1,7 +1,7 @@
 """What the columns of the table of slices mean: their JSON data dictionary."""
 
 from bids_spectsynth.evaluation.case.metrics import IN_EVALUATION_MASK, METRICS, Metric
-from bids_spectsynth.evaluation.columns import MODEL_COLUMNS, Dictionary
+from bids_spectsynth.evaluation.columns import MODEL_COLUMNS, Dictionary, counted
 
 #: Columns that say whose and what a row is, and where its slice lies.
 SLICE_COLUMNS: Dictionary = {
@@ -27,10 +27,10 @@ def slice_dictionary() -> Dictionary:
     return {
         **SLICE_COLUMNS,
         **{name: metric_column(metric) for name, metric in METRICS.items()},
-        "mask_voxels": {
-            "Description": f"Voxels of the slice that the mask_ metrics are taken over: {IN_EVALUATION_MASK}; "
+        "mask_voxels": counted(
+            f"Voxels of the slice that the mask_ metrics are taken over: {IN_EVALUATION_MASK}; "
             "slices without any are not listed."
-        },
+        ),
     }
 
 

@@ -1,4 +1,4 @@
-"""The paper's Figures 5, 6 and 7: violins of configurations that differ in one respect, with marks of significance."""
+"""The article's Figures 5, 6 and 7: violins of configurations that differ in one respect, and marks of significance."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ _QUESTIONS: dict[Kind, str] = {
 }
 _REGIONS: dict[Region, str] = {"whole": "whole slice", "brain": "in the brain"}
 _MARKS = (
-    "* slice-wise paired t-test, p < .01: the paper's; slices of one head are not independent",
+    "* slice-wise paired t-test, p < .01: the article's; slices of one head are not independent",
     "† subject-wise paired t-test, p < .01 after Holm: the one to rely on",
     "ns: neither; –: not tested",
 )
@@ -231,7 +231,7 @@ def _caption(kind: Kind, region: Region, counts: str, templates: Sequence[str], 
     where = (
         "Metrics in the brain where the SPECT was measured"
         if region == "brain"
-        else "Metrics over the whole slice, as in the paper (background raises SSIM and PSNR and lowers RMSE)"
+        else "Metrics over the whole slice, as in the article (background raises SSIM and PSNR and lowers RMSE)"
     )
     left_out = (
         " Brackets are left out where there are too many pairs: their tests stand in group_comparisons.tsv."
@@ -244,8 +244,8 @@ def _caption(kind: Kind, region: Region, counts: str, templates: Sequence[str], 
         f"{varied} {where}, between synthetic and real SPECT, each axial slice of the real one scaled by its own "
         f"minimum and maximum. {ON_PAPER_SCALE} The block of slices with the most brain is counted. "
         f"{counts}.{left_out} "
-        "Grey star: slice-wise paired t-test, two-tailed, p < .01, not corrected, as in the paper; slices of one head "
-        "are not independent, so that it is far too often positive. "
+        "Grey star: slice-wise paired t-test, two-tailed, p < .01, not corrected, as in the article; slices of one "
+        "head are not independent, so that it is far too often positive. "
         "Black dagger: paired t-test over the subjects' means, p < .01 after Holm's correction over all pairs and "
         f"metrics of the figure. ns: neither. Dash: not tested.{named}{simulated}"
     )

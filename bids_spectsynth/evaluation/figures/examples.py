@@ -1,4 +1,4 @@
-"""The paper's Figures 3 and 4: example slices, real and synthetic, their difference, and their metrics."""
+"""The article's Figures 3 and 4: example slices, real and synthetic, their difference, and their metrics."""
 
 import logging
 import os
@@ -79,7 +79,7 @@ def example_figures(metrics: pd.DataFrame, output_dir: Path, *, phantom: bool) -
     Yields
     ------
     stem : str
-        File name without extension: ``paper_figure3`` for the paper's loss without SSIM, longer ones for others.
+        File name without extension: ``paper_figure3`` for the article's loss without SSIM, longer ones for others.
     drawing : Drawing
     """
     rows = paper_rows(metrics)
@@ -247,7 +247,7 @@ def _caption(variant: _Variant, images: Sequence[ExampleImages], phantom: bool) 
         f"Models in {space_name(one.space)} space, loss {loss_name(one.losses)}{recipe}. Rows: {len(images)} held-out "
         f"subjects ({counts}), the first by label{cohort}; of each the middle slice of its block, chosen without a "
         "look at the metrics. Each slice of the real SPECT is scaled by its own minimum and maximum to −1 to 1 as in "
-        f"the paper. {ON_PAPER_SCALE} {grey} are shown in grey from 0 to the slice's maximum. Difference: "
+        f"the article. {ON_PAPER_SCALE} {grey} are shown in grey from 0 to the slice's maximum. Difference: "
         "synthetic minus real; red where the synthetic image is higher, blue where it is lower; grey line: the T1w's "
         "brain mask. RMSE, SSIM and PSNR of the shown slice, whole slice (one slice of one subject: no basis for "
         f"conclusions), as in Table {number}. Of models that differ by their seed alone the one with the lowest seed "

@@ -17,3 +17,5 @@ UPTAKE, DIFFERENCE, GREY_SCALE = "inferno", "RdBu_r", "gray"
 FIXED, MOVING, TEMPLATE = "#35d0ff", "#ff9d2e", "#ff6ad5"
 #: Text and frames on black: names of sides, positions, edges of colour bars.
 SIDE, POSITION, EDGE = "#ffd24d", "#c8d0d8", "#808890"
+#: On black too: a line that warns, and lines that lead to a point.
+ALARM, CROSS = "#ff7a6b", "#7dff9a"

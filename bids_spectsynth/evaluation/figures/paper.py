@@ -1,4 +1,4 @@
-"""Writing the paper's figures, for whatever models there are."""
+"""Writing the article's figures, for whatever models there are."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +18,7 @@ _REGIONS: dict[Region, str] = {"whole": "", "brain": "_brain"}
 
 
 def write_paper_figures(tables: GroupTables, output_dir: Path) -> list[Path]:
-    """Write the paper's Figures 3 to 7 to ``figures/paper_*.svg`` and ``.png``; those of models that are gone go too.
+    """Write the article's Figures 3 to 7 to ``figures/paper_*.svg`` and ``.png``; those of models that are gone go too.
 
     Parameters
     ----------

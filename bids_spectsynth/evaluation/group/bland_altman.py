@@ -14,7 +14,9 @@ from bids_spectsynth.bids.writing import write_table
 from bids_spectsynth.evaluation.case.region_columns import (
     AGREEMENT_DICTIONARY,
     IDENTITY,
+    MEASURE_UNITS,
     REGIONS_DICTIONARY,
+    RESIDUAL_COLUMNS,
     VOLUME_DICTIONARY,
 )
 from bids_spectsynth.evaluation.case.regions import HEMISPHERE
@@ -99,8 +101,10 @@ def rate_agreement(rows: pd.DataFrame) -> pd.DataFrame:
     found: list[dict[str, Any]] = []
     for key, group in rows.groupby(_RUN, sort=False):
         run = dict(zip(_RUN, key, strict=True))
+        residuals = _residuals(group)
         for place, values in _places(group):
-            found.append({**run, **place, **_agreement(values)})
+            own = residuals.get((place["region"], place["hemisphere"]), {}) if place["measure"] == "uptake" else {}
+            found.append({**run, **place, **_agreement(values), **own})
     return pd.DataFrame(found, columns=list(AGREEMENT_DICTIONARY))
 
 
@@ -137,6 +141,14 @@ def _places(group: pd.DataFrame) -> Iterator[tuple[dict[str, str], _Values]]:
             yield {**place, "hemisphere": str(side) if measure == "uptake" else "n/a"}, values.at(chosen)
 
 
+def _residuals(group: pd.DataFrame) -> dict[Any, dict[str, float]]:
+    """Means over participants of the residual's columns by region and hemisphere."""
+    keys, names = ["region", "hemisphere"], list(RESIDUAL_COLUMNS)
+    subjects = group.groupby([*keys, "participant_id"])[names].mean()
+    means = subjects.groupby(keys).mean()
+    return dict(zip(means.index, means.to_dict("records"), strict=True))
+
+
 def _agreement(values: _Values) -> dict[str, Any]:
     x, y = values.x, values.y
     _, subjects = np.unique(values.subjects, return_inverse=True)
@@ -147,6 +159,7 @@ def _agreement(values: _Values) -> dict[str, Any]:
     counts = np.bincount(subjects)
     n_marked, share = sign_agreement(x, y) if values.measure == "asymmetry" else (np.nan, np.nan)
     return {
+        "measure_unit": MEASURE_UNITS[values.measure],
         "n_subjects": n_subjects,
         "n_regions": len(regions),
         "n_values": len(x),

@@ -11,7 +11,7 @@ from bids_spectsynth.bids.sidecars import sidecar_path
 from bids_spectsynth.bids.writing import write_table
 from bids_spectsynth.evaluation.case.calibration import ALL, CALIBRATION_DICTIONARY, N_BINS, RELATIVE
 from bids_spectsynth.evaluation.case.tables import read_case_tables
-from bids_spectsynth.evaluation.columns import Dictionary
+from bids_spectsynth.evaluation.columns import Dictionary, counted, unitless
 
 #: Columns of names: one that consists of digits is no number.
 _NAMES = dict.fromkeys(
@@ -19,16 +19,16 @@ _NAMES = dict.fromkeys(
 )
 GROUP_CALIBRATION_DICTIONARY: Dictionary = {
     **{name: CALIBRATION_DICTIONARY[name] for name in ("configuration", "space", "sampled_by", "samples", "bin")},
-    "n_subjects": {"Description": "Held-out subjects behind the numbers."},
-    "n_voxels": {
-        "Description": "Voxels of brain behind the numbers, of all subjects (of several sessions or seeds of a subject "
+    "n_subjects": counted("Held-out subjects behind the numbers."),
+    "n_voxels": counted(
+        "Voxels of brain behind the numbers, of all subjects (of several sessions or seeds of a subject "
         "their mean). What is binned and counted here are voxels, not slices."
-    },
+    ),
     "predicted_sd": {"Description": "Mean over subjects of predicted_sd.", "Units": RELATIVE},
     "rmse": {"Description": "Mean over subjects of rmse.", "Units": RELATIVE},
     "rmse_sd": {"Description": "Standard deviation over subjects of rmse.", "Units": RELATIVE},
-    "ratio": {"Description": "Mean over subjects of ratio."},
-    "rank_correlation": {"Description": f"Mean over subjects of rank_correlation; only for {ALL}."},
+    "ratio": unitless("Mean over subjects of ratio."),
+    "rank_correlation": unitless(f"Mean over subjects of rank_correlation; only for {ALL}."),
 }
 
 

@@ -2,14 +2,16 @@
 
 import itertools
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from bids_spectsynth.evaluation.case.metrics import METRICS
+from bids_spectsynth.errors import UsageError
+from bids_spectsynth.evaluation.case.metrics import METRICS, by_measure
+from bids_spectsynth.evaluation.case.volume_measures import VOLUME_MEASURES
 from bids_spectsynth.evaluation.columns import NETWORK
 from bids_spectsynth.evaluation.group.columns import NOT_INDEPENDENT, PRIMARY
 from bids_spectsynth.evaluation.group.matching import PairedValues, average_seeds, joined, match, paired_values
@@ -27,6 +29,7 @@ from bids_spectsynth.evaluation.statistics.paired_tests import (
     paired_t_test,
     signed_rank_test,
 )
+from bids_spectsynth.options.names import did_you_mean
 from bids_spectsynth.options.settings import T1W_SPACE, Settings
 
 _OTHER_ANATOMY = {
@@ -45,13 +48,14 @@ class StatisticsOptions:
     ----------
     bootstrap_samples : int
         0: no bootstrap intervals.
-    equivalence_margins : tuple of float
-        Of RMSE, SSIM and PSNR.
+    equivalence_margins : tuple of (str, float)
+        By name of a metric, or of what a metric of the whole slice and one in the brain share (``rmse``); of the
+        others it is their own.
     random_seed : int
     """
 
     bootstrap_samples: int = 10_000
-    equivalence_margins: tuple[float, float, float] = (0.01, 0.01, 0.5)
+    equivalence_margins: tuple[tuple[str, float], ...] = ()
     random_seed: int = 1234
 
     @classmethod
@@ -60,9 +64,32 @@ class StatisticsOptions:
         return cls(settings.bootstrap_samples, settings.equivalence_margins, settings.random_seed)
 
     def margin(self, metric: str) -> float:
-        """Equivalence margin of a metric, whole-slice or in-brain alike; of others than these three its own."""
-        requested = dict(zip(("rmse", "ssim", "psnr"), self.equivalence_margins, strict=True))
-        return requested.get(METRICS[metric].measure, METRICS[metric].margin)
+        """Equivalence margin of a metric or a volume measure: that of its name, else of its measure, else its own."""
+        requested = dict(self.equivalence_margins)
+        if metric in VOLUME_MEASURES:
+            return requested.get(metric, VOLUME_MEASURES[metric].margin)
+        own = METRICS[metric]
+        return requested.get(metric, requested.get(own.measure, own.margin))
+
+
+def check_margins(names: Iterable[str]) -> None:
+    """Refuse margins of metrics that there are not.
+
+    Parameters
+    ----------
+    names : iterable of str
+        As given with ``--equivalence-margins``.
+
+    Raises
+    ------
+    UsageError
+        There is no such metric; says which there are.
+    """
+    known = list(dict.fromkeys([*by_measure(), *METRICS, *VOLUME_MEASURES]))
+    for name in names:
+        if name not in known:
+            near = did_you_mean(name, known) or f"; there are {', '.join(known)}"
+            raise UsageError(f"--equivalence-margins {name}: there is no such metric{near}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,13 +123,13 @@ class Run:
         return f"{self.configuration} {self.method} {self.scale}"
 
 
-def find_runs(rows: pd.DataFrame) -> list[Run]:
+def find_runs(rows: pd.DataFrame, metrics: Iterable[str] = METRICS) -> list[Run]:
     """Sort rows of metrics by configuration, method and scale, in the order in which they appear."""
     runs = []
     for (configuration, method, scale), own in rows.groupby(["configuration", "method", "scale"], sort=False):
         # Seeds that were not trained alike are like no other configuration.
         traits = {name: str(own[name].iloc[0]) for name in _TRAITS} | {"training": joined(own["training"])}
-        averaged = average_seeds(own, list(METRICS))
+        averaged = average_seeds(own, list(metrics))
         n_models = int(own["model"].nunique())
         complete = len(own) == n_models * len(averaged)
         runs.append(Run(str(configuration), str(method), str(scale), traits, averaged, n_models, complete))
@@ -160,9 +187,14 @@ def compare(a: Run, b: Run, options: StatisticsOptions) -> Iterator[dict[str, An
     draws = RepeatedDraws([options.random_seed, zlib.crc32(f"{a.name} {b.name}".encode())])
     for metric in METRICS:
         values = paired_values(tables, metric, same_slices=same_slices)
-        for row in (*_subject_tests(values, options.margin(metric), options, draws), *_slice_tests(values)):
+        for row in (*subject_tests(values, options.margin(metric), options, draws), *_slice_tests(values)):
             notes = [row["note"], *([] if same_slices else [_OTHER_ANATOMY[row["unit"]]]), *caveats]
-            yield {"metric": metric, **row, "note": "; ".join(note for note in notes if note)}
+            yield {
+                "metric": metric,
+                "metric_unit": METRICS[metric].unit,
+                **row,
+                "note": "; ".join(note for note in notes if note),
+            }
 
 
 def _caveats(a: Run, b: Run) -> list[str]:
@@ -171,6 +203,12 @@ def _caveats(a: Run, b: Run) -> list[str]:
         matched, other = ("b", "a") if a.traits["scaling"] == a.scale else ("a", "b")
         caveats.append(f"{matched} was level-matched to the real SPECT (rated on the other scale than trained on), "
                        f"{other} was not")  # fmt: skip
+    return [*caveats, *seed_caveats(a, b)]
+
+
+def seed_caveats(a: Run, b: Run) -> list[str]:
+    """What readers must know of two runs of which one is the mean of several seeds."""
+    caveats = []
     for name, run in (("a", a), ("b", b)):
         if run.n_models > 1:
             partly = "" if run.complete else ", not all of them on every slice"
@@ -179,9 +217,25 @@ def _caveats(a: Run, b: Run) -> list[str]:
     return caveats
 
 
-def _subject_tests(
+def subject_tests(
     values: PairedValues, margin: float, options: StatisticsOptions, draws: RepeatedDraws
 ) -> Iterator[dict[str, Any]]:
+    """The tests over subjects of one metric, as rows of the table of tests without what they are of.
+
+    Parameters
+    ----------
+    values : PairedValues
+    margin : float
+        Of equivalence.
+    options : StatisticsOptions
+    draws : RepeatedDraws
+        Of the bootstrap.
+
+    Yields
+    ------
+    dict
+        Values by column of ``group_ttests.tsv``.
+    """
     first, second = values.first_means, values.second_means
     common = _means(first, second) | {"unit": "subject", "n_subjects": first.size, "n_slices": values.n_slices}
     t = paired_t_test(first, second)

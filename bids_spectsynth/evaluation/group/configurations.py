@@ -17,10 +17,10 @@ from bids_spectsynth.options.settings import T1W_SPACE, Scaling
 
 Kind = Literal["space", "loss", "inputs"]
 
-#: The paper's figure for each kind of comparison, in its order.
+#: The article's figure for each kind of comparison, in its order.
 FIGURE_NUMBERS: dict[Kind, int] = {"space": 5, "loss": 6, "inputs": 7}
 
-#: The intensity scale on which the paper rates all of its models.
+#: The intensity scale on which the article rates all of its models.
 PAPER_SCALE: Scaling = "slice"
 
 _VARIED: dict[Kind, str] = {"space": "space", "loss": "losses", "inputs": "inputs"}
@@ -46,18 +46,18 @@ class Configuration:
 
     @property
     def is_paper_recipe(self) -> bool:
-        """Whether everything but inputs, space and losses is as in the paper."""
+        """Whether everything but inputs, space and losses is as in the article."""
         return self.recipe == "fard2024" and self.scaling == PAPER_SCALE
 
     @property
     def recipe_name(self) -> str:
-        """How the recipe differs from the paper's, for readers; empty where it does not."""
+        """How the recipe differs from the article's, for readers; empty where it does not."""
         parts = [f"recipe {self.recipe}"] if self.recipe != "fard2024" else []
         return ", ".join([*parts, *([f"{self.scaling} scaling"] if self.scaling != PAPER_SCALE else [])])
 
 
 def input_name(inputs: str) -> str:
-    """The paper's name of a set of inputs.
+    """The article's name of a set of inputs.
 
     Examples
     --------
@@ -68,7 +68,7 @@ def input_name(inputs: str) -> str:
 
 
 def loss_name(losses: str, *, short: bool = False) -> str:
-    """The paper's name of the terms of a loss, with weights that are not the usual ones; the short one is for axes.
+    """The article's name of the terms of a loss, with weights that are not the usual ones; the short one is for axes.
 
     Examples
     --------
@@ -102,7 +102,7 @@ def level_name(configuration: Configuration, kind: Kind) -> str:
 
 
 def paper_rows(metrics: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the networks that the paper's tables rest on: held-out participants, slices in the block, slice scale.
+    """Rows of the networks that the article's tables rest on: held-out participants, slices in the block, slice scale.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def seed_means(rows: pd.DataFrame, keys: Sequence[str] = ("configuration",)) -> 
 
 
 def configurations(rows: pd.DataFrame) -> list[Configuration]:
-    """The configurations of some rows: native space first, the paper's losses and recipe first, MRI, PET, both.
+    """The configurations of some rows: native space first, the article's losses and recipe first, MRI, PET, both.
 
     Parameters
     ----------

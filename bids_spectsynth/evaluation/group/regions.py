@@ -12,7 +12,7 @@ from bids_spectsynth.evaluation.case.region_columns import IDENTITY, REGIONS_DIC
 from bids_spectsynth.evaluation.case.tables import in_order, parse_table, read_case_tables
 from bids_spectsynth.evaluation.columns import Dictionary
 
-_TEXT = {*IDENTITY, "template", "region", "hemisphere"} - {"seed"}
+_TEXT = {*IDENTITY, "training", "template", "region", "hemisphere"} - {"seed"}
 
 
 def gather_regions(output_dir: Path) -> pd.DataFrame:

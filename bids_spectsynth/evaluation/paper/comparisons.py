@@ -1,4 +1,4 @@
-"""The paper's comparisons (its Figures 5, 6 and 7) as a table, with the tests of ``group_ttests.tsv``."""
+"""The article's comparisons (its Figures 5, 6 and 7) as a table, with the tests of ``group_ttests.tsv``."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ _SLICE_TEST, _SUBJECT_TEST, _EQUIVALENCE_TEST = "slice_t", "subject_t", "equival
 class PairResult:
     """What the tests say of one pair and metric; numbers that do not exist are NaN. Differences are first minus second.
 
-    ``p_slice`` is the paper's test, ``p_holm`` the subject-wise one, corrected.
+    ``p_slice`` is the article's test, ``p_holm`` the subject-wise one, corrected.
     """
 
     n_subjects: float = math.nan
@@ -48,7 +48,7 @@ class PairResult:
 
     @property
     def slice_wise(self) -> bool:
-        """Significant as the paper tests."""
+        """Significant as the article tests."""
         return self.p_slice < ALPHA
 
     @property
@@ -58,7 +58,7 @@ class PairResult:
 
 
 class ComparisonTests:
-    """The tests between networks on the paper's scale, by pair and metric.
+    """The tests between networks on the article's scale, by pair and metric.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def _number(row: Mapping[str, Any], name: str) -> float:
 
 
 def paper_comparisons(found: Sequence[Configuration], tests: pd.DataFrame) -> pd.DataFrame:
-    """The paper's comparisons between configurations: for its twelve models 18 + 18 + 36, and as many in the brain.
+    """The article's comparisons between configurations: for its twelve models 18 + 18 + 36, and as many in the brain.
 
     Parameters
     ----------
@@ -144,6 +144,7 @@ def _rows(
                     "comparison": kind,
                     "region": metric.region,
                     "metric": metric.measure,
+                    "metric_unit": metric.unit,
                     **_side(a, "a"),
                     **_side(b, "b"),
                     "recipe": a.recipe,

@@ -12,7 +12,7 @@ from bids_spectsynth.bids.output_files import find_synthetic
 from bids_spectsynth.bids.prepared import PreparedCase, find_prepared
 from bids_spectsynth.bids.roles import INTERICTAL, PET, T1W
 from bids_spectsynth.bids.sidecars import sidecar
-from bids_spectsynth.errors import ImageError
+from bids_spectsynth.errors import ImageError, size_text
 from bids_spectsynth.evaluation.case.scales import slice_on_paper_scale
 from bids_spectsynth.evaluation.group.configurations import PAPER_SCALE
 from bids_spectsynth.evaluation.paper.examples import Example
@@ -124,7 +124,9 @@ def _read_plane(path: Path, k: int) -> tuple[Plane, tuple[float, float]]:
 def _on_grid(path: Path, k: int, shape: tuple[int, ...]) -> Plane:
     plane, _ = _read_plane(path, k)
     if plane.shape != shape:
-        raise ImageError(f"{path}: slices of {plane.shape}, those of the brain mask {shape}; prepare it again")
+        raise ImageError(
+            f"{path}: slices of {size_text(plane.shape)}, those of the brain mask {size_text(shape)}; prepare it again"
+        )
     return plane
 
 
@@ -168,7 +170,8 @@ def _level_matched(path: Path, k: int, reference: _Reference) -> Plane:
     synthetic = _volume(path)
     if synthetic.shape != reference.real.shape:
         raise ImageError(
-            f"{path}: {synthetic.shape} voxels, the real SPECT has {reference.real.shape}; apply the model again"
+            f"{path}: {size_text(synthetic.shape)} voxels, the real SPECT has {size_text(reference.real.shape)}; "
+            "apply the model again"
         )
     return slice_on_paper_scale(reference.real, synthetic, reference.mask, reference.evaluation_mask, k)
 

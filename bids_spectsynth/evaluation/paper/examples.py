@@ -6,7 +6,7 @@ import pandas as pd
 
 from bids_spectsynth.evaluation.group.configurations import Configuration, configurations
 
-#: Examples in the paper's Tables 2 and 3: five held-out subjects, and one of a group of its own.
+#: Examples in the article's Tables 2 and 3: five held-out subjects, and one of a group of its own.
 N_EXAMPLES = 5
 
 

@@ -1,4 +1,4 @@
-"""The paper's Tables 2, 3 and 4 and its comparisons, for whatever models there are."""
+"""The article's Tables 2, 3 and 4 and its comparisons, for whatever models there are."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -72,6 +72,7 @@ def table_4(rows: pd.DataFrame) -> pd.DataFrame:
                 {
                     "region": metric.region,
                     "metric": metric.measure,
+                    "metric_unit": metric.unit,
                     "space": one.space,
                     "losses": one.losses,
                     "recipe": one.recipe,

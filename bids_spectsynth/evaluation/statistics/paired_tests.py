@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-#: Level of significance of the paper.
+#: Level of significance of the article.
 ALPHA = 0.01
 
 Float64 = npt.NDArray[np.float64]

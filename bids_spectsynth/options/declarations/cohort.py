@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bids_spectsynth.options.declarations.groups import COHORT, EVALUATION, RECIPE, SYNTHESIS
+from bids_spectsynth.options.declarations.margins import read_margins, write_margins
 from bids_spectsynth.options.declare import option
-from bids_spectsynth.options.ranges import all_positive, conditions, not_negative, parts, positive, zero_or_at_least
+from bids_spectsynth.options.ranges import conditions, not_negative, parts, positive, zero_or_at_least
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,12 +122,16 @@ class EvaluationOptions:
             check=not_negative,
         ),
     )
-    equivalence_margins: tuple[float, float, float] = field(
-        default=(0.01, 0.01, 0.5),
+    equivalence_margins: tuple[tuple[str, float], ...] = field(
+        default=(),
         metadata=option(
             EVALUATION,
-            "differences that count as none ({default})",
-            metavar=("RMSE", "SSIM", "PSNR"),
-            check=all_positive,
+            "differences that count as none, by metric: rmse=0.02 mask_psnr=1 (each metric's own)",
+            "differences that count as none; `rmse` is of RMSE over the whole slice and in the brain, `mask_rmse` in "
+            "the brain alone. Three numbers are of RMSE, SSIM and PSNR [{margins}]",
+            metavar="NAME=MARGIN",
+            action="extend",
+            read=read_margins,
+            write=write_margins,
         ),
     )

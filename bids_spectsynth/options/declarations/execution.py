@@ -158,6 +158,7 @@ class ExecutionOptions:
             check=not_negative,
             flags=("--random-seed", "--seed"),
             config_name="seed",
+            of_training=True,
         ),
     )
     dry_run: bool = field(default=False, metadata=option(EXECUTION, "say what would be done, and do nothing"))
@@ -187,5 +188,6 @@ class StorageOptions:
             "several processes train, or where half of the free memory would not do)",
             "training slices in memory, or in files in the work folder that are mapped into it and removed at the end "
             "[files where several processes train or half of the free memory would not do]",
+            of_training=True,
         ),
     )

@@ -8,9 +8,9 @@ COMPUTATION = Group(
     "how the network is computed", "auto follows the hardware; what was taken stands in the model's card."
 )
 PREPARATION = Group("preparation")
-SYNTHESIS = Group("synthesis")
-RECIPE = Group("recipe of the model", "Each overrules the preset; defaults are of fard2024.")
-COHORT = Group("study and split")
+SYNTHESIS = Group("synthesis", of_training=True)
+RECIPE = Group("recipe of the model", "Each overrules the preset; defaults are of fard2024.", of_training=True)
+COHORT = Group("study and split", of_training=True)
 EVALUATION = Group("evaluation")
 SISCOM = Group("SISCOM", "ictal minus baseline, for everybody with an ictal SPECT.")
 

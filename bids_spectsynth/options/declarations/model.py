@@ -57,16 +57,19 @@ class ModelOptions:
 
     mode: Mode = field(
         default="auto",
-        metadata=option(SYNTHESIS, "which stages to run ({default}), see below", "see above [`{default}`]"),
+        metadata=option(
+            SYNTHESIS, "which stages to run ({default}), see below", "see above [`{default}`]", of_training=False
+        ),
     )
     model: Path | None = field(
         default=None,
         metadata=option(
             SYNTHESIS,
-            "a trained model to apply, on its voxels and in its space",
-            "a trained model to apply; options of its recipe are refused beside it, and `--voxel-size` and "
-            "`--output-spaces` are the model's where they are not given",
+            "a trained model to apply, on its voxels and in its space; options of training are refused beside it",
+            "a trained model to apply; options of training are refused beside it ([which](#modes)), and `--voxel-size` "
+            "and `--output-spaces` are the model's where they are not given",
             metavar="FOLDER",
+            of_training=False,
         ),
     )
     model_label: str | None = field(

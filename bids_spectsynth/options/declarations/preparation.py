@@ -4,11 +4,24 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-from bids_spectsynth.options.choices import BackendChoice, CoregInit, FslRunner, Switch
+from bids_spectsynth.options.choices import (
+    BackendChoice,
+    CoregInit,
+    FlirtCost,
+    FlirtSpect,
+    FslRunner,
+    Switch,
+    TemplateAffine,
+)
 from bids_spectsynth.options.declarations.groups import PREPARATION
 from bids_spectsynth.options.declare import flag, option
 from bids_spectsynth.options.ranges import image_name, some, within
 from bids_spectsynth.options.spaces import T1W_SPACE, parse_space, parse_spaces
+
+#: Options that the fsl backend alone has.
+_OF_FSL = frozenset(
+    {"bet_fractional_intensity", "bet_robust", "bet_pet", "flirt_cost", "flirt_spect", "fsl_runner", "fsl_image"}
+)
 
 
 def _read_spaces(value: Any) -> tuple[str, ...]:
@@ -58,6 +71,31 @@ class PreparationOptions:
             "`-R` of FSL's BET, for MR images; never for PET [`{default}`]",
         ),
     )
+    bet_pet: Switch = field(
+        default="off",
+        metadata=option(
+            PREPARATION,
+            "mask PET by a mask of its own from FSL's BET, as the article did, not by the T1w's ({default})",
+            "mask PET by a mask of its own from FSL's BET, as the article did; `off`: by the T1w's mask, which was "
+            "closer to the truth [`{default}`]",
+        ),
+    )
+    flirt_cost: FlirtCost = field(
+        default="auto",
+        metadata=option(
+            PREPARATION,
+            "cost function of FSL's FLIRT (auto: normmi for PET, corratio for all else)",
+            "cost function of FSL's FLIRT [`normmi` for PET, `corratio` for all else]",
+        ),
+    )
+    flirt_spect: FlirtSpect = field(
+        default="whole",
+        metadata=option(
+            PREPARATION,
+            "give FSL's FLIRT the SPECT as it is, or its brain alone ({default})",
+            "what FSL's FLIRT gets of a SPECT: all of it, or what lies in its mask [`{default}`]",
+        ),
+    )
     fsl_runner: FslRunner = field(
         default="local",
         metadata=option(PREPARATION, "where FSL is: installed here, or in a container ({default})"),
@@ -81,6 +119,16 @@ class PreparationOptions:
         ),
     )
 
+    template_affine: TemplateAffine = field(
+        default="auto",
+        metadata=option(
+            PREPARATION,
+            "register the T1w to a template where no output space asks for one (auto: where something reads it)",
+            "register the T1w to a template where no output space asks for one [where something reads it, see "
+            "[On demand](#the-affine-to-a-template-on-demand)]",
+        ),
+    )
+
     @property
     def spaces(self) -> tuple[str, ...]:
         """The output spaces by the labels that file names, models and tables bear."""
@@ -94,6 +142,5 @@ class PreparationOptions:
     @property
     def fsl_options(self) -> tuple[str, ...]:
         """Options of FSL, as the command line spells them, whose value is not the default."""
-        names = ("bet_fractional_intensity", "bet_robust", "fsl_runner", "fsl_image")
-        changed = (f for f in dataclasses.fields(self) if f.name in names and getattr(self, f.name) != f.default)
+        changed = (f for f in dataclasses.fields(self) if f.name in _OF_FSL and getattr(self, f.name) != f.default)
         return tuple(flag(f.name) for f in changed)

@@ -6,7 +6,7 @@ from pathlib import Path
 from bids_spectsynth.options.choices import SiscomBaseline, SiscomLevel, Switch
 from bids_spectsynth.options.declarations.groups import SISCOM
 from bids_spectsynth.options.declare import option
-from bids_spectsynth.options.ranges import conditions, positive, some
+from bids_spectsynth.options.ranges import conditions, not_negative, positive, some
 
 ALL_BASELINES: tuple[SiscomBaseline, ...] = ("real", "synthetic", "pet", "cohort", "normals")
 
@@ -50,6 +50,10 @@ class SiscomOptions:
             metavar="Z",
             check=positive,
         ),
+    )
+    siscom_extent: float = field(
+        default=1.0,
+        metadata=option(SISCOM, "smaller clusters are left out, mL ({default})", metavar="ML", check=not_negative),
     )
     siscom_level: SiscomLevel = field(
         default="mode",

@@ -45,7 +45,7 @@ def _read_augmentation(value: Any) -> tuple[str, ...]:
         return ()
     known = get_args(Augmentation)
     if unknown := [name for name in names if name not in known]:
-        raise ValueError(f"{unknown[0]!r}: choose from none, {', '.join(known)}")
+        raise ValueError(f"{unknown[0]}: choose from none, {', '.join(known)}")
     # One order, so that one set has one meaning.
     return tuple(name for name in known if name in names)
 
@@ -90,6 +90,7 @@ class TrainingOptions:
             "torch.compile in training (auto: long trainings on a GPU)",
             "`torch.compile` in training: takes up to a minute at the start; needs Triton on a GPU, a C++ compiler on "
             "a CPU [on GPUs, for 1,000 steps and more]",
+            of_training=True,
         ),
     )
     epochs: int = field(

@@ -32,7 +32,10 @@ class Backend(Protocol):
         """What users may choose of the tools, by the names that the sidecars give; empty where there is nothing."""
 
     def extract_brain(self, image: nib.Nifti1Image, role: str) -> nib.Nifti1Image:
-        """Brain mask (uint8, 0 or 1) on the voxels of ``image``; one component, without holes."""
+        """Brain mask (uint8, 0 or 1) on the voxels of ``image``; one component, without holes, of a brain's volume.
+
+        Its volume is checked by :func:`bids_spectsynth.preprocess.registration.plausibility.checked_brain`.
+        """
 
     def register(
         self,

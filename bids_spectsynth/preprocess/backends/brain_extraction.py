@@ -13,12 +13,6 @@ from bids_spectsynth.images.resampling import resample_image
 from bids_spectsynth.preprocess.backends.fluid_rim import remove_fluid_rim
 from bids_spectsynth.preprocess.registration.sampler import shrink
 
-#: Volume in litres below which a mask cannot be a brain.
-MIN_VOLUME_L = 0.2
-#: Range in litres outside which a mask deserves a look.
-USUAL_VOLUME_L = (0.9, 2.2)
-#: Volume in litres above which the mask of a SPECT or PET cannot be a brain.
-MAX_VOLUME_L = 4.0
 #: An image is brought to upright voxels first if an axis deviates from the world's by more than this (degrees).
 _MAX_OBLIQUITY = 15.0
 
@@ -45,7 +39,7 @@ def extract_t1w_brain(image: nib.Nifti1Image, threads: int = 1) -> nib.Nifti1Ima
     Raises
     ------
     ImageError
-        No brain was found, or less than 0.2 l.
+        No brain was found.
     """
     if _obliquity(image) <= _MAX_OBLIQUITY:
         mask = _upright_mask(image, threads)
@@ -57,45 +51,7 @@ def extract_t1w_brain(image: nib.Nifti1Image, threads: int = 1) -> nib.Nifti1Ima
         probability[(inside > 0) & (tight == 0)] = 0
         back = resample_image(new_image(probability, upright.affine), grid_of(image), np.eye(4), 1)
         mask = solid_component(np.asanyarray(back.dataobj) > 0.5)
-    result = new_image(np.ascontiguousarray(mask), image.affine)
-    volume = mask_volume(result)
-    if volume < MIN_VOLUME_L:
-        raise ImageError(
-            f"the T1w brain mask holds only {volume:.2f} l; check that the image shows a whole, upright head"
-        )
-    return result
-
-
-def mask_volume(mask: nib.spatialimages.SpatialImage) -> float:
-    """Volume of a mask in litres."""
-    n = int(np.count_nonzero(np.asanyarray(mask.dataobj)))
-    return n * abs(float(np.linalg.det(mask.affine[:3, :3]))) / 1e6
-
-
-def volume_note(mask: nib.spatialimages.SpatialImage) -> str | None:
-    """A line about a brain mask of unusual volume, or None."""
-    volume = mask_volume(mask)
-    low, high = USUAL_VOLUME_L
-    if low <= volume <= high:
-        return None
-    return f"brain mask of {volume:.2f} l, usual is {low} to {high} l: look at it"
-
-
-def own_volume_note(mask: nib.spatialimages.SpatialImage, role: str) -> str | None:
-    """As :func:`volume_note`, of a mask of another image than the T1w; more than 4 l are refused.
-
-    Raises
-    ------
-    ImageError
-        So large a mask is no brain's.
-    """
-    volume = mask_volume(mask)
-    if volume > MAX_VOLUME_L:
-        raise ImageError(
-            f"the {role} brain mask holds {volume:.1f} l, so that no brain was told from the background; "
-            "check the image's values"
-        )
-    return volume_note(mask)
+    return new_image(np.ascontiguousarray(mask), image.affine)
 
 
 def _brain_probability(data: npt.NDArray[np.float32], threads: int) -> npt.NDArray[np.float32]:

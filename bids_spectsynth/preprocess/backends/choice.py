@@ -3,7 +3,7 @@
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.preprocess.backends.base import Backend
-from bids_spectsynth.preprocess.backends.fsl.environment import missing_programs, require_fsl
+from bids_spectsynth.preprocess.backends.fsl.environment import lost_folder, missing_programs, require_fsl
 from bids_spectsynth.preprocess.backends.fsl.options import DEFAULT_OPTIONS, FslOptions
 
 BACKENDS = ("fsl", "embedded")
@@ -27,7 +27,9 @@ def resolve_backend(settings: Settings) -> str:
         raise UsageError("--fsl-image: needs --fsl-runner docker or singularity")
     if settings.backend == "auto" and options.runner == "local" and missing_programs():
         if settings.fsl_options:
-            raise UsageError(f"{settings.fsl_options[0]}: FSL is not installed; set FSLDIR, or leave the option out")
+            lost = lost_folder()
+            why = f"FSLDIR={lost} does not exist" if lost else "FSL is not installed"
+            raise UsageError(f"{settings.fsl_options[0]}: {why}; set FSLDIR, or leave the option out")
         return "embedded"
     require_fsl(options)
     return "fsl"

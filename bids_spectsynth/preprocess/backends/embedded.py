@@ -7,10 +7,11 @@ from typing import Any
 import nibabel as nib
 
 from bids_spectsynth import __version__
-from bids_spectsynth.errors import ImageError
+from bids_spectsynth.bids.roles import T1W
 from bids_spectsynth.images.masks import histogram_mask
 from bids_spectsynth.options.settings import CoregInit
-from bids_spectsynth.preprocess.backends.brain_extraction import MIN_VOLUME_L, extract_t1w_brain, mask_volume
+from bids_spectsynth.preprocess.backends.brain_extraction import extract_t1w_brain
+from bids_spectsynth.preprocess.registration.plausibility import checked_brain
 from bids_spectsynth.preprocess.registration.register import register_images
 from bids_spectsynth.preprocess.registration.result import Registration
 
@@ -41,17 +42,10 @@ class EmbeddedBackend:
         Raises
         ------
         ImageError
-            No brain was found, or less than 0.2 l.
+            No brain was found, or one that is too small or too large.
         """
-        if role == "T1w":
-            return extract_t1w_brain(image, self.threads)
-        mask = histogram_mask(image)
-        volume = mask_volume(mask)
-        if volume < MIN_VOLUME_L:
-            raise ImageError(
-                f"the {role} brain mask holds only {volume:.2f} l; check that the image shows a whole brain"
-            )
-        return mask
+        mask = extract_t1w_brain(image, self.threads) if role == T1W else histogram_mask(image)
+        return checked_brain(mask, role)
 
     def register(
         self,

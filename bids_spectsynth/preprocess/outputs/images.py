@@ -35,7 +35,7 @@ from bids_spectsynth.preprocess.templates.templates import fetch_template
 
 FloatArray = npt.NDArray[np.float64]
 
-#: Cubic B-spline, as the paper's for the T1w; with PET and SPECT it keeps what resolution there is.
+#: Cubic B-spline, as the article's for the T1w; with PET and SPECT it keeps what resolution there is.
 IMAGE_ORDER = 3
 
 

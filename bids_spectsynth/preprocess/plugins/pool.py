@@ -20,7 +20,7 @@ import yaml
 from nipype.pipeline.plugins import LinearPlugin, MultiProcPlugin
 from nipype.pipeline.plugins.multiproc import run_node
 
-from bids_spectsynth.errors import UsageError
+from bids_spectsynth.errors import UsageError, value_text
 from bids_spectsynth.options.memory import total_memory
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.preprocess.backends.fsl.environment import FSL_PROGRAMS
@@ -79,6 +79,20 @@ def make_plugin(settings: Settings, log_file: Path, status_callback: Any) -> tup
     return ResilientMultiProcPlugin(arguments), arguments
 
 
+def check_plugin(settings: Settings) -> None:
+    """Refuse a plugin file that cannot be followed, before anything is written.
+
+    Raises
+    ------
+    UsageError
+        See :func:`make_plugin`.
+    """
+    if settings.use_plugin is not None:
+        name, _ = read_plugin_file(settings.use_plugin)
+        if name in SCHEDULERS:
+            check_scheduler(name, settings.work_folder)
+
+
 def read_plugin_file(path: Path) -> tuple[str, dict[str, Any]]:
     """Name and arguments of a Nipype plugin from a YAML (or JSON) file with ``plugin`` and ``plugin_args``.
 
@@ -100,7 +114,7 @@ def read_plugin_file(path: Path) -> tuple[str, dict[str, Any]]:
         raise UsageError(f"{path}: 'plugin_args' must be a mapping")
     known = sorted((*_LOCAL, *SCHEDULERS))
     if content["plugin"] not in known:
-        raise UsageError(f"{path}: unknown plugin {content['plugin']!r}; known: {', '.join(known)}")
+        raise UsageError(f"{path}: unknown plugin {value_text(content['plugin'])}; known: {', '.join(known)}")
     return content["plugin"], dict(arguments)
 
 

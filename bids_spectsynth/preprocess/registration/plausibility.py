@@ -10,11 +10,17 @@ import numpy.typing as npt
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
+from bids_spectsynth.bids.roles import role_of
+from bids_spectsynth.errors import ImageError
 from bids_spectsynth.images.grid import FloatArray, apply_affine, mask_bounds
 from bids_spectsynth.images.values import connected_to_border, negative_note
-from bids_spectsynth.preprocess.registration.quality import CUT_POOR, MIRRORED, MOST_TURN_DEG, TURNED
+from bids_spectsynth.preprocess.registration.quality import CUT_POOR, MIRRORED, MOST_TURN_DEG, TURNED, WHOSE
 from bids_spectsynth.preprocess.registration.result import Registration
 
+#: Volumes in litres between which any image's brain mask can be a brain.
+PLAUSIBLE_VOLUME_L = (0.2, 4.0)
+#: Range in litres outside which a mask deserves a look.
+USUAL_VOLUME_L = (0.9, 2.2)
 # Part of a brain mask's outline that may lie at the edge of the image or its padding; more than most of it means that
 # the image is brain-extracted.
 _EDGE_SHARE, _STRIPPED_SHARE = 0.015, 0.5
@@ -26,6 +32,45 @@ _EMPTY_NOTE = 0.002
 _SAME_TURN_DEG = 30.0
 # Notes that do not make a registration poor.
 _HARMLESS = re.compile(r"start: |(?P<share>\d+)% of the brain lies outside")
+
+
+def mask_volume(mask: nib.spatialimages.SpatialImage) -> float:
+    """Volume of a mask in litres."""
+    n = int(np.count_nonzero(np.asanyarray(mask.dataobj)))
+    return n * abs(float(np.linalg.det(mask.affine[:3, :3]))) / 1e6
+
+
+def checked_brain(mask: nib.Nifti1Image, role: str) -> nib.Nifti1Image:
+    """A brain mask as it is; every backend gives every mask of every role through this.
+
+    Parameters
+    ----------
+    mask : Nifti1Image
+    role : str
+        Of the image that it was made from.
+
+    Raises
+    ------
+    ImageError
+        It is smaller than any brain, or so large that no brain was told from the background.
+    """
+    volume, (low, high) = mask_volume(mask), PLAUSIBLE_VOLUME_L
+    if low <= volume <= high:
+        return mask
+    size = f"holds only {volume:.2f} l" if volume < low else f"holds {volume:.1f} l"
+    raise ImageError(
+        f"the brain mask of the {role_of(role).sentence} {size}, which is no brain (plausible: {low:g} to {high:g} l); "
+        "check that the image shows a whole, upright head, and its values"
+    )
+
+
+def volume_note(mask: nib.spatialimages.SpatialImage) -> str | None:
+    """A line about a brain mask of unusual volume, or None."""
+    volume = mask_volume(mask)
+    low, high = USUAL_VOLUME_L
+    if low <= volume <= high:
+        return None
+    return f"brain mask of {volume:.2f} l, usual is {low} to {high} l: look at it"
 
 
 def brain_notes(image: nib.Nifti1Image, mask: nib.Nifti1Image) -> tuple[str, ...]:
@@ -146,6 +191,25 @@ def without_header_flags(found: Registration) -> Registration:
     """A registration whose own header was right: without the notes on it, and poor only for other reasons."""
     notes = tuple(note for note in found.notes if not _of_header(note))
     return replace(found, notes=notes, poor=found.poor and not all(_is_harmless(note) for note in notes))
+
+
+def with_named_header(found: Registration, files: str) -> Registration:
+    """A registration whose notes on a header that is turned or mirrored say whose it is.
+
+    Parameters
+    ----------
+    found : Registration
+    files : str
+        The file, or the files of which one must be at fault.
+    """
+    notes = tuple(_named(note, files) if _of_header(note) else note for note in found.notes)
+    return replace(found, notes=notes)
+
+
+def _named(note: str, files: str) -> str:
+    # The last one: a note may also say against which header an image is turned.
+    before, _, after = note.rpartition(WHOSE)
+    return f"{before}{WHOSE} of {files}{after}"
 
 
 def _of_header(note: str) -> bool:

@@ -20,9 +20,10 @@ LEAST_SCORE = 0.6
 GOOD_SCORE = 0.9
 #: Turn against the header, in degrees, above which the header is suspicious.
 MOST_TURN_DEG = 60.0
-#: What is said of such an image, and of one that is mirrored.
-TURNED = "degrees against the header: the header's orientation may be wrong"
-MIRRORED = "a mirrored head fits better: the header may swap left and right (or be upside down)"
+#: What is said of such an image, and of one that is mirrored. Whose header it is, is known where the files are.
+WHOSE = "the header"
+TURNED = f"degrees against the header: the orientation in {WHOSE} may be wrong"
+MIRRORED = f"a mirrored head fits better: {WHOSE} may swap left and right (or be upside down)"
 #: Another alignment further away than this (mm) that explains nearly as much makes the result ambiguous.
 OTHER_MM, OTHER_SCORE = 10.0, 0.01
 #: A mirrored head that explains this much more of the smoothed image shows a header that swaps left and right.

@@ -5,6 +5,7 @@ Cases that use one T1w image (sessions of a participant) share them.
 
 import hashlib
 import os
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline.engine import Node, Workflow
 
 from bids_spectsynth.bids.finding.cases import Case
-from bids_spectsynth.bids.roles import T1W
+from bids_spectsynth.bids.roles import ICTAL, INTERICTAL, T1W
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.options.spaces import BUILT_IN_TEMPLATE, parse_space
 from bids_spectsynth.preprocess.backends.fsl.options import DEFAULT_OPTIONS, FslOptions
@@ -25,7 +26,8 @@ from bids_spectsynth.preprocess.workflow.interfaces import PrepareReference, Reg
 
 #: Name of the whole workflow, and of its folder in the work folder.
 WORKFLOW = "bids_spectsynth_wf"
-#: Memory in GB that a step is given. Measured at the paper's sizes: 1.3, 1.0, 0.9 and 0.9; larger matrices take more.
+_SPECT = frozenset({INTERICTAL, ICTAL})
+#: Memory in GB that a step is given. Measured at the article's sizes: 1.3, 1.0, 0.9 and 0.9; larger matrices take more.
 MEMORY_GB = {"reference": 2.0, "register": 1.5, "template": 1.5, "write": 2.0}
 
 
@@ -75,9 +77,29 @@ def anatomical_workflow_name(anatomical: Anatomical) -> str:
     return f"{anatomical.key}_wf"
 
 
-def requested_templates(settings: Settings) -> dict[str, str]:
-    """Templates that every T1w is registered to, by label, as they were asked for; else the one without download."""
-    return {parse_space(requested).label: requested for requested in settings.templates or (BUILT_IN_TEMPLATE,)}
+def requested_templates(settings: Settings, roles: Collection[str]) -> dict[str, str]:
+    """Templates that a T1w is registered to, by label, as they were asked for.
+
+    Those of the output spaces. Where there is none, the one without download, on demand. Its readers are cohort means
+    (baselines and the cohort prior), regions, and SISCOM. All but the prior, for which the option is ``on``, need a
+    SPECT. A run that only prepares does not know who will read, and registers everybody.
+
+    Parameters
+    ----------
+    settings : Settings
+    roles : collection of str
+        Of all images that lie beside the T1w.
+    """
+    demand = settings.mode == "preprocess" or not _SPECT.isdisjoint(roles)
+    wanted = settings.template_affine == "on" or (settings.template_affine == "auto" and demand)
+    asked_for = settings.templates or ((BUILT_IN_TEMPLATE,) if wanted else ())
+    return {parse_space(requested).label: requested for requested in asked_for}
+
+
+def templates_of(cases: Iterable[Case], settings: Settings) -> tuple[str, ...]:
+    """All templates that these cases are registered to, as they were asked for; each once."""
+    found = (requested for case in cases for requested in requested_templates(settings, case.images).values())
+    return tuple(dict.fromkeys(found))
 
 
 def status_folder(name: str, settings: Settings) -> Path:
@@ -113,7 +135,9 @@ def mask_threads(settings: Settings, identity: BackendIdentity) -> int:
     return settings.omp_nthreads if identity.name == "embedded" else 1
 
 
-def init_anatomical_wf(*, anatomical: Anatomical, settings: Settings, identity: BackendIdentity) -> Workflow:
+def init_anatomical_wf(
+    *, anatomical: Anatomical, settings: Settings, identity: BackendIdentity, roles: Collection[str]
+) -> Workflow:
     """Workflow of one T1w image: brain mask, and one registration per template.
 
     Outputs of ``outputnode``: ``t1w_mask``; ``record_T1w``; :func:`record_field` of each template's label.
@@ -123,9 +147,11 @@ def init_anatomical_wf(*, anatomical: Anatomical, settings: Settings, identity: 
     anatomical : Anatomical
     settings : Settings
     identity : BackendIdentity
+    roles : collection of str
+        Of all images of the cases that use the T1w; see :func:`requested_templates`.
     """
     workflow = Workflow(name=anatomical_workflow_name(anatomical))
-    templates = requested_templates(settings)
+    templates = requested_templates(settings, roles)
     fields = ["t1w_mask", *(record_field(step) for step in (T1W, *templates))]
     outputnode = Node(IdentityInterface(fields=fields), name="outputnode")
     common = common_inputs(anatomical.key, settings, identity)

@@ -18,7 +18,7 @@ from bids_spectsynth.errors import Outcome, SpectSynthError
 from bids_spectsynth.logs import LOGS_FOLDER
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.preprocess.backends.choice import make_backend, resolve_backend
-from bids_spectsynth.preprocess.backends.fsl.environment import robust_warning
+from bids_spectsynth.preprocess.backends.fsl.environment import lost_folder_warning, robust_warning
 from bids_spectsynth.preprocess.backends.fsl.options import FslOptions
 from bids_spectsynth.preprocess.plugins.clusters import EXECUTION, ClusterPlugin
 from bids_spectsynth.preprocess.plugins.dask import DaskPlugin
@@ -33,7 +33,7 @@ from bids_spectsynth.preprocess.workflow.anatomical import (
     anatomical_workflow_name,
     failure_file,
     init_anatomical_wf,
-    requested_templates,
+    templates_of,
 )
 from bids_spectsynth.preprocess.workflow.case import (
     case_parts,
@@ -90,13 +90,13 @@ def preprocess(cases: Sequence[Case], settings: Settings, log_dir: Path | None =
         Nothing can run at all: backend, template or plugin file are not available.
     """
     identity = _identity(settings)
-    settings = _with_templates(settings)
-    warning = robust_warning(identity.fsl) if identity.name == "fsl" else None
+    settings = _with_templates(cases, settings)
+    warning = robust_warning(identity.fsl) if identity.name == "fsl" else lost_folder_warning(settings.backend)
     if warning:
         log.warning("%s", warning)
     todo = [case for case in cases if not is_done(case, settings, identity)]
     log.info("%d of %d cases are prepared already", len(cases) - len(todo), len(cases))
-    for requested in requested_templates(settings).values() if todo else ():
+    for requested in templates_of(todo, settings):
         inspect_template(requested)
     error = _run(todo, settings, identity, log_dir or settings.output_dir / LOGS_FOLDER) if todo else None
     for case in cases:
@@ -104,9 +104,9 @@ def preprocess(cases: Sequence[Case], settings: Settings, log_dir: Path | None =
     return [_outcome(case, settings, identity, error) for case in cases]
 
 
-def _with_templates(settings: Settings) -> Settings:
+def _with_templates(cases: Sequence[Case], settings: Settings) -> Settings:
     """Settings whose templates name the resolution that is taken, so that all that depends on it is computed anew."""
-    taken = {requested: check_template(requested) for requested in requested_templates(settings).values()}
+    taken = {requested: check_template(requested) for requested in templates_of(cases, settings)}
     return replace(settings, output_spaces=tuple(taken.get(space, space) for space in settings.output_spaces))
 
 
@@ -191,14 +191,22 @@ def init_preprocess_wf(
         "poll_sleep_duration": "0.1",
         "check_version": "false",
     }
-    parents: dict[Anatomical, Workflow] = {}
+    roles: dict[Anatomical, set[str]] = {}
     for case in cases:
-        anatomical = anatomical_of(case, settings)
-        if anatomical not in parents:
-            parents[anatomical] = init_anatomical_wf(anatomical=anatomical, settings=settings, identity=identity)
-        own = init_case_wf(case=case, settings=settings, identity=identity)
-        fields = parents[anatomical].get_node("outputnode").outputs.get()
-        workflow.connect([(parents[anatomical], own, [(f"outputnode.{name}", f"inputnode.{name}") for name in fields])])
+        roles.setdefault(anatomical_of(case, settings), set()).update(case.images)
+    parents = {
+        anatomical: init_anatomical_wf(anatomical=anatomical, settings=settings, identity=identity, roles=beside)
+        for anatomical, beside in roles.items()
+    }
+    for case in cases:
+        parent, own = (
+            parents[anatomical_of(case, settings)],
+            init_case_wf(case=case, settings=settings, identity=identity),
+        )
+        # A session without SPECT may share its T1w with one that wants the way to the template.
+        wanted = own.get_node("inputnode").inputs.get()
+        fields = [name for name in parent.get_node("outputnode").outputs.get() if name in wanted]
+        workflow.connect([(parent, own, [(f"outputnode.{name}", f"inputnode.{name}") for name in fields])])
     return workflow
 
 

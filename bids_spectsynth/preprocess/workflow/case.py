@@ -13,7 +13,7 @@ from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline.engine import Node, Workflow
 
 from bids_spectsynth.bids.finding.cases import Case
-from bids_spectsynth.bids.roles import INTERICTAL, T1W
+from bids_spectsynth.bids.roles import INTERICTAL, T1W, role_of
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.preprocess.records import case_to_text, file_stamp, fingerprint, is_written
 from bids_spectsynth.preprocess.templates.templates import template_stamp
@@ -26,7 +26,7 @@ from bids_spectsynth.preprocess.workflow.anatomical import (
     status_folder,
 )
 from bids_spectsynth.preprocess.workflow.graph import mask_field, nipype_name, record_field
-from bids_spectsynth.preprocess.workflow.interfaces import RegisterToReference, has_own_mask
+from bids_spectsynth.preprocess.workflow.interfaces import RegisterToReference
 from bids_spectsynth.preprocess.workflow.writers import WritePrepared, WriteTransforms
 
 
@@ -54,7 +54,7 @@ class Part:
 def case_parts(case: Case, settings: Settings) -> tuple[Part, ...]:
     """Everything that is written for a case."""
     roles = tuple(role for role in case.images if role != T1W)
-    templates = requested_templates(settings)
+    templates = requested_templates(settings, case.images)
     return (
         Part("transforms", None, roles),
         *(Part(f"to-{name}", None, (name,)) for name in templates),
@@ -69,6 +69,20 @@ def optional_roles(case: Case, settings: Settings) -> tuple[str, ...]:
     """Roles of images that no model needs, so that a defect of theirs must not cost the participant."""
     needed = {T1W, INTERICTAL}.union(*settings.inputs)
     return tuple(role for role in case.images if role not in needed)
+
+
+def has_own_mask(role: str, identity: BackendIdentity) -> bool:
+    """Whether an image is masked by a mask of its own; others are masked by the T1w's, carried over.
+
+    A PET only where FSL's BET is to make one of it.
+
+    Parameters
+    ----------
+    role : str
+    identity : BackendIdentity
+    """
+    policy = role_of(role).mask
+    return policy == "own" or (policy == "extracted" and identity.name == "fsl" and identity.fsl.pet_mask)
 
 
 def part_manifest(case: Case, settings: Settings, part: Part) -> Path:
@@ -112,7 +126,7 @@ def part_key(case: Case, settings: Settings, identity: BackendIdentity, part: Pa
             "steps": part.steps,
             "templates": [
                 (requested, template_stamp(requested))
-                for label, requested in requested_templates(settings).items()
+                for label, requested in requested_templates(settings, case.images).items()
                 if label in part.steps
             ],
         }
@@ -162,13 +176,13 @@ def init_case_wf(*, case: Case, settings: Settings, identity: BackendIdentity) -
     """
     workflow = Workflow(name=workflow_name(case))
     parts = {_node_name(part): part for part in case_parts(case, settings)}
-    records = [record_field(step) for step in (T1W, *requested_templates(settings))]
+    records = [record_field(step) for step in (T1W, *requested_templates(settings, case.images))]
     inputnode = Node(IdentityInterface(fields=[*case.images, "t1w_mask", *records]), name="inputnode")
     for role, image in case.images.items():
         setattr(inputnode.inputs, role, str(image.path))
     outputnode = Node(IdentityInterface(fields=list(parts)), name="outputnode")
     common = common_inputs(case.name, settings, identity)
-    steps = {role: _register_node(case, role, settings, common) for role in case.images if role != T1W}
+    steps = {role: _register_node(case, role, settings, identity, common) for role in case.images if role != T1W}
     for role, node in steps.items():
         workflow.connect([(inputnode, node, [(role, "moving"), (T1W, "t1w"), ("t1w_mask", "t1w_mask")])])
     for name, part in parts.items():
@@ -180,7 +194,7 @@ def init_case_wf(*, case: Case, settings: Settings, identity: BackendIdentity) -
                 workflow.connect(steps[step], "record", write, record_field(step))
             else:
                 workflow.connect(inputnode, record_field(step), write, record_field(step))
-            if part.space is not None and step in steps and has_own_mask(step, identity.name):
+            if part.space is not None and step in steps and has_own_mask(step, identity):
                 workflow.connect(steps[step], "mask", write, mask_field(step))
         workflow.connect(write, "manifest", outputnode, name)
     return workflow
@@ -195,11 +209,17 @@ def _node_name(part: Part) -> str:
     return nipype_name(f"write_{part.name}")
 
 
-def _register_node(case: Case, role: str, settings: Settings, common: Mapping[str, Any]) -> Node:
+def _register_node(
+    case: Case, role: str, settings: Settings, identity: BackendIdentity, common: Mapping[str, Any]
+) -> Node:
     # What the image is, not its name: of several ictal scans all are ictal.
     kind = case.images[role].role
     interface = RegisterToReference(
-        role=kind, coreg_init=settings.coreg_init, optional=role in optional_roles(case, settings), **common
+        role=kind,
+        coreg_init=settings.coreg_init,
+        own_mask=has_own_mask(kind, identity),
+        optional=role in optional_roles(case, settings),
+        **common,
     )
     durations = case.images[role].frame_durations
     if durations is not None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from nipype.interfaces.base import File, Str, TraitedSpec, isdefined, traits
 
-from bids_spectsynth.bids.roles import T1W, role_of
+from bids_spectsynth.bids.roles import T1W
 from bids_spectsynth.bids.writing import write_image
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.images.forms import NO_ORIENTATION
@@ -15,11 +15,11 @@ from bids_spectsynth.images.grid import new_image
 from bids_spectsynth.images.reading import load_image
 from bids_spectsynth.images.values import negative_note
 from bids_spectsynth.preprocess.backends.base import Backend
-from bids_spectsynth.preprocess.backends.brain_extraction import own_volume_note, volume_note
 from bids_spectsynth.preprocess.records import StepRecord, one_line_reason, save_record
 from bids_spectsynth.preprocess.registration.plausibility import (
     brain_notes,
     upright_note,
+    volume_note,
     with_brain_notes,
     with_turn_against_template,
 )
@@ -66,6 +66,7 @@ class _RegisterInputs(CommonInputs):
     t1w = File(mandatory=True)
     t1w_mask = File(exists=True, mandatory=True)
     coreg_init = Str(mandatory=True)
+    own_mask = traits.Bool(mandatory=True, desc="it is masked by a mask of its own, not by the T1w's")
     optional = traits.Bool(False, usedefault=True, nohash=True, desc="a defect leaves the image out, not the case")
 
 
@@ -101,10 +102,10 @@ class RegisterToReference(Step):
         )
         found, lost = with_brain_notes(found, moving, fixed_mask)
         results = {"record": str(folder / "record.json")}
-        if has_own_mask(role, backend.name):
+        if self.inputs.own_mask:
             mask = named(path, backend.extract_brain, moving, role)
             own = np.asanyarray(moving.dataobj)[np.asanyarray(mask.dataobj) > 0]
-            lost = tuple(note for note in (negative_note(own), named(path, own_volume_note, mask, role)) if note)
+            lost = tuple(note for note in (negative_note(own), volume_note(mask)) if note)
             write_image(folder / "brain_mask.nii.gz", mask, {})
             results["mask"] = str(folder / "brain_mask.nii.gz")
         save_record(folder / "record.json", StepRecord((*notes, *lost), found))
@@ -148,12 +149,3 @@ class RegisterToTemplate(Step):
         found = with_turn_against_template(found)
         save_record(folder / "record.json", StepRecord((), found, template=self.inputs.template))
         return {"record": str(folder / "record.json")}
-
-
-def has_own_mask(role: str, backend: str) -> bool:
-    """Whether an image is masked by a mask of its own; others are masked by the T1w's.
-
-    Only FSL's BET makes one of a PET.
-    """
-    policy = role_of(role).mask
-    return policy == "own" or (policy == "extracted" and backend == "fsl")

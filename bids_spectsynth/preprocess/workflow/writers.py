@@ -18,7 +18,11 @@ from bids_spectsynth.preprocess.outputs.images import write_prepared
 from bids_spectsynth.preprocess.outputs.inputs import CaseRecords, PreparedInputs
 from bids_spectsynth.preprocess.outputs.transforms import write_transforms
 from bids_spectsynth.preprocess.records import Written, case_from_text, load_record, save_manifest
-from bids_spectsynth.preprocess.registration.plausibility import turned_reference, without_header_flags
+from bids_spectsynth.preprocess.registration.plausibility import (
+    turned_reference,
+    with_named_header,
+    without_header_flags,
+)
 from bids_spectsynth.preprocess.workflow.graph import mask_field, record_field
 from bids_spectsynth.preprocess.workflow.step import CommonInputs, Step, read_mask
 
@@ -119,6 +123,7 @@ class WriteTransforms(_Writer):
 
     def _write(self, known: CaseRecords, backend: Backend) -> Written:
         known, turned = _with_turned_t1w(known)
+        known = _with_named_headers(known)
         names = [name for name in self._steps if name in known.records]
         poor = [_poor_line(known, name) for name in names]
         return replace(write_transforms(known, backend, names), warnings=(*turned, *(line for line in poor if line)))
@@ -150,6 +155,21 @@ def _with_turned_t1w(known: CaseRecords) -> tuple[CaseRecords, tuple[str, ...]]:
         for role, one in registrations.items()
     }
     return replace(known, records={**known.records, **freed}), (line,)
+
+
+def _with_named_headers(known: CaseRecords) -> CaseRecords:
+    """Say whose header is wrong; with one image alone it may as well be the T1w's."""
+    found = {role: known.records[role].registration for role in known.case.images if role in known.records}
+    registrations = {role: one for role, one in found.items() if one is not None}
+    files = {role: known.case.images[role].path.name for role in registrations}
+    if len(files) == 1:
+        t1w = known.case.images[T1W].path.name
+        files = {role: f"{name}, or that of the T1w, {t1w}," for role, name in files.items()}
+    named = {
+        role: replace(known.records[role], registration=with_named_header(one, files[role]))
+        for role, one in registrations.items()
+    }
+    return replace(known, records={**known.records, **named})
 
 
 def _without(case: Case, roles: Mapping[str, str]) -> Case:

@@ -10,7 +10,10 @@ import pandas as pd
 
 from bids_spectsynth.bids.output_files import GroupTable, group_figures, group_table_path, read_table
 from bids_spectsynth.bids.sidecars import sidecar
+from bids_spectsynth.evaluation.case.region_columns import RESIDUAL_COLUMNS
 from bids_spectsynth.evaluation.case.regions import BLOCK_MM, HEMISPHERE
+from bids_spectsynth.evaluation.case.volume_measures import BASELINE_SD
+from bids_spectsynth.evaluation.columns import NETWORK
 from bids_spectsynth.evaluation.figures.bland_altman import PREFIX
 from bids_spectsynth.evaluation.group.bland_altman import ALL_REGIONS, held_out
 from bids_spectsynth.evaluation.statistics.bland_altman import MARKED_PERCENT
@@ -21,6 +24,8 @@ from bids_spectsynth.reports.wording import description, method_name, method_ord
 SMOOTH = (0.9, 1.1)
 _TABLES: tuple[GroupTable, ...] = ("agreement", "volumes")
 _RUN = ["model", "split"]
+#: Blocks of each model that are shown as the source of most of its residual.
+_MOST_BLOCKS = 6
 _INTRO = (
     f"Held-out participants only. The brain is divided into blocks of {BLOCK_MM:g} mm in the template's world, left "
     "and right mirror images of each other; they are no anatomical regions. Each image is divided by its in-brain "
@@ -68,6 +73,7 @@ def agreement_section(output_dir: Path) -> Section | None:
     halves = agreement[agreement["region"] == HEMISPHERE]
     if len(halves):
         blocks.append(asymmetry_table(halves, dictionary, "the two hemispheres"))
+    blocks += residual_tables(agreement, dictionary)
     return Section("agreement", title, [*blocks, *_pictures(output_dir)])
 
 
@@ -129,6 +135,47 @@ def asymmetry_table(rows: pd.DataFrame, dictionary: Mapping[str, Any], what: str
         "way, the share with the same sign in the synthetic SPECT."
     )
     return _table(rows[rows["measure"] == "asymmetry"], parts, dictionary, caption)
+
+
+def residual_tables(rows: pd.DataFrame, dictionary: Mapping[str, Any]) -> list[Block]:
+    """Where the smoothed residual of each model's network lies: the blocks with the largest shares of its variance.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        ``group_agreement.tsv``.
+    dictionary : mapping
+        ``group_agreement.json``.
+
+    Returns
+    -------
+    list of Table
+        Empty where no block has a residual.
+    """
+    share, mean = RESIDUAL_COLUMNS
+    blocks = (rows["measure"] == "uptake") & ~rows["region"].isin([ALL_REGIONS, HEMISPHERE])
+    chosen = rows[blocks & (rows["method"] == NETWORK) & rows[share].notna()]
+    cells = []
+    for _, group in chosen.groupby(_RUN, sort=False):
+        largest = group.sort_values(share, ascending=False, kind="stable").head(_MOST_BLOCKS).to_dict("records")
+        for position, row in enumerate(largest):
+            tone = "muted" if position else ""
+            named = [Cell(str(row["model"]), tone), Cell(str(row["split"]), tone)]
+            named += [Cell(str(row[name])) for name in ("region", "hemisphere")]
+            cells.append([*named, _plain(row, share, 1), _plain(row, mean, 1), _plain(row, "n_subjects", 0)])
+    columns = [Column(name) for name in ("Model", "Split")]
+    columns += [Column(name, description(dictionary, name.lower())) for name in ("Region", "Hemisphere")]
+    columns += [
+        Column("Share of the variance (%)", description(dictionary, share), numeric=True),
+        Column("Mean residual (%)", description(dictionary, mean), numeric=True),
+        Column("Subjects", description(dictionary, "n_subjects"), numeric=True),
+    ]
+    caption = (
+        "Where false foci would come from: blocks with the largest share of the smoothed residual of each network, "
+        "mean over subjects. Real minus synthetic: above 0 the synthetic image is too low, which looks like "
+        "hyperperfusion."
+    )
+    return [Table(columns, cells, caption)] if cells else []
 
 
 def _counts(regions: str) -> _Parts:
@@ -195,6 +242,7 @@ def volume_table(rows: pd.DataFrame, dictionary: Mapping[str, Any]) -> Table:
         ``group_volumes.json``; its descriptions become tooltips.
     """
     names = {"volume_rmse": 3, "volume_correlation": 3, "through_slice_ratio": 2, "asymmetry_error": 2}
+    names |= {BASELINE_SD.name: BASELINE_SD.digits}
     found = []
     for key, group in rows.groupby([*_RUN, "method"], sort=False):
         subjects = group.groupby("participant_id")[list(names)].mean()
@@ -205,7 +253,7 @@ def volume_table(rows: pd.DataFrame, dictionary: Mapping[str, Any]) -> Table:
         spread = [_spread(row["subjects"][name], name, digits) for name, digits in names.items()]
         counted = [Cell(f"{row[name]:.0f}") for name in ("n_subjects", "n_slices")]
         cells.append([*_name_cells(row, first=first), *spread, *counted])
-    labels = ("Volume RMSE", "Correlation", "Through-slice ratio", "Asymmetry error (points)")
+    labels = ("Volume RMSE", "Correlation", "Through-slice ratio", "Asymmetry error (points)", BASELINE_SD.label)
     columns = [Column("Model"), Column("Split"), Column("Method")]
     columns += [
         Column(label, description(dictionary, name), numeric=True) for label, name in zip(labels, names, strict=True)

@@ -27,11 +27,14 @@ from bids_spectsynth.evaluation.case.metrics import METRICS
 from bids_spectsynth.evaluation.figures.bland_altman import PREFIX as AGREEMENT_PREFIX
 from bids_spectsynth.reports.group.bland_altman import agreement_section
 from bids_spectsynth.reports.group.calibration import calibration_section
+from bids_spectsynth.reports.group.leads import LEADS, RESIDUAL, RMSE
 from bids_spectsynth.reports.group.paper import (
     paper_comparisons_section,
     paper_examples_section,
     paper_tables_section,
 )
+from bids_spectsynth.reports.group.siscom import PREFIX as SISCOM_PREFIX
+from bids_spectsynth.reports.group.siscom import siscom_section
 from bids_spectsynth.reports.group.tables import (
     lead_table,
     models_table,
@@ -55,12 +58,17 @@ from bids_spectsynth.reports.html import (
 )
 from bids_spectsynth.reports.wording import FOOTER, PHANTOM_TEXT
 
+_AS_BASELINE = (
+    "As the baseline of a SISCOM, an image must leave little when it is taken from the real interictal SPECT: the "
+    "smoothed residual of a held-out head has no focus, and whatever stands out in it would look like one. A low RMSE "
+    "does not show that it is small."
+)
 #: Rows beyond which a table of details is folded.
 LONG_TABLE = 24
 _SPLITS = ("train", "validation", "test", "cross-validated", "excluded", "external", "n/a")
 _BLOCK = (
     "Only the block of slices with the most brain is counted, as many slices of each participant as training takes "
-    "(in_block in group_metrics.tsv), as in the paper."
+    "(in_block in group_metrics.tsv), as in the article."
 )
 _CAVEATS = (
     "A synthetic SPECT is an estimate from other images of the same head. It is no measurement and not for diagnosis.",
@@ -218,11 +226,16 @@ def _summary_section(context: _GroupContext) -> Section | None:
     dictionary = sidecar(group_table_path(context.output_dir, "summary"))
     intro = (
         "Held-out participants only. Intensities are scaled to -1 to 1. Numbers over whole slices can be compared with "
-        "the paper; background raises SSIM and PSNR and lowers RMSE, so the in-brain numbers are the ones to judge by. "
-        f"They are taken where the SPECT was measured. {_BLOCK}"
+        "the article; background raises SSIM and PSNR and lowers RMSE, so the in-brain numbers are the ones to judge "
+        f"by. They are taken where the SPECT was measured. {_BLOCK}"
     )
     tables = [replace(one, folded=len(one.rows) > LONG_TABLE) for one in summary_tables(summary, dictionary)]
-    blocks: list[Block] = [Text(intro), lead_table(summary), *verdicts(summary, context.table("ttests"))]
+    blocks: list[Block] = [Text(intro)]
+    ttests = context.table("ttests")
+    for lead in LEADS:
+        if lead is RMSE or len(lead.of(summary)):
+            blocks += [Text(_AS_BASELINE)] if lead is RESIDUAL else []
+            blocks += [lead_table(summary, lead), *verdicts(summary, ttests, lead)]
     return Section("summary", "Agreement with the real SPECT", [*blocks, *tables])
 
 
@@ -236,7 +249,7 @@ def _tests_section(context: _GroupContext) -> Section | None:
 def _figures_section(context: _GroupContext) -> Section | None:
     metrics = {f"group_{name}": metric for name, metric in METRICS.items()}
     found = {path.stem: path for path in sorted(group_figures(context.output_dir).glob("group_*.svg"))}
-    found = {stem: path for stem, path in found.items() if not stem.startswith(AGREEMENT_PREFIX)}
+    found = {stem: path for stem, path in found.items() if not stem.startswith((AGREEMENT_PREFIX, SISCOM_PREFIX))}
     # In-brain metrics first, then the rest as named.
     in_brain = {stem for stem, metric in metrics.items() if metric.region == "brain"}
     ordered = sorted(found, key=lambda stem: (stem not in in_brain, stem not in metrics, stem))
@@ -281,6 +294,7 @@ SECTIONS: tuple[Callable[[_GroupContext], Section | None], ...] = (
     _of_output(paper_examples_section),
     _of_output(agreement_section),
     _of_output(calibration_section),
+    _of_output(siscom_section),
     _figures_section,
     _reports_section,
 )

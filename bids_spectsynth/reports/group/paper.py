@@ -1,4 +1,4 @@
-"""Sections of the group report in the paper's own order: its Tables 2, 3 and 4, its comparisons, its Figures 3 to 7."""
+"""Sections of the group report in the article's order: its Tables 2, 3 and 4, its comparisons, its Figures 3 to 7."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,9 +23,9 @@ _DUBLIN_CORE = "{http://purl.org/dc/elements/1.1/}"
 #: Figures narrower than this (points, two thirds of a printed page) are shown at half of the report's width.
 _NARROW = 340.0
 _TABLES = (
-    "As in the paper: networks alone, held-out participants, the block of slices with the most brain, each axial slice "
-    f"of the real SPECT scaled by its own minimum and maximum. {ON_PAPER_SCALE} Background raises SSIM and PSNR and "
-    "lowers RMSE over whole slices; the numbers in the brain are the ones to judge by, and those of the baselines "
+    "As in the article: networks alone, held-out participants, the block of slices with the most brain, each axial "
+    f"slice of the real SPECT scaled by its own minimum and maximum. {ON_PAPER_SCALE} Background raises SSIM and PSNR "
+    "and lowers RMSE over whole slices; the numbers in the brain are the ones to judge by, and those of the baselines "
     "stand elsewhere in this report."
 )
 _EXAMPLES = (
@@ -34,7 +34,7 @@ _EXAMPLES = (
     "metrics. Single slices are no basis for conclusions."
 )
 _COMPARISONS = (
-    "The paper's comparisons, with its slice-wise test and with the subject-wise one. Slices of one head are not "
+    "The article's comparisons, with its slice-wise test and with the subject-wise one. Slices of one head are not "
     "independent: the slice-wise test is far too often positive. Conclude from the subject-wise one (†)."
 )
 _COMPARED = {
@@ -59,7 +59,7 @@ def paper_tables_section(output_dir: Path) -> Section | None:
         if examples is not None and not examples.empty:
             blocks += [Heading(f"Table {number}: examples in {space} space"), Text(_EXAMPLES)]
             blocks += example_tables(examples, number)
-    return Section("paper-tables", "The paper's tables", blocks)
+    return Section("paper-tables", "The article's tables", blocks)
 
 
 def paper_comparisons_section(output_dir: Path) -> Section | None:
@@ -76,7 +76,7 @@ def paper_comparisons_section(output_dir: Path) -> Section | None:
         blocks += [Heading(title), Text(comparison_counts(own))]
         blocks += _pictures(output_dir, [f"paper_figure{number}.svg", f"paper_figure{number}_brain.svg"])
         blocks.append(comparison_table(own, title, dictionary))
-    return Section("paper-comparisons", "The paper's comparisons", blocks)
+    return Section("paper-comparisons", "The article's comparisons", blocks)
 
 
 def paper_examples_section(output_dir: Path) -> Section | None:
@@ -90,7 +90,7 @@ def paper_examples_section(output_dir: Path) -> Section | None:
 
 
 def _by_stem(path: Path) -> str:
-    # The paper's loss first: its name is the beginning of the others'.
+    # The article's loss first: its name is the beginning of the others'.
     return path.stem
 
 

@@ -1,4 +1,4 @@
-"""The paper's tables for reading, from ``group_table2.tsv`` to ``group_table4.tsv`` and ``group_comparisons.tsv``."""
+"""The article's tables for reading, from ``group_table2.tsv`` to ``group_table4.tsv`` and ``group_comparisons.tsv``."""
 
 import math
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ _DIFFERENT = (
 
 
 def table_4(summary: pd.DataFrame, region: Region, dictionary: Dictionary) -> Table:
-    """The paper's Table 4: rows space, loss and metric, columns inputs, cells mean and coefficient of variation.
+    """The article's Table 4: rows space, loss and metric, columns inputs, cells mean and coefficient of variation.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def table_4(summary: pd.DataFrame, region: Region, dictionary: Dictionary) -> Ta
     """
     chosen = summary[summary["region"] == region]
     inputs = sorted(dict.fromkeys(chosen["inputs"]), key=inputs_sort_key)
-    # Template space stands first in the paper.
+    # Template space stands first in the article.
     groups = sorted(chosen.groupby(_MODEL, sort=False), key=lambda item: item[0][0] == T1W_SPACE)
     different = chosen["subjects"].nunique() > 1
     rows = []
@@ -97,7 +97,7 @@ def _span(counts: "pd.Series[str]") -> str:
 
 
 def example_tables(examples: pd.DataFrame, table: int) -> list[Table]:
-    """The paper's Tables 2 and 3: rows examples, columns inputs and metrics, one table for each space and loss.
+    """The article's Tables 2 and 3: rows examples, columns inputs and metrics, one table for each space and loss.
 
     Parameters
     ----------

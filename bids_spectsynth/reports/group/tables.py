@@ -8,8 +8,9 @@ import pandas as pd
 
 from bids_spectsynth.bids.sidecars import as_number, strings
 from bids_spectsynth.bids.transforms import Transform
-from bids_spectsynth.evaluation.case.metrics import LEADING, REGION_TITLES, Metric, Region, by_measure
+from bids_spectsynth.evaluation.case.metrics import REGION_TITLES, Metric, Region, by_measure
 from bids_spectsynth.evaluation.columns import METHODS, NETWORK
+from bids_spectsynth.reports.group.leads import RMSE, Lead
 from bids_spectsynth.reports.html import Cell, Column, Table, number
 from bids_spectsynth.reports.wording import description, method_name, method_order
 
@@ -52,16 +53,16 @@ def registration_table(transforms: Sequence[Transform], links: Mapping[str, str]
     return Table(columns, rows, "Registrations. Worst first.")
 
 
-def lead_table(summary: pd.DataFrame) -> Table:
-    """In-brain RMSE of each model beside its baselines, on its own scale: mean and standard deviation over subjects.
+def lead_table(summary: pd.DataFrame, lead: Lead = RMSE) -> Table:
+    """What each model leads by beside its baselines, on its own scale: mean and standard deviation over subjects.
 
     Parameters
     ----------
     summary : DataFrame
         ``group_summary.tsv``.
+    lead : Lead
     """
-    # Baselines are rated on the scale of the model's training alone.
-    chosen = summary[(summary["metric"] == LEADING) & (summary["scale"] == summary["scaling"])]
+    chosen = lead.of(summary)
     methods = method_order(chosen["method"])
     rows = []
     for run, group in chosen.groupby(_RUN, sort=False, dropna=False):
@@ -70,13 +71,13 @@ def lead_table(summary: pd.DataFrame) -> Table:
         same = group["subjects"].nunique() == 1
         lowest = min((float(row["subject_mean"]) for row in found.values()), default=math.nan) if same else math.nan
         cells = [Cell(str(value)) for value in run[:5]]
-        cells += [_mean_and_spread(found.get(method), lowest, counted=not same) for method in methods]
+        cells += [_mean_and_spread(found.get(method), lowest, lead.digits, counted=not same) for method in methods]
         rows.append([*cells, Cell(count_range(group["n_subjects"])), Cell(count_range(group["n_slices"]))])
     columns = [Column(name) for name in ("Model", "Inputs", "Space", "Scale", "Split")]
     columns += [Column(method_name(method), METHODS.get(method, ""), numeric=True) for method in methods]
     columns += [Column("Subjects", numeric=True), Column("Slices", numeric=True)]
     caption = (
-        "RMSE in the brain: mean ± standard deviation over subjects; lower is better, the lowest in bold where all "
+        f"{lead.title}: mean ± standard deviation over subjects; lower is better, the lowest in bold where all "
         "methods of a model were rated on the same subjects."
     )
     return Table(columns, rows, caption, _different_subjects(chosen))
@@ -93,17 +94,17 @@ def _different_subjects(rows: pd.DataFrame) -> list[tuple[str, str]]:
     return notes
 
 
-def _mean_and_spread(row: Mapping[Any, Any] | None, lowest: float, *, counted: bool) -> Cell:
+def _mean_and_spread(row: Mapping[Any, Any] | None, lowest: float, digits: int, *, counted: bool) -> Cell:
     if row is None:
         return Cell("–", "muted")
     mean = float(row["subject_mean"])
-    text = f"{number(mean)}\n± {number(float(row['subject_sd']))}"
+    text = f"{number(mean, digits)}\n± {number(float(row['subject_sd']), digits)}"
     text += f"\nn = {_count(float(row['n_subjects']))}" if counted else ""
     return Cell(text, "best" if mean == lowest else "")
 
 
 def summary_tables(summary: pd.DataFrame, dictionary: Dictionary) -> list[Table]:
-    """One table for each of RMSE, SSIM, ..., in brain and whole slice side by side, over slices as in the paper.
+    """One table for each of RMSE, SSIM, ..., in brain and whole slice side by side, over slices as in the article.
 
     Parameters
     ----------

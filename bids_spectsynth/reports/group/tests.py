@@ -7,7 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from bids_spectsynth.evaluation.case.metrics import metrics_in
+from bids_spectsynth.evaluation.case.metrics import Metric, Region, metrics_in
+from bids_spectsynth.evaluation.case.volume_measures import BASELINE_SD, VOLUME_MEASURES, VolumeMeasure
+from bids_spectsynth.evaluation.columns import UPTAKE_SCALE
 from bids_spectsynth.evaluation.group.columns import COMPARISONS, NOT_INDEPENDENT, PRIMARY, TESTS, family_sizes
 from bids_spectsynth.evaluation.statistics.paired_tests import ALPHA
 from bids_spectsynth.reports.group.tables import count_range
@@ -26,10 +28,10 @@ _TEST_TITLES = {
     "wilcoxon": "Wilcoxon over subjects",
     "equivalence": "Equivalence over subjects",
     "mixed": "Mixed model",
-    "slice_t": "t over slices (the paper's)",
+    "slice_t": "t over slices (the article's)",
 }
 _SLICE_WISE = (
-    "The t-test over slices is as in the paper; slices of one head are not independent: p-values too small, often by "
+    "The t-test over slices is as in the article; slices of one head are not independent: p-values too small, often by "
     "many orders of magnitude. Do not conclude from them that methods differ between subjects."
 )
 _PAIR = ["configuration_a", "configuration_b", "method_b"]
@@ -54,8 +56,9 @@ def tests_section(ttests: pd.DataFrame, dictionary: Dictionary, block: str) -> S
         "Paired t-tests over subjects (each subject's mean over slices) on held-out participants, in the brain. "
         f"{block} Seeds of a configuration are averaged first. Differences are the first minus the second, with 95 % "
         f"bootstrap intervals over subjects; bold: p < {ALPHA:g} after Holm's correction over all pairs and the "
-        f"{family_sizes()[1]} metrics of a table. That a difference is not significant does not show that there is "
-        "none; the column Equivalence says whether two methods were shown to differ by less than the margin."
+        f"{family_sizes()[1]} metrics of a table. Tables of whole volumes are of {BASELINE_SD.label}, one value for "
+        "each volume. That a difference is not significant does not show that there is none; the column Equivalence "
+        "says whether two methods were shown to differ by less than the margin."
     )
     blocks: list[Block] = [Text(primary), *_primary_tables(ttests, dictionary)]
     every = (
@@ -80,7 +83,7 @@ def _primary_tables(ttests: pd.DataFrame, dictionary: Dictionary) -> Iterator[Ta
 
 
 def primary_table(ttests: pd.DataFrame, kind: str, scale: str, dictionary: Dictionary) -> Table:
-    """The primary test of one kind of comparison on one scale: a row for each pair and in-brain metric.
+    """The primary test of one kind of comparison on one scale: a row for each pair and in-brain metric, or measure.
 
     Parameters
     ----------
@@ -88,14 +91,14 @@ def primary_table(ttests: pd.DataFrame, kind: str, scale: str, dictionary: Dicti
         ``group_ttests.tsv``.
     kind : str
         One of :data:`bids_spectsynth.evaluation.group.columns.COMPARISONS`.
-    scale : {'slice', 'volume'}
+    scale : {'slice', 'volume', 'uptake'}
     dictionary : mapping
         ``group_ttests.json``.
     """
     chosen = ttests[(ttests["comparison"] == kind) & (ttests["scale"] == scale)]
     rows, notes = [], []
     for pair, group in chosen.groupby(_PAIR, sort=False):
-        for metric in metrics_in("brain"):
+        for metric in _measures(scale, "brain"):
             own = {str(row["test"]): row for row in group[group["metric"] == metric.name].to_dict("records")}
             if PRIMARY in own:
                 named = [*_names(kind, pair), Cell(metric.column_title)]
@@ -111,7 +114,15 @@ def primary_table(ttests: pd.DataFrame, kind: str, scale: str, dictionary: Dicti
         Column("Subjects", numeric=True),
         Column("Slices", numeric=True),
     ]
-    return _with_notes(Table(columns, rows, f"{_TITLES[kind]}, {scale} scale. In the brain, over subjects."), notes)
+    what = "whole volumes" if scale == UPTAKE_SCALE else f"{scale} scale"
+    return _with_notes(Table(columns, rows, f"{_TITLES[kind]}, {what}. In the brain, over subjects."), notes)
+
+
+def _measures(scale: str, *regions: Region) -> list[Metric | VolumeMeasure]:
+    """What is tested on a scale: metrics of slices in the regions, or measures of whole volumes."""
+    if scale == UPTAKE_SCALE:
+        return [*VOLUME_MEASURES.values()]
+    return [metric for region in regions for metric in metrics_in(region)]
 
 
 def _names(kind: str, pair: tuple[Any, ...]) -> list[Cell]:
@@ -163,7 +174,7 @@ def all_tests_table(ttests: pd.DataFrame, kind: str, dictionary: Dictionary) -> 
     chosen = ttests[ttests["comparison"] == kind]
     rows, notes = [], []
     for (*pair, scale), group in chosen.groupby([*_PAIR, "scale"], sort=False):
-        for metric in (*metrics_in("brain"), *metrics_in("whole")):
+        for metric in _measures(str(scale), "brain", "whole"):
             own = group[group["metric"] == metric.name]
             found = {str(row["test"]): row for row in own.to_dict("records")}
             cells = [*_names(kind, tuple(pair)), Cell(str(scale)), Cell(metric.label)]

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bids_spectsynth.evaluation.case.metrics import LEADING
 from bids_spectsynth.evaluation.columns import NETWORK
 from bids_spectsynth.evaluation.group.columns import PRIMARY
 from bids_spectsynth.evaluation.group.subject_counts import split_text
 from bids_spectsynth.evaluation.statistics.paired_tests import ALPHA
+from bids_spectsynth.reports.group.leads import RMSE, Lead
 from bids_spectsynth.reports.html import Block, Level, Note, p_value
 from bids_spectsynth.reports.wording import left_out_text, method_name
 
@@ -19,7 +19,7 @@ FEW_SUBJECTS = 10
 
 @dataclass(frozen=True)
 class _PairwiseComparison:
-    """A network against one baseline: mean in-brain RMSE of the network minus that of the baseline."""
+    """A network against one baseline: what it leads by, of the network minus that of the baseline."""
 
     baseline: str
     difference: float
@@ -27,8 +27,8 @@ class _PairwiseComparison:
     p: float
 
 
-def verdicts(summary: pd.DataFrame, ttests: pd.DataFrame | None) -> list[Block]:
-    """Say for each configuration whether a baseline has a lower in-brain RMSE, on all held-out subjects together.
+def verdicts(summary: pd.DataFrame, ttests: pd.DataFrame | None, lead: Lead = RMSE) -> list[Block]:
+    """Say for each configuration whether a baseline has a lower error, on all held-out subjects together.
 
     Parameters
     ----------
@@ -36,6 +36,8 @@ def verdicts(summary: pd.DataFrame, ttests: pd.DataFrame | None) -> list[Block]:
         ``group_summary.tsv``.
     ttests : DataFrame, optional
         ``group_ttests.tsv``; its primary tests, corrected by Holm, decide whether a lead counts.
+    lead : Lead
+        What is compared. Where no baseline has it, nothing is said.
 
     Returns
     -------
@@ -43,18 +45,16 @@ def verdicts(summary: pd.DataFrame, ttests: pd.DataFrame | None) -> list[Block]:
         Green only where the network is ahead of every baseline with p < 0.01.
     """
     notes: list[Block] = []
-    # On the scale of the training, the only one that baselines are rated on.
-    errors = summary[(summary["metric"] == LEADING) & (summary["scale"] == summary["scaling"])]
-    for configuration, group in errors.groupby("configuration", sort=False):
+    for configuration, group in lead.of(summary).groupby("configuration", sort=False):
         rows = _pooled(group)
         if NETWORK in rows.index and len(rows) > 1:
             # The tests are on test and external subjects together, and say so in this way.
             comparisons = _against_baselines(
-                rows, _tests(ttests, str(configuration), "+".join(sorted(set(group["split"]))))
+                rows, _tests(ttests, lead, str(configuration), "+".join(sorted(set(group["split"]))))
             )
             network = group[group["method"] == NETWORK].groupby("split")["n_subjects"].min()
             counts = split_text(int(network.get("test", 0)), int(network.get("external", 0)))
-            notes.append(_note(f"{configuration} ({counts})", comparisons, left_out_text(map(str, rows.index))))
+            notes.append(_note(f"{configuration} ({counts})", lead, comparisons, left_out_text(map(str, rows.index))))
     return notes
 
 
@@ -66,11 +66,11 @@ def _pooled(group: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(subject_mean=rows["total"] / rows["n_subjects"])
 
 
-def _tests(ttests: pd.DataFrame | None, configuration: str, split: str) -> pd.DataFrame:
+def _tests(ttests: pd.DataFrame | None, lead: Lead, configuration: str, split: str) -> pd.DataFrame:
     if ttests is None or ttests.empty:
         return pd.DataFrame()
     chosen = (ttests["comparison"] == "baseline") & (ttests["configuration_a"] == configuration)
-    chosen &= (ttests["metric"] == LEADING) & (ttests["test"] == PRIMARY) & (ttests["split"] == split)
+    chosen &= (ttests["metric"] == lead.metric) & (ttests["test"] == PRIMARY) & (ttests["split"] == split)
     return ttests[chosen].set_index("method_b")
 
 
@@ -96,7 +96,7 @@ def _against_baselines(rows: pd.DataFrame, tests: pd.DataFrame) -> list[_Pairwis
     return comparisons
 
 
-def _note(where: str, comparisons: list[_PairwiseComparison], absent: str) -> Note:
+def _note(where: str, lead: Lead, comparisons: list[_PairwiseComparison], absent: str) -> Note:
     behind = [one for one in comparisons if not one.difference < 0]
     if behind:
         named = ", ".join(
@@ -104,7 +104,7 @@ def _note(where: str, comparisons: list[_PairwiseComparison], absent: str) -> No
             for d in behind
         )
         return Note(
-            f"{where}: no lower mean in-brain RMSE than without a network: {named}.{absent}",
+            f"{where}: no lower {lead.named} than without a network: {named}.{absent}",
             "warning",
             "Baseline ahead",
         )
@@ -118,5 +118,5 @@ def _note(where: str, comparisons: list[_PairwiseComparison], absent: str) -> No
     )
     level: Level = "good" if p < ALPHA else "info"
     caveat = "" if p < ALPHA else ": too few to conclude" if least < FEW_SUBJECTS else ": not conclusive"
-    text = f"{where}: lower mean in-brain RMSE than every baseline (n = {least} subjects, {tested}{caveat}).{absent}"
+    text = f"{where}: lower {lead.named} than every baseline (n = {least} subjects, {tested}{caveat}).{absent}"
     return Note(text, level)

@@ -17,10 +17,10 @@ from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
-from matplotlib.colors import Normalize
+from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
 
-from bids_spectsynth.evaluation.figures.palette import EDGE, GREY_SCALE, POSITION, SIDE
+from bids_spectsynth.evaluation.figures.palette import ALARM, CROSS, EDGE, GREY_SCALE, POSITION, SIDE
 from bids_spectsynth.reports.pictures.views import AXIS, Array, Frame, Plane, View, slice_of
 
 Extent = tuple[float, float, float, float]
@@ -32,6 +32,8 @@ _RIGHT = 0.75
 _GAP_MM = 4.0
 _LABEL_MM = 8.0
 _DPI = 100
+#: Height of a line of the title, inches; half of the gap of cross lines, mm.
+_LINE, _OPEN_MM = 0.27, 7.0
 _SALT = "bids_spectsynth"
 
 
@@ -39,14 +41,16 @@ _SALT = "bids_spectsynth"
 class Layer:
     """An image to be shown in colours between ``low`` and ``high``; not-a-number stays black.
 
-    ``data`` has shape (i, j, k). ``bar`` is the colour bar's label; without one no bar is drawn.
+    ``data`` has shape (i, j, k). ``cmap`` is a colour map or its name. ``bar`` is the colour bar's label; without one
+    no bar is drawn. ``ticks`` are the values that the bar names; both ends and the middle where there are none.
     """
 
     data: Array
     low: float
     high: float
-    cmap: str = GREY_SCALE
+    cmap: str | Colormap = GREY_SCALE
     bar: str = ""
+    ticks: Sequence[float] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,9 +73,21 @@ class Row:
     contours: Sequence[Contour] = field(default=())
     positions: bool = False
     """Whether millimetre positions are written into the slices."""
+    overlay: Layer | None = None
+    """What lies on the layer; not-a-number lets it through. The colour bar is the overlay's."""
+    cross: tuple[int, int, int] | None = None
+    """The voxel that lines lead to in every slice of the row."""
 
 
-def mosaic(rows: Sequence[Row], frame: Frame) -> str:
+@dataclass(frozen=True)
+class Title:
+    """Lines above a mosaic, part of the picture: what it is, and what to be wary of (may be empty)."""
+
+    text: str
+    warning: str = ""
+
+
+def mosaic(rows: Sequence[Row], frame: Frame, title: Title | None = None) -> str:
     """Draw rows of slices on black.
 
     Parameters
@@ -79,6 +95,7 @@ def mosaic(rows: Sequence[Row], frame: Frame) -> str:
     rows : sequence of Row
         Their volumes share the frame's grid.
     frame : Frame
+    title : Title, optional
 
     Returns
     -------
@@ -89,7 +106,7 @@ def mosaic(rows: Sequence[Row], frame: Frame) -> str:
     panel = _WIDTH - _LEFT - _RIGHT
     heights = [panel * height / width for width, height in extents]
     with drawing_style():
-        return to_svg(_figure(rows, frame, extents, heights))
+        return to_svg(_figure(rows, frame, extents, heights, title))
 
 
 @contextmanager
@@ -100,19 +117,30 @@ def drawing_style() -> Iterator[None]:
 
 
 def _figure(
-    rows: Sequence[Row], frame: Frame, extents: Sequence[tuple[float, float]], heights: Sequence[float]
+    rows: Sequence[Row],
+    frame: Frame,
+    extents: Sequence[tuple[float, float]],
+    heights: Sequence[float],
+    title: Title | None,
 ) -> Figure:
-    panel, total = _WIDTH - _LEFT - _RIGHT, sum(heights)
+    lines = [] if title is None else [(title.text, "white"), (title.warning, ALARM)]
+    lines = [(text, color) for text, color in lines if text]
+    panel, total = _WIDTH - _LEFT - _RIGHT, sum(heights) + _LINE * len(lines)
     figure = Figure(figsize=(_WIDTH, total), dpi=_DPI, facecolor="black")
     top = total
+    for text, color in lines:
+        top -= _LINE
+        place = 0.08 / _WIDTH, (top + 0.4 * _LINE) / total
+        figure.text(*place, text, color=color, fontsize=11, fontweight="bold", va="center", parse_math=False)
     for row, (width, height), inches in zip(rows, extents, heights, strict=True):
         top -= inches
         axes = figure.add_axes((_LEFT / _WIDTH, top / total, panel / _WIDTH, inches / total))
         _draw_row(axes, row, frame, width, height)
         middle = (top + inches / 2) / total
         figure.text(0.08 / _WIDTH, middle, row.label, color="white", fontsize=10, va="center", linespacing=1.35)
-        if row.layer.bar:
-            _draw_bar(figure, row.layer, (top + 0.16 * inches) / total, 0.68 * inches / total)
+        layer = row.overlay or row.layer
+        if layer.bar:
+            _draw_bar(figure, layer, (top + 0.16 * inches) / total, 0.68 * inches / total)
     return figure
 
 
@@ -131,11 +159,25 @@ def _draw_row(axes: Axes, row: Row, frame: Frame, width: float, height: float) -
             slice_of(row.layer.data, view, frame),
             origin="lower",
             extent=extent,
-            cmap=mpl.colormaps[row.layer.cmap].with_extremes(bad="black"),
+            cmap=mpl.colormaps.get_cmap(row.layer.cmap).with_extremes(bad="black"),
             vmin=row.layer.low,
             vmax=row.layer.high,
             interpolation="antialiased",
         )
+        if row.overlay is not None:
+            # Each voxel as it is: mixing it with neighbours that have no value would eat the edges.
+            axes.imshow(
+                slice_of(row.overlay.data, view, frame),
+                origin="lower",
+                extent=extent,
+                cmap=mpl.colormaps.get_cmap(row.overlay.cmap).with_extremes(bad=(0, 0, 0, 0)),
+                vmin=row.overlay.low,
+                vmax=row.overlay.high,
+                interpolation="nearest",
+            )
+        if row.cross is not None:
+            cross = LineCollection(_cross_lines(row.cross, view, frame, extent), colors=CROSS, linewidths=0.8)
+            axes.add_collection(cross, autolim=False)
         if number == 0 or view.plane != row.views[number - 1].plane:
             _draw_sides(axes, view.plane, extent)
         if row.positions:
@@ -180,6 +222,21 @@ def _lines(contour: Contour, view: View, frame: Frame, extent: Extent) -> list[n
     return [np.asarray(line, dtype=np.float64) for line in lines]
 
 
+def _cross_lines(
+    cross: tuple[int, int, int], view: View, frame: Frame, extent: Extent
+) -> list[list[tuple[float, float]]]:
+    """Lines across a slice that meet at a voxel, open where they meet so that it can be seen."""
+    across, up = (axis for axis in range(3) if axis != AXIS[view.plane])
+    x = extent[0] + (cross[across] - frame.box[across].start + 0.5) * frame.zooms[across]
+    y = extent[2] + (cross[up] - frame.box[up].start + 0.5) * frame.zooms[up]
+    return [
+        [(extent[0], y), (x - _OPEN_MM, y)],
+        [(x + _OPEN_MM, y), (extent[1], y)],
+        [(x, extent[2]), (x, y - _OPEN_MM)],
+        [(x, y + _OPEN_MM), (x, extent[3])],
+    ]
+
+
 def _draw_sides(axes: Axes, plane: Plane, extent: Extent) -> None:
     first, second = _SIDES[plane]
     for x, name, side in ((extent[0] + 1, first, "left"), (extent[1] - 1, second, "right")):
@@ -189,8 +246,8 @@ def _draw_sides(axes: Axes, plane: Plane, extent: Extent) -> None:
 def _draw_bar(figure: Figure, layer: Layer, bottom: float, height: float) -> None:
     axes = figure.add_axes((1 - (_RIGHT - 0.1) / _WIDTH, bottom, 0.11 / _WIDTH, height))
     bar = figure.colorbar(ScalarMappable(Normalize(layer.low, layer.high), layer.cmap), cax=axes)
-    ticks = [layer.low, (layer.low + layer.high) / 2, layer.high]
-    bar.set_ticks(ticks, labels=[f"{tick:.2f}" for tick in ticks])
+    ticks = layer.ticks or [layer.low, (layer.low + layer.high) / 2, layer.high]
+    bar.set_ticks(list(ticks), labels=[f"{tick:g}" if layer.ticks else f"{tick:.2f}" for tick in ticks])
     bar.ax.tick_params(colors="white", labelsize=7, length=2)
     bar.set_label(layer.bar, color="white", fontsize=7, labelpad=2)
     bar.outline.set_edgecolor(EDGE)

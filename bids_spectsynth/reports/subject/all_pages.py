@@ -6,7 +6,8 @@ from functools import partial
 from pathlib import Path
 
 from bids_spectsynth.bids.manifests import Product, is_younger, make_if_outdated, manifest_path
-from bids_spectsynth.bids.output_files import subject_page
+from bids_spectsynth.bids.names import parse_name
+from bids_spectsynth.bids.output_files import card_file, is_phantom, subject_page
 from bids_spectsynth.errors import Outcome
 from bids_spectsynth.reports.subject.page import subject_report
 
@@ -56,14 +57,22 @@ def report_subjects(
 
 
 def _report_product(output_dir: Path, label: str, forced: str) -> Product:
-    """The report, and everything in the folder of its participant that it may show."""
+    """The report, and everything that it may show: the participant's files, cards of models, whether it is a phantom.
+
+    The settings of the last run are not looked at: they change with every run.
+    """
     page, folder = subject_page(output_dir, label), output_dir / f"sub-{label}"
     files = sorted(path for path in folder.rglob("[!.]*") if path.is_file() and path.parent.name != "figures")
+    synthetic = {parse_name(path.name)[0].get("desc", "") for path in files if path.name.endswith("_spect.nii.gz")}
+    cards = {model: card_file(output_dir, model) for model in sorted(synthetic - {""})}
+    inputs = {path.relative_to(output_dir).as_posix(): path for path in files}
+    inputs |= {f"the card of {model}": path for model, path in cards.items() if path.exists()}
     return Product(
         name=f"report of sub-{label}",
         manifest=manifest_path(output_dir, page),
-        inputs={path.relative_to(output_dir).as_posix(): path for path in files},
+        inputs=inputs,
         outputs=(page,),
-        is_current=lambda: is_younger((page,), tuple(files)),
+        is_current=lambda: is_younger((page,), tuple(inputs.values())),
+        options={"whether the images were simulated": is_phantom(output_dir)},
         forced=forced,
     )

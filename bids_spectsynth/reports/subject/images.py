@@ -10,7 +10,7 @@ import numpy as np
 from bids_spectsynth.bids.names import parse_name
 from bids_spectsynth.bids.output_files import Synthetic
 from bids_spectsynth.bids.prepared import PreparedCase
-from bids_spectsynth.bids.roles import PET, T1W, role_of
+from bids_spectsynth.bids.roles import INTERICTAL, PET, T1W, role_of
 from bids_spectsynth.bids.sidecars import sidecar, strings
 from bids_spectsynth.bids.transforms import Transform
 from bids_spectsynth.bids.writing import read_matrix
@@ -30,7 +30,10 @@ SYNTHETIC_BANNER = Note(
     "danger",
     "SYNTHETIC IMAGE — not a measurement",
 )
-_SIDES = "The left of axial and coronal slices is the patient's left (neurological convention)."
+#: Of a SPECT that is prepared as interictal by assumption alone.
+ASSUMED_TEXT = "Nothing in the name of this participant's SPECT says ictal or interictal: it may be ictal."
+#: Which side is which, for captions.
+SIDES = "The left of axial and coronal slices is the patient's left (neurological convention)."
 
 
 def brain_mask_section(context: SubjectContext) -> Section:
@@ -59,7 +62,7 @@ def _mask(context: SubjectContext, case: PreparedCase) -> tuple[str, str]:
         text = (
             "Outline of the brain mask on the brain-extracted T1w image (the output folder holds no image of the head)."
         )
-    return reportlets.mask_outline(image, mask, affine), f"{text} {volume} {_SIDES}"
+    return reportlets.mask_outline(image, mask, affine), f"{text} {volume} {SIDES}"
 
 
 def registration_section(context: SubjectContext) -> Section:
@@ -99,7 +102,7 @@ def _registration_figure(context: SubjectContext, case: PreparedCase, transform:
         caption = (
             f"Orange: lines of equal {name} intensity, on the T1w. Blue: the T1w's brain outline and a line between "
             f"its tissues, on the {name}. Where they do not follow the anatomy below them, the registration is wrong. "
-            f"{_SIDES}"
+            f"{SIDES}"
         )
         return reportlets.registration(fixed, moving, mask, affine, short), caption
 
@@ -133,7 +136,7 @@ def _template_figure(context: SubjectContext, case: PreparedCase, transform: Tra
         where = "carried over to the participant's own space" if native else "in template space"
         caption = (
             f"Pink: brain of {transform.target}, {where}. Blue: brain of the participant. An affine transform fits "
-            f"size and shape only roughly. {_SIDES}"
+            f"size and shape only roughly. {SIDES}"
         )
         return reportlets.template_outline(context.image(case, "T1w"), mask, outline, affine), caption
 
@@ -179,14 +182,15 @@ def _synthesis_figure(context: SubjectContext, case: PreparedCase, synthetic: Sy
         real = _real(context, case)
         estimated = read_on_grid(synthetic.path, mask.shape)
         svg, scales = reportlets.synthesis(inputs, real, estimated, mask, affine)
-        return svg, _synthesis_caption(real is not None, scales)
+        return svg, _synthesis_caption(real is not None, scales, assumed=case.is_state_assumed)
 
     entities = {"task": "interictal", "space": synthetic.space, "desc": synthetic.model}
     return Figure(entities, "spect", f"Inputs, real and synthetic SPECT, {synthetic.model}", draw)
 
 
 def _real(context: SubjectContext, case: PreparedCase) -> Array | None:
-    return context.image(case, "interictal") if "interictal" in case.images else None
+    # One that may be ictal would be compared with what it is not.
+    return context.image(case, INTERICTAL) if INTERICTAL in case.images and not case.is_state_assumed else None
 
 
 def input_roles(case: PreparedCase, synthetic: Path) -> list[str]:
@@ -205,18 +209,18 @@ def input_roles(case: PreparedCase, synthetic: Path) -> list[str]:
     return input_order(roles)
 
 
-def _synthesis_caption(measured: bool, scales: reportlets.Comparison) -> str:
+def _synthesis_caption(measured: bool, scales: reportlets.Comparison, *, assumed: bool) -> str:
     if not measured:
-        return (
-            "There is no real interictal SPECT of this participant to compare with. The synthetic image is divided by "
-            f"its own mean in the brain. {_SIDES}"
-        )
+        missing = "There is no real interictal SPECT of this participant to compare with."
+        if assumed:
+            missing = f"{ASSUMED_TEXT} It is not compared with the synthetic image."
+        return f"{missing} The synthetic image is divided by its own mean in the brain. {SIDES}"
     return (
         "The units of the real image and of the synthetic one (the training cohort's) differ, so each is divided by "
         f"its own mean in the brain; both then share one colour scale, 0 to {number(scales.scale, 2)}. The difference "
         "is synthetic minus real after that: red where the synthetic image is higher, blue where it is lower; mean "
         f"absolute difference in the brain {number(scales.mean_absolute, 3)}. "
-        f"The coronal and the sagittal slice show steps between axial slices, if there are any. {_SIDES}"
+        f"The coronal and the sagittal slice show steps between axial slices, if there are any. {SIDES}"
     )
 
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from bids_spectsynth.bids.roles import role_of
 from bids_spectsynth.bids.transforms import Transform
 from bids_spectsynth.evaluation.case.metrics import METRICS
+from bids_spectsynth.reports.subject.siscom_methods import siscom_paragraph
 from bids_spectsynth.synthesis.data.orientation import ORIENTATIONS, slice_size
 
 #: Metrics of the article, which the text explains.
@@ -76,6 +77,8 @@ class MethodFacts:
         Model cards (``model.json``), empty where only preprocessing was done.
     evaluated : bool
         Whether metrics were computed.
+    siscom : sequence of (str, mapping)
+        Baseline's label and sidecar of the difference map, of each SISCOM.
     """
 
     version: str
@@ -85,10 +88,11 @@ class MethodFacts:
     transforms: Sequence[Transform]
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     evaluated: bool = False
+    siscom: Sequence[tuple[str, Mapping[str, Any]]] = ()
 
 
 def methods_text(facts: MethodFacts) -> tuple[list[str], list[tuple[str, str]]]:
-    """Paragraphs for the methods section of a paper, and the works they cite with links.
+    """Paragraphs for the methods section of a manuscript, and the works they cite with links.
 
     Parameters
     ----------
@@ -99,7 +103,7 @@ def methods_text(facts: MethodFacts) -> tuple[list[str], list[tuple[str, str]]]:
     paragraphs : list of str
         Works are cited by first author and year.
     references : list of (str, str)
-        Text and link, in the order of :data:`REFERENCES`.
+        Text and link, in the order of :data:`REFERENCES`; those on SISCOM last.
     """
     tools = collected_tools(facts)
     paragraphs = [_preparation(facts, tools), *_registration(facts)]
@@ -119,6 +123,10 @@ def methods_text(facts: MethodFacts) -> tuple[list[str], list[tuple[str, str]]]:
         )
         cited.add("ssim")
     references = [(f"{text} doi:{doi}", _DOI + doi) for key, (text, doi) in REFERENCES.items() if key in cited]
+    if facts.siscom:
+        paragraph, further = siscom_paragraph(facts.siscom)
+        paragraphs.append(paragraph)
+        references += further
     return paragraphs, references
 
 

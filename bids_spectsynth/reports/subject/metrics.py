@@ -14,13 +14,16 @@ from bids_spectsynth.evaluation.columns import NETWORK
 from bids_spectsynth.reports.context import Figure, SubjectContext
 from bids_spectsynth.reports.html import Block, Cell, Column, Heading, Note, Section, Table, Text, number
 from bids_spectsynth.reports.pictures.charts import metric_lines
-from bids_spectsynth.reports.subject.images import synthetic_title
+from bids_spectsynth.reports.subject.images import ASSUMED_TEXT, synthetic_title
 from bids_spectsynth.reports.wording import description, left_out_text, method_name, method_order
 
 
 def metrics_section(context: SubjectContext) -> Section | None:
-    """Metrics over slices and their means for each evaluated model; None where nothing was evaluated."""
+    """Metrics over slices and their means for each evaluated model; None where nothing was to be evaluated."""
     blocks: list[Block] = []
+    if any(case.is_state_assumed for case, _ in context.synthetic):
+        cure = "No model is rated on it: rename it with task-interictal or task-ictal, or use --bids-filter-file."
+        blocks.append(Note(f"{ASSUMED_TEXT} {cure}", "warning", "not rated"))
     for case, synthetic in context.synthetic:
         if synthetic.metrics is None:
             continue
@@ -34,10 +37,10 @@ def metrics_section(context: SubjectContext) -> Section | None:
         return None
     intro = (
         "One value per axial slice that holds brain, on intensities from -1 to 1. Numbers over the whole slice can be "
-        "compared with the paper, but background flatters them; those in the brain, where the SPECT was measured, are "
-        "the honest ones. The curves show all slices; the means are over the block of slices with the most brain, as "
-        "many as training takes from a participant. Read the model's numbers beside those of the baselines, which need "
-        "no network."
+        "compared with the article, but background flatters them; those in the brain, where the SPECT was measured, "
+        "are the honest ones. The curves show all slices; the means are over the block of slices with the most brain, "
+        "as many as training takes from a participant. Read the model's numbers beside those of the baselines, which "
+        "need no network."
     )
     return Section("metrics", "Metrics per slice", [Text(intro), *blocks])
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from bids_spectsynth.bids.names import bare_label
 from bids_spectsynth.bids.output_files import (
+    card_file,
     find_cases,
     find_synthetic,
     is_phantom,
     latest_run,
-    models_folder,
     software_version,
     subject_page,
 )
@@ -34,6 +34,8 @@ from bids_spectsynth.reports.subject.images import (
 )
 from bids_spectsynth.reports.subject.methods import MethodFacts, methods_text
 from bids_spectsynth.reports.subject.metrics import metrics_section
+from bids_spectsynth.reports.subject.residual import residual_section
+from bids_spectsynth.reports.subject.siscom import siscom_facts, siscom_section
 from bids_spectsynth.reports.wording import FOOTER, PHANTOM_TEXT
 
 _LABEL = re.compile(r"[0-9A-Za-z+]+")
@@ -124,10 +126,7 @@ def _banners(context: SubjectContext, row: Mapping[str, str]) -> list[Note]:
 def _cards(context: SubjectContext) -> dict[str, dict[str, Any]]:
     """Model cards by label, empty where the model's folder lies elsewhere."""
     labels = dict.fromkeys(synthetic.model for _, synthetic in context.synthetic)
-    folders = {label: models_folder(context.output_dir) / label for label in labels}
-    # The networks of an ensemble share all but seed, fold and orientation; the first one stands for them.
-    found = {label: next(iter(sorted(folder.glob("*/model.json"))), None) for label, folder in folders.items()}
-    return {label: read_object(found[label] or folder / "model.json") for label, folder in folders.items()}
+    return {label: read_object(card_file(context.output_dir, label)) for label in labels}
 
 
 def _summary_section(context: SubjectContext, row: Mapping[str, str]) -> Section:
@@ -211,9 +210,10 @@ def _methods_section(context: SubjectContext) -> Section | None:
         transforms=context.transforms,
         models=_cards(context),
         evaluated=any(synthetic.metrics for _, synthetic in context.synthetic),
+        siscom=siscom_facts(context),
     )
     paragraphs, references = methods_text(facts)
-    hint = Text("This text may be copied into a paper; it describes what was done to this participant's images.")
+    hint = Text("This text may be copied into a manuscript; it describes what was done to this participant's images.")
     return Section("methods", "Methods", [hint, *map(Text, paragraphs), Items(references)])
 
 
@@ -248,6 +248,8 @@ SECTIONS: tuple[Callable[[SubjectContext], Section | None], ...] = (
     template_section,
     synthesis_section,
     metrics_section,
+    residual_section,
+    siscom_section,
     _methods_section,
     _about_section,
 )

@@ -85,13 +85,14 @@ def _mean_of(folder: Path, request: Request) -> TrainingMean | None:
     seen = is_training_participant(member.card, case.participant)
     if seen and folder.resolve().parent == models_folder(request.output_dir).resolve():
         own = _training_cases(request, member.card)
-    others = baselines.n_subjects - (1 if seen else 0)
-    if others < 1:
-        return None
+    n_participants = baselines.n_subjects
     if own:
+        n_participants -= 1
+        if not n_participants:
+            return None
         baselines, seen = without_cases(baselines, own), False
     ratio = PET_ROLE in case.images and "mean_pet" in baselines.arrays
-    return TrainingMean(folder, member.ensemble or member.card.label, baselines, ratio, others, seen)
+    return TrainingMean(folder, member.ensemble or member.card.label, baselines, ratio, n_participants, seen)
 
 
 def _training_cases(request: Request, card: ModelCard) -> list[PreparedCase]:

@@ -1,4 +1,4 @@
-"""``--make-normals``: mean and standard deviation of the interictal SPECTs of chosen participants, in template space."""
+"""``--make-normals``: mean and standard deviation of chosen participants' interictal SPECTs, in template space."""
 
 import logging
 from collections import Counter
@@ -123,9 +123,8 @@ def normal_cases(output_dir: Path, labels: Iterable[str]) -> list[PreparedCase]:
         return []
     # Of equally many the first in the alphabet, so that a second run gives the same.
     template = min(templates, key=lambda name: (-templates[name], name))
-    spaces = Counter(
-        space for cases in usable.values() for space in {c.space for c in cases if template in _templates(c)}
-    )
+    there = [{case.space for case in cases if template in _templates(case)} for cases in usable.values()]
+    spaces = Counter(space for found in there for space in found)
     space = max(spaces, key=lambda name: (spaces[name], name == "T1w"))
     chosen = ([c for c in cases if c.space == space and template in _templates(c)] for cases in usable.values())
     return [cases[0].through(template) for cases in chosen if cases]

@@ -83,7 +83,7 @@ def find_normals(folder: Path) -> list[Normals]:
                 found[template] = path
     if not means:
         raise DatasetError(
-            f"--normals: {folder} has no mean SPECT; it is to be called tpl-<template>_desc-normals_stat-mean_spect.nii.gz"
+            f"--normals: {folder} has no mean SPECT; call it tpl-<template>_desc-normals_stat-mean_spect.nii.gz"
         )
     return [_normals(template, path, deviations.get(template)) for template, path in means.items()]
 
@@ -120,6 +120,14 @@ def normals_for(folder: Path, case: PreparedCase) -> Normals | None:
 def on_head(path: Path, normals: Normals, request: Request) -> Float32:
     """An image of normals at the brain's voxels of a case, 0 outside; shape (I, J, K).
 
+    Parameters
+    ----------
+    path : Path
+        Mean or standard deviation.
+    normals : Normals
+        That it is of.
+    request : Request
+
     Raises
     ------
     ImageError
@@ -153,8 +161,8 @@ def normals_error(request: Request) -> tuple[CohortError | None, str | None]:
         note = f"No SmoothingFWHM beside {normals.standard_deviation.name}: taken for the map's {request.fwhm:g} mm."
     elif abs(normals.fwhm - request.fwhm) > _FWHM_TOLERANCE:
         return None, (
-            f"The normals' standard deviation is of scans smoothed by {normals.fwhm:g} mm, not {request.fwhm:g} mm: not "
-            "used."
+            f"The normals' standard deviation was not used: it is of scans smoothed by {normals.fwhm:g} mm, not "
+            f"{request.fwhm:g} mm."
         )
     deviation = 100 * on_head(normals.standard_deviation, normals, request)
     known = deviation > 0

@@ -1,12 +1,11 @@
 """PISCOM: the participant's PET in place of the interictal SPECT.
 
-After Perissinotti et al. 2018 (https://doi.org/10.1007/s00259-018-4080-6), where "PET was reprocessed to assimilate
-SPECT features"; how, its abstract does not say. What is done here is our own.
+After Perissinotti et al. 2018 (https://doi.org/10.1007/s00259-018-4080-6), who reprocessed the PET "to assimilate SPECT
+features"; how, the abstract does not say. What is done here is our own.
 """
 
 import numpy as np
 
-from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import PET as PET_ROLE
 from bids_spectsynth.bids.roles import T1W
 from bids_spectsynth.errors import ImageError
@@ -14,8 +13,7 @@ from bids_spectsynth.images.reading import load_image
 from bids_spectsynth.siscom.baselines.piscom import pet_as_spect
 from bids_spectsynth.siscom.baselines.request import BaselineSource, Request
 from bids_spectsynth.siscom.baselines.tissue import white_matter
-from bids_spectsynth.siscom.records import BaselineImage, Float64, Mask
-from bids_spectsynth.synthesis.baselines.template import template_matrix
+from bids_spectsynth.siscom.records import BaselineImage, Mask
 
 _FITTED = (
     "The PET's contrast was fitted to the ictal scan itself; a change that is smooth and equal on both sides is lost."
@@ -23,33 +21,9 @@ _FITTED = (
 _NO_TEMPLATE = "No transform to a template: what differs between the tracers by region was not corrected."
 
 
-def template_coordinates(case: PreparedCase, shape: tuple[int, ...], affine: Float64) -> Float64 | None:
-    """Template coordinates (RAS+ mm) of each voxel, shape (3, I, J, K); None for a case without a way there.
-
-    Parameters
-    ----------
-    case : PreparedCase
-        In T1w space.
-    shape : tuple of int
-        (I, J, K).
-    affine : array, shape (4, 4)
-        Voxels to world of the T1w, RAS+ mm.
-
-    Raises
-    ------
-    ImageError
-        The transform cannot be read.
-    """
-    if case.template_xfm is None:
-        return None
-    to_template = np.linalg.inv(template_matrix(case)) @ affine
-    i, j, k = np.ogrid[: shape[0], : shape[1], : shape[2]]
-    return np.stack([row[0] * i + row[1] * j + row[2] * k + row[3] for row in to_template[:3]])
-
-
-def _measured(request: Request) -> Mask:
-    """Brain that the PET shows too."""
-    path = request.case.masks.get(PET_ROLE)
+def _measured(request: Request, role: str) -> Mask:
+    """Brain that a scan shows too."""
+    path = request.case.masks.get(role)
     if path is None:
         return request.brain
     inside = np.asarray(load_image(path)[0].dataobj) > 0
@@ -63,25 +37,30 @@ def _available(request: Request) -> str | None:
 
 
 def _make(request: Request) -> list[BaselineImage]:
-    case, mask = request.case, _measured(request)
+    case, affine = request.case, request.affine
+    mask = _measured(request, PET_ROLE)
+    both = mask & _measured(request, request.ictal)
     pet, ictal = request.image(PET_ROLE), request.image(request.ictal)
+    to_template = request.to_template
     try:
-        # Where the ictal scan has nothing, it teaches nothing.
-        kernel = request.kernel(ictal, pet, mask & (ictal > 0), request.affine)
-        coordinates = template_coordinates(case, mask.shape, request.affine)
+        if not (both.any() and pet[both].any() and ictal[both].any()):
+            raise ValueError("no signal in the brain")
         white = white_matter(request.image(T1W), request.brain)
         made = pet_as_spect(
-            pet, ictal, white, mask & (ictal > 0), request.voxel_sizes, kernel, request.fwhm, coordinates
+            pet,
+            ictal,
+            white,
+            (mask, both),
+            affine,
+            request.kernel(ictal, pet, both, affine),
+            request.fwhm,
+            to_template,
         )
     except ValueError as error:
         raise ImageError(f"{case.images[PET_ROLE]}: no baseline can be made of it ({error})") from error
-    notes = (_FITTED,) if coordinates is not None else (_FITTED, _NO_TEMPLATE)
+    notes = (_FITTED,) if to_template is not None else (_FITTED, _NO_TEMPLATE)
     sources = tuple(case.images[role] for role in (PET_ROLE, T1W, request.ictal))
-    return [
-        BaselineImage(
-            kind="pet", label="Pet", values=made.values, mask=mask & (ictal > 0), sources=sources, notes=notes
-        )
-    ]
+    return [BaselineImage(kind="pet", label="Pet", values=made.values, mask=mask, sources=sources, notes=notes)]
 
 
 PET = BaselineSource(

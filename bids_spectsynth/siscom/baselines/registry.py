@@ -11,7 +11,6 @@ from bids_spectsynth.siscom.baselines.pet import PET
 from bids_spectsynth.siscom.baselines.real import REAL
 from bids_spectsynth.siscom.baselines.request import BaselineSource, Request
 from bids_spectsynth.siscom.baselines.synthetic import SYNTHETIC
-from bids_spectsynth.siscom.records import BaselineKind
 
 SOURCES: dict[str, BaselineSource] = {one.name: one for one in (REAL, SYNTHETIC, PET, COHORT, NORMALS)}
 
@@ -34,7 +33,7 @@ def unavailable(request: Request, wanted: Iterable[str]) -> dict[str, str]:
     return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
-def in_order(names: Iterable[str]) -> list[BaselineKind]:
+def in_order(names: Iterable[str]) -> list[str]:
     """Names of baselines in the order of the registry, each once."""
     wanted = set(names)
-    return [source.name for name, source in SOURCES.items() if name in wanted]
+    return [name for name in SOURCES if name in wanted]

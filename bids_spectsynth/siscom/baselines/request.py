@@ -12,6 +12,7 @@ from bids_spectsynth.bids.roles import ICTAL, T1W
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.images.reading import load_image
 from bids_spectsynth.siscom.records import BaselineImage, BaselineKind, Float32, Float64, Mask
+from bids_spectsynth.synthesis.baselines.template import template_matrix
 from bids_spectsynth.synthesis.data.slices import brain_and_evaluation_mask
 
 #: Gaussian (FWHM, mm) that brings a PET to a SPECT's resolution where nobody has measured it: 9 mm against 5 to 6 mm.
@@ -22,7 +23,15 @@ KernelEstimate = Callable[[Float32, Float32, Mask, Float64], float]
 
 
 def usual_kernel(ictal: Float32, pet: Float32, mask: Mask, affine: Float64) -> float:
-    """:data:`USUAL_KERNEL_MM`, whatever the scans."""
+    """:data:`USUAL_KERNEL_MM`, whatever the scans.
+
+    Parameters
+    ----------
+    ictal, pet : array, shape (I, J, K)
+    mask : array of bool, shape (I, J, K)
+    affine : array, shape (4, 4)
+        Voxels to world, RAS+ mm.
+    """
     return USUAL_KERNEL_MM
 
 
@@ -82,6 +91,19 @@ class Request:
     def voxel_sizes(self) -> Float64:
         """Along i, j, k, mm; shape (3,)."""
         return np.asarray(np.linalg.norm(self.affine[:3, :3], axis=0))
+
+    @cached_property
+    def to_template(self) -> Float64 | None:
+        """World of the T1w to that of the case's template, shape (4, 4); None for a case without a way there.
+
+        Raises
+        ------
+        ImageError
+            The transform cannot be read.
+        """
+        if self.case.template_xfm is None:
+            return None
+        return np.asarray(np.linalg.inv(template_matrix(self.case)))
 
     def image(self, role: str) -> Float32:
         """A prepared image of the case.

@@ -11,7 +11,7 @@ from bids_spectsynth.errors import ImageError
 from bids_spectsynth.images.smoothing import MaskedSmoother
 from bids_spectsynth.siscom.baselines.registry import SOURCES
 from bids_spectsynth.siscom.baselines.request import Request
-from bids_spectsynth.siscom.records import BaselineImage, BaselineKind, CohortError, Float32, Float64, Mask
+from bids_spectsynth.siscom.records import BaselineImage, BaselineKind, CohortError, Float32, Mask
 from bids_spectsynth.siscom.significance.cohort_error import (
     MIN_PARTICIPANTS,
     ErrorSums,
@@ -23,9 +23,9 @@ from bids_spectsynth.siscom.significance.error_files import StoredError
 
 logger = logging.getLogger(__name__)
 
-#: From real scan, baseline, mask in which both hold (all of one shape) and affine to the difference map, percent of the
-#: brain mean: whatever the map of an ictal scan is made by.
-Difference = Callable[[Float32, BaselineImage, Mask, Float64], Float32]
+#: From real scan, baseline, mask in which both hold (all of one shape) and the request (for the grid, the T1w and the
+#: way to the template) to the difference map, percent of the brain mean: whatever the map of an ictal scan is made by.
+Difference = Callable[[Float32, BaselineImage, Mask, Request], Float32]
 #: Baselines whose errors a cohort can tell; normals bring their own.
 KINDS: tuple[BaselineKind, ...] = ("synthetic", "pet", "cohort")
 #: Below this share of the brain's mean a ratio says nothing of the level (fluid).
@@ -41,8 +41,8 @@ def median_difference(fwhm: float) -> Difference:
         mm.
     """
 
-    def difference(real: Float32, baseline: BaselineImage, mask: Mask, affine: Float64) -> Float32:
-        smoother = MaskedSmoother(mask, np.linalg.norm(affine[:3, :3], axis=0), fwhm)
+    def difference(real: Float32, baseline: BaselineImage, mask: Mask, request: Request) -> Float32:
+        smoother = MaskedSmoother(mask, request.voxel_sizes, fwhm)
         first, second = smoother(real), smoother(baseline.values)
         mean = float(first[mask].mean(dtype=np.float64))
         usable = mask & (second > _LEAST * second[mask].mean())
@@ -86,7 +86,7 @@ def residual_of(request: Request, baseline: BaselineImage, difference: Differenc
     """
     mask = np.asarray(request.measured & baseline.mask)
     try:
-        values = difference(request.image(INTERICTAL), baseline, mask, request.affine)
+        values = difference(request.image(INTERICTAL), baseline, mask, request)
     except ValueError as error:
         raise ImageError(f"{request.case.images[INTERICTAL]}: no residual can be made of it ({error})") from error
     return Residual(request.case, values, mask, request.affine)

@@ -45,6 +45,26 @@ def concordance_path(ictal: Path) -> Path:
     return _path(ictal, PREFIX, "concordance", ".tsv")
 
 
+def siscom_files(ictal: Path) -> list[Path]:
+    """All files of the SISCOMs of an ictal scan that exist, sidecars included, sorted.
+
+    Parameters
+    ----------
+    ictal : Path
+        The prepared ictal scan.
+    """
+    wanted, _, _ = parse_name(ictal.name)
+    wanted.pop("desc", None)
+    found = []
+    for path in ictal.parent.glob(f"*_desc-{PREFIX}*"):
+        entities, suffix, _ = parse_name(path.name)
+        entities.pop("desc", None)
+        entities.pop("stat", None)
+        if entities == wanted and suffix in ("statmap", "clusters", "concordance"):
+            found.append(path)
+    return sorted(found)
+
+
 @dataclass(frozen=True)
 class Found:
     """The files of one ictal scan and one baseline in the output folder.

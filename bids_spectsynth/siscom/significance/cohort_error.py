@@ -1,7 +1,7 @@
 """What a baseline gets wrong: mean and standard deviation of the residuals of scans without a seizure, voxel by voxel.
 
-A residual is the real interictal scan minus the baseline, levelled and smoothed as the map is, of a participant whom the
-baseline has not learned from. Sums are kept in template space, so that a participant can be taken out of them again.
+A residual is the real interictal scan minus the baseline, levelled and smoothed as the map is, of a participant whom
+the baseline has not learned from. Sums are kept in template space, so that a participant can be taken out of them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -76,7 +76,15 @@ class ErrorSums:
 
     @classmethod
     def empty(cls, template: str, fwhm: float, grid: Grid) -> "ErrorSums":
-        """Sums of nobody."""
+        """Sums of nobody.
+
+        Parameters
+        ----------
+        template : str
+        fwhm : float
+            mm.
+        grid : Grid
+        """
         count, total, squares = np.zeros((3, *grid.shape))
         return cls(template, fwhm, grid, count, total, squares)
 

@@ -46,7 +46,7 @@ class Errors:
 
     shift_mm: float = 0.15
     rotation_deg: float = 0.15
-    resolution_mm2: float = 6.0
+    resolution_mm2: float = 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,10 +128,9 @@ def simulate_null(
     -------
     Null
     """
-    smoother = MaskedSmoother(brain.inside, brain.voxel_sizes, fwhm)
     level = baseline[brain.inside].mean(dtype=np.float64)
     image = np.where(brain.inside, 100 * baseline / level, 0).astype(np.float32)
-    patterns = _patterns(image, brain, fwhm, errors)
+    patterns, causes = _patterns(image, brain, fwhm, errors)
     # How the patterns shrink with smoothing, to take them off what the fields must explain.
     known = [
         sum(robust_variance(p[evaluation_mask]) for p in _patterns(image, brain, width, errors)[0])
@@ -139,28 +138,18 @@ def simulate_null(
     ]
     variability = estimate_variability(difference, brain.inside, evaluation_mask, brain.voxel_sizes, known)
     fields = _Fields(variability, brain, image)
+    smoother = MaskedSmoother(brain.inside, brain.voxel_sizes, fwhm)
     rng = np.random.default_rng(seed)
-    sums = np.zeros(brain.shape)
-    extents, masses = [], []
-    voxel_ml = float(np.prod(brain.voxel_sizes)) / 1000
+    squares, largest = np.zeros(brain.shape), []
     for field in fields.draw(rng, simulations):
-        found = smoother(field) + sum(rng.standard_normal() * pattern for pattern in patterns[0])
+        found = smoother(field) + sum(rng.standard_normal() * pattern for pattern in patterns)
         inside = found[evaluation_mask]
-        sums[evaluation_mask] += np.square(inside)
-        z = np.where(evaluation_mask, found / inside.std(), 0)
-        extent, mass = largest_cluster(z, threshold)
-        extents.append(extent * voxel_ml)
-        masses.append(mass * voxel_ml)
-    deviation = np.sqrt(sums / simulations).astype(np.float32)
-    return Null(
-        evaluation_mask,
-        brain.affine,
-        deviation,
-        {**patterns[1], **fields.parts(fwhm, deviation, patterns[1], evaluation_mask)},
-        np.sort(extents),
-        np.sort(masses),
-        variability,
-    )
+        squares[evaluation_mask] += np.square(inside)
+        largest.append(largest_cluster(np.where(evaluation_mask, found / inside.std(), 0), threshold))
+    deviation = np.sqrt(squares / simulations).astype(np.float32)
+    extents, masses = np.sort(np.array(largest).T * float(np.prod(brain.voxel_sizes)) / 1000, axis=1)
+    parts = {**causes, **fields.parts(fwhm, deviation, causes, evaluation_mask)}
+    return Null(evaluation_mask, brain.affine, deviation, parts, extents, masses, variability)
 
 
 def largest_cluster(z: Float32, threshold: float) -> tuple[int, float]:

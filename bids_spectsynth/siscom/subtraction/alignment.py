@@ -19,8 +19,9 @@ from bids_spectsynth.images.smoothing import MaskedSmoother
 from bids_spectsynth.siscom.records import Float32, Float64, Mask
 from bids_spectsynth.siscom.subtraction.coarse import Coarse
 
-#: Voxels of the grid on which scans are compared, mm: half the resolution of SPECT.
-SPACING_MM = 4.0
+#: Voxels of the grids on which scans are compared, mm, one after the other: on the coarse one most of the way is gone,
+#: the fine one has enough of the noise's independent values.
+SPACINGS_MM = (4.0, 2.0)
 #: Both scans are smoothed so before they are compared (FWHM, mm): camera noise counts less, edges still count.
 SMOOTHING_MM = 3.0
 #: A seizure changes whole regions, noise single voxels: who has a vote is decided on residuals smoothed so (FWHM, mm).
@@ -85,25 +86,31 @@ def align(
         The mask is empty, or one of the scans is constant in it.
     """
     matrix = np.eye(4) if start is None else np.asarray(start, dtype=np.float64)
-    pair = _Pair(ictal, baseline, mask, affine)
+    pairs = [_Pair(ictal, baseline, mask, affine, spacing) for spacing in SPACINGS_MM]
+    before, _ = pairs[0].compare(pairs[0].values(matrix))
+    for pair in pairs:
+        matrix = _climb(pair, matrix)
+    after, weights = pairs[0].compare(pairs[0].values(matrix))
+    return Alignment(matrix, 100 * _spread(after), 100 * _spread(before), float(np.mean(weights > 0)))
+
+
+def _climb(pair: "_Pair", matrix: Float64) -> Float64:
     values = pair.values(matrix)
-    residuals, weights = pair.compare(values)
-    first = _spread(residuals)
     for _ in range(_MAX_ITERATIONS):
-        update = _update(pair, matrix, values, weights, residuals)
-        matrix = matrix @ pair.motion(update)
-        values = pair.values(matrix)
         residuals, weights = pair.compare(values)
+        update = _update(pair, matrix, weights, residuals)
+        matrix = matrix @ pair.motion(update)
         if np.abs(update * [1, 1, 1, 70, 70, 70]).max() < _CONVERGED_MM:
             break
-    return Alignment(matrix, 100 * _spread(residuals), 100 * first, float(np.mean(weights > 0)))
+        values = pair.values(matrix)
+    return matrix
 
 
 class _Pair:
     """Both scans on the coarse grid, smoothed in the brain, mean about 1."""
 
-    def __init__(self, ictal: nib.Nifti1Image, baseline: Float32, mask: Mask, affine: Float64) -> None:
-        coarse = Coarse(mask, affine, SPACING_MM)
+    def __init__(self, ictal: nib.Nifti1Image, baseline: Float32, mask: Mask, affine: Float64, spacing: float) -> None:
+        coarse = Coarse(mask, affine, spacing)
         self._grid = coarse.grid
         self._smoother = MaskedSmoother(self._grid.inside, self._grid.voxel_sizes, SMOOTHING_MM)
         self._region = MaskedSmoother(self._grid.inside, self._grid.voxel_sizes, _REGION_MM)
@@ -150,7 +157,7 @@ def _spread(residuals: npt.NDArray[np.floating]) -> float:
     return float(_MAD_TO_SIGMA * np.median(np.abs(residuals - np.median(residuals))))
 
 
-def _update(pair: _Pair, matrix: Float64, values: Float64, weights: Float64, residuals: Float64) -> Float64:
+def _update(pair: _Pair, matrix: Float64, weights: Float64, residuals: Float64) -> Float64:
     steps = np.array([_STEP_MM] * 3 + [_STEP_RAD] * 3)
     columns = []
     for index, step in enumerate(steps):

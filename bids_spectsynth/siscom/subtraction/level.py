@@ -8,19 +8,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
+from bids_spectsynth.images.level import mode_of_ratio, voxel_ratios
 from bids_spectsynth.siscom.records import Float32, Float64, Mask
 
 #: Where two answers differ by more than this (percent), readers are warned.
 WARN_PERCENT = 3.0
-#: Voxels with less than this share of the baseline's mean say nothing of the level (fluid).
-_LEAST = 0.4
 #: Boussion's reference: voxels whose difference is within this many standard deviations of its mean.
 _UNCHANGED_Z = 1.0
 _MAX_ITERATIONS = 50
-#: Bins of the ratio's histogram, per unit of its logarithm, before it is smoothed.
-_BINS_PER_UNIT = 400
 
 
 @dataclass(frozen=True)
@@ -38,45 +34,6 @@ class Level:
     name: str
     description: str
     estimate: Callable[[Float64, Float64, Mask | None], float]
-
-
-def _ratio(ictal: Float64, baseline: Float64) -> Float64:
-    usable = (baseline > _LEAST * baseline.mean()) & (ictal > 0)
-    return np.asarray(ictal[usable] / baseline[usable])
-
-
-def mode_of_ratio(ictal: Float64, baseline: Float64, cerebellum: Mask | None = None) -> float:
-    """The most frequent ratio: the maximum of a smoothed histogram of its logarithm.
-
-    The histogram's kernel (Silverman's rule on a robust width) is wide enough for one peak of unchanged voxels.
-
-    Parameters
-    ----------
-    ictal, baseline : array, shape (n,)
-        Smoothed values of the mask's voxels.
-    cerebellum : array of bool, optional
-        Not used.
-    """
-    logs = np.log(_ratio(ictal, baseline))
-    if logs.size < 2 or np.ptp(logs) == 0:
-        return float(np.exp(logs[0])) if logs.size else float("nan")
-    low, middle, high = np.percentile(logs, [16, 50, 84])
-    width = max((high - low) / 2, 1e-3)
-    edges = np.arange(middle - 4 * width, middle + 4 * width, 1 / _BINS_PER_UNIT)
-    counts = np.histogram(logs, edges)[0].astype(np.float64)
-    # Smoothed maps have far fewer independent values than voxels: a kernel of half the width.
-    density = ndimage.gaussian_filter1d(counts, 0.5 * width * _BINS_PER_UNIT, mode="constant")
-    peak = int(np.argmax(density))
-    return float(np.exp(edges[0] + (peak + 0.5 + _vertex(density, peak)) / _BINS_PER_UNIT))
-
-
-def _vertex(values: Float64, peak: int) -> float:
-    """Where between its neighbours a maximum lies, -0.5 to 0.5."""
-    if not 0 < peak < len(values) - 1:
-        return 0.0
-    left, middle, right = values[peak - 1 : peak + 2]
-    bend = left - 2 * middle + right
-    return float(0.5 * (left - right) / bend) if bend < 0 else 0.0
 
 
 def mean_ratio(ictal: Float64, baseline: Float64, cerebellum: Mask | None = None) -> float:
@@ -100,7 +57,7 @@ def median_ratio(ictal: Float64, baseline: Float64, cerebellum: Mask | None = No
     cerebellum : array of bool, optional
         Not used.
     """
-    return float(np.median(_ratio(ictal, baseline)))
+    return float(np.median(voxel_ratios(ictal, baseline)))
 
 
 def unchanged_ratio(ictal: Float64, baseline: Float64, cerebellum: Mask | None = None) -> float:
@@ -145,7 +102,7 @@ def cerebellar_ratio(ictal: Float64, baseline: Float64, cerebellum: Mask | None 
 LEVELS: dict[str, Level] = {
     level.name: level
     for level in (
-        Level("mode", "mode of the voxels' ratio", mode_of_ratio),
+        Level("mode", "mode of the voxels' ratio", lambda x, y, _: mode_of_ratio(x, y)),
         Level("mean", "ratio of the brain means", mean_ratio),
         Level("median", "median of the voxels' ratio", median_ratio),
         Level("unchanged", "ratio of the means over voxels that do not differ", unchanged_ratio),

@@ -70,7 +70,14 @@ def voxelwise_z(difference: Float32, deviation: Float32, mask: Mask, mean: Float
 
 
 def cohort_z(difference: Float32, error: CohortError | None, mask: Mask) -> Float32 | None:
-    """The z map against a cohort, or None without one; see :func:`voxelwise_z`."""
+    """The z map against a cohort, or None without one; see :func:`voxelwise_z`.
+
+    Parameters
+    ----------
+    difference : array, shape (I, J, K)
+    error : CohortError or None
+    mask : array of bool, shape (I, J, K)
+    """
     if error is None:
         return None
     return voxelwise_z(difference, error.standard_deviation, mask, error.mean)

@@ -1,8 +1,6 @@
 """Where a SISCOM is evaluated: brain that both scans have measured, without its edge."""
 
-import numpy as np
-from scipy import ndimage
-
+from bids_spectsynth.images.masks import without_edge
 from bids_spectsynth.siscom.records import Mask
 
 #: What is taken off the edge, mm: there a shift of a scan and the smoothing make their largest errors.
@@ -25,10 +23,4 @@ def siscom_mask(brain: Mask, voxel_sizes: tuple[float, ...], erosion_mm: float =
     array of bool, shape (I, J, K)
         Beyond the array there is no brain. Empty where the brain is nowhere thicker.
     """
-    out = np.zeros(brain.shape, dtype=bool)
-    if brain.any():
-        box = ndimage.find_objects(brain.astype(np.uint8))[0]
-        padded = np.pad(brain[box], 1)
-        depth = ndimage.distance_transform_edt(padded, sampling=voxel_sizes)
-        out[box] = depth[1:-1, 1:-1, 1:-1] > erosion_mm
-    return out
+    return without_edge(brain, voxel_sizes, erosion_mm)

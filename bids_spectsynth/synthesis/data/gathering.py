@@ -8,7 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from bids_spectsynth.errors import ModelError
+from bids_spectsynth.errors import ModelError, size_text
 from bids_spectsynth.synthesis.computing.devices import Processes
 from bids_spectsynth.synthesis.data.cohort_statistics import CaseFacts, CohortStatistics, case_facts, cohort_statistics
 from bids_spectsynth.synthesis.data.cropping import Size, case_sizes, common_size, crop
@@ -74,8 +74,8 @@ def gather_slices(
             data = SliceData(layout, **(storage or Storage()).allocate(layout.specs))
         if case.inputs.shape != shape or case.target is None or case.target.shape != case.mask.shape:
             raise ModelError(
-                f"sub-{case.participant}: inputs {case.inputs.shape} where others have {shape}, or no SPECT; "
-                "prepare all participants with the same --voxel-size"
+                f"sub-{case.participant}: inputs of {size_text(case.inputs.shape)} where others have "
+                f"{size_text(shape)}, or no SPECT; prepare all participants with the same --voxel-size"
             )
         _fill(data, number, case, n_slices, orientation)
         facts.append(case_facts(case))

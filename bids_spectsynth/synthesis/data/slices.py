@@ -12,7 +12,7 @@ import numpy.typing as npt
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import INTERICTAL, T1W
 from bids_spectsynth.bids.sidecars import sidecar
-from bids_spectsynth.errors import ImageError
+from bids_spectsynth.errors import ImageError, size_text
 from bids_spectsynth.images.nifti import content_checksum
 from bids_spectsynth.images.reading import load_image
 from bids_spectsynth.options.settings import Scaling
@@ -125,7 +125,8 @@ def _evaluation_mask(prepared: PreparedCase, mask: npt.NDArray[np.bool_]) -> npt
     measured = np.asarray(_read(prepared, INTERICTAL, mask=True).dataobj) > 0
     if measured.shape != mask.shape:
         raise ImageError(
-            f"{prepared.masks[INTERICTAL]}: {measured.shape} voxels, the brain mask has {mask.shape}; prepare it again"
+            f"{prepared.masks[INTERICTAL]}: {size_text(measured.shape)} voxels, the brain mask has "
+            f"{size_text(mask.shape)}; prepare it again"
         )
     return np.asarray(mask & measured)
 
@@ -150,7 +151,8 @@ def _scaled(
     volume = np.asarray(_read(prepared, role).dataobj, dtype=np.float32)
     if volume.shape != mask.shape:
         raise ImageError(
-            f"{prepared.images[role]}: {volume.shape} voxels, the brain mask has {mask.shape}; prepare it again"
+            f"{prepared.images[role]}: {size_text(volume.shape)} voxels, the brain mask has {size_text(mask.shape)}; "
+            "prepare it again"
         )
     if not mask.any():
         raise ImageError(f"{prepared.masks[T1W]}: the brain mask is empty; prepare the participant again")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
-from bids_spectsynth.errors import ModelError
+from bids_spectsynth.errors import ModelError, size_text, value_text
 from bids_spectsynth.options.presets import CONFIG_NAMES, PRESETS, RECIPE_OPTIONS
 from bids_spectsynth.options.settings import T1W_SPACE, Scaling
 from bids_spectsynth.synthesis.data.orientation import ORIENTATIONS, slice_size
@@ -113,7 +113,7 @@ class ModelCard:
     @property
     def preset_name(self) -> str:
         """``fard2024`` or ``best`` where, inputs and losses aside, all is as in a preset; else ``custom``."""
-        # What an older card lacks did not exist then: it was as in the paper.
+        # What an older card lacks did not exist then: it was as in the article.
         old = PRESETS["fard2024"]
         own = {name: _plain(self.config.get(CONFIG_NAMES.get(name, name), old[name])) for name in RECIPE_OPTIONS}
         for preset, values in PRESETS.items():
@@ -214,9 +214,11 @@ def _check_card(card: ModelCard) -> None:
     whole = slice_size(card.grid_shape, recipe.orientation)
     fits = all(0 < n <= m and n % 2**levels == 0 for n, m in zip(card.slice_shape, whole, strict=True))
     if card.is_cropped and not fits:
-        raise ValueError(f"slices of {card.slice_shape} pixels do not fit the grid or the levels of the network")
+        raise ValueError(
+            f"slices of {size_text(card.slice_shape)} pixels do not fit the grid or the levels of the network"
+        )
     if card.scaling not in get_args(Scaling):
-        raise ValueError(f"scaling {card.scaling!r}")
+        raise ValueError(f"scaling {value_text(card.scaling)}")
     if not card.label.isalnum():
         raise ValueError(f"label {card.label!r} has other characters than letters and digits")
     float(card.voxel_size)

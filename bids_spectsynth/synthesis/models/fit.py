@@ -5,7 +5,7 @@ from pathlib import Path
 import nibabel as nib
 
 from bids_spectsynth.bids.prepared import PreparedCase
-from bids_spectsynth.errors import ImageError, ModelError
+from bids_spectsynth.errors import ImageError, ModelError, size_text
 from bids_spectsynth.options.spaces import option_of
 from bids_spectsynth.synthesis.models.card import ModelCard
 
@@ -46,7 +46,8 @@ def check_fit(card: ModelCard, prepared: PreparedCase, voxel_size: float | None 
         shape = _shape(prepared.images[role])
         if shape != card.grid_shape:
             raise ModelError(
-                f"{model} works on a grid of {card.grid_shape} voxels, {prepared.images[role]} has {shape}; "
+                f"{model} works on a grid of {size_text(card.grid_shape)} voxels, {prepared.images[role]} has "
+                f"{size_text(shape)}; "
                 f"prepare it with --voxel-size {card.voxel_size:g}"
             )
 

@@ -16,7 +16,7 @@ def adversarial_loss(logits: Tensor, *, real: bool, kind: AdversarialLoss = "bce
     real : bool
         Whether they should all say real.
     kind : {'bce', 'lsgan'}
-        ``bce``: binary cross-entropy, as in the paper. ``lsgan``: mean squared distance from 1 (real) or 0 (Mao X et
+        ``bce``: binary cross-entropy, as in the article. ``lsgan``: mean squared distance from 1 (real) or 0 (Mao X et
         al. Least squares generative adversarial networks. ICCV 2017).
 
     Returns

@@ -57,7 +57,7 @@ class UNetGenerator(nn.Module):
     ----------
     input_channels, output_channels : int
     base_filters : int
-        Feature maps of the outermost level, 64 in the publication; they double per level up to eight times that.
+        Feature maps of the outermost level, 64 in the article; they double per level up to eight times that.
     levels : int
         Number of halvings, 8 for 256 x 256; see :func:`unet_levels`.
 

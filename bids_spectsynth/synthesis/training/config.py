@@ -145,7 +145,8 @@ def training_config(
     kind : type
         :class:`TrainingConfig`, or a subclass with further options of the settings.
     """
-    default = model_label(inputs, space, settings.intensity_scaling, settings.ssim_weight, settings.preset)
+    recipe = (settings.intensity_scaling, settings.ssim_weight, settings.preset, settings.loss)
+    default = model_label(inputs, space, *recipe)
     chosen = label or settings.model_label or default
     own = {field.name for field in dataclasses.fields(kind)}
     names = {CONFIG_NAMES.get(field.name, field.name): field.name for field in dataclasses.fields(settings)}

@@ -10,9 +10,9 @@ from bids_spectsynth.bids.writing import write_table
 from bids_spectsynth.logs import duration_words
 
 _WHERE = "in the brain where the SPECT was measured, mean over validation participants"
+#: Losses, weights and rates have none.
 _UNITS = {
     "validation_rmse": "scaled intensity, -1 to 1",
-    "validation_ssim": "1",
     "seconds": "s",
 }
 
@@ -45,7 +45,7 @@ def write_history(folder: Path, history: Sequence[dict[str, float]], losses: Seq
     columns = history_columns(losses)
     frame = pd.DataFrame(history, columns=list(columns)).astype({"epoch": int})
     dictionary = {
-        name: {"Description": words} | ({"Units": _UNITS[name]} if name in _UNITS else {})
+        name: {"Description": words} | ({"Units": _UNITS.get(name, "1")} if name != "epoch" else {})
         for name, words in columns.items()
     }
     write_table(folder / "history.tsv", frame, dictionary)

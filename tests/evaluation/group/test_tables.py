@@ -213,7 +213,8 @@ def test_notes_say_whether_equivalence_was_shown(tmp_path: Path) -> None:
     notes = tests[(tests["test"] == "equivalence") & (tests["metric"] == "rmse")].set_index("method_b")["note"]
     assert notes["constant"] == "equivalent (margin 0.01, Holm p, alpha 0.01)"
     assert notes["petCopy"] == "all differences are equal"
-    wide = group_tables(tmp_path, StatisticsOptions(bootstrap_samples=0, equivalence_margins=(1e-6, 1e-6, 1e-6))).ttests
+    margins = (("rmse", 1e-6), ("ssim", 1e-6), ("psnr", 1e-6))
+    wide = group_tables(tmp_path, StatisticsOptions(bootstrap_samples=0, equivalence_margins=margins)).ttests
     notes = wide[(wide["test"] == "equivalence") & (wide["metric"] == "rmse")].set_index("method_b")["note"]
     assert notes["constant"].startswith("equivalence not shown (margin 1e-06")
 

@@ -9,12 +9,15 @@ from scipy.spatial.transform import Rotation
 
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.images.grid import new_image
-from bids_spectsynth.preprocess.backends.brain_extraction import own_volume_note
 from bids_spectsynth.preprocess.registration.plausibility import (
     brain_notes,
+    checked_brain,
+    mask_volume,
     turned_reference,
     upright_note,
+    volume_note,
     with_brain_notes,
+    with_named_header,
     with_turn_against_template,
     without_header_flags,
 )
@@ -114,6 +117,17 @@ def test_without_header_flags__poor_for_other_reasons_only(others: tuple[str, ..
     assert (found.notes, found.poor) == (others, poor)
 
 
+def test_with_named_header__notes_on_the_header_alone() -> None:
+    others = ("12% of the brain lies outside the moving image", "start: headers' positions")
+    found = with_named_header(_found(175, "x", f"turned by 175 {TURNED}", MIRRORED, *others, poor=True), "a.nii")
+    assert found.poor
+    assert found.notes == (
+        "turned by 175 degrees against the header: the orientation in the header of a.nii may be wrong",
+        "a mirrored head fits better: the header of a.nii may swap left and right (or be upside down)",
+        *others,
+    )
+
+
 def test_upright_note__a_brain_is_longest_from_front_to_back() -> None:
     assert upright_note(MASK) is None
     note = upright_note(new_image(BRAIN.swapaxes(1, 2).astype(np.uint8), AFFINE))
@@ -121,12 +135,25 @@ def test_upright_note__a_brain_is_longest_from_front_to_back() -> None:
     assert "voxels' order" in note
 
 
-@pytest.mark.parametrize(("mm", "words"), [(120, None), (140, "brain mask of 2.74 l")])
-def test_own_volume_note(mm: int, words: str | None) -> None:
-    def cube(edge: int) -> Any:
-        return new_image(np.ones((edge // 10,) * 3, np.uint8), 10 * np.eye(4))
+def cube(edge: int) -> Any:
+    return new_image(np.ones((edge // 10,) * 3, np.uint8), 10 * np.eye(4))
 
-    note = own_volume_note(cube(mm), "ictal")
+
+@pytest.mark.parametrize(("mm", "words"), [(80, "brain mask of 0.51 l"), (120, None), (140, "brain mask of 2.74 l")])
+def test_volume_note__of_an_unusual_brain(mm: int, words: str | None) -> None:
+    note = volume_note(cube(mm))
     assert note is None if words is None else str(note).startswith(words)
-    with pytest.raises(ImageError, match=r"the ictal brain mask holds 4\.1 l"):
-        own_volume_note(cube(160), "ictal")
+    assert mask_volume(cube(mm)) == pytest.approx((mm / 100) ** 3)
+
+
+@pytest.mark.parametrize(
+    ("mm", "size"), [(20, "only 0.01 l"), (50, "only 0.1[23] l"), (60, None), (150, None), (160, "4.1 l")]
+)
+@pytest.mark.parametrize(("role", "called"), [("T1w", "T1w"), ("pet", "PET"), ("ictal", "ictal SPECT")])
+def test_checked_brain__of_no_brain(mm: int, size: str | None, role: str, called: str) -> None:
+    if size is None:
+        mask = cube(mm)
+        assert checked_brain(mask, role) is mask
+    else:
+        with pytest.raises(ImageError, match=f"^the brain mask of the {called} holds {size}, which is no brain"):
+            checked_brain(cube(mm), role)

@@ -14,7 +14,6 @@ from bids_spectsynth.preprocess.records import (
 from bids_spectsynth.preprocess.workflow.interfaces import (
     PrepareReference,
     RegisterToReference,
-    has_own_mask,
 )
 
 
@@ -42,7 +41,7 @@ def test_registration_says_where_the_mask_comes_from(tiny: Any, make_case: Any, 
     for role in ("pet", "ictal"):
         interface = RegisterToReference(
             moving=str(case.images[role].path), role=role, t1w=str(case.images["T1w"].path), t1w_mask=str(mask),
-            coreg_init="auto", **common(tmp_path),
+            coreg_init="auto", own_mask=role == "ictal", **common(tmp_path),
         )  # fmt: skip
         outputs = Node(interface, f"register_{role}", base_dir=str(tmp_path)).run().outputs
         masks[role] = bool(outputs.mask)
@@ -52,22 +51,19 @@ def test_registration_says_where_the_mask_comes_from(tiny: Any, make_case: Any, 
     assert masks == {"pet": False, "ictal": True}
 
 
-@pytest.mark.parametrize(
-    ("role", "backend", "own"),
-    [("ictal", "embedded", True), ("pet", "fsl", True), ("pet", "embedded", False), ("T2w", "fsl", False)],
-)
-def test_which_images_have_a_mask_of_their_own(role: str, backend: str, own: bool) -> None:
-    assert has_own_mask(role, backend) is own
-
-
 def test_everything_that_matters_is_in_the_hash(tmp_path: Path) -> None:
     def value(**changes: Any) -> str:
         interface = RegisterToReference(
-            moving="a", role="pet", t1w="b", coreg_init=changes.pop("coreg_init", "auto"), **common(tmp_path, **changes)
+            moving="a",
+            role="pet",
+            t1w="b",
+            coreg_init=changes.pop("coreg_init", "auto"),
+            own_mask=changes.pop("own_mask", False),
+            **common(tmp_path, **changes),
         )
         return str(interface.inputs.get_hashval(hash_method="timestamp")[1])
 
-    changes = [{}, {"backend": "fsl"}, {"software": "a 2"}, {"coreg_init": "header"}]
+    changes = [{}, {"backend": "fsl"}, {"software": "a 2"}, {"coreg_init": "header"}, {"own_mask": True}]
     assert len({value(**change) for change in changes}) == len(changes)
     assert value(failure_file="elsewhere") == value(optional=True) == value()
     hashes = {

@@ -157,7 +157,7 @@ def test_all_tests_are_folded_the_slice_wise_one_last_and_warned_of(html, parse)
     headings = [re.sub("<[^>]*>", "", cell) for cell in re.findall(r"<th[^>]*>(.*?)</th>", folded[0], re.S)]
     tests = [name for name in headings if "over subjects" in name or "model" in name.lower() or "slices" in name]
     assert tests[1:] == ["t over subjects (primary)", "Wilcoxon over subjects", "Equivalence over subjects",
-                         "Mixed model", "t over slices (the paper&#39;s)"]  # fmt: skip
+                         "Mixed model", "t over slices (the article&#39;s)"]  # fmt: skip
     (row, *_) = [re.findall(r"<td[^>]*>(.*?)</td>", part, re.S) for part in folded[0].split("<tr>")[2:]]
     assert row[:4] == ["pix2pixPet", "pix2pixT1w", "slice", "RMSE, in brain"]
     assert all(re.fullmatch(r"[^\n]+\nHolm [^\n]+\nBH [^\n]+", cell) or cell == "n/a" for cell in row[5:10])

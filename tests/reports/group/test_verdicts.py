@@ -16,7 +16,7 @@ def verdict(n, p, *, means=METHOD_RMSE, split="test", tested="test"):
             {**common, "method_b": name, "n_subjects": n, "mean_difference": means["pix2pix"] - value, **test}
             for name, value in means.items()
             if name != "pix2pix"
-            # The paper's test must not decide.
+            # The article's test must not decide.
             for test in ({"test": "subject_t", "p_holm": p}, {"test": "slice_t", "p_holm": 1e-30})
         ]
     )

@@ -1,5 +1,9 @@
 """Which participants' reports a run writes."""
 
+import json
+import os
+
+from bids_spectsynth.bids.output_files import card_file, description_file
 from bids_spectsynth.bids.participants import update_participants
 from bids_spectsynth.reports.subject.all_pages import report_subjects
 
@@ -18,6 +22,29 @@ def test_a_report_stays_until_images_or_status_change(tree):
     assert page.stat().st_mtime_ns == written
     write_reports(tree, PREPARED, {"01"})
     assert page.stat().st_mtime_ns > written
+
+
+def test_a_report__is_written_anew_where_only_a_card_or_the_phantom_flag_changed(tree, monkeypatch):
+    drawn = []
+
+    def draw(output_dir, label, heads):
+        drawn.append(label)
+        (output_dir / f"sub-{label}.html").write_text("page")
+
+    monkeypatch.setattr("bids_spectsynth.reports.subject.all_pages.subject_report", draw)
+    labels = [path.name for path in (tree / "models").iterdir()]
+    cards = [path for path in (card_file(tree, label) for label in labels) if path.exists()]
+    for changed in (cards[0], description_file(tree)):
+        write_reports(tree, PREPARED)
+        os.utime(changed)
+        drawn.clear()
+        write_reports(tree, PREPARED)
+        assert drawn == []
+        content = json.loads(changed.read_text(encoding="utf-8"))
+        content |= {"scaling": "volume", "PhantomData": not content.get("PhantomData", False)}
+        changed.write_text(json.dumps(content), encoding="utf-8")
+        write_reports(tree, PREPARED)
+        assert drawn == ["01"]
 
 
 def test_an_earlier_report_does_not_go_on_saying_that_all_is_well(tree, parse):

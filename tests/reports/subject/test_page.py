@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from bids_spectsynth.bids.participants import update_participants
+from bids_spectsynth.bids.roles import ASSUMED_STATE
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.reports.html import Section, Text
 from bids_spectsynth.reports.pictures import reportlets
@@ -211,6 +212,21 @@ def test_training_participants_and_better_baselines_are_named(tmp_path, write, p
         r"\(n = 1 participant, 10 slices\): Constant in the brain",
         text,
     )
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_spect_that_may_be_ictal_is_not_compared(tmp_path, write, parse):
+    out = tmp_path / "out"
+    write.case(out, "03")
+    write.synthetic(out, "03", "pix2pixPet", "test")
+    for path in out.glob("sub-03/spect/*_metrics.*"):
+        path.unlink()
+    assert "may be ictal" not in parse(subject_report(out, "03").read_text()).text
+    path = next(out.glob("sub-03/spect/*_desc-preproc_spect.json"))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "SourceReason": f"{ASSUMED_STATE}; the only one"}))
+    text = parse(subject_report(out, "03").read_text()).text
+    assert "It is not compared with the synthetic image." in text
+    assert "No model is rated on it: rename it with task-interictal or task-ictal" in text
 
 
 @pytest.mark.usefixtures("quick")

@@ -21,7 +21,7 @@ def test_fit(tmp_path, write_prepared):
     with pytest.raises(ModelError, match=r"voxels of 2 mm, not 1; prepare with --voxel-size 2"):
         check_fit(card, prepared, 1.0)
     nib.Nifti1Image(np.zeros((32, 32, 12)), np.eye(4)).to_filename(prepared.images["pet"])
-    with pytest.raises(ModelError, match=r"\(32, 32, 16\) voxels, .*pet\.nii\.gz has \(32, 32, 12\)"):
+    with pytest.raises(ModelError, match=r"32 x 32 x 16 voxels, .*pet\.nii\.gz has 32 x 32 x 12"):
         check_fit(card, prepared)
     prepared.images["T1w"].write_bytes(b"")
     with pytest.raises(ImageError, match="prepare the participant again"):

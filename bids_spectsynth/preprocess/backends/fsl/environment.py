@@ -63,7 +63,8 @@ def require_fsl(options: FslOptions) -> None:
     missing = missing_programs()
     if missing:
         raise UsageError(
-            f"--backend fsl: {', '.join(missing)} not found; set FSLDIR, put FSL on PATH, or use --backend embedded"
+            f"--backend fsl: {', '.join(missing)} not found{_lost_folder_words()}; "
+            "set FSLDIR, put FSL on PATH, or use --backend embedded"
         )
     env = fsl_environment()
     lacking = _missing_helpers(_bet_script(env), _BET_HELPERS, env)
@@ -73,6 +74,17 @@ def require_fsl(options: FslOptions) -> None:
             f"--backend fsl: bet needs {', '.join(lacking)}, not found ({where}); "
             "complete the installation, or use --backend embedded"
         )
+
+
+def lost_folder() -> str | None:
+    """``FSLDIR`` where it is set and no such folder is there."""
+    folder = os.environ.get("FSLDIR")
+    return folder if folder and not Path(folder).is_dir() else None
+
+
+def _lost_folder_words() -> str:
+    lost = lost_folder()
+    return f" (FSLDIR={lost} does not exist)" if lost else ""
 
 
 def container_program(runner: str) -> str:
@@ -88,6 +100,12 @@ def container_program(runner: str) -> str:
     if found is None:
         raise UsageError(f"--fsl-runner {runner}: {' or '.join(names)} not found on PATH")
     return found
+
+
+def lost_folder_warning(backend: str) -> str | None:
+    """A line where ``--backend auto`` found no FSL because ``FSLDIR`` leads nowhere; None otherwise."""
+    lost = lost_folder() if backend == "auto" else None
+    return None if lost is None else f"FSLDIR={lost} does not exist: the embedded backend prepares the images"
 
 
 def robust_warning(options: FslOptions) -> str | None:

@@ -12,7 +12,7 @@ from styxdefs import StyxRuntimeError, StyxValidationError  # type: ignore[impor
 
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.preprocess.backends.fsl.environment import fsl_environment
-from bids_spectsynth.preprocess.backends.fsl.options import FslOptions
+from bids_spectsynth.preprocess.backends.fsl.options import FlirtFunction, FslOptions
 from bids_spectsynth.preprocess.backends.fsl.runners import image_name, make_runner
 
 #: FLIRT's search for a start, degrees either way about each axis.
@@ -51,15 +51,17 @@ class FslTools:
             raise _one_line("bet", error) from error
         return _existing("bet", outputs.binary_mask)
 
-    def flirt(self, moving: Path, fixed: Path, *, dof: int, header_start: bool) -> Path:
-        """Matrix file of a registration by correlation ratio, moving to fixed in FLIRT's own convention.
+    def flirt(self, moving: Path, fixed: Path, *, dof: int, cost: FlirtFunction, header_start: bool) -> Path:
+        """Matrix file of a registration, moving to fixed in FLIRT's own convention.
 
         Parameters
         ----------
         moving, fixed : Path
-            Brains, stored upright.
+            Stored upright; the fixed one is a brain.
         dof : {6, 12}
             Rigid, or affine.
+        cost : {'corratio', 'normmi', 'mutualinfo'}
+            FLIRT's cost function, of the search as of the rest.
         header_start : bool
             Start from the positions in the headers, without a search; else FLIRT searches.
 
@@ -76,8 +78,8 @@ class FslTools:
                 out_file="moved.nii.gz",
                 out_matrix_file="moving_to_fixed.mat",
                 dof=dof,
-                cost="corratio",
-                cost_func="corratio",
+                cost=cost,
+                cost_func=cost,
                 no_search=header_start,
                 uses_qform=header_start,
                 searchr_x=search,

@@ -39,7 +39,7 @@ def brain(spacing: float = 4.0, shape: tuple[int, int, int] = (24, 28, 22)) -> n
     affine = np.diag([spacing, spacing, spacing, 1.0])
     affine[:3, 3] = -spacing * (np.array(shape) - 1) / 2
     x, y, z = (spacing * g + a for g, a in zip(np.indices(shape), affine[:3, 3], strict=True))
-    inside = (x / 32) ** 2 + (y / 40) ** 2 + (z / 30) ** 2 < 1
+    inside = (x / 38) ** 2 + (y / 48) ** 2 + (z / 36) ** 2 < 1
     return nib.Nifti1Image((inside * (120 + x + 0.5 * y)).astype(np.float32), affine)
 
 
@@ -65,21 +65,87 @@ def test_spect_is_masked_by_its_histogram_and_not_by_bet(fake_fsl: Any, tmp_path
 
 
 def test_flirt_result_is_inverted_by_convert_xfm_and_brought_to_world(fake_fsl: Any, tmp_path: Path) -> None:
-    fixed, moving = brain(), brain(5.0)
-    world = rigid((3, -2, 1), (2, 1, -3))  # fixed to moving
+    world = rigid((3, -2, 1), (4, 3, -5))  # fixed to moving
+    fixed, moving = brain(), nib.Nifti1Image(np.asanyarray(brain(5.0).dataobj), world @ brain(5.0).affine)
     fake_fsl.finds("search", world, moving, fixed)
-    fake_fsl.finds("header", rigid((0, 0, 40), (30, 0, 0)), moving, fixed)
     backend = FslBackend(folder=tmp_path)
-    # The header's result is far off, so the search wins by correlation ratio.
     found = backend.register(moving, fixed, mask_of(fixed), dof=6, init="auto", role="pet")
     np.testing.assert_allclose(found.matrix, world, atol=1e-6)
-    assert (len(fake_fsl.calls("flirt")), len(fake_fsl.calls("convert_xfm"))) == (2, 2)
     assert all("-dof 6" in call for call in fake_fsl.calls("flirt"))
+    assert len(fake_fsl.calls("convert_xfm")) == len(fake_fsl.calls("flirt"))
     assert (found.notes, found.poor) == (("start: search",), False)
     assert 0 < found.score <= 1
     # BET of the PET is done once, for the registration and the mask.
     backend.extract_brain(moving, "pet")
     assert len(fake_fsl.calls("bet")) == 1
+
+
+def starts(fake_fsl: Any) -> list[str]:
+    return ["header" if "-nosearch" in call else "search" for call in fake_fsl.calls("flirt")]
+
+
+def test_register__a_second_start_where_the_search_is_poor(fake_fsl: Any, tmp_path: Path) -> None:
+    image = brain()
+    fake_fsl.finds("search", rigid((0, 0, 40), (50, 0, 0)), image, image)
+    fake_fsl.finds("header", rigid((1, 0, 0), (1, 0, 0)), image, image)
+    found = FslBackend(folder=tmp_path).register(image, image, mask_of(image), dof=6, init="auto", role="interictal")
+    assert starts(fake_fsl) == ["search", "header"]
+    assert (found.poor, found.notes[0]) == (False, "start: headers' positions")
+    # Where it is no better, the search's result stays.
+    fake_fsl.finds("header", rigid((0, 0, 60), (90, 0, 0)), image, image)
+    found = FslBackend(folder=tmp_path).register(image, image, mask_of(image), dof=12, init="auto", role="interictal")
+    assert (found.poor, found.notes[0]) == (True, "start: search")
+
+
+def test_register__a_second_start_where_the_header_explains_more(fake_fsl: Any, tmp_path: Path) -> None:
+    image = brain()
+    fake_fsl.finds("search", rigid((0, 0, 0), (6, 0, 0)), image, image)
+    fake_fsl.finds("header", np.eye(4), image, image)
+    found = FslBackend(folder=tmp_path).register(image, image, mask_of(image), dof=6, init="auto", role="interictal")
+    assert starts(fake_fsl) == ["search", "header"]
+    np.testing.assert_allclose(found.matrix, np.eye(4), atol=1e-6)
+
+
+def test_register__cost_function_by_role(fake_fsl: Any, tmp_path: Path) -> None:
+    roles = ("pet", "interictal", "ictal", "T1w", "T2w")
+    assert [FslOptions().cost_of(role) for role in roles] == ["normmi", *["corratio"] * 4]
+    assert {FslOptions(cost="mutualinfo").cost_of(role) for role in roles} == {"mutualinfo"}
+    FslBackend(folder=tmp_path).register(brain(), brain(), mask_of(brain()), dof=12, init="header", role="pet")
+    (call,) = fake_fsl.calls("flirt")
+    assert "-cost normmi -searchcost normmi" in call
+
+
+def test_of__options_of_a_run(make_options: Any) -> None:
+    assert FslOptions.of(make_options(backend="fsl")) == FslOptions()
+    chosen = FslOptions.of(make_options(backend="fsl", flirt_cost="mutualinfo", flirt_spect="masked", bet_pet="on"))
+    assert chosen == FslOptions(cost="mutualinfo", whole_spect=False, pet_mask=True)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_register__a_spect_goes_to_flirt_whole_or_masked(
+    fake_fsl: Any, tmp_path: Path, monkeypatch: Any, whole: bool
+) -> None:
+    image = brain()
+    spect = nib.Nifti1Image(np.asanyarray(image.dataobj) + np.float32(9), image.affine)
+    lowest = {}
+    original = fsl_backend.FslTools.flirt
+
+    def spy(self: Any, moving: Path, fixed: Path, **others: Any) -> Path:
+        lowest[role] = float(np.asanyarray(nib.load(moving).dataobj).min())
+        return original(self, moving, fixed, **others)
+
+    monkeypatch.setattr(fsl_backend.FslTools, "flirt", spy)
+    backend = FslBackend(FslOptions(whole_spect=whole), folder=tmp_path)
+    for role in ("ictal", "pet"):
+        backend.register(spect, image, mask_of(image), dof=12, init="header", role=role)
+    assert lowest == {"ictal": 9 if whole else 0, "pet": 0}
+
+
+@pytest.mark.parametrize("role", ["T1w", "pet", "ictal"])
+def test_extract_brain__a_mask_that_is_no_brain(fake_fsl: Any, tmp_path: Path, role: str) -> None:
+    small = nib.Nifti1Image(np.asanyarray(brain().dataobj), brain().affine * [[0.4], [0.4], [0.4], [1]])
+    with pytest.raises(ImageError, match=r"^the brain mask of the .* holds only 0\.02 l, which is no brain"):
+        FslBackend(folder=tmp_path).extract_brain(small, role)
 
 
 @pytest.mark.parametrize(("init", "flags"), [("header", "-usesqform"), ("identity", None)])
@@ -156,7 +222,7 @@ def test_agreement_is_best_in_place(shift: float) -> None:
     off = rigid((0, 0, 0), (shift, 0, 0))
     assert mask_dice(mask_of(image), mask_of(image), off) <= mask_dice(mask_of(image), mask_of(image), np.eye(4))
     here = correlation_ratio(image, mask_of(image), image, np.eye(4))
-    assert 0 <= correlation_ratio(image, mask_of(image), image, off) <= here + 1e-9 <= 1 + 1e-6
+    assert 0 <= correlation_ratio(image, mask_of(image), image, off) <= here + 1e-4 <= 1 + 1e-3
 
 
 def test_dice_of_two_boxes() -> None:
@@ -198,10 +264,10 @@ def test_brains_far_apart_start_centred(fake_fsl: Any, tmp_path: Path, monkeypat
     centres = []
     original = fsl_backend.FslTools.flirt
 
-    def spy(self: Any, moving: Path, fixed: Path, *, dof: int, header_start: bool) -> Path:
+    def spy(self: Any, moving: Path, fixed: Path, *, header_start: bool, **others: Any) -> Path:
         if header_start:
             centres.extend(fsl_backend._centre(mask_of(nib.load(path))) for path in (moving, fixed))
-        return original(self, moving, fixed, dof=dof, header_start=header_start)
+        return original(self, moving, fixed, header_start=header_start, **others)
 
     monkeypatch.setattr(fsl_backend.FslTools, "flirt", spy)
     found = FslBackend(folder=tmp_path).register(far, image, mask_of(image), dof=6, init="auto", role="interictal")
@@ -235,7 +301,7 @@ def test_a_header_turned_or_mirrored_is_poor(fake_fsl: Any, tmp_path: Path) -> N
     turned = nib.Nifti1Image(np.asanyarray(image.dataobj), turn @ image.affine)
     found = registered(fake_fsl, tmp_path, turned, image, turn)
     assert found.poor
-    assert found.notes[1:] == ("turned by 90 degrees against the header: the header's orientation may be wrong",)
+    assert found.notes[1:] == ("turned by 90 degrees against the header: the orientation in the header may be wrong",)
     mirrored = nib.Nifti1Image(np.asanyarray(image.dataobj), np.diag([-1.0, 1, 1, 1]) @ image.affine)
     found = registered(fake_fsl, tmp_path, mirrored, image, np.eye(4))
     assert found.poor

@@ -79,7 +79,7 @@ def brain(spacing: float) -> nib.Nifti1Image:
     affine = np.diag([spacing, spacing, spacing, 1.0])
     affine[:3, 3] = -spacing * (np.array(shape) - 1) / 2
     x, y, z = (spacing * g + a for g, a in zip(np.indices(shape), affine[:3, 3], strict=True))
-    inside = (x / 32) ** 2 + (y / 40) ** 2 + (z / 30) ** 2 < 1
+    inside = (x / 38) ** 2 + (y / 48) ** 2 + (z / 36) ** 2 < 1
     return nib.Nifti1Image((inside * (120 + x + 0.5 * y)).astype(np.float32), affine)
 
 
@@ -217,7 +217,7 @@ def test_options_are_part_of_what_results_depend_on(make_case: Any, make_options
                                      {"fsl_runner": "docker"}]  # fmt: skip
     assert len({key("fsl", **change) for change in changes}) == 4
     assert len({key("embedded", **change) for change in changes}) == 1
-    options = FslOptions(0.25, False, "docker", "me/fsl:1")
+    options = FslOptions(0.25, False, cost="normmi", runner="docker", image="me/fsl:1")
     assert FslOptions.from_text(options.to_text()) == options
 
 
@@ -234,13 +234,15 @@ def test_a_change_of_an_option_prepares_again_and_is_written(
         return json.loads(sidecar.read_text())
 
     content = run()
-    assert content["BackendOptions"] == {"BetFractionalIntensity": 0.5, "BetRobust": True}
+    costs = {"T1w": "corratio", "pet": "normmi", "interictal": "corratio", "ictal": "corratio"}
+    usual = {"BetOfPet": False, "FlirtCost": costs, "FlirtWholeSpect": True}
+    assert content["BackendOptions"] == {"BetFractionalIntensity": 0.5, "BetRobust": True, **usual}
     assert content["Tools"]["FSL FLIRT"] == f"image {IMAGE}"
     before = len(engine.calls())
     run()
     assert len(engine.calls()) == before
     content = run(bet_fractional_intensity=0.3, bet_robust="off")
-    assert content["BackendOptions"] == {"BetFractionalIntensity": 0.3, "BetRobust": False}
+    assert content["BackendOptions"] == {"BetFractionalIntensity": 0.3, "BetRobust": False, **usual}
     calls = [call.split() for call in fake_fsl.calls("bet")]
     assert [("-R" in call, call[call.index("-f") + 1]) for call in calls] == [
         *((True, "0.5"), (False, "0.5")),

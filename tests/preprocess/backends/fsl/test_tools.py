@@ -15,7 +15,12 @@ from bids_spectsynth.preprocess.backends.choice import resolve_backend
 from bids_spectsynth.preprocess.backends.fsl import backend as fsl_backend
 from bids_spectsynth.preprocess.backends.fsl import tools as fsl_tools
 from bids_spectsynth.preprocess.backends.fsl.backend import FslBackend
-from bids_spectsynth.preprocess.backends.fsl.environment import fsl_environment, missing_programs, robust_warning
+from bids_spectsynth.preprocess.backends.fsl.environment import (
+    fsl_environment,
+    lost_folder_warning,
+    missing_programs,
+    robust_warning,
+)
 from bids_spectsynth.preprocess.backends.fsl.options import FslOptions
 from bids_spectsynth.preprocess.backends.fsl.tools import FslTools, fsl_version
 from bids_spectsynth.preprocess.workflow.build import preprocess
@@ -69,7 +74,7 @@ def fsl_dir(fake_fsl: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 def head() -> nib.Nifti1Image:
     x, y, z = np.indices((20, 22, 18)) - np.array([10, 11, 9])[:, None, None, None]
     data = np.where(x**2 + y**2 + z**2 < 60, 100.0 + x, 0).astype(np.float32)
-    return nib.Nifti1Image(data, np.diag([-4.0, 4, 4, 1]))
+    return nib.Nifti1Image(data, np.diag([-5.0, 5, 5, 1]))
 
 
 @pytest.fixture
@@ -89,16 +94,17 @@ def test_the_command_of_bet(dry: DryRunner, robust: bool, flag: list[str]) -> No
 
 
 @pytest.mark.parametrize("dof", [6, 12])
+@pytest.mark.parametrize("cost", ["corratio", "normmi"])
 @pytest.mark.parametrize("header_start", [True, False])
-def test_the_command_of_flirt(dry: DryRunner, dof: int, header_start: bool) -> None:
+def test_the_command_of_flirt(dry: DryRunner, dof: int, header_start: bool, cost: Any) -> None:
     with pytest.raises(ImageError, match="did not write moving_to_fixed"):
-        FslTools(Path("/w"), FslOptions()).flirt(Path("/w/m.nii.gz"), Path("/w/f.nii.gz"), dof=dof,
+        FslTools(Path("/w"), FslOptions()).flirt(Path("/w/m.nii.gz"), Path("/w/f.nii.gz"), dof=dof, cost=cost,
                                                  header_start=header_start)  # fmt: skip
     files = ["-in", "/w/m.nii.gz", "-ref", "/w/f.nii.gz", "-out", "moved.nii.gz", "-omat", "moving_to_fixed.mat"]
-    cost = ["-cost", "corratio", "-searchcost", "corratio", "-dof", str(dof), "-interp", "trilinear"]
+    given = ["-cost", cost, "-searchcost", cost, "-dof", str(dof), "-interp", "trilinear"]
     search = [word for axis in "xyz" for word in (f"-searchr{axis}", "-90", "90")]
     start = ["-nosearch", "-usesqform"] if header_start else search
-    assert dry.last_cargs == ["flirt", *files, *cost, *start]
+    assert dry.last_cargs == ["flirt", *files, *given, *start]
 
 
 def test_the_command_of_convert_xfm(dry: DryRunner) -> None:
@@ -153,6 +159,20 @@ def test_what_only_the_robust_bet_lacks_is_a_warning(
     assert (warning or "").startswith(f"bet -R may need {lacking}, not found" if lacking else "")
     assert (warning is None) is (lacking is None)
     assert robust_warning(FslOptions(robust=False)) is robust_warning(FslOptions(runner="docker")) is None
+
+
+def test_resolve_backend__a_folder_of_fsl_that_is_not_there(make_options: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FSLDIR", "/opt/no-fsl")
+    monkeypatch.setenv("PATH", "/nowhere")
+    for options, words in (
+        ({"backend": "fsl"}, r"bet, flirt, convert_xfm not found \(FSLDIR=/opt/no-fsl does not exist\)"),
+        ({"backend": "auto", "bet_robust": "off"}, "--bet-robust: FSLDIR=/opt/no-fsl does not exist"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            resolve_backend(make_options(**options))
+    assert resolve_backend(make_options(backend="auto")) == "embedded"
+    assert "FSLDIR=/opt/no-fsl does not exist" in str(lost_folder_warning("auto"))
+    assert lost_folder_warning("embedded") is None, "who asks for it needs no FSL"
 
 
 def test_the_warning_is_written_once(

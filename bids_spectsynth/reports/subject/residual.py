@@ -1,0 +1,88 @@
+"""The section of a subject's report on each synthetic image as the baseline of a SISCOM."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from bids_spectsynth.bids.output_files import rating_path
+from bids_spectsynth.bids.sidecars import sidecar
+from bids_spectsynth.evaluation.case.region_columns import RESIDUAL_COLUMNS
+from bids_spectsynth.evaluation.case.regions import HEMISPHERE
+from bids_spectsynth.evaluation.case.volume_measures import BASELINE_SD
+from bids_spectsynth.evaluation.columns import NETWORK
+from bids_spectsynth.reports.context import SubjectContext
+from bids_spectsynth.reports.html import Block, Cell, Column, Heading, Note, Section, Table, Text, number
+from bids_spectsynth.reports.subject.images import synthetic_title
+from bids_spectsynth.reports.wording import description, method_name, method_order
+
+#: Blocks that are shown as the source of most of the residual.
+_MOST_BLOCKS = 5
+_INTRO = (
+    "What would be left of this participant's real interictal SPECT, where there is no seizure to be found, after each "
+    "image is taken from it as in a SISCOM. The smaller the better; what stands out in it would look like a focus."
+)
+
+
+def residual_section(context: SubjectContext) -> Section | None:
+    """Standard deviation of the smoothed residual of each method, and where it lies; None where nothing was rated."""
+    blocks: list[Block] = []
+    for case, synthetic in context.synthetic:
+        volume = rating_path(context.output_dir, case, synthetic.model, "volume")
+        regions = rating_path(context.output_dir, case, synthetic.model, "regions")
+        if not volume.exists():
+            continue
+        title = Heading(synthetic_title(context, case, synthetic))
+        try:
+            shown = [*_deviations(volume), *_blocks(regions)]
+        except Exception as error:
+            shown = [context.problem(f"{case.name}: volume measures of {synthetic.model}", error)]
+        blocks += [title, *shown] if shown else []
+    return Section("residual", "As the baseline of a SISCOM", [Text(_INTRO), *blocks]) if blocks else None
+
+
+def _deviations(path: Path) -> list[Block]:
+    frame = pd.read_csv(path, sep="\t", na_values=["n/a"]).set_index("method")
+    # A table of an earlier version lacks the column.
+    values = pd.to_numeric(frame.get(BASELINE_SD.name, pd.Series(dtype=float)))
+    if values.isna().all():
+        return []
+    rows = [
+        [
+            Cell(method_name(method)),
+            Cell(number(float(values[method]), BASELINE_SD.digits), "best" if values[method] == values.min() else ""),
+        ]
+        for method in method_order(pd.Series(frame.index))
+    ]
+    seen = set(frame["split"]) & {"train", "validation"}
+    warning = "The model has learned from this participant: of others more is left."
+    columns = [Column("Method"), Column(BASELINE_SD.label, description(sidecar(path), BASELINE_SD.name), numeric=True)]
+    table = Table(columns, rows, f"{BASELINE_SD.full_title}, {BASELINE_SD.unit}; the lowest in bold.")
+    return [*([Note(warning, "warning", "Seen")] if seen else []), table]
+
+
+def _blocks(path: Path) -> list[Block]:
+    frame = pd.read_csv(path, sep="\t", na_values=["n/a"])
+    share, mean = RESIDUAL_COLUMNS
+    if share not in frame:
+        return []
+    chosen = frame[(frame["method"] == NETWORK) & (frame["region"] != HEMISPHERE) & frame[share].notna()]
+    largest = chosen.sort_values(share, ascending=False, kind="stable").head(_MOST_BLOCKS)
+    if largest.empty:
+        return []
+    dictionary = sidecar(path)
+    rows = [
+        [
+            Cell(str(row["region"])),
+            Cell(str(row["hemisphere"])),
+            *(Cell(number(float(row[n]), 1)) for n in (share, mean)),
+        ]
+        for row in largest.to_dict("records")
+    ]
+    columns = [Column(name, description(dictionary, name.lower())) for name in ("Region", "Hemisphere")]
+    columns.append(Column("Share of the variance (%)", description(dictionary, share), numeric=True))
+    columns.append(Column("Mean residual (%)", description(dictionary, mean), numeric=True))
+    caption = (
+        "Blocks with the largest share of the network's residual. Above 0 the synthetic image is too low there, which "
+        "would look like hyperperfusion."
+    )
+    return [Table(columns, rows, caption)]

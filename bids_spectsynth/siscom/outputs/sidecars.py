@@ -1,0 +1,86 @@
+"""What the sidecars of the maps say."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from bids_spectsynth.siscom.baselines.registry import SOURCES
+from bids_spectsynth.siscom.case import Choices, Siscom
+from bids_spectsynth.siscom.outputs.paths import Statistic
+
+_WHAT: dict[Statistic, str] = {
+    "difference": "Ictal minus baseline, percent of the baseline's brain mean",
+    "z": "Ictal minus baseline over its own standard deviation in the brain",
+    "znull": "Ictal minus baseline over what these two scans can produce without a seizure (Monte Carlo)",
+    "zcohort": "Ictal minus baseline, less the mean and over the standard deviation of participants without a seizure "
+    "whom the baseline had not seen",
+}
+#: What every map of a synthetic baseline says.
+SYNTHETIC_NOTE = "The baseline was computed by a network. It is no measurement; not for diagnosis."
+
+
+def map_sidecar(result: Siscom, statistic: Statistic, choices: Choices, common: Mapping[str, Any]) -> dict[str, Any]:
+    """Sidecar of one map.
+
+    Parameters
+    ----------
+    result : Siscom
+    statistic : {'difference', 'z', 'znull', 'zcohort'}
+    choices : Choices
+    common : mapping
+        What all maps of the ictal scan say: ``Sources``, ``SpatialReference`` and the like.
+    """
+    baseline = result.baseline
+    title = SOURCES[baseline.kind].title
+    notes = ([SYNTHETIC_NOTE] if baseline.synthetic else []) + list(result.notes)
+    used = result.level_used
+    return {
+        "Description": f"SISCOM, {title}: {_WHAT[statistic]}. 0 outside the evaluation mask.",
+        **common,
+        **({"Synthetic": True} if baseline.synthetic else {}),
+        "Units": "percent" if statistic == "difference" else "1",
+        "Baseline": {
+            "Kind": baseline.kind,
+            "Label": baseline.label,
+            "Title": title,
+            "Model": baseline.model or None,
+            "SeenInTraining": baseline.seen,
+        },
+        "SmoothingFWHM": choices.fwhm,
+        "Threshold": choices.threshold,
+        "MinimumVolume": choices.least_ml,
+        "StandardDeviationPercent": round(result.maps.sd_percent, 4),
+        "LevelUsed": used,
+        "Levels": {name: round(value, 5) for name, value in result.levels.items()},
+        "ResolutionFWHM": {"Ictal": round(result.fwhm_ictal, 2), "Baseline": round(result.fwhm_baseline, 2)},
+        "MatchingFWHM": {"Ictal": round(result.matching.ictal, 2), "Baseline": round(result.matching.baseline, 2)},
+        "Route": _route(result),
+        "Null": _null(result),
+        **({} if result.error is None else {"Cohort": {"Participants": result.error.n_participants}}),
+        "Notes": notes,
+    }
+
+
+def _route(result: Siscom) -> dict[str, Any]:
+    route = result.route
+    return {
+        "Name": route.name,
+        "Matrix": np.round(route.matrix, 6).tolist(),
+        "MeanMillimetres": round(route.mean_mm, 3),
+        "LargestMillimetres": round(route.largest_mm, 3),
+        "ResidualPercent": round(route.residual_percent, 3),
+        "OtherResidualPercent": round(route.other_residual_percent, 3),
+    }
+
+
+def _null(result: Siscom) -> dict[str, Any]:
+    null = result.null
+    inside = null.standard_deviation[null.mask]
+    return {
+        "Simulations": len(null.extents),
+        "StandardDeviationPercent": round(float(inside.mean()), 4),
+        "MedianLargestClusterVolume": round(float(np.median(null.extents)), 3),
+        "CriticalMass": round(float(np.quantile(null.masses, 0.95)), 3),
+        "Parts": {name: round(float(part[null.mask].mean()), 4) for name, part in null.parts.items()},
+    }

@@ -1,0 +1,251 @@
+"""Everything that is written for one ictal scan: maps, foci and concordance of all its baselines."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+
+from bids_spectsynth.bids.names import source_uri
+from bids_spectsynth.bids.prepared import PreparedCase
+from bids_spectsynth.bids.roles import T1W, role_of
+from bids_spectsynth.bids.sidecars import sidecar, strings
+from bids_spectsynth.bids.writing import read_matrix, write_image, write_table
+from bids_spectsynth.errors import ImageError
+from bids_spectsynth.images.grid import new_image
+from bids_spectsynth.images.reading import load_image
+from bids_spectsynth.options.settings import Settings
+from bids_spectsynth.siscom.baselines.errors import Errors
+from bids_spectsynth.siscom.baselines.normals import normals_error
+from bids_spectsynth.siscom.baselines.registry import SOURCES, in_order, unavailable
+from bids_spectsynth.siscom.baselines.request import Request
+from bids_spectsynth.siscom.baselines.residuals import error_on_head
+from bids_spectsynth.siscom.case import Choices, Siscom, residual_difference, subtract
+from bids_spectsynth.siscom.concordance import CONCORDANCE_DICTIONARY, Findings, concordance_table
+from bids_spectsynth.siscom.foci.hemispheres import hemispheric_index
+from bids_spectsynth.siscom.foci.injection import injection_context
+from bids_spectsynth.siscom.foci.naming import Labeller, find_labeller
+from bids_spectsynth.siscom.outputs.columns import CLUSTERS_DICTIONARY, clusters_table, with_names
+from bids_spectsynth.siscom.outputs.paths import STATISTICS, clusters_path, concordance_path, map_path, siscom_files
+from bids_spectsynth.siscom.outputs.sidecars import map_sidecar
+from bids_spectsynth.siscom.records import BaselineImage, CohortError, Float32, Float64, Mask
+from bids_spectsynth.siscom.subtraction.route import IctalScan
+from bids_spectsynth.siscom.subtraction.sharpness import estimate_fwhm
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Work:
+    """What one ictal scan is compared with, and how.
+
+    Parameters
+    ----------
+    request : Request
+        For the baselines.
+    settings : Settings
+    errors : Errors
+        Of the baselines, by label.
+    durations : mapping of Path to sequence of float
+        Seconds per frame of the source images that have several.
+    """
+
+    request: Request
+    settings: Settings
+    errors: Errors
+    durations: Mapping[Path, Sequence[float]]
+
+    @property
+    def case(self) -> PreparedCase:
+        """The prepared case."""
+        return self.request.case
+
+    @property
+    def ictal(self) -> Path:
+        """The prepared ictal scan."""
+        return self.case.images[self.request.ictal]
+
+    @property
+    def choices(self) -> Choices:
+        """How scans are compared."""
+        return choices_of(self.settings)
+
+
+def choices_of(settings: Settings) -> Choices:
+    """How scans are compared, by the options."""
+    return Choices(
+        fwhm=settings.siscom_fwhm,
+        threshold=settings.siscom_threshold,
+        level=settings.siscom_level,
+        least_ml=settings.siscom_extent,
+    )
+
+
+def make_siscom(work: Work) -> list[str]:
+    """Write the maps, foci and concordance of one ictal scan.
+
+    Parameters
+    ----------
+    work : Work
+
+    Returns
+    -------
+    list of str
+        Baselines that there are not, or that could not be used, and why; one line each.
+
+    Raises
+    ------
+    ImageError
+        The ictal scan or the T1w cannot be read, or no baseline could be used.
+    """
+    request = work.request
+    for path in siscom_files(work.ictal):
+        path.unlink()
+    scan = _ictal_scan(work)
+    t1w = request.image(T1W)
+    wanted = replace(request, kernel=_pet_kernel(t1w))
+    lines = [f"no {SOURCES[name].title}: {why}" for name, why in unavailable(wanted, _wanted(work)).items()]
+    labeller = find_labeller(work.case, work.settings.derivatives, request.brain, request.affine)
+    common = _common(work, labeller)
+    results = []
+    for kind in in_order(_wanted(work)):
+        try:
+            baselines = [] if SOURCES[kind].available(wanted) else SOURCES[kind].make(wanted)
+            results += [_one(work, scan, baseline, t1w, labeller) for baseline in baselines]
+        except (ImageError, ValueError) as error:
+            lines.append(f"{SOURCES[kind].title} left out: {error}")
+    if not results:
+        raise ImageError(f"{work.ictal.name}: no baseline to subtract: {'; '.join(lines)}")
+    for result in results:
+        _write(work, result, labeller, common)
+    findings = [Findings(label=one.baseline.label, maps=one.maps, foci=one.foci) for one in results]
+    if len(findings) > 1:
+        table = concordance_table(findings, work.choices.threshold)
+        write_table(concordance_path(work.ictal), table, CONCORDANCE_DICTIONARY)
+    logger.info("%s: %s minus %s", work.case.name, role_of(request.ictal).sentence, ", ".join(_titles(results)))
+    return lines
+
+
+def _wanted(work: Work) -> Sequence[str]:
+    return work.settings.siscom_baselines
+
+
+def _titles(results: Sequence[Siscom]) -> list[str]:
+    return [one.baseline.model if one.baseline.kind == "synthetic" else one.baseline.kind for one in results]
+
+
+def _ictal_scan(work: Work) -> IctalScan:
+    """The ictal scan on its own voxels; the prepared one where the source is not there any more."""
+    role, brain = work.request.ictal, work.request.brain
+    mask = brain
+    if role in work.case.masks:
+        mask = brain & (np.asanyarray(load_image(work.case.masks[role])[0].dataobj) > 0)
+    raw, transform = _sources(work)
+    if raw is not None and transform is not None:
+        image, _ = load_image(raw, work.durations.get(raw))
+        return IctalScan(image=image, matrix=read_matrix(transform), mask=mask)
+    logger.warning("%s: the source image is not there; the prepared one is interpolated once more", work.ictal.name)
+    return IctalScan(image=load_image(work.ictal)[0], matrix=np.eye(4), mask=mask)
+
+
+def _sources(work: Work) -> tuple[Path | None, Path | None]:
+    """The source image and its transform, as the sidecar of the prepared scan names them."""
+    raw = transform = None
+    for uri in strings(sidecar(work.ictal).get("Sources")):
+        if uri.startswith("bids:raw:"):
+            path = work.settings.bids_dir / uri.removeprefix("bids:raw:")
+            raw = path if path.is_file() else None
+        elif uri.endswith("_xfm.txt"):
+            path = work.settings.output_dir / uri.removeprefix("bids::")
+            transform = path if path.is_file() else None
+    return raw, transform
+
+
+def _pet_kernel(t1w: Float32) -> Any:
+    def kernel(ictal: Float32, pet: Float32, mask: Mask, affine: Float64) -> float:
+        widths = [estimate_fwhm(values, t1w, mask, affine) for values in (ictal, pet)]
+        return float(np.sqrt(max(widths[0] ** 2 - widths[1] ** 2, 0)))
+
+    return kernel
+
+
+def _one(work: Work, scan: IctalScan, baseline: BaselineImage, t1w: Float32, labeller: Labeller) -> Siscom:
+    request = work.request
+    error, note = _error(work, baseline)
+    notes = (*baseline.notes, *((note,) if note else ()))
+    found = subtract(
+        scan,
+        replace(baseline, notes=notes),
+        t1w,
+        request.brain,
+        request.affine,
+        work.choices,
+        error=error,
+        cerebellum=labeller.mask_of("cerebellum"),
+        to_template=request.to_template,
+    )
+    names = labeller.name([focus.peak_mm for focus in found.foci]) if found.foci else []
+    return replace(found, foci=with_names(found.foci, names))
+
+
+def _error(work: Work, baseline: BaselineImage) -> tuple[CohortError | None, str | None]:
+    if baseline.kind == "normals":
+        return normals_error(work.request)
+    stored = work.errors.stored.get(baseline.label)
+    if stored is None:
+        return None, None
+    if stored.sums.fwhm != work.settings.siscom_fwhm:
+        return None, f"No map against the cohort: its errors are those of maps of {stored.sums.fwhm:g} mm."
+    return error_on_head(stored, work.request, residual_difference(work.choices))
+
+
+def _common(work: Work, labeller: Labeller) -> dict[str, Any]:
+    settings, prepared = work.settings, sidecar(work.ictal)
+    injection = injection_context(prepared)
+    return {
+        "Sources": [source_uri(work.ictal, settings.bids_dir, settings.output_dir)],
+        "SpatialReference": prepared.get("SpatialReference", "orig"),
+        "Resolution": prepared.get("Resolution", "n/a"),
+        "SkullStripped": True,
+        "RegionNames": labeller.source,
+        "RegionNotes": list(labeller.notes),
+        "InjectionNotes": list(injection.notes),
+        **injection.as_sidecar(),
+    }
+
+
+def _write(work: Work, result: Siscom, labeller: Labeller, common: Mapping[str, Any]) -> None:
+    settings, affine = work.settings, work.request.affine
+    label, maps = result.baseline.label, result.maps
+    voxel_ml = float(abs(np.linalg.det(affine[:3, :3]))) / 1000
+    limit = max(work.choices.threshold * maps.sd_percent, 1e-6)
+    halves = hemispheric_index(maps.difference, maps.mask, labeller.side_map(), limit, voxel_ml)
+    own = {
+        **common,
+        "Sources": [
+            *common["Sources"],
+            *(source_uri_or_name(path, settings) for path in result.baseline.sources if path != work.ictal),
+        ],
+        **halves.as_sidecar(),
+        **({"HemisphericText": halves.text} if halves.text else {}),
+    }
+    images = {"difference": maps.difference, "z": maps.z, "znull": maps.znull, "zcohort": maps.zcohort}
+    for statistic in STATISTICS:
+        values = images[statistic]
+        if values is not None:
+            facts = map_sidecar(result, statistic, work.choices, own)
+            image: nib.Nifti1Image = new_image(values, affine)
+            write_image(map_path(work.ictal, label, statistic), image, facts)
+    typical = float(np.median(result.null.extents))
+    write_table(clusters_path(work.ictal, label), clusters_table(result.foci, typical), CLUSTERS_DICTIONARY)
+
+
+def source_uri_or_name(path: Path, settings: Settings) -> str:
+    """``bids:`` URI of a file; of one in neither folder, which others cannot follow, its name."""
+    try:
+        return source_uri(path, settings.bids_dir, settings.output_dir)
+    except ValueError:
+        return path.name

@@ -1,0 +1,54 @@
+from bids_spectsynth.reports.subject.siscom_methods import siscom_paragraph
+
+
+def dois(references):
+    return [link.rpartition("/")[2] for _, link in references]
+
+
+def test_siscom_paragraph__numbers_of_the_sidecars(sidecar_of):
+    results = [
+        ("Real", sidecar_of("real", "Real")),
+        ("M", sidecar_of("synthetic", "M", StandardDeviationPercent=6.2, Cohort={"Participants": 24})),
+    ]
+    text, references = siscom_paragraph(results)
+    for words in (
+        "measured interictal SPECT (Real), synthetic interictal SPECT (M)",
+        "registered rigidly to the baseline itself.",
+        "estimated FWHM: ictal 9.1 mm, baseline 11.4 mm",
+        "Gaussian of 12 mm FWHM",
+        "the mode of the voxels' ratio",
+        "(4.9 to 6.2 %)",
+        "(n = 400)",
+        "held out from training (n = 24)",
+        "Clusters of at least 1 mL with z beyond 2 or −2",
+        "it is no measurement and not for diagnosis",
+        "injected 25 s after the onset",
+    ):
+        assert words in text
+    assert dois(references) == ["s00259-024-06656-3"]
+    assert "Boussion" not in text
+    assert "Perissinotti" not in text
+
+
+def test_siscom_paragraph__works_are_cited_where_their_method_was_used(sidecar_of):
+    text, references = siscom_paragraph([("Pet", sidecar_of("pet", "Pet", LevelUsed="unchanged"))])
+    assert "voxels that do not differ (Boussion 2002)" in text
+    assert "Perissinotti 2018" in text
+    assert dois(references) == ["s00259-024-06656-3", "s00259-018-4080-6", "1419"]
+
+
+def test_siscom_paragraph__route_that_was_taken_and_a_model_that_had_seen(sidecar_of):
+    baseline = {"Kind": "synthetic", "Model": "m <b>", "SeenInTraining": True}
+    text, _ = siscom_paragraph(
+        [("M", sidecar_of("synthetic", "M", Route={"Name": "through the T1w"}, Baseline=baseline))]
+    )
+    assert "brought to the baseline through the T1w image." in text
+    assert "Of this participant the model had learned (m <b>)." in text
+
+
+def test_siscom_paragraph__nothing_known_makes_whole_sentences():
+    text, _ = siscom_paragraph([("Real", {})])
+    assert "nan" not in text
+    assert "None" not in text
+    assert "()" not in text
+    assert text.endswith(".")
