@@ -780,6 +780,13 @@ SHOWN_BY_MODULES = {
     ),
     **dict.fromkeys(("flirt_cost", "flirt_spect", "bet_pet"), "preprocess/backends/fsl/test_backend.py"),
     "template_affine": "preprocess/workflow/test_case.py",
+    **dict.fromkeys(
+        ("siscom", "siscom_baselines", "siscom_fwhm", "siscom_threshold", "siscom_extent", "siscom_level"),
+        "app/test_siscom.py",
+    ),
+    "normals": "siscom/baselines/test_normals.py",
+    "make_normals": "siscom/baselines/test_make_normals.py",
+    "derivatives": "siscom/foci/test_segmentations.py",
 }
 
 

@@ -33,6 +33,8 @@ _MAD_TO_SIGMA = 1.4826
 _STEP_MM, _STEP_RAD = 0.5, 0.5 / 70
 #: Level and votes are found in turn.
 _LEVEL_ROUNDS = 5
+#: Smoothing leaves so much of a constant, as a share of it.
+_LEAST_CONTRAST = 1e-4
 _MAX_ITERATIONS, _CONVERGED_MM = 12, 0.005
 
 
@@ -116,7 +118,7 @@ class _Pair:
         self._region = MaskedSmoother(self._grid.inside, self._grid.voxel_sizes, _REGION_MM)
         self._ictal = ictal
         fixed = self._smoother.inside(np.where(self._grid.inside, coarse.take(baseline), 0)).astype(np.float64)
-        if not fixed.mean() > 0 or np.ptp(fixed) == 0:
+        if not np.ptp(fixed) > _LEAST_CONTRAST * fixed.mean():
             raise ValueError("the baseline is constant in the brain")
         self.fixed = fixed / fixed.mean()
         self._centre = apply_affine(self._grid.affine, np.argwhere(self._grid.inside)).mean(axis=0)
@@ -125,7 +127,7 @@ class _Pair:
         """The ictal scan at the brain's voxels, smoothed like the baseline."""
         moved = np.asanyarray(resample_image(self._ictal, self._grid, matrix, 1).dataobj, dtype=np.float32)
         found = self._smoother(moved)[self._grid.inside].astype(np.float64)
-        if not found.mean() > 0 or np.ptp(found) == 0:
+        if not np.ptp(found) > _LEAST_CONTRAST * found.mean():
             raise ValueError("the ictal scan is constant in the brain")
         return np.asarray(found / found.mean())
 
