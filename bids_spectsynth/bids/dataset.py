@@ -146,10 +146,15 @@ def dataset_description(settings: Settings, tools: Mapping[str, str]) -> dict[st
 
 def has_phantom_data(settings: Settings) -> bool:
     """Whether the input, or what the output folder was made from, is a simulated cohort of this package."""
-    makers = read_object(description_file(settings.bids_dir)).get("GeneratedBy", [])
-    names = [maker.get("Name") for maker in makers if isinstance(maker, dict)] if isinstance(makers, list) else []
     earlier = read_object(description_file(settings.output_dir)).get("PhantomData")
-    return PHANTOM_NAME in names or earlier is True
+    return is_simulated(settings.bids_dir) or earlier is True
+
+
+def is_simulated(bids_dir: Path) -> bool:
+    """Whether a raw dataset is a simulated cohort of this package, as its description says."""
+    makers = read_object(description_file(bids_dir)).get("GeneratedBy", [])
+    names = [maker.get("Name") for maker in makers if isinstance(maker, dict)] if isinstance(makers, list) else []
+    return PHANTOM_NAME in names
 
 
 def _relative_link(bids_dir: Path, output_dir: Path) -> str:

@@ -5,7 +5,7 @@ import pytest
 
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.images.grid import new_image
-from bids_spectsynth.images.masks import histogram_mask, otsu_threshold, solid_component
+from bids_spectsynth.images.masks import histogram_mask, otsu_threshold, solid_component, without_edge
 
 
 def _ball(radius: float, centre: float = 15.5, n: int = 32) -> np.ndarray:
@@ -45,3 +45,16 @@ def test_otsu_separates_two_classes() -> None:
     rng = np.random.default_rng(0)
     data = np.concatenate([rng.normal(10, 1, 5000), rng.normal(50, 3, 2000)])
     assert 12 < otsu_threshold(data) < 41
+
+
+@pytest.mark.parametrize("sizes", [(1.0, 1.0, 1.0), (2.0, 1.0, 3.0), (6.0, 6.0, 6.0)])
+def test_without_edge__voxels_with_no_outside_within_reach(sizes: tuple[float, float, float]) -> None:
+    rng = np.random.default_rng(0)
+    inside = np.ones((14, 15, 12), dtype=bool)
+    inside[tuple(rng.integers(0, 12, (3, 4)))] = False
+    outside = np.argwhere(~np.pad(inside, 1)) - 1
+    distances = np.linalg.norm((np.argwhere(inside)[:, None] - outside[None]) * sizes, axis=2).min(axis=1)
+    found = without_edge(inside, sizes, 4.0)
+    np.testing.assert_array_equal(found[inside], distances > 4)
+    assert not found[~inside].any()
+    assert not without_edge(np.zeros((3, 3, 3), dtype=bool), sizes, 4.0).any()

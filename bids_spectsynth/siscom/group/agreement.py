@@ -22,7 +22,8 @@ from bids_spectsynth.siscom.group.scans import Dictionary
 ALIKE_MARGIN = 0.8
 #: Margin of the standard deviation of the difference, percent of the brain mean.
 SD_MARGIN = 1.0
-_NAMES = {verdict: verdict.replace(" ", "_").replace("n/a", "unknown") for verdict in VERDICTS}
+#: Verdicts as they stand in names of columns.
+VERDICT_NAMES = {verdict: verdict.replace(" ", "_").replace("n/a", "unknown") for verdict in VERDICTS}
 _BOUND = "{} bound of the 95 % interval of {} by Clopper and Pearson."
 _SD = "StandardDeviationPercent"
 Pair = tuple[Result, Result, Mapping[str, str]]
@@ -58,7 +59,7 @@ GROUP_CONCORDANCE_DICTIONARY: Dictionary = {
     **{
         key: value
         for verdict in VERDICTS
-        for key, value in _share_columns(_NAMES[verdict], f"verdict {verdict}").items()
+        for key, value in _share_columns(VERDICT_NAMES[verdict], f"verdict {verdict}").items()
     },
     **_share_columns("alike", f"verdict {' or '.join(ALIKE)}"),
     "p_alike": {
@@ -114,7 +115,7 @@ def _row(label_a: str, label_b: str, pairs: Sequence[Pair]) -> dict[str, Any]:
         "n_seen": len({pair[0].participant for pair in pairs} - {pair[0].participant for pair in unseen}),
     }
     for verdict in VERDICTS:
-        values |= _share_values(_NAMES[verdict], verdicts.count(verdict), n)
+        values |= _share_values(VERDICT_NAMES[verdict], verdicts.count(verdict), n)
     values |= _share_values("alike", alike, n)
     values["p_alike"] = float(stats.binomtest(alike, n, ALIKE_MARGIN, "greater").pvalue) if n else math.nan
     for what in ("side", "lobe"):

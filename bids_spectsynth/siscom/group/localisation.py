@@ -134,7 +134,7 @@ def localisation_table(results: Sequence[Result], known: Sequence[Sequence[Truth
 
 def _rows(question: _Question, results: Sequence[Result], known: Sequence[Sequence[Truth]]) -> list[dict[str, Any]]:
     asked: dict[str, list[tuple[Result, Truth]]] = {}
-    for result, truths in zip(results, known, strict=True):
+    for result, truths in sorted(zip(results, known, strict=True), key=lambda pair: pair[0].place):
         fitting = [one for one in truths if one.against == question.against and question.applies(one)]
         if fitting:
             asked.setdefault(result.label, []).append((result, fitting[0]))

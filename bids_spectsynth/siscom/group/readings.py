@@ -88,6 +88,7 @@ def read_readings(form: Path, study: Path | None) -> list[Reading]:
     UsageError
         The form or the key cannot be read, or lacks a column.
     """
+    rows = _rows(form, [name for name in FORM_DICTIONARY if name != "reading"])
     path = key_folder(study or form.parent) / "key.tsv"
     if not path.is_file():
         raise UsageError(
@@ -95,7 +96,7 @@ def read_readings(form: Path, study: Path | None) -> list[Reading]:
         )
     key = {row["case"]: _keyed(row) for row in _rows(path, list(KEY_DICTIONARY))}
     marks: dict[tuple[str, str], dict[int, Mark | None]] = {}
-    for line, row in enumerate(_rows(form, [name for name in FORM_DICTIONARY if name != "reading"]), start=2):
+    for line, row in enumerate(rows, start=2):
         if all(row[name].lower() in _EMPTY for name in _ANSWER_COLUMNS):
             continue
         try:

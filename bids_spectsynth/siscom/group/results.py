@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from bids_spectsynth.bids.participants import read_rows
 from bids_spectsynth.bids.sidecars import as_number, sidecar
 from bids_spectsynth.siscom.concordance import top_focus
 from bids_spectsynth.siscom.outputs.paths import Found, concordance_path, find_siscom
-from bids_spectsynth.siscom.records import Focus, Names, Sign
+from bids_spectsynth.siscom.records import BaselineKind, Focus, Names, Sign
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +24,7 @@ _NUMBERS = (
     "x_mm", "y_mm", "z_mm", "xc_mm", "yc_mm", "zc_mm", "volume_ml", "z_max", "znull_max", "zcohort_max", "percent_max",
     "percent_mean", "p_corrected", "edge_mm",
 )  # fmt: skip
+_ORDER = get_args(BaselineKind)
 _KINDS = {"Real": "real", "Pet": "pet", "Cohort": "cohort", "Normals": "normals"}
 _SIGNS: dict[str, Sign] = {"hyper": "hyper", "hypo": "hypo"}
 
@@ -65,6 +66,11 @@ class Result:
         return self.found.label
 
     @property
+    def place(self) -> tuple[int, str]:
+        """What baselines are ordered by: kind, then label."""
+        return _ORDER.index(self.kind) if self.kind in _ORDER else len(_ORDER), self.label
+
+    @property
     def top(self) -> Focus | None:
         """The first-ranked focus of hyperperfusion."""
         return top_focus(self.foci)
@@ -75,7 +81,9 @@ class Result:
 
 
 def read_results(output_dir: Path) -> list[Result]:
-    """All results of an output folder, by participant, scan and file; a damaged table is named in the log and left out.
+    """All results of an output folder, by participant, scan and baseline.
+
+    A damaged table is named in the log and left out.
 
     Parameters
     ----------
@@ -89,7 +97,7 @@ def read_results(output_dir: Path) -> list[Result]:
             logger.warning("%s", _damaged(found.clusters, error))
             continue
         results.append(_result(found, foci))
-    return results
+    return sorted(results, key=lambda one: (one.participant, one.found.session or "", one.found.ictal, one.place))
 
 
 def read_concordance(results: Sequence[Result]) -> list[tuple[Result, Result, dict[str, str]]]:

@@ -13,8 +13,9 @@ from typing import Literal
 
 import numpy as np
 
+from bids_spectsynth.bids.dataset import is_simulated
 from bids_spectsynth.bids.names import case_folder, parse_name
-from bids_spectsynth.bids.output_files import is_phantom, participants_file
+from bids_spectsynth.bids.output_files import participants_file
 from bids_spectsynth.bids.participants import read_rows
 from bids_spectsynth.bids.sidecars import read_object
 from bids_spectsynth.siscom.group.results import number
@@ -82,7 +83,7 @@ class Knowledge:
     def __init__(self, bids_dir: Path) -> None:
         self._bids_dir = bids_dir
         resolved = bids_dir.resolve()
-        self._phantom = resolved.with_name(f"{resolved.name}-truth") if is_phantom(bids_dir) else None
+        self._phantom = resolved.with_name(f"{resolved.name}-truth") if is_simulated(bids_dir) else None
         self._participants = _participants(participants_file(bids_dir))
 
     def of(self, scan: Found) -> list[Truth]:

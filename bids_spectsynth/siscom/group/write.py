@@ -10,19 +10,20 @@ from bids_spectsynth.bids.sidecars import sidecar_path
 from bids_spectsynth.bids.writing import write_table
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.siscom.group.agreement import GROUP_CONCORDANCE_DICTIONARY, group_concordance
+from bids_spectsynth.siscom.group.figures import write_siscom_figures
 from bids_spectsynth.siscom.group.localisation import LOCALISATION_DICTIONARY, localisation_table
 from bids_spectsynth.siscom.group.readers import JAFROC_DICTIONARY, READERS_DICTIONARY, jafroc_table, readers_table
 from bids_spectsynth.siscom.group.readings import read_readings
 from bids_spectsynth.siscom.group.results import read_concordance, read_results
 from bids_spectsynth.siscom.group.scans import SCANS_DICTIONARY, Dictionary, counted, scans_table
-from bids_spectsynth.siscom.group.study import write_study
+from bids_spectsynth.siscom.group.study import check_empty, write_study
 from bids_spectsynth.siscom.group.truth import Knowledge
 
 logger = logging.getLogger(__name__)
 
 
 def write_group_siscom(settings: Settings) -> list[Path]:
-    """Write the group tables of SISCOM, and a reader study or its results where that is asked for.
+    """Write the group tables and figures of SISCOM, and a reader study or its results where that is asked for.
 
     A table without rows is not written, and one of an earlier output is removed; those of readers stay until they are
     written anew.
@@ -42,6 +43,8 @@ def write_group_siscom(settings: Settings) -> list[Path]:
     UsageError
         The folder of a new reader study is not empty, there is nothing to read in it, or its results cannot be read.
     """
+    if settings.reader_study is not None and settings.reader_results is None:
+        check_empty(settings.reader_study)
     results = read_results(settings.output_dir)
     knowledge = Knowledge(settings.bids_dir)
     tables: dict[GroupTable, tuple[pd.DataFrame, Dictionary]] = {
@@ -61,6 +64,7 @@ def write_group_siscom(settings: Settings) -> list[Path]:
             continue
         write_table(path, table, counted(dictionary, results))
         written.append(path)
+    write_siscom_figures(tables["siscom_concordance"][0], tables["siscom_localisation"][0], settings.output_dir)
     if results:
         logger.info("SISCOM: %d results of ictal scans with a baseline", len(results))
     if settings.reader_results is not None:
@@ -73,6 +77,8 @@ def write_group_siscom(settings: Settings) -> list[Path]:
 
 def _write_readers(output_dir: Path, form: Path, study: Path | None) -> list[Path]:
     readings = read_readings(form, study)
+    if not readings:
+        logger.warning("%s: no row is filled in", form)
     readers = {reading.reader for reading in readings}
     people = {reading.case.participant for reading in readings}
     counts = f"{len(readings)} readings of {len(people)} participants by {len(readers)} readers"

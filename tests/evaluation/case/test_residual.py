@@ -13,6 +13,10 @@ from bids_spectsynth.evaluation.case.residual import (
     residual_by_region,
     residual_sampling,
 )
+from bids_spectsynth.images.smoothing import smooth_in_mask
+from bids_spectsynth.siscom.subtraction.level import levels
+from bids_spectsynth.siscom.subtraction.maps import percent_difference
+from bids_spectsynth.siscom.subtraction.mask import siscom_mask
 
 SHAPE = (36, 44, 34)
 VOXEL = 4.0
@@ -76,6 +80,14 @@ def test_residual__standard_deviation_equals_scipys(sampling: Sampling, seed: in
     assert found.std() == pytest.approx(expected[deep].std(), rel=5e-3)
     assert found.std() > 1
     assert np.corrcoef(found, expected[deep])[0, 1] > 0.9999
+
+
+def test_residual__is_the_map_of_a_siscom_of_the_same_scans(sampling: Sampling) -> None:
+    real, synthetic = volume(0), volume(1)
+    mask = siscom_mask(BRAIN, SIZES)
+    x, y = (smooth_in_mask(image, BRAIN, SIZES, FWHM_MM) for image in (real, synthetic))
+    expected = percent_difference(x, y, levels(x, y, mask)["mode"], mask)[mask]
+    np.testing.assert_allclose(residual(real, synthetic, sampling), expected, atol=1e-4)
 
 
 def test_residual__of_a_fine_grid_every_nth_voxel_tells_as_much_as_all() -> None:

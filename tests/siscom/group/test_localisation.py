@@ -43,8 +43,8 @@ def test_localisation_table__rates_and_mcnemar_equal_statsmodels(
     low, high = proportion_confint(9, 10, method="beta")
     assert (row["n_participants"], row["n_hits"]) == (10, 9)
     assert [row["hit_rate"], row["hit_rate_low"], row["hit_rate_high"]] == pytest.approx([0.9, low, high], abs=1e-10)
-    pair = _row(table, "side", "Pet", "Real")
-    assert (pair["n_only_baseline"], pair["n_only_other"]) == (0, 5)
+    pair = _row(table, "side", "Real", "Pet")
+    assert (pair["n_only_baseline"], pair["n_only_other"]) == (5, 0)
     assert pair["p_mcnemar"] == pytest.approx(mcnemar([[4, 0], [5, 1]], exact=True).pvalue, abs=1e-10)
     assert pair["p_holm"] == pair["p_mcnemar"]
     assert list(table.columns) == list(LOCALISATION_DICTIONARY)
@@ -75,9 +75,9 @@ def test_localisation_table__seen_participants_do_not_count(tmp_path: Path, add_
     for participant in ("01", "02"):
         add_result(participant, "Real", _HIT)
     table = _table(tmp_path)
-    single, pair = _row(table, "side", "Best"), _row(table, "side", "Best", "Real")
+    single, pair = _row(table, "side", "Best"), _row(table, "side", "Real", "Best")
     assert (single["n_participants"], single["n_seen"], single["n_hits"]) == (1, 1, 0)
-    assert (pair["n_participants"], pair["n_seen"], pair["n_only_other"]) == (1, 1, 1)
+    assert (pair["n_participants"], pair["n_seen"], pair["n_only_baseline"]) == (1, 1, 1)
     assert _row(table, "side", "Real")["n_participants"] == 2
 
 

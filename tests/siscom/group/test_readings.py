@@ -107,4 +107,4 @@ def test_read_readings__without_its_key_or_columns_is_refused(fill: Callable[...
     with pytest.raises(UsageError, match=r"no column case, .*tab-separated"):
         read_readings(moved, tmp_path / "study")
     with pytest.raises(UsageError, match="cannot be read"):
-        read_readings(tmp_path / "none.tsv", tmp_path / "study")
+        read_readings(tmp_path / "none.tsv", None)

@@ -64,6 +64,14 @@ def test_read_concordance__joins_rows_with_both_results(
     assert str(concordance_path(other)) in caplog.text
 
 
+def test_read_results__baselines_stand_in_the_order_of_their_kinds(
+    tmp_path: Path, add_result: Callable[..., Path]
+) -> None:
+    for label in ("Zbest", "Pet", "Abest", "Real"):
+        add_result("01", label, [focus()])
+    assert [result.label for result in read_results(tmp_path / "out")] == ["Real", "Abest", "Zbest", "Pet"]
+
+
 def test_by_participant__takes_the_first_scan_of_each(tmp_path: Path, add_result: Callable[..., Path]) -> None:
     for participant, run in (("02", 2), ("02", 1), ("01", 1)):
         add_result(participant, "Real", [focus()], run=run)

@@ -1,8 +1,12 @@
+import json
 import logging
 from pathlib import Path
 
 import pytest
 
+from bids_spectsynth.phantom.files import FOCUS_COLUMNS, STUDY_COLUMNS
+from bids_spectsynth.phantom.participants import truth_folder
+from bids_spectsynth.phantom.sidecars import dataset_description
 from bids_spectsynth.siscom.group.truth import Knowledge, Truth, lobe_of, side_of
 from bids_spectsynth.siscom.outputs.paths import Found
 from bids_spectsynth.siscom.records import Names
@@ -60,7 +64,7 @@ def test_knowledge__sidecar_of_the_scan_wins(tmp_path: Path) -> None:
 def phantom(tmp_path: Path) -> Path:
     dataset = tmp_path / "phantom"
     dataset.mkdir()
-    (dataset / "dataset_description.json").write_text('{"PhantomData": true}')
+    (dataset / "dataset_description.json").write_text(json.dumps(dataset_description(1, "small", 0)))
     (dataset / "participants.tsv").write_text("participant_id\tfocus_side\nsub-01\tL\n")
     folder = tmp_path / "phantom-truth" / "sub-01"
     folder.mkdir(parents=True)
@@ -78,6 +82,12 @@ def test_knowledge__phantom_knows_the_place_and_who_had_no_seizure(phantom: Path
     [without] = knowledge.of(_scan("sub-01_task-ictal_run-2"))
     assert without.none
     assert without.side is None
+
+
+def test_knowledge__expects_what_the_phantom_writes(tmp_path: Path) -> None:
+    assert {"name", "kind", "x", "y", "z"} <= set(FOCUS_COLUMNS)
+    assert {"scan", "side", "lobe"} <= set(STUDY_COLUMNS)
+    assert truth_folder(tmp_path / "phantom") == tmp_path / "phantom-truth"
 
 
 def test_knowledge__truth_beside_another_dataset_is_not_read(phantom: Path) -> None:

@@ -60,8 +60,11 @@ def test_write_group_siscom__without_siscom_writes_nothing_and_removes_what_is_s
 def test_write_group_siscom__reader_study_from_cases_to_tables(cohort: Path) -> None:
     study = cohort / "study"
     form, key = write_group_siscom(_settings(cohort, reader_study=study, random_seed=5))[-2:]
+    table = cohort / "out/group_siscom.tsv"
+    table.unlink()
     with pytest.raises(UsageError, match="is not empty"):
         write_group_siscom(_settings(cohort, reader_study=study))
+    assert not table.exists(), "a study that is refused leaves everything as it was"
     true_side = pd.read_csv(key, sep="\t").set_index("case")["side"]
     filled = pd.read_csv(form, sep="\t", dtype=str, keep_default_na=False)
     first = filled["focus"] == "1"
