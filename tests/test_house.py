@@ -20,7 +20,6 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init_
 #: Modules that no test of their own folder imports, and where they are tested.
 TESTED_ELSEWHERE = {
     "app/group.py": "tests/test_template_space.py: both levels through the program",
-    "evaluation/case/region_tables.py": "tests/evaluation/group/test_bland_altman.py: tables that it has written",
     "evaluation/figures/bland_altman.py": "tests/evaluation/group/test_bland_altman.py: from tables to the figure",
     "evaluation/figures/palette.py": "colours: nothing that runs",
     "evaluation/group/regions.py": "tests/evaluation/group/test_bland_altman.py: tables that it has gathered",
@@ -61,7 +60,7 @@ FLOWS = {
     "container/test_engine_setup.py": "tools of the tests of the container image",
     "container/test_image.py": "the container image",
     "evaluation/test_added_metric.py": "a further metric, from its registry to the reports",
-    "preprocess/workflow/test_case_of_several_scans.py": "several ictal scans through the preparation",
+    "preprocess/workflow/test_several_ictal_scans.py": "several ictal scans through the preparation",
     "preprocess/test_concurrency.py": "several jobs on one output folder",
     "preprocess/test_template_spaces.py": "a template's space through the preparation",
     "synthesis/test_distributed.py": "training in several processes",
