@@ -63,6 +63,7 @@ FLOWS = {
     "evaluation/test_added_metric.py": "a further metric, from its registry to the reports",
     "preprocess/test_concurrency.py": "several jobs on one output folder",
     "preprocess/test_template_spaces.py": "a template's space through the preparation",
+    "preprocess/test_several_ictal_scans.py": "several ictal scans of one participant, from the dataset and back",
     "synthesis/test_distributed.py": "training in several processes",
     "synthesis/test_model_names.py": "names of models, from options to folders",
     "test_bad_input.py": "the program on files that are damaged or missing",

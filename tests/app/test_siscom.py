@@ -94,7 +94,8 @@ def test_siscom__other_options_make_it_again(app: App) -> None:
     assert app(*PREPROCESS, *only, *words).code == 0
     after = app.stamps(f"{STEM}*")
     # What is not asked for any more goes: siscom_baselines.
-    assert {name for name in before if "siscomPet" in name} and not any("siscomPet" in name for name in after)
+    assert any("siscomPet" in name for name in before)
+    assert not any("siscomPet" in name for name in after)
     assert all(after[name] != before[name] for name in after)
     facts = json.loads((app.output_dir / f"{STEM}Real_stat-difference_statmap.json").read_text())
     assert (facts["SmoothingFWHM"], facts["Threshold"], facts["MinimumVolume"]) == (14, 1.5, 2)
@@ -140,9 +141,7 @@ def test_siscom__a_scan_that_cannot_be_used_costs_one_line(made: tuple[App, str]
     assert not app.files(FILES.replace("*", label, 1))
 
 
-def test_siscom__an_unforeseen_error_fails_that_participant_alone(
-    app: App, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_siscom__an_unforeseen_error_fails_that_participant_alone(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(work: Any) -> list[str]:
         raise RuntimeError("not foreseen")
 

@@ -9,9 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from bids_spectsynth.siscom.case import DIRECT, THROUGH_T1W, Choices, IctalScan, Siscom, residual_difference, subtract
+from bids_spectsynth.siscom.case import Choices, Siscom, residual_difference, subtract
 from bids_spectsynth.siscom.records import BaselineImage, CohortError
 from bids_spectsynth.siscom.subtraction.level import LEVELS
+from bids_spectsynth.siscom.subtraction.route import DIRECT, THROUGH_T1W, IctalScan
 from tests.siscom.conftest import depth, rigid, uptake, world
 
 #: Coarse, so that a SISCOM takes a fraction of a second.
@@ -51,8 +52,10 @@ def real(values: np.ndarray | None = None, **options: Any) -> BaselineImage:
     return BaselineImage(**{"kind": "real", "label": "Real", "values": values, "mask": BRAIN, **options})
 
 
-def run(ictal: IctalScan, baseline: BaselineImage | None = None, choices: Choices = Choices(), **options: Any) -> Siscom:
-    return subtract(ictal, baseline or real(), T1W, BRAIN, AFFINE, choices, **options)
+def run(
+    ictal: IctalScan, baseline: BaselineImage | None = None, choices: Choices | None = None, **options: Any
+) -> Siscom:
+    return subtract(ictal, baseline or real(), T1W, BRAIN, AFFINE, choices or Choices(), **options)
 
 
 def test_subtract__finds_a_focus_where_it_is_and_how_much_it_is() -> None:
@@ -133,9 +136,7 @@ def test_subtract__maps_are_those_of_a_plain_computation() -> None:
 def test_subtract__what_lies_outside_the_brain_changes_nothing() -> None:
     plain = run(ictal_scan(seizure()))
     wild = replace(real(), values=np.where(BRAIN, real().values, np.float32(1e5)))
-    soiled = subtract(
-        ictal_scan(seizure()), wild, np.where(BRAIN, T1W, np.float32(-900)), BRAIN, AFFINE, Choices()
-    )
+    soiled = subtract(ictal_scan(seizure()), wild, np.where(BRAIN, T1W, np.float32(-900)), BRAIN, AFFINE, Choices())
     for name in ("difference", "z", "znull"):
         np.testing.assert_array_equal(getattr(soiled.maps, name), getattr(plain.maps, name))
     assert repr(soiled.foci) == repr(plain.foci)
@@ -181,7 +182,9 @@ def test_subtract__a_seizure_of_much_of_the_brain_is_said() -> None:
 
 
 def test_subtract__notes_of_the_baseline_and_what_was_seen_are_kept() -> None:
-    found = run(ictal_scan(seizure()), real(kind="synthetic", label="Best", synthetic=True, seen=True, notes=("Seen.",)))
+    found = run(
+        ictal_scan(seizure()), real(kind="synthetic", label="Best", synthetic=True, seen=True, notes=("Seen.",))
+    )
     assert "Seen." in found.notes
     assert "seen" in found.foci[0].flags
 
@@ -218,7 +221,9 @@ def head(to_template: np.ndarray | None = None) -> Any:
 def test_residual_difference__nothing_where_scans_differ_by_their_units() -> None:
     difference = residual_difference(Choices())(SCAN, real(7 * SCAN), BRAIN, head())
     assert np.abs(difference).max() < 0.1
-    other = residual_difference(Choices())(SCAN * np.where(spot(LEFT), 1.3, 1).astype(np.float32), real(), BRAIN, head())
+    other = residual_difference(Choices())(
+        SCAN * np.where(spot(LEFT), 1.3, 1).astype(np.float32), real(), BRAIN, head()
+    )
     assert 5 < other.max() < 30
     assert not other[~BRAIN].any()
 

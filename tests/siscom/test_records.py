@@ -34,5 +34,5 @@ def test_maps__are_the_same_by_identity_alone() -> None:
     one, other = (
         Maps(mask=values > 0, difference=values, z=values, znull=values, zcohort=None, sd_percent=1.0) for _ in range(2)
     )
-    assert one == one  # noqa: PLR0124  # arrays must not be compared
+    assert one == one  # arrays must not be compared
     assert one != other

@@ -5,13 +5,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bids_spectsynth.siscom.case import Choices, Route, Siscom
+from bids_spectsynth.siscom.case import Choices, Siscom
 from bids_spectsynth.siscom.outputs.paths import STATISTICS
 from bids_spectsynth.siscom.outputs.sidecars import SYNTHETIC_NOTE, map_sidecar
 from bids_spectsynth.siscom.records import BaselineImage, CohortError, Maps
 from bids_spectsynth.siscom.significance.null import Null
 from bids_spectsynth.siscom.significance.variability import Variability
 from bids_spectsynth.siscom.subtraction.resolution import Matching
+from bids_spectsynth.siscom.subtraction.route import Route
 
 ONE = np.ones((2, 2, 2), dtype=np.float32)
 NULL = Null(

@@ -81,9 +81,7 @@ def test_simulate_null__errors_of_registration_follow_the_gradient() -> None:
     steep = np.sqrt(sum(np.square(slope / 4) for slope in np.gradient(smooth)))
     np.testing.assert_allclose(found.parts["registration"][mask], steep[mask], rtol=1e-3, atol=1e-3)
     assert not found.parts["resolution"].any()
-    twice = simulate(
-        0.1 * white(SHAPE, 5), grid, mask, baseline=3 * scan(), errors=Errors(2, 0, 0), simulations=4
-    )
+    twice = simulate(0.1 * white(SHAPE, 5), grid, mask, baseline=3 * scan(), errors=Errors(2, 0, 0), simulations=4)
     np.testing.assert_allclose(twice.parts["registration"], 2 * found.parts["registration"], rtol=1e-3, atol=1e-3)
 
 
