@@ -153,6 +153,7 @@ def _request(case: PreparedCase, models: Sequence[AppliedModel], settings: Setti
         fwhm=settings.siscom_fwhm,
         splits=splits,
         models=tuple(model.folder for model in models),
+        members={model.folder: model.members for model in models},
         normals=settings.normals,
     )
 

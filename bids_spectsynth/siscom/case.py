@@ -139,6 +139,21 @@ def subtract(
     moved = resample_ictal(ictal.image, route.matrix, both, affine)
     pair = _comparable(moved, baseline, t1w, both, affine, choices, to_template)
     ratios = levels(*pair.smooth, evaluated, cerebellum)
+    return _judged(baseline, route, pair, ratios, (both, evaluated), affine, choices, error)
+
+
+def _judged(
+    baseline: BaselineImage,
+    route: Route,
+    pair: "_Pair",
+    ratios: dict[str, float],
+    masks: tuple[Mask, Mask],
+    affine: Float64,
+    choices: Choices,
+    error: CohortError | None,
+) -> Siscom:
+    """The maps of a comparable pair, and their foci beside what there is without a seizure."""
+    both, evaluated = masks
     used = _usable(choices.level, ratios)
     difference = percent_difference(*pair.smooth, ratios[used], evaluated)
     null = _null(pair, ratios[used], both, evaluated, affine, choices)

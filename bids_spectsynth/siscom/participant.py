@@ -17,6 +17,7 @@ from bids_spectsynth.bids.writing import read_matrix, write_image, write_table
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.images.grid import new_image
 from bids_spectsynth.images.reading import load_image
+from bids_spectsynth.options.declarations.siscom import ALL_BASELINES
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.siscom.baselines.errors import Errors
 from bids_spectsynth.siscom.baselines.normals import normals_error
@@ -107,7 +108,11 @@ def make_siscom(work: Work) -> list[str]:
     scan = _ictal_scan(work)
     t1w = request.image(T1W)
     wanted = replace(request, kernel=_pet_kernel(t1w))
-    lines = [f"no {SOURCES[name].title}: {why}" for name, why in unavailable(wanted, _wanted(work)).items()]
+    missing = [f"no {SOURCES[name].title}: {why}" for name, why in unavailable(wanted, _wanted(work)).items()]
+    lines: list[str] = []
+    if tuple(work.settings.siscom_baselines) != ALL_BASELINES:
+        # Who names baselines is told which there are not; by default those are taken that there are.
+        lines += missing
     labeller = find_labeller(work.case, work.settings.derivatives, request.brain, request.affine)
     common = _common(work, labeller)
     results = []
@@ -118,7 +123,7 @@ def make_siscom(work: Work) -> list[str]:
         except (ImageError, ValueError) as error:
             lines.append(f"{SOURCES[kind].title} left out: {error}")
     if not results:
-        raise ImageError(f"{work.ictal.name}: no baseline to subtract: {'; '.join(lines)}")
+        raise ImageError(f"{work.ictal.name}: no baseline to subtract: {'; '.join([*missing, *lines])}")
     for result in results:
         _write(work, result, labeller, common)
     findings = [Findings(label=one.baseline.label, maps=one.maps, foci=one.foci) for one in results]

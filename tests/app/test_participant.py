@@ -18,11 +18,12 @@ def settings(**values: Any) -> Settings:
 @pytest.mark.parametrize(
     ("values", "names"),
     [
-        ({}, ["find", "preprocess", "train", "synthesise", "evaluate", "report"]),
-        ({"model": "/models/m"}, ["find", "preprocess", "synthesise", "evaluate", "report"]),
-        ({"mode": "preprocess"}, ["find", "preprocess", "report"]),
+        ({}, ["find", "preprocess", "train", "synthesise", "evaluate", "siscom", "report"]),
+        ({"model": "/models/m"}, ["find", "preprocess", "synthesise", "evaluate", "siscom", "report"]),
+        ({"mode": "preprocess"}, ["find", "preprocess", "siscom", "report"]),
         ({"mode": "train"}, ["train"]),
-        ({"mode": "apply"}, ["find", "preprocess", "synthesise", "evaluate", "report"]),
+        ({"mode": "preprocess", "siscom": "off"}, ["find", "preprocess", "report"]),
+        ({"mode": "apply"}, ["find", "preprocess", "synthesise", "evaluate", "siscom", "report"]),
     ],
 )
 def test_stages__mode_decides_which_apply(values: dict[str, Any], names: list[str]) -> None:

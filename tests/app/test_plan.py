@@ -39,11 +39,11 @@ def test_files_reasons_and_warnings_of_each_participant() -> None:
 @pytest.mark.parametrize(
     ("values", "stages"),
     [
-        ({}, ["prepare", "train pix2pixT1wPet", "apply the models"]),
-        ({"mode": "preprocess"}, ["prepare"]),
+        ({}, ["prepare", "train pix2pixT1wPet", "apply the models", "subtract"]),
+        ({"mode": "preprocess"}, ["prepare", "subtract"]),
         ({"mode": "train", "inputs": [["pet"], ["T1w"]]}, ["train pix2pixPet, pix2pixT1w"]),
-        ({"mode": "apply"}, ["prepare", "apply the models"]),
-        ({"model": "/models/mine"}, ["prepare", "apply /models/mine"]),
+        ({"mode": "apply"}, ["prepare", "apply the models", "subtract"]),
+        ({"model": "/models/mine"}, ["prepare", "apply /models/mine", "subtract"]),
     ],
 )
 def test_stages_follow_the_mode(values: dict[str, Any], stages: list[str]) -> None:

@@ -56,12 +56,7 @@ def changed(work: Work, role: str, values: np.ndarray) -> Work:
 
 def test_make_siscom__writes_maps_and_foci_of_every_baseline_that_there_is(tmp_path: Path) -> None:
     work = work_of(tmp_path)
-    lines = make_siscom(work)
-    assert [line.partition(":")[0] for line in lines] == [
-        "no Synthetic interictal SPECT",
-        "no Training cohort's mean SPECT",
-        "no Normals",
-    ]
+    assert make_siscom(work) == []
     found = find_siscom(tmp_path / "out")
     assert [(one.label, one.session, tuple(one.maps)) for one in found] == [
         ("Pet", "b", ("difference", "z", "znull")),
@@ -72,6 +67,11 @@ def test_make_siscom__writes_maps_and_foci_of_every_baseline_that_there_is(tmp_p
     first = table.iloc[0]
     assert (first["rank"], first["sign"], first["side"]) == (1, "hyper", "L")
     assert np.linalg.norm(first[["x_mm", "y_mm", "z_mm"]].to_numpy(dtype=float) - LEFT) < 10
+
+
+def test_make_siscom__who_names_baselines_is_told_which_there_are_not(tmp_path: Path) -> None:
+    lines = make_siscom(work_of(tmp_path, siscom_baselines=["normals", "synthetic", "real"]))
+    assert [line.partition(":")[0] for line in lines] == ["no Synthetic interictal SPECT", "no Normals"]
 
 
 def test_make_siscom__files_hold_what_their_sidecars_say(tmp_path: Path) -> None:

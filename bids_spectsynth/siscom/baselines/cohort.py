@@ -72,7 +72,8 @@ def choose_mean(request: Request) -> TrainingMean | None:
 def _mean_of(folder: Path, request: Request) -> TrainingMean | None:
     case = request.case
     try:
-        member = members_for(load_members(folder), case.participant)[0]
+        members = request.members.get(folder) or load_members(folder)
+        member = members_for(members, case.participant)[0]
         if not has_baselines(member.folder):
             return None
         baselines = Baselines.load(member.folder)

@@ -14,6 +14,7 @@ from bids_spectsynth.images.reading import load_image
 from bids_spectsynth.siscom.records import BaselineImage, BaselineKind, Float32, Float64, Mask
 from bids_spectsynth.synthesis.baselines.template import template_matrix
 from bids_spectsynth.synthesis.data.slices import brain_and_evaluation_mask
+from bids_spectsynth.synthesis.models.ensemble import Member
 
 #: Gaussian (FWHM, mm) that brings a PET to a SPECT's resolution where nobody has measured it: 9 mm against 5 to 6 mm.
 USUAL_KERNEL_MM = 7.0
@@ -55,6 +56,8 @@ class Request:
         ``external``, ``excluded``.
     models : sequence of Path
         Folders of the models whose training cohorts may serve.
+    members : mapping of Path to sequence of Member
+        Networks of these models whose cards are read already, by folder.
     normals : Path, optional
         ``--normals``.
     """
@@ -66,6 +69,7 @@ class Request:
     kernel: KernelEstimate = usual_kernel
     splits: Mapping[str, str] = field(default_factory=dict)
     models: Sequence[Path] = ()
+    members: Mapping[Path, Sequence[Member]] = field(default_factory=dict)
     normals: Path | None = None
 
     @cached_property
