@@ -42,17 +42,17 @@ def cohort(make: MakeRequest, splits: Mapping[str, str]) -> list[Request]:
 
 def test_median_difference__percent_of_the_brain_mean_and_nothing_for_a_gain(make_request: MakeRequest) -> None:
     request = make_request()
-    real, mask, affine = request.image("interictal"), request.brain, request.affine
+    real, mask = request.image("interictal"), request.brain
     same = BaselineImage(kind="real", label="Real", values=7 * real, mask=mask)
-    assert np.abs(DIFFERENCE(real, same, mask, affine)).max() < 1e-3
+    assert np.abs(DIFFERENCE(real, same, mask, request)).max() < 1e-3
     lifted = real + np.float32(0.1 * real[mask].mean()) * (world()[..., 2] > 14)
-    found = DIFFERENCE(lifted.astype(np.float32), same, mask, affine)
+    found = DIFFERENCE(lifted.astype(np.float32), same, mask, request)
     assert 4 < found[mask].max() < 11
     assert not found[~mask].any()
     wild = replace(same, values=np.where(mask, same.values, 1e5).astype(np.float32))
-    np.testing.assert_array_equal(DIFFERENCE(real, wild, mask, affine), DIFFERENCE(real, same, mask, affine))
+    np.testing.assert_array_equal(DIFFERENCE(real, wild, mask, request), DIFFERENCE(real, same, mask, request))
     with pytest.raises(ValueError, match="signal"):
-        DIFFERENCE(0 * real, same, mask, affine)
+        DIFFERENCE(0 * real, same, mask, request)
 
 
 def test_gather_errors__only_participants_that_the_model_has_not_seen(make_request: MakeRequest) -> None:
