@@ -32,7 +32,7 @@ from bids_spectsynth.preprocess.workflow import build as workflow
 from bids_spectsynth.preprocess.workflow import interfaces, step
 from bids_spectsynth.reports.subject import all_pages as subjects
 from bids_spectsynth.reports.subject import images as subject_images
-from bids_spectsynth.siscom import case as siscom_case
+from bids_spectsynth.siscom.significance import patient_null
 from bids_spectsynth.siscom.significance.null import simulate_null
 
 ALL = ("T1w", "pet", "interictal")
@@ -208,7 +208,7 @@ class App:
             patch.setenv(name, "1")
         for module in (step, workflow):
             patch.setattr(module, "make_backend", make)
-        patch.setattr(siscom_case, "simulate_null", partial(simulate_null, simulations=9))
+        patch.setattr(patient_null, "simulate_null", partial(simulate_null, simulations=9))
         for user in () if self.real_templates else (interfaces, prepared_images, subject_images):
             patch.setattr(user, "fetch_template", _template)
         if not self.reports:

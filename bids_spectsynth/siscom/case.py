@@ -1,27 +1,29 @@
 """One ictal scan and one baseline, from aligned images to maps and foci."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
 
 from bids_spectsynth.bids.roles import T1W
-from bids_spectsynth.images.resampling import resample_linear
 from bids_spectsynth.images.smoothing import MaskedSmoother
-from bids_spectsynth.siscom.baselines.regional import regional_gain
+from bids_spectsynth.siscom.baselines.regional import first_voxel, regional_gain
 from bids_spectsynth.siscom.baselines.request import Request
 from bids_spectsynth.siscom.baselines.residuals import Difference
 from bids_spectsynth.siscom.foci.clusters import find_foci
 from bids_spectsynth.siscom.records import BaselineImage, CohortError, Float32, Float64, Focus, Maps, Mask
-from bids_spectsynth.siscom.significance.null import SPACING_MM, Errors, Null, simulate_null
+from bids_spectsynth.siscom.significance.null import Null
+from bids_spectsynth.siscom.significance.patient_null import on_prepared_grid, patient_null
 from bids_spectsynth.siscom.subtraction.alignment import resample_ictal
-from bids_spectsynth.siscom.subtraction.coarse import Coarse
 from bids_spectsynth.siscom.subtraction.level import WARN_PERCENT, disagreement, levels
 from bids_spectsynth.siscom.subtraction.maps import cohort_z, own_z, percent_difference, voxelwise_z
 from bids_spectsynth.siscom.subtraction.mask import siscom_mask
 from bids_spectsynth.siscom.subtraction.resolution import Matching, match
 from bids_spectsynth.siscom.subtraction.route import IctalScan, Route, choose_route
-from bids_spectsynth.siscom.subtraction.sharpness import estimate_fwhm
+from bids_spectsynth.siscom.subtraction.sharpness import AnatomicalBlur
 
 #: Baselines that were not measured: a smooth gain, equal on both sides, is fitted to the ictal scan.
 FITTED = ("synthetic", "cohort", "normals")
@@ -132,9 +134,51 @@ def subtract(
         A scan is constant in the brain, or they have no brain in common; the message says which.
     """
     both = brain & baseline.mask & ictal.mask
-    evaluated = siscom_mask(both, tuple(np.linalg.norm(affine[:3, :3], axis=0)))
-    if not evaluated.any():
+    if not siscom_mask(both, tuple(np.linalg.norm(affine[:3, :3], axis=0))).any():
         raise ValueError("the brain that both scans have measured is nowhere thick enough")
+    # The brain fills a quarter of the prepared grid.
+    box = ndimage.find_objects(both.astype(np.uint8))[0]
+    inside = replace(baseline, values=baseline.values[box], mask=baseline.mask[box])
+    own = (
+        None
+        if error is None
+        else replace(error, mean=error.mean[box], standard_deviation=error.standard_deviation[box])
+    )
+    near = None if cerebellum is None else cerebellum[box]
+    found = _in_box(ictal, inside, t1w[box], both[box], affine @ first_voxel(box), choices, own, near, to_template)
+    return replace(found, baseline=baseline, error=error, maps=_whole(found.maps, both.shape, box))
+
+
+def _whole(maps: Maps, shape: tuple[int, ...], box: tuple[slice, ...]) -> Maps:
+    """Maps of a box on the whole grid."""
+
+    def spread(part: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        out = np.zeros(shape, dtype=part.dtype)
+        out[box] = part
+        return out
+
+    return replace(
+        maps,
+        mask=spread(maps.mask),
+        difference=spread(maps.difference),
+        z=spread(maps.z),
+        znull=spread(maps.znull),
+        zcohort=None if maps.zcohort is None else spread(maps.zcohort),
+    )
+
+
+def _in_box(
+    ictal: IctalScan,
+    baseline: BaselineImage,
+    t1w: Float32,
+    both: Mask,
+    affine: Float64,
+    choices: Choices,
+    error: CohortError | None,
+    cerebellum: Mask | None,
+    to_template: Float64 | None,
+) -> Siscom:
+    evaluated = siscom_mask(both, tuple(np.linalg.norm(affine[:3, :3], axis=0)))
     route = choose_route(ictal, baseline, both, affine)
     moved = resample_ictal(ictal.image, route.matrix, both, affine)
     pair = _comparable(moved, baseline, t1w, both, affine, choices, to_template)
@@ -156,9 +200,18 @@ def _judged(
     both, evaluated = masks
     used = _usable(choices.level, ratios)
     difference = percent_difference(*pair.smooth, ratios[used], evaluated)
-    null = _null(pair, ratios[used], both, evaluated, affine, choices)
-    maps = _maps(difference, evaluated, _fine(null, null.standard_deviation, evaluated, affine), error)
-    budget = {name: _fine(null, part, evaluated, affine) for name, part in null.parts.items()}
+    null = patient_null(
+        pair.equally_sharp(both, affine),
+        ratios[used],
+        both,
+        evaluated,
+        affine,
+        fwhm=choices.fwhm,
+        threshold=choices.threshold,
+        seed=choices.seed,
+    )
+    maps = _maps(difference, evaluated, on_prepared_grid(null, null.standard_deviation, evaluated, affine), error)
+    budget = {name: on_prepared_grid(null, part, evaluated, affine) for name, part in null.parts.items()}
     if error is not None:
         budget["synthesis"] = np.nan_to_num(error.standard_deviation)
     return Siscom(
@@ -187,6 +240,13 @@ class _Pair:
     matching: Matching
     smooth: tuple[Float32, Float32]
 
+    def equally_sharp(self, mask: Mask, affine: Float64) -> tuple[Float32, Float32]:
+        """Both on the grid, as blurred as each other and no more."""
+        sizes = np.linalg.norm(affine[:3, :3], axis=0)
+        pairs = ((self.scan, self.matching.ictal), (self.values, self.matching.baseline))
+        x, y = (values if kernel == 0 else MaskedSmoother(mask, sizes, kernel)(values) for values, kernel in pairs)
+        return x, y
+
 
 def _comparable(
     scan: Float32,
@@ -200,7 +260,8 @@ def _comparable(
     values = baseline.values
     if baseline.kind in FITTED and to_template is not None:
         values = regional_gain(values, scan, mask, affine, choices.fwhm, to_template)
-    widths = estimate_fwhm(scan, t1w, mask, affine), estimate_fwhm(values, t1w, mask, affine)
+    blur = AnatomicalBlur(t1w, mask, affine)
+    widths = blur.fwhm(scan), blur.fwhm(values)
     matching = match(*widths)
     sizes = np.linalg.norm(affine[:3, :3], axis=0)
     x, y = (
@@ -263,38 +324,6 @@ def residual_difference(choices: Choices) -> Difference:
 def _usable(level: str, ratios: Mapping[str, float]) -> str:
     """The level that is wanted, where it can be had; else the mode."""
     return level if np.isfinite(ratios[level]) else "mode"
-
-
-def _null(pair: _Pair, level: float, brain: Mask, evaluated: Mask, affine: Float64, choices: Choices) -> Null:
-    coarse = Coarse(brain, affine, SPACING_MM)
-    grid = coarse.grid
-    x, y = (
-        MaskedSmoother(grid.inside, grid.voxel_sizes, kernel)(coarse.take(values))
-        for values, kernel in ((pair.scan, pair.matching.ictal), (pair.values, pair.matching.baseline))
-    )
-    inside = np.ascontiguousarray(evaluated[coarse.slices])
-    mean = y[inside].mean(dtype=np.float64)
-    difference = np.where(grid.inside, 100 * (x / level - y) / mean, 0).astype(np.float32)
-    return simulate_null(
-        difference,
-        y,
-        grid,
-        inside,
-        fwhm=choices.fwhm,
-        threshold=choices.threshold,
-        errors=Errors(),
-        seed=choices.seed,
-    )
-
-
-def _fine(null: Null, values: Float32, evaluated: Mask, affine: Float64) -> Float32:
-    """A map of the null on the prepared grid: linear between voxels, each weighted by whether it is in the mask."""
-    shape = (evaluated.shape[0], evaluated.shape[1], evaluated.shape[2])
-    total = resample_linear(np.where(null.mask, values, 0), null.affine, shape, affine)
-    weight = resample_linear(null.mask.astype(np.float32), null.affine, shape, affine)
-    known = evaluated & (weight > 1e-3)
-    typical = float(values[null.mask].mean()) if null.mask.any() else 0.0
-    return np.where(known, total / np.maximum(weight, 1e-3), np.where(evaluated, typical, 0)).astype(np.float32)
 
 
 def _notes(

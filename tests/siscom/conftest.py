@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from bids_spectsynth.siscom import case
+from bids_spectsynth.siscom.significance import patient_null
 from bids_spectsynth.siscom.significance.null import simulate_null
 
 SHAPE = (36, 44, 32)
@@ -93,4 +93,4 @@ def rigid(shift: tuple[float, ...], degrees: tuple[float, ...]) -> np.ndarray:
 @pytest.fixture
 def few_simulations(monkeypatch: pytest.MonkeyPatch) -> None:
     """The Monte Carlo takes most of the time of a SISCOM."""
-    monkeypatch.setattr(case, "simulate_null", functools.partial(simulate_null, simulations=9))
+    monkeypatch.setattr(patient_null, "simulate_null", functools.partial(simulate_null, simulations=9))

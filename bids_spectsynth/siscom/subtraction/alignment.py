@@ -117,7 +117,7 @@ class _Pair:
         self._smoother = MaskedSmoother(self._grid.inside, self._grid.voxel_sizes, SMOOTHING_MM)
         self._region = MaskedSmoother(self._grid.inside, self._grid.voxel_sizes, _REGION_MM)
         self._ictal = ictal
-        fixed = self._smoother.inside(np.where(self._grid.inside, coarse.take(baseline), 0)).astype(np.float64)
+        fixed = self._smoother(coarse.take(baseline))[self._grid.inside].astype(np.float64)
         if not np.ptp(fixed) > _LEAST_CONTRAST * fixed.mean():
             raise ValueError("the baseline is constant in the brain")
         self.fixed = fixed / fixed.mean()

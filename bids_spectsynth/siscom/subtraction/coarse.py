@@ -1,6 +1,7 @@
 """A coarser grid for what only smooth images are needed for."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import ndimage
@@ -39,7 +40,7 @@ class Coarse:
         a, b, c = (max(1, round(self.spacing_mm / size)) for size in np.linalg.norm(self.affine[:3, :3], axis=0))
         return a, b, c
 
-    @property
+    @cached_property
     def slices(self) -> tuple[slice, slice, slice]:
         """The voxels of the fine grid that are kept."""
         # The box ends beyond the last voxel, so that no part of the brain is left out of it.
@@ -54,7 +55,7 @@ class Coarse:
         """The kept values of a volume on the fine grid."""
         return np.ascontiguousarray(values[self.slices])
 
-    @property
+    @cached_property
     def grid(self) -> MaskedGrid:
         """The coarse grid, and which of its voxels lie in the mask."""
         inside = self.mask[self.slices]

@@ -17,12 +17,72 @@ _LEAST_MM, _MOST_MM, _STEP_MM = 4.0, 20.0, 2.0
 _RIM_MM = 6.0
 
 
-def estimate_fwhm(scan: Float32, t1w: Float32, mask: Mask, affine: Float64) -> float:
-    """Resolution of a PET or SPECT: the Gaussian blur of the T1w's intensity classes that explains it best.
+class AnatomicalBlur:
+    """Explains scans of one brain by its T1w.
 
-    Each class may take up tracer differently, and more at one side of the brain than at the other. Interpolation and
-    voxels of the scan count as blur. On simulated SPECTs the answer is within about 1 mm; only the difference of two
-    scans enters a SISCOM, and that is measured directly (:mod:`bids_spectsynth.siscom.subtraction.resolution`).
+    Each of the T1w's intensity classes may take up tracer differently, and more at one side of the brain than at the
+    other. Interpolation and voxels of a scan count as blur. On simulated SPECTs the answer is within about 1 mm; what
+    the anatomy gets wrong is the same for two scans of one brain, whose difference is what a SISCOM needs.
+
+    Parameters
+    ----------
+    t1w : array, shape (I, J, K)
+    mask : array of bool, shape (I, J, K)
+        Brain in which the scans hold too.
+    affine : array, shape (4, 4)
+    """
+
+    def __init__(self, t1w: Float32, mask: Mask, affine: Float64) -> None:
+        self._coarse = Coarse(mask, affine, _SPACING_MM)
+        grid = self._coarse.grid
+        self._sizes = grid.voxel_sizes
+        inner = ndimage.binary_erosion(grid.inside, iterations=max(1, round(_RIM_MM / float(self._sizes.min()))))
+        self._inner = inner if inner.any() else grid.inside
+        self._shares = _class_shares(t1w, mask, self._coarse)
+        position = np.argwhere(self._inner) - np.argwhere(self._inner).mean(axis=0)
+        position = position / max(np.abs(position).max(), 1)
+        self._shading = np.concatenate([np.ones((len(position), 1)), position, position**2], axis=1)
+        self._designs: dict[float, Float64] = {}
+
+    def _design(self, fwhm: float) -> Float64:
+        if fwhm not in self._designs:
+            spread = fwhm / FWHM_PER_SIGMA / self._sizes
+            blurred = [ndimage.gaussian_filter(s, spread, mode="constant")[self._inner] for s in self._shares]
+            classes = np.stack(blurred, axis=1)
+            self._designs[fwhm] = (classes[:, :, None] * self._shading[:, None, :]).reshape(len(classes), -1)
+        return self._designs[fwhm]
+
+    def _unexplained(self, fwhm: float, values: Float64) -> float:
+        """Share of the variance of a scan's values that the classes at a blur do not explain."""
+        design = self._design(fwhm)
+        # Classes sum up to the blurred mask: the smallest solution is as good as any.
+        normal = design.T @ design
+        normal[np.diag_indices_from(normal)] *= 1 + 1e-6
+        fitted = design @ np.linalg.lstsq(normal, design.T @ values, rcond=None)[0]
+        return float(np.mean(np.square(values - fitted)) / max(values.var(), 1e-12))
+
+    def fwhm(self, scan: Float32) -> float:
+        """Resolution of a PET or SPECT (FWHM, mm; 4 to 20): the blur that explains it best.
+
+        Parameters
+        ----------
+        scan : array, shape (I, J, K)
+        """
+        values = self._coarse.take(scan)[self._inner].astype(np.float64)
+        widths = np.arange(_LEAST_MM, _MOST_MM + 1, _STEP_MM)
+        best = float(widths[int(np.argmin([self._unexplained(float(width), values) for width in widths]))])
+        bounds = (max(_LEAST_MM, best - _STEP_MM), min(_MOST_MM, best + _STEP_MM))
+        found = optimize.minimize_scalar(
+            lambda width: self._unexplained(float(width), values),
+            bounds=bounds,
+            method="bounded",
+            options={"xatol": 0.1},
+        )
+        return float(found.x)
+
+
+def estimate_fwhm(scan: Float32, t1w: Float32, mask: Mask, affine: Float64) -> float:
+    """Resolution of one PET or SPECT, see :class:`AnatomicalBlur`.
 
     Parameters
     ----------
@@ -37,30 +97,7 @@ def estimate_fwhm(scan: Float32, t1w: Float32, mask: Mask, affine: Float64) -> f
     float
         FWHM, mm; 4 to 20.
     """
-    coarse = Coarse(mask, affine, _SPACING_MM)
-    grid = coarse.grid
-    inner = ndimage.binary_erosion(grid.inside, iterations=max(1, round(_RIM_MM / float(grid.voxel_sizes.min()))))
-    inner = inner if inner.any() else grid.inside
-    shares = _class_shares(t1w, mask, coarse)
-    values = coarse.take(scan)[inner].astype(np.float64)
-    position = np.argwhere(inner) - np.argwhere(inner).mean(axis=0)
-    position = position / np.abs(position).max()
-    shading = np.concatenate([np.ones((len(position), 1)), position, position**2], axis=1)
-
-    def unexplained(fwhm: float) -> float:
-        spread = fwhm / FWHM_PER_SIGMA / grid.voxel_sizes
-        classes = [ndimage.gaussian_filter(share, spread, mode="constant")[inner] for share in shares]
-        design = (np.stack(classes, axis=1)[:, :, None] * shading[:, None, :]).reshape(len(values), -1)
-        # Classes sum up to the blurred mask: the smallest solution is as good as any.
-        normal = design.T @ design
-        normal[np.diag_indices_from(normal)] *= 1 + 1e-6
-        fitted = design @ np.linalg.lstsq(normal, design.T @ values, rcond=None)[0]
-        return float(np.mean(np.square(values - fitted)) / max(values.var(), 1e-12))
-
-    widths = np.arange(_LEAST_MM, _MOST_MM + 1, _STEP_MM)
-    best = float(widths[int(np.argmin([unexplained(width) for width in widths]))])
-    bounds = (max(_LEAST_MM, best - _STEP_MM), min(_MOST_MM, best + _STEP_MM))
-    return float(optimize.minimize_scalar(unexplained, bounds=bounds, method="bounded", options={"xatol": 0.1}).x)
+    return AnatomicalBlur(t1w, mask, affine).fwhm(scan)
 
 
 def _class_shares(t1w: Float32, mask: Mask, coarse: Coarse) -> list[Float32]:

@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+
+from bids_spectsynth.siscom.significance.null import Null
+from bids_spectsynth.siscom.significance.patient_null import on_prepared_grid, patient_null
+
+SHAPE = (24, 26, 22)
+AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])
+AFFINE[:3, 3] = (-24, -26, -22)
+BRAIN = np.zeros(SHAPE, dtype=bool)
+BRAIN[3:21, 3:23, 3:19] = True
+EVALUATED = np.zeros(SHAPE, dtype=bool)
+EVALUATED[6:18, 6:20, 6:16] = True
+
+pytestmark = pytest.mark.usefixtures("few_simulations")
+
+
+def scan(seed: int, level: float = 1.0) -> np.ndarray:
+    noise = np.random.default_rng(seed).standard_normal(SHAPE)
+    return np.where(BRAIN, level * (100 + 10 * noise), 0).astype(np.float32)
+
+
+def null(level: float = 1.0, evaluated: np.ndarray = EVALUATED) -> Null:
+    scans = scan(0, level), scan(1)
+    return patient_null(scans, level, BRAIN, evaluated, AFFINE, fwhm=8, threshold=2, seed=0)
+
+
+def test_patient_null__does_not_depend_on_the_level() -> None:
+    np.testing.assert_allclose(null(3.0).standard_deviation, null().standard_deviation, rtol=1e-3)
+
+
+def test_patient_null__a_mask_thinner_than_the_coarse_grid() -> None:
+    thin = np.zeros(SHAPE, dtype=bool)
+    thin[6, 6, 6] = True
+    assert np.isfinite(null(evaluated=thin).extents).all()
+
+
+def test_on_prepared_grid__keeps_a_constant_and_ends_at_the_mask() -> None:
+    found = null()
+    fine = on_prepared_grid(found, np.where(found.mask, 3, 99).astype(np.float32), EVALUATED, AFFINE)
+    np.testing.assert_allclose(fine[EVALUATED], 3, rtol=1e-5)
+    assert not fine[~EVALUATED].any()
