@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import nibabel as nib
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -217,7 +218,12 @@ def test_a_cluster_gives_what_one_run_gives(finished: Any, tmp_path: Path, two_m
     for name in finished.files("sub-*/**/*"):
         if not name.startswith("sub-") or "/figures/" in name:
             continue
-        if name.endswith((".nii.gz", "_metrics.tsv", "_xfm.txt")):
+        if "_stat-zcohort_" in name:
+            # What others' scans are off by is summed up again: the last digits of a regression are the machine's.
+            if name.endswith(".nii.gz"):
+                values = [np.asarray(nib.load(one.output_dir / name).dataobj) for one in (cluster, finished)]
+                np.testing.assert_allclose(*values, atol=1e-3, err_msg=name)
+        elif name.endswith((".nii.gz", "_metrics.tsv", "_xfm.txt")):
             assert (cluster.output_dir / name).read_bytes() == (finished.output_dir / name).read_bytes(), name
     assert all(weights(cluster, label) == weights(finished, label) for label in LABELS)
     mine, theirs = cluster.participants(), finished.participants()
@@ -452,7 +458,10 @@ def test_a_cross_validated_study_from_training_to_tables(copied: Any, tmp_path: 
             "test"
         }
     assert copied("--mode", "train", *options).code == 0
-    assert copied.stamps("models/**/*") == before
+    # Models have learned what they get wrong on held-out participants, and nothing else.
+    after = copied.stamps("models/**/*")
+    assert {name: after[name] for name in before} == before
+    assert {Path(name).stem for name in set(after) - set(before)} <= {"siscom_error"}
 
 
 def test_members_and_orientations_make_one_image(workshop: Any) -> None:

@@ -24,7 +24,7 @@ def further_stage(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str]]
             status: Any = "failed" if case.participant == "05" else "ok"
             yield Outcome(case.participant, case.session, "", status, "no ictal SPECT" if status == "failed" else "")
 
-    stage = Stage("subtract", lambda settings: settings.mode == "apply", subtract, lambda _: "subtract the images")
+    stage = Stage("subtract", lambda settings: settings.mode == "apply", subtract, lambda _: "mirror the images")
     monkeypatch.setattr(participant, "STAGES", (*participant.STAGES[:-1], stage, participant.STAGES[-1]))
     return seen
 
@@ -50,8 +50,8 @@ def test_stages__one_more_runs_in_order_and_its_outcomes_count(
 def test_stages__one_more_has_its_line_in_the_plan(finished: Any, further_stage: list[tuple[str, list[str]]]) -> None:
     options = ("--dry-run", "--mode", "apply", "--participant-label", "04")
     lines = [line.split("then: ")[1] for line in finished(*options).says("then: ")]
-    assert [line.split()[0] for line in lines] == ["prepare", "apply", "subtract"]
-    assert not finished("--dry-run", "--mode", "preprocess").says("subtract")
+    assert [line.split()[0] for line in lines] == ["prepare", "apply", "subtract", "mirror"]
+    assert not finished("--dry-run", "--mode", "preprocess").says("mirror")
     assert further_stage == []
 
 
