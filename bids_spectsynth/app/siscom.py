@@ -167,7 +167,7 @@ def _errors(everybody: Sequence[PreparedCase], models: Sequence[AppliedModel], s
             requests,
             {model.label: model.folder for model in models},
             settings.siscom_fwhm,
-            choices.level,
+            f"{choices.level}, gain {settings.siscom_gain}",
             residual_difference(choices),
         )
     except (ImageError, ModelError) as error:

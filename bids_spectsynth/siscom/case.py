@@ -2,10 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 
 from bids_spectsynth.bids.roles import T1W
@@ -19,15 +17,16 @@ from bids_spectsynth.siscom.significance.null import Null
 from bids_spectsynth.siscom.significance.patient_null import on_prepared_grid, patient_null
 from bids_spectsynth.siscom.subtraction.alignment import resample_ictal
 from bids_spectsynth.siscom.subtraction.level import WARN_PERCENT, disagreement, levels
-from bids_spectsynth.siscom.subtraction.maps import cohort_z, own_z, percent_difference, voxelwise_z
+from bids_spectsynth.siscom.subtraction.maps import cohort_z, on_whole_grid, own_z, percent_difference, voxelwise_z
 from bids_spectsynth.siscom.subtraction.mask import siscom_mask
 from bids_spectsynth.siscom.subtraction.resolution import Matching, match
 from bids_spectsynth.siscom.subtraction.route import IctalScan, Route, choose_route
 from bids_spectsynth.siscom.subtraction.sharpness import AnatomicalBlur
 
-#: Baselines that were not measured: a smooth gain, equal on both sides, is fitted to the ictal scan.
-FITTED = ("synthetic", "cohort", "normals")
+#: Baselines to which a smooth gain, equal on both sides, is fitted; the PET has had its own.
+FITTED = ("real", "synthetic", "cohort", "normals")
 _GAIN = "A smooth gain was fitted to the ictal scan: a change that is smooth and equal on both sides is lost."
+_NO_GAIN = "No transform to a template: one level for the whole brain, no smooth gain."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +43,8 @@ class Choices:
         Of :data:`~bids_spectsynth.siscom.subtraction.level.LEVELS`.
     least_ml : float
         Smaller clusters are left out.
+    gain : bool
+        Whether a smooth gain, equal on both sides, is fitted to the ictal scan first.
     seed : int
         Of the Monte Carlo.
     """
@@ -52,6 +53,7 @@ class Choices:
     threshold: float = 2.0
     level: str = "mode"
     least_ml: float = 1.0
+    gain: bool = True
     seed: int = 0
 
 
@@ -122,7 +124,7 @@ def subtract(
         What held-out participants' maps have without a seizure.
     cerebellum : array of bool, shape (I, J, K), optional
     to_template : array, shape (4, 4), optional
-        World of the T1w to that of a template; without it, baselines of :data:`FITTED` have one level.
+        World of the T1w to that of a template; without it there is no smooth gain.
 
     Returns
     -------
@@ -146,25 +148,7 @@ def subtract(
     )
     near = None if cerebellum is None else cerebellum[box]
     found = _in_box(ictal, inside, t1w[box], both[box], affine @ first_voxel(box), choices, own, near, to_template)
-    return replace(found, baseline=baseline, error=error, maps=_whole(found.maps, both.shape, box))
-
-
-def _whole(maps: Maps, shape: tuple[int, ...], box: tuple[slice, ...]) -> Maps:
-    """Maps of a box on the whole grid."""
-
-    def spread(part: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        out = np.zeros(shape, dtype=part.dtype)
-        out[box] = part
-        return out
-
-    return replace(
-        maps,
-        mask=spread(maps.mask),
-        difference=spread(maps.difference),
-        z=spread(maps.z),
-        znull=spread(maps.znull),
-        zcohort=None if maps.zcohort is None else spread(maps.zcohort),
-    )
+    return replace(found, baseline=baseline, error=error, maps=on_whole_grid(found.maps, both.shape, box))
 
 
 def _in_box(
@@ -226,19 +210,20 @@ def _judged(
         null=null,
         error=error,
         foci=_foci(maps, affine, null, budget, both, baseline, choices),
-        notes=_notes(baseline, route, ratios, used, choices),
+        notes=_notes(baseline, pair.note, route, ratios, used, choices),
     )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Pair:
-    """A scan and a baseline that can be compared: their values, resolutions (FWHM, mm), and both smoothed."""
+    """A scan and a baseline that can be compared: values, resolutions (FWHM, mm), both smoothed, a note for readers."""
 
     scan: Float32
     values: Float32
     widths: tuple[float, float]
     matching: Matching
     smooth: tuple[Float32, Float32]
+    note: str
 
     def equally_sharp(self, mask: Mask, affine: Float64) -> tuple[Float32, Float32]:
         """Both on the grid, as blurred as each other and no more."""
@@ -258,7 +243,8 @@ def _comparable(
     to_template: Float64 | None,
 ) -> _Pair:
     values = baseline.values
-    if baseline.kind in FITTED and to_template is not None:
+    fitted = choices.gain and baseline.kind in FITTED
+    if fitted and to_template is not None:
         values = regional_gain(values, scan, mask, affine, choices.fwhm, to_template)
     blur = AnatomicalBlur(t1w, mask, affine)
     widths = blur.fwhm(scan), blur.fwhm(values)
@@ -268,7 +254,8 @@ def _comparable(
         MaskedSmoother(mask, sizes, float(np.hypot(choices.fwhm, kernel)))(one)
         for one, kernel in ((scan, matching.ictal), (values, matching.baseline))
     )
-    return _Pair(scan=scan, values=values, widths=widths, matching=matching, smooth=(x, y))
+    note = "" if not fitted else _GAIN if to_template is not None else _NO_GAIN
+    return _Pair(scan=scan, values=values, widths=widths, matching=matching, smooth=(x, y), note=note)
 
 
 def _foci(
@@ -327,13 +314,9 @@ def _usable(level: str, ratios: Mapping[str, float]) -> str:
 
 
 def _notes(
-    baseline: BaselineImage, route: Route, ratios: Mapping[str, float], used: str, choices: Choices
+    baseline: BaselineImage, gain: str, route: Route, ratios: Mapping[str, float], used: str, choices: Choices
 ) -> tuple[str, ...]:
-    notes = [*baseline.notes]
-    if baseline.kind in FITTED:
-        notes.append(_GAIN)
-    if route.note:
-        notes.append(route.note)
+    notes = [*baseline.notes, *(note for note in (gain, route.note) if note)]
     if used != choices.level:
         notes.append(f"the level by {choices.level} cannot be had; the mode is used")
     apart = disagreement(dict(ratios), used)

@@ -82,6 +82,7 @@ def choices_of(settings: Settings) -> Choices:
         threshold=settings.siscom_threshold,
         level=settings.siscom_level,
         least_ml=settings.siscom_extent,
+        gain=settings.siscom_gain == "on",
     )
 
 

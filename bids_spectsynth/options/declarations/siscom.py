@@ -63,6 +63,14 @@ class SiscomOptions:
             "did not change, the cerebellum ({default})",
         ),
     )
+    siscom_gain: Switch = field(
+        default="on",
+        metadata=option(
+            SISCOM,
+            "fit a smooth gain, equal on both sides, that takes away what cameras, attenuation and networks differ by "
+            "({default})",
+        ),
+    )
     normals: Path | None = field(
         default=None,
         metadata=option(

@@ -111,5 +111,5 @@ def hemispheric_index(
     return HemisphericIndex(
         **volumes,
         index=(left - right) / (left + right) if both_halves and left + right > 0 else math.nan,
-        hypo_share=float(-values[decreased].sum()) / total if total > 0 else math.nan,
+        hypo_share=float(np.abs(values[decreased]).sum()) / total if total > 0 else math.nan,
     )

@@ -1,8 +1,12 @@
 """The maps of a SISCOM from two scans on one grid: percent difference and its z maps."""
 
-import numpy as np
+from dataclasses import replace
+from typing import Any
 
-from bids_spectsynth.siscom.records import CohortError, Float32, Mask
+import numpy as np
+import numpy.typing as npt
+
+from bids_spectsynth.siscom.records import CohortError, Float32, Maps, Mask
 
 
 def percent_difference(ictal: Float32, baseline: Float32, level: float, mask: Mask) -> Float32:
@@ -88,3 +92,29 @@ def in_mask(values: np.ndarray, mask: Mask) -> Float32:
     out = np.zeros(mask.shape, dtype=np.float32)
     out[mask] = values
     return out
+
+
+def on_whole_grid(maps: Maps, shape: tuple[int, ...], box: tuple[slice, ...]) -> Maps:
+    """Maps of a box on the whole grid, 0 outside.
+
+    Parameters
+    ----------
+    maps : Maps
+    shape : tuple of int
+        (I, J, K).
+    box : tuple of slice
+    """
+
+    def spread(part: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        out = np.zeros(shape, dtype=part.dtype)
+        out[box] = part
+        return out
+
+    return replace(
+        maps,
+        mask=spread(maps.mask),
+        difference=spread(maps.difference),
+        z=spread(maps.z),
+        znull=spread(maps.znull),
+        zcohort=None if maps.zcohort is None else spread(maps.zcohort),
+    )
