@@ -34,6 +34,8 @@ ORIGINAL_BYTES = 12e6
 #: registration, which works on its own grid, takes as long as at 2 mm. Each holds 5 s for the brain mask's rim,
 #: which is taken away on the T1w's own voxels, of 1 mm here; with those of 2 mm it takes 0.4 s.
 PREPARATION_SECONDS = {1.0: 75.0, 2.0: 20.0, 4.0: 20.0}
+#: SISCOM of one ictal scan and baseline on one core, in seconds by voxel size in mm.
+SISCOM_SECONDS = {1.0: 12.0, 2.0: 7.0, 4.0: 5.0}
 #: Validating a slice (generator alone, forwards) over a training step of it.
 VALIDATION_SHARE = 0.25
 #: Seconds that one measurement may take, roughly.

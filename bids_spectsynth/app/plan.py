@@ -7,6 +7,7 @@ from bids_spectsynth.app import estimate
 from bids_spectsynth.app.participant import STAGES
 from bids_spectsynth.app.stages import Stage
 from bids_spectsynth.bids.finding.cases import Case
+from bids_spectsynth.bids.roles import ictal_names
 from bids_spectsynth.errors import ModelError, Outcome
 from bids_spectsynth.logs import LOGGER_NAME, duration_words
 from bids_spectsynth.options.settings import Settings
@@ -173,4 +174,8 @@ def _estimates(settings: Settings, loads: Sequence[estimate.Load], cases: Sequen
     if cases:
         each = estimate.PREPARATION_SECONDS[settings.voxel_size]
         lines.append(f"estimate, time: preparation, not in that, roughly {each:g} s a participant on two cores")
+    n_ictal = sum(len(ictal_names(case.images)) for case in cases)
+    if n_ictal and settings.siscom == "on":
+        each = estimate.SISCOM_SECONDS[settings.voxel_size]
+        lines.append(f"estimate, time: SISCOM, not in that, roughly {each:g} s a baseline, of {n_ictal} ictal scans")
     return lines

@@ -86,6 +86,7 @@ def test_the_papers_study_is_planned(measured: list[Any]) -> None:
     assert "estimate, time: training 52 min, from a step measured now on this machine" in lines
     assert [(device, threads) for _, device, threads in measured] == [("auto", 2)]
     assert "estimate, time: preparation, not in that, roughly 20 s a participant on two cores" in lines
+    assert not any("SISCOM" in line for line in lines)
     assert any(line.startswith("estimate, disk: ") and "synthetic" in line for line in lines)
 
 
@@ -145,3 +146,10 @@ def test_check_plan__what_can_run() -> None:
 def test_check_plan__training_on_nobody(tmp_path: Path) -> None:
     with pytest.raises(ModelError):
         check_plan(settings(mode="train", output_dir=tmp_path), [])
+
+
+def test_plan_lines__siscom_of_every_ictal_scan_is_estimated(measured: list[Any]) -> None:
+    cases = [complete(f"{n:02}", ("T1w", "pet", "interictal", "ictal", "ictal2")) for n in range(8)]
+    line = "estimate, time: SISCOM, not in that, roughly 7 s a baseline, of 16 ictal scans"
+    assert line in plan_lines(settings(voxel_size=2), cases, [])
+    assert line not in plan_lines(settings(voxel_size=2, siscom="off"), cases, [])
