@@ -117,6 +117,20 @@ OPTIONS: list[tuple[list[str], str, Any]] = [
     ),
     (["--equivalence-margins", "RMSE=0.02", "mask_psnr=1"], "equivalence_margins", (("mask_psnr", 1), ("rmse", 0.02))),
     (["--data-range", "2.3"], "data_range", 2.3),
+    (["--bet-pet", "on"], "bet_pet", "on"),
+    (["--flirt-cost", "mutualinfo"], "flirt_cost", "mutualinfo"),
+    (["--flirt-spect", "masked"], "flirt_spect", "masked"),
+    (["--template-affine", "off"], "template_affine", "off"),
+    (["--seed", "7"], "random_seed", 7),
+    (["--siscom", "off"], "siscom", "off"),
+    (["--siscom-baselines", "pet", "real"], "siscom_baselines", ("real", "pet")),
+    (["--siscom-fwhm", "14"], "siscom_fwhm", 14.0),
+    (["--siscom-threshold", "1.5"], "siscom_threshold", 1.5),
+    (["--siscom-extent", "2"], "siscom_extent", 2.0),
+    (["--siscom-level", "median"], "siscom_level", "median"),
+    (["--siscom-gain", "off"], "siscom_gain", "off"),
+    (["--normals", "/normals"], "normals", Path("/normals")),
+    (["--derivatives", "/a", "/b"], "derivatives", (Path("/a"), Path("/b"))),
 ]
 
 
@@ -129,10 +143,22 @@ def test_an_option_sets_its_field_and_no_other(tokens: list[str], name: str, exp
     assert [getattr(given, field) for field in others] == [getattr(default, field) for field in others]
 
 
-def test_every_spelling_of_every_option_is_in_the_table_above() -> None:
+OF_THE_GROUP_LEVEL = [
+    (["--make-normals", "group=control"], "make_normals", "group=control"),
+    (["--reader-study", "/study"], "reader_study", Path("/study")),
+    (["--reader-results", "/form.tsv"], "reader_results", Path("/form.tsv")),
+]
+
+
+@pytest.mark.parametrize(("tokens", "name", "expected"), OF_THE_GROUP_LEVEL, ids=lambda value: str(value))
+def test_an_option_of_the_group_level_sets_its_field(tokens: list[str], name: str, expected: Any) -> None:
+    assert getattr(parse(["/data", "/out", "group", *tokens]), name) == expected
+
+
+def test_every_spelling_of_every_option_is_in_the_tables_above() -> None:
     known = {word for action in build_parser()._actions for word in action.option_strings}
     known -= {"-h", "--help", "--version", "--config-file"}
-    tried = {word for tokens, _, _ in OPTIONS for word in tokens if word.startswith("-")}
+    tried = {word for tokens, _, _ in (*OPTIONS, *OF_THE_GROUP_LEVEL) for word in tokens if word.startswith("-")}
     assert known == {word for word in tried if "_" not in word}
 
 

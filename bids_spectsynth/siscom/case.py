@@ -15,7 +15,7 @@ from bids_spectsynth.siscom.foci.clusters import find_foci
 from bids_spectsynth.siscom.records import BaselineImage, CohortError, Float32, Float64, Focus, Maps, Mask
 from bids_spectsynth.siscom.significance.null import Null
 from bids_spectsynth.siscom.significance.patient_null import on_prepared_grid, patient_null
-from bids_spectsynth.siscom.subtraction.alignment import resample_ictal
+from bids_spectsynth.siscom.subtraction.alignment import inside_field, resample_ictal
 from bids_spectsynth.siscom.subtraction.level import WARN_PERCENT, disagreement, levels
 from bids_spectsynth.siscom.subtraction.maps import cohort_z, on_whole_grid, own_z, percent_difference, voxelwise_z
 from bids_spectsynth.siscom.subtraction.mask import siscom_mask
@@ -162,8 +162,12 @@ def _in_box(
     cerebellum: Mask | None,
     to_template: Float64 | None,
 ) -> Siscom:
-    evaluated = siscom_mask(both, tuple(np.linalg.norm(affine[:3, :3], axis=0)))
     route = choose_route(ictal, baseline, both, affine)
+    # Along this route the scan's field of view may end elsewhere than along that of the preparation.
+    both = both & inside_field(ictal.image, route.matrix, both, affine)
+    evaluated = siscom_mask(both, tuple(np.linalg.norm(affine[:3, :3], axis=0)))
+    if not evaluated.any():
+        raise ValueError("the brain that both scans have measured is nowhere thick enough")
     moved = resample_ictal(ictal.image, route.matrix, both, affine)
     pair = _comparable(moved, baseline, t1w, both, affine, choices, to_template)
     ratios = levels(*pair.smooth, evaluated, cerebellum)
@@ -197,7 +201,7 @@ def _judged(
     maps = _maps(difference, evaluated, on_prepared_grid(null, null.standard_deviation, evaluated, affine), error)
     budget = {name: on_prepared_grid(null, part, evaluated, affine) for name, part in null.parts.items()}
     if error is not None:
-        budget["synthesis"] = np.nan_to_num(error.standard_deviation)
+        budget["synthesis"] = error.standard_deviation
     return Siscom(
         baseline=baseline,
         route=route,
@@ -246,6 +250,8 @@ def _comparable(
     fitted = choices.gain and baseline.kind in FITTED
     if fitted and to_template is not None:
         values = regional_gain(values, scan, mask, affine, choices.fwhm, to_template)
+        # A gain of 1 on average: what the scans differ by as a whole is left to the level.
+        values = values * np.float32(baseline.values[mask].mean(dtype=np.float64) / values[mask].mean(dtype=np.float64))
     blur = AnatomicalBlur(t1w, mask, affine)
     widths = blur.fwhm(scan), blur.fwhm(values)
     matching = match(*widths)
@@ -302,8 +308,12 @@ def residual_difference(choices: Choices) -> Difference:
     def difference(scan: Float32, baseline: BaselineImage, mask: Mask, request: Request) -> Float32:
         t1w = request.image(T1W)
         pair = _comparable(scan, baseline, t1w, mask, request.affine, choices, request.to_template)
-        ratios = levels(*pair.smooth, mask)
-        return percent_difference(*pair.smooth, ratios[_usable(choices.level, ratios)], mask)
+        # Level and percent as in a map, the rim as well: another head's edge lies elsewhere.
+        evaluated = siscom_mask(mask, tuple(request.voxel_sizes))
+        ratios = levels(*pair.smooth, evaluated)
+        level = ratios[_usable(choices.level, ratios)]
+        base = pair.smooth[1][evaluated].mean(dtype=np.float64) / pair.smooth[1][mask].mean(dtype=np.float64)
+        return percent_difference(*pair.smooth, level, mask) / np.float32(base)
 
     return difference
 

@@ -18,7 +18,7 @@ WORDS = st.text(string.ascii_letters + string.digits, min_size=1, max_size=12)
 INDICES = st.one_of(st.integers(0, 99).map(str), st.from_regex(r"[A-Za-z][0-9A-Za-z]{0,6}", fullmatch=True))
 SPACES = st.one_of(
     st.just(Space("T1w")),
-    st.builds(Space, WORDS.filter(lambda name: name != "T1w"), st.none() | INDICES, st.none() | INDICES),
+    st.builds(Space, WORDS.filter(lambda name: name not in ("T1w", "anat")), st.none() | INDICES, st.none() | INDICES),
 )
 
 

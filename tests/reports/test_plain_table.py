@@ -18,7 +18,7 @@ def test_plain_table__any_columns_with_their_dictionary(tmp_path):
     assert [column.label for column in table.columns] == ["participant id", "Cohen's kappa", "p"]
     assert [column.numeric for column in table.columns] == [False, True, True]
     assert [cell.text for cell in table.rows[0]] == ["sub-01", "0.1235", "n/a"]
-    assert ("Cohen's kappa", "Agreement. (1)") in table.footnotes
+    assert ("Cohen's kappa", "Agreement.") in table.footnotes
 
 
 def test_plain_table__without_a_dictionary_and_long_ones_folded(tmp_path):

@@ -69,7 +69,7 @@ def test_subtract__finds_a_focus_where_it_is_and_how_much_it_is() -> None:
     assert tuple(found.levels) == tuple(LEVELS)
     assert set(first.budget) == set(found.null.parts)
     assert found.maps.zcohort is None
-    assert found.notes == ()
+    assert found.notes == ("No transform to a template: one level for the whole brain, no smooth gain.",)
 
 
 def test_subtract__a_cold_focus_is_hypoperfusion() -> None:
@@ -171,7 +171,7 @@ def test_subtract__a_cohort_gives_its_map_and_its_part_of_the_budget() -> None:
 def test_subtract__level_that_cannot_be_had_is_said_and_the_mode_taken() -> None:
     found = run(ictal_scan(seizure()), choices=Choices(level="cerebellum"))
     assert found.level_used == "mode"
-    assert found.notes == ("the level by cerebellum cannot be had; the mode is used",)
+    assert found.notes[1:] == ("the level by cerebellum cannot be had; the mode is used",)
     with_it = run(ictal_scan(seizure()), choices=Choices(level="cerebellum"), cerebellum=spot((20, -60, -8)))
     assert with_it.level_used == "cerebellum"
 
@@ -215,7 +215,7 @@ def test_subtract__what_cannot_be_subtracted_is_said() -> None:
 
 def head(to_template: np.ndarray | None = None) -> Any:
     """What a difference asks of a request."""
-    return SimpleNamespace(affine=AFFINE, image=lambda role: T1W, to_template=to_template)
+    return SimpleNamespace(voxel_sizes=np.full(3, SIZE), affine=AFFINE, image=lambda role: T1W, to_template=to_template)
 
 
 def test_residual_difference__nothing_where_scans_differ_by_their_units() -> None:
@@ -236,10 +236,14 @@ def test_residual_difference__is_made_like_the_map_of_an_ictal_scan() -> None:
     assert np.corrcoef(made[found.maps.mask], found.maps.difference[found.maps.mask])[0, 1] > 0.97
 
 
-def test_subtract__a_smooth_gain_of_what_was_not_measured_is_fitted_where_the_template_is_known() -> None:
+def test_subtract__a_smooth_gain_is_fitted_where_the_template_is_known() -> None:
     # A network's image that is too bright in front.
     tilted = real(noisy(2) * (1 + 0.1 * (POINTS[:, 1].reshape(SHAPE) + 18) / 90), kind="synthetic", synthetic=True)
     without, fitted = (run(ictal_scan(1.5 * noisy(1)), tilted, to_template=way) for way in (None, np.eye(4)))
     assert fitted.maps.sd_percent < 0.6 * without.maps.sd_percent
     measured = replace(tilted, kind="real", synthetic=False)
-    assert run(ictal_scan(1.5 * noisy(1)), measured, to_template=np.eye(4)).maps.sd_percent == without.maps.sd_percent
+    assert run(ictal_scan(1.5 * noisy(1)), measured, to_template=np.eye(4)).maps.sd_percent == fitted.maps.sd_percent
+    plain = run(ictal_scan(1.5 * noisy(1)), tilted, Choices(gain=False), to_template=np.eye(4))
+    assert plain.maps.sd_percent == without.maps.sd_percent
+    # What scans differ by as a whole is left to the level.
+    assert fitted.levels["mode"] == pytest.approx(without.levels["mode"], rel=0.05)

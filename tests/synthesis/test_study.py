@@ -146,7 +146,6 @@ def test_templates_with_cohorts_are_spaces_of_a_study(write: Any) -> None:
         {"adversarial_weight": 0},
         {"adversarial_loss": "lsgan"},
         {"model_label": "mine"},
-        {"model": "/models/mine"},
     ],
     ids=str,
 )

@@ -72,12 +72,14 @@ def find_foci(
                 continue
             mass = voxel_ml * float(np.sum(factor * maps.z[tuple(voxels.T)] - threshold))
             found.append(_focus(maps, affine, voxels, sign, factor, voxel_ml, p_of(mass), budget, depth, seen))
-    found.sort(key=lambda focus: -abs(_rank_value(focus)))
+    found.sort(key=lambda focus: -_rank_value(focus))
     return [replace(focus, rank=rank) for rank, focus in enumerate(found, start=1)]
 
 
 def _rank_value(focus: Focus) -> float:
-    return focus.zcohort_max if np.isfinite(focus.zcohort_max) else focus.znull_max
+    """What ranks a focus: one that the cohort has more of than this scan is the last."""
+    value = focus.zcohort_max if np.isfinite(focus.zcohort_max) else focus.znull_max
+    return value if focus.sign == "hyper" else -value
 
 
 def _focus(
@@ -93,8 +95,11 @@ def _focus(
     seen: bool,
 ) -> Focus:
     at = tuple(voxels.T)
-    ranked_by = maps.znull if maps.zcohort is None else maps.zcohort
-    peak = voxels[int(np.argmax(factor * ranked_by[at]))]
+    # A map against a cohort is 0 where too few participants tell of a voxel.
+    known = np.zeros(len(voxels), dtype=bool) if maps.zcohort is None else maps.zcohort[at] != 0
+    ranked = maps.zcohort[at] if maps.zcohort is not None and known.any() else maps.znull[at]
+    candidates = np.where(known, factor * ranked, -np.inf) if known.any() else factor * ranked
+    peak = voxels[int(np.argmax(candidates))]
     here = tuple(int(index) for index in peak)
     volume = len(voxels) * voxel_ml
     edge = float(depth[here])
@@ -112,7 +117,7 @@ def _focus(
         volume_ml=volume,
         z_max=_extreme(maps.z, at, factor),
         znull_max=_extreme(maps.znull, at, factor),
-        zcohort_max=float("nan") if maps.zcohort is None else _extreme(maps.zcohort, at, factor),
+        zcohort_max=factor * float(candidates.max()) if known.any() else float("nan"),
         percent_max=float(maps.difference[here]),
         percent_mean=float(maps.difference[at].mean(dtype=np.float64)),
         p_corrected=p_corrected,

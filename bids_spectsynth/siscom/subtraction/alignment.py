@@ -190,6 +190,26 @@ def displacement(first: Float64, second: Float64, mask: Mask, affine: Float64) -
     return float(distances.mean()), float(distances.max())
 
 
+def inside_field(image: nib.Nifti1Image, matrix: Float64, mask: Mask, affine: Float64) -> Mask:
+    """Which voxels of a mask lie inside the field of view of a scan, and not beyond its outermost voxels.
+
+    Parameters
+    ----------
+    image : Nifti1Image
+    matrix : array, shape (4, 4)
+        World of the mask to that of the scan.
+    mask : array of bool, shape (I, J, K)
+    affine : array, shape (4, 4)
+    """
+    voxels = np.argwhere(mask)
+    there = apply_affine(np.linalg.inv(image.affine) @ matrix @ affine, voxels)
+    # Rounding must not cost the outermost plane of a scan that lies on the grid itself.
+    inside = np.all((there >= -1e-3) & (there <= np.array(image.shape[:3]) - 1 + 1e-3), axis=1)
+    out = np.zeros(mask.shape, dtype=bool)
+    out[tuple(voxels[inside].T)] = True
+    return out
+
+
 def resample_ictal(ictal: nib.Nifti1Image, matrix: Float64, mask: Mask, affine: Float64) -> Float32:
     """The ictal scan on the baseline's grid: interpolated once (cubic B-spline), in the mask, not below 0.
 

@@ -114,9 +114,10 @@ def test_what_is_written(tiny: Any, make_case: Any, make_options: Any, tmp_path:
 
 
 def test_a_whole_case_by_fsl(fake_fsl: Any, make_case: Any, make_options: Any, tmp_path: Path) -> None:
-    (outcome,) = preprocess([make_case("01", ("T1w", "pet"))], make_options(backend="fsl", coreg_init="header"))
+    options = make_options(backend="fsl", coreg_init="header", bet_pet="on", template_affine="on")
+    (outcome,) = preprocess([make_case("01", ("T1w", "pet"))], options)
     assert outcome.status == "ok", outcome.reason
-    assert [len(fake_fsl.calls(program)) for program in ("bet", "flirt", "convert_xfm")] == [2, 3, 3]
+    assert [len(fake_fsl.calls(program)) for program in ("bet", "flirt", "convert_xfm")] == [2, 2, 2]
     (prepared,) = find_prepared(tmp_path / "out", "T1w")
     t1w, pet = (np.asanyarray(nib.load(prepared.masks[role]).dataobj) for role in ("T1w", "pet"))
     assert np.any(t1w != pet), "the PET has a mask of its own"
@@ -424,7 +425,7 @@ def test_only_what_is_done_is_called_done(tiny: Any, make_case: Any, make_option
     caplog.set_level("INFO")
     case = make_case("01", ("T1w", "pet"))
     truncate(case.images["pet"].path)
-    preprocess([case], make_options())
+    preprocess([case], make_options(template_affine="on"))
     messages = (message.partition(" (")[0] for message in caplog.messages)
     said = {m for m in messages if m.endswith((" done", " failed")) and "look at it" not in m}
     assert said == {

@@ -196,7 +196,7 @@ def test_an_image_on_another_grid_is_named(tree, parse):
     small = nib.Nifti1Image(np.zeros((4, 4, 4), dtype=np.float32), np.eye(4))
     path.write_bytes(gzip.compress(small.to_bytes()))
     text = parse(subject_report(tree, "01").read_text()).text
-    assert "the grid is (4, 4, 4), that of the brain mask (64, 64, 48)" in text
+    assert "the grid is 4 x 4 x 4, that of the brain mask 64 x 64 x 48" in text
 
 
 @pytest.mark.usefixtures("quick")

@@ -93,6 +93,20 @@ def test_find_foci__ranked_by_the_best_calibrated_map() -> None:
     assert ranked[1].percent_max == 12.5
 
 
+def test_find_foci__less_than_the_cohort_expects_is_the_last() -> None:
+    cohort = volume((SMALL, -3), (COLD, -2), (SINGLE, 1))
+    ranked = foci(maps(three(), znull=volume((SMALL, 9), (COLD, -5), (SINGLE, 3)), zcohort=cohort))
+    assert [focus.zcohort_max for focus in ranked] == [-2, 1, -3]
+
+
+def test_find_foci__where_nobody_tells_of_a_place_the_null_does() -> None:
+    null = volume((SMALL, 3), (COLD, -5), (SINGLE, 3))
+    null[6, 6, 7] = 4
+    ranked = foci(maps(three(), znull=null, zcohort=volume((COLD, -7), (SINGLE, 1))))
+    unknown = next(focus for focus in ranked if np.isnan(focus.zcohort_max))
+    assert (unknown.rank, unknown.znull_max, unknown.peak_mm) == (2, 4, (-14, -14, -10))
+
+
 def test_find_foci__p_is_that_of_the_mass_beyond_the_threshold() -> None:
     asked: list[float] = []
 

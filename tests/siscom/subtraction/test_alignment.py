@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bids_spectsynth.siscom.subtraction.alignment import align, displacement, resample_ictal
+from bids_spectsynth.siscom.subtraction.alignment import align, displacement, inside_field, resample_ictal
 from tests.siscom.conftest import AFFINE, SHAPE, ball, brain, image, moved_scan, noise, rigid, scan
 
 STILL = np.eye(4)
@@ -86,3 +86,12 @@ def test_resample_ictal__world_coordinates_count_not_voxels() -> None:
     flipped.affine[:3, 3] = AFFINE[:3, 3] + [4 * (SHAPE[0] - 1), 0, 0]
     plain = resample_ictal(image(moved_scan(STILL)), STILL, brain(), AFFINE)
     np.testing.assert_allclose(resample_ictal(flipped, STILL, brain(), AFFINE), plain, atol=1e-3)
+
+
+def test_inside_field__ends_where_the_scan_ends() -> None:
+    field = nib.Nifti1Image(np.ones((4, 5, 6), dtype=np.float32), np.eye(4))
+    mask = np.ones((6, 6, 6), dtype=bool)
+    assert np.array_equal(np.argwhere(inside_field(field, np.eye(4), mask, np.eye(4))).max(axis=0), (3, 4, 5))
+    moved = np.eye(4)
+    moved[0, 3] = 1.5
+    assert np.array_equal(np.argwhere(inside_field(field, moved, mask, np.eye(4))).max(axis=0), (1, 4, 5))
