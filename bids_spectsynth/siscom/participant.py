@@ -32,9 +32,8 @@ from bids_spectsynth.siscom.foci.naming import Labeller, find_labeller
 from bids_spectsynth.siscom.outputs.columns import CLUSTERS_DICTIONARY, clusters_table, with_names
 from bids_spectsynth.siscom.outputs.paths import STATISTICS, clusters_path, concordance_path, map_path, siscom_files
 from bids_spectsynth.siscom.outputs.sidecars import map_sidecar
-from bids_spectsynth.siscom.records import BaselineImage, CohortError, Float32, Float64, Mask
+from bids_spectsynth.siscom.records import BaselineImage, CohortError, Float32
 from bids_spectsynth.siscom.subtraction.route import IctalScan
-from bids_spectsynth.siscom.subtraction.sharpness import estimate_fwhm
 
 logger = logging.getLogger(__name__)
 
@@ -108,8 +107,7 @@ def make_siscom(work: Work) -> list[str]:
         path.unlink()
     scan = _ictal_scan(work)
     t1w = request.image(T1W)
-    wanted = replace(request, kernel=_pet_kernel(t1w))
-    missing = [f"no {SOURCES[name].title}: {why}" for name, why in unavailable(wanted, _wanted(work)).items()]
+    missing = [f"no {SOURCES[name].title}: {why}" for name, why in unavailable(request, _wanted(work)).items()]
     lines: list[str] = []
     if tuple(work.settings.siscom_baselines) != ALL_BASELINES:
         # Who names baselines is told which there are not; by default those are taken that there are.
@@ -119,7 +117,7 @@ def make_siscom(work: Work) -> list[str]:
     results = []
     for kind in in_order(_wanted(work)):
         try:
-            baselines = [] if SOURCES[kind].available(wanted) else SOURCES[kind].make(wanted)
+            baselines = [] if SOURCES[kind].available(request) else SOURCES[kind].make(request)
             results += [_one(work, scan, baseline, t1w, labeller) for baseline in baselines]
         except (ImageError, ValueError) as error:
             lines.append(f"{SOURCES[kind].title} left out: {error}")
@@ -168,14 +166,6 @@ def _sources(work: Work) -> tuple[Path | None, Path | None]:
             path = work.settings.output_dir / uri.removeprefix("bids::")
             transform = path if path.is_file() else None
     return raw, transform
-
-
-def _pet_kernel(t1w: Float32) -> Any:
-    def kernel(ictal: Float32, pet: Float32, mask: Mask, affine: Float64) -> float:
-        widths = [estimate_fwhm(values, t1w, mask, affine) for values in (ictal, pet)]
-        return float(np.sqrt(max(widths[0] ** 2 - widths[1] ** 2, 0)))
-
-    return kernel
 
 
 def _one(work: Work, scan: IctalScan, baseline: BaselineImage, t1w: Float32, labeller: Labeller) -> Siscom:

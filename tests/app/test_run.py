@@ -801,7 +801,7 @@ SHOWN_BY_MODULES = {
         ),
         "app/test_siscom.py",
     ),
-    "siscom_gain": "siscom/test_case.py",
+    "siscom_gain": "app/test_siscom.py",
     **dict.fromkeys(("reader_study", "reader_results"), "siscom/group/test_write.py"),
     "normals": "siscom/baselines/test_normals.py",
     "make_normals": "siscom/baselines/test_make_normals.py",

@@ -87,7 +87,13 @@ def test_siscom__a_second_run_makes_nothing_anew(app: App) -> None:
 
 
 def test_siscom__other_options_make_it_again(app: App) -> None:
-    options = {"siscom_fwhm": "14", "siscom_threshold": "1.5", "siscom_extent": "2", "siscom_level": "median"}
+    options = {
+        "siscom_fwhm": "14",
+        "siscom_threshold": "1.5",
+        "siscom_extent": "2",
+        "siscom_level": "median",
+        "siscom_gain": "off",
+    }
     words = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", value)]
     before = app.stamps(f"{STEM}*")
     only = ("--siscom-baselines", "real", "--participant-label", "01")

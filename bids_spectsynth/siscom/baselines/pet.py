@@ -13,7 +13,9 @@ from bids_spectsynth.images.reading import load_image
 from bids_spectsynth.siscom.baselines.piscom import pet_as_spect
 from bids_spectsynth.siscom.baselines.request import BaselineSource, Request
 from bids_spectsynth.siscom.baselines.tissue import white_matter
-from bids_spectsynth.siscom.records import BaselineImage, Mask
+from bids_spectsynth.siscom.records import BaselineImage, Float32, Mask
+from bids_spectsynth.siscom.subtraction.resolution import match
+from bids_spectsynth.siscom.subtraction.sharpness import AnatomicalBlur
 
 _FITTED = (
     "The PET's contrast was fitted to the ictal scan itself; a change that is smooth and equal on both sides is lost."
@@ -30,6 +32,14 @@ def _measured(request: Request, role: str) -> Mask:
     if inside.shape != request.brain.shape:
         raise ImageError(f"{path}: on another grid than the brain mask; prepare it again")
     return np.asarray(request.brain & inside)
+
+
+def _kernel(request: Request, ictal: Float32, pet: Float32, both: Mask) -> float:
+    """What the PET lacks to be as blurred as the ictal scan: a Gaussian (FWHM, mm)."""
+    if request.kernel is not None:
+        return request.kernel(ictal, pet, both, request.affine)
+    blur = AnatomicalBlur(request.image(T1W), both, request.affine)
+    return match(blur.fwhm(pet), blur.fwhm(ictal)).ictal
 
 
 def _available(request: Request) -> str | None:
@@ -52,7 +62,7 @@ def _make(request: Request) -> list[BaselineImage]:
             white,
             (mask, both),
             affine,
-            request.kernel(ictal, pet, both, affine),
+            _kernel(request, ictal, pet, both),
             request.fwhm,
             to_template,
         )

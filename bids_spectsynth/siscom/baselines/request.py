@@ -16,24 +16,8 @@ from bids_spectsynth.synthesis.baselines.template import template_matrix
 from bids_spectsynth.synthesis.data.slices import brain_and_evaluation_mask
 from bids_spectsynth.synthesis.models.ensemble import Member
 
-#: Gaussian (FWHM, mm) that brings a PET to a SPECT's resolution where nobody has measured it: 9 mm against 5 to 6 mm.
-USUAL_KERNEL_MM = 7.0
-
 #: From ictal scan, PET, brain mask (all of one shape) and affine to the Gaussian that the PET lacks (FWHM, mm).
 KernelEstimate = Callable[[Float32, Float32, Mask, Float64], float]
-
-
-def usual_kernel(ictal: Float32, pet: Float32, mask: Mask, affine: Float64) -> float:
-    """:data:`USUAL_KERNEL_MM`, whatever the scans.
-
-    Parameters
-    ----------
-    ictal, pet : array, shape (I, J, K)
-    mask : array of bool, shape (I, J, K)
-    affine : array, shape (4, 4)
-        Voxels to world, RAS+ mm.
-    """
-    return USUAL_KERNEL_MM
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -49,8 +33,8 @@ class Request:
         Gaussian of the SISCOM, mm.
     ictal : str
         Role of the ictal scan among the images of the case.
-    kernel : callable
-        How much sharper a PET is than the ictal scan.
+    kernel : callable, optional
+        How much sharper a PET is than the ictal scan; by default the T1w tells.
     splits : mapping of str to str
         By label of each model, on which side of its split the participant lies: ``train``, ``validation``, ``test``,
         ``external``, ``excluded``.
@@ -66,7 +50,7 @@ class Request:
     output_dir: Path
     fwhm: float
     ictal: str = ICTAL
-    kernel: KernelEstimate = usual_kernel
+    kernel: KernelEstimate | None = None
     splits: Mapping[str, str] = field(default_factory=dict)
     models: Sequence[Path] = ()
     members: Mapping[Path, Sequence[Member]] = field(default_factory=dict)

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from bids_spectsynth.errors import ImageError
-from bids_spectsynth.siscom.baselines.request import USUAL_KERNEL_MM, usual_kernel
 from tests.siscom.baselines.conftest import MakeRequest, changed
 
 
@@ -23,8 +22,3 @@ def test_request__no_value_is_negative(make_request: MakeRequest) -> None:
     values = np.where(request.brain, -1.0, 2.0)
     np.testing.assert_array_equal(changed(request, "ictal", values).image("ictal"), np.where(request.brain, 0, 2))
     np.testing.assert_allclose(request.voxel_sizes, 4)
-
-
-def test_usual_kernel__whatever_the_scans() -> None:
-    nothing = np.zeros((2, 2, 2), dtype=np.float32)
-    assert usual_kernel(nothing, nothing, nothing > 0, np.eye(4)) == USUAL_KERNEL_MM
