@@ -141,7 +141,8 @@ class Focus:
     percent_max, percent_mean : float
         Change at the peak, and the cluster's mean, percent of the brain mean.
     p_corrected : float
-        Chance that these scans without a seizure have a cluster of this extent or larger anywhere in the brain.
+        Chance that these scans without a seizure have a cluster of this mass (volume times z beyond the threshold) or
+        more anywhere in the brain.
     edge_mm : float
         From the peak to the edge of the brain mask.
     names : Names

@@ -27,7 +27,8 @@ CLUSTERS_DICTIONARY: dict[str, dict[str, Any]] = {
         "Units": "1",
     },
     "zcohort_max": {
-        "Description": "Largest value of the difference against held-out participants of the cohort; n/a without them.",
+        "Description": "Largest value of the difference against scans without a seizure: held-out participants of the "
+        "cohort, or normals; n/a without them.",
         "Units": "1",
     },
     "percent_max": {"Description": "Difference at the peak, percent of the baseline's brain mean.", "Units": "percent"},
@@ -72,7 +73,7 @@ CLUSTERS_DICTIONARY: dict[str, dict[str, Any]] = {
     },
     "sd_resolution_percent": {"Description": _SD.format("the difference of the resolutions"), "Units": "percent"},
     "sd_synthesis_percent": {
-        "Description": _SD.format("all of this together and the network's errors, by held-out participants,"),
+        "Description": _SD.format("all of this together and what the baseline gets wrong, by held-out participants or normals,"),
         "Units": "percent",
     },
 }
