@@ -136,13 +136,19 @@ def _rows(question: _Question, results: Sequence[Result], known: Sequence[Sequen
     asked: dict[str, list[tuple[Result, Truth]]] = {}
     for result, truths in sorted(zip(results, known, strict=True), key=lambda pair: pair[0].place):
         fitting = [one for one in truths if one.against == question.against and question.applies(one)]
-        if fitting:
+        if fitting and _has_names(question, result):
             asked.setdefault(result.label, []).append((result, fitting[0]))
     names = {"against": question.against, "measure": question.measure}
     single = [{**names, "baseline": label, "other": "n/a", **_counts(question, own)} for label, own in asked.items()]
     pairs = [{**names, **_pair(question, asked[a], asked[b])} for a, b in combinations(asked, 2)]
     corrected = holm([row["p_mcnemar"] for row in pairs])
     return [*single, *({**row, "p_holm": float(p)} for row, p in zip(pairs, corrected, strict=True))]
+
+
+def _has_names(question: _Question, result: Result) -> bool:
+    """Whether the foci of a scan bear the names that are asked for: without labels of regions, no lobe is wrong."""
+    names = [str(getattr(focus.names, question.measure, "")) for focus in result.foci]
+    return not names or set(names) != {"n/a"}
 
 
 def _counts(question: _Question, asked: Sequence[tuple[Result, Truth]]) -> dict[str, Any]:

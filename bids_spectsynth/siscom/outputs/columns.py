@@ -73,7 +73,9 @@ CLUSTERS_DICTIONARY: dict[str, dict[str, Any]] = {
     },
     "sd_resolution_percent": {"Description": _SD.format("the difference of the resolutions"), "Units": "percent"},
     "sd_synthesis_percent": {
-        "Description": _SD.format("all of this together and what the baseline gets wrong, by held-out participants or normals,"),
+        "Description": _SD.format(
+            "all of this together and what the baseline gets wrong, by held-out participants or normals,"
+        ),
         "Units": "percent",
     },
 }

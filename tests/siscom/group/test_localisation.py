@@ -1,5 +1,6 @@
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from statsmodels.stats.proportion import proportion_confint
 from bids_spectsynth.siscom.group.localisation import LOCALISATION_DICTIONARY, localisation_table
 from bids_spectsynth.siscom.group.results import read_results
 from bids_spectsynth.siscom.group.truth import Truth
-from bids_spectsynth.siscom.records import Focus
+from bids_spectsynth.siscom.records import Focus, Names
 from tests.siscom.group.conftest import LEFT, RIGHT, focus
 
 _LEFT_TEMPORAL = Truth(against="focus", source="phantom", side="L", lobe="temporal", point_mm=LEFT)
@@ -107,3 +108,14 @@ def test_localisation_table__nothing_known_gives_no_rows(tmp_path: Path, add_res
     results = read_results(tmp_path / "out")
     table = localisation_table(results, [[]])
     assert table.empty
+
+
+def test_localisation_table__a_lobe_without_labels_is_not_asked_for(
+    tmp_path: Path, add_result: Callable[..., Path]
+) -> None:
+    unnamed = replace(focus(1, LEFT), names=Names(side="L"))
+    add_result("1", "Real", [unnamed])
+    add_result("2", "Real", _MISS)
+    table = _table(tmp_path)
+    assert _row(table, "side", "Real")["n_participants"] == 2
+    assert (_row(table, "lobe", "Real")["n_participants"], _row(table, "lobe", "Real")["n_hits"]) == (1, 0)
