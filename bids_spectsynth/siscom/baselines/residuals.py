@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from bids_spectsynth.bids.roles import INTERICTAL
-from bids_spectsynth.errors import ImageError
+from bids_spectsynth.errors import ImageError, SpectSynthError
 from bids_spectsynth.images.smoothing import MaskedSmoother
 from bids_spectsynth.siscom.baselines.registry import SOURCES
 from bids_spectsynth.siscom.baselines.request import Request
@@ -141,7 +141,7 @@ def countable(requests: Iterable[Request], template: str) -> list[Request]:
 def _readable_baselines(request: Request, kinds: Iterable[BaselineKind]) -> list[BaselineImage]:
     try:
         return own_baselines(request, kinds)
-    except ImageError as error:
+    except (SpectSynthError, ValueError) as error:
         _log_loss(request, error)
         return []
 
@@ -154,7 +154,7 @@ def _readable_residual(request: Request, baseline: BaselineImage, difference: Di
         return None
 
 
-def _log_loss(request: Request, error: ImageError) -> None:
+def _log_loss(request: Request, error: Exception) -> None:
     logger.warning("%s: its residual does not count: %s", request.case.name, error)
 
 

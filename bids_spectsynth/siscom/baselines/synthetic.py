@@ -49,7 +49,7 @@ def left_out(request: Request) -> list[str]:
 def _available(request: Request) -> str | None:
     if usable_synthetic(request):
         return None
-    return "; ".join(left_out(request)) or "no synthetic SPECT in T1w space"
+    return "of no model that is known here" if left_out(request) else "no synthetic SPECT in T1w space"
 
 
 def _image(request: Request, found: Synthetic) -> BaselineImage:
