@@ -75,9 +75,9 @@ def _without_folders(text: str, settings: Settings) -> str:
     for folder in (settings.output_dir, settings.bids_dir):
         text = text.replace(f"{folder}/", "").replace(f"{folder.resolve()}/", "")
     options = [folder for folder in (settings.normals, settings.model, *settings.derivatives) if folder is not None]
-    named = {str(path): path.resolve().name for folder in options for path in (folder, folder.resolve())}
+    named = {str(path): path.resolve().name for option in options for path in (option, option.resolve())}
     # Of these the name stays, which says which folder is meant; a folder within another one goes first.
-    for folder in sorted(named, key=len, reverse=True):
-        if "/" in folder and named[folder]:
-            text = text.replace(folder, named[folder])
+    for path_text in sorted(named, key=len, reverse=True):
+        if "/" in path_text and named[path_text]:
+            text = text.replace(path_text, named[path_text])
     return text

@@ -75,7 +75,8 @@ def save_error(
         See :class:`StoredError`.
     """
     enough = sums.count >= MIN_PARTICIPANTS
-    sums = replace(sums, **{name: np.where(enough, getattr(sums, name), 0.0) for name in _TENSORS})
+    count, total, squares = (np.where(enough, getattr(sums, name), 0.0) for name in _TENSORS)
+    sums = replace(sums, count=count, total=total, squares=squares)
     salt = secrets.token_hex(16)
     hashed = tuple(sorted(participant_hash(salt, label) for label in sums.participants))
     with atomic_file(folder / f"{stem}.safetensors") as file:
