@@ -74,4 +74,10 @@ def _without_folders(text: str, settings: Settings) -> str:
     """A reason as it may be shared with the derivatives: paths without where they lie on this machine."""
     for folder in (settings.output_dir, settings.bids_dir):
         text = text.replace(f"{folder}/", "").replace(f"{folder.resolve()}/", "")
+    options = [folder for folder in (settings.normals, settings.model, *settings.derivatives) if folder is not None]
+    named = {str(path): path.resolve().name for option in options for path in (option, option.resolve())}
+    # Of these the name stays, which says which folder is meant; a folder within another one goes first.
+    for path_text in sorted(named, key=len, reverse=True):
+        if "/" in path_text and named[path_text]:
+            text = text.replace(path_text, named[path_text])
     return text

@@ -1,7 +1,7 @@
 """What the participant level consists of: stages that share a context, and the order in which they run."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,7 +51,12 @@ class Context:
     @property
     def unfailed(self) -> frozenset[str]:
         """Names of the cases that nothing has gone wrong with so far."""
-        failed = {(outcome.participant, outcome.session) for outcome in self.outcomes if outcome.status == "failed"}
+        return self.unfailed_in({outcome.stage for outcome in self.outcomes})
+
+    def unfailed_in(self, stages: Collection[str]) -> frozenset[str]:
+        """Names of the cases that nothing has gone wrong with in some stages, whatever did in others."""
+        bad = [outcome for outcome in self.outcomes if outcome.status == "failed" and outcome.stage in stages]
+        failed = {(outcome.participant, outcome.session) for outcome in bad}
         return frozenset(case.name for case in self.cases if (case.participant, case.session) not in failed)
 
     @property

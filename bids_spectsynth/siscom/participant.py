@@ -23,7 +23,7 @@ from bids_spectsynth.siscom.baselines.errors import Errors
 from bids_spectsynth.siscom.baselines.normals import normals_error
 from bids_spectsynth.siscom.baselines.registry import SOURCES, in_order, unavailable
 from bids_spectsynth.siscom.baselines.request import Request
-from bids_spectsynth.siscom.baselines.residuals import error_on_head
+from bids_spectsynth.siscom.baselines.residuals import error_on_head, too_few
 from bids_spectsynth.siscom.case import Choices, Siscom, residual_difference, subtract
 from bids_spectsynth.siscom.concordance import CONCORDANCE_DICTIONARY, Findings, concordance_table
 from bids_spectsynth.siscom.foci.hemispheres import hemispheric_index
@@ -83,6 +83,17 @@ def choices_of(settings: Settings) -> Choices:
         least_ml=settings.siscom_extent,
         gain=settings.siscom_gain == "on",
     )
+
+
+def level_and_gain(choices: Choices) -> str:
+    """How two scans are brought to one level, as the errors of baselines record it.
+
+    Examples
+    --------
+    >>> level_and_gain(Choices())
+    'mode, gain on'
+    """
+    return f"{choices.level}, gain {'on' if choices.gain else 'off'}"
 
 
 def make_siscom(work: Work) -> list[str]:
@@ -146,7 +157,7 @@ def _ictal_scan(work: Work) -> IctalScan:
     role, brain = work.request.ictal, work.request.brain
     mask = brain
     if role in work.case.masks:
-        mask = brain & (np.asanyarray(load_image(work.case.masks[role])[0].dataobj) > 0)
+        mask = brain & (work.request.read(work.case.masks[role]) > 0)
     raw, transform = _sources(work)
     if raw is not None and transform is not None:
         image, _ = load_image(raw, work.durations.get(raw))
@@ -190,12 +201,25 @@ def _one(work: Work, scan: IctalScan, baseline: BaselineImage, t1w: Float32, lab
 def _error(work: Work, baseline: BaselineImage) -> tuple[CohortError | None, str | None]:
     if baseline.kind == "normals":
         return normals_error(work.request)
-    stored = work.errors.stored.get(baseline.label)
+    errors, how = work.errors, level_and_gain(work.choices)
+    stored = errors.stored.get(baseline.label)
     if stored is None:
-        return None, None
+        n_participants = errors.too_few.get(baseline.label)
+        return None, None if n_participants is None else too_few(n_participants)
     if stored.sums.fwhm != work.settings.siscom_fwhm:
         return None, f"No map against the cohort: its errors are those of maps of {stored.sums.fwhm:g} mm."
-    return error_on_head(stored, work.request, residual_difference(work.choices))
+    if stored.how != how:
+        return None, (
+            f"No map against the cohort: its errors are those of maps by {stored.how or 'an unknown level and gain'}, "
+            f"not {how}."
+        )
+    return error_on_head(
+        stored,
+        work.request,
+        residual_difference(work.choices),
+        errors.own.get(work.case.participant, ()),
+        foreign=baseline.label in errors.foreign,
+    )
 
 
 def _common(work: Work, labeller: Labeller) -> dict[str, Any]:

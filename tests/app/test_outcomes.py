@@ -1,6 +1,7 @@
 """What participants.tsv and the logs say of the outcomes of a run."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,13 @@ def test_record_outcomes__table_and_logs(settings: Settings, caplog: pytest.LogC
     log = (run_folder / "sub-01.log").read_text()
     assert all(words in log for words in ("T1w: /data/t1w (the only candidate)", "warning: no PET", " ok"))
     assert "failed disk full" in (run_folder / "sub-02.log").read_text()
+
+
+def test_participant_statuses__folders_of_options_keep_their_name_alone(settings: Settings, tmp_path: Path) -> None:
+    options = {"normals": tmp_path / "n", "model": tmp_path / "n" / "best", "derivatives": (tmp_path / "fs",)}
+    for folder in (options["normals"], options["model"], tmp_path / "fs"):
+        folder.mkdir()
+    given = replace(settings, **options)
+    reason = f"{tmp_path}/n has no mean; {tmp_path}/n/best/model.json: damaged; {tmp_path}/fs/sub-01/aseg.mgz: cut"
+    rows = participant_statuses(given, [Outcome("01", None, "siscom", "ok", reason)])
+    assert rows["01"]["reason"] == "n has no mean; best/model.json: damaged; fs/sub-01/aseg.mgz: cut"

@@ -9,26 +9,55 @@ from pathlib import Path
 
 from bids_spectsynth.bids.output_files import find_synthetic, models_folder
 from bids_spectsynth.bids.prepared import PreparedCase
-from bids_spectsynth.bids.roles import INTERICTAL
+from bids_spectsynth.bids.roles import INTERICTAL, PET, T1W
 from bids_spectsynth.bids.sidecars import read_object
 from bids_spectsynth.bids.writing import write_json
 from bids_spectsynth.siscom.baselines.request import Request
-from bids_spectsynth.siscom.baselines.residuals import Difference, gather_errors
+from bids_spectsynth.siscom.baselines.residuals import Difference, countable, gather_errors
 from bids_spectsynth.siscom.baselines.synthetic import siscom_label
-from bids_spectsynth.siscom.significance.error_files import STEM, StoredError, load_error, save_error
+from bids_spectsynth.siscom.significance.cohort_error import MIN_PARTICIPANTS
+from bids_spectsynth.siscom.significance.error_files import STEM, StoredError, error_files, load_error, save_error
+from bids_spectsynth.synthesis.baselines.files import baseline_files
 
 logger = logging.getLogger(__name__)
 
+#: To be raised with every change of how residuals are computed: what was gathered before is then gathered anew.
+_COMPUTATION = 1
 #: Errors of baselines that are no model's lie here, in the output folder.
 FOLDER = "siscom"
 
 
 @dataclass(frozen=True)
 class Errors:
-    """Errors by the label of their baseline, and where each lies."""
+    """What the baselines of an output folder get wrong.
+
+    Parameters
+    ----------
+    stored : mapping of str to StoredError
+        By the label of the baseline.
+    files : mapping of str to Path
+        Where each lies.
+    foreign : frozenset of str
+        Labels of those that came with a model of another place.
+    own : mapping of str to sequence of Request
+        By participant, the cases that may have gone into those that were gathered here, in their order.
+    too_few : mapping of str to int
+        How many participants there are of baselines of which nothing is kept, because they are too few.
+    """
 
     stored: Mapping[str, StoredError] = field(default_factory=dict)
     files: Mapping[str, Path] = field(default_factory=dict)
+    foreign: frozenset[str] = frozenset()
+    own: Mapping[str, Sequence[Request]] = field(default_factory=dict)
+    too_few: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Gathered:
+    """What was gathered in this output folder: errors and their files, and numbers of those not kept."""
+
+    kept: Mapping[str, tuple[StoredError, Path]] = field(default_factory=dict)
+    too_few: Mapping[str, int] = field(default_factory=dict)
 
 
 def errors_folder(output_dir: Path, label: str, models: Mapping[str, Path]) -> tuple[Path, str]:
@@ -48,22 +77,30 @@ def errors_folder(output_dir: Path, label: str, models: Mapping[str, Path]) -> t
 
 
 def baseline_errors(
-    requests: Sequence[Request], models: Mapping[str, Path], fwhm: float, how: str, difference: Difference
+    output_dir: Path,
+    requests: Sequence[Request],
+    models: Mapping[str, Path],
+    fwhm: float,
+    how: str,
+    difference: Difference,
 ) -> Errors:
     """The errors of all baselines of an output folder, gathered anew where what they come from has changed.
 
-    A model of another place brings its own errors along, and nothing is written to its folder.
+    A model of another place brings its own errors along, and nothing is written to its folder. Of fewer than
+    :data:`~bids_spectsynth.siscom.significance.cohort_error.MIN_PARTICIPANTS` nothing is written at all: it would serve
+    no map, and show the residuals of single persons.
 
     Parameters
     ----------
+    output_dir : Path
     requests : sequence of Request
         One for each prepared case with an interictal SPECT.
     models : mapping of str to Path
-        Folder of each model that is applied, by its label.
+        Folder of each model that is applied or lies in the output folder, by its label.
     fwhm : float
         Of the maps, mm.
     how : str
-        How maps are made besides.
+        Level and gain of the maps.
     difference : callable
         What makes them.
 
@@ -73,20 +110,23 @@ def baseline_errors(
         A file of errors is damaged.
     """
     folders = {siscom_label(label): folder for label, folder in models.items()}
-    foreign = {}
-    if requests:
-        own = models_folder(requests[0].output_dir).resolve()
-        foreign = {label: folder for label, folder in folders.items() if folder.resolve().parent != own}
+    here = models_folder(output_dir).resolve()
+    foreign = {label: folder for label, folder in folders.items() if folder.resolve().parent != here}
     stored = {label: error for label, folder in foreign.items() if (error := load_error(folder)) is not None}
     files = {label: foreign[label] / f"{STEM}.json" for label in stored}
+    brought = frozenset(stored)
+    gathered = _Gathered()
+    own: dict[str, list[Request]] = {}
     template = _template([request.case for request in requests])
     if template is not None:
         identity = _identity(requests, template, fwhm, how)
-        gathered = _gathered(requests, template, fwhm, identity, difference, folders)
-        for label, (error, path) in gathered.items():
-            stored.setdefault(label, error)
-            files.setdefault(label, path)
-    return Errors(stored, files)
+        gathered = _kept(output_dir, identity) or _gather(requests, template, fwhm, how, identity, difference, folders)
+        for request in countable(requests, template):
+            own.setdefault(request.case.participant, []).append(request)
+    for label, (error, path) in gathered.kept.items():
+        stored.setdefault(label, error)
+        files.setdefault(label, path)
+    return Errors(stored, files, brought, own, gathered.too_few)
 
 
 def _template(cases: Sequence[PreparedCase]) -> str | None:
@@ -99,56 +139,85 @@ def _identity(requests: Sequence[Request], template: str, fwhm: float, how: str)
     """A fingerprint of everything that residuals depend on; images count by size and time."""
     files = []
     for request in requests:
-        images = [path for role, path in request.case.images.items() if role == INTERICTAL or role in ("pet", "T1w")]
-        images += [found.path for found in find_synthetic(request.output_dir, request.case)]
+        case = request.case
+        own = [path for role, path in case.images.items() if role in (INTERICTAL, PET, T1W)]
+        own += [*case.masks.values(), *case.template_xfms.values()]
+        own += [found.path for found in find_synthetic(request.output_dir, case)]
         splits = dict(sorted(request.splits.items()))
-        files.append([request.case.name, splits, [(path.name, *_stamp(path)) for path in sorted(images)]])
-    models = sorted(path.name for path in (requests[0].models if requests else ()))
-    text = json.dumps([template, fwhm, how, models, files])
+        files.append([case.name, case.is_state_assumed, splits, [(path.name, *_stamp(path)) for path in sorted(own)]])
+    text = json.dumps([_COMPUTATION, template, fwhm, how, _model_stamps(requests[0]), files])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _model_stamps(request: Request) -> list[list[object]]:
+    """The models whose cohorts may serve, each with what holds its cohort."""
+    return sorted(
+        [
+            folder.name,
+            [
+                (member.folder.name, path.name, *_stamp(path))
+                for member in request.members.get(folder, ())
+                for path in baseline_files(member.folder)
+            ],
+        ]
+        for folder in request.models
+    )
+
+
 def _stamp(path: Path) -> tuple[int, int]:
-    found = path.stat()
+    """Size and time of a file; -1 where it is missing."""
+    try:
+        found = path.stat()
+    except OSError:
+        return -1, -1
     return found.st_size, found.st_mtime_ns
 
 
-def _gathered(
+def _gather(
     requests: Sequence[Request],
     template: str,
     fwhm: float,
+    how: str,
     identity: str,
     difference: Difference,
     folders: Mapping[str, Path],
-) -> dict[str, tuple[StoredError, Path]]:
+) -> _Gathered:
     output_dir = requests[0].output_dir
-    index = output_dir / FOLDER / "errors.json"
-    kept = _kept(output_dir, identity)
-    if kept is not None:
-        return kept
     logger.info("Errors of the baselines on %d scans without a seizure", len(requests))
-    found = {}
-    own = models_folder(output_dir).resolve()
+    kept, too_few = {}, {}
+    here = models_folder(output_dir).resolve()
     for label, sums in gather_errors(requests, template, fwhm, difference).items():
         folder, stem = errors_folder(output_dir, label, folders)
-        if folder.resolve().parent != own:
+        if folder.resolve().parent != here:
             folder, stem = output_dir / FOLDER, f"error-{label}"
-        found[label] = save_error(folder, sums, label, identity, stem), folder / f"{stem}.json"
-    paths = {label: path.relative_to(output_dir).as_posix() for label, (_, path) in found.items()}
-    write_json(index, {"Description": "Where the errors of each baseline lie", "Identity": identity, "Files": paths})
-    return found
+        if len(sums.participants) < MIN_PARTICIPANTS:
+            too_few[label] = len(sums.participants)
+            for path in error_files(folder, stem):
+                path.unlink()
+        else:
+            kept[label] = save_error(folder, sums, label, identity, stem, how=how), folder / f"{stem}.json"
+    paths = {label: path.relative_to(output_dir).as_posix() for label, (_, path) in kept.items()}
+    content = {
+        "Description": "Where the errors of each baseline lie, and of which there are too few participants",
+        "Identity": identity,
+        "Files": paths,
+        "TooFew": too_few,
+    }
+    write_json(output_dir / FOLDER / "errors.json", content)
+    return _Gathered(kept, too_few)
 
 
-def _kept(output_dir: Path, identity: str) -> dict[str, tuple[StoredError, Path]] | None:
+def _kept(output_dir: Path, identity: str) -> _Gathered | None:
     """What an earlier run has gathered from the same files; None where it has not."""
     content = read_object(output_dir / FOLDER / "errors.json")
-    if content.get("Identity") != identity or not isinstance(content.get("Files"), dict):
+    paths, too_few = content.get("Files"), content.get("TooFew")
+    if content.get("Identity") != identity or not isinstance(paths, dict) or not isinstance(too_few, dict):
         return None
     found = {}
-    for label, relative in content["Files"].items():
+    for label, relative in paths.items():
         path = output_dir / str(relative)
         error = load_error(path.parent, path.stem)
         if error is None or error.identity != identity:
             return None
         found[str(label)] = error, path
-    return found
+    return _Gathered(found, too_few)

@@ -25,6 +25,8 @@ SD_WORDS = ("sd", "std", "stdev", "normalssd", "normalsstd")
 _SUFFIX = "spect"
 #: A standard deviation of another smoothing than the map's says nothing of the map (FWHM, mm).
 _FWHM_TOLERANCE = 0.5
+#: Share of a voxel that the image must cover.
+_COVERED = 0.99
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,9 @@ def normals_for(folder: Path, case: PreparedCase) -> Normals | None:
 
 
 def on_head(path: Path, normals: Normals, request: Request) -> Float32:
-    """An image of normals at the brain's voxels of a case, 0 outside; shape (I, J, K).
+    """An image of normals at the brain's voxels of a case; shape (I, J, K).
+
+    It is 0 outside, and where the image has no signal: interpolation would make a rim of what it has beside nothing.
 
     Parameters
     ----------
@@ -136,7 +140,12 @@ def on_head(path: Path, normals: Normals, request: Request) -> Float32:
     image: nib.Nifti1Image = load_image(path)[0]
     values = np.maximum(np.asarray(image.dataobj, dtype=np.float32), 0)
     case = request.case.through(normals.template)
-    return sample_in_brain(values, np.asarray(image.affine, dtype=np.float64), case, request.brain, request.affine)
+    affine = np.asarray(image.affine, dtype=np.float64)
+    carried, cover = (
+        sample_in_brain(volume, affine, case, request.brain, request.affine)
+        for volume in (values, (values > 0).astype(np.float32))
+    )
+    return np.divide(carried, cover, out=np.zeros_like(carried), where=cover >= _COVERED)
 
 
 def normals_error(request: Request) -> tuple[CohortError | None, str | None]:

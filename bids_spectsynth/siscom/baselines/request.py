@@ -36,8 +36,8 @@ class Request:
     kernel : callable, optional
         How much sharper a PET is than the ictal scan; by default the T1w tells.
     splits : mapping of str to str
-        By label of each model, on which side of its split the participant lies: ``train``, ``validation``, ``test``,
-        ``external``, ``excluded``.
+        By label of each model that made the participant's image, on which side of its split the participant lies:
+        ``train``, ``validation``, ``test``, ``external``, ``excluded``. The image of another is no baseline.
     models : sequence of Path
         Folders of the models whose training cohorts may serve.
     members : mapping of Path to sequence of Member

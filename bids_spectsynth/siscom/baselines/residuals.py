@@ -1,13 +1,13 @@
 """Residuals of participants without a seizure, real interictal minus baseline, and what they say of another head."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from bids_spectsynth.bids.roles import INTERICTAL
-from bids_spectsynth.errors import ImageError
+from bids_spectsynth.errors import ImageError, SpectSynthError
 from bids_spectsynth.images.smoothing import MaskedSmoother
 from bids_spectsynth.siscom.baselines.registry import SOURCES
 from bids_spectsynth.siscom.baselines.request import Request
@@ -65,7 +65,7 @@ def own_baselines(request: Request, kinds: Iterable[BaselineKind] = KINDS) -> li
     """
     request = replace(request, ictal=INTERICTAL)
     found = [one for kind in kinds if not SOURCES[kind].available(request) for one in SOURCES[kind].make(request)]
-    return [one for one in found if not one.seen and (one.kind != "synthetic" or one.model in request.splits)]
+    return [one for one in found if not one.seen]
 
 
 def residual_of(request: Request, baseline: BaselineImage, difference: Difference) -> Residual:
@@ -118,25 +118,64 @@ def gather_errors(
     dict of str to ErrorSums
         With each participant who had a baseline that had not seen it; a participant whose images are damaged is logged.
     """
-    usable = [one for one in requests if INTERICTAL in one.case.images and not one.case.is_state_assumed]
-    usable = [one for one in usable if template in one.case.template_xfms or one.case.template == template]
+    usable = countable(requests, template)
     sums: dict[str, ErrorSums] = {}
     if not usable:
         return sums
     grid, kinds = error_grid([one.case for one in usable], template, fwhm), tuple(kinds)
     for request in usable:
-        try:
-            for baseline in own_baselines(request, kinds):
-                before = sums.get(baseline.label, ErrorSums.empty(template, fwhm, grid))
-                if request.case.participant not in before.participants:
-                    sums[baseline.label] = before.plus(residual_of(request, baseline, difference))
-        except ImageError as error:
-            logger.warning("%s: its residual does not count: %s", request.case.name, error)
-    return sums
+        for baseline in _readable_baselines(request, kinds):
+            before = sums.get(baseline.label, ErrorSums.empty(template, fwhm, grid))
+            if request.case.participant not in before.participants:
+                residual = _readable_residual(request, baseline, difference)
+                sums[baseline.label] = before if residual is None else before.plus(residual)
+    return {label: found for label, found in sums.items() if found.participants}
+
+
+def countable(requests: Iterable[Request], template: str) -> list[Request]:
+    """Those with an interictal SPECT that is known to be one, and a transform to the template."""
+    found = [one for one in requests if INTERICTAL in one.case.images and not one.case.is_state_assumed]
+    return [one for one in found if template in one.case.template_xfms or one.case.template == template]
+
+
+def _readable_baselines(request: Request, kinds: Iterable[BaselineKind]) -> list[BaselineImage]:
+    try:
+        return own_baselines(request, kinds)
+    except (SpectSynthError, ValueError) as error:
+        _log_loss(request, error)
+        return []
+
+
+def _readable_residual(request: Request, baseline: BaselineImage, difference: Difference) -> Residual | None:
+    try:
+        return residual_of(request, baseline, difference)
+    except ImageError as error:
+        _log_loss(request, error)
+        return None
+
+
+def _log_loss(request: Request, error: Exception) -> None:
+    logger.warning("%s: its residual does not count: %s", request.case.name, error)
+
+
+def _counted(requests: Iterable[Request], label: str, difference: Difference) -> Residual | None:
+    """The residual of a participant that :func:`gather_errors` has counted: the first that can be made."""
+    for request in requests:
+        for baseline in _readable_baselines(request, KINDS):
+            if baseline.label == label:
+                residual = _readable_residual(request, baseline, difference)
+                if residual is not None:
+                    return residual
+    return None
 
 
 def error_on_head(
-    stored: StoredError, request: Request, difference: Difference, own: Request | None = None
+    stored: StoredError,
+    request: Request,
+    difference: Difference,
+    own: Sequence[Request] = (),
+    *,
+    foreign: bool = False,
 ) -> tuple[CohortError | None, str | None]:
     """What a baseline gets wrong on a head, without the head's own share in it.
 
@@ -148,8 +187,12 @@ def error_on_head(
         Of the ictal scan.
     difference : callable
         As it was gathered with.
-    own : Request, optional
-        Of the participant's case whose residual went into the sums, where it did; that of ``request`` by default.
+    own : sequence of Request
+        Of the participant's cases with an interictal SPECT, in the order in which they were gathered; by default
+        ``request`` where it has one.
+    foreign : bool
+        Whether the errors came with a model of another place: a label that they know may be of somebody else, and the
+        residual that was counted is not here.
 
     Returns
     -------
@@ -160,17 +203,23 @@ def error_on_head(
     Raises
     ------
     ImageError
-        An image cannot be read.
+        The transform to the template cannot be read.
     """
     sums, participant = stored.sums, request.case.participant
     if stored.has(participant):
-        own = own or request
-        mine = [one for one in own_baselines(own) if one.label == stored.baseline]
-        if not mine:
+        if foreign:
+            return None, "No map against the cohort: the model's errors know a participant of this label."
+        mine = _counted(own or ([request] if INTERICTAL in request.case.images else []), stored.baseline, difference)
+        if mine is None:
             return None, "The participant's own error cannot be taken out of the cohort's: no map against the cohort."
-        sums = sums.without(residual_of(own, mine[0], difference), stored.name_of(participant))
+        sums = sums.without(mine, stored.name_of(participant))
     n = len(sums.participants)
     if n < MIN_PARTICIPANTS:
-        return None, f"No map against the cohort: {n} held-out participants, {MIN_PARTICIPANTS} needed."
+        return None, too_few(n)
     found = carry_error(sums, request.case, request.brain, request.affine)
     return found, None if found else "No map against the cohort: no transform to its template."
+
+
+def too_few(n_participants: int) -> str:
+    """The sentence for readers of a map that there is not, because so few participants were held out."""
+    return f"No map against the cohort: {n_participants} held-out participants, {MIN_PARTICIPANTS} needed."

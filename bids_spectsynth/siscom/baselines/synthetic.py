@@ -15,7 +15,6 @@ _SEEN = {
     "train": "The model has learned from this participant: the image may repeat what the interictal scan shows.",
     "validation": "This participant was among those that chose the model's epoch.",
 }
-_UNKNOWN = "Whether the model has learned from this participant is not known."
 
 
 def siscom_label(model: str) -> str:
@@ -31,13 +30,31 @@ def siscom_label(model: str) -> str:
     return f"{label}Model" if label in RESERVED else label
 
 
+def usable_synthetic(request: Request) -> list[Synthetic]:
+    """The synthetic images of which it is known whether their model has learned from the participant."""
+    found = find_synthetic(request.output_dir, request.case)
+    return [one for one in found if one.model in request.splits]
+
+
+def left_out(request: Request) -> list[str]:
+    """The others, and why they are no baselines; one line each."""
+    return [
+        f"synthetic SPECT of {one.model} left out: it is of no model of this run or of the output folder as it is now, "
+        "so whether that has learned from the participant is not known"
+        for one in find_synthetic(request.output_dir, request.case)
+        if one.model not in request.splits
+    ]
+
+
 def _available(request: Request) -> str | None:
-    return None if find_synthetic(request.output_dir, request.case) else "no synthetic SPECT in T1w space"
+    if usable_synthetic(request):
+        return None
+    return "of no model that is known here" if left_out(request) else "no synthetic SPECT in T1w space"
 
 
 def _image(request: Request, found: Synthetic) -> BaselineImage:
-    split = request.splits.get(found.model)
-    note = _UNKNOWN if split is None else _SEEN.get(split)
+    split = request.splits[found.model]
+    note = _SEEN.get(split)
     return BaselineImage(
         kind="synthetic",
         label=siscom_label(found.model),
@@ -52,7 +69,7 @@ def _image(request: Request, found: Synthetic) -> BaselineImage:
 
 
 def _make(request: Request) -> list[BaselineImage]:
-    return [_image(request, found) for found in find_synthetic(request.output_dir, request.case)]
+    return [_image(request, found) for found in usable_synthetic(request)]
 
 
 SYNTHETIC = BaselineSource(

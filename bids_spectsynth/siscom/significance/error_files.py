@@ -12,7 +12,7 @@ from bids_spectsynth.bids.sidecars import load_object
 from bids_spectsynth.bids.writing import atomic_file, write_json
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.images.grid import Grid
-from bids_spectsynth.siscom.significance.cohort_error import ErrorSums
+from bids_spectsynth.siscom.significance.cohort_error import MIN_PARTICIPANTS, ErrorSums
 from bids_spectsynth.synthesis.models.card import participant_hash
 
 FORMAT_VERSION = 1
@@ -34,12 +34,15 @@ class StoredError:
     identity : str
         What the residuals depend on: the weights of the model, how maps are made.
     salt : str
+    how : str
+        Level and gain of the maps; empty where the file does not say.
     """
 
     sums: ErrorSums
     baseline: str
     identity: str
     salt: str
+    how: str = ""
 
     def name_of(self, participant: str) -> str:
         """What a participant (label without ``sub-``) is called in ``sums``."""
@@ -50,8 +53,13 @@ class StoredError:
         return self.name_of(participant) in self.sums.participants
 
 
-def save_error(folder: Path, sums: ErrorSums, baseline: str, identity: str, stem: str = STEM) -> StoredError:
+def save_error(
+    folder: Path, sums: ErrorSums, baseline: str, identity: str, stem: str = STEM, *, how: str = ""
+) -> StoredError:
     """Write sums and card, each whole or not at all; labels of participants become salted hashes.
+
+    Voxels of fewer than :data:`~bids_spectsynth.siscom.significance.cohort_error.MIN_PARTICIPANTS` become empty: they
+    serve no map, and would show the residual of a single person.
 
     Parameters
     ----------
@@ -63,7 +71,12 @@ def save_error(folder: Path, sums: ErrorSums, baseline: str, identity: str, stem
         See :class:`StoredError`.
     stem : str
         Name of the two files without extension.
+    how : str
+        See :class:`StoredError`.
     """
+    enough = sums.count >= MIN_PARTICIPANTS
+    count, total, squares = (np.where(enough, getattr(sums, name), 0.0) for name in _TENSORS)
+    sums = replace(sums, count=count, total=total, squares=squares)
     salt = secrets.token_hex(16)
     hashed = tuple(sorted(participant_hash(salt, label) for label in sums.participants))
     with atomic_file(folder / f"{stem}.safetensors") as file:
@@ -75,13 +88,14 @@ def save_error(folder: Path, sums: ErrorSums, baseline: str, identity: str, stem
         "Baseline": baseline,
         "Template": sums.template,
         "SmoothingFWHM": sums.fwhm,
+        "LevelAndGain": how,
         "NumberOfParticipants": len(hashed),
         "Identity": identity,
         "Salt": salt,
         "Participants": hashed,
     }
     write_json(folder / f"{stem}.json", card)
-    return StoredError(replace(sums, participants=hashed), baseline, identity, salt)
+    return StoredError(replace(sums, participants=hashed), baseline, identity, salt, how)
 
 
 def load_error(folder: Path, stem: str = STEM) -> StoredError | None:
@@ -120,7 +134,8 @@ def load_error(folder: Path, stem: str = STEM) -> StoredError | None:
             squares=squares,
             participants=tuple(map(str, card["Participants"])),
         )
-        return StoredError(sums, str(card["Baseline"]), str(card["Identity"]), str(card["Salt"]))
+        how = str(card.get("LevelAndGain", ""))
+        return StoredError(sums, str(card["Baseline"]), str(card["Identity"]), str(card["Salt"]), how)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         reason = " ".join(str(error).split())
         raise ModelError(f"{path}: cannot be read ({reason}); remove it, and it is made again") from error

@@ -1,3 +1,5 @@
+import functools
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,15 +12,22 @@ from bids_spectsynth.bids.output_files import models_folder, synthetic_path
 from bids_spectsynth.bids.writing import write_image
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.images.grid import new_image
+from bids_spectsynth.siscom.baselines import errors
 from bids_spectsynth.siscom.baselines.errors import Errors, baseline_errors, errors_folder
 from bids_spectsynth.siscom.baselines.request import Request
 from bids_spectsynth.siscom.baselines.residuals import gather_errors, median_difference
 from bids_spectsynth.siscom.significance.error_files import STEM, save_error
+from bids_spectsynth.synthesis.models.ensemble import Member
 from tests.siscom.baselines.conftest import MakeRequest
 from tests.synthesis.baselines.conftest import TEMPLATE
 
 LABELS = ("01", "02")
 PLAIN = median_difference(12.0)
+
+
+@pytest.fixture(autouse=True)
+def few_suffice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(errors, "MIN_PARTICIPANTS", 1)
 
 
 class Counting:
@@ -60,7 +69,8 @@ def own_model(requests: list[Request]) -> dict[str, Path]:
 def gathered(
     requests: list[Request], models: Mapping[str, Path], difference: Any = PLAIN, fwhm: float = 12.0, how: str = "mode"
 ) -> Errors:
-    return baseline_errors(requests, models, fwhm, how, difference)
+    output_dir = requests[0].output_dir if requests else Path("nowhere")
+    return baseline_errors(output_dir, requests, models, fwhm, how, difference)
 
 
 def test_errors_folder__beside_the_model_or_in_the_output_folder() -> None:
@@ -85,7 +95,9 @@ def test_baseline_errors__of_every_baseline_and_where_they_lie(requests: list[Re
     assert not any(f'"{label}"' in path.read_text() for path in found.files.values() for label in LABELS)
 
 
-def test_baseline_errors__are_kept_until_something_changes(requests: list[Request]) -> None:
+def test_baseline_errors__are_kept_until_something_changes(
+    requests: list[Request], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     models, difference = own_model(requests), Counting()
     first = gathered(requests, models, difference)
     assert difference.calls > 0
@@ -105,6 +117,22 @@ def test_baseline_errors__are_kept_until_something_changes(requests: list[Reques
     assert calls() > 0
     assert calls(requests=[replace(requests[0], splits={"best": "train"}), requests[1]]) > 0
     assert calls(requests=requests[:1]) > 0
+    assert calls() > 0
+    for touched in (requests[0].case.masks["T1w"], requests[0].case.template_xfms[TEMPLATE]):
+        os.utime(touched, (1, 1))
+        assert calls() > 0, touched
+        assert calls() == 0
+    fold = tmp_path / "models" / "best" / "fold-1"
+    fold.mkdir(parents=True)
+    (fold / "baselines.json").write_text("{}")
+    card: Any = None
+    with_fold = [replace(one, models=(fold.parent,), members={fold.parent: (Member(fold, card),)}) for one in requests]
+    monkeypatch.setattr(errors, "gather_errors", functools.partial(gather_errors, kinds=("pet",)))
+    assert calls(requests=with_fold) > 0
+    (fold / "baselines.json").write_text("{ }")
+    assert calls(requests=with_fold) > 0
+    monkeypatch.setattr(errors, "_COMPUTATION", 0)
+    assert calls(requests=with_fold) > 0
 
 
 def test_baseline_errors__files_that_are_gone_are_made_again(requests: list[Request]) -> None:
@@ -125,6 +153,9 @@ def test_baseline_errors__a_model_of_another_place_brings_its_own(requests: list
     found = gathered(requests, {"best": folder})
     assert found.stored["Best"].identity == "weights"
     assert len(found.stored["Best"].sums.participants) == 1
+    assert found.foreign == {"Best"}
+    # Also on the first day, before anybody here has an interictal scan.
+    assert set(baseline_errors(requests[0].output_dir, [], {"best": folder}, 12.0, "mode", PLAIN).stored) == {"Best"}
     assert found.files["Best"].parent == folder
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
 
@@ -155,3 +186,24 @@ def test_baseline_errors__damaged_files_of_a_model_of_another_place_are_said(
     (folder / f"{STEM}.json").write_text("{")
     with pytest.raises(ModelError, match=f"{STEM}.json"):
         gathered(requests, {"best": folder})
+
+
+def test_baseline_errors__nothing_of_few_participants_is_written(
+    requests: list[Request], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models, difference = own_model(requests), Counting()
+    old = gathered(requests, models, difference, how="mean").files
+    monkeypatch.setattr(errors, "MIN_PARTICIPANTS", 3)
+    for _ in range(2):
+        found = gathered(requests, models, difference)
+        assert (found.stored, found.files, found.too_few) == ({}, {}, {"Best": 2, "Pet": 2})
+        # Nor does that of an earlier run stay.
+        assert not any(path.exists() or path.with_suffix(".safetensors").exists() for path in old.values())
+    difference.calls = 0
+    gathered(requests, models, difference)
+    assert difference.calls == 0
+
+
+def test_baseline_errors__own_cases_by_participant_in_their_order(requests: list[Request]) -> None:
+    second = replace(requests[0], case=replace(requests[0].case, session="z"))
+    assert gathered([*requests, second], own_model(requests)).own == {"01": [requests[0], second], "02": [requests[1]]}

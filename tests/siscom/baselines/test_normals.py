@@ -106,3 +106,14 @@ def test_normals__reasons_for_none(tmp_path: Path, make_request: MakeRequest) ->
     assert "no mean SPECT" in str(NORMALS.available(replace(request, normals=tmp_path / "nowhere")))
     write(tmp_path / "n" / "tpl-Other_stat-mean_spect.nii.gz", mean_image())
     assert "template" in str(NORMALS.available(replace(request, normals=tmp_path / "n")))
+
+
+def test_normals__no_rim_of_what_is_interpolated_with_nothing(tmp_path: Path, make_request: MakeRequest) -> None:
+    folder = tmp_path / "normals"
+    inside = world()[..., 0] < 10
+    write(folder / f"tpl-{TEMPLATE}_stat-mean_spect.nii.gz", np.where(inside, 2, 0))
+    request = make_request(normals=folder, matrix=shifted(1.3, 0.7, 0.4))
+    (found,) = NORMALS.make(request)
+    assert found.mask.any()
+    assert found.mask.sum() < request.brain.sum()
+    np.testing.assert_allclose(found.values[found.mask], 2, rtol=1e-5)

@@ -116,3 +116,38 @@ def test_error_on_head__too_few_is_said(make_request: MakeRequest, tmp_path: Pat
     assert error_on_head(stored, make_request("99"), DIFFERENCE)[0] is not None
     gone = replace(requests[0], output_dir=tmp_path / "elsewhere")
     assert "cannot be taken out" in str(error_on_head(stored, gone, DIFFERENCE)[1])
+
+
+def test_error_on_head__of_two_sessions_that_is_taken_out_whose_residual_counted(
+    make_request: MakeRequest, tmp_path: Path
+) -> None:
+    requests = cohort(make_request, {f"{index:02d}": "test" for index in range(6)})
+    real = requests[3].image("interictal")
+    other = changed(requests[3], "interictal", real * np.where(world()[..., 0] < 0, 1.3, 1))
+    sums = gather_errors([*requests, other], TEMPLATE, 12.0, DIFFERENCE, ("synthetic",))["Best"]
+    stored = save_error(tmp_path / "all", sums, "Best", "weights")
+    wanted, found, wrong = (
+        error_on_head(stored, request, DIFFERENCE, own)[0]
+        for request, own in ((requests[3], ()), (other, [requests[3], other]), (other, ()))
+    )
+    assert wanted is not None and found is not None and wrong is not None
+    np.testing.assert_array_equal(found.mean, wanted.mean)
+    assert np.nanmax(np.abs(wrong.mean - wanted.mean)) > 0.1
+
+
+def test_error_on_head__no_map_for_a_label_that_is_known_but_has_no_scan_here(
+    make_request: MakeRequest, tmp_path: Path
+) -> None:
+    requests = cohort(make_request, {f"{index:02d}": "test" for index in range(7)})
+    sums = gather_errors(requests, TEMPLATE, 12.0, DIFFERENCE, ("synthetic",))["Best"]
+    stored = save_error(tmp_path, sums, "Best", "weights")
+    case = requests[0].case
+    alone = {role: path for role, path in case.images.items() if role != "interictal"}
+    lone = replace(requests[0], case=replace(case, images=alone))
+    found, note = error_on_head(stored, lone, DIFFERENCE)
+    assert found is None
+    assert "cannot be taken out" in str(note)
+    found, note = error_on_head(stored, requests[0], DIFFERENCE, foreign=True)
+    assert found is None
+    assert "know a participant of this label" in str(note)
+    assert error_on_head(stored, make_request("99"), DIFFERENCE, foreign=True)[0] is not None

@@ -9,7 +9,7 @@ from bids_spectsynth.bids.output_files import synthetic_path
 from bids_spectsynth.bids.writing import write_image
 from bids_spectsynth.images.grid import new_image
 from bids_spectsynth.siscom.baselines.request import Request
-from bids_spectsynth.siscom.baselines.synthetic import RESERVED, SYNTHETIC, siscom_label
+from bids_spectsynth.siscom.baselines.synthetic import RESERVED, SYNTHETIC, left_out, siscom_label
 from tests.siscom.baselines.conftest import MakeRequest
 
 
@@ -37,11 +37,10 @@ def values(request: Request) -> np.ndarray:
         ("external", False, ""),
         ("train", True, "learned"),
         ("validation", True, "chose"),
-        (None, False, "not known"),
     ],
 )
-def test_synthetic__seen_is_marked(make_request: MakeRequest, split: str | None, seen: bool, words: str) -> None:
-    request = make_request(splits={"best": split} if split else {})
+def test_synthetic__seen_is_marked(make_request: MakeRequest, split: str, seen: bool, words: str) -> None:
+    request = make_request(splits={"best": split})
     assert SYNTHETIC.available(request)
     path = add(request, "best")
     assert SYNTHETIC.available(request) is None
@@ -63,3 +62,13 @@ def test_synthetic__one_for_each_model(make_request: MakeRequest) -> None:
     add(request, "b")
     add(request, "a")
     assert [(one.label, one.seen) for one in SYNTHETIC.make(request)] == [("A", True), ("B", False)]
+
+
+def test_synthetic__of_an_unknown_model_is_left_out_with_a_reason(make_request: MakeRequest) -> None:
+    request = make_request(splits={"a": "test"})
+    add(request, "b")
+    assert SYNTHETIC.available(request) == "of no model that is known here"
+    add(request, "a")
+    assert [one.model for one in SYNTHETIC.make(request)] == ["a"]
+    (line,) = left_out(request)
+    assert line.startswith("synthetic SPECT of b left out: ")

@@ -6,7 +6,7 @@ import pytest
 
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.images.grid import Grid
-from bids_spectsynth.siscom.significance.cohort_error import ErrorSums
+from bids_spectsynth.siscom.significance.cohort_error import MIN_PARTICIPANTS, ErrorSums
 from bids_spectsynth.siscom.significance.error_files import error_files, load_error, save_error
 
 
@@ -18,17 +18,21 @@ def sums() -> ErrorSums:
 
 def test_error_files__come_back_as_they_were_without_a_label(tmp_path: Path) -> None:
     assert load_error(tmp_path) is None
-    saved = save_error(tmp_path, sums(), "Best", "abc")
+    saved = save_error(tmp_path, sums(), "Best", "abc", how="mode, gain on")
     loaded = load_error(tmp_path)
     assert loaded is not None
     assert (loaded.baseline, loaded.identity, loaded.sums.template, loaded.sums.fwhm) == ("Best", "abc", "MNI", 12.0)
+    # Voxels of few persons show them, and serve no map.
+    enough = sums().count >= MIN_PARTICIPANTS
+    assert 0 < enough.mean() < 1
     for name in ("count", "total", "squares"):
-        np.testing.assert_array_equal(getattr(loaded.sums, name), getattr(sums(), name))
+        np.testing.assert_array_equal(getattr(loaded.sums, name), np.where(enough, getattr(sums(), name), 0))
     np.testing.assert_array_equal(loaded.sums.grid.affine, sums().grid.affine)
     assert [loaded.has(label) for label in ("01", "02", "03")] == [True, True, False]
     assert loaded.sums.participants == saved.sums.participants
     card = json.loads((tmp_path / "siscom_error.json").read_text())
     assert card["NumberOfParticipants"] == 2
+    assert card["LevelAndGain"] == loaded.how == "mode, gain on"
     assert all(len(one) == 64 for one in card["Participants"])
     assert [path.name for path in error_files(tmp_path)] == ["siscom_error.json", "siscom_error.safetensors"]
 
