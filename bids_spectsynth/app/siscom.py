@@ -125,13 +125,12 @@ def _case_outcome(case: PreparedCase, shared: _Shared) -> Outcome:
 def _make(request: Request, shared: _Shared) -> list[str]:
     """Make the files of one ictal scan where they are not current; what was left out, and why."""
     work = Work(request=request, settings=shared.settings, errors=shared.errors, durations=shared.durations)
-    lines: list[str] = []
+    lines = _left_out(work)
     product = _product(work)
 
     def make() -> None:
         # What goes now must not count as made, should the program be stopped or the scan be of no use.
         product.manifest.unlink(missing_ok=True)
-        lines.extend(_left_out(work))
         lines.extend(make_siscom(work))
 
     if make_if_outdated(product, make):

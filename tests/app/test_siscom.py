@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,14 @@ import pandas as pd
 import pytest
 
 from bids_spectsynth.app import siscom as stage
+from bids_spectsynth.app.stages import Context
+from bids_spectsynth.bids.finding.cases import Case
+from bids_spectsynth.errors import Outcome
+from bids_spectsynth.options.settings import make_settings
 from bids_spectsynth.siscom.outputs.columns import CLUSTERS_DICTIONARY
+from bids_spectsynth.siscom.outputs.paths import clusters_path, siscom_files
+from bids_spectsynth.siscom.participant import Work
+from bids_spectsynth.synthesis.models.ensemble import write_ensemble
 from tests.conftest import ALL, App, volume, write_dataset
 
 FILES = "sub-*/**/*_desc-siscom*"
@@ -172,3 +180,147 @@ def test_siscom__synthetic_baseline_is_marked_in_every_map(finished: App) -> Non
         assert (facts["Baseline"]["Model"] is not None) or not synthetic
     kinds = {json.loads((finished.output_dir / name).read_text())["Baseline"]["Kind"] for name in found}
     assert {"synthetic", "pet", "cohort"} <= kinds
+
+
+@dataclass
+class Maker:
+    """Stands for the making of the files of a scan; counts, and writes a table for each label."""
+
+    labels: list[str] = field(default_factory=lambda: ["Real", "Pet"])
+    works: list[Work] = field(default_factory=list)
+    broken: str = ""
+
+    def __call__(self, work: Work) -> list[str]:
+        self.works.append(work)
+        for path in siscom_files(work.ictal):
+            path.unlink()
+        if self.broken and self.broken in work.ictal.name:
+            raise RuntimeError("not foreseen")
+        for label in self.labels:
+            clusters_path(work.ictal, label).write_text(str(len(self.works)))
+        return []
+
+    def count(self, app: App, **options: Any) -> int:
+        """How many scans a run of the stage has made."""
+        self.works.clear()
+        stage_run(app, **options)
+        return len(self.works)
+
+
+@pytest.fixture
+def maker(monkeypatch: pytest.MonkeyPatch) -> Maker:
+    made = Maker()
+    monkeypatch.setattr(stage, "make_siscom", made)
+    return made
+
+
+def stage_run(app: App, *outcomes: Outcome, label: str = "01", **options: Any) -> list[Outcome]:
+    """The stage alone, of one participant."""
+    folders = {"bids_dir": app.bids_dir, "output_dir": app.output_dir, "analysis_level": "participant"}
+    settings = make_settings({**folders, "mode": "preprocess", **options})
+    context = Context(settings=settings, cases=[Case(label, None, {}, ())], outcomes=list(outcomes))
+    return list(stage.siscom_outcomes(context))
+
+
+def test_siscom__what_is_deleted_is_made_again_and_what_dropped_out_is_not_waited_for(app: App, maker: Maker) -> None:
+    def delete(*labels: str) -> None:
+        for label in labels:
+            (app.output_dir / f"{STEM}{label}_clusters.tsv").unlink()
+
+    assert [maker.count(app, siscom_fwhm=13) for _ in range(2)] == [1, 0]
+    delete("Real", "Pet")
+    assert [maker.count(app, siscom_fwhm=13) for _ in range(2)] == [1, 0]
+    maker.labels.remove("Pet")
+    delete("Pet")
+    assert [maker.count(app, siscom_fwhm=13) for _ in range(2)] == [1, 0]
+
+
+def test_siscom__a_remake_that_failed_does_not_leave_what_was_before_as_current(app: App, maker: Maker) -> None:
+    assert maker.count(app, siscom_fwhm=13) == 1
+    maker.broken = "ictal"
+    assert maker.count(app, siscom_fwhm=14) == 1
+    maker.broken = ""
+    assert [maker.count(app, siscom_fwhm=13) for _ in range(2)] == [1, 0]
+
+
+def test_siscom__what_the_sidecar_of_a_scan_says_counts(app: App, maker: Maker) -> None:
+    assert maker.count(app, siscom_fwhm=13) == 1
+    scan = Path(STEM.replace("_desc-siscom", "_desc-preproc_spect.json"))
+    path = app.output_dir / scan
+    path.write_text(json.dumps({**json.loads(path.read_text()), "InjectionStart": 7}))
+    assert [maker.count(app, siscom_fwhm=13) for _ in range(2)] == [1, 0]
+
+
+def test_siscom__an_unforeseen_error_leaves_the_other_scans_of_the_case(app: App, maker: Maker) -> None:
+    folder = app.output_dir / "sub-01" / "spect"
+    for path in folder.glob("*task-ictal_trc-HMPAO_space-T1w_desc-preproc*"):
+        shutil.copy(path, path.with_name(path.name.replace("HMPAO_", "HMPAO_run-2_")))
+    maker.broken = "HMPAO_space"
+    (outcome,) = stage_run(app, siscom_fwhm=13)
+    assert outcome.status == "failed"
+    assert "RuntimeError: not foreseen" in outcome.reason
+    assert len(maker.works) == 2
+    assert len(list(folder.glob("*run-2*_clusters.tsv"))) == 2
+
+
+def test_siscom__normals_without_a_mean_cost_themselves_alone(app: App, maker: Maker, tmp_path: Path) -> None:
+    (tmp_path / "normals").mkdir()
+    for _ in range(2):
+        (outcome,) = stage_run(app, normals=tmp_path / "normals", siscom_fwhm=13)
+        assert outcome.status == "ok"
+        # Also where nothing is made anew.
+        assert outcome.reason.startswith("Normals left out: --normals: ")
+        assert len(maker.works) == 1
+
+
+def test_siscom__a_failure_of_a_model_costs_the_case_nothing_else(app: App, maker: Maker) -> None:
+    def outcomes(at: str) -> list[Outcome]:
+        return stage_run(app, Outcome("01", None, at, "failed", "why"), siscom_fwhm=13)
+
+    assert [outcome.status for outcome in outcomes("synthesise")] == ["ok"]
+    assert len(maker.works) == 1
+    assert outcomes("preprocess") == []
+
+
+def test_siscom__image_of_a_model_that_is_not_there_is_left_out(app: App, maker: Maker) -> None:
+    folder = app.output_dir / "sub-01" / "spect"
+    image = next(folder.glob("*task-interictal*space-T1w_desc-preproc_spect.nii.gz"))
+    shutil.copy(image, folder / "sub-01_task-interictal_space-T1w_desc-old_spect.nii.gz")
+    (folder / "sub-01_task-interictal_space-T1w_desc-old_spect.json").write_text('{"Synthetic": true}')
+    (outcome,) = stage_run(app)
+    assert outcome.reason.startswith("synthetic SPECT of old left out: ")
+    assert maker.works[0].request.splits == {}
+
+
+def test_siscom__models_of_the_output_folder_tell_whom_they_have_seen_without_being_applied(
+    finished: App, maker: Maker, tmp_path: Path
+) -> None:
+    app = finished.copy(tmp_path)
+    (outcome,) = stage_run(app, label="07", siscom_fwhm=13)
+    assert outcome.status == "ok"
+    (work,) = maker.works
+    labels = {path.name for path in (app.output_dir / "models").iterdir()}
+    assert labels
+    assert set(work.request.splits) == labels
+    # What an earlier training has made is of networks that are not there any more.
+    old = sorted(labels)[0]
+    (path,) = app.output_dir.glob(f"sub-07/**/*_space-T1w_desc-{old}_spect.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "ModelChecksum": "sha256:0"}))
+    (outcome,) = stage_run(app, label="07", siscom_fwhm=13)
+    assert outcome.reason.startswith(f"synthetic SPECT of {old} left out: ")
+    assert set(maker.works[-1].request.splits) == labels - {old}
+
+
+def test_siscom__baselines_of_every_fold_count(finished: App, maker: Maker, tmp_path: Path) -> None:
+    app = finished.copy(tmp_path)
+    label = sorted(path.name for path in (app.output_dir / "models").iterdir())[0]
+    folder = app.output_dir / "models" / label
+    fold = folder / "fold-1"
+    fold.mkdir()
+    for path in [path for path in folder.iterdir() if path.is_file()]:
+        path.rename(fold / path.name)
+    write_ensemble(folder, label, [("fold-1", 1)])
+    assert [maker.count(app, label="07", siscom_fwhm=13) for _ in range(2)] == [1, 0]
+    card = fold / "baselines.json"
+    card.write_text(card.read_text() + " ")
+    assert maker.count(app, label="07", siscom_fwhm=13) == 1

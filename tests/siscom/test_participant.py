@@ -156,6 +156,31 @@ def test_make_siscom__errors_of_another_smoothing_give_no_map_and_it_is_said(tmp
     assert "No map against the cohort: its errors are those of maps of 9 mm." in notes
 
 
+def test_make_siscom__errors_of_another_level_or_of_too_few_give_no_map_and_it_is_said(tmp_path: Path) -> None:
+    work = work_of(tmp_path, siscom_baselines=["pet"])
+    sums = gather_errors([work.request], TEMPLATE, 12.0, median_difference(12.0), ("pet",))["Pet"]
+    for how, said in (("mean, gain off", "mean, gain off"), ("", "an unknown level and gain")):
+        stored = save_error(tmp_path, sums, "Pet", "images", how=how)
+        make_siscom(replace(work, errors=Errors({"Pet": stored})))
+        notes = sidecar(map_path(work.ictal, "Pet", "z"))["Notes"]
+        assert f"No map against the cohort: its errors are those of maps by {said}, not mode, gain on." in notes
+    make_siscom(replace(work, errors=Errors(too_few={"Pet": 3})))
+    notes = sidecar(map_path(work.ictal, "Pet", "z"))["Notes"]
+    assert "No map against the cohort: 3 held-out participants, 5 needed." in notes
+
+
+def test_make_siscom__mask_of_another_grid_is_one_clear_line(tmp_path: Path) -> None:
+    work = work_of(tmp_path, siscom_baselines=["real"])
+    mask = tmp_path / "ictal_mask.nii.gz"
+    values = np.zeros((30, 30, 30), np.uint8)
+    values[5:-5, 5:-5, 5:-5] = 1
+    nib.save(nib.Nifti1Image(values, AFFINE), mask)
+    masks = {**work.case.masks, "ictal": mask}
+    work = replace(work, request=replace(work.request, case=replace(work.case, masks=masks)))
+    with pytest.raises(ImageError, match=r"ictal_mask.*another grid"):
+        make_siscom(work)
+
+
 def test_choices_of__are_those_of_the_options(tmp_path: Path) -> None:
     values = {"siscom_fwhm": 10, "siscom_threshold": 1.5, "siscom_level": "median", "siscom_extent": 3}
     choices = choices_of(settings_of(tmp_path, **values))

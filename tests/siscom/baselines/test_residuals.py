@@ -130,7 +130,9 @@ def test_error_on_head__of_two_sessions_that_is_taken_out_whose_residual_counted
         error_on_head(stored, request, DIFFERENCE, own)[0]
         for request, own in ((requests[3], ()), (other, [requests[3], other]), (other, ()))
     )
-    assert wanted is not None and found is not None and wrong is not None
+    assert wanted is not None
+    assert found is not None
+    assert wrong is not None
     np.testing.assert_array_equal(found.mean, wanted.mean)
     assert np.nanmax(np.abs(wrong.mean - wanted.mean)) > 0.1
 
