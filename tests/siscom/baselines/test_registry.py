@@ -34,7 +34,8 @@ def test_registry__a_further_baseline_is_one_entry(finished: App, monkeypatch: p
 
 
 def test_make__every_baseline_that_there_is_lies_on_the_grid_of_the_head(finished: App) -> None:
-    request = request_of(finished, "07", "ictal")
+    splits = {"pix2pixT1w": "external", "pix2pixT1wPet": "external"}
+    request = request_of(finished, "07", "ictal", splits=splits)
     made = [one for name in ("synthetic", "pet", "cohort") for one in SOURCES[name].make(request)]
     assert sorted(one.label for one in made) == ["Cohort", "Pet", "Pix2pixT1w", "Pix2pixT1wPet"]
     for one in made:

@@ -27,7 +27,8 @@ def test_z__is_that_of_a_plain_computation(ictal: np.ndarray, baseline: np.ndarr
     x, y = ictal[mask].astype(float), baseline[mask].astype(float)
     wanted = 100 * (x / level - y) / (y.sum() / y.size)
     np.testing.assert_allclose(difference[mask], wanted, rtol=1e-6, atol=1e-4)
-    spread = np.sqrt(np.mean(np.square(difference[mask].astype(float))) - difference[mask].astype(float).mean() ** 2)
+    inside = difference[mask].astype(float)
+    spread = np.sqrt(max(np.mean(np.square(inside)) - inside.mean() ** 2, 0))
     assert deviation == pytest.approx(spread, rel=1e-6, abs=1e-3)
     if deviation > 1:
         np.testing.assert_allclose(z[mask], difference[mask] / spread, rtol=1e-6, atol=1e-6)
