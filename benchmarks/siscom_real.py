@@ -30,9 +30,10 @@ from siscom_rating import (
 )
 
 from bids_spectsynth.images.grid import new_image
-from bids_spectsynth.siscom.case import Choices, IctalScan, Siscom, subtract
+from bids_spectsynth.siscom.case import Choices, Siscom, subtract
 from bids_spectsynth.siscom.records import BaselineImage
 from bids_spectsynth.siscom.subtraction.alignment import displacement
+from bids_spectsynth.siscom.subtraction.route import IctalScan
 
 
 def truth_of(head: Head) -> Truth:
@@ -76,7 +77,7 @@ def work(path: Path, choices: Choices, nulls: int) -> tuple[Truth, list[Finding]
         seconds = time.process_time() - began
         mm = displacement(found.route.matrix, head.matrices[scan], head.grid["brain"], head.affine)[0]
         true = head.fwhm["interictal"] ** 2 - head.fwhm[scan] ** 2
-        mismatch = found.kernel_ictal**2 - found.kernel_baseline**2
+        mismatch = found.matching.ictal**2 - found.matching.baseline**2
         costs.append({"seconds": seconds, "registration": mm, "mismatch": abs(mismatch - true)})
         findings.append(rate_findings(foci_table(found, head), truth, min(number + 1, 2), "Real"))
     return truth, findings, costs
