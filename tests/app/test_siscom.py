@@ -16,6 +16,7 @@ from bids_spectsynth.app.stages import Context
 from bids_spectsynth.bids.finding.cases import Case
 from bids_spectsynth.errors import Outcome
 from bids_spectsynth.options.settings import make_settings
+from bids_spectsynth.siscom.baselines.errors import Errors
 from bids_spectsynth.siscom.outputs.columns import CLUSTERS_DICTIONARY
 from bids_spectsynth.siscom.outputs.paths import clusters_path, siscom_files
 from bids_spectsynth.siscom.participant import Work
@@ -214,6 +215,12 @@ def maker(monkeypatch: pytest.MonkeyPatch) -> Maker:
     return made
 
 
+@pytest.fixture
+def no_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Errors of baselines take long, and are tested where they are gathered."""
+    monkeypatch.setattr(stage, "baseline_errors", lambda *_: Errors())
+
+
 def stage_run(app: App, *outcomes: Outcome, label: str = "01", **options: Any) -> list[Outcome]:
     """The stage alone, of one participant."""
     folders = {"bids_dir": app.bids_dir, "output_dir": app.output_dir, "analysis_level": "participant"}
@@ -293,7 +300,7 @@ def test_siscom__image_of_a_model_that_is_not_there_is_left_out(app: App, maker:
 
 
 def test_siscom__models_of_the_output_folder_tell_whom_they_have_seen_without_being_applied(
-    finished: App, maker: Maker, tmp_path: Path
+    finished: App, maker: Maker, no_errors: None, tmp_path: Path
 ) -> None:
     app = finished.copy(tmp_path)
     (outcome,) = stage_run(app, label="07", siscom_fwhm=13)
@@ -311,7 +318,7 @@ def test_siscom__models_of_the_output_folder_tell_whom_they_have_seen_without_be
     assert set(maker.works[-1].request.splits) == labels - {old}
 
 
-def test_siscom__baselines_of_every_fold_count(finished: App, maker: Maker, tmp_path: Path) -> None:
+def test_siscom__baselines_of_every_fold_count(finished: App, maker: Maker, no_errors: None, tmp_path: Path) -> None:
     app = finished.copy(tmp_path)
     label = sorted(path.name for path in (app.output_dir / "models").iterdir())[0]
     folder = app.output_dir / "models" / label
