@@ -129,6 +129,7 @@ OPTIONS: list[tuple[list[str], str, Any]] = [
     (["--siscom-extent", "2"], "siscom_extent", 2.0),
     (["--siscom-level", "median"], "siscom_level", "median"),
     (["--siscom-gain", "off"], "siscom_gain", "off"),
+    (["--siscom-trend", "off"], "siscom_trend", "off"),
     (["--normals", "/normals"], "normals", Path("/normals")),
     (["--derivatives", "/a", "/b"], "derivatives", (Path("/a"), Path("/b"))),
 ]

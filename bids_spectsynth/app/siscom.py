@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,9 @@ logger = logging.getLogger(__name__)
 
 #: Without these there is nothing to subtract from; a model that failed costs its own baseline alone.
 _NEEDED_STAGES = ("find", "preprocess")
+
+#: Ictal scans at the same time; each takes up to 0.8 GB at 1 mm.
+_MAX_THREADS = 4
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -88,8 +92,12 @@ def siscom_outcomes(context: Context) -> Iterable[Outcome]:
             if image.frame_durations is not None
         },
     )
-    for case in cases:
-        yield _case_outcome(case, shared)
+    with ThreadPoolExecutor(_threads(settings)) as pool:
+        yield from pool.map(lambda case: _case_outcome(case, shared), cases)
+
+
+def _threads(settings: Settings) -> int:
+    return min(settings.nprocs, _MAX_THREADS)
 
 
 def _known_models(context: Context) -> list[AppliedModel]:
@@ -241,6 +249,7 @@ def _errors(everybody: Sequence[PreparedCase], models: Sequence[AppliedModel], s
             settings.siscom_fwhm,
             level_and_gain(choices),
             residual_difference(choices),
+            _threads(settings),
         )
     except (ImageError, ModelError) as error:
         logger.warning("no map against the cohort: %s", error)

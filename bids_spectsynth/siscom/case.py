@@ -14,7 +14,8 @@ from bids_spectsynth.siscom.baselines.residuals import Difference
 from bids_spectsynth.siscom.foci.clusters import find_foci
 from bids_spectsynth.siscom.records import BaselineImage, CohortError, Float32, Float64, Focus, Maps, Mask
 from bids_spectsynth.siscom.significance.null import Null
-from bids_spectsynth.siscom.significance.patient_null import on_prepared_grid, patient_null
+from bids_spectsynth.siscom.significance.patient_null import coarse_pair, on_prepared_grid, patient_null
+from bids_spectsynth.siscom.significance.trend import RADIUS_MM
 from bids_spectsynth.siscom.subtraction.alignment import inside_field, resample_ictal
 from bids_spectsynth.siscom.subtraction.level import WARN_PERCENT, disagreement, levels
 from bids_spectsynth.siscom.subtraction.maps import cohort_z, on_whole_grid, own_z, percent_difference, voxelwise_z
@@ -25,7 +26,13 @@ from bids_spectsynth.siscom.subtraction.sharpness import AnatomicalBlur
 
 #: Baselines to which a smooth gain, equal on both sides, is fitted; the PET has had its own.
 FITTED = ("real", "synthetic", "cohort", "normals")
+#: Baselines whose broad errors are foretold from the surroundings of each place; a measured one has none.
+WITH_TREND = ("synthetic", "pet", "cohort", "normals")
 _GAIN = "A smooth gain was fitted to the ictal scan: a change that is smooth and equal on both sides is lost."
+_TREND = (
+    f"What differs slowly over the brain was foretold at each place from what lies more than {RADIUS_MM:g} mm away, and "
+    "taken off: a change of more than 30 mL is seen in part."
+)
 _NO_GAIN = "No transform to a template: one level for the whole brain, no smooth gain."
 
 
@@ -45,6 +52,8 @@ class Choices:
         Smaller clusters are left out.
     gain : bool
         Whether a smooth gain, equal on both sides, is fitted to the ictal scan first.
+    trend : bool
+        Whether what differs slowly from a baseline that was not measured is taken off.
     seed : int
         Of the Monte Carlo.
     """
@@ -54,6 +63,7 @@ class Choices:
     level: str = "mode"
     least_ml: float = 1.0
     gain: bool = True
+    trend: bool = True
     seed: int = 0
 
 
@@ -188,17 +198,15 @@ def _judged(
     both, evaluated = masks
     used = _usable(choices.level, ratios)
     difference = percent_difference(*pair.smooth, ratios[used], evaluated)
-    null = patient_null(
-        pair.equally_sharp(both, affine),
-        ratios[used],
-        both,
-        evaluated,
-        affine,
-        fwhm=choices.fwhm,
-        threshold=choices.threshold,
-        seed=choices.seed,
-    )
-    maps = _maps(difference, evaluated, on_prepared_grid(null, null.standard_deviation, evaluated, affine), error)
+    coarse = coarse_pair(pair.equally_sharp(both, affine), ratios[used], both, evaluated, affine, choices.fwhm)
+    trend, slow = None, None
+    if choices.trend and baseline.kind in WITH_TREND:
+        trend = coarse.fit_trend()
+        slow = coarse.trend_of(trend, difference, evaluated, affine)
+        difference = difference - slow
+    null = patient_null(coarse, threshold=choices.threshold, seed=choices.seed, trend=trend)
+    deviation = on_prepared_grid(null, null.standard_deviation, evaluated, affine)
+    maps = _maps(difference, slow, evaluated, deviation, error)
     budget = {name: on_prepared_grid(null, part, evaluated, affine) for name, part in null.parts.items()}
     if error is not None:
         budget["synthesis"] = error.standard_deviation
@@ -214,7 +222,7 @@ def _judged(
         null=null,
         error=error,
         foci=_foci(maps, affine, null, budget, both, baseline, choices),
-        notes=_notes(baseline, pair.note, route, ratios, used, choices),
+        notes=_notes(baseline, (pair.note, _TREND if trend else ""), route, ratios, used, choices),
     )
 
 
@@ -285,11 +293,14 @@ def _foci(
     )
 
 
-def _maps(difference: Float32, mask: Mask, null_deviation: Float32, error: CohortError | None) -> Maps:
+def _maps(
+    difference: Float32, trend: Float32 | None, mask: Mask, null_deviation: Float32, error: CohortError | None
+) -> Maps:
     z, deviation = own_z(difference, mask)
     return Maps(
         mask=mask,
         difference=difference,
+        trend=trend,
         z=z,
         znull=voxelwise_z(difference, null_deviation, mask),
         zcohort=cohort_z(difference, error, mask),
@@ -313,7 +324,12 @@ def residual_difference(choices: Choices) -> Difference:
         ratios = levels(*pair.smooth, evaluated)
         level = ratios[_usable(choices.level, ratios)]
         base = pair.smooth[1][evaluated].mean(dtype=np.float64) / pair.smooth[1][mask].mean(dtype=np.float64)
-        return percent_difference(*pair.smooth, level, mask) / np.float32(base)
+        found = percent_difference(*pair.smooth, level, mask) / np.float32(base)
+        if choices.trend and baseline.kind in WITH_TREND:
+            sharp = pair.equally_sharp(mask, request.affine)
+            coarse = coarse_pair(sharp, level, mask, evaluated, request.affine, choices.fwhm)
+            found = found - coarse.trend_of(coarse.fit_trend(), found, mask, request.affine)
+        return found
 
     return difference
 
@@ -324,9 +340,14 @@ def _usable(level: str, ratios: Mapping[str, float]) -> str:
 
 
 def _notes(
-    baseline: BaselineImage, gain: str, route: Route, ratios: Mapping[str, float], used: str, choices: Choices
+    baseline: BaselineImage,
+    fits: tuple[str, str],
+    route: Route,
+    ratios: Mapping[str, float],
+    used: str,
+    choices: Choices,
 ) -> tuple[str, ...]:
-    notes = [*baseline.notes, *(note for note in (gain, route.note) if note)]
+    notes = [*baseline.notes, *(note for note in (*fits, route.note) if note)]
     if used != choices.level:
         notes.append(f"the level by {choices.level} cannot be had; the mode is used")
     apart = disagreement(dict(ratios), used)

@@ -82,6 +82,7 @@ def choices_of(settings: Settings) -> Choices:
         level=settings.siscom_level,
         least_ml=settings.siscom_extent,
         gain=settings.siscom_gain == "on",
+        trend=settings.siscom_trend == "on",
     )
 
 
@@ -91,9 +92,10 @@ def level_and_gain(choices: Choices) -> str:
     Examples
     --------
     >>> level_and_gain(Choices())
-    'mode, gain on'
+    'mode, gain on, trend on'
     """
-    return f"{choices.level}, gain {'on' if choices.gain else 'off'}"
+    gain, trend = ("on" if chosen else "off" for chosen in (choices.gain, choices.trend))
+    return f"{choices.level}, gain {gain}, trend {trend}"
 
 
 def make_siscom(work: Work) -> list[str]:
@@ -118,7 +120,7 @@ def make_siscom(work: Work) -> list[str]:
         path.unlink()
     scan = _ictal_scan(work)
     t1w = request.image(T1W)
-    missing = [f"no {SOURCES[name].title}: {why}" for name, why in unavailable(request, _wanted(work)).items()]
+    missing = [f"{SOURCES[name].title}: {why}" for name, why in unavailable(request, _wanted(work)).items()]
     lines: list[str] = []
     if tuple(work.settings.siscom_baselines) != ALL_BASELINES:
         # Who names baselines is told which there are not; by default those are taken that there are.
@@ -133,7 +135,7 @@ def make_siscom(work: Work) -> list[str]:
         except (ImageError, ValueError) as error:
             lines.append(f"{SOURCES[kind].title} left out: {error}")
     if not results:
-        raise ImageError(f"{work.ictal.name}: no baseline to subtract: {'; '.join([*missing, *lines])}")
+        raise ImageError(f"{work.ictal.name}: no baseline to subtract ({'; '.join([*missing, *lines])})")
     for result in results:
         _write(work, result, labeller, common)
     findings = [Findings(label=one.baseline.label, maps=one.maps, foci=one.foci) for one in results]
@@ -242,7 +244,9 @@ def _write(work: Work, result: Siscom, labeller: Labeller, common: Mapping[str, 
     label, maps = result.baseline.label, result.maps
     voxel_ml = float(abs(np.linalg.det(affine[:3, :3]))) / 1000
     limit = max(work.choices.threshold * maps.sd_percent, 1e-6)
-    halves = hemispheric_index(maps.difference, maps.mask, labeller.side_map(), limit, voxel_ml)
+    # A hemisphere is wider than what a trend leaves.
+    whole = maps.difference if maps.trend is None else maps.difference + maps.trend
+    halves = hemispheric_index(whole, maps.mask, labeller.side_map(), limit, voxel_ml)
     own = {
         **common,
         "Sources": [

@@ -80,7 +80,10 @@ class Maps:
     mask : array of bool
         Evaluation mask of the SISCOM: brain of the T1w, measured in both scans, edge eroded.
     difference : array
-        Ictal minus baseline, percent of the brain mean.
+        Ictal minus baseline, percent of the brain mean, less ``trend``.
+    trend : array or None
+        What differs slowly over the brain, foretold at each place from its surroundings; None where nothing was taken
+        off.
     z : array
         ``difference`` over its own standard deviation in the mask.
     znull : array
@@ -93,6 +96,7 @@ class Maps:
 
     mask: Mask
     difference: Float32
+    trend: Float32 | None = None
     z: Float32
     znull: Float32
     zcohort: Float32 | None

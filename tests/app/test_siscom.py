@@ -102,6 +102,7 @@ def test_siscom__other_options_make_it_again(app: App) -> None:
         "siscom_extent": "2",
         "siscom_level": "median",
         "siscom_gain": "off",
+        "siscom_trend": "off",
     }
     words = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", value)]
     before = app.stamps(f"{STEM}*")

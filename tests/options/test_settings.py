@@ -149,6 +149,7 @@ any_settings = st.fixed_dictionaries(
         "siscom_threshold": _positive,
         "siscom_extent": _positive,
         "siscom_gain": st.sampled_from(get_args(Switch)),
+        "siscom_trend": st.sampled_from(get_args(Switch)),
         "siscom_level": st.sampled_from(get_args(SiscomLevel)),
         "normals": _paths,
         "derivatives": st.lists(_paths, max_size=2, unique=True).map(tuple),

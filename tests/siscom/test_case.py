@@ -239,11 +239,27 @@ def test_residual_difference__is_made_like_the_map_of_an_ictal_scan() -> None:
 def test_subtract__a_smooth_gain_is_fitted_where_the_template_is_known() -> None:
     # A network's image that is too bright in front.
     tilted = real(noisy(2) * (1 + 0.1 * (POINTS[:, 1].reshape(SHAPE) + 18) / 90), kind="synthetic", synthetic=True)
-    without, fitted = (run(ictal_scan(1.5 * noisy(1)), tilted, to_template=way) for way in (None, np.eye(4)))
+    scans, alone = (ictal_scan(1.5 * noisy(1)), tilted), Choices(trend=False)
+    without, fitted = (run(*scans, alone, to_template=way) for way in (None, np.eye(4)))
     assert fitted.maps.sd_percent < 0.6 * without.maps.sd_percent
     measured = replace(tilted, kind="real", synthetic=False)
     assert run(ictal_scan(1.5 * noisy(1)), measured, to_template=np.eye(4)).maps.sd_percent == fitted.maps.sd_percent
-    plain = run(ictal_scan(1.5 * noisy(1)), tilted, Choices(gain=False), to_template=np.eye(4))
+    plain = run(ictal_scan(1.5 * noisy(1)), tilted, Choices(gain=False, trend=False), to_template=np.eye(4))
     assert plain.maps.sd_percent == without.maps.sd_percent
     # What scans differ by as a whole is left to the level.
     assert fitted.levels["mode"] == pytest.approx(without.levels["mode"], rel=0.05)
+
+
+def test_subtract__the_trend_is_taken_off_what_was_not_measured_and_told() -> None:
+    tilted = real(noisy(2) * (1 + 0.1 * POINTS[:, 0].reshape(SHAPE) / 70), kind="synthetic", synthetic=True)
+    scan_ = ictal_scan(1.5 * noisy(1))
+    with_trend, without = run(scan_, tilted), run(scan_, tilted, Choices(trend=False))
+    assert with_trend.maps.trend is not None
+    assert without.maps.trend is None
+    both = (with_trend.maps.difference + with_trend.maps.trend)[with_trend.maps.mask]
+    np.testing.assert_allclose(both, without.maps.difference[with_trend.maps.mask], atol=1e-3)
+    assert with_trend.maps.sd_percent < 0.8 * without.maps.sd_percent
+    assert any("slowly" in note for note in with_trend.notes)
+    measured = run(scan_, replace(tilted, kind="real", synthetic=False))
+    assert measured.maps.trend is None
+    assert not any("slowly" in note for note in measured.notes)

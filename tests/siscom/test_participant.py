@@ -71,7 +71,7 @@ def test_make_siscom__writes_maps_and_foci_of_every_baseline_that_there_is(tmp_p
 
 def test_make_siscom__who_names_baselines_is_told_which_there_are_not(tmp_path: Path) -> None:
     lines = make_siscom(work_of(tmp_path, siscom_baselines=["normals", "synthetic", "real"]))
-    assert [line.partition(":")[0] for line in lines] == ["no Synthetic interictal SPECT", "no Normals"]
+    assert [line.partition(":")[0] for line in lines] == ["Synthetic interictal SPECT", "Normals"]
 
 
 def test_make_siscom__files_hold_what_their_sidecars_say(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_make_siscom__a_baseline_that_cannot_be_used_costs_itself_alone(tmp_path
 
 def test_make_siscom__no_baseline_at_all_is_an_error_with_the_reasons(tmp_path: Path) -> None:
     work = work_of(tmp_path, siscom_baselines=["normals"])
-    with pytest.raises(ImageError, match=r"no baseline to subtract: no Normals: no --normals"):
+    with pytest.raises(ImageError, match=r"no baseline to subtract \(.*: no --normals\)"):
         make_siscom(work)
     constant = work_of(tmp_path, siscom_baselines=["real"])
     constant = changed(constant, "ictal", np.where(constant.request.brain, 7, 0))
@@ -163,7 +163,9 @@ def test_make_siscom__errors_of_another_level_or_of_too_few_give_no_map_and_it_i
         stored = save_error(tmp_path, sums, "Pet", "images", how=how)
         make_siscom(replace(work, errors=Errors({"Pet": stored})))
         notes = sidecar(map_path(work.ictal, "Pet", "z"))["Notes"]
-        assert f"No map against the cohort: its errors are those of maps by {said}, not mode, gain on." in notes
+        assert (
+            f"No map against the cohort: its errors are those of maps by {said}, not mode, gain on, trend on." in notes
+        )
     make_siscom(replace(work, errors=Errors(too_few={"Pet": 3})))
     notes = sidecar(map_path(work.ictal, "Pet", "z"))["Notes"]
     assert "No map against the cohort: 3 held-out participants, 5 needed." in notes

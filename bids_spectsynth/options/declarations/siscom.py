@@ -71,6 +71,14 @@ class SiscomOptions:
             "({default})",
         ),
     )
+    siscom_trend: Switch = field(
+        default="on",
+        metadata=option(
+            SISCOM,
+            "with baselines that were not measured, take off what differs slowly over the brain, foretold at each "
+            "place from what lies more than 28 mm away ({default})",
+        ),
+    )
     normals: Path | None = field(
         default=None,
         metadata=option(

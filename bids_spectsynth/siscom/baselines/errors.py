@@ -15,14 +15,14 @@ from bids_spectsynth.bids.writing import write_json
 from bids_spectsynth.siscom.baselines.request import Request
 from bids_spectsynth.siscom.baselines.residuals import Difference, countable, gather_errors
 from bids_spectsynth.siscom.baselines.synthetic import siscom_label
-from bids_spectsynth.siscom.significance.cohort_error import MIN_PARTICIPANTS
+from bids_spectsynth.siscom.significance.cohort_error import MIN_PARTICIPANTS, ErrorSums
 from bids_spectsynth.siscom.significance.error_files import STEM, StoredError, error_files, load_error, save_error
 from bids_spectsynth.synthesis.baselines.files import baseline_files
 
 logger = logging.getLogger(__name__)
 
 #: To be raised with every change of how residuals are computed: what was gathered before is then gathered anew.
-_COMPUTATION = 1
+_COMPUTATION = 2
 #: Errors of baselines that are no model's lie here, in the output folder.
 FOLDER = "siscom"
 
@@ -83,6 +83,7 @@ def baseline_errors(
     fwhm: float,
     how: str,
     difference: Difference,
+    threads: int = 1,
 ) -> Errors:
     """The errors of all baselines of an output folder, gathered anew where what they come from has changed.
 
@@ -103,6 +104,8 @@ def baseline_errors(
         Level and gain of the maps.
     difference : callable
         What makes them.
+    threads : int
+        Cases that are worked on at the same time.
 
     Raises
     ------
@@ -115,14 +118,19 @@ def baseline_errors(
     stored = {label: error for label, folder in foreign.items() if (error := load_error(folder)) is not None}
     files = {label: foreign[label] / f"{STEM}.json" for label in stored}
     brought = frozenset(stored)
-    gathered = _Gathered()
+    gathered: _Gathered | None = None
     own: dict[str, list[Request]] = {}
     template = _template([request.case for request in requests])
     if template is not None:
         identity = _identity(requests, template, fwhm, how)
-        gathered = _kept(output_dir, identity) or _gather(requests, template, fwhm, how, identity, difference, folders)
+        gathered = _kept(output_dir, identity)
+        if gathered is None:
+            logger.info("Errors of the baselines on %d scans without a seizure", len(requests))
+            sums = gather_errors(requests, template, fwhm, difference, threads=threads)
+            gathered = _save(output_dir, sums, how, identity, folders)
         for request in countable(requests, template):
             own.setdefault(request.case.participant, []).append(request)
+    gathered = gathered or _Gathered()
     for label, (error, path) in gathered.kept.items():
         stored.setdefault(label, error)
         files.setdefault(label, path)
@@ -173,20 +181,12 @@ def _stamp(path: Path) -> tuple[int, int]:
     return found.st_size, found.st_mtime_ns
 
 
-def _gather(
-    requests: Sequence[Request],
-    template: str,
-    fwhm: float,
-    how: str,
-    identity: str,
-    difference: Difference,
-    folders: Mapping[str, Path],
+def _save(
+    output_dir: Path, found: Mapping[str, ErrorSums], how: str, identity: str, folders: Mapping[str, Path]
 ) -> _Gathered:
-    output_dir = requests[0].output_dir
-    logger.info("Errors of the baselines on %d scans without a seizure", len(requests))
     kept, too_few = {}, {}
     here = models_folder(output_dir).resolve()
-    for label, sums in gather_errors(requests, template, fwhm, difference).items():
+    for label, sums in found.items():
         folder, stem = errors_folder(output_dir, label, folders)
         if folder.resolve().parent != here:
             folder, stem = output_dir / FOLDER, f"error-{label}"

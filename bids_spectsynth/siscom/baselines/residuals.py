@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -98,6 +99,7 @@ def gather_errors(
     fwhm: float,
     difference: Difference,
     kinds: Iterable[BaselineKind] = KINDS,
+    threads: int = 1,
 ) -> dict[str, ErrorSums]:
     """Sums of residuals over participants, by the label of the baseline.
 
@@ -112,6 +114,8 @@ def gather_errors(
     difference : callable
         What makes the map.
     kinds : iterable of str
+    threads : int
+        Cases that are worked on at the same time; the sums do not depend on it.
 
     Returns
     -------
@@ -123,12 +127,23 @@ def gather_errors(
     if not usable:
         return sums
     grid, kinds = error_grid([one.case for one in usable], template, fwhm), tuple(kinds)
-    for request in usable:
-        for baseline in _readable_baselines(request, kinds):
-            before = sums.get(baseline.label, ErrorSums.empty(template, fwhm, grid))
-            if request.case.participant not in before.participants:
-                residual = _readable_residual(request, baseline, difference)
-                sums[baseline.label] = before if residual is None else before.plus(residual)
+
+    def residuals(request: Request) -> list[tuple[str, Residual | None]]:
+        found = [(one, sums.get(one.label)) for one in _readable_baselines(request, kinds)]
+        return [
+            (one.label, _readable_residual(request, one, difference))
+            for one, before in found
+            if before is None or request.case.participant not in before.participants
+        ]
+
+    with ThreadPoolExecutor(threads) as pool:
+        # As many at a time as there are threads: a residual is as large as an image.
+        for start in range(0, len(usable), threads):
+            for found in pool.map(residuals, usable[start : start + threads]):
+                for label, residual in found:
+                    before = sums.get(label, ErrorSums.empty(template, fwhm, grid))
+                    counted = residual is None or residual.case.participant in before.participants
+                    sums[label] = before if counted or residual is None else before.plus(residual)
     return {label: found for label, found in sums.items() if found.participants}
 
 
@@ -160,8 +175,9 @@ def _log_loss(request: Request, error: Exception) -> None:
 
 def _counted(requests: Iterable[Request], label: str, difference: Difference) -> Residual | None:
     """The residual of a participant that :func:`gather_errors` has counted: the first that can be made."""
+    kinds: tuple[BaselineKind, ...] = tuple(kind for kind in ("pet", "cohort") if kind.capitalize() == label)
     for request in requests:
-        for baseline in _readable_baselines(request, KINDS):
+        for baseline in _readable_baselines(request, kinds or ("synthetic",)):
             if baseline.label == label:
                 residual = _readable_residual(request, baseline, difference)
                 if residual is not None:

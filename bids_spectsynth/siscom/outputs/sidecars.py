@@ -8,6 +8,7 @@ import numpy as np
 from bids_spectsynth.siscom.baselines.registry import SOURCES
 from bids_spectsynth.siscom.case import Choices, Siscom
 from bids_spectsynth.siscom.outputs.paths import Statistic
+from bids_spectsynth.siscom.significance.trend import RADIUS_MM
 
 _WHAT: dict[Statistic, str] = {
     "difference": "Ictal minus baseline, percent of the baseline's brain mean",
@@ -56,6 +57,7 @@ def map_sidecar(result: Siscom, statistic: Statistic, choices: Choices, common: 
         "ResolutionFWHM": {"Ictal": round(result.fwhm_ictal, 2), "Baseline": round(result.fwhm_baseline, 2)},
         "MatchingFWHM": {"Ictal": round(result.matching.ictal, 2), "Baseline": round(result.matching.baseline, 2)},
         "Route": _route(result),
+        **_trend(result),
         "Null": _null(result),
         **({} if result.error is None else {"Cohort": {"Participants": result.error.n_participants}}),
         "Notes": notes,
@@ -71,6 +73,21 @@ def _route(result: Siscom) -> dict[str, Any]:
         "LargestMillimetres": round(route.largest_mm, 3),
         "ResidualPercent": round(route.residual_percent, 3),
         "OtherResidualPercent": round(route.other_residual_percent, 3),
+    }
+
+
+def _trend(result: Siscom) -> dict[str, Any]:
+    maps = result.maps
+    if maps.trend is None:
+        return {}
+    inside = maps.trend[maps.mask].astype(np.float64)
+    return {
+        "Trend": {
+            "RadiusMillimetres": RADIUS_MM,
+            "StandardDeviationPercent": round(float(inside.std()), 4),
+            "LargestPercent": round(float(np.abs(inside).max()), 4),
+            "StandardDeviationPercentBefore": round(float((maps.difference[maps.mask] + inside).std()), 4),
+        }
     }
 
 

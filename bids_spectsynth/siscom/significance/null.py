@@ -15,6 +15,7 @@ from bids_spectsynth.images.grid import MaskedGrid, apply_affine
 from bids_spectsynth.images.resampling import FWHM_PER_SIGMA
 from bids_spectsynth.images.smoothing import MaskedSmoother
 from bids_spectsynth.siscom.records import Float32, Float64, Mask
+from bids_spectsynth.siscom.significance.trend import Trend
 from bids_spectsynth.siscom.significance.variability import (
     SMOOTHINGS_MM,
     WIDTHS_MM,
@@ -92,19 +93,10 @@ def _tail(sorted_values: Float64, value: float) -> float:
     return (1 + above) / (1 + len(sorted_values))
 
 
-def simulate_null(
-    difference: Float32,
-    baseline: Float32,
-    brain: MaskedGrid,
-    evaluation_mask: Mask,
-    *,
-    fwhm: float,
-    threshold: float,
-    errors: Errors,
-    seed: int,
-    simulations: int = SIMULATIONS,
-) -> Null:
-    """Simulate maps without a seizure.
+def patient_variability(
+    difference: Float32, baseline: Float32, brain: MaskedGrid, evaluation_mask: Mask, fwhm: float, errors: Errors
+) -> Variability:
+    """How two scans differ beyond what registration and resolution are known to be off by.
 
     Parameters
     ----------
@@ -117,32 +109,66 @@ def simulate_null(
     evaluation_mask : array of bool, shape (i, j, k)
     fwhm : float
         Of the map's smoothing, mm.
+    errors : Errors
+    """
+    image = _percent(baseline, brain)
+    # How the patterns shrink with smoothing, to take them off what the fields must explain.
+    known = [
+        sum(robust_variance(p[evaluation_mask]) for p in _patterns(image, brain, width, errors)[0])
+        for width in SMOOTHINGS_MM
+    ]
+    return estimate_variability(difference, brain.inside, evaluation_mask, brain.voxel_sizes, known)
+
+
+def simulate_null(
+    variability: Variability,
+    baseline: Float32,
+    brain: MaskedGrid,
+    evaluation_mask: Mask,
+    *,
+    fwhm: float,
+    threshold: float,
+    errors: Errors,
+    seed: int,
+    trend: Trend | None = None,
+    simulations: int = SIMULATIONS,
+) -> Null:
+    """Simulate maps without a seizure.
+
+    Parameters
+    ----------
+    variability : Variability
+        See :func:`patient_variability`.
+    baseline : array, shape (i, j, k)
+        Not smoothed, any units, on a coarse grid.
+    brain : MaskedGrid
+        That grid, and the brain on it.
+    evaluation_mask : array of bool, shape (i, j, k)
+    fwhm : float
+        Of the map's smoothing, mm.
     threshold : float
         z from which a cluster counts.
     errors : Errors
     seed : int
         Equal seeds give equal results.
+    trend : Trend, optional
+        What is taken off the map is taken off each simulated one.
     simulations : int
 
     Returns
     -------
     Null
     """
-    level = baseline[brain.inside].mean(dtype=np.float64)
-    image = np.where(brain.inside, 100 * baseline / level, 0).astype(np.float32)
+    image = _percent(baseline, brain)
     patterns, causes = _patterns(image, brain, fwhm, errors)
-    # How the patterns shrink with smoothing, to take them off what the fields must explain.
-    known = [
-        sum(robust_variance(p[evaluation_mask]) for p in _patterns(image, brain, width, errors)[0])
-        for width in SMOOTHINGS_MM
-    ]
-    variability = estimate_variability(difference, brain.inside, evaluation_mask, brain.voxel_sizes, known)
     fields = _Fields(variability, brain, image)
     smoother = MaskedSmoother(brain.inside, brain.voxel_sizes, fwhm)
     rng = np.random.default_rng(seed)
     squares, largest = np.zeros(brain.shape), []
     for field in fields.draw(rng, simulations):
         found = smoother(field) + sum(rng.standard_normal() * pattern for pattern in patterns)
+        if trend is not None:
+            found = found - trend.of(found)
         inside = found[evaluation_mask]
         squares[evaluation_mask] += np.square(inside)
         largest.append(largest_cluster(np.where(evaluation_mask, found / inside.std(), 0), threshold))
@@ -150,6 +176,11 @@ def simulate_null(
     extents, masses = np.sort(np.array(largest).T * float(np.prod(brain.voxel_sizes)) / 1000, axis=1)
     parts = {**causes, **fields.parts(fwhm, deviation, causes, evaluation_mask)}
     return Null(evaluation_mask, brain.affine, deviation, parts, extents, masses, variability)
+
+
+def _percent(baseline: Float32, brain: MaskedGrid) -> Float32:
+    level = baseline[brain.inside].mean(dtype=np.float64)
+    return np.where(brain.inside, 100 * baseline / level, 0).astype(np.float32)
 
 
 def largest_cluster(z: Float32, threshold: float) -> tuple[int, float]:

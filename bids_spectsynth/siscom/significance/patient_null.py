@@ -1,28 +1,63 @@
 """The null of one patient's pair of scans, from the prepared grid to the coarse one and back."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
+from bids_spectsynth.images.grid import MaskedGrid
 from bids_spectsynth.images.resampling import resample_linear
 from bids_spectsynth.siscom.records import Float32, Float64, Mask
-from bids_spectsynth.siscom.significance.null import SPACING_MM, Errors, Null, simulate_null
+from bids_spectsynth.siscom.significance.null import SPACING_MM, Errors, Null, patient_variability, simulate_null
+from bids_spectsynth.siscom.significance.trend import Trend, fit_trend
+from bids_spectsynth.siscom.significance.variability import Variability
 from bids_spectsynth.siscom.subtraction.coarse import Coarse
 
 #: Below this a voxel of the prepared grid knows nothing of the coarse one.
 _LEAST_WEIGHT = 1e-3
 
 
-def patient_null(
-    scans: tuple[Float32, Float32],
-    level: float,
-    brain: Mask,
-    evaluated: Mask,
-    affine: Float64,
-    *,
-    fwhm: float,
-    threshold: float,
-    seed: int,
-) -> Null:
-    """Simulate what two scans can produce without a seizure.
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """Two scans of one brain on a coarse grid, which shows all that there is in a smoothed map.
+
+    Parameters
+    ----------
+    coarse : Coarse
+        From the prepared grid to the coarse one.
+    evaluated : array of bool, shape (i, j, k)
+        Evaluation mask on the coarse grid.
+    difference : array, shape (i, j, k)
+        Ictal minus baseline at one level, not smoothed, percent of the brain mean.
+    baseline : array, shape (i, j, k)
+        Not smoothed.
+    variability : Variability
+        Of the difference.
+    fwhm : float
+        Of the map's smoothing, mm.
+    """
+
+    coarse: Coarse
+    evaluated: Mask
+    difference: Float32
+    baseline: Float32
+    variability: Variability
+    fwhm: float
+
+    def fit_trend(self) -> Trend:
+        """What is slow in maps of these scans."""
+        grid = self.coarse.grid
+        return fit_trend(MaskedGrid(grid.shape, grid.affine, self.evaluated), self.variability, self.fwhm)
+
+    def trend_of(self, trend: Trend, values: Float32, inside: Mask, affine: Float64) -> Float32:
+        """The slow part of a map on the prepared grid, shape (I, J, K), where ``inside``."""
+        found = trend.of(self.coarse.take(values))
+        return _on_prepared_grid(self.evaluated, self.coarse.grid.affine, found, inside, affine)
+
+
+def coarse_pair(
+    scans: tuple[Float32, Float32], level: float, brain: Mask, evaluated: Mask, affine: Float64, fwhm: float
+) -> Pair:
+    """Bring two scans to a coarse grid.
 
     Parameters
     ----------
@@ -35,9 +70,6 @@ def patient_null(
     affine : array, shape (4, 4)
     fwhm : float
         Of the map's smoothing, mm.
-    threshold : float
-        z from which a cluster counts.
-    seed : int
     """
     coarse = Coarse(brain, affine, SPACING_MM)
     grid, inside = coarse.grid, np.ascontiguousarray(evaluated[coarse.slices])
@@ -45,7 +77,33 @@ def patient_null(
     inside = inside if inside.any() else grid.inside
     x, y = (coarse.take(scan) for scan in scans)
     difference = np.where(grid.inside, 100 * (x / level - y) / y[inside].mean(dtype=np.float64), 0).astype(np.float32)
-    return simulate_null(difference, y, grid, inside, fwhm=fwhm, threshold=threshold, errors=Errors(), seed=seed)
+    variability = patient_variability(difference, y, grid, inside, fwhm, Errors())
+    return Pair(coarse, inside, difference, y, variability, fwhm)
+
+
+def patient_null(pair: Pair, *, threshold: float, seed: int, trend: Trend | None = None) -> Null:
+    """Simulate what two scans can produce without a seizure.
+
+    Parameters
+    ----------
+    pair : Pair
+    threshold : float
+        z from which a cluster counts.
+    seed : int
+    trend : Trend, optional
+        What is taken off the map.
+    """
+    return simulate_null(
+        pair.variability,
+        pair.baseline,
+        pair.coarse.grid,
+        pair.evaluated,
+        fwhm=pair.fwhm,
+        threshold=threshold,
+        errors=Errors(),
+        seed=seed,
+        trend=trend,
+    )
 
 
 def on_prepared_grid(null: Null, values: Float32, evaluated: Mask, affine: Float64) -> Float32:
@@ -65,11 +123,15 @@ def on_prepared_grid(null: Null, values: Float32, evaluated: Mask, affine: Float
     array, shape (I, J, K), float32
         The mask's mean where no voxel of the null is near; 0 outside ``evaluated``.
     """
+    return _on_prepared_grid(null.mask, null.affine, values, evaluated, affine)
+
+
+def _on_prepared_grid(mask: Mask, own: Float64, values: Float32, evaluated: Mask, affine: Float64) -> Float32:
     shape = (evaluated.shape[0], evaluated.shape[1], evaluated.shape[2])
-    total = resample_linear(np.where(null.mask, values, 0), null.affine, shape, affine)
-    weight = resample_linear(null.mask.astype(np.float32), null.affine, shape, affine)
+    total = resample_linear(np.where(mask, values, 0), own, shape, affine)
+    weight = resample_linear(mask.astype(np.float32), own, shape, affine)
     known = evaluated & (weight > _LEAST_WEIGHT)
-    typical = float(values[null.mask].mean())
+    typical = float(values[mask].mean())
     return np.where(known, total / np.maximum(weight, _LEAST_WEIGHT), np.where(evaluated, typical, 0)).astype(
         np.float32
     )

@@ -114,6 +114,7 @@ def on_whole_grid(maps: Maps, shape: tuple[int, ...], box: tuple[slice, ...]) ->
         maps,
         mask=spread(maps.mask),
         difference=spread(maps.difference),
+        trend=None if maps.trend is None else spread(maps.trend),
         z=spread(maps.z),
         znull=spread(maps.znull),
         zcohort=None if maps.zcohort is None else spread(maps.zcohort),

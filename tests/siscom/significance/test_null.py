@@ -7,7 +7,8 @@ from scipy import ndimage
 
 from bids_spectsynth.images.grid import MaskedGrid
 from bids_spectsynth.images.smoothing import MaskedSmoother
-from bids_spectsynth.siscom.significance.null import Errors, Null, largest_cluster, simulate_null
+from bids_spectsynth.siscom.significance.null import Errors, Null, largest_cluster, patient_variability, simulate_null
+from bids_spectsynth.siscom.significance.trend import fit_trend
 from bids_spectsynth.siscom.significance.variability import Variability
 from bids_spectsynth.siscom.subtraction.maps import own_z
 from bids_spectsynth.siscom.subtraction.mask import siscom_mask
@@ -35,7 +36,8 @@ def small() -> tuple[MaskedGrid, np.ndarray]:
 def simulate(difference: np.ndarray, grid: MaskedGrid, mask: np.ndarray, **options: Any) -> Null:
     baseline = options.pop("baseline", np.where(grid.inside, 100, 0).astype(np.float32))
     settings = {"fwhm": FWHM, "threshold": THRESHOLD, "errors": EXACT, "seed": 0, "simulations": 20, **options}
-    return simulate_null(difference, baseline, grid, mask, **settings)
+    variability = patient_variability(difference, baseline, grid, mask, settings["fwhm"], settings["errors"])
+    return simulate_null(variability, baseline, grid, mask, **settings)
 
 
 def test_simulate_null__equal_seeds_give_equal_results() -> None:
@@ -124,6 +126,15 @@ def test_simulate_null__pure_noise_is_seldom_significant() -> None:
     assert sum(p < 0.05 for p in smallest) <= 4
     # And not because everything is likely.
     assert sum(p < 0.5 for p in smallest) >= 4
+
+
+def test_simulate_null__the_trend_is_taken_off_each_map() -> None:
+    grid, mask = small()
+    slow = 8 * white(grid.shape, 1, fwhm=24.0)
+    variability = patient_variability(slow, np.where(grid.inside, 100, 0).astype(np.float32), grid, mask, FWHM, EXACT)
+    trend = fit_trend(MaskedGrid(grid.shape, AFFINE, mask), variability, FWHM, 20.0)
+    without, less = simulate(slow, grid, mask), simulate(slow, grid, mask, trend=trend)
+    assert less.standard_deviation[mask].mean() < 0.9 * without.standard_deviation[mask].mean()
 
 
 def test_largest_cluster__of_either_sign_by_faces() -> None:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from bids_spectsynth.siscom.significance.null import Null
-from bids_spectsynth.siscom.significance.patient_null import on_prepared_grid, patient_null
+from bids_spectsynth.siscom.significance.patient_null import coarse_pair, on_prepared_grid, patient_null
 
 SHAPE = (24, 26, 22)
 AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])
@@ -22,7 +22,7 @@ def scan(seed: int, level: float = 1.0) -> np.ndarray:
 
 def null(level: float = 1.0, evaluated: np.ndarray = EVALUATED) -> Null:
     scans = scan(0, level), scan(1)
-    return patient_null(scans, level, BRAIN, evaluated, AFFINE, fwhm=8, threshold=2, seed=0)
+    return patient_null(coarse_pair(scans, level, BRAIN, evaluated, AFFINE, 8.0), threshold=2, seed=0)
 
 
 def test_patient_null__does_not_depend_on_the_level() -> None:
@@ -33,6 +33,16 @@ def test_patient_null__a_mask_thinner_than_the_coarse_grid() -> None:
     thin = np.zeros(SHAPE, dtype=bool)
     thin[6, 6, 6] = True
     assert np.isfinite(null(evaluated=thin).extents).all()
+
+
+def test_trend_of__is_what_the_trend_says_and_ends_at_the_mask() -> None:
+    pair = coarse_pair((scan(0), scan(1)), 1.0, BRAIN, BRAIN, AFFINE, 8.0)
+    trend = pair.fit_trend()
+    values = np.where(BRAIN, 5, 99).astype(np.float32)
+    found = pair.trend_of(trend, values, EVALUATED, AFFINE)
+    assert not found[~EVALUATED].any()
+    coarse = trend.of(pair.coarse.take(values))[pair.evaluated]
+    assert coarse.min() - 1e-4 <= found[EVALUATED].min() <= found[EVALUATED].max() <= coarse.max() + 1e-4
 
 
 def test_on_prepared_grid__keeps_a_constant_and_ends_at_the_mask() -> None:
