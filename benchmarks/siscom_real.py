@@ -30,7 +30,8 @@ from siscom_rating import (
 )
 
 from bids_spectsynth.images.grid import new_image
-from bids_spectsynth.siscom.case import Choices, Siscom, subtract
+from bids_spectsynth.siscom.case import Siscom, subtract
+from bids_spectsynth.siscom.comparable import Choices
 from bids_spectsynth.siscom.records import BaselineImage
 from bids_spectsynth.siscom.subtraction.alignment import displacement
 from bids_spectsynth.siscom.subtraction.route import IctalScan

@@ -32,7 +32,7 @@ from bids_spectsynth.siscom.baselines.errors import Errors, baseline_errors
 from bids_spectsynth.siscom.baselines.normals import NORMALS, find_normals
 from bids_spectsynth.siscom.baselines.request import Request
 from bids_spectsynth.siscom.baselines.synthetic import left_out
-from bids_spectsynth.siscom.case import residual_difference
+from bids_spectsynth.siscom.comparable import residual_difference
 from bids_spectsynth.siscom.foci.naming import naming_files
 from bids_spectsynth.siscom.outputs.paths import siscom_files
 from bids_spectsynth.siscom.participant import Work, choices_of, level_and_gain, make_siscom

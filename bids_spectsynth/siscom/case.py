@@ -1,18 +1,16 @@
 """One ictal scan and one baseline, from aligned images to maps and foci."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
 
-from bids_spectsynth.bids.roles import T1W
-from bids_spectsynth.images.smoothing import MaskedSmoother
-from bids_spectsynth.siscom.baselines.regional import first_voxel, regional_gain
-from bids_spectsynth.siscom.baselines.request import Request
-from bids_spectsynth.siscom.baselines.residuals import Difference
+from bids_spectsynth.siscom.baselines.regional import first_voxel
+from bids_spectsynth.siscom.comparable import WITH_TREND, Choices, Comparable, comparable, usable_level
 from bids_spectsynth.siscom.foci.clusters import find_foci
 from bids_spectsynth.siscom.records import BaselineImage, CohortError, Float32, Float64, Focus, Maps, Mask
+from bids_spectsynth.siscom.significance.cohort_error import peak_chance
 from bids_spectsynth.siscom.significance.null import Null
 from bids_spectsynth.siscom.significance.patient_null import coarse_pair, on_prepared_grid, patient_null
 from bids_spectsynth.siscom.significance.trend import RADIUS_MM
@@ -20,51 +18,13 @@ from bids_spectsynth.siscom.subtraction.alignment import inside_field, resample_
 from bids_spectsynth.siscom.subtraction.level import WARN_PERCENT, disagreement, levels
 from bids_spectsynth.siscom.subtraction.maps import cohort_z, on_whole_grid, own_z, percent_difference, voxelwise_z
 from bids_spectsynth.siscom.subtraction.mask import siscom_mask
-from bids_spectsynth.siscom.subtraction.resolution import Matching, match
+from bids_spectsynth.siscom.subtraction.resolution import Matching
 from bids_spectsynth.siscom.subtraction.route import IctalScan, Route, choose_route
-from bids_spectsynth.siscom.subtraction.sharpness import AnatomicalBlur
 
-#: Baselines to which a smooth gain, equal on both sides, is fitted; the PET has had its own.
-FITTED = ("real", "synthetic", "cohort", "normals")
-#: Baselines whose broad errors are foretold from the surroundings of each place; a measured one has none.
-WITH_TREND = ("synthetic", "pet", "cohort", "normals")
-_GAIN = "A smooth gain was fitted to the ictal scan: a change that is smooth and equal on both sides is lost."
 _TREND = (
-    f"What differs slowly over the brain was foretold at each place from what lies more than {RADIUS_MM:g} mm away, and "
-    "taken off: a change of more than 30 mL is seen in part."
+    f"What differs slowly over the brain was foretold at each place from what lies more than {RADIUS_MM:g} mm away, "
+    "and taken off: a change of more than 30 mL is seen in part."
 )
-_NO_GAIN = "No transform to a template: one level for the whole brain, no smooth gain."
-
-
-@dataclass(frozen=True, kw_only=True)
-class Choices:
-    """How scans are compared.
-
-    Parameters
-    ----------
-    fwhm : float
-        Gaussian that smooths both scans once they are equally sharp, mm.
-    threshold : float
-        z from which a voxel belongs to a cluster.
-    level : str
-        Of :data:`~bids_spectsynth.siscom.subtraction.level.LEVELS`.
-    least_ml : float
-        Smaller clusters are left out.
-    gain : bool
-        Whether a smooth gain, equal on both sides, is fitted to the ictal scan first.
-    trend : bool
-        Whether what differs slowly from a baseline that was not measured is taken off.
-    seed : int
-        Of the Monte Carlo.
-    """
-
-    fwhm: float = 12.0
-    threshold: float = 2.0
-    level: str = "mode"
-    least_ml: float = 1.0
-    gain: bool = True
-    trend: bool = True
-    seed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -179,7 +139,7 @@ def _in_box(
     if not evaluated.any():
         raise ValueError("the brain that both scans have measured is nowhere thick enough")
     moved = resample_ictal(ictal.image, route.matrix, both, affine)
-    pair = _comparable(moved, baseline, t1w, both, affine, choices, to_template)
+    pair = comparable(moved, baseline, t1w, both, affine, choices, to_template)
     ratios = levels(*pair.smooth, evaluated, cerebellum)
     return _judged(baseline, route, pair, ratios, (both, evaluated), affine, choices, error)
 
@@ -187,7 +147,7 @@ def _in_box(
 def _judged(
     baseline: BaselineImage,
     route: Route,
-    pair: "_Pair",
+    pair: Comparable,
     ratios: dict[str, float],
     masks: tuple[Mask, Mask],
     affine: Float64,
@@ -196,7 +156,7 @@ def _judged(
 ) -> Siscom:
     """The maps of a comparable pair, and their foci beside what there is without a seizure."""
     both, evaluated = masks
-    used = _usable(choices.level, ratios)
+    used = usable_level(choices.level, ratios)
     difference = percent_difference(*pair.smooth, ratios[used], evaluated)
     coarse = coarse_pair(pair.equally_sharp(both, affine), ratios[used], both, evaluated, affine, choices.fwhm)
     trend, slow = None, None
@@ -221,61 +181,24 @@ def _judged(
         maps=maps,
         null=null,
         error=error,
-        foci=_foci(maps, affine, null, budget, both, baseline, choices),
+        foci=_foci(maps, affine, _chance(null, trend is not None, error), budget, both, baseline, choices),
         notes=_notes(baseline, (pair.note, _TREND if trend else ""), route, ratios, used, choices),
     )
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Pair:
-    """A scan and a baseline that can be compared: values, resolutions (FWHM, mm), both smoothed, a note for readers."""
-
-    scan: Float32
-    values: Float32
-    widths: tuple[float, float]
-    matching: Matching
-    smooth: tuple[Float32, Float32]
-    note: str
-
-    def equally_sharp(self, mask: Mask, affine: Float64) -> tuple[Float32, Float32]:
-        """Both on the grid, as blurred as each other and no more."""
-        sizes = np.linalg.norm(affine[:3, :3], axis=0)
-        pairs = ((self.scan, self.matching.ictal), (self.values, self.matching.baseline))
-        x, y = (values if kernel == 0 else MaskedSmoother(mask, sizes, kernel)(values) for values, kernel in pairs)
-        return x, y
-
-
-def _comparable(
-    scan: Float32,
-    baseline: BaselineImage,
-    t1w: Float32,
-    mask: Mask,
-    affine: Float64,
-    choices: Choices,
-    to_template: Float64 | None,
-) -> _Pair:
-    values = baseline.values
-    fitted = choices.gain and baseline.kind in FITTED
-    if fitted and to_template is not None:
-        values = regional_gain(values, scan, mask, affine, choices.fwhm, to_template)
-        # A gain of 1 on average: what the scans differ by as a whole is left to the level.
-        values = values * np.float32(baseline.values[mask].mean(dtype=np.float64) / values[mask].mean(dtype=np.float64))
-    blur = AnatomicalBlur(t1w, mask, affine)
-    widths = blur.fwhm(scan), blur.fwhm(values)
-    matching = match(*widths)
-    sizes = np.linalg.norm(affine[:3, :3], axis=0)
-    x, y = (
-        MaskedSmoother(mask, sizes, float(np.hypot(choices.fwhm, kernel)))(one)
-        for one, kernel in ((scan, matching.ictal), (values, matching.baseline))
-    )
-    note = "" if not fitted else _GAIN if to_template is not None else _NO_GAIN
-    return _Pair(scan=scan, values=values, widths=widths, matching=matching, smooth=(x, y), note=note)
+def _chance(null: Null, trended: bool, error: CohortError | None) -> Callable[[float, float], float]:
+    """From mass and height of a cluster to its corrected p."""
+    if not trended:
+        return lambda mass, height: null.p_mass(mass)
+    peaks = () if error is None else error.peaks
+    # The larger of both; a chance that is not known has no say.
+    return lambda mass, height: float(np.fmax(null.p_height(height), peak_chance(peaks, height)))
 
 
 def _foci(
     maps: Maps,
     affine: Float64,
-    null: Null,
+    p_of: Callable[[float, float], float],
     budget: Mapping[str, Float32],
     brain: Mask,
     baseline: BaselineImage,
@@ -286,7 +209,7 @@ def _foci(
         affine,
         threshold=choices.threshold,
         least_ml=choices.least_ml,
-        p_of=null.p_mass,
+        p_of=p_of,
         budget=budget,
         brain=brain,
         seen=baseline.seen,
@@ -306,37 +229,6 @@ def _maps(
         zcohort=cohort_z(difference, error, mask),
         sd_percent=deviation,
     )
-
-
-def residual_difference(choices: Choices) -> Difference:
-    """What makes the difference map of an aligned scan without a seizure, as :func:`subtract` makes an ictal one.
-
-    Parameters
-    ----------
-    choices : Choices
-    """
-
-    def difference(scan: Float32, baseline: BaselineImage, mask: Mask, request: Request) -> Float32:
-        t1w = request.image(T1W)
-        pair = _comparable(scan, baseline, t1w, mask, request.affine, choices, request.to_template)
-        # Level and percent as in a map, the rim as well: another head's edge lies elsewhere.
-        evaluated = siscom_mask(mask, tuple(request.voxel_sizes))
-        ratios = levels(*pair.smooth, evaluated)
-        level = ratios[_usable(choices.level, ratios)]
-        base = pair.smooth[1][evaluated].mean(dtype=np.float64) / pair.smooth[1][mask].mean(dtype=np.float64)
-        found = percent_difference(*pair.smooth, level, mask) / np.float32(base)
-        if choices.trend and baseline.kind in WITH_TREND:
-            sharp = pair.equally_sharp(mask, request.affine)
-            coarse = coarse_pair(sharp, level, mask, evaluated, request.affine, choices.fwhm)
-            found = found - coarse.trend_of(coarse.fit_trend(), found, mask, request.affine)
-        return found
-
-    return difference
-
-
-def _usable(level: str, ratios: Mapping[str, float]) -> str:
-    """The level that is wanted, where it can be had; else the mode."""
-    return level if np.isfinite(ratios[level]) else "mode"
 
 
 def _notes(

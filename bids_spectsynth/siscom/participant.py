@@ -24,7 +24,8 @@ from bids_spectsynth.siscom.baselines.normals import normals_error
 from bids_spectsynth.siscom.baselines.registry import SOURCES, in_order, unavailable
 from bids_spectsynth.siscom.baselines.request import Request
 from bids_spectsynth.siscom.baselines.residuals import error_on_head, too_few
-from bids_spectsynth.siscom.case import Choices, Siscom, residual_difference, subtract
+from bids_spectsynth.siscom.case import Siscom, subtract
+from bids_spectsynth.siscom.comparable import Choices, residual_difference
 from bids_spectsynth.siscom.concordance import CONCORDANCE_DICTIONARY, Findings, concordance_table
 from bids_spectsynth.siscom.foci.hemispheres import hemispheric_index
 from bids_spectsynth.siscom.foci.injection import injection_context

@@ -27,11 +27,14 @@ class CohortError:
         On the case's grid, percent of the brain mean, smoothed like the map; NaN where too few participants count.
     n_participants : int
         How many went in; the participant itself never does.
+    peaks : tuple of float
+        Of each of them, the largest value of either sign that its map has against its own null.
     """
 
     mean: Float32
     standard_deviation: Float32
     n_participants: int
+    peaks: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -145,8 +148,8 @@ class Focus:
     percent_max, percent_mean : float
         Change at the peak, and the cluster's mean, percent of the brain mean.
     p_corrected : float
-        Chance that these scans without a seizure have a cluster of this mass (volume times z beyond the threshold) or
-        more anywhere in the brain.
+        Chance that these scans without a seizure have as much anywhere in the brain: a cluster of this mass (volume
+        times z beyond the threshold) with a measured baseline, a value of this height with another.
     edge_mm : float
         From the peak to the edge of the brain mask.
     names : Names

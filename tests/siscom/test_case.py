@@ -1,5 +1,4 @@
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import nibabel as nib
@@ -9,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from bids_spectsynth.siscom.case import Choices, Siscom, residual_difference, subtract
+from bids_spectsynth.siscom.case import Siscom, subtract
+from bids_spectsynth.siscom.comparable import Choices
 from bids_spectsynth.siscom.records import BaselineImage, CohortError
 from bids_spectsynth.siscom.subtraction.level import LEVELS
 from bids_spectsynth.siscom.subtraction.route import DIRECT, THROUGH_T1W, IctalScan
@@ -213,29 +213,6 @@ def test_subtract__what_cannot_be_subtracted_is_said() -> None:
         run(replace(ictal_scan(seizure()), mask=~BRAIN))
 
 
-def head(to_template: np.ndarray | None = None) -> Any:
-    """What a difference asks of a request."""
-    return SimpleNamespace(voxel_sizes=np.full(3, SIZE), affine=AFFINE, image=lambda role: T1W, to_template=to_template)
-
-
-def test_residual_difference__nothing_where_scans_differ_by_their_units() -> None:
-    difference = residual_difference(Choices())(SCAN, real(7 * SCAN), BRAIN, head())
-    assert np.abs(difference).max() < 0.1
-    other = residual_difference(Choices())(
-        SCAN * np.where(spot(LEFT), 1.3, 1).astype(np.float32), real(), BRAIN, head()
-    )
-    assert 5 < other.max() < 30
-    assert not other[~BRAIN].any()
-
-
-def test_residual_difference__is_made_like_the_map_of_an_ictal_scan() -> None:
-    scan = np.where(BRAIN, seizure(), 0).astype(np.float32)
-    found = run(ictal_scan(seizure()))
-    made = residual_difference(Choices())(scan, real(), BRAIN, head())
-    # Without the interpolation of the alignment.
-    assert np.corrcoef(made[found.maps.mask], found.maps.difference[found.maps.mask])[0, 1] > 0.97
-
-
 def test_subtract__a_smooth_gain_is_fitted_where_the_template_is_known() -> None:
     # A network's image that is too bright in front.
     tilted = real(noisy(2) * (1 + 0.1 * (POINTS[:, 1].reshape(SHAPE) + 18) / 90), kind="synthetic", synthetic=True)
@@ -263,3 +240,20 @@ def test_subtract__the_trend_is_taken_off_what_was_not_measured_and_told() -> No
     measured = run(scan_, replace(tilted, kind="real", synthetic=False))
     assert measured.maps.trend is None
     assert not any("slowly" in note for note in measured.notes)
+
+
+def test_subtract__p_of_what_was_not_measured_is_by_height_and_no_smaller_than_the_cohort_says() -> None:
+    scan = ictal_scan(seizure(percent=25))
+    synthetic = real(kind="synthetic", synthetic=True)
+    flat = {"mean": np.zeros(SHAPE, np.float32), "standard_deviation": np.full(SHAPE, 4, np.float32)}
+    usual, many = (
+        run(scan, synthetic, error=CohortError(**flat, n_participants=6, peaks=peaks))
+        for peaks in ((), (40.0, 41.0, 42.0, 43.0, 44.0, 45.0))
+    )
+    assert len(usual.null.heights) == 9
+    first, beside = usual.foci[0], many.foci[0]
+    assert first.p_corrected == usual.null.p_height(abs(first.znull_max))
+    assert beside.p_corrected > 0.9
+    assert [focus.znull_max for focus in usual.foci] == sorted((f.znull_max for f in usual.foci), key=lambda z: -abs(z))
+    measured = run(scan, real())
+    assert len(measured.null.heights) == 0

@@ -78,6 +78,7 @@ def fact_rows(facts: Facts, label: str) -> list[tuple[str, str]]:
         ("Resolution", _resolution(facts)),
         ("Alignment of both scans", _route(facts)),
         ("Standard deviation of the difference", _spread(facts)),
+        ("Slow part taken off", _trend(facts)),
         ("Threshold", _threshold(facts)),
         ("Maps simulated without a seizure", _null(facts)),
         ("Cohort behind zcohort", f"{cohort:.0f} held-out participants" if math.isfinite(cohort) else ""),
@@ -172,6 +173,18 @@ def _spread(facts: Facts) -> str:
         f"{number(spread, 1)} % of the brain mean: the unit of z. Usual between two measured scans of a head of the "
         f"phantom, smoothed by 12 mm: {USUAL_SD_PERCENT} %"
     )
+
+
+def _trend(facts: Facts) -> str:
+    trend = part_of(facts, "Trend")
+    keys = ("RadiusMillimetres", "StandardDeviationPercent", "LargestPercent", "StandardDeviationPercentBefore")
+    radius, spread, largest, before = (as_number(trend.get(key)) for key in keys)
+    if not math.isfinite(radius):
+        return ""
+    text = f"foretold at each place from what lies more than {radius:g} mm away"
+    if math.isfinite(spread) and math.isfinite(largest):
+        text += f"; standard deviation {number(spread, 1)} %, at most {number(largest, 1)} % of the brain mean"
+    return text + (f"; the difference had {number(before, 1)} % with it" if math.isfinite(before) else "")
 
 
 def _threshold(facts: Facts) -> str:

@@ -99,7 +99,14 @@ def _maps(results: Sequence[tuple[str, Facts]]) -> str:
     spread = _span([facts.get("StandardDeviationPercent") for facts in every], 1)
     simulations = _span([part_of(facts, "Null").get("Simulations") for facts in every], 0)
     cohort = _span([part_of(facts, "Cohort").get("Participants") for facts in every], 0)
-    text = "The difference in percent of the brain mean was divided by its own standard deviation in the brain"
+    text = ""
+    radius = _span([part_of(facts, "Trend").get("RadiusMillimetres") for facts in every], 0)
+    if radius:
+        text = (
+            "From baselines that were not measured, what differs slowly over the brain was taken off the difference, as "
+            f"foretold at each place by kriging from what lies more than {radius} mm away. "
+        )
+    text += "The difference in percent of the brain mean was divided by its own standard deviation in the brain"
     text += f" ({spread} %)" if spread else ""
     if simulations:
         text += (
@@ -118,8 +125,18 @@ def _clusters(every: Sequence[Facts]) -> str:
     smallest = f" of at least {least} mL" if least else ""
     return (
         f"Clusters{smallest} with z beyond {threshold} or −{threshold} are foci of hyper- and hypoperfusion, ranked by "
-        "their peak; their p is corrected by the largest clusters of the simulated maps."
+        "their peak over what the scans produce without a seizure; their p is corrected for the whole brain by the "
+        f"simulated maps{_by_height(every)}."
     )
+
+
+def _by_height(every: Sequence[Facts]) -> str:
+    trended = ["Trend" in facts for facts in every]
+    if not any(trended):
+        return " (mass of the largest cluster)"
+    measured = "" if all(trended) else "mass of the largest cluster with the measured baseline; with others the "
+    cohort = " and those of held-out participants" if any("Cohort" in facts for facts in every) else ""
+    return f"{cohort} ({measured}height of the largest value)"
 
 
 def _baselines(results: Sequence[tuple[str, Facts]]) -> list[str]:

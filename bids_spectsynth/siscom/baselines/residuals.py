@@ -25,8 +25,9 @@ from bids_spectsynth.siscom.significance.error_files import StoredError
 logger = logging.getLogger(__name__)
 
 #: From real scan, baseline, mask in which both hold (all of one shape) and the request (for the grid, the T1w and the
-#: way to the template) to the difference map, percent of the brain mean: whatever the map of an ictal scan is made by.
-Difference = Callable[[Float32, BaselineImage, Mask, Request], Float32]
+#: way to the template) to the difference map, percent of the brain mean: whatever the map of an ictal scan is made by;
+#: and its largest absolute value over what is expected of it, NaN where that is not known.
+Difference = Callable[[Float32, BaselineImage, Mask, Request], tuple[Float32, float]]
 #: Baselines whose errors a cohort can tell; normals bring their own.
 KINDS: tuple[BaselineKind, ...] = ("synthetic", "pet", "cohort")
 #: Below this share of the brain's mean a ratio says nothing of the level (fluid).
@@ -42,7 +43,7 @@ def median_difference(fwhm: float) -> Difference:
         mm.
     """
 
-    def difference(real: Float32, baseline: BaselineImage, mask: Mask, request: Request) -> Float32:
+    def difference(real: Float32, baseline: BaselineImage, mask: Mask, request: Request) -> tuple[Float32, float]:
         smoother = MaskedSmoother(mask, request.voxel_sizes, fwhm)
         first, second = smoother(real), smoother(baseline.values)
         mean = float(first[mask].mean(dtype=np.float64))
@@ -50,7 +51,7 @@ def median_difference(fwhm: float) -> Difference:
         if not mean > 0 or not usable.any():
             raise ValueError("no signal in the brain")
         level = np.float32(np.median(first[usable] / second[usable]))
-        return np.where(mask, 100 * (first - level * second) / np.float32(mean), np.float32(0))
+        return np.where(mask, 100 * (first - level * second) / np.float32(mean), np.float32(0)), float("nan")
 
     return difference
 
@@ -87,10 +88,10 @@ def residual_of(request: Request, baseline: BaselineImage, difference: Differenc
     """
     mask = np.asarray(request.measured & baseline.mask)
     try:
-        values = difference(request.image(INTERICTAL), baseline, mask, request)
+        values, peak = difference(request.image(INTERICTAL), baseline, mask, request)
     except ValueError as error:
         raise ImageError(f"{request.case.images[INTERICTAL]}: no residual can be made of it ({error})") from error
-    return Residual(request.case, values, mask, request.affine)
+    return Residual(request.case, values, mask, request.affine, peak)
 
 
 def gather_errors(

@@ -25,15 +25,14 @@ def find_foci(
     *,
     threshold: float,
     least_ml: float,
-    p_of: Callable[[float], float],
+    p_of: Callable[[float, float], float],
     budget: Mapping[str, Float32],
     brain: Mask,
     seen: bool = False,
 ) -> list[Focus]:
     """The clusters of both signs, ranked by their peak.
 
-    Clusters are those of ``maps.z`` (neighbours share a face). They are ranked by the best calibrated map there is: the
-    peak of ``zcohort``, else that of ``znull``.
+    Clusters are those of ``maps.z`` (neighbours share a face), their peaks and ranks those of ``maps.znull``.
 
     Parameters
     ----------
@@ -45,7 +44,8 @@ def find_foci(
     least_ml : float
         Smaller clusters are left out.
     p_of : callable
-        From a cluster's mass (mL times z above the threshold) to its corrected p.
+        From a cluster's mass (mL times z above the threshold) and the absolute value of its peak in ``znull`` to its
+        corrected p.
     budget : mapping of str to array, shape (I, J, K)
         Standard deviation, percent, that each source of error can produce.
     brain : array of bool, shape (I, J, K)
@@ -70,16 +70,12 @@ def find_foci(
             voxels = np.argwhere(labels[box] == index) + offset
             if len(voxels) * voxel_ml < least_ml:
                 continue
-            mass = voxel_ml * float(np.sum(factor * maps.z[tuple(voxels.T)] - threshold))
-            found.append(_focus(maps, affine, voxels, sign, factor, voxel_ml, p_of(mass), budget, depth, seen))
-    found.sort(key=lambda focus: -_rank_value(focus))
+            at = tuple(voxels.T)
+            mass = voxel_ml * float(np.sum(factor * maps.z[at] - threshold))
+            p = p_of(mass, float(np.max(factor * maps.znull[at])))
+            found.append(_focus(maps, affine, voxels, sign, factor, voxel_ml, p, budget, depth, seen))
+    found.sort(key=lambda focus: -abs(focus.znull_max))
     return [replace(focus, rank=rank) for rank, focus in enumerate(found, start=1)]
-
-
-def _rank_value(focus: Focus) -> float:
-    """What ranks a focus: one that the cohort has more of than this scan is the last."""
-    value = focus.zcohort_max if np.isfinite(focus.zcohort_max) else focus.znull_max
-    return value if focus.sign == "hyper" else -value
 
 
 def _focus(
@@ -95,11 +91,9 @@ def _focus(
     seen: bool,
 ) -> Focus:
     at = tuple(voxels.T)
+    peak = voxels[int(np.argmax(factor * maps.znull[at]))]
     # A map against a cohort is 0 where too few participants tell of a voxel.
-    known = np.zeros(len(voxels), dtype=bool) if maps.zcohort is None else maps.zcohort[at] != 0
-    ranked = maps.zcohort[at] if maps.zcohort is not None and known.any() else maps.znull[at]
-    candidates = np.where(known, factor * ranked, -np.inf) if known.any() else factor * ranked
-    peak = voxels[int(np.argmax(candidates))]
+    cohort = np.zeros(0) if maps.zcohort is None else maps.zcohort[at][maps.zcohort[at] != 0]
     here = tuple(int(index) for index in peak)
     volume = len(voxels) * voxel_ml
     edge = float(depth[here])
@@ -117,7 +111,7 @@ def _focus(
         volume_ml=volume,
         z_max=_extreme(maps.z, at, factor),
         znull_max=_extreme(maps.znull, at, factor),
-        zcohort_max=factor * float(candidates.max()) if known.any() else float("nan"),
+        zcohort_max=factor * float((factor * cohort).max()) if len(cohort) else float("nan"),
         percent_max=float(maps.difference[here]),
         percent_mean=float(maps.difference[at].mean(dtype=np.float64)),
         p_corrected=p_corrected,

@@ -12,7 +12,7 @@ _T1W = "in the world of the T1w, RAS+"
 _SD = "Standard deviation, percent of the brain mean, that {} can produce at the peak without a seizure."
 
 CLUSTERS_DICTIONARY: dict[str, dict[str, Any]] = {
-    "rank": {"Description": "Place among the foci of this map, by the peak of zcohort or, without it, of znull."},
+    "rank": {"Description": "Place among the foci of this map, by the absolute value of its peak in znull."},
     "sign": {
         "Description": "Whether the ictal scan is higher or lower than the baseline.",
         "Levels": {"hyper": "Hyperperfusion.", "hypo": "Hypoperfusion."},
@@ -33,8 +33,10 @@ CLUSTERS_DICTIONARY: dict[str, dict[str, Any]] = {
     },
     "percent_max": {"Description": "Difference at the peak, percent of the baseline's brain mean.", "Units": "percent"},
     "p_corrected": {
-        "Description": "Chance that these scans, without a seizure, have a cluster of this mass (volume times z beyond "
-        "the threshold) or more anywhere in the brain: share of simulated maps.",
+        "Description": "Chance that these scans, without a seizure, have as much anywhere in the brain. With the "
+        "measured baseline: a cluster of this mass (volume times z beyond the threshold), share of simulated maps. "
+        "With others: a value of this height in znull, by simulated maps or by the maps of held-out participants "
+        "without a seizure, whichever finds it likelier.",
         "Units": "1",
     },
     "side": {

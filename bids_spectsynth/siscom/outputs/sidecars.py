@@ -6,14 +6,15 @@ from typing import Any
 import numpy as np
 
 from bids_spectsynth.siscom.baselines.registry import SOURCES
-from bids_spectsynth.siscom.case import Choices, Siscom
+from bids_spectsynth.siscom.case import Siscom
+from bids_spectsynth.siscom.comparable import Choices
 from bids_spectsynth.siscom.outputs.paths import Statistic
 from bids_spectsynth.siscom.significance.trend import RADIUS_MM
 
 _WHAT: dict[Statistic, str] = {
     "difference": "Ictal minus baseline, percent of the baseline's brain mean",
     "z": "Ictal minus baseline over its own standard deviation in the brain",
-    "znull": "Ictal minus baseline over what these two scans can produce without a seizure (Monte Carlo)",
+    "znull": "Ictal minus baseline over what these two scans can produce without a seizure",
     "zcohort": "Ictal minus baseline, less the mean and over the standard deviation of participants without a seizure "
     "whom the baseline had not seen",
 }
@@ -99,5 +100,6 @@ def _null(result: Siscom) -> dict[str, Any]:
         "StandardDeviationPercent": round(float(inside.mean()), 4),
         "MedianLargestClusterVolume": round(float(np.median(null.extents)), 3),
         "CriticalMass": round(float(np.quantile(null.masses, 0.95)), 3),
+        **({"CriticalHeight": round(float(np.quantile(null.heights, 0.95)), 3)} if len(null.heights) else {}),
         "Parts": {name: round(float(part[null.mask].mean()), 4) for name, part in null.parts.items()},
     }

@@ -41,12 +41,15 @@ class Residual:
         Where it holds.
     affine : array, shape (4, 4)
         Voxels to world, RAS+ mm.
+    peak : float
+        Largest absolute value over what the participant's own null expects; NaN where that is not known.
     """
 
     case: PreparedCase
     values: Float32
     mask: Mask
     affine: Float64
+    peak: float = float("nan")
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +67,8 @@ class ErrorSums:
     participants : tuple of str
         Labels of those who are in, without ``sub-``; or hashes of them, see
         :func:`bids_spectsynth.siscom.significance.error_files.load_error`.
+    peaks : tuple of float
+        Of each of them, see :class:`Residual`.
     """
 
     template: str
@@ -73,6 +78,7 @@ class ErrorSums:
     total: Float64
     squares: Float64
     participants: tuple[str, ...] = ()
+    peaks: tuple[float, ...] = ()
 
     @classmethod
     def empty(cls, template: str, fwhm: float, grid: Grid) -> "ErrorSums":
@@ -91,7 +97,7 @@ class ErrorSums:
     def plus(self, residual: Residual, name: str | None = None) -> "ErrorSums":
         """The sums with one more participant, who is named by its label or by another name."""
         people = (*self.participants, residual.case.participant if name is None else name)
-        return replace(self._moved(residual, 1), participants=people)
+        return replace(self._moved(residual, 1), participants=people, peaks=(*self.peaks, residual.peak))
 
     def without(self, residual: Residual, name: str | None = None) -> "ErrorSums":
         """The sums less a participant who went into them, to within rounding.
@@ -104,8 +110,9 @@ class ErrorSums:
         own = residual.case.participant if name is None else name
         if own not in self.participants:
             raise ValueError(f"{residual.case.name} is not among the participants")
-        people = tuple(one for one in self.participants if one != own)
-        return replace(self._moved(residual, -1), participants=people)
+        left = [(one, peak) for one, peak in zip(self.participants, self.peaks, strict=True) if one != own]
+        people, peaks = (tuple(part) for part in zip(*left, strict=True)) if left else ((), ())
+        return replace(self._moved(residual, -1), participants=people, peaks=peaks)
 
     def _moved(self, residual: Residual, sign: int) -> "ErrorSums":
         case = residual.case.through(self.template)
@@ -215,7 +222,41 @@ def carry_error(sums: ErrorSums, case: PreparedCase, mask: Mask, affine: Float64
         volume = np.full(mask.shape, np.nan, dtype=np.float32)
         volume[mask] = values
         maps.append(volume)
-    return CohortError(mean=maps[0], standard_deviation=maps[1], n_participants=len(sums.participants))
+    return CohortError(
+        mean=maps[0],
+        standard_deviation=maps[1],
+        n_participants=len(sums.participants),
+        peaks=tuple(peak for peak in sums.peaks if np.isfinite(peak)),
+    )
+
+
+def peak_chance(peaks: Sequence[float], height: float) -> float:
+    """Chance that the map of one more participant without a seizure has a value of some height.
+
+    Parameters
+    ----------
+    peaks : sequence of float
+        Largest absolute values of the maps of some participants without a seizure, above 0.
+    height : float
+
+    Returns
+    -------
+    float
+        Logarithms of the peaks are taken to be normal, with the uncertainty of mean and spread: Student's t of a
+        further value. NaN of fewer than :data:`MIN_PARTICIPANTS`.
+
+    Examples
+    --------
+    >>> peak_chance([4.0, 5.0, 4.5, 4.2, 5.1], 4.5) > 0.4
+    True
+    >>> peak_chance([4.0, 5.0, 4.5, 4.2, 5.1], 9.0) < 0.01
+    True
+    """
+    if len(peaks) < MIN_PARTICIPANTS:
+        return float("nan")
+    logs = np.log(np.asarray(peaks, dtype=np.float64))
+    n, spread = len(logs), max(float(logs.std(ddof=1)), 1e-6)
+    return float(special.stdtr(n - 1, -(np.log(max(height, 1e-6)) - logs.mean()) / (spread * np.sqrt(1 + 1 / n))))
 
 
 def predicted_deviation(variance: Float64, n: Float64) -> Float64:

@@ -15,7 +15,7 @@ from bids_spectsynth.images.grid import Grid
 from bids_spectsynth.siscom.significance.cohort_error import MIN_PARTICIPANTS, ErrorSums
 from bids_spectsynth.synthesis.models.card import participant_hash
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 #: Name of the files without extension.
 STEM = "siscom_error"
 _TENSORS = ("count", "total", "squares")
@@ -78,7 +78,10 @@ def save_error(
     count, total, squares = (np.where(enough, getattr(sums, name), 0.0) for name in _TENSORS)
     sums = replace(sums, count=count, total=total, squares=squares)
     salt = secrets.token_hex(16)
-    hashed = tuple(sorted(participant_hash(salt, label) for label in sums.participants))
+    named = sorted(
+        (participant_hash(salt, label), peak) for label, peak in zip(sums.participants, sums.peaks, strict=True)
+    )
+    hashed, peaks = tuple(name for name, _ in named), tuple(peak for _, peak in named)
     with atomic_file(folder / f"{stem}.safetensors") as file:
         arrays = {name: np.ascontiguousarray(getattr(sums, name)) for name in _TENSORS}
         file.write(save({**arrays, "affine": np.ascontiguousarray(sums.grid.affine)}))
@@ -93,9 +96,10 @@ def save_error(
         "Identity": identity,
         "Salt": salt,
         "Participants": hashed,
+        "Peaks": [round(peak, 4) if np.isfinite(peak) else None for peak in peaks],
     }
     write_json(folder / f"{stem}.json", card)
-    return StoredError(replace(sums, participants=hashed), baseline, identity, salt, how)
+    return StoredError(replace(sums, participants=hashed, peaks=peaks), baseline, identity, salt, how)
 
 
 def load_error(folder: Path, stem: str = STEM) -> StoredError | None:
@@ -133,7 +137,10 @@ def load_error(folder: Path, stem: str = STEM) -> StoredError | None:
             total=total,
             squares=squares,
             participants=tuple(map(str, card["Participants"])),
+            peaks=tuple(float("nan") if peak is None else float(peak) for peak in card["Peaks"]),
         )
+        if len(sums.peaks) != len(sums.participants):
+            raise ValueError("not as many peaks as participants")
         how = str(card.get("LevelAndGain", ""))
         return StoredError(sums, str(card["Baseline"]), str(card["Identity"]), str(card["Salt"]), how)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:

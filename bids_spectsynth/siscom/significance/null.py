@@ -6,7 +6,7 @@ baseline, and of what a small difference of the resolution does. It is smoothed,
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import fft, ndimage
@@ -68,6 +68,8 @@ class Null:
     extents, masses : array, shape (n,), sorted
         Of the largest cluster of each simulated map, of either sign: mL, and mL times z above the threshold.
     variability : Variability
+    heights : array, shape (n,), sorted
+        Largest absolute value of each simulated map over ``standard_deviation``; empty without a trend.
     """
 
     mask: Mask
@@ -77,6 +79,11 @@ class Null:
     extents: Float64
     masses: Float64
     variability: Variability
+    heights: Float64 = field(default_factory=lambda: np.zeros(0))
+
+    def p_height(self, height: float) -> float:
+        """Chance of a map without a seizure with a value of this absolute height or more."""
+        return _tail(self.heights, height)
 
     def p_mass(self, mass: float) -> float:
         """Chance of a map without a seizure with a cluster of this mass or more."""
@@ -164,18 +171,23 @@ def simulate_null(
     fields = _Fields(variability, brain, image)
     smoother = MaskedSmoother(brain.inside, brain.voxel_sizes, fwhm)
     rng = np.random.default_rng(seed)
-    squares, largest = np.zeros(brain.shape), []
-    for field in fields.draw(rng, simulations):
-        found = smoother(field) + sum(rng.standard_normal() * pattern for pattern in patterns)
-        if trend is not None:
+    squares, largest, heights = np.zeros(brain.shape), [], []
+    expected = None if trend is None else trend.expected()
+    for field_ in fields.draw(rng, simulations):
+        found = smoother(field_) + sum(rng.standard_normal() * pattern for pattern in patterns)
+        if trend is not None and expected is not None:
             found = found - trend.of(found)
+            heights.append(float(np.abs(found[evaluation_mask] / expected[evaluation_mask]).max()))
         inside = found[evaluation_mask]
         squares[evaluation_mask] += np.square(inside)
         largest.append(largest_cluster(np.where(evaluation_mask, found / inside.std(), 0), threshold))
     deviation = np.sqrt(squares / simulations).astype(np.float32)
+    if expected is not None:
+        # Known without simulating; the errors of held-out participants are measured in it, too.
+        deviation = np.where(evaluation_mask, expected, np.float32(0))
     extents, masses = np.sort(np.array(largest).T * float(np.prod(brain.voxel_sizes)) / 1000, axis=1)
     parts = {**causes, **fields.parts(fwhm, deviation, causes, evaluation_mask)}
-    return Null(evaluation_mask, brain.affine, deviation, parts, extents, masses, variability)
+    return Null(evaluation_mask, brain.affine, deviation, parts, extents, masses, variability, np.sort(heights))
 
 
 def _percent(baseline: Float32, brain: MaskedGrid) -> Float32:

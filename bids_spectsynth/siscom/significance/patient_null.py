@@ -48,6 +48,10 @@ class Pair:
         grid = self.coarse.grid
         return fit_trend(MaskedGrid(grid.shape, grid.affine, self.evaluated), self.variability, self.fwhm)
 
+    def peak(self, trend: Trend, values: Float32) -> float:
+        """Largest absolute value, over what is expected, of a map on the prepared grid less its slow part."""
+        return float(np.abs(self.coarse.take(values) / trend.expected())[self.evaluated].max())
+
     def trend_of(self, trend: Trend, values: Float32, inside: Mask, affine: Float64) -> Float32:
         """The slow part of a map on the prepared grid, shape (I, J, K), where ``inside``."""
         found = trend.of(self.coarse.take(values))

@@ -60,7 +60,13 @@ class Trend:
         array, shape (i, j, k), float32
             At all voxels of the grid.
         """
-        found = self.weights @ values[self.cells].astype(np.float32)
+        return self._everywhere(self.weights @ values[self.cells].astype(np.float32))
+
+    def expected(self) -> Float32:
+        """Standard deviation of a map less its slow part, shape (i, j, k), percent."""
+        return self._everywhere(self.deviation.astype(np.float32))
+
+    def _everywhere(self, found: Float32) -> Float32:
         return np.asarray(self.spread @ found, dtype=np.float32).reshape(self.cells.shape)
 
 

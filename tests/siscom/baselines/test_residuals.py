@@ -44,13 +44,14 @@ def test_median_difference__percent_of_the_brain_mean_and_nothing_for_a_gain(mak
     request = make_request()
     real, mask = request.image("interictal"), request.brain
     same = BaselineImage(kind="real", label="Real", values=7 * real, mask=mask)
-    assert np.abs(DIFFERENCE(real, same, mask, request)).max() < 1e-3
+    assert np.abs(DIFFERENCE(real, same, mask, request)[0]).max() < 1e-3
     lifted = real + np.float32(0.1 * real[mask].mean()) * (world()[..., 2] > 14)
-    found = DIFFERENCE(lifted.astype(np.float32), same, mask, request)
+    found, peak = DIFFERENCE(lifted.astype(np.float32), same, mask, request)
+    assert np.isnan(peak)
     assert 4 < found[mask].max() < 11
     assert not found[~mask].any()
     wild = replace(same, values=np.where(mask, same.values, 1e5).astype(np.float32))
-    np.testing.assert_array_equal(DIFFERENCE(real, wild, mask, request), DIFFERENCE(real, same, mask, request))
+    np.testing.assert_array_equal(DIFFERENCE(real, wild, mask, request)[0], DIFFERENCE(real, same, mask, request)[0])
     with pytest.raises(ValueError, match="signal"):
         DIFFERENCE(0 * real, same, mask, request)
 
@@ -62,6 +63,16 @@ def test_gather_errors__only_participants_that_the_model_has_not_seen(make_reque
     sums = gather_errors([*requests, requests[0], unknown], TEMPLATE, 12.0, DIFFERENCE, ("synthetic",))
     assert sums["Best"].participants == ("01", "02", "03", "06")
     assert sums["Best"].fwhm == 12.0
+
+
+def test_gather_errors__does_not_depend_on_the_number_of_threads(make_request: MakeRequest) -> None:
+    requests = cohort(make_request, dict.fromkeys(("01", "02", "03"), "test"))
+    one, three = (
+        gather_errors([*requests, requests[0]], TEMPLATE, 12.0, DIFFERENCE, ("synthetic",), threads)["Best"]
+        for threads in (1, 3)
+    )
+    assert one.participants == three.participants == ("01", "02", "03")
+    np.testing.assert_array_equal(one.total, three.total)
 
 
 def test_gather_errors__pet_is_taught_by_the_interictal_scan(make_request: MakeRequest) -> None:

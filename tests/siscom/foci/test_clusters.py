@@ -40,7 +40,7 @@ def maps(z: np.ndarray, **others: Any) -> Maps:
 
 
 def foci(found: Maps, **options: Any) -> list[Focus]:
-    plain = {"threshold": 2.0, "least_ml": 0.0, "p_of": lambda mass: 0.01, "budget": {}, "brain": BRAIN}
+    plain = {"threshold": 2.0, "least_ml": 0.0, "p_of": lambda mass, height: 0.01, "budget": {}, "brain": BRAIN}
     return find_foci(found, options.pop("affine", AFFINE), **{**plain, **options})
 
 
@@ -80,41 +80,33 @@ def test_find_foci__neighbours_share_a_face() -> None:
     assert len(foci(maps(z))) == 1
 
 
-def test_find_foci__ranked_by_the_best_calibrated_map() -> None:
+def test_find_foci__peak_and_rank_are_those_of_the_null() -> None:
     z = three()
     null = volume((SMALL, 3), (COLD, -5), (SINGLE, 9))
-    assert [focus.znull_max for focus in foci(maps(z, znull=null))] == [9, -5, 3]
-    cohort = volume((SMALL, 3), (COLD, -7), (SINGLE, 1))
-    cohort[6, 6, 7] = 4
-    ranked = foci(maps(z, znull=null, zcohort=cohort))
-    assert [focus.zcohort_max for focus in ranked] == [-7, 4, 1]
-    # The peak is that of the same map.
-    assert ranked[1].peak_mm == (-14, -14, -10)
-    assert ranked[1].percent_max == 12.5
-
-
-def test_find_foci__less_than_the_cohort_expects_is_the_last() -> None:
-    cohort = volume((SMALL, -3), (COLD, -2), (SINGLE, 1))
-    ranked = foci(maps(three(), znull=volume((SMALL, 9), (COLD, -5), (SINGLE, 3)), zcohort=cohort))
-    assert [focus.zcohort_max for focus in ranked] == [-2, 1, -3]
-
-
-def test_find_foci__where_nobody_tells_of_a_place_the_null_does() -> None:
-    null = volume((SMALL, 3), (COLD, -5), (SINGLE, 3))
     null[6, 6, 7] = 4
-    ranked = foci(maps(three(), znull=null, zcohort=volume((COLD, -7), (SINGLE, 1))))
-    unknown = next(focus for focus in ranked if np.isnan(focus.zcohort_max))
-    assert (unknown.rank, unknown.znull_max, unknown.peak_mm) == (2, 4, (-14, -14, -10))
+    cohort = volume((SMALL, 3), (COLD, -7), (SINGLE, 1))
+    ranked = foci(maps(z, znull=null, zcohort=cohort))
+    assert [focus.znull_max for focus in ranked] == [9, -5, 4]
+    assert [focus.zcohort_max for focus in ranked] == [1, -7, 3]
+    assert ranked[2].peak_mm == (-14, -14, -10)
+
+
+def test_find_foci__where_nobody_tells_of_a_place_there_is_no_value_against_the_cohort() -> None:
+    ranked = foci(maps(three(), znull=volume((SMALL, 3), (COLD, -5), (SINGLE, 9)), zcohort=volume((COLD, -7))))
+    assert [np.isnan(focus.zcohort_max) for focus in ranked] == [True, False, True]
 
 
 def test_find_foci__p_is_that_of_the_mass_beyond_the_threshold() -> None:
     asked: list[float] = []
+    heights: list[float] = []
 
-    def p_of(mass: float) -> float:
+    def p_of(mass: float, height: float) -> float:
         asked.append(mass)
+        heights.append(height)
         return 0.04 if mass > 0.2 else 0.6
 
     found = foci(maps(three()), p_of=p_of)
+    assert sorted(heights) == pytest.approx(sorted(abs(focus.znull_max) for focus in found))
     assert sorted(asked) == pytest.approx([0, (11 * 0.5 + 2) * VOXEL_ML, 8 * VOXEL_ML])
     assert [focus.p_corrected for focus in found] == [0.04, 0.04, 0.6]
     assert [WITHIN_NULL in focus.flags for focus in found] == [False, False, True]

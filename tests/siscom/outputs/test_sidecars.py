@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bids_spectsynth.siscom.case import Choices, Siscom
+from bids_spectsynth.siscom.case import Siscom
+from bids_spectsynth.siscom.comparable import Choices
 from bids_spectsynth.siscom.outputs.paths import STATISTICS
 from bids_spectsynth.siscom.outputs.sidecars import SYNTHETIC_NOTE, map_sidecar
 from bids_spectsynth.siscom.records import BaselineImage, CohortError, Maps

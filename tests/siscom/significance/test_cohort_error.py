@@ -14,6 +14,7 @@ from bids_spectsynth.siscom.significance.cohort_error import (
     Residual,
     carry_error,
     error_grid,
+    peak_chance,
     predicted_deviation,
     shrunk_variance,
     sum_residuals,
@@ -32,7 +33,7 @@ def residuals(folder: Path, n: int, *, moved: bool = False) -> list[Residual]:
         mask = brain(points)
         size = np.where(points[..., 0] < 0, 2.0, 4.0)
         values = rng.normal() * size + 3 * (points[..., 1] > -17)
-        found.append(Residual(case, np.where(mask, values, 99).astype(np.float32), mask, AFFINE))
+        found.append(Residual(case, np.where(mask, values, 99).astype(np.float32), mask, AFFINE, 4.0 + index))
     return found
 
 
@@ -161,3 +162,28 @@ def test_predicted_deviation__two_of_them_are_as_rare_as_of_a_gaussian(n: int) -
     variance = values[1:].var(axis=0, ddof=1)
     z = (values[0] - values[1:].mean(axis=0)) / predicted_deviation(variance, np.full(60000, float(n)))
     assert np.mean(np.abs(z) > 2) == pytest.approx(2 * stats.norm.sf(2), rel=0.08)
+
+
+def test_without__takes_the_participants_own_peak_out(tmp_path: Path) -> None:
+    found = residuals(tmp_path, 7)
+    sums = summed(found)
+    assert sums.peaks == (4, 5, 6, 7, 8, 9, 10)
+    left = sums.without(found[2])
+    assert left.peaks == (4, 5, 7, 8, 9, 10)
+    error = carry_error(left, found[2].case, found[2].mask, AFFINE)
+    assert error is not None
+    assert error.peaks == left.peaks
+
+
+def test_peak_chance__is_right_for_peaks_of_one_distribution() -> None:
+    rng = np.random.default_rng(0)
+    draws = np.exp(rng.normal(1.5, 0.2, (4000, 9)))
+    chances = np.array([peak_chance(tuple(one[:8]), one[8]) for one in draws])
+    for level in (0.05, 0.2, 0.5):
+        assert np.mean(chances < level) == pytest.approx(level, abs=0.02)
+
+
+def test_peak_chance__of_too_few_is_unknown_and_equal_peaks_are_no_error() -> None:
+    assert np.isnan(peak_chance((4.0,) * 4, 9))
+    assert peak_chance((4.0,) * 6, 9) < 1e-6
+    assert peak_chance((4.0, 5, 6, 7, 8), 0) == pytest.approx(1)

@@ -13,7 +13,9 @@ from bids_spectsynth.siscom.significance.error_files import error_files, load_er
 def sums() -> ErrorSums:
     rng = np.random.default_rng(0)
     count, total, squares = rng.uniform(1, 9, (3, 4, 5, 6))
-    return ErrorSums("MNI", 12.0, Grid((4, 5, 6), np.diag([4.0, 4, 4, 1])), count, total, squares, ("02", "01"))
+    return ErrorSums(
+        "MNI", 12.0, Grid((4, 5, 6), np.diag([4.0, 4, 4, 1])), count, total, squares, ("02", "01"), (4.5, float("nan"))
+    )
 
 
 def test_error_files__come_back_as_they_were_without_a_label(tmp_path: Path) -> None:
@@ -48,7 +50,7 @@ def test_load_error__damaged_files_are_one_line(tmp_path: Path, damage: str) -> 
     elif damage == "other":
         card.write_text("[]")
     else:
-        card.write_text(card.read_text().replace('"FormatVersion": 1', '"FormatVersion": 2'))
+        card.write_text(card.read_text().replace('"FormatVersion": 2', '"FormatVersion": 3'))
     with pytest.raises(ModelError, match=r"siscom_error\.json.*remove it") as error:
         load_error(tmp_path)
     assert "\n" not in str(error.value)
