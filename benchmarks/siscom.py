@@ -16,6 +16,7 @@ already is not made again; `--quick` takes minutes and shows only that everythin
 """
 
 import argparse
+import json
 import sys
 import tempfile
 from pathlib import Path
@@ -50,6 +51,7 @@ from bids_spectsynth.images.grid import apply_affine, new_image
 from bids_spectsynth.images.smoothing import MaskedSmoother
 from bids_spectsynth.siscom.subtraction.alignment import align, displacement
 from bids_spectsynth.siscom.subtraction.level import levels
+from bids_spectsynth.siscom.subtraction.route import DIRECT
 
 #: Start of the direct registration: off the truth by up to so much, as the route through the T1w is.
 START_MM, START_DEGREES = 2.0, 2.0
@@ -122,22 +124,51 @@ def level_errors(head: Head) -> dict[str, float]:
     return {name: 100 * (after[name] / before[name] - 1) for name in before if np.isfinite(before[name])}
 
 
-def through_t1w(output: Path, truth_folder: Path, truth: Truth) -> float:
-    """Error of the program's ictal to interictal transform by way of the T1w, mean over the brain; NaN without."""
+def alignments(output: Path, truth_folder: Path, truth: Truth) -> list[dict[str, object]]:
+    """Errors (mm, mean over the brain) of the program's ictal scans against each baseline, by both routes.
+
+    The measured baseline lies on the T1w grid by its own estimated transform, all others by nature.
+    """
     own = truth_folder / f"sub-{truth.participant}"
     mask = nib.load(own / f"sub-{truth.participant}_desc-brain_mask.nii.gz")
     points = apply_affine(mask.affine, np.argwhere(np.asanyarray(mask.dataobj) > 0)[::97])
-    pair = []
-    for name, entities in (("interictal", "task-interictal"), ("ictal_run-1", "task-ictal*run-1")):
-        made = list((output / own.name).rglob(f"spect/*{entities}*from-spect_to-T1w*.txt"))
-        if not made:
-            return float("nan")
-        true = np.loadtxt(next(own.glob(f"*task-{name}_from-spect_to-T1w*.txt")))
-        pair.append((read_matrix(made[0]), true))
-    (interictal, interictal_true), (ictal, ictal_true) = pair
-    at = apply_affine(interictal_true, points)
-    estimate = apply_affine(ictal @ np.linalg.inv(interictal), at)
-    return float(np.linalg.norm(estimate - apply_affine(ictal_true, points), axis=1).mean())
+    folder = output / own.name
+
+    def matrices(prepared: str, name: str) -> tuple[np.ndarray, np.ndarray] | None:
+        made = list(folder.rglob(f"spect/*{prepared}*from-spect_to-T1w*.txt"))
+        true = next(own.glob(f"*task-{name}_from-spect_to-T1w*.txt"))
+        return (read_matrix(made[0]), np.loadtxt(true)) if made else None
+
+    interictal = matrices("task-interictal", "interictal")
+    rows: list[dict[str, object]] = []
+    for run in (1, 2):
+        ictal = matrices(f"task-ictal*run-{run}", f"ictal_run-{run}")
+        for path in sorted(folder.rglob(f"*task-ictal*run-{run}*_stat-z_statmap.json")):
+            facts = json.loads(path.read_text(encoding="utf-8"))
+            label, measured_scan = facts["Baseline"]["Label"], facts["Baseline"]["Kind"] == "real"
+            if ictal is None or (measured_scan and interictal is None):
+                continue
+            at = points
+            if measured_scan and interictal is not None:
+                # Where the voxel of the interictal scan that lies here truly is.
+                at = apply_affine(np.linalg.inv(interictal[1]) @ interictal[0], points)
+            true = apply_affine(ictal[1], at)
+            used = np.array(facts["Route"]["Matrix"])
+            errors = [
+                float(np.linalg.norm(apply_affine(matrix, points) - true, axis=1).mean()) for matrix in (used, ictal[0])
+            ]
+            rows.append({"baseline": label, "used": errors[0], "T1w": errors[1], "route": facts["Route"]["Name"]})
+    return rows
+
+
+def alignment_table(rows: list[dict[str, object]]) -> str:
+    """Errors of the route that the program took and of that by way of the T1w, by baseline."""
+    table, lines = pd.DataFrame(rows), []
+    for label, part in table.groupby("baseline", sort=False) if len(table) else ():
+        direct = f"{int((part['route'] == DIRECT).sum())} of {len(part)}"
+        values = [spread(part[name].to_numpy(float), "mm") for name in ("used", "T1w")]
+        lines.append([str(label), direct, *values])
+    return markdown(["baseline", "direct", "error of the route taken", "by way of the T1w"], lines)
 
 
 def zmap_deviation(output: Path) -> float:
@@ -178,7 +209,7 @@ def bounded(values: np.ndarray, median: float, worst: float) -> str:
     return "yes" if np.median(values) <= median and values.max() <= worst else "**no**"
 
 
-def geometry_rows(errors: list[dict[str, float]], moved: list[dict[str, float]], routes: list[float]) -> list[Row]:
+def geometry_rows(errors: list[dict[str, float]], moved: list[dict[str, float]]) -> list[Row]:
     """Rows of registration and level."""
     rows = []
     table = pd.DataFrame(errors)
@@ -189,11 +220,6 @@ def geometry_rows(errors: list[dict[str, float]], moved: list[dict[str, float]],
         what = "registration, error over the brain"
         rows.append(
             Row(what, f"direct, {name}", spread(values, "mm"), str(len(values)), bar, bounded(values, 0.25, 0.6))
-        )
-    known = np.array(routes)[np.isfinite(routes)]
-    if len(known):
-        rows.append(
-            Row("registration, error over the brain", "by way of the T1w", spread(known, "mm"), str(len(known)))
         )
     for name, text in (("strong", "30 mL at +100 %"), ("widespread", "20 % of the brain at +30 %")):
         values = table[f"moved by {name}"].to_numpy()
@@ -211,8 +237,8 @@ def geometry_rows(errors: list[dict[str, float]], moved: list[dict[str, float]],
     return rows
 
 
-def collect(work: Path, args: argparse.Namespace) -> tuple[list[Finding], list[Truth], list[Row]]:
-    """Run everything; findings, truths, and the rows of geometry and maps."""
+def collect(work: Path, args: argparse.Namespace) -> tuple[list[Finding], list[Truth], list[Row], str]:
+    """Run everything; findings, truths, the rows of geometry and maps, and the table of alignments."""
     findings, truths, errors, moved, routes, maps = [], [], [], [], [], []
     for seed in args.seeds:
         folder = work / f"seed-{seed}"
@@ -220,7 +246,8 @@ def collect(work: Path, args: argparse.Namespace) -> tuple[list[Finding], list[T
         own = read_truth(folder / "data-truth", seed)
         truths += own
         findings += rate_output(folder / "out", own)
-        routes += [through_t1w(folder / "out", folder / "data-truth", truth) for truth in own]
+        for truth in own:
+            routes += alignments(folder / "out", folder / "data-truth", truth)
         maps.append(zmap_deviation(folder / "out"))
         for index, head in enumerate(heads(work / "heads", Wanted(n=len(own), seeds=(seed,), nulls=1), args.nprocs)):
             if not np.allclose(head.focus["centre_mm"], own[index].centre_mm, atol=1e-2):
@@ -232,10 +259,10 @@ def collect(work: Path, args: argparse.Namespace) -> tuple[list[Finding], list[T
         print(f"seed {seed}: {len(own)} heads, program {wall}", file=sys.stderr, flush=True)
     deviation = float(np.nanmax(maps)) if np.isfinite(maps).any() else float("nan")
     verdict = "n/a" if np.isnan(deviation) else "yes" if deviation <= 1e-4 else "**no**"
-    rows = geometry_rows(errors, moved, routes)
+    rows = geometry_rows(errors, moved)
     what = "z map on disk against numpy, largest deviation"
     rows.append(Row(what, "all", f"{deviation:.1e}", "", "1e-6 (float64; files are float32)", verdict))
-    return findings, truths, rows
+    return findings, truths, rows, alignment_table(routes)
 
 
 def main() -> None:
@@ -257,7 +284,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         work = args.work or Path(temporary)
         work.mkdir(parents=True, exist_ok=True)
-        findings, truths, rows = collect(work, args)
+        findings, truths, rows, routes = collect(work, args)
         table = frame(findings, truths)
         table.to_csv(work / "findings.tsv", sep="\t", index=False)
         rows = [*localisation_rows(table), *rows]
@@ -268,6 +295,7 @@ def main() -> None:
     print(f"\nFoci of at least {LEAST_ML:g} mL and +{100 * LEAST_STRENGTH:.0f} %. A focus counts at p < {P:g}, of")
     print("mnisiscom's way above 0.5, of the plain way above z 2 and 1 mL. Other bars are held by tests.\n")
     print(f"Sensitivity (share of foci hit [95 %], number)\n\n{sensitivity_table(table)}\n")
+    print(f"Alignment of the ictal scans in the program, mean over the brain\n\n{routes}\n")
     print(f"Rank of the true focus\n\n{rank_table(table)}\n")
     print(f"Hits of synthetic baselines against others on the same foci (McNemar, exact)\n\n{paired_table(table)}")
 

@@ -220,7 +220,8 @@ def test_subtract__a_smooth_gain_is_fitted_where_the_template_is_known() -> None
     without, fitted = (run(*scans, alone, to_template=way) for way in (None, np.eye(4)))
     assert fitted.maps.sd_percent < 0.6 * without.maps.sd_percent
     measured = replace(tilted, kind="real", synthetic=False)
-    assert run(ictal_scan(1.5 * noisy(1)), measured, to_template=np.eye(4)).maps.sd_percent == fitted.maps.sd_percent
+    alike, apart = (run(ictal_scan(1.5 * noisy(1)), measured, to_template=way) for way in (np.eye(4), None))
+    assert alike.maps.sd_percent < 0.7 * apart.maps.sd_percent
     plain = run(ictal_scan(1.5 * noisy(1)), tilted, Choices(gain=False, trend=False), to_template=np.eye(4))
     assert plain.maps.sd_percent == without.maps.sd_percent
     # What scans differ by as a whole is left to the level.

@@ -73,8 +73,8 @@ def _alignment(every: Sequence[Facts]) -> str:
         return "The ictal scan was registered rigidly to the baseline itself."
     if "direct" in routes:
         return (
-            "The ictal scan was registered rigidly to the baseline itself or, where that was not plausible, brought to "
-            "it through the T1w image."
+            "The ictal scan was registered rigidly to the baseline itself or, with baselines that were not measured "
+            "and where that was not plausible, brought to it through the T1w image."
         )
     return "The ictal scan was brought to the baseline through the T1w image." if "through the T1w" in routes else ""
 
@@ -103,8 +103,8 @@ def _maps(results: Sequence[tuple[str, Facts]]) -> str:
     radius = _span([part_of(facts, "Trend").get("RadiusMillimetres") for facts in every], 0)
     if radius:
         text = (
-            "From baselines that were not measured, what differs slowly over the brain was taken off the difference, as "
-            f"foretold at each place by kriging from what lies more than {radius} mm away. "
+            "With baselines that were not measured, what differs slowly over the brain was taken off the difference, "
+            f"as foretold at each place by kriging from what lies more than {radius} mm away. "
         )
     text += "The difference in percent of the brain mean was divided by its own standard deviation in the brain"
     text += f" ({spread} %)" if spread else ""
