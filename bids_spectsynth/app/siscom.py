@@ -3,8 +3,9 @@
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from bids_spectsynth.app.apply import split_of
@@ -44,8 +45,8 @@ logger = logging.getLogger(__name__)
 #: Without these there is nothing to subtract from; a model that failed costs its own baseline alone.
 _NEEDED_STAGES = ("find", "preprocess")
 
-#: Ictal scans at the same time; each takes up to 0.8 GB at 1 mm.
-_MAX_THREADS = 4
+#: Participants at the same time, and what each takes at 1 mm.
+_MAX_THREADS, _MEGABYTES = 4, 800
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -56,6 +57,7 @@ class _Shared:
     models: Sequence[AppliedModel]
     errors: Errors
     durations: Mapping[Path, Sequence[float]]
+    stop: Event = field(default_factory=Event)
 
     def request(self, case: PreparedCase) -> Request:
         return _request(case, self.models, self.settings)
@@ -93,11 +95,16 @@ def siscom_outcomes(context: Context) -> Iterable[Outcome]:
         },
     )
     with ThreadPoolExecutor(_threads(settings)) as pool:
-        yield from pool.map(lambda case: _case_outcome(case, shared), cases)
+        try:
+            yield from pool.map(lambda case: _case_outcome(case, shared), cases)
+        finally:
+            # Also after a signal, when the pool waits for what is being worked on.
+            shared.stop.set()
 
 
 def _threads(settings: Settings) -> int:
-    return min(settings.nprocs, _MAX_THREADS)
+    fitting = _MAX_THREADS if settings.mem_mb is None else settings.mem_mb // _MEGABYTES
+    return max(1, min(settings.nprocs, _MAX_THREADS, fitting))
 
 
 def _known_models(context: Context) -> list[AppliedModel]:
@@ -132,7 +139,13 @@ def _case_outcome(case: PreparedCase, shared: _Shared) -> Outcome:
 
 def _make(request: Request, shared: _Shared) -> list[str]:
     """Make the files of one ictal scan where they are not current; what was left out, and why."""
-    work = Work(request=request, settings=shared.settings, errors=shared.errors, durations=shared.durations)
+    work = Work(
+        request=request,
+        settings=shared.settings,
+        errors=shared.errors,
+        durations=shared.durations,
+        stop=shared.stop,
+    )
     lines = _left_out(work)
     product = _product(work)
 

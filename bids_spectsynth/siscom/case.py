@@ -1,6 +1,6 @@
 """One ictal scan and one baseline, from aligned images to maps and foci."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,10 +10,10 @@ from bids_spectsynth.siscom.baselines.regional import first_voxel
 from bids_spectsynth.siscom.comparable import WITH_TREND, Choices, Comparable, comparable, usable_level
 from bids_spectsynth.siscom.foci.clusters import find_foci
 from bids_spectsynth.siscom.records import BaselineImage, CohortError, Float32, Float64, Focus, Maps, Mask
-from bids_spectsynth.siscom.significance.cohort_error import peak_chance
+from bids_spectsynth.siscom.significance.cohort_error import MIN_PARTICIPANTS, peak_chance
 from bids_spectsynth.siscom.significance.null import Null
 from bids_spectsynth.siscom.significance.patient_null import coarse_pair, on_prepared_grid, patient_null
-from bids_spectsynth.siscom.significance.trend import RADIUS_MM
+from bids_spectsynth.siscom.significance.trend import RADIUS_MM, Trend
 from bids_spectsynth.siscom.subtraction.alignment import inside_field, resample_ictal
 from bids_spectsynth.siscom.subtraction.level import WARN_PERCENT, disagreement, levels
 from bids_spectsynth.siscom.subtraction.maps import cohort_z, on_whole_grid, own_z, percent_difference, voxelwise_z
@@ -22,8 +22,12 @@ from bids_spectsynth.siscom.subtraction.resolution import Matching
 from bids_spectsynth.siscom.subtraction.route import IctalScan, Route, choose_route
 
 _TREND = (
-    f"What differs slowly over the brain was foretold at each place from what lies more than {RADIUS_MM:g} mm away, "
-    "and taken off: a change of more than 30 mL is seen in part."
+    "Broad differences (wider than some 3 cm), which a computed baseline gets wrong, were estimated at each point from "
+    f"the brain more than {RADIUS_MM:g} mm away, and taken off: a change of more than 30 mL looks weaker than it is "
+    "(see --siscom-trend off)."
+)
+_UNCHECKED = (
+    "The corrected p rests on simulated maps alone, not on held-out participants: with this baseline it is too small."
 )
 
 
@@ -181,8 +185,18 @@ def _judged(
         maps=maps,
         null=null,
         error=error,
-        foci=_foci(maps, affine, _chance(null, trend is not None, error), budget, both, baseline, choices),
-        notes=_notes(baseline, (pair.note, _TREND if trend else ""), route, ratios, used, choices),
+        foci=find_foci(
+            maps,
+            affine,
+            threshold=choices.threshold,
+            least_ml=choices.least_ml,
+            p_of=_chance(null, trend is not None, error),
+            budget=budget,
+            brain=both,
+            heights=coarse.on_coarse(maps.znull),
+            seen=baseline.seen,
+        ),
+        notes=_notes(baseline, (pair.note, *_trend_notes(trend, error)), route, ratios, used, choices),
     )
 
 
@@ -195,25 +209,11 @@ def _chance(null: Null, trended: bool, error: CohortError | None) -> Callable[[f
     return lambda mass, height: float(np.fmax(null.p_height(height), peak_chance(peaks, height)))
 
 
-def _foci(
-    maps: Maps,
-    affine: Float64,
-    p_of: Callable[[float, float], float],
-    budget: Mapping[str, Float32],
-    brain: Mask,
-    baseline: BaselineImage,
-    choices: Choices,
-) -> list[Focus]:
-    return find_foci(
-        maps,
-        affine,
-        threshold=choices.threshold,
-        least_ml=choices.least_ml,
-        p_of=p_of,
-        budget=budget,
-        brain=brain,
-        seen=baseline.seen,
-    )
+def _trend_notes(trend: Trend | None, error: CohortError | None) -> list[str]:
+    if trend is None:
+        return []
+    checked = error is not None and len(error.peaks) >= MIN_PARTICIPANTS
+    return [_TREND] if checked else [_TREND, _UNCHECKED]
 
 
 def _maps(
@@ -233,7 +233,7 @@ def _maps(
 
 def _notes(
     baseline: BaselineImage,
-    fits: tuple[str, str],
+    fits: Sequence[str],
     route: Route,
     ratios: Mapping[str, float],
     used: str,

@@ -20,8 +20,9 @@ from bids_spectsynth.siscom.subtraction.sharpness import AnatomicalBlur
 
 #: Baselines to which a smooth gain, equal on both sides, is fitted; the PET has had its own.
 FITTED = ("real", "synthetic", "cohort", "normals")
-#: Baselines whose broad errors are foretold from the surroundings of each place; a measured one has none.
-WITH_TREND = ("synthetic", "pet", "cohort", "normals")
+#: Baselines whose broad errors are foretold from the surroundings of each place: a measured one has none, and the
+#: spread of normals is that of whole maps.
+WITH_TREND = ("synthetic", "pet", "cohort")
 _GAIN = "A smooth gain was fitted to the ictal scan: a change that is smooth and equal on both sides is lost."
 _NO_GAIN = "No transform to a template: one level for the whole brain, no smooth gain."
 

@@ -2,8 +2,10 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from concurrent.futures import CancelledError
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import nibabel as nib
@@ -52,12 +54,15 @@ class Work:
         Of the baselines, by label.
     durations : mapping of Path to sequence of float
         Seconds per frame of the source images that have several.
+    stop : Event
+        Set where the run ends: no further baseline is begun.
     """
 
     request: Request
     settings: Settings
     errors: Errors
     durations: Mapping[Path, Sequence[float]]
+    stop: Event = field(default_factory=Event)
 
     @property
     def case(self) -> PreparedCase:
@@ -128,11 +133,14 @@ def make_siscom(work: Work) -> list[str]:
         lines += missing
     labeller = find_labeller(work.case, work.settings.derivatives, request.brain, request.affine)
     common = _common(work, labeller)
-    results = []
+    results: list[Siscom] = []
     for kind in in_order(_wanted(work)):
         try:
             baselines = [] if SOURCES[kind].available(request) else SOURCES[kind].make(request)
-            results += [_one(work, scan, baseline, t1w, labeller) for baseline in baselines]
+            for baseline in baselines:
+                if work.stop.is_set():
+                    raise CancelledError("the run ends")
+                results.append(_one(work, scan, baseline, t1w, labeller))
         except (ImageError, ValueError) as error:
             lines.append(f"{SOURCES[kind].title} left out: {error}")
     if not results:
@@ -244,9 +252,9 @@ def _write(work: Work, result: Siscom, labeller: Labeller, common: Mapping[str, 
     settings, affine = work.settings, work.request.affine
     label, maps = result.baseline.label, result.maps
     voxel_ml = float(abs(np.linalg.det(affine[:3, :3]))) / 1000
-    limit = max(work.choices.threshold * maps.sd_percent, 1e-6)
     # A hemisphere is wider than what a trend leaves.
     whole = maps.difference if maps.trend is None else maps.difference + maps.trend
+    limit = max(work.choices.threshold * float(whole[maps.mask].std(dtype=np.float64)), 1e-6)
     halves = hemispheric_index(whole, maps.mask, labeller.side_map(), limit, voxel_ml)
     own = {
         **common,

@@ -149,7 +149,7 @@ class Focus:
         Change at the peak, and the cluster's mean, percent of the brain mean.
     p_corrected : float
         Chance that these scans without a seizure have as much anywhere in the brain: a cluster of this mass (volume
-        times z beyond the threshold) with a measured baseline, a value of this height with another.
+        times z beyond the threshold) or, where a trend was taken off, a value of this height.
     edge_mm : float
         From the peak to the edge of the brain mask.
     names : Names

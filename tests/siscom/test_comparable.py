@@ -55,8 +55,7 @@ def test_residual_difference__of_what_was_not_measured_has_no_trend_and_a_peak()
     without, _ = residual_difference(Choices(trend=False))(noisy(1), tilted, BRAIN, head())
     assert with_trend[BRAIN].std() < 0.8 * without[BRAIN].std()
     assert 1 < peak < 20
-    focal, _ = residual_difference(Choices())(seizure(), tilted, BRAIN, head()), None
-    assert focal[1] > peak
+    assert residual_difference(Choices())(seizure(), tilted, BRAIN, head())[1] > peak
 
 
 def test_residual_difference__peak_is_the_one_that_a_map_of_the_same_scans_has() -> None:

@@ -75,8 +75,8 @@ class SiscomOptions:
         default="on",
         metadata=option(
             SISCOM,
-            "with baselines that were not measured, take off what differs slowly over the brain, foretold at each "
-            "place from what lies more than 28 mm away ({default})",
+            "with the synthetic, PET and cohort baselines, take off broad differences, estimated at each point from "
+            "the brain more than 28 mm away ({default})",
         ),
     )
     normals: Path | None = field(

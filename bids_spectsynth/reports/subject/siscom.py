@@ -40,7 +40,7 @@ from bids_spectsynth.siscom.outputs.paths import PREFIX, Found, concordance_path
 _INTRO = (
     "What the ictal SPECT shows more (hyperperfusion) or less (hypoperfusion) than an image of the brain without a "
     "seizure, its baseline. A focus is no diagnosis: it is to be read with the EEG, the seizure and the MRI. Foci are "
-    "ranked by their peak; where the corrected p is not below 0.05, the like is to be expected without a seizure."
+    "ranked by their peak; where the corrected p is not below 0.05, such a finding is not rare without a seizure."
 )
 #: Threshold of a picture whose sidecar is lost: the usual one.
 _THRESHOLD = 2.0

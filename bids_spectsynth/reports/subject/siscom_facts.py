@@ -78,7 +78,7 @@ def fact_rows(facts: Facts, label: str) -> list[tuple[str, str]]:
         ("Resolution", _resolution(facts)),
         ("Alignment of both scans", _route(facts)),
         ("Standard deviation of the difference", _spread(facts)),
-        ("Slow part taken off", _trend(facts)),
+        ("Broad differences taken off", _trend(facts)),
         ("Threshold", _threshold(facts)),
         ("Maps simulated without a seizure", _null(facts)),
         ("Cohort behind zcohort", f"{cohort:.0f} held-out participants" if math.isfinite(cohort) else ""),
@@ -181,10 +181,11 @@ def _trend(facts: Facts) -> str:
     radius, spread, largest, before = (as_number(trend.get(key)) for key in keys)
     if not math.isfinite(radius):
         return ""
-    text = f"foretold at each place from what lies more than {radius:g} mm away"
+    text = f"estimated at each point from the brain more than {radius:g} mm away"
     if math.isfinite(spread) and math.isfinite(largest):
         text += f"; standard deviation {number(spread, 1)} %, at most {number(largest, 1)} % of the brain mean"
-    return text + (f"; the difference had {number(before, 1)} % with it" if math.isfinite(before) else "")
+    before_text = f"; before that the difference had a standard deviation of {number(before, 1)} %"
+    return text + (before_text if math.isfinite(before) else "")
 
 
 def _threshold(facts: Facts) -> str:

@@ -103,8 +103,8 @@ def _maps(results: Sequence[tuple[str, Facts]]) -> str:
     radius = _span([part_of(facts, "Trend").get("RadiusMillimetres") for facts in every], 0)
     if radius:
         text = (
-            "With baselines that were not measured, what differs slowly over the brain was taken off the difference, "
-            f"as foretold at each place by kriging from what lies more than {radius} mm away. "
+            "From the difference to baselines that were not measured, broad differences were taken off, estimated at "
+            f"each point by kriging from the brain more than {radius} mm away. "
         )
     text += "The difference in percent of the brain mean was divided by its own standard deviation in the brain"
     text += f" ({spread} %)" if spread else ""
@@ -135,7 +135,8 @@ def _by_height(every: Sequence[Facts]) -> str:
     if not any(trended):
         return " (mass of the largest cluster)"
     measured = "" if all(trended) else "mass of the largest cluster with the measured baseline; with others the "
-    cohort = " and those of held-out participants" if any("Cohort" in facts for facts in every) else ""
+    peaks = [as_number(part_of(facts, "Null").get("HeldOutPeaks")) for facts in every]
+    cohort = " and those of held-out participants" if any(number > 0 for number in peaks) else ""
     return f"{cohort} ({measured}height of the largest value)"
 
 

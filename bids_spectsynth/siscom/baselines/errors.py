@@ -12,6 +12,7 @@ from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import INTERICTAL, PET, T1W
 from bids_spectsynth.bids.sidecars import read_object
 from bids_spectsynth.bids.writing import write_json
+from bids_spectsynth.errors import ModelError
 from bids_spectsynth.siscom.baselines.request import Request
 from bids_spectsynth.siscom.baselines.residuals import Difference, countable, gather_errors
 from bids_spectsynth.siscom.baselines.synthetic import siscom_label
@@ -110,12 +111,12 @@ def baseline_errors(
     Raises
     ------
     ModelError
-        A file of errors is damaged.
+        A file of errors in the output folder is damaged; one of another place is logged and left out.
     """
     folders = {siscom_label(label): folder for label, folder in models.items()}
     here = models_folder(output_dir).resolve()
     foreign = {label: folder for label, folder in folders.items() if folder.resolve().parent != here}
-    stored = {label: error for label, folder in foreign.items() if (error := load_error(folder)) is not None}
+    stored = {label: error for label, folder in foreign.items() if (error := _brought(label, folder)) is not None}
     files = {label: foreign[label] / f"{STEM}.json" for label in stored}
     brought = frozenset(stored)
     gathered: _Gathered | None = None
@@ -135,6 +136,19 @@ def baseline_errors(
         stored.setdefault(label, error)
         files.setdefault(label, path)
     return Errors(stored, files, brought, own, gathered.too_few)
+
+
+def _brought(label: str, folder: Path) -> StoredError | None:
+    """The errors that came with a model of another place; None where there are none that can be read."""
+    try:
+        return load_error(folder)
+    except ModelError as error:
+        logger.warning(
+            "the errors that came with model %s are not used, its foci not compared with held-out participants: %s",
+            label,
+            str(error).partition("; remove")[0],
+        )
+        return None
 
 
 def _template(cases: Sequence[PreparedCase]) -> str | None:

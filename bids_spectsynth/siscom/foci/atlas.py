@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 
 from bids_spectsynth.errors import ImageError, UsageError
 from bids_spectsynth.options.names import templateflow_home
@@ -36,9 +37,14 @@ def is_of_atlas(template: str) -> bool:
     return template in _ORDER[:2]
 
 
+#: Scans are worked on in threads: the first of them fetches the atlas, the others wait.
+_ONE_AT_A_TIME = Lock()
+
+
 def cerebra() -> LabelVolume | None:
     """The atlas in its template's world; None where it cannot be had, which is tried and logged once in a process."""
-    return _cerebra(templateflow_home())
+    with _ONE_AT_A_TIME:
+        return _cerebra(templateflow_home())
 
 
 @lru_cache(maxsize=1)

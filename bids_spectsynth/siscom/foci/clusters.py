@@ -28,6 +28,7 @@ def find_foci(
     p_of: Callable[[float, float], float],
     budget: Mapping[str, Float32],
     brain: Mask,
+    heights: Float32 | None = None,
     seen: bool = False,
 ) -> list[Focus]:
     """The clusters of both signs, ranked by their peak.
@@ -44,12 +45,14 @@ def find_foci(
     least_ml : float
         Smaller clusters are left out.
     p_of : callable
-        From a cluster's mass (mL times z above the threshold) and the absolute value of its peak in ``znull`` to its
+        From a cluster's mass (mL times z above the threshold) and its largest absolute value in ``heights`` to its
         corrected p.
     budget : mapping of str to array, shape (I, J, K)
         Standard deviation, percent, that each source of error can produce.
     brain : array of bool, shape (I, J, K)
         Brain mask, whose edge is meant by ``edge_mm``.
+    heights : array, shape (I, J, K), optional
+        ``maps.znull`` where the maps that a cluster is compared with have voxels, else 0; by default all of it.
     seen : bool
         Whether the model behind the baseline has learned from this participant.
 
@@ -61,6 +64,7 @@ def find_foci(
     voxel_ml = float(abs(np.linalg.det(affine[:3, :3]))) / 1000
     sizes = np.linalg.norm(affine[:3, :3], axis=0)
     depth = ndimage.distance_transform_edt(np.pad(brain, 1), sampling=sizes)[1:-1, 1:-1, 1:-1]
+    heights = maps.znull if heights is None else heights
     signs: tuple[tuple[Sign, int], ...] = (("hyper", 1), ("hypo", -1))
     found = []
     for sign, factor in signs:
@@ -72,7 +76,7 @@ def find_foci(
                 continue
             at = tuple(voxels.T)
             mass = voxel_ml * float(np.sum(factor * maps.z[at] - threshold))
-            p = p_of(mass, float(np.max(factor * maps.znull[at])))
+            p = p_of(mass, float(np.max(factor * heights[at])))
             found.append(_focus(maps, affine, voxels, sign, factor, voxel_ml, p, budget, depth, seen))
     found.sort(key=lambda focus: -abs(focus.znull_max))
     return [replace(focus, rank=rank) for rank, focus in enumerate(found, start=1)]

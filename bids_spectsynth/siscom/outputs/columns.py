@@ -33,10 +33,10 @@ CLUSTERS_DICTIONARY: dict[str, dict[str, Any]] = {
     },
     "percent_max": {"Description": "Difference at the peak, percent of the baseline's brain mean.", "Units": "percent"},
     "p_corrected": {
-        "Description": "Chance that these scans, without a seizure, have as much anywhere in the brain. With the "
-        "measured baseline: a cluster of this mass (volume times z beyond the threshold), share of simulated maps. "
-        "With others: a value of this height in znull, by simulated maps or by the maps of held-out participants "
-        "without a seizure, whichever finds it likelier.",
+        "Description": "Chance that these scans, without a seizure, have as much anywhere in the brain: a cluster "
+        "of this mass (volume times z beyond the threshold), share of simulated maps; where a trend was taken off "
+        "(Trend in the sidecars of the maps), a value of this height in znull, by simulated maps or by the maps of "
+        "held-out participants without a seizure, whichever finds it likelier.",
         "Units": "1",
     },
     "side": {

@@ -92,6 +92,11 @@ def _trend(result: Siscom) -> dict[str, Any]:
     }
 
 
+def _heights(result: Siscom) -> dict[str, Any]:
+    peaks = () if result.error is None else result.error.peaks
+    return {"CriticalHeight": round(float(np.quantile(result.null.heights, 0.95)), 3), "HeldOutPeaks": len(peaks)}
+
+
 def _null(result: Siscom) -> dict[str, Any]:
     null = result.null
     inside = null.standard_deviation[null.mask]
@@ -100,6 +105,6 @@ def _null(result: Siscom) -> dict[str, Any]:
         "StandardDeviationPercent": round(float(inside.mean()), 4),
         "MedianLargestClusterVolume": round(float(np.median(null.extents)), 3),
         "CriticalMass": round(float(np.quantile(null.masses, 0.95)), 3),
-        **({"CriticalHeight": round(float(np.quantile(null.heights, 0.95)), 3)} if len(null.heights) else {}),
+        **(_heights(result) if len(null.heights) else {}),
         "Parts": {name: round(float(part[null.mask].mean()), 4) for name, part in null.parts.items()},
     }

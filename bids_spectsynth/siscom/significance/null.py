@@ -61,7 +61,8 @@ class Null:
     affine : array, shape (4, 4)
         Of the coarse grid.
     standard_deviation : array, shape (i, j, k), float32
-        Of the simulated maps, percent of the brain mean; 0 outside the mask.
+        Of the simulated maps, percent of the brain mean; 0 outside the mask. With a trend that of
+        :func:`expected_deviation`.
     parts : dict of str to array, shape (i, j, k), float32
         The same by cause: ``registration``, ``resolution``, ``noise`` (of the camera), ``variation`` (between two
         injections).
@@ -172,7 +173,7 @@ def simulate_null(
     smoother = MaskedSmoother(brain.inside, brain.voxel_sizes, fwhm)
     rng = np.random.default_rng(seed)
     squares, largest, heights = np.zeros(brain.shape), [], []
-    expected = None if trend is None else trend.expected()
+    expected = None if trend is None else expected_deviation(trend, baseline, brain, fwhm, errors)
     for field_ in fields.draw(rng, simulations):
         found = smoother(field_) + sum(rng.standard_normal() * pattern for pattern in patterns)
         if trend is not None and expected is not None:
@@ -183,11 +184,34 @@ def simulate_null(
         largest.append(largest_cluster(np.where(evaluation_mask, found / inside.std(), 0), threshold))
     deviation = np.sqrt(squares / simulations).astype(np.float32)
     if expected is not None:
-        # Known without simulating; the errors of held-out participants are measured in it, too.
+        # Computed and not simulated, as it is for the held-out participants whose peaks are compared.
         deviation = np.where(evaluation_mask, expected, np.float32(0))
     extents, masses = np.sort(np.array(largest).T * float(np.prod(brain.voxel_sizes)) / 1000, axis=1)
-    parts = {**causes, **fields.parts(fwhm, deviation, causes, evaluation_mask)}
+    parts = {**causes, **fields.parts(fwhm, deviation, causes, evaluation_mask, less_trend=trend is not None)}
     return Null(evaluation_mask, brain.affine, deviation, parts, extents, masses, variability, np.sort(heights))
+
+
+def expected_deviation(trend: Trend, baseline: Float32, brain: MaskedGrid, fwhm: float, errors: Errors) -> Float32:
+    """Standard deviation of maps without a seizure, less their slow part: of the fields, registration and resolution.
+
+    Parameters
+    ----------
+    trend : Trend
+    baseline : array, shape (i, j, k)
+        Not smoothed, any units, on the coarse grid.
+    brain : MaskedGrid
+    fwhm : float
+        Of the map's smoothing, mm.
+    errors : Errors
+
+    Returns
+    -------
+    array, shape (i, j, k), float32
+        Percent; above 0 everywhere.
+    """
+    patterns, _ = _patterns(_percent(baseline, brain), brain, fwhm, errors)
+    squares = np.square(trend.expected()) + sum(np.square(pattern - trend.of(pattern)) for pattern in patterns)
+    return np.asarray(np.sqrt(squares), dtype=np.float32)
 
 
 def _percent(baseline: Float32, brain: MaskedGrid) -> Float32:
@@ -280,11 +304,15 @@ class _Fields:
         parts = rng.standard_normal((2, *self._shape), dtype=np.float32)
         return np.asarray(parts[0] + 1j * parts[1], dtype=np.complex64)
 
-    def parts(self, fwhm: float, total: Float32, patterns: dict[str, Float32], mask: Mask) -> dict[str, Float32]:
+    def parts(
+        self, fwhm: float, total: Float32, patterns: dict[str, Float32], mask: Mask, *, less_trend: bool
+    ) -> dict[str, Float32]:
         """What of the simulated deviation is noise, and what is variation between two injections."""
         own = self._variability
-        slow = own.smoothed(fwhm, [w for w in WIDTHS_MM if w not in own.noise_widths])
-        left = np.square(total) - sum(np.square(pattern) for pattern in patterns.values())
-        variation = np.where(mask, np.minimum(slow**2, np.maximum(left, 0)), 0)
-        noise = np.where(mask, np.maximum(left - variation, 0), 0)
+        left = np.maximum(np.square(total) - sum(np.square(pattern) for pattern in patterns.values()), 0)
+        slow = [w for w in WIDTHS_MM if w not in own.noise_widths]
+        # Where the slow part is taken off, the noise is what is left as it was.
+        known = np.minimum(own.smoothed(fwhm, own.noise_widths if less_trend else slow) ** 2, left)
+        rest = left - known
+        noise, variation = (np.where(mask, part, 0) for part in ((known, rest) if less_trend else (rest, known)))
         return {"noise": np.sqrt(noise).astype(np.float32), "variation": np.sqrt(variation).astype(np.float32)}

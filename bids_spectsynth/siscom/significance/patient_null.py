@@ -7,7 +7,14 @@ import numpy as np
 from bids_spectsynth.images.grid import MaskedGrid
 from bids_spectsynth.images.resampling import resample_linear
 from bids_spectsynth.siscom.records import Float32, Float64, Mask
-from bids_spectsynth.siscom.significance.null import SPACING_MM, Errors, Null, patient_variability, simulate_null
+from bids_spectsynth.siscom.significance.null import (
+    SPACING_MM,
+    Errors,
+    Null,
+    expected_deviation,
+    patient_variability,
+    simulate_null,
+)
 from bids_spectsynth.siscom.significance.trend import Trend, fit_trend
 from bids_spectsynth.siscom.significance.variability import Variability
 from bids_spectsynth.siscom.subtraction.coarse import Coarse
@@ -49,8 +56,18 @@ class Pair:
         return fit_trend(MaskedGrid(grid.shape, grid.affine, self.evaluated), self.variability, self.fwhm)
 
     def peak(self, trend: Trend, values: Float32) -> float:
-        """Largest absolute value, over what is expected, of a map on the prepared grid less its slow part."""
-        return float(np.abs(self.coarse.take(values) / trend.expected())[self.evaluated].max())
+        """Largest absolute value, over what is expected, of a map on the prepared grid less its slow part.
+
+        On the coarse grid, as in the simulated maps: on a finer one there are higher peaks.
+        """
+        expected = expected_deviation(trend, self.baseline, self.coarse.grid, self.fwhm, Errors())
+        return float(np.abs(self.coarse.take(values) / expected)[self.evaluated].max())
+
+    def on_coarse(self, values: Float32) -> Float32:
+        """A volume on the prepared grid with 0 at all voxels but those of the coarse grid."""
+        out = np.zeros_like(values)
+        out[self.coarse.slices] = values[self.coarse.slices]
+        return out
 
     def trend_of(self, trend: Trend, values: Float32, inside: Mask, affine: Float64) -> Float32:
         """The slow part of a map on the prepared grid, shape (I, J, K), where ``inside``."""

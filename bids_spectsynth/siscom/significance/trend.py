@@ -25,6 +25,8 @@ SPACING_MM = 8.0
 _LEVEL = 100.0
 #: Share of the variance that each cell has for itself; keeps the covariance far from singular.
 _NUGGET = 0.01
+#: Percent squared: two scans that are equal have no errors, and no covariance that could be inverted.
+_LEAST_VARIANCE = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +135,7 @@ def _covariance(places: np.ndarray, affine: Float64, variability: Variability, f
     strides = np.array([(2 * extent[1] - 1) * (2 * extent[2] - 1), 2 * extent[2] - 1, 1])
     flat, middle = places @ strides, (extent - 1) @ strides
     out = np.asfortranarray((table + _LEVEL**2)[flat[:, None] - flat[None] + middle])
-    out[np.diag_indices_from(out)] += _NUGGET * variance if variance > 0 else 1.0
+    out[np.diag_indices_from(out)] += max(_NUGGET * variance, _LEAST_VARIANCE)
     return out
 
 

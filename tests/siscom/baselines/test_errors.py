@@ -10,7 +10,6 @@ import pytest
 
 from bids_spectsynth.bids.output_files import models_folder, synthetic_path
 from bids_spectsynth.bids.writing import write_image
-from bids_spectsynth.errors import ModelError
 from bids_spectsynth.images.grid import new_image
 from bids_spectsynth.siscom.baselines import errors
 from bids_spectsynth.siscom.baselines.errors import Errors, baseline_errors, errors_folder
@@ -178,14 +177,19 @@ def test_baseline_errors__none_without_scans_or_without_a_template(requests: lis
     assert gathered(lost, {}) == Errors()
 
 
-def test_baseline_errors__damaged_files_of_a_model_of_another_place_are_said(
-    requests: list[Request], tmp_path: Path
+def test_baseline_errors__damaged_files_of_a_model_of_another_place_cost_that_model_alone(
+    requests: list[Request], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = tmp_path / "elsewhere" / "best"
     folder.mkdir(parents=True)
-    (folder / f"{STEM}.json").write_text("{")
-    with pytest.raises(ModelError, match=f"{STEM}.json"):
-        gathered(requests, {"best": folder})
+    for text in ("{", '{"FormatVersion": 1}'):
+        (folder / f"{STEM}.json").write_text(text)
+        found = gathered(requests, {"best": folder})
+        assert "Pet" in found.stored
+        assert "Best" not in found.foreign
+        assert f"{STEM}.json" in caplog.text
+        assert "not compared with held-out participants" in caplog.text
+        assert "remove it" not in caplog.text
 
 
 def test_baseline_errors__nothing_of_few_participants_is_written(

@@ -160,3 +160,16 @@ def test_find_foci__side_is_right_in_every_orientation(
     assert focus.sign == sign
     assert focus.centroid_mm == pytest.approx((side * 18, 6, -10))
     assert np.sign(focus.peak_mm[0]) == side
+
+
+def test_find_foci__height_is_looked_for_where_simulated_maps_have_voxels() -> None:
+    asked: list[float] = []
+
+    def p_of(mass: float, height: float) -> float:
+        asked.append(height)
+        return 0.5
+
+    null = volume((SMALL, 3), (COLD, -5), (SINGLE, 9))
+    seen = np.where(null == 9, 0, null).astype(np.float32)
+    foci(maps(three(), znull=null), p_of=p_of, heights=seen)
+    assert sorted(asked) == [0, 3, 5]

@@ -8,7 +8,7 @@ from scipy import ndimage
 from bids_spectsynth.images.grid import MaskedGrid
 from bids_spectsynth.images.smoothing import MaskedSmoother
 from bids_spectsynth.siscom.significance.null import Errors, Null, largest_cluster, patient_variability, simulate_null
-from bids_spectsynth.siscom.significance.trend import fit_trend
+from bids_spectsynth.siscom.significance.trend import Trend, fit_trend
 from bids_spectsynth.siscom.significance.variability import Variability
 from bids_spectsynth.siscom.subtraction.maps import own_z
 from bids_spectsynth.siscom.subtraction.mask import siscom_mask
@@ -135,6 +135,23 @@ def test_simulate_null__the_trend_is_taken_off_each_map() -> None:
     trend = fit_trend(MaskedGrid(grid.shape, AFFINE, mask), variability, FWHM, 20.0)
     without, less = simulate(slow, grid, mask), simulate(slow, grid, mask, trend=trend)
     assert less.standard_deviation[mask].mean() < 0.9 * without.standard_deviation[mask].mean()
+    # Of maps that still had their slow part, peaks over what is expected would be higher.
+    pair = less.heights, simulate(slow, grid, mask, trend=_Nothing(trend)).heights
+    assert np.median(pair[0]) < 0.9 * np.median(pair[1])
+    # Noise is not booked as variation between injections.
+    noisy = 8 * white(grid.shape, 2) + slow
+    found = simulate(noisy, grid, mask, trend=trend).parts["noise"][mask]
+    assert found.mean() > 0.5
+
+
+class _Nothing:
+    """A trend that takes nothing off, but expects as much as another."""
+
+    def __init__(self, other: Trend) -> None:
+        self.expected = other.expected
+
+    def of(self, values: np.ndarray) -> np.ndarray:
+        return np.zeros_like(values)
 
 
 def test_largest_cluster__of_either_sign_by_faces() -> None:

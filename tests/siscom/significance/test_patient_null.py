@@ -41,8 +41,20 @@ def test_trend_of__is_what_the_trend_says_and_ends_at_the_mask() -> None:
     values = np.where(BRAIN, 5, 99).astype(np.float32)
     found = pair.trend_of(trend, values, EVALUATED, AFFINE)
     assert not found[~EVALUATED].any()
-    coarse = trend.of(pair.coarse.take(values))[pair.evaluated]
-    assert coarse.min() - 1e-4 <= found[EVALUATED].min() <= found[EVALUATED].max() <= coarse.max() + 1e-4
+    coarse = trend.of(pair.coarse.take(values))
+    both = pair.evaluated & EVALUATED[pair.coarse.slices]
+    np.testing.assert_allclose(found[pair.coarse.slices][both], coarse[both], rtol=1e-4)
+
+
+def test_peak__looks_at_the_voxels_that_simulated_maps_have() -> None:
+    pair = coarse_pair((scan(0), scan(1)), 1.0, BRAIN, EVALUATED, AFFINE, 8.0)
+    trend = pair.fit_trend()
+    between, seen = np.ones((2, *SHAPE), dtype=np.float32)
+    on_coarse = pair.on_coarse(seen)
+    assert int(np.count_nonzero(on_coarse)) == pair.evaluated.size
+    i, j, k = np.argwhere((on_coarse > 0) & EVALUATED)[3]
+    between[i + 1, j, k], seen[i, j, k] = 500, 500
+    assert pair.peak(trend, between) < 0.1 * pair.peak(trend, seen)
 
 
 def test_on_prepared_grid__keeps_a_constant_and_ends_at_the_mask() -> None:
