@@ -1,6 +1,6 @@
 """Foci of a map: clusters of its z map beyond a threshold, with what each map says of them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -65,21 +65,24 @@ def find_foci(
     sizes = np.linalg.norm(affine[:3, :3], axis=0)
     depth = ndimage.distance_transform_edt(np.pad(brain, 1), sampling=sizes)[1:-1, 1:-1, 1:-1]
     heights = maps.znull if heights is None else heights
-    signs: tuple[tuple[Sign, int], ...] = (("hyper", 1), ("hypo", -1))
     found = []
-    for sign, factor in signs:
-        labels, n = ndimage.label(factor * maps.z >= threshold)
-        for index, box in enumerate(ndimage.find_objects(labels, max_label=n), start=1):
-            offset = np.array([part.start for part in box])
-            voxels = np.argwhere(labels[box] == index) + offset
-            if len(voxels) * voxel_ml < least_ml:
-                continue
+    for sign, factor, voxels in _clusters(maps.z, threshold):
+        if len(voxels) * voxel_ml >= least_ml:
             at = tuple(voxels.T)
             mass = voxel_ml * float(np.sum(factor * maps.z[at] - threshold))
             p = p_of(mass, float(np.max(factor * heights[at])))
             found.append(_focus(maps, affine, voxels, sign, factor, voxel_ml, p, budget, depth, seen))
     found.sort(key=lambda focus: -abs(focus.znull_max))
     return [replace(focus, rank=rank) for rank, focus in enumerate(found, start=1)]
+
+
+def _clusters(z: Float32, threshold: float) -> Iterator[tuple[Sign, int, np.ndarray]]:
+    """Sign, its factor and the voxels, shape (n, 3), of each cluster."""
+    signs: tuple[tuple[Sign, int], ...] = (("hyper", 1), ("hypo", -1))
+    for sign, factor in signs:
+        labels, n = ndimage.label(factor * z >= threshold)
+        for index, box in enumerate(ndimage.find_objects(labels, max_label=n), start=1):
+            yield sign, factor, np.argwhere(labels[box] == index) + np.array([part.start for part in box])
 
 
 def _focus(

@@ -172,23 +172,38 @@ def simulate_null(
     fields = _Fields(variability, brain, image)
     smoother = MaskedSmoother(brain.inside, brain.voxel_sizes, fwhm)
     rng = np.random.default_rng(seed)
-    squares, largest, heights = np.zeros(brain.shape), [], []
+    maps = _Maps(evaluation_mask, threshold)
     expected = None if trend is None else expected_deviation(trend, baseline, brain, fwhm, errors)
     for field_ in fields.draw(rng, simulations):
         found = smoother(field_) + sum(rng.standard_normal() * pattern for pattern in patterns)
-        if trend is not None and expected is not None:
-            found = found - trend.of(found)
-            heights.append(float(np.abs(found[evaluation_mask] / expected[evaluation_mask]).max()))
-        inside = found[evaluation_mask]
-        squares[evaluation_mask] += np.square(inside)
-        largest.append(largest_cluster(np.where(evaluation_mask, found / inside.std(), 0), threshold))
-    deviation = np.sqrt(squares / simulations).astype(np.float32)
-    if expected is not None:
-        # Computed and not simulated, as it is for the held-out participants whose peaks are compared.
-        deviation = np.where(evaluation_mask, expected, np.float32(0))
-    extents, masses = np.sort(np.array(largest).T * float(np.prod(brain.voxel_sizes)) / 1000, axis=1)
+        maps.add(found if trend is None else found - trend.of(found), expected)
+    # Computed and not simulated, as it is for the held-out participants whose peaks are compared.
+    deviation = maps.deviation() if expected is None else np.where(evaluation_mask, expected, np.float32(0))
+    extents, masses = np.sort(np.array(maps.largest).T * float(np.prod(brain.voxel_sizes)) / 1000, axis=1)
     parts = {**causes, **fields.parts(fwhm, deviation, causes, evaluation_mask, less_trend=trend is not None)}
-    return Null(evaluation_mask, brain.affine, deviation, parts, extents, masses, variability, np.sort(heights))
+    return Null(evaluation_mask, brain.affine, deviation, parts, extents, masses, variability, np.sort(maps.heights))
+
+
+class _Maps:
+    """What is kept of simulated maps: sums of squares, largest clusters (voxels, mass), heights."""
+
+    def __init__(self, mask: Mask, threshold: float) -> None:
+        self._mask, self._threshold = mask, threshold
+        self._squares = np.zeros(np.count_nonzero(mask))
+        self.largest: list[tuple[int, float]] = []
+        self.heights: list[float] = []
+
+    def add(self, found: Float32, expected: Float32 | None) -> None:
+        inside = found[self._mask]
+        self._squares += np.square(inside)
+        self.largest.append(largest_cluster(np.where(self._mask, found / inside.std(), 0), self._threshold))
+        if expected is not None:
+            self.heights.append(float(np.abs(inside / expected[self._mask]).max()))
+
+    def deviation(self) -> Float32:
+        out = np.zeros(self._mask.shape, dtype=np.float32)
+        out[self._mask] = np.sqrt(self._squares / len(self.largest))
+        return out
 
 
 def expected_deviation(trend: Trend, baseline: Float32, brain: MaskedGrid, fwhm: float, errors: Errors) -> Float32:

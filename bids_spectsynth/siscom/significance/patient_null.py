@@ -70,7 +70,17 @@ class Pair:
         return out
 
     def trend_of(self, trend: Trend, values: Float32, inside: Mask, affine: Float64) -> Float32:
-        """The slow part of a map on the prepared grid, shape (I, J, K), where ``inside``."""
+        """The slow part of a map on the prepared grid.
+
+        Parameters
+        ----------
+        trend : Trend
+        values : array, shape (I, J, K)
+            The map.
+        inside : array of bool, shape (I, J, K)
+            Elsewhere the result is 0.
+        affine : array, shape (4, 4)
+        """
         found = trend.of(self.coarse.take(values))
         return _on_prepared_grid(self.evaluated, self.coarse.grid.affine, found, inside, affine)
 
