@@ -165,7 +165,12 @@ def _clear_free_text(header: nib.Nifti1Header) -> None:
         header["xyzt_units"] = int(header["xyzt_units"]) | _MILLIMETRES
 
 
-def write_table(path: Path, frame: pd.DataFrame, dictionary: Mapping[str, Mapping[str, Any]]) -> None:
+def write_table(
+    path: Path,
+    frame: pd.DataFrame,
+    dictionary: Mapping[str, Mapping[str, Any]],
+    facts: Mapping[str, Any] | None = None,
+) -> None:
     """Write a tab-separated table and its JSON data dictionary; ``n/a`` where a value is missing.
 
     Parameters
@@ -176,6 +181,8 @@ def write_table(path: Path, frame: pd.DataFrame, dictionary: Mapping[str, Mappin
         The index is not written.
     dictionary : mapping of column name to mapping
         ``Description``, ``Units``, ``Levels`` of each column.
+    facts : mapping, optional
+        What else the JSON file says, of the whole table; no column is called so.
 
     Raises
     ------
@@ -186,7 +193,7 @@ def write_table(path: Path, frame: pd.DataFrame, dictionary: Mapping[str, Mappin
     if missing:
         raise ValueError(f"{path.name}: no description of column {', '.join(missing)}")
     text = frame.to_csv(sep="\t", index=False, na_rep="n/a", lineterminator="\n", float_format="%.8g")
-    write_json(sidecar_path(path), {str(column): dictionary[column] for column in frame.columns})
+    write_json(sidecar_path(path), {**(facts or {}), **{str(column): dictionary[column] for column in frame.columns}})
     write_text(path, text)
 
 

@@ -150,7 +150,8 @@ def make_siscom(work: Work) -> list[str]:
     findings = [Findings(label=one.baseline.label, maps=one.maps, foci=one.foci) for one in results]
     if len(findings) > 1:
         table = concordance_table(findings, work.choices.threshold)
-        write_table(concordance_path(work.ictal), table, CONCORDANCE_DICTIONARY)
+        synthetic = _synthetic(any(one.baseline.synthetic for one in results))
+        write_table(concordance_path(work.ictal), table, CONCORDANCE_DICTIONARY, synthetic)
     logger.info("%s: %s minus %s", work.case.name, role_of(request.ictal).sentence, ", ".join(_titles(results)))
     return lines
 
@@ -273,7 +274,13 @@ def _write(work: Work, result: Siscom, labeller: Labeller, common: Mapping[str, 
             image: nib.Nifti1Image = new_image(values, affine)
             write_image(map_path(work.ictal, label, statistic), image, facts)
     typical = float(np.median(result.null.extents))
-    write_table(clusters_path(work.ictal, label), clusters_table(result.foci, typical), CLUSTERS_DICTIONARY)
+    foci = clusters_table(result.foci, typical)
+    write_table(clusters_path(work.ictal, label), foci, CLUSTERS_DICTIONARY, _synthetic(result.baseline.synthetic))
+
+
+def _synthetic(applies: bool) -> dict[str, bool]:
+    """What is said of files into which a synthetic image went."""
+    return {"Synthetic": True} if applies else {}
 
 
 def source_uri_or_name(path: Path, settings: Settings) -> str:

@@ -1,4 +1,5 @@
 import logging
+from concurrent.futures import CancelledError
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,13 @@ from bids_spectsynth.bids.writing import write_image, write_matrix
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.images.grid import new_image
 from bids_spectsynth.options.settings import Settings, make_settings
+from bids_spectsynth.siscom import participant
 from bids_spectsynth.siscom.baselines.errors import Errors
+from bids_spectsynth.siscom.baselines.registry import SOURCES
 from bids_spectsynth.siscom.baselines.request import Request
 from bids_spectsynth.siscom.baselines.residuals import gather_errors, median_difference
 from bids_spectsynth.siscom.outputs.columns import CLUSTERS_DICTIONARY
-from bids_spectsynth.siscom.outputs.paths import clusters_path, find_siscom, map_path, siscom_files
+from bids_spectsynth.siscom.outputs.paths import clusters_path, concordance_path, find_siscom, map_path, siscom_files
 from bids_spectsynth.siscom.participant import Work, choices_of, make_siscom, source_uri_or_name
 from bids_spectsynth.siscom.significance.error_files import save_error
 from tests.synthesis.baselines.conftest import AFFINE, TEMPLATE, make_case, world
@@ -194,3 +197,24 @@ def test_source_uri_or_name__of_a_file_of_neither_folder_is_its_name(tmp_path: P
     assert source_uri_or_name(tmp_path / "out" / "a" / "b.nii.gz", settings) == "bids::a/b.nii.gz"
     assert source_uri_or_name(tmp_path / "data" / "b.nii.gz", settings) == "bids:raw:b.nii.gz"
     assert source_uri_or_name(tmp_path / "b.nii.gz", settings) == "b.nii.gz"
+
+
+def test_make_siscom__tables_say_that_a_synthetic_image_went_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = SOURCES["real"]
+    made = [replace(one, synthetic=True) for one in source.make(work_of(tmp_path).request)]
+    monkeypatch.setitem(participant.SOURCES, "real", replace(source, make=lambda request: made))
+    work = work_of(tmp_path, siscom_baselines=["real", "pet"])
+    make_siscom(work)
+    said = {label: sidecar(clusters_path(work.ictal, label)).get("Synthetic") for label in ("Real", "Pet")}
+    assert said == {"Real": True, "Pet": None}
+    assert sidecar(concordance_path(work.ictal))["Synthetic"] is True
+
+
+def test_make_siscom__a_run_that_ends_begins_no_further_baseline(tmp_path: Path) -> None:
+    work = work_of(tmp_path)
+    work.stop.set()
+    with pytest.raises(CancelledError):
+        make_siscom(work)
+    assert siscom_files(work.ictal) == []
