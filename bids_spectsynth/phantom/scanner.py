@@ -164,9 +164,11 @@ def place_scan(
     points = (brain_points @ head_to_world[:3, :3].T + head_to_world[:3, 3]) @ oblique
     lower, upper = points.min(axis=0), points.max(axis=0)
     extent = np.array([protocol.extent(pair) for pair in ("LR", "PA", "IS")])
-    slack = (extent - (upper - lower)) / 2 - 1.5 * max(protocol.voxel_sizes)
-    if np.any(slack < 0):
+    room = (extent - (upper - lower)) / 2
+    if np.any(room < 0):
         raise ValueError(f"the brain ({_mm(upper - lower)} mm) does not fit the field of view ({_mm(extent)} mm)")
+    # A large brain that leaves less room than a technician wants lies in the middle.
+    slack = np.maximum(room - 1.5 * max(protocol.voxel_sizes), 0)
     middle = (lower + upper) / 2
     middle[:2] += rng.uniform(-1, 1, 2) * np.minimum(slack[:2], 8.0)
     middle[2] -= max(slack[2] + 1.5 * max(protocol.voxel_sizes) - top_margin, 0.0)

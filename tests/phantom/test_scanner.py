@@ -52,6 +52,17 @@ def test_field_of_view_holds_the_brain_in_the_named_orientation(seed, protocol):
     assert np.all(index < np.array(protocol.shape) - 1)
 
 
+def test_place_scan__a_brain_that_barely_fits_lies_in_the_middle():
+    protocol = MRI_PROTOCOLS[2]
+    width = protocol.extent("LR")
+    half = np.array([width / 2 - 0.5 * max(protocol.voxel_sizes), 80.0, 70.0])
+    corners = np.array(np.meshgrid(*([-1, 1],) * 3)).reshape(3, -1).T * half
+    scan = place_scan(np.random.default_rng(0), protocol, np.eye(4), corners, tilt=0.0, top_margin=20.0)
+    voxels = nib.affines.apply_affine(np.linalg.inv(scan.affine), corners)
+    assert (voxels > -0.5).all()
+    assert (voxels < np.array(protocol.shape) - 0.5).all()
+
+
 def test_brain_larger_than_the_field_of_view_is_refused():
     with pytest.raises(ValueError, match="does not fit"):
         place_scan(np.random.default_rng(0), MRI_PROTOCOLS[2], np.eye(4), BRAIN * 1.3, tilt=0.0, top_margin=20.0)
