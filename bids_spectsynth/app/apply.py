@@ -1,7 +1,8 @@
 """Applying models to prepared cases: synthesise, then rate what is held out from the model."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,10 @@ from bids_spectsynth.bids.sidecars import sidecar
 from bids_spectsynth.errors import ModelError, Outcome, SpectSynthError
 from bids_spectsynth.evaluation.case.calibration import calibrate_case
 from bids_spectsynth.evaluation.case.evaluate import evaluate_case
+from bids_spectsynth.evaluation.uncertainty.calibration_fit import RegionalScale
+from bids_spectsynth.evaluation.uncertainty.files import StoredCalibrations, load_calibrations
+from bids_spectsynth.evaluation.uncertainty.intervals import CALIBRATION, calibrated_maps
+from bids_spectsynth.evaluation.uncertainty.regional_table import write_regional_intervals
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.synthesis.computing.devices import resolve_device
 from bids_spectsynth.synthesis.models.card import ModelCard, is_selection_participant, is_training_participant
@@ -84,7 +89,13 @@ def begin_model(model: AppliedModel, n_cases: int, loader: NetworkLoader, settin
     logger.info("Model %s (%s): applying to %d", model.label, loader.device, n_cases)
 
 
-def synthesise_case(model: AppliedModel, case: PreparedCase, settings: Settings, loader: NetworkLoader) -> Outcome:
+def synthesise_case(
+    model: AppliedModel,
+    case: PreparedCase,
+    settings: Settings,
+    loader: NetworkLoader,
+    calibrations: StoredCalibrations | None = None,
+) -> Outcome:
     """Write the synthetic image of a case, unless it is current.
 
     Parameters
@@ -94,6 +105,8 @@ def synthesise_case(model: AppliedModel, case: PreparedCase, settings: Settings,
         In the model's space.
     settings : Settings
     loader : NetworkLoader
+    calibrations : StoredCalibrations, optional
+        Of the model; with them standard deviation, interval and the table of regional intervals are written too.
 
     Returns
     -------
@@ -110,10 +123,16 @@ def synthesise_case(model: AppliedModel, case: PreparedCase, settings: Settings,
     def make() -> None:
         remove_image(settings.output_dir, case, model.label)
         networks = loader.load(model.members_for(case.participant))
-        synthesise(networks, case, settings.output_dir, settings, label=model.label)
+        if calibrations is None:
+            synthesise(networks, case, settings.output_dir, settings, label=model.label)
+            return
+        own = calibrations.of(case.participant)
+        maps = partial(calibrated_maps, calibration=own)
+        synthesise(networks, case, settings.output_dir, settings, label=model.label, error_maps=maps)
+        write_regional_intervals(settings.output_dir, case, model.label, own)
 
     try:
-        make_if_outdated(image_product(model, case, settings), make)
+        make_if_outdated(image_product(model, case, settings, calibrated=calibrations is not None), make)
     except Exception as error:
         return _failure(case, "synthesise", error)
     return Outcome(case.participant, case.session, "synthesise", "ok")
@@ -168,14 +187,23 @@ def _rate(model: AppliedModel, case: PreparedCase, split: str, settings: Setting
             card=own.card,
         ),
     )
-    if settings.uncertainty:
-        image, deviation = synthetic_path(output_dir, case, label), standard_deviation_path(output_dir, case, label)
+    deviation = standard_deviation_path(output_dir, case, label)
+    if settings.uncertainty and deviation.exists():
+        image = synthetic_path(output_dir, case, label)
         table = rating_path(output_dir, case, label, "calibration")
         facts = _calibration_facts(label, own.card, split, deviation)
         make_if_outdated(
             calibration_product(model, case, split, settings),
-            lambda: calibrate_case(case, image, deviation, table, facts),
+            lambda: calibrate_case(case, image, deviation, table, facts, _regional(model, case, deviation)),
         )
+
+
+def _regional(model: AppliedModel, case: PreparedCase, deviation: Path) -> Mapping[str, RegionalScale] | None:
+    """How large regional errors of a case may be, where its intervals come from a calibration."""
+    if sidecar(deviation).get("SampledBy") != CALIBRATION:
+        return None
+    found = load_calibrations(model.folder)
+    return None if found is None else found.of(case.participant).regional
 
 
 def _calibration_facts(label: str, card: ModelCard, split: str, deviation: Path) -> dict[str, Any]:

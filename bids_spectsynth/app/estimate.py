@@ -83,7 +83,7 @@ def synthetic_bytes(models: Sequence[PlannedModel], n_cases: int) -> float:
     for model in models:
         voxel_size = model.settings.voxel_size
         on_grid = math.prod(FIELD_OF_VIEW_MM) / voxel_size**3 * _BYTES * SYNTHETIC_COMPRESSION
-        images = 2 if model.settings.uncertainty else 1
+        images = 2 if model.settings.samples else 1
         total += n_cases * (images * on_grid + (ORIGINAL_BYTES if model.space == T1W_SPACE else 0))
     return total
 

@@ -11,12 +11,14 @@ from typing import Any
 import pandas as pd
 
 from bids_spectsynth.app.model_choice import AppliedModel
-from bids_spectsynth.bids.manifests import Product, is_younger, manifest_path
+from bids_spectsynth.bids.manifests import Product, file_record, is_younger, manifest_path
 from bids_spectsynth.bids.output_files import (
     ORIGINAL_SPACE,
     case_tables,
+    interval_paths,
     rating_path,
     rating_tables,
+    regional_intervals_path,
     standard_deviation_path,
     synthetic_path,
 )
@@ -27,6 +29,8 @@ from bids_spectsynth.evaluation.case.calibration import CALIBRATION_DICTIONARY
 from bids_spectsynth.evaluation.case.region_columns import REGIONS_DICTIONARY, VOLUME_DICTIONARY
 from bids_spectsynth.evaluation.case.slice_columns import slice_dictionary
 from bids_spectsynth.evaluation.columns import Dictionary
+from bids_spectsynth.evaluation.uncertainty.files import calibration_paths
+from bids_spectsynth.evaluation.uncertainty.intervals import CALIBRATION
 from bids_spectsynth.options.settings import T1W_SPACE, Settings
 from bids_spectsynth.synthesis.baselines.files import baseline_files
 from bids_spectsynth.synthesis.models.card import ModelCard
@@ -36,8 +40,8 @@ from bids_spectsynth.synthesis.prediction.sidecar import model_checksum
 _MODEL, _SAMPLING, _RANGE, _SPLIT = "the model", "the sampling", "the data range", "the side of the split"
 
 
-def image_product(model: AppliedModel, case: PreparedCase, settings: Settings) -> Product:
-    """The synthetic image of a case, in all geometries, and its standard deviation where that is requested.
+def image_product(model: AppliedModel, case: PreparedCase, settings: Settings, *, calibrated: bool = False) -> Product:
+    """The synthetic image of a case, in all geometries, and how far it may be wrong where that is requested.
 
     Parameters
     ----------
@@ -45,7 +49,9 @@ def image_product(model: AppliedModel, case: PreparedCase, settings: Settings) -
     case : PreparedCase
         In the model's space.
     settings : Settings
-        For ``output_dir`` and ``uncertainty``.
+        For ``output_dir`` and ``samples``.
+    calibrated : bool
+        Whether standard deviation and intervals come from the calibration in the model's folder.
     """
     output_dir, label = settings.output_dir, model.label
     cards = [member.card for member in model.members_for(case.participant)]
@@ -57,14 +63,21 @@ def image_product(model: AppliedModel, case: PreparedCase, settings: Settings) -
         own = sidecar(case.images[T1W])
         options["the grid of the original T1w"] = [own.get(SHAPE_KEY), own.get(AFFINE_KEY)]
         images.append(synthetic_path(output_dir, case, label, space=ORIGINAL_SPACE))
-    if settings.uncertainty:
-        options[_SAMPLING] = _sampling(cards, settings.uncertainty)
+    if calibrated:
+        checksums = [file_record(file).sha256 for file in calibration_paths(model.folder)]
+        options[_SAMPLING] = [CALIBRATION, *checksums]
+        tables = [regional_intervals_path(output_dir, case, label)]
+        images += [deviation, *interval_paths(output_dir, case, label), *tables]
+    elif settings.samples:
+        options[_SAMPLING] = _sampling(cards, settings.samples)
         images.append(deviation)
-    if cards[0].prior_sha256:
+    if cards[0].prior_sha256 or calibrated:
         inputs |= transform_files(case)
 
     def is_current() -> bool:
-        same = settings.uncertainty == 0 or _is_same_sampling(deviation, cards, settings.uncertainty)
+        if calibrated:
+            return False
+        same = settings.samples == 0 or _is_same_sampling(deviation, cards, settings.samples)
         return same and is_output_of(path, cards) and is_younger((path, sidecar_path(path)), tuple(inputs.values()))
 
     return Product(
@@ -178,7 +191,7 @@ def remove_ratings(output_dir: Path, case: PreparedCase, label: str) -> None:
 
 
 def remove_image(output_dir: Path, case: PreparedCase, label: str) -> None:
-    """Remove what goes with a synthetic image that is made anew: standard deviation and ratings.
+    """Remove what goes with a synthetic image that is made anew: standard deviation, intervals and ratings.
 
     Parameters
     ----------
@@ -188,7 +201,9 @@ def remove_image(output_dir: Path, case: PreparedCase, label: str) -> None:
         Of the model.
     """
     remove_ratings(output_dir, case, label)
-    _remove([standard_deviation_path(output_dir, case, label)], output_dir)
+    intervals = interval_paths(output_dir, case, label)
+    table = regional_intervals_path(output_dir, case, label)
+    _remove([standard_deviation_path(output_dir, case, label), *intervals, table], output_dir)
 
 
 def _remove(paths: Sequence[Path], output_dir: Path) -> None:

@@ -107,7 +107,9 @@ def choose_models(settings: Settings) -> tuple[Settings, tuple[AppliedModel, ...
 
 
 def _with_affine(settings: Settings, prior: bool) -> Settings:
-    """Settings in which everybody is registered to the template, where a network sees the cohort's mean from there."""
+    """Settings in which everybody is registered to the template, where a network or its calibration needs that."""
+    if not prior and settings.is_calibrated and settings.template_affine == "auto":
+        return replace(settings, template_affine="on")
     if not prior or settings.templates or settings.template_affine == "on":
         return settings
     if settings.template_affine == "off":

@@ -136,7 +136,9 @@ def _synthesise(context: Context) -> Iterable[Outcome]:
     if not names:
         return
     from bids_spectsynth.app.apply import NetworkLoader, begin_model, synthesise_case
+    from bids_spectsynth.app.calibration import provide_calibrations
     from bids_spectsynth.app.model_choice import AppliedModel, check_all_applied
+    from bids_spectsynth.evaluation.uncertainty.files import StoredCalibrations
 
     settings, loader = context.settings, NetworkLoader(context.settings)
     pairs = [
@@ -145,13 +147,13 @@ def _synthesise(context: Context) -> Iterable[Outcome]:
         for case in find_prepared(settings.output_dir, model.card.space)
         if case.name in names
     ]
-    current: list[AppliedModel] = []
+    calibrations: dict[str, StoredCalibrations | None] = {}
 
     def synthesise(model: AppliedModel, case: PreparedCase) -> Outcome:
-        if model not in current:
-            current.append(model)
+        if model.label not in calibrations:
             begin_model(model, sum(own is model for own, _ in pairs), loader, settings)
-        outcome = synthesise_case(model, case, settings, loader)
+            calibrations[model.label] = provide_calibrations(model, settings, loader)
+        outcome = synthesise_case(model, case, settings, loader, calibrations[model.label])
         if outcome.status == "ok":
             context.synthesised.append((model, case))
         return outcome

@@ -106,6 +106,29 @@ def standard_deviation_path(output_dir: Path, prepared: PreparedCase, label: str
     return synthetic_path(output_dir, prepared, f"{label}Sd")
 
 
+def interval_paths(output_dir: Path, prepared: PreparedCase, label: str) -> tuple[Path, Path]:
+    """Lower and upper end of the interval of a model's synthetic SPECT.
+
+    Parameters
+    ----------
+    output_dir, prepared, label
+        As :func:`synthetic_path` takes them.
+    """
+    lower, upper = (synthetic_path(output_dir, prepared, f"{label}{end}") for end in ("Lower", "Upper"))
+    return lower, upper
+
+
+def regional_intervals_path(output_dir: Path, prepared: PreparedCase, label: str) -> Path:
+    """The table of regional uptake and asymmetry of a model's synthetic SPECT, with intervals.
+
+    Parameters
+    ----------
+    output_dir, prepared, label
+        As :func:`synthetic_path` takes them.
+    """
+    return _spect_path(output_dir, prepared, label, "uptake", ".tsv")
+
+
 def rating_path(output_dir: Path, prepared: PreparedCase, label: str, rating: Rating) -> Path:
     """Where a table that rates the synthetic image of a case lies.
 
@@ -185,7 +208,7 @@ def find_synthetic(output_dir: Path, case: PreparedCase) -> list[Synthetic]:
     found = []
     for path in sorted(folder.glob(f"*_space-{case.space}_desc-*_spect.nii.gz")):
         facts = sidecar(path)
-        if facts.get("Synthetic") is not True or "StandardDeviationOf" in facts:
+        if facts.get("Synthetic") is not True or "StandardDeviationOf" in facts or "IntervalOf" in facts:
             continue
         entities, _, _ = parse_name(path.name)
         metrics = rating_path(output_dir, case, entities["desc"], "metrics")

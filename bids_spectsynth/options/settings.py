@@ -29,6 +29,7 @@ from bids_spectsynth.options.choices import SliceStorage as SliceStorage
 from bids_spectsynth.options.choices import Switch as Switch
 from bids_spectsynth.options.choices import TemplateAffine as TemplateAffine
 from bids_spectsynth.options.coerce import coerce
+from bids_spectsynth.options.declarations.cohort import CALIBRATED as CALIBRATED
 from bids_spectsynth.options.declarations.cohort import CohortOptions, EvaluationOptions
 from bids_spectsynth.options.declarations.execution import Arguments, DataOptions, ExecutionOptions, StorageOptions
 from bids_spectsynth.options.declarations.model import ModelOptions
@@ -83,6 +84,16 @@ class Settings(
         if self.slices_per_subject is not None:
             return self.slices_per_subject
         return round(PAPER_SLICES_PER_SUBJECT / self.voxel_size)
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether errors of synthetic images are told from those of held-out participants."""
+        return self.uncertainty == CALIBRATED
+
+    @property
+    def samples(self) -> int:
+        """Outputs behind a standard deviation of disagreement; 0 for none."""
+        return 0 if self.uncertainty == CALIBRATED else int(self.uncertainty)
 
 
 SettingsT = TypeVar("SettingsT", bound=Settings)

@@ -12,7 +12,7 @@ from bids_spectsynth.options.presets import GOVERNED, PRESETS, Preset
 from bids_spectsynth.options.settings import T1W_SPACE, Scaling, Settings, make_settings
 from bids_spectsynth.options.spaces import plain_label
 from bids_spectsynth.options.study_grid import LOSS_OPTIONS, PAPER_STUDY, StudyGrid, study_grid
-from bids_spectsynth.synthesis.network.losses import LOSSES, check_losses, loss_titles, loss_weights
+from bids_spectsynth.synthesis.network.losses import LOSSES, SCALE, check_losses, loss_titles, loss_weights
 
 _DEFAULTS: Mapping[str, Any] = {field.name: field.default for field in dataclasses.fields(Settings)}
 #: Governed options that belong neither to the loss nor to the number of networks.
@@ -215,7 +215,8 @@ def model_label(
     """
     parts = ["pix2pix", *(role[:1].upper() + role[1:] for role in inputs)]
     parts += ["Ssim"] if ssim_weight > 0 else []
-    parts += [name[:1].upper() + name[1:] + _weight_text(name, weight) for name, weight in further]
+    named = [(name, weight) for name, weight in further if name != SCALE]
+    parts += [name[:1].upper() + name[1:] + _weight_text(name, weight) for name, weight in named]
     if preset != "fard2024":
         parts += [preset[:1].upper() + preset[1:]]
     elif scaling == "volume":

@@ -9,26 +9,54 @@ import pandas as pd
 from bids_spectsynth.bids.output_files import find_ratings, group_table_path
 from bids_spectsynth.bids.sidecars import sidecar_path
 from bids_spectsynth.bids.writing import write_table
-from bids_spectsynth.evaluation.case.calibration import ALL, CALIBRATION_DICTIONARY, N_BINS, RELATIVE
+from bids_spectsynth.evaluation.case.calibration import ALL, CALIBRATION_DICTIONARY, N_BINS, VOXELS, coverage_column
 from bids_spectsynth.evaluation.case.tables import read_case_tables
-from bids_spectsynth.evaluation.columns import Dictionary, counted, unitless
+from bids_spectsynth.evaluation.columns import OF_MEASURE, Dictionary, counted, unitless
+from bids_spectsynth.evaluation.uncertainty.factors import LEVELS
+from bids_spectsynth.evaluation.uncertainty.residuals import ASYMMETRY, UPTAKE
+from bids_spectsynth.images.tissue import TISSUES
 
 #: Columns of names: one that consists of digits is no number.
 _NAMES = dict.fromkeys(
-    ("participant_id", "session_id", "model", "configuration", "space", "split", "sampled_by", "bin"), "str"
+    (
+        "participant_id",
+        "session_id",
+        "model",
+        "configuration",
+        "space",
+        "split",
+        "sampled_by",
+        "measure",
+        "measure_unit",
+        "bin",
+    ),
+    "str",
 )
 GROUP_CALIBRATION_DICTIONARY: Dictionary = {
-    **{name: CALIBRATION_DICTIONARY[name] for name in ("configuration", "space", "sampled_by", "samples", "bin")},
+    **{
+        name: CALIBRATION_DICTIONARY[name]
+        for name in ("configuration", "space", "sampled_by", "samples", "measure", "measure_unit", "bin")
+    },
     "n_subjects": counted("Held-out subjects behind the numbers."),
     "n_voxels": counted(
         "Voxels of brain behind the numbers, of all subjects (of several sessions or seeds of a subject "
         "their mean). What is binned and counted here are voxels, not slices."
     ),
-    "predicted_sd": {"Description": "Mean over subjects of predicted_sd.", "Units": RELATIVE},
-    "rmse": {"Description": "Mean over subjects of rmse.", "Units": RELATIVE},
-    "rmse_sd": {"Description": "Standard deviation over subjects of rmse.", "Units": RELATIVE},
+    "predicted_sd": {"Description": "Mean over subjects of predicted_sd.", "Units": OF_MEASURE},
+    "rmse": {"Description": "Mean over subjects of rmse.", "Units": OF_MEASURE},
+    "rmse_sd": {"Description": "Standard deviation over subjects of rmse.", "Units": OF_MEASURE},
     "ratio": unitless("Mean over subjects of ratio."),
     "rank_correlation": unitless(f"Mean over subjects of rank_correlation; only for {ALL}."),
+    **{
+        coverage_column(level): {
+            "Description": f"Mean over subjects of the coverage of the interval of nominal {100 * level:g} %.",
+            "Units": "percent",
+        }
+        for level in LEVELS
+    },
+    "coverage_90_sd": {"Description": "Standard deviation over subjects of coverage_90.", "Units": "percent"},
+    "coverage_90_least": {"Description": "Of the subject with the smallest coverage_90.", "Units": "percent"},
+    "width_90": {"Description": "Mean over subjects of width_90.", "Units": OF_MEASURE},
 }
 
 
@@ -51,19 +79,25 @@ def _parse(source: Path | io.BytesIO) -> pd.DataFrame:
 
 def group_calibration(cases: pd.DataFrame) -> pd.DataFrame:
     """Mean over subjects of :func:`gather_calibration`; sessions and seeds of a subject are averaged first."""
-    keys = ["configuration", "space", "sampled_by", "samples", "bin"]
-    measures = ["predicted_sd", "rmse", "ratio", "rank_correlation"]
+    keys = ["configuration", "space", "sampled_by", "samples", "measure", "measure_unit", "bin"]
+    coverages = [coverage_column(level) for level in LEVELS]
+    measures = ["predicted_sd", "rmse", "ratio", "rank_correlation", *coverages, "width_90"]
     if cases.empty:
         return pd.DataFrame(columns=list(GROUP_CALIBRATION_DICTIONARY))
     subjects = cases.groupby([*keys, "participant_id"], sort=False)[[*measures, "n_voxels"]].mean().reset_index()
     grouped = subjects.groupby(keys, sort=False)
     table = grouped[measures].mean()
     table["rmse_sd"] = grouped["rmse"].std(ddof=1)
+    table["coverage_90_sd"] = grouped["coverage_90"].std(ddof=1)
+    table["coverage_90_least"] = grouped["coverage_90"].min()
     table["n_subjects"] = grouped.size()
     table["n_voxels"] = grouped["n_voxels"].sum().round().astype(np.int64)
     table = table.reset_index()
-    number = pd.to_numeric(table["bin"].replace(ALL, str(N_BINS + 1)))
-    ordered = table.assign(number=number).sort_values(["configuration", "space", "sampled_by", "samples", "number"])
+    places = {name: place for place, name in enumerate([*map(str, range(1, N_BINS + 1)), *TISSUES, ALL])}
+    order = {name: place for place, name in enumerate((VOXELS, UPTAKE, ASYMMETRY))}
+    ordered = table.assign(number=table["bin"].map(places), place=table["measure"].map(order)).sort_values(
+        ["configuration", "space", "sampled_by", "samples", "place", "number"]
+    )
     return ordered[list(GROUP_CALIBRATION_DICTIONARY)].reset_index(drop=True)
 
 

@@ -2,11 +2,28 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
 from bids_spectsynth.options.declarations.groups import COHORT, EVALUATION, RECIPE, SYNTHESIS
 from bids_spectsynth.options.declarations.margins import read_margins, write_margins
 from bids_spectsynth.options.declare import option
 from bids_spectsynth.options.ranges import conditions, not_negative, parts, positive, zero_or_at_least
+
+#: The way of telling how far a synthetic image is from the truth that rests on held-out participants.
+CALIBRATED: Literal["calibrated"] = "calibrated"
+#: That, or a number of samples; 0 for none.
+Uncertainty = int | Literal["calibrated"]
+
+
+def _read_uncertainty(value: Any) -> Uncertainty:
+    if value == CALIBRATED:
+        return CALIBRATED
+    if isinstance(value, bool) or float(value) != int(float(value)):
+        raise ValueError(f"{CALIBRATED} or a whole number needed")
+    samples = int(float(value))
+    if wrong := zero_or_at_least(2, "2 samples at least")(samples):
+        raise ValueError(wrong)
+    return samples
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,15 +110,18 @@ class CohortOptions:
 class EvaluationOptions:
     """How synthetic images are evaluated."""
 
-    uncertainty: int = field(
+    uncertainty: Uncertainty = field(
         default=0,
         metadata=option(
             EVALUATION,
-            "also write the standard deviation over an ensemble's networks or, with one network, N dropout samples",
-            "also write the standard deviation over the networks of an ensemble or, with one network, N dropout "
-            "samples [{default}: no]",
-            metavar="N",
-            check=zero_or_at_least(2, "2 samples at least"),
+            "calibrated: also write the standard deviation of the error and a 90%% interval, from held-out "
+            "participants; or N: the standard deviation over an ensemble's networks or, with one network, N dropout "
+            "samples",
+            "`calibrated`: also write the standard deviation of the error and a 90 % interval, both from held-out "
+            "participants ([method.md](method.md#calibrated-uncertainty)); or N: the standard deviation over the "
+            "networks of an ensemble or, with one network, N dropout samples [{default}: no]",
+            metavar="calibrated|N",
+            read=_read_uncertainty,
         ),
     )
     data_range: float = field(

@@ -2,33 +2,8 @@
 
 import numpy as np
 
-from bids_spectsynth.siscom.records import Float32, Float64, Mask
-
-#: Where the three classes begin their search: fluid, grey and white matter, percentiles of the brain.
-_START = (5, 40, 85)
-_MAX_ITERATIONS = 50
-
-
-def class_means(values: Float64) -> Float64:
-    """Means of three classes of a T1w's brain voxels (k-means in one dimension), ascending.
-
-    Parameters
-    ----------
-    values : array, shape (n,)
-
-    Returns
-    -------
-    array, shape (3,)
-        Of fluid, grey and white matter. Equal ones where there are no classes.
-    """
-    means = np.percentile(values, _START)
-    for _ in range(_MAX_ITERATIONS):
-        nearest = np.digitize(values, (means[:-1] + means[1:]) / 2)
-        following = np.array([values[nearest == k].mean() if (nearest == k).any() else means[k] for k in range(3)])
-        if np.allclose(following, means, rtol=1e-5, atol=0):
-            break
-        means = following
-    return means
+from bids_spectsynth.images.tissue import class_means
+from bids_spectsynth.siscom.records import Float32, Mask
 
 
 def white_matter(t1w: Float32, mask: Mask) -> Float32:

@@ -39,6 +39,11 @@ class Model:
         """What is done around the network."""
         return recipe_of(self.card.config, len(self.card.inputs))
 
+    @property
+    def predicts_scale(self) -> bool:
+        """Whether the network also predicts how large its error is."""
+        return self.generator.scale is not None
+
 
 def weights_checksum(weights: Mapping[str, Tensor]) -> str:
     """SHA-256 over names, shapes and values of the weights, hexadecimal."""

@@ -18,14 +18,16 @@ def generate(generator: nn.Module, inputs: Tensor, recipe: Recipe) -> Tensor:
 
     Returns
     -------
-    tensor, shape (N, 1, H, W)
-        Without a residual in (-1, 1); with one the sum of prior and network output, which may leave that range.
+    tensor, shape (N, 1 or 2, H, W)
+        Without a residual in (-1, 1); with one the sum of prior and network output, which may leave that range. Of a
+        network that predicts the scale of its error its logarithm is the second channel.
     """
-    synthetic: Tensor = generator(inputs)
+    output: Tensor = generator(inputs)
     if recipe.residual:
         centre = recipe.n_images * recipe.per_image + recipe.neighbours
-        synthetic = synthetic + inputs[:, centre : centre + 1]
-    return synthetic
+        prior = inputs[:, centre : centre + 1]
+        output = output + prior if output.shape[1] == 1 else torch.cat([output[:, :1] + prior, output[:, 1:]], dim=1)
+    return output
 
 
 def with_reversed_neighbours(inputs: Tensor, recipe: Recipe) -> Tensor:
@@ -50,8 +52,8 @@ def predict_slices(generator: nn.Module, inputs: Tensor, recipe: Recipe) -> Tens
 
     Returns
     -------
-    tensor, shape (N, 1, H, W), float32
-        In [-1, 1].
+    tensor, shape (N, 1 or 2, H, W), float32
+        The slices in [-1, 1]; of a network that predicts the scale of its error, its logarithm in the second channel.
     """
     synthetic = generate(generator, inputs, recipe).float()
     if recipe.flip:
@@ -60,4 +62,5 @@ def predict_slices(generator: nn.Module, inputs: Tensor, recipe: Recipe) -> Tens
         else:
             mirrored = generate(generator, inputs.flip(2), recipe).float().flip(2)
         synthetic = (synthetic + mirrored) / 2
-    return torch.clamp(synthetic, -1, 1)
+    # A scale on a range of 2 lies far within these limits.
+    return torch.cat([torch.clamp(synthetic[:, :1], -1, 1), torch.clamp(synthetic[:, 1:], -20, 5)], dim=1)

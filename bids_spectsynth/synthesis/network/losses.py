@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+#: The loss by which a network learns how large its error is.
+SCALE = "scale"
+#: Logarithms of the smallest and the largest scale of an error, of slices in (-1, 1).
+_LOG_SCALES = (math.log(1e-3), math.log(2.0))
+
+
 @dataclass(frozen=True, eq=False)
 class LossBatch:
     """What a loss can look at.
@@ -30,12 +36,15 @@ class LossBatch:
         The discriminator's verdict on ``fake``; None without a discriminator.
     adversarial_kind : {'bce', 'lsgan'}
         See :func:`bids_spectsynth.synthesis.network.adversarial.adversarial_loss`.
+    log_scale : tensor, shape (N, 1, H, W), or None
+        Logarithm of the predicted scale of ``fake``'s error; None of a network that predicts none.
     """
 
     fake: "Tensor"
     real: "Tensor"
     fake_logits: "Tensor | None" = None
     adversarial_kind: AdversarialLoss = "bce"
+    log_scale: "Tensor | None" = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +65,9 @@ class Loss:
         Whether the value is 1 for equal slices and less for others: 1 minus it is then the term of the sum.
     needs_discriminator : bool
         Whether the value is made of the discriminator's logits.
+    needs_scale : bool
+        Whether the value is made of the predicted scale of the error. It changes no synthetic image, so that the tables
+        do not name it.
     option : str
         The option of its own that has its weight; empty where that is ``--loss NAME=WEIGHT``.
     variants : mapping of str to str
@@ -68,6 +80,7 @@ class Loss:
     value: "Callable[[LossBatch], Tensor]"
     is_similarity: bool = False
     needs_discriminator: bool = False
+    needs_scale: bool = False
     option: str = ""
     variants: Mapping[str, str] = field(default_factory=dict)
 
@@ -92,6 +105,18 @@ def _ssim(batch: LossBatch) -> "Tensor":
     return ssim(batch.fake, batch.real)
 
 
+def _scale(batch: LossBatch) -> "Tensor":
+    """Negative log-likelihood of the error under a Laplace distribution of the predicted scale, in the brain."""
+    if batch.log_scale is None:
+        raise ValueError("the scale's term needs a network that predicts one")
+    log_scale = batch.log_scale.float().clamp(*_LOG_SCALES)
+    error = (batch.fake - batch.real).detach().float().abs()
+    # Outside the brain there is nothing to predict: the slices are -1 there.
+    brain = (batch.real > -1).float()
+    values = (log_scale + error * (-log_scale).exp()) * brain
+    return values.sum() / brain.sum().clamp(min=1)
+
+
 #: All losses by name, in the order in which they are added up.
 LOSSES: dict[str, Loss] = {
     loss.name: loss
@@ -107,6 +132,7 @@ LOSSES: dict[str, Loss] = {
         ),
         Loss(name="l1", title="L1", default_weight=100.0, value=_l1, option="l1_weight"),
         Loss(name="ssim", title="SSIM", default_weight=1.0, value=_ssim, is_similarity=True, option="ssim_weight"),
+        Loss(name=SCALE, title="scale", default_weight=1.0, value=_scale, needs_scale=True),
     )
 }
 
@@ -167,17 +193,27 @@ def loss_titles(weights: Mapping[str, float], options: Mapping[str, Any]) -> dic
     Returns
     -------
     dict of str to str
-        By name, of those with a weight above 0: the ones of the largest usual weight first.
+        By name, of those with a weight above 0: the ones of the largest usual weight first. Without what changes no
+        image.
     """
     known = sorted(LOSSES.values(), key=lambda loss: -loss.default_weight)
     titles = {loss.name: loss.variants.get(options.get(f"{loss.name}_loss", ""), loss.title) for loss in known}
     titles |= {name: name for name in weights if name not in titles}
-    return {name: title for name, title in titles.items() if weights.get(name, 0) > 0}
+    return {name: title for name, title in titles.items() if weights.get(name, 0) > 0 and not _is_of_scale(name)}
+
+
+def _is_of_scale(name: str) -> bool:
+    return name in LOSSES and LOSSES[name].needs_scale
 
 
 def needs_discriminator(weights: Mapping[str, float]) -> bool:
     """Whether one of the losses with a weight above 0 is made of the discriminator's logits."""
     return any(weight > 0 and LOSSES[name].needs_discriminator for name, weight in weights.items())
+
+
+def predicts_scale(weights: Mapping[str, float]) -> bool:
+    """Whether one of the losses with a weight above 0 is made of the predicted scale of the error."""
+    return any(weight > 0 and LOSSES[name].needs_scale for name, weight in weights.items())
 
 
 @dataclass(frozen=True, eq=False)

@@ -55,7 +55,9 @@ class UNetGenerator(nn.Module):
 
     Parameters
     ----------
-    input_channels, output_channels : int
+    input_channels : int
+    output_channels : int
+        1, or 2: then the second is the logarithm of the scale of the first one's error (:class:`ScaleHead`).
     base_filters : int
         Feature maps of the outermost level, 64 in the article; they double per level up to eight times that.
     levels : int
@@ -83,12 +85,12 @@ class UNetGenerator(nn.Module):
             incoming = widths[level] if step == 0 else 2 * widths[level]
             dropout = step < min(DROPOUT_BLOCKS, wide_blocks)
             self.ups.append(_up_block(incoming, widths[level - 1], dropout=dropout))
-        self.last = nn.Sequential(
-            nn.ReLU(), nn.ConvTranspose2d(2 * widths[0], output_channels, 4, stride=2, padding=1), nn.Tanh()
-        )
+        self.last = nn.Sequential(nn.ReLU(), nn.ConvTranspose2d(2 * widths[0], 1, 4, stride=2, padding=1), nn.Tanh())
+        self.scale = ScaleHead(2 * widths[0], input_channels, base_filters) if output_channels == 2 else None
 
     def forward(self, image: Tensor) -> Tensor:
-        """Slices (N, input_channels, H, W) in (-1, 1) to slices (N, output_channels, H, W) in (-1, 1)."""
+        """Slices (N, input_channels, H, W) in (-1, 1) to slices (N, output_channels, H, W), the first in (-1, 1)."""
+        inputs = image
         skips: list[Tensor] = []
         for down in self.downs:
             image = down(image)
@@ -97,6 +99,40 @@ class UNetGenerator(nn.Module):
         for up in self.ups:
             image = torch.cat([_with_dense_gradient(up(image)), skips.pop()], dim=1)
         result: Tensor = self.last(image)
+        return result if self.scale is None else torch.cat([result, self.scale(image, inputs, result)], dim=1)
+
+
+class ScaleHead(nn.Module):
+    """How large the error of each pixel is likely to be: the logarithm of the scale of a Laplace distribution.
+
+    Parameters
+    ----------
+    feature_channels : int
+        Of the U-Net's last feature maps, at half the image's size.
+    input_channels : int
+    width : int
+        Feature maps within.
+
+    Notes
+    -----
+    It looks at features, inputs and output of the U-Net without a way back: what it learns changes none of their
+    gradients, so that the synthetic image is the same with it and without it.
+    """
+
+    def __init__(self, feature_channels: int, input_channels: int, width: int) -> None:
+        super().__init__()
+        self.up = nn.ConvTranspose2d(feature_channels, width, 4, stride=2, padding=1)
+        self.blocks = nn.Sequential(
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(width + input_channels + 1, width, 3, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(width, 1, 3, padding=1),
+        )
+
+    def forward(self, features: Tensor, inputs: Tensor, output: Tensor) -> Tensor:
+        """Feature maps (N, C, H/2, W/2), inputs (N, C, H, W) and output (N, 1, H, W) to log scales (N, 1, H, W)."""
+        upsampled = self.up(torch.relu(features.detach()))
+        result: Tensor = self.blocks(torch.cat([upsampled, inputs.detach(), output.detach()], dim=1))
         return result
 
 
@@ -168,7 +204,10 @@ class PatchDiscriminator(nn.Module):
 
 def init_weights(network: nn.Module, generator: torch.Generator) -> None:
     """Draw initial weights in place as published: convolutions N(0, 0.02), batch norm gains N(1, 0.02), biases 0."""
-    for module in network.modules():
+    # The scale head last: the other weights are the same with it and without it.
+    modules = [module for name, module in network.named_modules() if not name.startswith("scale")]
+    modules += [module for name, module in network.named_modules() if name.startswith("scale")]
+    for module in modules:
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.normal_(module.weight, 0.0, 0.02, generator=generator)
             if module.bias is not None:

@@ -1,7 +1,8 @@
 """From networks and a prepared case to a synthetic SPECT in memory: on the networks' scale and in units."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -34,6 +35,9 @@ class Prediction:
         of the training cohort; how much tracer this participant would have taken up as a whole is not known.
     standard_deviation : array, shape (I, J, K), float32, or None
         In units, 0 outside the brain; None where no samples were asked for.
+    predicted_scale : array, shape (I, J, K), float32, or None
+        How large the networks take their error to be, in units, 0 outside the brain; not calibrated. None where one of
+        them predicts none.
     slope, intercept : array, shape (K,), float64
         Of each axial slice; 0 in slices without brain.
     mask : array, shape (I, J, K), bool
@@ -49,6 +53,7 @@ class Prediction:
     scaled: Volume
     values: Volume
     standard_deviation: Volume | None
+    predicted_scale: Volume | None
     slope: FloatArray
     intercept: FloatArray
     mask: npt.NDArray[np.bool_]
@@ -62,6 +67,24 @@ class Prediction:
         image = new_image(self.values, self.affine)
         image.header.set_xyzt_units("mm")  # type: ignore[no-untyped-call]
         return image
+
+
+@dataclass(frozen=True, eq=False)
+class ErrorMaps:
+    """How large the error of each voxel of a synthetic SPECT may be.
+
+    Parameters
+    ----------
+    standard_deviation, lower, upper : array, shape (I, J, K), float32
+        In the units of the image, 0 outside the brain; ``lower`` is not negative.
+    entries : mapping of str to JSON values
+        What the sidecars say of them.
+    """
+
+    standard_deviation: Volume
+    lower: Volume
+    upper: Volume
+    entries: Mapping[str, Any]
 
 
 def predict_case(
@@ -96,14 +119,15 @@ def predict_case(
         A prepared image is missing or damaged.
     """
     arrays = load_case(prepared, card.inputs, card.scaling, target=False)
-    scaled, deviation = predict_members(models, prepared, arrays, samples=samples, computation=computation)
-    values, slope, intercept = to_units(scaled, arrays.mask, card)
-    if deviation is not None:
-        deviation = (slope * deviation * arrays.mask).astype(np.float32)
+    output = predict_members(models, prepared, arrays, samples=samples, computation=computation)
+    values, slope, intercept = to_units(output.mean, arrays.mask, card)
+    spreads = output.standard_deviation, None if output.log_scale is None else np.exp(output.log_scale)
+    deviation, scale = (None if one is None else (slope * one * arrays.mask).astype(np.float32) for one in spreads)
     return Prediction(
-        scaled=scaled,
+        scaled=output.mean,
         values=values,
         standard_deviation=deviation,
+        predicted_scale=scale,
         slope=slope,
         intercept=intercept,
         mask=arrays.mask,

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -55,13 +56,39 @@ def predict(
     ModelError
         A single slice does not fit into the GPU's memory.
     """
+    return predict_with_scale(model, arrays, batch_size=batch_size, computation=computation)[0]
+
+
+def predict_with_scale(
+    model: Model, arrays: CaseArrays, *, batch_size: int = BATCH_SIZE, computation: Computation | None = None
+) -> tuple[Volume, Volume | None]:
+    """Network output, and how large the network takes its error to be.
+
+    Parameters
+    ----------
+    model, arrays, batch_size, computation
+        See :func:`predict`.
+
+    Returns
+    -------
+    output : array, shape (I, J, K), float32
+        See :func:`predict`.
+    log_scale : array, shape (I, J, K), float32, or None
+        Logarithm of the scale of the output's error; -20 where the output is -1 by definition. None of a network that
+        was trained without the loss ``scale``.
+
+    Raises
+    ------
+    ModelError
+        A single slice does not fit into the GPU's memory.
+    """
     network, recipe = model.generator, model.recipe
     how = computation or prediction_computation(model.device)
     stack, mask = (to_slices(v, recipe.orientation, fill) for v, fill in ((arrays.inputs, -1), (arrays.mask, False)))
     size = network_input_size(model, arrays.mask)
     stack = crop(stack, size)
-    output = np.full(mask.shape, -1, dtype=np.float32)
-    within = crop(output, size)
+    outputs = [np.full(mask.shape, fill, dtype=np.float32) for fill in (-1, -20)[: 1 + model.predicts_scale]]
+    within = [crop(output, size) for output in outputs]
     was_training = network.training
     network.eval()
     network.to(memory_format=how.memory_format)  # type: ignore[call-overload]
@@ -73,14 +100,16 @@ def predict(
             try:
                 with how.autocast():
                     synthetic = predict_slices(network, batch.to(how.device, memory_format=how.memory_format), recipe)
-                within[..., k] = np.moveaxis(synthetic[:, 0].cpu().numpy(), 0, -1)
+                for channel, part in enumerate(within):
+                    part[..., k] = np.moveaxis(synthetic[:, channel].cpu().numpy(), 0, -1)
             except torch.cuda.OutOfMemoryError:
                 batch_size = smaller_batch(len(k))
                 continue
             slices = slices[len(k) :]
     network.train(was_training)
     i, j, n = arrays.mask.shape
-    return np.ascontiguousarray(from_slices(output, recipe.orientation, (i, j, n)))
+    volumes = [np.ascontiguousarray(from_slices(output, recipe.orientation, (i, j, n))) for output in outputs]
+    return volumes[0], volumes[1] if model.predicts_scale else None
 
 
 def network_input_size(model: Model, mask: npt.NDArray[np.bool_]) -> Size:
@@ -127,6 +156,26 @@ def with_members_prior(model: Model, prepared: PreparedCase, arrays: CaseArrays)
     return with_image(arrays, cohort_prior(Baselines.load(model.folder), prepared, arrays))
 
 
+@dataclass(frozen=True, eq=False)
+class Output:
+    """What one or more networks make of a case.
+
+    Parameters
+    ----------
+    mean : array, shape (I, J, K), float32
+        In [-1, 1]. Of one network, its output without dropout.
+    standard_deviation : array, shape (I, J, K), float32, or None
+        On the same scale, not negative, 0 in slices without brain: of several networks' outputs or of one network's
+        samples. None where no samples were asked for.
+    log_scale : array, shape (I, J, K), float32, or None
+        Mean over the networks of :func:`predict_with_scale`; None where one of them predicts none.
+    """
+
+    mean: Volume
+    standard_deviation: Volume | None
+    log_scale: Volume | None
+
+
 def predict_members(
     models: Sequence[Model],
     prepared: PreparedCase,
@@ -134,8 +183,8 @@ def predict_members(
     *,
     samples: int = 0,
     computation: Computation | None = None,
-) -> tuple[Volume, Volume | None]:
-    """Mean network output of one or more networks, and how much they disagree.
+) -> Output:
+    """Mean network output of one or more networks, how much they disagree, and how large they take their error to be.
 
     Parameters
     ----------
@@ -152,19 +201,24 @@ def predict_members(
 
     Returns
     -------
-    mean : array, shape (I, J, K), float32
-        In [-1, 1]. Of one network, its output without dropout.
-    standard_deviation : array, shape (I, J, K), float32, or None
-        On the same scale, not negative; 0 in slices without brain.
+    Output
     """
-    outputs = [predict(model, with_members_prior(model, prepared, arrays), computation=computation) for model in models]
+    found = [
+        predict_with_scale(model, with_members_prior(model, prepared, arrays), computation=computation)
+        for model in models
+    ]
+    outputs, scales = [output for output, _ in found], [scale for _, scale in found if scale is not None]
     mean = np.asarray(np.mean(outputs, axis=0, dtype=np.float64), dtype=np.float32)
+    log_scale = None
+    if len(scales) == len(models):
+        log_scale = np.asarray(np.mean(scales, axis=0, dtype=np.float64), dtype=np.float32)
     if not samples:
-        return mean, None
+        return Output(mean, None, log_scale)
     if len(models) == 1:
         inputs = with_members_prior(models[0], prepared, arrays)
         outputs = [_dropout_sample(models[0], inputs, number, computation) for number in range(samples)]
-    return mean, np.asarray(np.std(outputs, axis=0, ddof=1, dtype=np.float64), dtype=np.float32)
+    deviation = np.asarray(np.std(outputs, axis=0, ddof=1, dtype=np.float64), dtype=np.float32)
+    return Output(mean, deviation, log_scale)
 
 
 def _dropout_sample(model: Model, arrays: CaseArrays, number: int, computation: Computation | None) -> Volume:

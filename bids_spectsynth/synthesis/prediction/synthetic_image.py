@@ -1,17 +1,22 @@
 """From a model and a prepared case to the files of a synthetic SPECT."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
 from bids_spectsynth.bids.names import source_uri
-from bids_spectsynth.bids.output_files import ORIGINAL_SPACE, standard_deviation_path, synthetic_path
+from bids_spectsynth.bids.output_files import (
+    ORIGINAL_SPACE,
+    standard_deviation_path,
+    synthetic_path,
+)
 from bids_spectsynth.bids.prepared import PreparedCase
-from bids_spectsynth.bids.roles import T1W
+from bids_spectsynth.bids.roles import INTERICTAL, T1W
 from bids_spectsynth.bids.writing import write_image
 from bids_spectsynth.images.grid import new_image
 from bids_spectsynth.images.resampling import resample_linear
@@ -19,7 +24,12 @@ from bids_spectsynth.options.settings import T1W_SPACE, Settings
 from bids_spectsynth.synthesis.computing.computation import prediction_computation
 from bids_spectsynth.synthesis.models.fit import check_fit
 from bids_spectsynth.synthesis.models.folder import Model
-from bids_spectsynth.synthesis.prediction.case_prediction import predict_case, whole_card
+from bids_spectsynth.synthesis.prediction.case_prediction import (
+    ErrorMaps,
+    Prediction,
+    predict_case,
+    whole_card,
+)
 from bids_spectsynth.synthesis.prediction.reading import (
     original_grid,
 )
@@ -35,13 +45,19 @@ Volume = npt.NDArray[np.float32]
 
 
 def synthesise(
-    models: Sequence[Model], prepared: PreparedCase, output_dir: Path, settings: Settings, *, label: str | None = None
+    models: Sequence[Model],
+    prepared: PreparedCase,
+    output_dir: Path,
+    settings: Settings,
+    *,
+    label: str | None = None,
+    error_maps: Callable[[Prediction, PreparedCase], ErrorMaps] | None = None,
 ) -> Path:
     """Write the synthetic SPECT of a case.
 
     On the prepared grid and, in the T1w's space, also on the voxels of the participant's own T1w (trilinear). With
-    ``--uncertainty`` its standard deviation too, on the prepared grid and in the same units
-    (:func:`bids_spectsynth.synthesis.prediction.predict.predict_members`).
+    ``--uncertainty`` its standard deviation too, on the prepared grid and in the same units: that of samples
+    (:func:`bids_spectsynth.synthesis.prediction.predict.predict_members`), or of the error, then with an interval.
 
     Parameters
     ----------
@@ -53,6 +69,8 @@ def synthesise(
         For ``voxel_size``, ``uncertainty``, ``precision``, ``memory_format`` and ``bids_dir`` (to name sources).
     label : str, optional
         Of the whole model; by default that of the first network.
+    error_maps : callable, optional
+        Makes standard deviation and interval of a prediction.
 
     Returns
     -------
@@ -72,7 +90,7 @@ def synthesise(
     card = whole_card(models, label)
     native = original_grid(prepared.images[T1W]) if prepared.space == T1W_SPACE else None
     how = prediction_computation(models[0].device, settings.precision, settings.memory_format)
-    found = predict_case(models, prepared, card, samples=settings.uncertainty, computation=how)
+    found = predict_case(models, prepared, card, samples=settings.samples, computation=how)
     sidecar = image_sidecar(card, models, prepared, output_dir, settings) | {"Precision": how.precision}
     if found.warning:
         logger.warning("%s: %s", prepared.name, found.warning)
@@ -83,8 +101,10 @@ def synthesise(
         entries = {**sidecar, "SpatialReference": ORIGINAL_SPACE, "Sources": [source], "Interpolation": "trilinear"}
         native_path = synthetic_path(output_dir, prepared, card.label, space=ORIGINAL_SPACE)
         write_image(native_path, _on_grid(found.values, found.affine, *native), entries)
-    if found.standard_deviation is not None:
-        entries = {**sidecar, **standard_deviation_entries(models, settings.uncertainty)}
+    if error_maps is not None:
+        _write_error_maps(error_maps(found, prepared), found.affine, path, {**sidecar, "Sources": [source]})
+    elif found.standard_deviation is not None:
+        entries = {**sidecar, **standard_deviation_entries(models, settings.samples)}
         entries["Sources"] = [*sidecar["Sources"], source]
         image = new_image(found.standard_deviation, found.affine)
         write_image(standard_deviation_path(output_dir, prepared, card.label), image, entries)
@@ -92,6 +112,22 @@ def synthesise(
     write_image(path, new_image(found.values, found.affine), {**sidecar, **scale})
     logger.info("%s: %s", prepared.name, path)
     return path
+
+
+def _write_error_maps(maps: ErrorMaps, affine: FloatArray, image: Path, sidecar: Mapping[str, Any]) -> None:
+    """Write standard deviation and ends of the interval beside the image, whose label their names begin with."""
+    coverage = f"{100 * maps.entries['IntervalCoverage']:g} %"
+    units = "As of the synthetic SPECT that it belongs to; 0 outside the brain."
+    described = (
+        ("Sd", maps.standard_deviation, "Standard deviation of the error of a synthetic interictal SPECT",
+         "StandardDeviationOf"),
+        ("Lower", maps.lower, f"Lower end of the {coverage} interval of a synthetic interictal SPECT", "IntervalOf"),
+        ("Upper", maps.upper, f"Upper end of the {coverage} interval of a synthetic interictal SPECT", "IntervalOf"),
+    )  # fmt: skip
+    for end, values, description, key in described:
+        path = image.with_name(image.name.replace("_spect.nii.gz", f"{end}_spect.nii.gz"))
+        entries = {**sidecar, "Description": f"{description}; not a measurement", "UnitsDescription": units}
+        write_image(path, new_image(values, affine), {**entries, key: INTERICTAL, **maps.entries})
 
 
 def _on_grid(

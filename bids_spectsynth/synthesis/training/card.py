@@ -119,7 +119,7 @@ def _architecture(config: TrainingConfig, stepper: Stepper) -> dict[str, object]
         "levels": len(generator.downs),
         "base_filters": config.base_filters,
         "input_channels": config.recipe.n_channels,
-        "output_channels": 1,
+        "output_channels": 2 if config.predicts_scale else 1,
         "parameters": parameter_count(generator),
     }
     if stepper.discriminator is not None:

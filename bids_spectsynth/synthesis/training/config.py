@@ -10,7 +10,13 @@ from bids_spectsynth.options.declarations.training import TrainingOptions
 from bids_spectsynth.options.presets import CONFIG_NAMES
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.synthesis.data.orientation import Orientation
-from bids_spectsynth.synthesis.network.losses import loss_weights, needs_discriminator
+from bids_spectsynth.synthesis.network.losses import (
+    LOSSES,
+    SCALE,
+    loss_weights,
+    needs_discriminator,
+    predicts_scale,
+)
 from bids_spectsynth.synthesis.network.recipe import Recipe, recipe_of
 from bids_spectsynth.synthesis.study import model_label
 
@@ -33,6 +39,13 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return dict(value) if value and isinstance(value[0], tuple) else list(value)
     return value
+
+
+def _without_scale(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of :meth:`TrainingConfig.as_json` without the loss that changes no image."""
+    loss = {name: weight for name, weight in dict(values.get("loss") or {}).items() if name != SCALE}
+    others = {name: value for name, value in values.items() if name != "loss"}
+    return {**others, "loss": loss} if loss else others
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +105,11 @@ class TrainingConfig(TrainingOptions):
         """Whether there is a second network that judges the first one's slices."""
         return needs_discriminator(self.loss_weights)
 
+    @property
+    def predicts_scale(self) -> bool:
+        """Whether the network also predicts how large its error is."""
+        return predicts_scale(self.loss_weights)
+
     def rate(self, epoch: int) -> float:
         """Learning rate of an epoch, counted from 0."""
         left = (self.epochs - epoch) / (self.learning_rate_decay_epochs + 1)
@@ -110,8 +128,11 @@ class TrainingConfig(TrainingOptions):
         return names <= ({*_FREE} if self.learning_rate_decay_epochs > 0 else {*_FREE, "epochs"})
 
     def same_as(self, saved: Mapping[str, Any]) -> bool:
-        """Whether a finished training with the values ``saved`` is the one that this configuration asks for."""
-        own, saved = self.as_json(), self.filled(saved)
+        """Whether a finished training with the values ``saved`` is the one that this configuration asks for.
+
+        Whether it also predicts the scale of its error makes no difference: its images are the same.
+        """
+        own, saved = (_without_scale(values) for values in (self.as_json(), self.filled(saved)))
         aside = {"checkpoint_every", *COMPUTATION}
         return {**own, **dict.fromkeys(aside)} == {**saved, **dict.fromkeys(aside)}
 
@@ -151,6 +172,8 @@ def training_config(
     own = {field.name for field in dataclasses.fields(kind)}
     names = {CONFIG_NAMES.get(field.name, field.name): field.name for field in dataclasses.fields(settings)}
     values = {name: getattr(settings, option) for name, option in names.items() if name in own}
+    if settings.is_calibrated and not predicts_scale(dict(settings.loss)):
+        values["loss"] = (*settings.loss, (SCALE, LOSSES[SCALE].default_weight))
     values |= {
         "label": chosen,
         "inputs": tuple(inputs),

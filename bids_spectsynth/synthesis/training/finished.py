@@ -23,7 +23,7 @@ def check_replaceable(folder: Path, config: TrainingConfig) -> None:
     ModelError
         The folder holds a model that was trained with other options or on other images.
     """
-    if not (folder / CARD_FILE).exists():
+    if not (folder / CARD_FILE).exists() or finished_card(folder, config) is not None:
         return
     earlier = config.filled(load_card(folder).config)
     if not config.continues(earlier) or int(earlier.get("epochs", 0)) > config.epochs:

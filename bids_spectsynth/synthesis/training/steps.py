@@ -61,7 +61,8 @@ class Stepper:
         self.device = computation.device
         self._weights = config.loss_weights
         self.recipe = config.recipe
-        self.generator = UNetGenerator(input_channels, 1, config.base_filters, levels)
+        outputs = 2 if config.predicts_scale else 1
+        self.generator = UNetGenerator(input_channels, outputs, config.base_filters, levels)
         init_weights(self.generator, torch.Generator().manual_seed(derived_seed(config.seed, "generator")))
         self.discriminator: PatchDiscriminator | None = None
         if config.has_discriminator:
@@ -178,7 +179,8 @@ class Stepper:
         n = sum(len(inputs) for inputs, _ in parts)
         total = torch.zeros(1, dtype=torch.float64, device=self.device)
         for number, (inputs, targets) in enumerate(parts):
-            synthetic = fake.detach() if fake is not None else self._generate_without_trace(inputs, seed + number)
+            output = fake.detach() if fake is not None else self._generate_without_trace(inputs, seed + number)
+            synthetic = output[:, :1]
             with self.computation.autocast():
                 real_logits, fake_logits = (
                     self._trained["discriminator"](inputs, image) for image in (targets, synthetic)
@@ -205,12 +207,13 @@ class Stepper:
         optimizer.step()
         return total
 
-    def _generator_loss(self, inputs: Tensor, targets: Tensor, fake: Tensor) -> GeneratorLoss:
+    def _generator_loss(self, inputs: Tensor, targets: Tensor, output: Tensor) -> GeneratorLoss:
         logits = None
+        fake, log_scale = (output[:, :1], output[:, 1:]) if output.shape[1] > 1 else (output, None)
         if self._frozen is not None:
             with self.computation.autocast():
                 logits = self._frozen(inputs, fake)
-        return generator_loss(LossBatch(fake, targets, logits, self.config.adversarial_loss), self._weights)
+        return generator_loss(LossBatch(fake, targets, logits, self.config.adversarial_loss, log_scale), self._weights)
 
     def tensors(self) -> dict[str, Tensor]:
         """Weights, buffers and optimiser states by name, for a checkpoint."""

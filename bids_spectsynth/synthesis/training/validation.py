@@ -88,7 +88,7 @@ def _sums_by_case(
                     with computation.autocast():
                         synthetic = predict_slices(generator, inputs, recipe)
                     targets, masks = (crop_batch(part[rows], size) for part in (data.targets, data.masks))
-                    sums_of_rows = _sums(synthetic, decode(targets), masks)
+                    sums_of_rows = _sums(synthetic[:, :1], decode(targets), masks)
                 except torch.cuda.OutOfMemoryError:
                     batch_size = smaller_batch(len(rows))
                     continue

@@ -1,0 +1,1 @@
+"""Error bars of synthetic images, calibrated on participants that the networks have not seen."""
