@@ -45,7 +45,7 @@ TESTED_ELSEWHERE = {
     "preprocess/workflow/graph.py": "tests/options/test_spaces.py: names of its nodes",
     "reports/context.py": "tests/reports/subject/test_page.py: the pages that it is of",
     "reports/group/bland_altman.py": "tests/evaluation/group/test_bland_altman.py: from tables to the report",
-    "reports/group/calibration.py": "tests/evaluation/case/test_calibration.py: from tables to the report",
+    "reports/group/calibration.py": "tests/evaluation/uncertainty/test_rating.py: from tables to the report",
     "reports/group/paper_tables.py": "tests/reports/group/test_paper.py: the section that it is of",
     "reports/group/tests.py": "tests/reports/group/test_page.py: the page that it is of",
     "reports/subject/images.py": "tests/reports/subject/test_page.py: the page that it is of",

@@ -24,11 +24,11 @@ from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import INTERICTAL
 from bids_spectsynth.bids.sidecars import sidecar
 from bids_spectsynth.errors import ModelError, Outcome, SpectSynthError
-from bids_spectsynth.evaluation.case.calibration import calibrate_case
 from bids_spectsynth.evaluation.case.evaluate import evaluate_case
 from bids_spectsynth.evaluation.uncertainty.calibration_fit import RegionalScale
 from bids_spectsynth.evaluation.uncertainty.files import StoredCalibrations, load_calibrations
 from bids_spectsynth.evaluation.uncertainty.intervals import CALIBRATION, calibrated_maps
+from bids_spectsynth.evaluation.uncertainty.rating import calibrate_case
 from bids_spectsynth.evaluation.uncertainty.regional_table import write_regional_intervals
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.synthesis.computing.devices import resolve_device

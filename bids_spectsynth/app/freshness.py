@@ -25,12 +25,12 @@ from bids_spectsynth.bids.output_files import (
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import T1W, role_of
 from bids_spectsynth.bids.sidecars import sidecar, sidecar_path
-from bids_spectsynth.evaluation.case.calibration import CALIBRATION_DICTIONARY
 from bids_spectsynth.evaluation.case.region_columns import REGIONS_DICTIONARY, VOLUME_DICTIONARY
 from bids_spectsynth.evaluation.case.slice_columns import slice_dictionary
 from bids_spectsynth.evaluation.columns import Dictionary
 from bids_spectsynth.evaluation.uncertainty.files import calibration_paths
 from bids_spectsynth.evaluation.uncertainty.intervals import CALIBRATION
+from bids_spectsynth.evaluation.uncertainty.rating import CALIBRATION_DICTIONARY
 from bids_spectsynth.options.settings import T1W_SPACE, Settings
 from bids_spectsynth.synthesis.baselines.files import baseline_files
 from bids_spectsynth.synthesis.models.card import ModelCard
@@ -64,14 +64,16 @@ def image_product(model: AppliedModel, case: PreparedCase, settings: Settings, *
         options["the grid of the original T1w"] = [own.get(SHAPE_KEY), own.get(AFFINE_KEY)]
         images.append(synthetic_path(output_dir, case, label, space=ORIGINAL_SPACE))
     if calibrated:
-        checksums = [file_record(file).sha256 for file in calibration_paths(model.folder)]
+        # Not among the inputs: a run that does not ask for the intervals makes nothing anew.
+        behind = [*calibration_paths(model.folder), *transform_files(case).values()]
+        checksums = [file_record(file).sha256 for file in behind]
         options[_SAMPLING] = [CALIBRATION, *checksums]
         tables = [regional_intervals_path(output_dir, case, label)]
         images += [deviation, *interval_paths(output_dir, case, label), *tables]
     elif settings.samples:
         options[_SAMPLING] = _sampling(cards, settings.samples)
         images.append(deviation)
-    if cards[0].prior_sha256 or calibrated:
+    if cards[0].prior_sha256:
         inputs |= transform_files(case)
 
     def is_current() -> bool:

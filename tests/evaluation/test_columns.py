@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 
 from bids_spectsynth.bids.output_files import group_table_path
-from bids_spectsynth.evaluation.case.calibration import CALIBRATION_DICTIONARY
 from bids_spectsynth.evaluation.case.metrics import METRICS
 from bids_spectsynth.evaluation.case.region_columns import (
     AGREEMENT_DICTIONARY,
@@ -31,6 +30,8 @@ from bids_spectsynth.evaluation.group.tables import (
 )
 from bids_spectsynth.evaluation.paper.columns import comparisons_dictionary, examples_dictionary, table_4_dictionary
 from bids_spectsynth.evaluation.paper.tables import write_paper_tables
+from bids_spectsynth.evaluation.uncertainty.rating import CALIBRATION_DICTIONARY
+from bids_spectsynth.evaluation.uncertainty.regional_table import REGIONAL_DICTIONARY
 
 DICTIONARIES = {
     "metrics": slice_dictionary,
@@ -43,6 +44,7 @@ DICTIONARIES = {
     "volumes": lambda: VOLUME_DICTIONARY,
     "agreement": lambda: AGREEMENT_DICTIONARY,
     "calibration": lambda: CALIBRATION_DICTIONARY,
+    "uptake": lambda: REGIONAL_DICTIONARY,
     "group_calibration": lambda: GROUP_CALIBRATION_DICTIONARY,
 }
 #: Numbers that name something and measure nothing.

@@ -89,7 +89,7 @@ def residual_sums(residuals: Float64, points: Float64) -> ResidualSums:
     smooth_counts = ndimage.gaussian_filter(counts, _SIGMA, mode="constant")
     smooth_squares = ndimage.gaussian_filter(squares, _SIGMA, mode="constant")
     # A cell half full of brain tells as much as a full one.
-    full = float(counts.max())
+    full = float(smooth_counts.max())
     weights = np.minimum(smooth_counts / (full / 2), 1.0)
     mean = np.divide(smooth_squares, smooth_counts, out=np.zeros(SHAPE), where=smooth_counts > 1e-9)
     return ResidualSums(weights * mean, weights)

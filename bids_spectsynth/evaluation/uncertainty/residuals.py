@@ -90,7 +90,25 @@ def case_residuals(prediction: Prediction, prepared: PreparedCase) -> Residuals 
 
 
 def template_points(prepared: PreparedCase, mask: Mask, affine: Float64) -> Float64 | None:
-    """Voxels of a mask in the template's world (3, n), RAS+ mm; None without a transform to a template."""
+    """Voxels of a mask in the template's world.
+
+    Parameters
+    ----------
+    prepared : PreparedCase
+    mask : array of bool, shape (I, J, K)
+    affine : array, shape (4, 4)
+        Of the mask, to world RAS+ mm.
+
+    Returns
+    -------
+    array, shape (3, n), or None
+        RAS+ mm, in the order of ``np.nonzero(mask)``; None without a transform to a template.
+
+    Raises
+    ------
+    ImageError
+        The transform cannot be read.
+    """
     if prepared.space == T1W_SPACE and prepared.template_xfm is None:
         return None
     return world_points(mask, np.linalg.inv(template_matrix(prepared)) @ affine)

@@ -114,7 +114,7 @@ class EvaluationOptions:
         default=0,
         metadata=option(
             EVALUATION,
-            "calibrated: also write the standard deviation of the error and a 90%% interval, from held-out "
+            "calibrated: also write the standard deviation of the error and an interval of 90 percent, from held-out "
             "participants; or N: the standard deviation over an ensemble's networks or, with one network, N dropout "
             "samples",
             "`calibrated`: also write the standard deviation of the error and a 90 % interval, both from held-out "

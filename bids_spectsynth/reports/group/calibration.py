@@ -6,9 +6,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from bids_spectsynth.bids.output_files import group_table_path, read_table
-from bids_spectsynth.evaluation.case.calibration import ALL, N_BINS, VOXELS, coverage_column
 from bids_spectsynth.evaluation.figures.palette import IDENTITY, LINES
 from bids_spectsynth.evaluation.uncertainty.factors import LEVELS
+from bids_spectsynth.evaluation.uncertainty.rating import ALL, N_BINS, VOXELS, coverage_column
 from bids_spectsynth.evaluation.uncertainty.residuals import ASYMMETRY, UPTAKE
 from bids_spectsynth.reports.html import Block, Cell, Column, Picture, Section, Table, Text, number
 from bids_spectsynth.reports.pictures.mosaic import drawing_style, to_svg

@@ -130,7 +130,18 @@ class ScaleHead(nn.Module):
         )
 
     def forward(self, features: Tensor, inputs: Tensor, output: Tensor) -> Tensor:
-        """Feature maps (N, C, H/2, W/2), inputs (N, C, H, W) and output (N, 1, H, W) to log scales (N, 1, H, W)."""
+        """Log scales of the error of slices.
+
+        Parameters
+        ----------
+        features : tensor, shape (N, feature_channels, H / 2, W / 2)
+        inputs : tensor, shape (N, input_channels, H, W)
+        output : tensor, shape (N, 1, H, W)
+
+        Returns
+        -------
+        tensor, shape (N, 1, H, W)
+        """
         upsampled = self.up(torch.relu(features.detach()))
         result: Tensor = self.blocks(torch.cat([upsampled, inputs.detach(), output.detach()], dim=1))
         return result

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
@@ -75,8 +74,7 @@ def synthesise(
     Returns
     -------
     Path
-        The image on the prepared grid; :func:`bids_spectsynth.synthesis.prediction.reading.network_output` reads it
-        back.
+        The image on the prepared grid; :func:`~bids_spectsynth.synthesis.prediction.reading.network_output` reads it.
 
     Raises
     ------
@@ -85,33 +83,39 @@ def synthesise(
     ImageError
         A prepared image or its sidecar is missing or damaged.
     """
-    for model in models:
-        check_fit(model.card, prepared, settings.voxel_size)
     card = whole_card(models, label)
-    native = original_grid(prepared.images[T1W]) if prepared.space == T1W_SPACE else None
+    _check_all(models, prepared, settings)
     how = prediction_computation(models[0].device, settings.precision, settings.memory_format)
     found = predict_case(models, prepared, card, samples=settings.samples, computation=how)
     sidecar = image_sidecar(card, models, prepared, output_dir, settings) | {"Precision": how.precision}
-    if found.warning:
-        logger.warning("%s: %s", prepared.name, found.warning)
-        sidecar["SliceSizeWarning"] = found.warning
+    sidecar |= _size_warning(found, prepared)
     path = synthetic_path(output_dir, prepared, card.label)
     source = source_uri(path, settings.bids_dir, output_dir)
-    if native is not None:
-        entries = {**sidecar, "SpatialReference": ORIGINAL_SPACE, "Sources": [source], "Interpolation": "trilinear"}
-        native_path = synthetic_path(output_dir, prepared, card.label, space=ORIGINAL_SPACE)
-        write_image(native_path, _on_grid(found.values, found.affine, *native), entries)
+    if prepared.space == T1W_SPACE:
+        own_path = synthetic_path(output_dir, prepared, card.label, space=ORIGINAL_SPACE)
+        _write_on_grid(own_path, found, *original_grid(prepared.images[T1W]), {**sidecar, "Sources": [source]})
     if error_maps is not None:
         _write_error_maps(error_maps(found, prepared), found.affine, path, {**sidecar, "Sources": [source]})
     elif found.standard_deviation is not None:
-        entries = {**sidecar, **standard_deviation_entries(models, settings.samples)}
-        entries["Sources"] = [*sidecar["Sources"], source]
+        entries = standard_deviation_entries(models, settings.samples) | {"Sources": [*sidecar["Sources"], source]}
         image = new_image(found.standard_deviation, found.affine)
-        write_image(standard_deviation_path(output_dir, prepared, card.label), image, entries)
-    scale = {"ScaleSlope": found.slope.tolist(), "ScaleIntercept": found.intercept.tolist()}
-    write_image(path, new_image(found.values, found.affine), {**sidecar, **scale})
+        write_image(standard_deviation_path(output_dir, prepared, card.label), image, {**sidecar, **entries})
+    sidecar |= {"ScaleSlope": found.slope.tolist(), "ScaleIntercept": found.intercept.tolist()}
+    write_image(path, new_image(found.values, found.affine), sidecar)
     logger.info("%s: %s", prepared.name, path)
     return path
+
+
+def _check_all(models: Sequence[Model], prepared: PreparedCase, settings: Settings) -> None:
+    for model in models:
+        check_fit(model.card, prepared, settings.voxel_size)
+
+
+def _size_warning(found: Prediction, prepared: PreparedCase) -> dict[str, str]:
+    if not found.warning:
+        return {}
+    logger.warning("%s: %s", prepared.name, found.warning)
+    return {"SliceSizeWarning": found.warning}
 
 
 def _write_error_maps(maps: ErrorMaps, affine: FloatArray, image: Path, sidecar: Mapping[str, Any]) -> None:
@@ -130,7 +134,10 @@ def _write_error_maps(maps: ErrorMaps, affine: FloatArray, image: Path, sidecar:
         write_image(path, new_image(values, affine), {**entries, key: INTERICTAL, **maps.entries})
 
 
-def _on_grid(
-    values: Volume, affine: FloatArray, shape: tuple[int, int, int], target_affine: FloatArray
-) -> nib.Nifti1Image:
-    return new_image(resample_linear(values, affine, shape, target_affine), target_affine)
+def _write_on_grid(
+    path: Path, found: Prediction, shape: tuple[int, int, int], affine: FloatArray, sidecar: Mapping[str, Any]
+) -> None:
+    """Write an image on the voxels of the participant's own T1w."""
+    values = resample_linear(found.values, found.affine, shape, affine)
+    entries = {**sidecar, "SpatialReference": ORIGINAL_SPACE, "Interpolation": "trilinear"}
+    write_image(path, new_image(values, affine), entries)

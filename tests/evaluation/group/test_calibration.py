@@ -5,8 +5,8 @@ import pytest
 
 from bids_spectsynth.bids.writing import write_table
 from bids_spectsynth.errors import DatasetError
-from bids_spectsynth.evaluation.case.calibration import ALL, CALIBRATION_DICTIONARY, calibration
 from bids_spectsynth.evaluation.group.calibration import gather_calibration, group_calibration, write_group_calibration
+from bids_spectsynth.evaluation.uncertainty.rating import ALL, CALIBRATION_DICTIONARY, calibration
 from bids_spectsynth.reports.group.calibration import calibration_section
 
 
@@ -51,7 +51,9 @@ def test_each_line_of_the_report_is_of_one_space_and_one_way_of_sampling(truth, 
         path.parent.mkdir(parents=True)
         write_table(path, table, CALIBRATION_DICTIONARY)
     write_group_calibration(tmp_path)
-    _, picture, table = calibration_section(tmp_path).blocks
+    _, picture, table, coverage, coverages = calibration_section(tmp_path).blocks
+    assert "nominal coverage" in coverage.svg
+    assert len(coverages.rows) == 4
     lines = re.findall(r"007, (\w+) \((\d+) by (\w+)\)", picture.svg)
     assert sorted(set(lines)) == [("T1w", "16", "dropout"), ("T1w", "8", "dropout"), ("T1w", "8", "ensemble"),
                                   ("Tpl", "8", "dropout")]  # fmt: skip

@@ -15,12 +15,13 @@ from bids_spectsynth.synthesis.network.networks import (
 
 def test_parameter_count_is_that_of_the_publication():
     with torch.device("meta"):
-        published = UNetGenerator(3, 3, 64, 8)
+        published = UNetGenerator(3, 1, 64, 8)
         ours = UNetGenerator(2, 1, 64, 8)
         discriminator = PatchDiscriminator(6, 64, 3)
-    assert parameter_count(published) == pytest.approx(54.41e6, abs=0.01e6)
-    # One input channel less in the first convolution; two output channels (and biases) less in the last.
-    assert parameter_count(published) - parameter_count(ours) == 64 * 16 + 2 * (128 * 16 + 1)
+    # The published one makes colours: two output channels (and biases) more in the last layer.
+    assert parameter_count(published) + 2 * (128 * 16 + 1) == pytest.approx(54.41e6, abs=0.01e6)
+    # One input channel less in the first convolution.
+    assert parameter_count(published) - parameter_count(ours) == 64 * 16
     assert parameter_count(discriminator) == pytest.approx(2.77e6, abs=0.005e6)
 
 
@@ -121,3 +122,23 @@ def test_dense_gradients_have_the_values_of_gappy_ones(layout, monkeypatch):
     network(image).square().sum().backward()
     for parameter, value in zip(network.parameters(), dense, strict=True):
         torch.testing.assert_close(parameter.grad, value, rtol=1e-9, atol=1e-12)
+
+
+def test_scale_head__changes_neither_image_nor_gradients():
+    plain, with_scale = UNetGenerator(2, 1, 4, 5), UNetGenerator(2, 2, 4, 5)
+    for network in (plain, with_scale):
+        init_weights(network, torch.Generator().manual_seed(3))
+    assert parameter_count(with_scale) > parameter_count(plain)
+    inputs = torch.rand(2, 2, 32, 32, generator=torch.Generator().manual_seed(1))
+    torch.manual_seed(7)
+    image = plain(inputs)
+    torch.manual_seed(7)
+    both = with_scale(inputs)
+    assert both.shape == (2, 2, 32, 32)
+    assert torch.equal(both[:, :1], image)
+    image.square().sum().backward()
+    (both[:, :1].square().sum() + both[:, 1:].square().sum()).backward()
+    own = dict(with_scale.named_parameters())
+    for name, parameter in plain.named_parameters():
+        assert torch.equal(parameter.grad, own[name].grad), name
+    assert all(value.grad is not None for name, value in own.items() if name.startswith("scale"))

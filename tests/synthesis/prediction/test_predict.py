@@ -8,7 +8,7 @@ from bids_spectsynth.errors import ModelError
 from bids_spectsynth.synthesis.data.slices import PreparedCases, load_case
 from bids_spectsynth.synthesis.models.folder import load_model
 from bids_spectsynth.synthesis.network.recipe import Recipe
-from bids_spectsynth.synthesis.prediction.predict import predict, predict_members
+from bids_spectsynth.synthesis.prediction.predict import predict, predict_members, predict_with_scale
 from bids_spectsynth.synthesis.training.config import TrainingConfig
 from bids_spectsynth.synthesis.training.train import train
 
@@ -64,7 +64,9 @@ def test_out_of_memory_is_met_with_smaller_batches(models, monkeypatch):
 def test_the_mean_and_deviation_of_two_networks(models):
     networks, prepared = models
     arrays = load_case(prepared, INPUTS, "volume", target=False)
-    mean, deviation = predict_members(networks, prepared, arrays, samples=5)
+    found = predict_members(networks, prepared, arrays, samples=5)
+    mean, deviation = found.mean, found.standard_deviation
+    assert found.log_scale is None
     first, second = (predict(network, arrays) for network in networks)
     assert np.allclose(mean, (first + second) / 2, atol=1e-6)
     assert np.allclose(deviation, np.abs(first - second) / np.sqrt(2), atol=1e-5)
@@ -76,11 +78,12 @@ def test_dropout_samples_differ_but_leave_the_image_and_the_network_alone(models
     arrays = load_case(prepared, INPUTS, "volume", target=False)
     before = predict(networks[0], arrays)
     weights = {name: value.clone() for name, value in networks[0].generator.state_dict().items()}
-    mean, deviation = predict_members(networks[:1], prepared, arrays, samples=3)
+    found = predict_members(networks[:1], prepared, arrays, samples=3)
+    mean, deviation = found.mean, found.standard_deviation
     assert np.array_equal(mean, before)
     assert deviation is not None
     assert deviation[arrays.mask].mean() > 0
-    again = predict_members(networks[:1], prepared, arrays, samples=3)[1]
+    again = predict_members(networks[:1], prepared, arrays, samples=3).standard_deviation
     assert np.array_equal(deviation, again)
     assert all(torch.equal(value, weights[name]) for name, value in networks[0].generator.state_dict().items())
     assert np.array_equal(predict(networks[0], arrays), before)
@@ -89,7 +92,7 @@ def test_dropout_samples_differ_but_leave_the_image_and_the_network_alone(models
 def test_without_samples_there_is_no_deviation(models):
     networks, prepared = models
     arrays = load_case(prepared, INPUTS, "volume", target=False)
-    assert predict_members(networks[:1], prepared, arrays)[1] is None
+    assert predict_members(networks[:1], prepared, arrays).standard_deviation is None
 
 
 def test_coronal_slices_come_back_to_their_place(models, monkeypatch):
@@ -104,3 +107,24 @@ def test_coronal_slices_come_back_to_their_place(models, monkeypatch):
     shown = arrays.mask.any(axis=(0, 2))
     assert np.allclose(made[:, shown], arrays.inputs[0][:, shown])
     assert Path(networks[1].folder).name == "m2"
+
+
+def test_predict_with_scale__of_a_network_that_was_trained_to(tmp_path, write_prepared):
+    prepared = [write_prepared(tmp_path, label, seed) for label, seed in (("01", 1), ("02", 2), ("03", 3))]
+    images = []
+    for name, loss in (("plain", ()), ("scaled", (("scale", 1.0),))):
+        config = TrainingConfig(
+            label=name, inputs=INPUTS, scaling="volume", voxel_size=2.0, slices_per_subject=8, epochs=2,
+            base_filters=2, seed=5, flip_average="on", loss=loss, precision="float32",
+        )  # fmt: skip
+        parts = (PreparedCases((prepared[n],), INPUTS, "volume") for n in (0, 1))
+        train(*parts, config, tmp_path / name, device="cpu", progress=False)
+        model = load_model(tmp_path / name, torch.device("cpu"))
+        images.append(predict_with_scale(model, load_case(prepared[2], INPUTS, "volume", target=False)))
+    (plain, none), (scaled, log_scale) = images
+    assert none is None
+    assert np.array_equal(plain, scaled), "what is learned of the scale changes no image"
+    brain = log_scale > -20
+    assert brain.any()
+    assert not brain.all()
+    assert log_scale[brain].std() > 0

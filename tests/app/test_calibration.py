@@ -1,0 +1,95 @@
+"""Calibrated uncertainty through the program: from training to tables, and what cannot be calibrated."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+LABELS = [f"{number:02d}" for number in range(1, 9)]
+CALIBRATED = ("--cross-validate", "3", "--uncertainty", "calibrated")
+STEM = "sub-{0}/spect/sub-{0}_task-interictal_space-T1w_desc-pix2pixT1wPet{1}"
+
+
+def values(path: Path) -> np.ndarray:
+    return np.asarray(nib.Nifti1Image.from_filename(path).dataobj)
+
+
+def test_calibrated__cohort_then_participants_from_elsewhere(make_app: Callable[..., Any], tmp_path: Path) -> None:
+    app = make_app(LABELS)
+    result = app(*CALIBRATED)
+    assert result.code == 0, result.err
+    folder = app.output_dir / "models" / "pix2pixT1wPet"
+    assert len(json.loads((folder / "calibration_heldout.json").read_text())["Calibrations"]) == 8
+    # The network learned it, but the model keeps its name, and its losses theirs.
+    assert json.loads((folder / "fold-1" / "model.json").read_text())["architecture"]["output_channels"] == 2
+    image, sd, lower, upper = (
+        values(app.output_dir / (STEM.format("03", part) + "_spect.nii.gz")) for part in ("", "Sd", "Lower", "Upper")
+    )
+    brain = sd > 0
+    assert (lower[brain] <= image[brain]).all()
+    assert (image[brain] < upper[brain]).all()
+    table = pd.read_csv(app.output_dir / (STEM.format("03", "") + "_calibration.tsv"), sep="\t", dtype={"bin": str})
+    assert set(table["sampled_by"]) == {"calibration"}
+    assert set(table["samples"]) == {7}
+    assert {"voxels", "uptake", "asymmetry"} == set(table["measure"])
+    assert app(level="group").code == 0
+    group = pd.read_csv(app.output_dir / "group_calibration.tsv", sep="\t")
+    whole = group[(group["bin"] == "all") & (group["measure"] == "voxels")].iloc[0]
+    assert whole["coverage_90"] == pytest.approx(90, abs=5)
+    assert "Coverage of intervals" in (app.output_dir / "group.html").read_text()
+    _run_again_makes_nothing(app)
+    _another_output(app, folder, tmp_path)
+    _damaged(app, folder)
+
+
+def _run_again_makes_nothing(app: Any) -> None:
+    before = app.stamps("sub-*/spect/*", "models/**/*")
+    assert app(*CALIBRATED).code == 0
+    assert app.stamps("sub-*/spect/*", "models/**/*") == before
+    # Without the option nothing is lost, and the finished networks serve.
+    assert app("--cross-validate", "3").code == 0
+    assert app.stamps("sub-*/spect/*", "models/**/*") == before
+
+
+def _another_output(app: Any, folder: Path, tmp_path: Path) -> None:
+    """Who is new to the model gets the calibration of everybody; without its file there is a line."""
+    model = tmp_path / "copied" / folder.name
+    shutil.copytree(folder, model)
+    for path in model.glob("calibration_heldout*"):
+        path.unlink()
+    other = type(app)(app.bids_dir, tmp_path / "other")
+    options = ("--mode", "apply", "--participant-label", "02", "--model", model, "--uncertainty", "calibrated")
+    assert other(*options).code == 0
+    sidecar = json.loads((other.output_dir / (STEM.format("02", "Sd") + "_spect.json")).read_text())
+    assert sidecar["Samples"] == 8
+    for path in model.glob("calibration*"):
+        path.unlink()
+    bare = type(app)(app.bids_dir, tmp_path / "bare")
+    result = bare(*options)
+    assert result.code == 0
+    assert len(result.says("no calibrated uncertainty", "has no calibration.json")) == 1
+    assert not list(bare.output_dir.rglob("*Sd_spect*"))
+    assert list(bare.output_dir.rglob("*pix2pixT1wPet_spect*"))
+
+
+def _damaged(app: Any, folder: Path) -> None:
+    """A damaged calibration of the folder's own model is made again."""
+    path = folder / "calibration.json"
+    path.write_text("{")
+    assert app(*CALIBRATED).code == 0
+    assert json.loads(path.read_text())["FormatVersion"] == 1
+
+
+def test_too_few_held_out_participants_are_one_line(make_app: Callable[..., Any]) -> None:
+    app = make_app(LABELS[:5])
+    result = app(*CALIBRATED)
+    assert result.code == 0
+    assert len(result.says("no calibrated uncertainty", "5 held-out participants", "6 at least")) == 1
+    assert not list(app.output_dir.rglob("*Sd_spect*"))
+    assert list(app.output_dir.rglob("*pix2pixT1wPet_spect.nii.gz"))

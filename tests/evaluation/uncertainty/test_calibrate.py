@@ -1,0 +1,21 @@
+import pytest
+
+from bids_spectsynth.errors import ModelError
+from bids_spectsynth.evaluation.uncertainty.calibrate import calibrate_model
+from bids_spectsynth.evaluation.uncertainty.files import load_calibrations
+
+
+def test_calibrate_model__writes_one_for_all_and_one_for_each(cohort, tmp_path):
+    by_case = {head.case.participant: head.prediction for head in cohort}
+    calibrate_model(tmp_path, [head.case for head in cohort], lambda case: by_case[case.participant], "sha256:x")
+    stored = load_calibrations(tmp_path)
+    assert stored.everybody.n_participants == 8
+    assert len(stored.held_out) == 8
+    assert stored.of("03").n_participants == 7
+
+
+def test_calibrate_model__of_too_few_writes_nothing(cohort, tmp_path):
+    by_case = {head.case.participant: head.prediction for head in cohort}
+    with pytest.raises(ModelError, match="5 held-out participants with a SPECT are too few"):
+        calibrate_model(tmp_path, [h.case for h in cohort[:5]], lambda case: by_case[case.participant], "sha256:x")
+    assert not list(tmp_path.iterdir())
