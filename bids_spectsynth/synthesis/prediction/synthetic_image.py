@@ -87,8 +87,8 @@ def synthesise(
     _check_all(models, prepared, settings)
     how = prediction_computation(models[0].device, settings.precision, settings.memory_format)
     found = predict_case(models, prepared, card, samples=settings.samples, computation=how)
-    sidecar = image_sidecar(card, models, prepared, output_dir, settings) | {"Precision": how.precision}
-    sidecar |= _size_warning(found, prepared)
+    facts = {"Precision": how.precision, **_size_warning(found, prepared)}
+    sidecar = image_sidecar(card, models, prepared, output_dir, settings) | facts
     path = synthetic_path(output_dir, prepared, card.label)
     source = source_uri(path, settings.bids_dir, output_dir)
     if prepared.space == T1W_SPACE:
@@ -98,12 +98,16 @@ def synthesise(
         _write_error_maps(error_maps(found, prepared), found.affine, path, {**sidecar, "Sources": [source]})
     elif found.standard_deviation is not None:
         entries = standard_deviation_entries(models, settings.samples) | {"Sources": [*sidecar["Sources"], source]}
-        image = new_image(found.standard_deviation, found.affine)
-        write_image(standard_deviation_path(output_dir, prepared, card.label), image, {**sidecar, **entries})
-    sidecar |= {"ScaleSlope": found.slope.tolist(), "ScaleIntercept": found.intercept.tolist()}
-    write_image(path, new_image(found.values, found.affine), sidecar)
+        _write_deviation(standard_deviation_path(output_dir, prepared, card.label), found, {**sidecar, **entries})
+    scale = {"ScaleSlope": found.slope.tolist(), "ScaleIntercept": found.intercept.tolist()}
+    write_image(path, new_image(found.values, found.affine), {**sidecar, **scale})
     logger.info("%s: %s", prepared.name, path)
     return path
+
+
+def _write_deviation(path: Path, found: Prediction, sidecar: Mapping[str, Any]) -> None:
+    if found.standard_deviation is not None:
+        write_image(path, new_image(found.standard_deviation, found.affine), sidecar)
 
 
 def _check_all(models: Sequence[Model], prepared: PreparedCase, settings: Settings) -> None:
