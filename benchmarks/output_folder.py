@@ -20,12 +20,12 @@ from scipy.signal import lfilter
 from bids_spectsynth.bids.names import output_path
 from bids_spectsynth.bids.participants import update_participants
 from bids_spectsynth.bids.writing import write_image, write_json, write_matrix, write_table
-from bids_spectsynth.evaluation.uncertainty.rating import CALIBRATION_DICTIONARY, calibration
 from bids_spectsynth.evaluation.case.metrics import METRICS
 from bids_spectsynth.evaluation.case.region_columns import REGIONS_DICTIONARY, VOLUME_DICTIONARY
 from bids_spectsynth.evaluation.case.regions import asymmetry_index, regions_of
 from bids_spectsynth.evaluation.case.slice_columns import slice_dictionary
 from bids_spectsynth.evaluation.columns import METHODS, NETWORK
+from bids_spectsynth.evaluation.uncertainty.rating import CALIBRATION_DICTIONARY, calibration
 from bids_spectsynth.options.settings import T1W_SPACE, Scaling, make_settings
 from bids_spectsynth.synthesis.study import PlannedModel, planned_models
 

@@ -25,6 +25,7 @@ from bids_spectsynth.errors import SpectSynthError, UsageError
 from bids_spectsynth.options.settings import T1W_SPACE
 from bids_spectsynth.reports.context import SubjectContext
 from bids_spectsynth.reports.html import Block, Cell, Code, Column, Items, Note, Page, Section, Table, Text, render
+from bids_spectsynth.reports.subject.asymmetry import asymmetry_section
 from bids_spectsynth.reports.subject.images import (
     SYNTHETIC_BANNER,
     brain_mask_section,
@@ -247,6 +248,7 @@ SECTIONS: tuple[Callable[[SubjectContext], Section | None], ...] = (
     registration_section,
     template_section,
     synthesis_section,
+    asymmetry_section,
     metrics_section,
     residual_section,
     siscom_section,
