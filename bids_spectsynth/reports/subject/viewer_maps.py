@@ -26,7 +26,7 @@ from bids_spectsynth.siscom.outputs.paths import Found, Statistic
 #: reading, the difference for its size; what the corrected p rests on comes behind them.
 _MAPS: tuple[Statistic, ...] = ("z", "difference", "znull", "zcohort")
 _TITLES: Mapping[Statistic, str] = {"z": "z", "difference": "difference", "znull": "z null", "zcohort": "z cohort"}
-PERCENT = "% of brain mean"
+PERCENT = "% of mean"
 #: Usual threshold, where the sidecar does not say.
 _THRESHOLD = 2.0
 
@@ -116,7 +116,7 @@ def _layer(found: Found, statistic: Statistic, title: str, mask: Mask, affine: A
     volume = pack(*coarsen(values, moved, mask[box]))
     threshold = as_number(facts.get("Threshold"))
     threshold = threshold if math.isfinite(threshold) and threshold > 0 else _THRESHOLD
-    limit, unit = LIMIT, "z"
+    limit, unit = LIMIT, ""
     if statistic == "difference":
         spread = as_number(facts.get("StandardDeviationPercent"))
         if not (math.isfinite(spread) and spread > 0):

@@ -1,4 +1,4 @@
-"""A browser for tests: Debian's Chromium through its driver's own protocol (W3C WebDriver), without further packages."""
+"""A browser for tests: Debian's Chromium through its driver's protocol (W3C WebDriver), without further packages."""
 
 import base64
 import json
@@ -39,7 +39,7 @@ class Browser:
     def _ask(self, method: str, path: str, content: dict[str, Any] | None = None) -> Any:
         return _ask(method, self._base + path, content)
 
-    def open(self, path: Path, wait: str = "return Boolean(document.querySelector('[data-viewer]').viewer)") -> None:
+    def open(self, path: Path, wait: str = "return Boolean(viewer)") -> None:
         """Open a file and wait until a script says that it is ready."""
         self.events()
         self._ask("POST", "/url", {"url": path.resolve().as_uri()})
