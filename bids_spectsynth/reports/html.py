@@ -170,7 +170,7 @@ def render(page: Page) -> str:
         .render(
             page=page,
             style=_style() + (Markup(style()) if scripted else ""),  # noqa: S704
-            policy=policy(viewer=scripted is not None),
+            policy=Markup(policy(viewer=scripted is not None)),  # noqa: S704
             scripted=scripted,
             script=Markup(script()),  # noqa: S704
         )

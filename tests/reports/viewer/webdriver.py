@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -43,10 +44,12 @@ class Browser:
         """Open a file and wait until a script says that it is ready."""
         self.events()
         self._ask("POST", "/url", {"url": path.resolve().as_uri()})
-        end = time.monotonic() + 60
+        end = time.monotonic() + 20
         while not self.run(wait):
             assert time.monotonic() < end, f"not ready: {self.log()}"
             time.sleep(0.05)
+        # Places are asked for and clicked on at once.
+        self.run("document.documentElement.style.scrollBehavior = 'auto'")
 
     def run(self, script: str, *arguments: object) -> Any:
         """Run a script in the page and return what it returns; `viewer` is the first viewer of the page."""
@@ -96,8 +99,11 @@ class Browser:
 def _ask(method: str, address: str, content: dict[str, Any] | None = None) -> Any:
     data = None if content is None else json.dumps(content).encode()
     request = Request(address, data, {"Content-Type": "application/json"}, method=method)
-    with urlopen(request, timeout=120) as answer:
-        return json.load(answer)["value"]
+    try:
+        with urlopen(request, timeout=120) as answer:
+            return json.load(answer)["value"]
+    except HTTPError as error:
+        raise AssertionError(json.load(error)["value"]["message"]) from error
 
 
 @contextmanager
