@@ -150,20 +150,30 @@ function drawStrip(state, context) {
   const right = "Radiological: patient’s left on the right";
   const sides = state.radiological ? right : "Neurological: patient’s left on the left";
   const warning = isSynthetic(state) ? "SYNTHETIC: computed, no measurement" : "";
-  const lines = [[sides, SIDES, "left"], [warning, ALARM, "center"], [state.stamp, QUIET, "right"]];
-  const narrow = strip.width < NARROW;
-  const room = narrow ? strip.width - 20 : (strip.width - 20) / (warning ? 3 : 2) - 8;
-  lines.forEach(([text, colour, align], number) => {
-    const x = narrow || align === "left" ? 10 : align === "right" ? strip.width - 10 : strip.width / 2;
-    const y = strip.top + BARS + 14 + (narrow ? number * LINE : 0);
-    const style = { colour, align: narrow ? "left" : align, weight: 500, size: 12 };
-    label(context, fitting(context, text, room), strip.left + x, y, style);
-  });
+  const rows = textRows(strip.width);
+  const texts = [[sides, SIDES, 0, "left"], [warning, ALARM, rows === 3 ? 1 : 0, ["center", "right", "left"][rows - 1]],
+    [state.stamp, QUIET, rows - 1, rows === 1 ? "right" : "left"]];
+  const width = strip.width - 20;
+  for (const [text, colour, row, align] of texts) {
+    const x = strip.left + 10 + { left: 0, center: width / 2, right: width }[align];
+    const y = strip.top + BARS + 14 + row * LINE;
+    const room = [width / (warning ? 3 : 2) - 8, row === 0 ? width / 2 : width, width][rows - 1];
+    label(context, text, x, y, { colour, align, weight: 500, size: sizeFor(context, text, room) });
+  }
+}
+
+// Size of the letters with which a text is not cut: version, purpose and side must stay in the picture.
+function sizeFor(context, text, room) {
+  for (let size = 12; size > 7; size -= 1) {
+    context.font = `500 ${size}px ${FONT}`;
+    if (context.measureText(text).width <= room) return size;
+  }
+  return 7;
 }
 
 // Text that ends where there is no room for it.
 function fitting(context, text, room) {
-  context.font = `500 12px ${FONT}`;
+  context.font = `600 12px ${FONT}`;
   if (context.measureText(text).width <= room) return text;
   let shown = text;
   while (shown && context.measureText(`${shown}…`).width > room) shown = shown.slice(0, -1);
@@ -187,18 +197,24 @@ function drawBar(state, context, layer, left, top, width, isOverlay) {
   context.strokeStyle = "#808890";
   context.lineWidth = 1;
   context.strokeRect(left - 0.5, y - 0.5, width + 1, 12);
-  barTicks(layer, isOverlay).forEach((value) => {
+  barTicks(layer, isOverlay, 42 / width).forEach((value) => {
     const x = left + ((value - low) / (high - low)) * width;
     const align = value === low ? "left" : value === high ? "right" : "center";
-    label(context, digits(value), x, y + 25, { weight: 500, size: 11, align });
+    label(context, tick(value), x, y + 25, { weight: 500, size: 11, align });
   });
 }
 
-function barTicks(layer, isOverlay) {
+function tick(value) {
+  return String(Number(value.toPrecision(3))).replace("-", "−");
+}
+
+// Values that are printed below a bar, `share` of its width apart at least.
+function barTicks(layer, isOverlay, share) {
   const [low, high] = layer.window;
+  const gap = Math.max(share, 0.05) * (high - low);
   const inner = isOverlay ? layer.threshold.filter((value) => value !== null) : [];
-  const between = inner.filter((value) => value > low + 0.12 * (high - low) && value < high - 0.12 * (high - low));
-  const apart = between.length < 2 || between[1] - between[0] > 0.12 * (high - low);
+  const between = inner.filter((value) => value > low + gap && value < high - gap);
+  const apart = between.length < 2 || between[1] - between[0] > gap;
   if (!between.length && layer.kind === "signed" && low < 0 && high > 0) return [low, 0, high];
   return [low, ...(apart ? between : between.slice(0, 1)), high];
 }

@@ -2,6 +2,8 @@
 
 const GAP = 4;
 const NARROW = 560;
+// From here on the three texts below the colour bars stand in one row.
+const WIDE = 1000;
 const TILE_MARGIN = 8;
 // Of the colour bars, and of a line of text below them.
 const BARS = 56;
@@ -12,6 +14,11 @@ const SHARE_OF_WINDOW = 0.62;
 function rowsOf(shown, width) {
   if (shown !== "three") return [[shown]];
   return width < NARROW ? [["axial", "coronal"], ["sagittal"]] : [["axial", "coronal", "sagittal"]];
+}
+
+// Rows of text below the colour bars.
+function textRows(width) {
+  return width < NARROW ? 3 : width < WIDE ? 2 : 1;
 }
 
 function millimetres(frame, plane) {
@@ -42,7 +49,7 @@ function layout(frame, shown, width, windowHeight) {
     });
     top += height + GAP;
   });
-  const height = BARS + LINE * (width < NARROW ? 3 : 1) + 6;
+  const height = BARS + LINE * textRows(width) + 6;
   return { tiles, scale, strip: { left: 0, top, width, height }, height: top + height };
 }
 
