@@ -1,8 +1,8 @@
 """Reports as one HTML file each: a small vocabulary of blocks, rendered by templates that escape everything.
 
 A report is a :class:`Page` of sections, a section a list of blocks (text, notes, tables, pictures, code). Nothing in a
-report is loaded from elsewhere and no script runs: style and pictures are inside the file, and a content security
-policy says so to the browser.
+report is loaded from elsewhere: style and pictures are inside the file, and a content security policy says so to the
+browser. No script runs but that of :class:`~bids_spectsynth.reports.viewer.layers.Viewer`, in pages that have one.
 """
 
 import math
@@ -13,6 +13,10 @@ from typing import Literal
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+
+from bids_spectsynth.reports.viewer.document import document
+from bids_spectsynth.reports.viewer.layers import Viewer
+from bids_spectsynth.reports.viewer.script import policy, script, style
 
 Level = Literal["info", "good", "warning", "danger"]
 #: What would end a data URI or be dropped from it, the percent sign first; base64 passes unchanged.
@@ -56,12 +60,22 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Jump:
+    """A place that the page's viewer goes to: ``x,y,z`` (mm, world of the T1w), the overlay, and which viewer."""
+
+    at: str
+    layer: str
+    viewer: str
+
+
+@dataclass(frozen=True)
 class Cell:
     """One entry of a table. ``tone`` is one of ``best``, ``worse``, ``bad``, ``good``, ``muted`` or empty."""
 
     text: str
     tone: str = ""
     href: str = ""
+    jump: Jump | None = None
 
     def __post_init__(self) -> None:
         if self.tone not in _TONES:
@@ -117,7 +131,7 @@ class Heading:
     kind: str = field(default="heading", init=False)
 
 
-Block = Text | Note | Items | Table | Picture | Code | Heading
+Block = Text | Note | Items | Table | Picture | Code | Heading | Viewer
 
 
 @dataclass(frozen=True)
@@ -146,26 +160,45 @@ def render(page: Page) -> str:
     Returns
     -------
     str
-        A complete HTML 5 document without external resources or scripts.
+        A complete HTML 5 document without external resources; without scripts unless it has a viewer.
     """
-    return _environment().get_template("report.html").render(page=page, style=_style())
+    # The script stands behind the first viewer, so that this one need not wait for the rest of the page.
+    scripted = next((one for one in page.sections if any(isinstance(block, Viewer) for block in one.blocks)), None)
+    return (
+        _environment()
+        .get_template("report.html")
+        .render(
+            page=page,
+            style=_style() + (Markup(style()) if scripted else ""),  # noqa: S704
+            policy=Markup(policy(viewer=scripted is not None)),  # noqa: S704
+            scripted=scripted,
+            script=Markup(script()),  # noqa: S704
+        )
+    )
 
 
 @cache
 def _environment() -> Environment:
     # autoescape=True rather than by file name: there is no template in which text may pass unescaped.
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("bids_spectsynth.reports", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["viewer_document"] = _document
+    return environment
+
+
+def _document(viewer: Viewer) -> Markup:
+    # Inside a script element nothing may be escaped as elsewhere; the text has no character that could end it.
+    return Markup(document(viewer))  # noqa: S704
 
 
 @cache
 def _style() -> Markup:
-    # The one text that is marked safe: our own style sheet, rendered without any value.
+    # Marked safe as the viewer's are: our own style sheet, rendered without any value.
     source, _, _ = PackageLoader("bids_spectsynth.reports", "templates").get_source(_environment(), "style.css")
     return Markup(source)  # noqa: S704
 

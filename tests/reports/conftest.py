@@ -23,6 +23,7 @@ from bids_spectsynth.preprocess.templates.templates import Template
 from bids_spectsynth.reports.pictures import reportlets
 from bids_spectsynth.reports.subject import images as subject_images
 from bids_spectsynth.reports.subject import metrics as subject_metrics
+from bids_spectsynth.reports.viewer.script import policy, script
 from bids_spectsynth.synthesis.models.card import ModelCard
 from bids_spectsynth.synthesis.training.config import TrainingConfig
 
@@ -253,6 +254,8 @@ class Parsed(HTMLParser):
     ids: list[str] = field(default_factory=list)
     titles: list[str] = field(default_factory=list)
     styles: str = ""
+    scripts: list[str] = field(default_factory=list)
+    policy: str = ""
     text: str = ""
     _open: list[str] = field(default_factory=list)
 
@@ -261,6 +264,11 @@ class Parsed(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
+        if tag == "script" and dict(attrs) != {"type": "application/json", "data-part": "data"}:
+            assert not attrs
+            self.scripts.append("")
+        if tag == "meta" and ("http-equiv", "Content-Security-Policy") in attrs:
+            self.policy += dict(attrs)["content"] or ""
         if tag not in VOID:
             self._open.append(tag)
         for name, value in attrs:
@@ -282,6 +290,10 @@ class Parsed(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self._open and self._open[-1] == "style":
             self.styles += data
+        elif self._open and self._open[-1] == "script":
+            # Data are no text of the page; the script comes in one piece or in several.
+            if self.scripts and not data.startswith("{"):
+                self.scripts[-1] += data
         else:
             self.text += data
 
@@ -294,11 +306,13 @@ class Parsed(HTMLParser):
 
 
 def parse(html: str) -> Parsed:
-    """Parse a report and check what holds for every report: no scripts, nothing loaded from elsewhere."""
+    """Parse a report and check what holds for every report: no script but the viewer's, nothing from elsewhere."""
     parsed = Parsed()
     parsed.feed(html)
     parsed.finish()
-    assert not {"script", "link", "iframe", "object", "embed", "base", "form"} & set(parsed.tags)
+    assert parsed.scripts in ([], [script()])
+    assert parsed.policy == policy(viewer=bool(parsed.scripts))
+    assert not {"link", "iframe", "object", "embed", "base", "form"} & set(parsed.tags)
     assert all(source.startswith("data:image/svg+xml,") for source in parsed.sources)
     assert "url(" not in parsed.styles
     assert "@import" not in parsed.styles

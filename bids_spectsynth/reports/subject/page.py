@@ -37,6 +37,7 @@ from bids_spectsynth.reports.subject.methods import MethodFacts, methods_text
 from bids_spectsynth.reports.subject.metrics import metrics_section
 from bids_spectsynth.reports.subject.residual import residual_section
 from bids_spectsynth.reports.subject.siscom import siscom_facts, siscom_section
+from bids_spectsynth.reports.subject.viewer import viewer_section
 from bids_spectsynth.reports.wording import FOOTER, PHANTOM_TEXT
 
 _LABEL = re.compile(r"[0-9A-Za-z+]+")
@@ -244,6 +245,7 @@ def _errors_section(context: SubjectContext, row: Mapping[str, str]) -> Section:
 
 #: What the page shows between the summary and the errors, in order.
 SECTIONS: tuple[Callable[[SubjectContext], Section | None], ...] = (
+    viewer_section,
     brain_mask_section,
     registration_section,
     template_section,

@@ -35,7 +35,7 @@ from bids_spectsynth.reports.subject.siscom_facts import (
     kind_of,
 )
 from bids_spectsynth.reports.subject.siscom_foci import budget_table, foci_tables, meanings
-from bids_spectsynth.siscom.outputs.paths import PREFIX, Found, concordance_path, find_siscom, map_path
+from bids_spectsynth.siscom.outputs.paths import PREFIX, Found, Statistic, concordance_path, find_siscom, map_path
 
 _INTRO = (
     "What the ictal SPECT shows more (hyperperfusion) or less (hypoperfusion) than an image of the brain without a "
@@ -66,7 +66,7 @@ class _Result:
 
 def siscom_section(context: SubjectContext) -> Section | None:
     """Pictures, foci and facts of each ictal scan and baseline, and how the baselines agree; None without any."""
-    found = _in_order(context)
+    found = comparisons(context)
     lost = list(_lost_tables(context, {one.clusters for one in found}))
     if not found and not lost:
         return None
@@ -81,18 +81,19 @@ def siscom_section(context: SubjectContext) -> Section | None:
 
 def siscom_facts(context: SubjectContext) -> list[tuple[str, Facts]]:
     """Label of the baseline and sidecar of the difference map of each comparison, for the methods text."""
-    return [(one.label, _facts(one)) for one in _in_order(context)]
+    return [(one.label, facts_of(one)) for one in comparisons(context)]
 
 
-def _facts(found: Found) -> Facts:
+def facts_of(found: Found) -> Facts:
+    """The sidecar of the difference map of a comparison."""
     return sidecar(map_path(found.clusters, found.label, "difference"))
 
 
-def _in_order(context: SubjectContext) -> list[Found]:
-    """By ictal scan, then by kind of baseline."""
+def comparisons(context: SubjectContext) -> list[Found]:
+    """All comparisons of a participant, by ictal scan, then by kind of baseline."""
 
     def place(found: Found) -> tuple[str, str, int, str]:
-        return found.session or "", found.ictal, KINDS.index(kind_of(_facts(found), found.label)), found.label
+        return found.session or "", found.ictal, KINDS.index(kind_of(facts_of(found), found.label)), found.label
 
     return sorted(find_siscom(context.output_dir, context.participant), key=place)
 
@@ -108,6 +109,16 @@ def scan_title(found: Found) -> str:
     return "Ictal SPECT" + (f" ({', '.join(parts)})" if parts else "")
 
 
+def layer_name(found: Found, statistic: Statistic) -> str:
+    """Name of a map in the viewer."""
+    return f"{found.ictal}-{found.label}-{statistic}"
+
+
+def viewer_name(case: PreparedCase) -> str:
+    """Name of the viewer of a case, once in a page."""
+    return f"viewer-{case.name}"
+
+
 def _lost_tables(context: SubjectContext, tables: set[Path]) -> Iterator[Block]:
     """Notes on difference maps whose table of foci is gone."""
     folder = context.output_dir / f"sub-{context.participant}"
@@ -120,14 +131,17 @@ def _lost_tables(context: SubjectContext, tables: set[Path]) -> Iterator[Block]:
 
 def _result_blocks(context: SubjectContext, found: Found) -> list[Block]:
     blocks: list[Block] = []
-    facts = _facts(found)
+    facts = facts_of(found)
     if not facts:
         path = map_path(found.clusters, found.label, "difference")
         error = ImageError("its sidecar is missing or damaged; run it again")
         blocks.append(context.problem(f"Facts of {path.name}", error))
     try:
         foci = read_plain(found.clusters)
-        tables = [*foci_tables(foci, sidecar(found.clusters)), budget_table(foci, sidecar(found.clusters))]
+        case = case_of(context, found)
+        name, viewer = layer_name(found, "z"), viewer_name(case) if case else ""
+        dictionary = sidecar(found.clusters)
+        tables = [*foci_tables(foci, dictionary, layer=name, viewer=viewer), budget_table(foci, dictionary)]
     except SpectSynthError as error:
         foci, tables = None, []
         blocks.append(context.problem(f"Foci of {found.clusters.name}", error))
@@ -153,7 +167,7 @@ def _facts_table(facts: Facts, label: str) -> list[Block]:
 
 def _picture(context: SubjectContext, result: _Result) -> Block:
     found = result.found
-    case = _case_of(context, found)
+    case = case_of(context, found)
     if case is None:
         error = ImageError("there is no prepared T1w image to show it on")
         return context.problem(f"Map of {found.clusters.name}", error)
@@ -162,7 +176,7 @@ def _picture(context: SubjectContext, result: _Result) -> Block:
     return context.picture(case, Figure(own, "statmap", result.title, partial(_draw, context, case, result)))
 
 
-def _case_of(context: SubjectContext, found: Found) -> PreparedCase | None:
+def case_of(context: SubjectContext, found: Found) -> PreparedCase | None:
     """The prepared case of an ictal scan, which may lie in another session than its T1w."""
     native = [case for case in context.cases if case.space == T1W_SPACE]
     stem = f"{found.ictal}_space-"

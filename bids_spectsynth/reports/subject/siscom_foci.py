@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
 from bids_spectsynth.errors import DatasetError
-from bids_spectsynth.reports.html import Cell, Column, Table, number, p_value
+from bids_spectsynth.reports.html import Cell, Column, Jump, Table, number, p_value
 from bids_spectsynth.reports.wording import description
 from bids_spectsynth.siscom.outputs.columns import CLUSTERS_DICTIONARY
 
@@ -63,8 +63,8 @@ _BUDGET = (
 )
 
 
-def foci_tables(foci: pd.DataFrame, dictionary: Mapping[str, Any]) -> list[Table]:
-    """The foci by rank: the first ten, and those of lower rank folded.
+def foci_tables(foci: pd.DataFrame, dictionary: Mapping[str, Any], *, layer: str = "", viewer: str = "") -> list[Table]:
+    """The foci by rank: the first ten, and those of lower rank folded; coordinates lead to them in the page's viewer.
 
     Parameters
     ----------
@@ -72,17 +72,20 @@ def foci_tables(foci: pd.DataFrame, dictionary: Mapping[str, Any]) -> list[Table
         ``*_clusters.tsv`` as text; what it does not have is shown as ``n/a``.
     dictionary : mapping
         Its data dictionary; descriptions of this version stand in for what it lacks.
+    layer, viewer : str
+        Names of the map in the viewer and of the viewer.
 
     Raises
     ------
     DatasetError
         It has no ``rank`` or no ``sign``: it is no table of foci.
     """
-    rows = _by_rank(foci)
+    rows = by_rank(foci)
+    jump = Jump("", layer, viewer) if viewer else None
     first = "Foci." if len(rows) <= SHOWN else f"The first {SHOWN} of {len(rows)} foci."
-    tables = [_table(_FOCI, rows[:SHOWN], dictionary, first)]
+    tables = [_table(_FOCI, rows[:SHOWN], dictionary, first, jump=jump)]
     if len(rows) > SHOWN:
-        tables.append(_table(_FOCI, rows[SHOWN:], dictionary, "Foci of lower rank", folded=True))
+        tables.append(_table(_FOCI, rows[SHOWN:], dictionary, "Foci of lower rank", folded=True, jump=jump))
     return tables
 
 
@@ -95,7 +98,7 @@ def budget_table(foci: pd.DataFrame, dictionary: Mapping[str, Any]) -> Table:
         As :func:`foci_tables` takes them.
     """
     caption = "Error budget: what each cause can produce at the peak without a seizure (one SD, % of the brain mean)"
-    return _table(_BUDGET, _by_rank(foci), dictionary, caption, folded=True)
+    return _table(_BUDGET, by_rank(foci), dictionary, caption, folded=True)
 
 
 def meanings() -> Table:
@@ -108,7 +111,8 @@ def meanings() -> Table:
     return Table([Column("Word"), Column("Meaning")], rows, "What the columns and flags of the foci mean", folded=True)
 
 
-def _by_rank(foci: pd.DataFrame) -> list[dict[str, str]]:
+def by_rank(foci: pd.DataFrame) -> list[dict[str, str]]:
+    """Rows of a table of foci by rank; raises :exc:`DatasetError` where it is none."""
     missing = [name for name in ("rank", "sign") if name not in foci]
     if missing:
         raise DatasetError(f"there is no column {missing[0]}; run it again")
@@ -123,9 +127,10 @@ def _table(
     caption: str,
     *,
     folded: bool = False,
+    jump: Jump | None = None,
 ) -> Table:
     columns = [Column(one.label, _help(one.name, dictionary), one.numeric) for one in shown]
-    return Table(columns, [[_cell(one, row) for one in shown] for row in rows], caption, folded=folded)
+    return Table(columns, [[_cell(one, row, jump) for one in shown] for row in rows], caption, folded=folded)
 
 
 def _help(name: str, dictionary: Mapping[str, Any]) -> str:
@@ -134,10 +139,18 @@ def _help(name: str, dictionary: Mapping[str, Any]) -> str:
     return description(dictionary, name) or description(CLUSTERS_DICTIONARY, name)
 
 
-def _cell(shown: _Shown, row: Mapping[str, str]) -> Cell:
+def peak_of(row: Mapping[str, str]) -> tuple[float, float, float] | None:
+    """The peak of a focus in the world of the T1w; None where the row does not say."""
+    x, y, z = (_float(row.get(name, "n/a")) for name in ("x_mm", "y_mm", "z_mm"))
+    return (x, y, z) if math.isfinite(x + y + z) else None
+
+
+def _cell(shown: _Shown, row: Mapping[str, str], jump: Jump | None) -> Cell:
     text = row.get(shown.name, "n/a")
     if shown.name == "x_mm":
-        return Cell(" ".join(number(_float(row.get(name, "n/a")), 0) for name in ("x_mm", "y_mm", "z_mm")))
+        peak = peak_of(row)
+        to = replace(jump, at=",".join(f"{value:g}" for value in peak)) if jump and peak else None
+        return Cell(" ".join(number(_float(row.get(name, "n/a")), 0) for name in ("x_mm", "y_mm", "z_mm")), jump=to)
     if text in _NONE:
         return Cell("–" if shown.name == "flags" else "n/a", "muted")
     written = shown.write(text)
