@@ -12,7 +12,7 @@ from bids_spectsynth.bids.writing import read_matrix
 from bids_spectsynth.errors import ImageError, SpectSynthError
 from bids_spectsynth.options.settings import T1W_SPACE
 from bids_spectsynth.reports.context import SubjectContext
-from bids_spectsynth.reports.html import Block, Heading, Section, Text
+from bids_spectsynth.reports.html import Block, Code, Heading, Section, Text
 from bids_spectsynth.reports.pictures.views import Array, Mask
 from bids_spectsynth.reports.reading import read_on_grid
 from bids_spectsynth.reports.subject.siscom import viewer_name
@@ -77,8 +77,9 @@ def _case_blocks(context: SubjectContext, case: PreparedCase) -> list[Block]:
             _add_synthetic(found, other, synthetic)
     for what, make in map_layers(context, case, mask, affine):
         found.add(what, make)
-    note = f"Left out for the size of the page: {', '.join(found.left_out)}."
-    return [_viewer(found), *([Text(note)] if found.left_out else [])]
+    lost = found.left_out
+    title = f"{len(lost)} further image{'s were' if len(lost) > 1 else ' was'} left out for the size of the page"
+    return [_viewer(found), *([Code(title, "\n".join(lost))] if lost else [])]
 
 
 def _anatomy(found: _Gathered) -> Layer:

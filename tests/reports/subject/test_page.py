@@ -17,7 +17,7 @@ from bids_spectsynth.reports.subject import metrics as subject_metrics
 from bids_spectsynth.reports.subject import page
 from bids_spectsynth.reports.subject.page import subject_report
 
-SECTIONS = ["Summary", "Brain mask", "Registration to the T1w", "Registration to the template", "Synthesis",
+SECTIONS = ["Summary", "Viewer", "Brain mask", "Registration to the T1w", "Registration to the template", "Synthesis",
             "Metrics per slice", "Methods", "About", "Errors"]  # fmt: skip
 
 
