@@ -20,12 +20,14 @@ from bids_spectsynth.evaluation.case.metrics import METRICS
 from bids_spectsynth.evaluation.case.slice_columns import slice_dictionary
 from bids_spectsynth.evaluation.columns import METHODS
 from bids_spectsynth.preprocess.templates.templates import Template
+from bids_spectsynth.reports import html
 from bids_spectsynth.reports.pictures import reportlets
 from bids_spectsynth.reports.subject import images as subject_images
 from bids_spectsynth.reports.subject import metrics as subject_metrics
 from bids_spectsynth.synthesis.models.card import ModelCard
 from bids_spectsynth.synthesis.training.config import TrainingConfig
 
+TEMPLATES = Path(html.__file__).with_name("templates")
 SHAPE = (64, 64, 48)
 AFFINE = np.diag([4.0, 4.0, 4.0, 1.0])
 AFFINE[:3, 3] = [-126.0, -126.0, -94.0]
@@ -253,6 +255,7 @@ class Parsed(HTMLParser):
     ids: list[str] = field(default_factory=list)
     titles: list[str] = field(default_factory=list)
     styles: str = ""
+    scripts: list[str] = field(default_factory=list)
     text: str = ""
     _open: list[str] = field(default_factory=list)
 
@@ -263,6 +266,9 @@ class Parsed(HTMLParser):
         self.tags.append(tag)
         if tag not in VOID:
             self._open.append(tag)
+        if tag == "script":
+            assert not attrs, "a script without a source"
+            self.scripts.append("")
         for name, value in attrs:
             assert not name.startswith("on"), f"event handler {name}"
             if name in ("src", "srcset", "data", "poster", "background"):
@@ -282,6 +288,8 @@ class Parsed(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self._open and self._open[-1] == "style":
             self.styles += data
+        elif self._open and self._open[-1] == "script":
+            self.scripts[-1] += data
         else:
             self.text += data
 
@@ -293,13 +301,16 @@ class Parsed(HTMLParser):
         return self
 
 
-def parse(html: str) -> Parsed:
-    """Parse a report and check what holds for every report: no scripts, nothing loaded from elsewhere."""
+def parse(text: str) -> Parsed:
+    """Parse a report and check what holds for every report: no scripts but ours, nothing loaded from elsewhere."""
     parsed = Parsed()
-    parsed.feed(html)
+    parsed.feed(text)
     parsed.finish()
-    assert not {"script", "link", "iframe", "object", "embed", "base", "form"} & set(parsed.tags)
-    assert all(source.startswith("data:image/svg+xml,") for source in parsed.sources)
+    assert not {"link", "iframe", "object", "embed", "base", "form"} & set(parsed.tags)
+    ours = {path.read_text(encoding="utf-8") for path in TEMPLATES.glob("*.js")}
+    assert set(parsed.scripts) <= ours
+    thumbnails = [source for source in parsed.sources if re.fullmatch(r"figures/participants/sub-\w+\.png", source)]
+    assert all(source.startswith("data:image/svg+xml,") for source in parsed.sources if source not in thumbnails)
     assert "url(" not in parsed.styles
     assert "@import" not in parsed.styles
     assert len(parsed.ids) == len(set(parsed.ids))
