@@ -148,6 +148,7 @@ OF_THE_GROUP_LEVEL = [
     (["--make-normals", "group=control"], "make_normals", "group=control"),
     (["--reader-study", "/study"], "reader_study", Path("/study")),
     (["--reader-results", "/form.tsv"], "reader_results", Path("/form.tsv")),
+    (["--ratings", "/ratings"], "ratings", Path("/ratings")),
 ]
 
 

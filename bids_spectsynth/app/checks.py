@@ -11,6 +11,9 @@ from bids_spectsynth.errors import DatasetError, UsageError
 from bids_spectsynth.logs import LOGGER_NAME
 from bids_spectsynth.options.settings import Settings
 
+#: Options that name files or folders that are read.
+_READ = ("model", "bids_filter_file", "split_file", "use_plugin", "normals", "derivatives", "reader_results", "ratings")
+
 
 def process_rank() -> tuple[int, int]:
     """Number of this process, and how many ``torchrun`` has started; without an import of torch.
@@ -66,7 +69,7 @@ def check_folders(settings: Settings) -> None:
                 f"{folder}: the {what} folder lies inside the dataset; "
                 f"use a folder outside it or {bids_dir / 'derivatives' / 'bids_spectsynth'}"
             )
-    for option in ("model", "bids_filter_file", "split_file", "use_plugin", "normals", "derivatives", "reader_results"):
+    for option in _READ:
         value: Path | tuple[Path, ...] | None = getattr(settings, option)
         for path in (value,) if isinstance(value, Path) else value or ():
             if not path.exists():

@@ -9,6 +9,9 @@ from bids_spectsynth.evaluation.figures.violins import write_figures
 from bids_spectsynth.evaluation.group.bland_altman import group_agreement, write_agreement_tables
 from bids_spectsynth.evaluation.group.calibration import write_group_calibration
 from bids_spectsynth.evaluation.group.comparisons import StatisticsOptions
+from bids_spectsynth.evaluation.group.outliers import group_outliers, write_group_outliers
+from bids_spectsynth.evaluation.group.page_ratings import write_page_ratings
+from bids_spectsynth.evaluation.group.quality import group_quality, write_group_quality
 from bids_spectsynth.evaluation.group.tables import group_tables, write_group_tables
 from bids_spectsynth.evaluation.paper.tables import write_paper_tables
 from bids_spectsynth.options.settings import Settings
@@ -27,12 +30,14 @@ def write_group_level(settings: Settings) -> Path:
     DatasetError
         A case's table is damaged, or there are too few for normals.
     UsageError
-        A reader study cannot be written, or its results cannot be read.
+        A reader study cannot be written, its results cannot be read, or the folder of ratings cannot.
     """
     output_dir = settings.output_dir
     if settings.make_normals is not None:
         logger.info("Normals: %s", make_normals(settings))
-    # First, so that a reader study that is refused leaves everything as it was.
+    # First, so that what is refused leaves everything as it was.
+    if settings.ratings is not None:
+        write_page_ratings(settings.ratings, output_dir)
     write_group_siscom(settings)
     tables = group_tables(output_dir, StatisticsOptions.of(settings))
     write_group_tables(tables, output_dir)
@@ -40,6 +45,9 @@ def write_group_level(settings: Settings) -> Path:
     agreement = group_agreement(output_dir)
     write_agreement_tables(agreement, output_dir)
     write_group_calibration(output_dir)
+    quality = group_quality(output_dir, tables.metrics, agreement.volumes)
+    write_group_quality(quality, output_dir)
+    write_group_outliers(group_outliers(quality), output_dir)
     logger.info("Tables and tests: %d rated slices, %d tests", len(tables.metrics), len(tables.ttests))
     write_figures(tables, output_dir)
     write_paper_figures(tables, output_dir)

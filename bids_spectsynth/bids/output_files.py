@@ -19,7 +19,8 @@ _NAMES = (
     "method_a", "method_b", "inputs", "space", "scaling", "losses", "recipe", "training", "scale", "seed", "split",
     "subjects", "comparison", "metric", "test", "primary", "unit", "note", "template", "region", "hemisphere",
     "measure", "sampled_by", "bin", "metric_unit", "measure_unit", "ictal", "baseline", "baseline_a", "baseline_b",
-    "other", "reader", "other_reader", "case", "modality", "asymmetry_flag", "real_flag", "asymmetry_real_flag",
+    "other", "reader", "other_reader", "case", "modality", "quantity", "of", "side", "rater", "section", "verdict",
+    "comment", "version", "asymmetry_flag", "real_flag", "asymmetry_real_flag",
 )  # fmt: skip
 
 #: Tables that rate a synthetic image against the real one; the last one rates its standard-deviation map.
@@ -244,6 +245,7 @@ GroupTable = Literal[
     "metrics", "summary", "ttests", "regions", "agreement", "volumes", "calibration",
     "table2", "table3", "table4", "comparisons",
     "siscom", "siscom_concordance", "siscom_localisation", "siscom_readers", "siscom_jafroc",
+    "quality", "outliers", "ratings",
 ]  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.options.choices import AnalysisLevel, Scaling
-from bids_spectsynth.options.declarations.cohort import CohortOptions
+from bids_spectsynth.options.declarations.cohort import CohortOptions, EvaluationOptions
 from bids_spectsynth.options.declarations.execution import DataOptions
 from bids_spectsynth.options.declarations.model import ModelOptions
 from bids_spectsynth.options.declarations.preparation import PreparationOptions
@@ -13,14 +13,22 @@ from bids_spectsynth.options.declarations.training import TrainingOptions
 from bids_spectsynth.options.declare import flag
 
 
-def check_level(level: AnalysisLevel, data: DataOptions) -> None:
-    """Refuse a selection of participants at the group level, which reads the whole output folder.
+def check_level(level: AnalysisLevel, data: DataOptions, evaluation: EvaluationOptions) -> None:
+    """Refuse a selection of participants at the group level, which reads the whole output folder, and ratings before.
+
+    Parameters
+    ----------
+    level : {'participant', 'group'}
+    data : DataOptions
+    evaluation : EvaluationOptions
 
     Raises
     ------
     UsageError
-        Labels of participants are given.
+        Labels of participants are given at the group level, or a folder of ratings at the participant level.
     """
+    if level == "participant" and evaluation.ratings is not None:
+        raise UsageError("--ratings: is of the group level; leave it out, or run the group level")
     if level == "group" and data.participant_label:
         raise UsageError("--participant-label: the group level is of everybody in the output folder; leave it out")
 

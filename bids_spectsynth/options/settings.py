@@ -180,7 +180,7 @@ def _check(settings: Settings, values: Mapping[str, Any], given: Collection[str]
     checks.check_split(settings)
     checks.check_backend(settings)
     checks.check_model(settings, _of_training(settings, values, given))
-    checks.check_level(settings.analysis_level, settings)
+    checks.check_level(settings.analysis_level, settings, settings)
     checks.check_siscom(settings.analysis_level, settings)
 
 

@@ -1,31 +1,48 @@
 """Reports as one HTML file each: a small vocabulary of blocks, rendered by templates that escape everything.
 
 A report is a :class:`Page` of sections, a section a list of blocks (text, notes, tables, pictures, code). Nothing in a
-report is loaded from elsewhere: style and pictures are inside the file, and a content security policy says so to the
-browser. No script runs but that of :class:`~bids_spectsynth.reports.viewer.layers.Viewer`, in pages that have one.
+report is loaded from the network: style, scripts and pictures are inside the file, thumbnails beside it, and a content
+security policy says so to the browser. No script runs but the few of ours (:mod:`bids_spectsynth.reports.scripts`),
+and whatever they do, the page can be read without them.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Literal
+from typing import ClassVar, Literal
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from bids_spectsynth.evaluation.group.page_ratings import MOST_COMMENT, MOST_RATER, VERDICTS
+from bids_spectsynth.reports.scripts import Script, policy, script
 from bids_spectsynth.reports.viewer.document import document
 from bids_spectsynth.reports.viewer.layers import Viewer
-from bids_spectsynth.reports.viewer.script import policy, script, style
+from bids_spectsynth.reports.viewer.script import style as viewer_style
+from bids_spectsynth.reports.viewer.script import viewer_script
 
 Level = Literal["info", "good", "warning", "danger"]
 #: What would end a data URI or be dropped from it, the percent sign first; base64 passes unchanged.
 _RESERVED = "%#<>\"'&\n\r\t"
 _TONES = ("", "best", "worse", "bad", "good", "muted")
+#: Characters of the longest line that no narrow column breaks.
+_SHORT = 20
+#: Rows from which a table can be sorted.
+SORTED_FROM = 4
+
+
+class _Block:
+    """What a section is made of."""
+
+    @property
+    def scripts(self) -> tuple[str, ...]:
+        """Scripts that it needs, by file name."""
+        return ()
 
 
 @dataclass(frozen=True)
-class Text:
+class Text(_Block):
     """A paragraph of plain text."""
 
     text: str
@@ -33,7 +50,7 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Note:
+class Note(_Block):
     """A box that stands out; ``badge`` is one or two words before the text."""
 
     text: str
@@ -43,7 +60,7 @@ class Note:
 
 
 @dataclass(frozen=True)
-class Items:
+class Items(_Block):
     """A bulleted list of plain text, each entry optionally with a link (shown, never loaded)."""
 
     entries: Sequence[tuple[str, str]]
@@ -70,32 +87,57 @@ class Jump:
 
 @dataclass(frozen=True)
 class Cell:
-    """One entry of a table. ``tone`` is one of ``best``, ``worse``, ``bad``, ``good``, ``muted`` or empty."""
+    """One entry of a table. ``tone`` is one of ``best``, ``worse``, ``bad``, ``good``, ``muted`` or empty.
+
+    ``image`` is a small picture beside the page, by its relative address; ``text`` says what it shows.
+    """
 
     text: str
     tone: str = ""
     href: str = ""
+    image: str = ""
     jump: Jump | None = None
 
     def __post_init__(self) -> None:
         if self.tone not in _TONES:
             raise ValueError(f"unknown tone {self.tone}")
 
+    @property
+    def short(self) -> bool:
+        """Whether its lines are kept whole, however narrow the page is."""
+        return max(map(len, self.text.split("\n"))) <= _SHORT
+
 
 @dataclass(frozen=True)
-class Table:
-    """Rows under columns; ``caption`` stands above. A ``folded`` table unfolds under its caption."""
+class Table(_Block):
+    """Rows under columns; ``caption`` stands above. A ``folded`` table unfolds under its caption.
+
+    A ``sortable`` table is sorted by its headings and, where it is long, filtered by words; None for tables of
+    :data:`SORTED_FROM` rows and more. The rows of a ``tall`` one scroll below their headings.
+    """
 
     columns: Sequence[Column]
     rows: Sequence[Sequence[Cell]]
     caption: str = ""
     footnotes: Sequence[tuple[str, str]] = ()
     folded: bool = False
+    sortable: bool | None = None
+    tall: bool = False
     kind: str = field(default="table", init=False)
+
+    @property
+    def sorts(self) -> bool:
+        """Whether it is sorted by its headings."""
+        return len(self.rows) >= SORTED_FROM if self.sortable is None else self.sortable
+
+    @property
+    def scripts(self) -> tuple[str, ...]:
+        """Also of tables that are not sorted: it says where one is wider than the page."""
+        return ("tables.js",) if self.rows else ()
 
 
 @dataclass(frozen=True)
-class Picture:
+class Picture(_Block):
     """An SVG picture with what it shows (``alt`` for those who cannot see it) and a link to its file.
 
     ``narrow`` pictures keep to half of the page, two of them side by side.
@@ -115,7 +157,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Code:
+class Code(_Block):
     """Literal text that unfolds under its title."""
 
     title: str
@@ -124,14 +166,37 @@ class Code:
 
 
 @dataclass(frozen=True)
-class Heading:
+class Heading(_Block):
     """A heading below that of the section."""
 
     text: str
     kind: str = field(default="heading", init=False)
 
 
-Block = Text | Note | Items | Table | Picture | Code | Heading | Viewer
+@dataclass(frozen=True)
+class Rating(_Block):
+    """A form by which a reader rates sections, by name and title; it needs its script and is hidden without.
+
+    What it saves is read by ``group --ratings`` (:mod:`bids_spectsynth.evaluation.group.page_ratings`).
+    """
+
+    participant_id: str
+    session_id: str
+    sections: Sequence[tuple[str, str]]
+    version: str
+    kind: str = field(default="rating", init=False)
+    #: Verdicts with their meaning, and limits of the texts.
+    verdicts: ClassVar[Mapping[str, str]] = VERDICTS
+    most_comment: ClassVar[int] = MOST_COMMENT
+    most_rater: ClassVar[int] = MOST_RATER
+
+    @property
+    def scripts(self) -> tuple[str, ...]:
+        """The form's own."""
+        return ("rating.js",)
+
+
+Block = Text | Note | Items | Table | Picture | Code | Heading | Rating | Viewer
 
 
 @dataclass(frozen=True)
@@ -160,19 +225,26 @@ def render(page: Page) -> str:
     Returns
     -------
     str
-        A complete HTML 5 document without external resources; without scripts unless it has a viewer.
+        A complete HTML 5 document that loads nothing but the thumbnails beside it.
     """
-    # The script stands behind the first viewer, so that this one need not wait for the rest of the page.
+    blocks = [block for section in page.sections for block in section.blocks]
+    # The viewer's script stands behind the first viewer, so that this one need not wait for the rest of the page.
     scripted = next((one for one in page.sections if any(isinstance(block, Viewer) for block in one.blocks)), None)
+    names = dict.fromkeys(name for block in blocks if not isinstance(block, Viewer) for name in block.scripts)
+    scripts = [script(name) for name in names]
+    early: list[Script] = [viewer_script()] if scripted else []
+    tables = [block for block in blocks if isinstance(block, Table)]
+    files = any(cell.image for table in tables for row in table.rows for cell in row)
     return (
         _environment()
         .get_template("report.html")
         .render(
             page=page,
-            style=_style() + (Markup(style()) if scripted else ""),  # noqa: S704
-            policy=Markup(policy(viewer=scripted is not None)),  # noqa: S704
+            style=_style() + (Markup(viewer_style()) if scripted else ""),  # noqa: S704
+            policy=policy([*early, *scripts], files=files),
             scripted=scripted,
-            script=Markup(script()),  # noqa: S704
+            early=early,
+            scripts=scripts,
         )
     )
 

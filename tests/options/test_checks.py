@@ -4,7 +4,7 @@ import pytest
 
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.options import checks
-from bids_spectsynth.options.declarations.cohort import CohortOptions
+from bids_spectsynth.options.declarations.cohort import CohortOptions, EvaluationOptions
 from bids_spectsynth.options.declarations.execution import DataOptions
 from bids_spectsynth.options.declarations.model import ModelOptions
 from bids_spectsynth.options.declarations.preparation import PreparationOptions
@@ -14,10 +14,17 @@ from bids_spectsynth.options.declarations.training import TrainingOptions
 
 def test_check_level__participants_are_chosen_at_their_own_level_alone() -> None:
     both = DataOptions(participant_label=("01",), session_label=("a",))
-    checks.check_level("participant", both)
-    checks.check_level("group", DataOptions(session_label=("a",)))
+    checks.check_level("participant", both, EvaluationOptions())
+    checks.check_level("group", DataOptions(session_label=("a",)), EvaluationOptions())
     with pytest.raises(UsageError, match="--participant-label"):
-        checks.check_level("group", both)
+        checks.check_level("group", both, EvaluationOptions())
+
+
+def test_check_level__ratings_are_read_at_the_group_level_alone() -> None:
+    rated = EvaluationOptions(ratings=Path("/ratings"))
+    checks.check_level("group", DataOptions(), rated)
+    with pytest.raises(UsageError, match="--ratings: is of the group level"):
+        checks.check_level("participant", DataOptions(), rated)
 
 
 def test_check_model__names_the_option_that_the_model_would_ignore() -> None:

@@ -156,6 +156,7 @@ any_settings = st.fixed_dictionaries(
         "make_normals": st.builds("{}={}".format, _labels, _labels),
         "reader_study": _paths,
         "reader_results": _paths,
+        "ratings": _paths,
     },
 ).map(lambda values: _that_go_together(values))
 
@@ -168,7 +169,7 @@ def _that_go_together(values: Mapping[str, Any]) -> dict[str, Any]:
     if values["analysis_level"] == "group":
         excluded.add("participant_label")
     else:
-        excluded |= {"make_normals", "reader_study", "reader_results"}
+        excluded |= {"make_normals", "reader_study", "reader_results", "ratings"}
     splits = [name for name in ("cross_validate", "split_counts", "split_file") if values.get(name)]
     excluded |= set(splits[1:])
     if values.get("backend") == "embedded":

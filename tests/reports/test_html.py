@@ -14,6 +14,7 @@ from bids_spectsynth.reports.html import (
     Note,
     Page,
     Picture,
+    Rating,
     Section,
     Table,
     Text,
@@ -22,6 +23,7 @@ from bids_spectsynth.reports.html import (
     render,
     svg_uri,
 )
+from bids_spectsynth.reports.scripts import script
 
 EVIL = "<script>alert('x')</script>\"onload=\"y&"
 SVG = '<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg" width="2"><path d="M 0 0&#10;L 1 1"/></svg>'
@@ -37,15 +39,47 @@ SVG = '<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg" width="2">
         Table([Column(EVIL, EVIL)], [[Cell(EVIL, href=EVIL)]], EVIL, [(EVIL, EVIL)]),
         Picture(SVG, EVIL, EVIL, EVIL),
         Code(EVIL, EVIL),
+        Rating(EVIL, EVIL, [("a", EVIL)], EVIL),
     ],
     ids=lambda block: block.kind,
 )
 def test_every_text_of_a_block_is_escaped(block, parse):
     html = render(Page(EVIL, EVIL, [Section("s", EVIL, [block])], [Note(EVIL, "warning", EVIL)], EVIL))
-    assert "<script" not in html
+    assert "<script>alert" not in html
     assert 'onload="' not in html
     parsed = parse(html)
     assert "<script>alert('x')</script>" in parsed.text
+
+
+def test_render__each_script_once_and_only_where_a_block_needs_it(parse):
+    table = Table([Column("a")], [[Cell("x")]])
+    plain = render(Page("t", "s", [Section("a", "A", [Text("no script")])]))
+    assert parse(plain).scripts == []
+    assert "script-src" not in plain
+    both = render(Page("t", "s", [Section("a", "A", [table, table, Rating("sub-01", "", [("a", "A")], "1")])]))
+    scripts = [script("tables.js"), script("rating.js")]
+    assert parse(both).scripts == [one.text for one in scripts]
+    assert f"script-src {scripts[0].source} {scripts[1].source}" in both
+
+
+@pytest.mark.parametrize(("rows", "sortable", "sorts"), [(3, None, False), (4, None, True), (9, False, False),
+                                                         (2, True, True)])  # fmt: skip
+def test_table__sorts_from_four_rows_on_or_as_it_is_told(rows, sortable, sorts):
+    table = Table([Column("a")], [[Cell("x")]] * rows, sortable=sortable)
+    assert ('class="scroll" data-sort' in render(Page("t", "s", [Section("a", "A", [table])]))) is sorts
+
+
+def test_cell__a_picture_beside_the_page_is_lazy_and_may_be_loaded():
+    table = Table([Column("a")], [[Cell("what it shows", href="sub-01.html", image="figures/participants/sub-01.png")]])
+    html = render(Page("t", "s", [Section("a", "A", [table])]))
+    assert ('<a href="sub-01.html"><img class="thumbnail" src="figures/participants/sub-01.png" alt="what it shows" '
+            'loading="lazy"></a>') in html  # fmt: skip
+    assert "img-src data: 'self' file:;" in html
+
+
+@pytest.mark.parametrize(("text", "short"), [("x" * 20, True), ("x" * 21, False), ("x" * 20 + "\n" + "y" * 20, True)])
+def test_cell__lines_that_stay_whole(text, short):
+    assert Cell(text).short is short
 
 
 def test_page_forbids_the_browser_to_load_anything(parse):
@@ -54,6 +88,8 @@ def test_page_forbids_the_browser_to_load_anything(parse):
     assert policy is not None
     assert policy.group(1).startswith("default-src 'none'")
     assert "http" not in policy.group(1)
+    assert "script" not in policy.group(1)
+    assert "file:" not in policy.group(1)
     assert len(parse(html).sources) == 1
 
 

@@ -155,3 +155,12 @@ class EvaluationOptions:
             write=write_margins,
         ),
     )
+    ratings: Path | None = field(
+        default=None,
+        metadata=option(
+            EVALUATION,
+            "group level: folder with the ratings that readers of the pages have saved (JSON, TSV)",
+            "group level: folder with the [ratings](#rating-the-pages) that readers of the pages have saved",
+            metavar="FOLDER",
+        ),
+    )

@@ -1,10 +1,9 @@
 """The group report: ``group.html``, from what lies in the output folder."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import wraps
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -27,12 +26,14 @@ from bids_spectsynth.evaluation.case.metrics import METRICS
 from bids_spectsynth.evaluation.figures.bland_altman import PREFIX as AGREEMENT_PREFIX
 from bids_spectsynth.reports.group.bland_altman import agreement_section
 from bids_spectsynth.reports.group.calibration import calibration_section
+from bids_spectsynth.reports.group.glance import glance_section
 from bids_spectsynth.reports.group.leads import LEADS, RESIDUAL, RMSE
 from bids_spectsynth.reports.group.paper import (
     paper_comparisons_section,
     paper_examples_section,
     paper_tables_section,
 )
+from bids_spectsynth.reports.group.quality import outliers_section, ratings_section
 from bids_spectsynth.reports.group.siscom import PREFIX as SISCOM_PREFIX
 from bids_spectsynth.reports.group.siscom import siscom_section
 from bids_spectsynth.reports.group.tables import (
@@ -152,6 +153,15 @@ def _participants(context: _GroupContext) -> pd.DataFrame:
         return pd.DataFrame(columns=["participant_id", "split", "status", "reason"], dtype=str)
 
 
+def _verdicts_section(context: _GroupContext) -> Section | None:
+    """What to take from the page: models against their baselines, by what they lead by."""
+    summary, ttests = context.table("summary"), context.table("ttests")
+    if summary is None or summary.empty:
+        return None
+    notes = [note for lead in LEADS for note in verdicts(summary, ttests, lead)]
+    return Section("verdicts", "Verdicts", notes) if notes else None
+
+
 def _cohort_section(context: _GroupContext) -> Section:
     people = _participants(context)
     if people.empty:
@@ -231,11 +241,10 @@ def _summary_section(context: _GroupContext) -> Section | None:
     )
     tables = [replace(one, folded=len(one.rows) > LONG_TABLE) for one in summary_tables(summary, dictionary)]
     blocks: list[Block] = [Text(intro)]
-    ttests = context.table("ttests")
     for lead in LEADS:
         if lead is RMSE or len(lead.of(summary)):
             blocks += [Text(_AS_BASELINE)] if lead is RESIDUAL else []
-            blocks += [lead_table(summary, lead), *verdicts(summary, ttests, lead)]
+            blocks.append(lead_table(summary, lead))
     return Section("summary", "Agreement with the real SPECT", [*blocks, *tables])
 
 
@@ -262,28 +271,16 @@ def _figures_section(context: _GroupContext) -> Section | None:
     return Section("figures", "Distributions", blocks) if blocks else None
 
 
-def _reports_section(context: _GroupContext) -> Section | None:
-    links = _links(context)
-    if not links:
-        return None
-    people: Mapping[str, Mapping[Any, Any]] = {
-        str(row["participant_id"]): row for row in _participants(context).to_dict("records")
-    }
-    rows = []
-    for name, href in links.items():
-        row = people.get(name, {})
-        status = str(row.get("status", "n/a"))
-        rows.append([Cell(name, href=href), Cell(str(row.get("split", "n/a"))), Cell(status, _tone(status))])
-    columns = [Column("Participant"), Column("Part in training"), Column("Status")]
-    return Section("reports", "Subject reports", [Table(columns, rows)])
-
-
 def _caveats_section() -> Section:
     return Section("caveats", "How to read these numbers", [Items([(caveat, "") for caveat in _CAVEATS])])
 
 
 #: What the page shows before the caveats, in order.
 SECTIONS: tuple[Callable[[_GroupContext], Section | None], ...] = (
+    _verdicts_section,
+    _of_output(glance_section),
+    _of_output(ratings_section),
+    _of_output(outliers_section),
     _cohort_section,
     _registration_section,
     _models_section,
@@ -296,5 +293,4 @@ SECTIONS: tuple[Callable[[_GroupContext], Section | None], ...] = (
     _of_output(calibration_section),
     _of_output(siscom_section),
     _figures_section,
-    _reports_section,
 )

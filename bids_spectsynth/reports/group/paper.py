@@ -1,8 +1,6 @@
 """Sections of the group report in the article's order: its Tables 2, 3 and 4, its comparisons, its Figures 3 to 7."""
 
-from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from xml.etree import ElementTree
 
 import pandas as pd
 
@@ -10,18 +8,16 @@ from bids_spectsynth.bids.output_files import GroupTable, group_figures, group_t
 from bids_spectsynth.bids.sidecars import sidecar
 from bids_spectsynth.evaluation.case.metrics import Region
 from bids_spectsynth.evaluation.paper.columns import ON_PAPER_SCALE
+from bids_spectsynth.reports.group.figures import pictures
 from bids_spectsynth.reports.group.paper_tables import (
     comparison_counts,
     comparison_table,
     example_tables,
     table_4,
 )
-from bids_spectsynth.reports.html import Block, Heading, Note, Picture, Section, Text
+from bids_spectsynth.reports.html import Block, Heading, Note, Section, Text
 from bids_spectsynth.reports.wording import PHANTOM_TEXT
 
-_DUBLIN_CORE = "{http://purl.org/dc/elements/1.1/}"
-#: Figures narrower than this (points, two thirds of a printed page) are shown at half of the report's width.
-_NARROW = 340.0
 _TABLES = (
     "As in the article: networks alone, held-out participants, the block of slices with the most brain, each axial "
     f"slice of the real SPECT scaled by its own minimum and maximum. {ON_PAPER_SCALE} Background raises SSIM and PSNR "
@@ -74,7 +70,7 @@ def paper_comparisons_section(output_dir: Path) -> Section | None:
         if own.empty:
             continue
         blocks += [Heading(title), Text(comparison_counts(own))]
-        blocks += _pictures(output_dir, [f"paper_figure{number}.svg", f"paper_figure{number}_brain.svg"])
+        blocks += pictures(output_dir, [f"paper_figure{number}.svg", f"paper_figure{number}_brain.svg"])
         blocks.append(comparison_table(own, title, dictionary))
     return Section("paper-comparisons", "The article's comparisons", blocks)
 
@@ -83,10 +79,10 @@ def paper_examples_section(output_dir: Path) -> Section | None:
     """Figures 3 and 4 and their like for other losses and recipes; None without them."""
     folder = group_figures(output_dir)
     names = [path.name for number in (3, 4) for path in sorted(folder.glob(f"paper_figure{number}*.svg"), key=_by_stem)]
-    pictures = list(_pictures(output_dir, names))
-    if not pictures:
+    found = list(pictures(output_dir, names))
+    if not found:
         return None
-    return Section("paper-examples", "Example slices", [*_phantom_note(output_dir), Text(_EXAMPLES), *pictures])
+    return Section("paper-examples", "Example slices", [*_phantom_note(output_dir), Text(_EXAMPLES), *found])
 
 
 def _by_stem(path: Path) -> str:
@@ -102,23 +98,3 @@ def _read(output_dir: Path, table: GroupTable) -> pd.DataFrame | None:
 
 def _phantom_note(output_dir: Path) -> list[Block]:
     return [Note(PHANTOM_TEXT, "warning", "Phantom data")] if is_phantom(output_dir) else []
-
-
-def _pictures(output_dir: Path, names: Sequence[str]) -> Iterator[Block]:
-    for name in names:
-        path = group_figures(output_dir) / name
-        if path.is_file():
-            svg = path.read_text(encoding="utf-8")
-            # The file is this software's own, and the parser loads nothing from elsewhere.
-            root = ElementTree.fromstring(svg)  # noqa: S314
-            words = _metadata(root)
-            title = words.get("title", path.stem)
-            caption = f"{title}. {words.get('description', '')} As PNG: figures/{path.stem}.png."
-            narrow = float(root.get("width", "inf").removesuffix("pt")) < _NARROW
-            yield Picture(svg, title, caption, path.relative_to(output_dir).as_posix(), narrow=narrow)
-
-
-def _metadata(root: ElementTree.Element) -> Mapping[str, str]:
-    """Title and description that a figure carries."""
-    found = {name: root.find(f".//{_DUBLIN_CORE}{name}") for name in ("title", "description")}
-    return {name: element.text for name, element in found.items() if element is not None and element.text}

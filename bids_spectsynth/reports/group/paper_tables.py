@@ -59,7 +59,7 @@ def table_4(summary: pd.DataFrame, region: Region, dictionary: Dictionary) -> Ta
         f"Table 4, {_REGIONS[region]}: mean (coefficient of variation) over the slices in the block of all held-out "
         f"subjects ({_splits(chosen)}). MRI: T1w. {ON_PAPER_SCALE}"
     )
-    return Table(columns, rows, caption, [_DIFFERENT] if different else [])
+    return Table(columns, rows, caption, [_DIFFERENT] if different else [], folded=True)
 
 
 def _splits(rows: pd.DataFrame) -> str:
@@ -133,7 +133,7 @@ def _example_table(table: int, model: tuple[Any, ...], group: pd.DataFrame) -> T
         f"Table {table}. {_model_name(*map(str, model))}: metrics over the whole slice, {len(rows)} held-out subjects, "
         "one slice each."
     )
-    return Table(columns, rows, caption)
+    return Table(columns, rows, caption, folded=True)
 
 
 def comparison_counts(rows: pd.DataFrame) -> str:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from bids_spectsynth.bids.output_files import group_figures, is_phantom
 from bids_spectsynth.errors import DatasetError
-from bids_spectsynth.reports.html import Block, Note, Picture, Section, Text
+from bids_spectsynth.reports.group.figures import pictures
+from bids_spectsynth.reports.html import Block, Note, Section, Text
 from bids_spectsynth.reports.plain_table import plain_table
 
 #: Names of the group level's tables and figures on SISCOM begin so.
@@ -39,7 +40,7 @@ def siscom_section(output_dir: Path) -> Section | None:
     start: list[Block] = [Text(_INTRO)]
     if is_phantom(output_dir):
         start.append(Note(_PHANTOM, "warning", "Phantom data"))
-    return Section("siscom", "SISCOM", [*start, *blocks, *_figures(output_dir)])
+    return Section("siscom", "SISCOM", [*start, *_figures(output_dir), *blocks])
 
 
 def _table(path: Path, caption: str) -> list[Block]:
@@ -53,7 +54,4 @@ def _table(path: Path, caption: str) -> list[Block]:
 
 def _figures(output_dir: Path) -> list[Block]:
     found = sorted(group_figures(output_dir).glob(f"{PREFIX}*.svg"))
-    return [
-        Picture(path.read_text(encoding="utf-8"), path.stem, "", path.relative_to(output_dir).as_posix(), narrow=True)
-        for path in found
-    ]
+    return [*pictures(output_dir, [path.name for path in found])]

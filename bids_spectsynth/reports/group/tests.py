@@ -34,6 +34,8 @@ _SLICE_WISE = (
     "The t-test over slices is as in the article; slices of one head are not independent: p-values too small, often by "
     "many orders of magnitude. Do not conclude from them that methods differ between subjects."
 )
+#: Rows without a finding that are folded away; fewer stay where they are.
+_FOLDED_FROM = 4
 _PAIR = ["configuration_a", "configuration_b", "method_b"]
 Dictionary = Mapping[str, Any]
 
@@ -76,14 +78,16 @@ def _primary_tables(ttests: pd.DataFrame, dictionary: Dictionary) -> Iterator[Ta
     for kind in COMPARISONS:
         scales = list(dict.fromkeys(ttests.loc[ttests["comparison"] == kind, "scale"]))
         for scale in scales:
-            table = primary_table(ttests, kind, scale, dictionary)
-            yield replace(table, footnotes=[*table.footnotes, *shown])
-            # Once is enough.
-            shown = []
+            for table in primary_tables(ttests, kind, scale, dictionary):
+                yield replace(table, footnotes=[*table.footnotes, *shown])
+                # Once is enough.
+                shown = []
 
 
-def primary_table(ttests: pd.DataFrame, kind: str, scale: str, dictionary: Dictionary) -> Table:
+def primary_tables(ttests: pd.DataFrame, kind: str, scale: str, dictionary: Dictionary) -> list[Table]:
     """The primary test of one kind of comparison on one scale: a row for each pair and in-brain metric, or measure.
+
+    Many rows that show neither a difference nor equivalence stand in a table of their own, folded.
 
     Parameters
     ----------
@@ -96,14 +100,15 @@ def primary_table(ttests: pd.DataFrame, kind: str, scale: str, dictionary: Dicti
         ``group_ttests.json``.
     """
     chosen = ttests[(ttests["comparison"] == kind) & (ttests["scale"] == scale)]
-    rows, notes = [], []
+    rows: list[tuple[list[Cell], list[str], bool]] = []
     for pair, group in chosen.groupby(_PAIR, sort=False):
         for metric in _measures(scale, "brain"):
             own = {str(row["test"]): row for row in group[group["metric"] == metric.name].to_dict("records")}
             if PRIMARY in own:
-                named = [*_names(kind, pair), Cell(metric.column_title)]
-                rows.append([*named, *_primary_cells(own[PRIMARY], own.get("equivalence"), metric.digits)])
-                notes.append(_remarks([own[PRIMARY]["note"]]))
+                cells = [*_names(kind, pair), Cell(metric.column_title)]
+                cells += _primary_cells(own[PRIMARY], own.get("equivalence"), metric.digits)
+                found = any(_p_holm(own.get(test)) < ALPHA for test in (PRIMARY, "equivalence"))
+                rows.append((cells, _remarks([own[PRIMARY]["note"]]), found))
     columns = [Column("First"), Column("Second"), Column("Metric")]
     columns += [
         Column("Difference [95 % CI]", description(dictionary, "mean_difference"), numeric=True),
@@ -115,7 +120,23 @@ def primary_table(ttests: pd.DataFrame, kind: str, scale: str, dictionary: Dicti
         Column("Slices", numeric=True),
     ]
     what = "whole volumes" if scale == UPTAKE_SCALE else f"{scale} scale"
-    return _with_notes(Table(columns, rows, f"{_TITLES[kind]}, {what}. In the brain, over subjects."), notes)
+    title = f"{_TITLES[kind]}, {what}. In the brain, over subjects."
+    open_ones = [row for row in rows if not row[2]]
+    folded = open_ones if len(open_ones) >= _FOLDED_FROM else []
+    shown = [row for row in rows if row[2] or not folded]
+    caption = f"{len(folded)} of {len(rows)} rows show neither a difference nor equivalence. {title}"
+    tables = [(Table(columns, [], title), shown), (Table(columns, [], caption, folded=True), folded)]
+    return [
+        _with_notes(replace(table, rows=[cells for cells, _, _ in own]), [notes for _, notes, _ in own])
+        for table, own in tables
+        if own
+    ]
+
+
+def _p_holm(row: Mapping[Any, Any] | None) -> float:
+    """Corrected p of a test; 1 where it was not made."""
+    p = math.nan if row is None else float(row["p_holm"])
+    return p if math.isfinite(p) else 1.0
 
 
 def _measures(scale: str, *regions: Region) -> list[Metric | VolumeMeasure]:

@@ -55,7 +55,7 @@ def thresholded_map(
     frame = frame_of(mask, affine)
     below = Layer(t1w, 0.0, _bright(t1w, mask))
     shown = np.where(np.abs(values) >= threshold, values, np.nan).astype(np.float32)
-    colours = _hot_and_cold(threshold)
+    colours = hot_and_cold(threshold)
     bar = f"z, shown beyond ±{threshold:g}, ends at ±{LIMIT:g}"
     ticks = (-LIMIT, -threshold, threshold, LIMIT) if threshold < LIMIT else (-LIMIT, LIMIT)
     with_bar = Layer(shown, -LIMIT, LIMIT, colours, bar, ticks)
@@ -69,7 +69,7 @@ def thresholded_map(
     return mosaic(rows, frame, title)
 
 
-def _hot_and_cold(threshold: float) -> ListedColormap:
+def hot_and_cold(threshold: float) -> ListedColormap:
     """Red to white above the threshold, blue to white below its negative, grey between them."""
     levels = np.linspace(-LIMIT, LIMIT, _COLOURS)
     beyond = np.clip((np.abs(levels) - threshold) / max(LIMIT - threshold, 1e-6), 0, 1)

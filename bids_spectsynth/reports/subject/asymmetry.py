@@ -60,9 +60,7 @@ def _table(path: Path) -> Table:
             cells.append(Cell(number(float(row["asymmetry_real"]), 1), "bad" if outside else ""))
         rows.append(cells)
     columns = [
-        Column(
-            "Region", "Block: distance of its centre from the midline (x), its y and z in the template, mm"
-        ),
+        Column("Region", "Block: distance of its centre from the midline (x), its y and z in the template, mm"),
         Column("Asymmetry (%)", "Above 0 where the left side takes up more", numeric=True),
         Column(f"{100 * COVERAGE:g} % interval", numeric=True),
         Column("Verdict"),

@@ -142,7 +142,8 @@ def _summary_section(context: SubjectContext, row: Mapping[str, str]) -> Section
         *_backend_facts(context),
     ]
     facts = [(name, value) for name, value in facts if name != "Reason" or value != "n/a"]
-    table = Table([Column("What"), Column("Value")], [[Cell(name, "muted"), Cell(value)] for name, value in facts])
+    pairs = [[Cell(name, "muted"), Cell(value)] for name, value in facts]
+    table = Table([Column("What"), Column("Value")], pairs, sortable=False)
     blocks: list[Block] = [table]
     for case in context.cases:
         if case.space == T1W_SPACE:

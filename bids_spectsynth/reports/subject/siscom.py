@@ -162,7 +162,7 @@ def _facts_table(facts: Facts, label: str) -> list[Block]:
     if not facts:
         return []
     rows = [[Cell(name, "muted"), Cell(value)] for name, value in fact_rows(facts, label)]
-    return [Table([Column("What"), Column("Value")], rows, "How it was made.")]
+    return [Table([Column("What"), Column("Value")], rows, "How it was made.", sortable=False)]
 
 
 def _picture(context: SubjectContext, result: _Result) -> Block:

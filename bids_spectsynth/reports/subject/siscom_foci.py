@@ -33,20 +33,21 @@ def _decimals(digits: int) -> Callable[[str], str]:
     return lambda text: number(_float(text), digits)
 
 
+#: What decides stands first, so that it is seen where the page is narrow.
 _FOCI = (
     _Shown("Rank", "rank"),
     _Shown("Sign", "sign", numeric=False),
     _Shown("Side", "side", numeric=False),
     _Shown("Lobe", "lobe", numeric=False),
     _Shown("Region", "region", numeric=False),
-    _Shown("x y z mm", "x_mm", numeric=False),
+    _Shown("Corrected p", "p_corrected", lambda text: p_value(_float(text))),
+    _Shown("Flags", "flags", lambda text: text.replace(",", "\n"), numeric=False),
     _Shown("mL", "volume_ml", _decimals(1)),
+    _Shown("Change %", "percent_max", _decimals(1)),
     _Shown("z", "z_max", _decimals(1)),
     _Shown("znull", "znull_max", _decimals(1)),
     _Shown("zcohort", "zcohort_max", _decimals(1)),
-    _Shown("Change %", "percent_max", _decimals(1)),
-    _Shown("Corrected p", "p_corrected", lambda text: p_value(_float(text))),
-    _Shown("Flags", "flags", lambda text: text.replace(",", "\n"), numeric=False),
+    _Shown("x y z mm", "x_mm", numeric=False),
 )
 _BUDGET = (
     _Shown("Rank", "rank"),

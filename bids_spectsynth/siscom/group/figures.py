@@ -91,7 +91,7 @@ def _draw_rates(axes: Axes, rows: pd.DataFrame) -> None:
 
 
 def write_siscom_figures(concordance: pd.DataFrame, localisation: pd.DataFrame, output_dir: Path) -> list[Path]:
-    """Write ``figures/siscom_concordance.svg`` and ``figures/siscom_localisation.svg``, each also as PNG.
+    """Write ``figures/group_siscom_concordance.svg`` and ``figures/group_siscom_localisation.svg``, each also as PNG.
 
     A figure without rows is not written, and an older one is removed.
 
@@ -111,7 +111,7 @@ def write_siscom_figures(concordance: pd.DataFrame, localisation: pd.DataFrame, 
         ("concordance", concordance, concordance_drawing),
         ("localisation", localisation, localisation_drawing),
     ):
-        path = group_figures(output_dir) / f"siscom_{name}.svg"
+        path = group_figures(output_dir) / f"group_siscom_{name}.svg"
         if table.empty or not (table["n_participants"] > 0).any():
             for stale in (path, path.with_suffix(".png")):
                 stale.unlink(missing_ok=True)

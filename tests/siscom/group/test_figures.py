@@ -52,9 +52,9 @@ def test_write_siscom_figures__writes_both_and_removes_what_is_stale(
     tmp_path: Path, tables: tuple[pd.DataFrame, pd.DataFrame]
 ) -> None:
     written = write_siscom_figures(*tables, tmp_path)
-    assert [path.name for path in written] == ["siscom_concordance.svg", "siscom_localisation.svg"]
+    assert [path.name for path in written] == ["group_siscom_concordance.svg", "group_siscom_localisation.svg"]
     assert all(path.with_suffix(".png").exists() for path in written)
     assert write_siscom_figures(tables[0].iloc[:0], tables[1], tmp_path) == written[1:]
     assert sorted(path.name for path in written[0].parent.iterdir()) == [
-        "siscom_localisation.png", "siscom_localisation.svg",
+        "group_siscom_localisation.png", "group_siscom_localisation.svg",
     ]  # fmt: skip
