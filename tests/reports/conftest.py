@@ -274,9 +274,6 @@ class Parsed(HTMLParser):
             self.policy += dict(attrs)["content"] or ""
         if tag not in VOID:
             self._open.append(tag)
-        if tag == "script":
-            assert not attrs, "a script without a source"
-            self.scripts.append("")
         for name, value in attrs:
             assert not name.startswith("on"), f"event handler {name}"
             if name in ("src", "srcset", "data", "poster", "background"):
