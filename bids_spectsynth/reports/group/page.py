@@ -215,7 +215,7 @@ def _registration_section(context: _GroupContext) -> Section:
     table = registration_table(transforms, links)
     # Many rows that nobody needs to look at stay folded.
     folded = not poor and len(table.rows) > LONG_TABLE
-    return Section("registration", "Registration quality", [note, replace(table, folded=folded)])
+    return Section("registration", "Registration quality", [note, replace(table, folded=folded, tall=True)])
 
 
 def _models_section(context: _GroupContext) -> Section | None:
