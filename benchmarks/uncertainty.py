@@ -6,7 +6,8 @@ Reads the cohorts of `siscom.py --work FOLDER` (`seed-<s>/data`, `data-truth` an
 simulates and prepares them. Of each seed, and of the first 20 and the first 10 of its heads, three networks are trained
 by 3-fold cross-validation (4 mm, short training) with `--uncertainty calibrated`: every head is held out once, and
 judged by a calibration that it did not go into. The model of each whole cohort is then applied to the first ten heads
-of the next seed, which neither its networks nor its calibration know. Nothing of the calibration was chosen on these seeds.
+of the next seed, which neither its networks nor its calibration know. Nothing of the calibration was chosen on these
+seeds.
 
 Intervals are of t over participants (95 %). The rank correlation of the predicted standard deviation with the absolute
 error is given against the measured SPECT, whose noise nobody can predict, and against the phantom's noise-free one. A
