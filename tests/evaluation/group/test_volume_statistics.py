@@ -12,7 +12,7 @@ from bids_spectsynth.evaluation.group.comparisons import StatisticsOptions
 from bids_spectsynth.evaluation.group.tables import GroupTables, compare_methods, summarise, write_group_tables
 from bids_spectsynth.reports.group.leads import RESIDUAL
 from bids_spectsynth.reports.group.tables import lead_table
-from bids_spectsynth.reports.group.tests import all_tests_table, primary_table
+from bids_spectsynth.reports.group.tests import all_tests_table, primary_tables
 from bids_spectsynth.reports.group.verdicts import verdicts
 
 NO_METRICS = pd.DataFrame(columns=["configuration", "method", "scale"])
@@ -126,7 +126,7 @@ def test_the_report_shows_the_measure_with_its_tests_and_verdict(tmp_path: Path)
     (note,) = verdicts(written["summary"], written["ttests"], RESIDUAL)
     assert note.text.startswith("m (6 test): lower mean baseline SD than every baseline (n = 6 subjects")
     assert note.level == "good"
-    primary = primary_table(written["ttests"], "baseline", "uptake", {})
+    primary = primary_tables(written["ttests"], "baseline", "uptake", {})[0]
     assert [cell.text for cell in primary.rows[0][:3]] == ["m", "Copy of the PET", "Baseline SD (%)"]
     assert "whole volumes" in primary.caption
     every = all_tests_table(written["ttests"], "baseline", {})
