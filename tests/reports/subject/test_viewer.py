@@ -10,7 +10,7 @@ import pytest
 
 from bids_spectsynth.bids.output_files import find_cases, find_synthetic, standard_deviation_path
 from bids_spectsynth.bids.transforms import find_transforms
-from bids_spectsynth.bids.writing import write_image
+from bids_spectsynth.bids.writing import read_matrix, write_image, write_matrix
 from bids_spectsynth.reports.context import SubjectContext
 from bids_spectsynth.reports.html import Code
 from bids_spectsynth.reports.subject import page, viewer
@@ -142,3 +142,38 @@ def test_subject_report__coordinates_of_foci_lead_to_the_viewer(siscom, parse, m
     assert {unescape(layer) for _, layer, _ in jumps} <= names
     assert {name for _, _, name in jumps} <= set(parsed.ids)
     assert html.index('id="viewer"') < html.index('id="siscom"')
+
+
+def test_viewer_section__template_coordinates_are_through_the_inverse_of_the_file(tree):
+    path = next((tree / "sub-01/anat").glob("*from-T1w_to-MNI*_xfm.txt"))
+    matrix = np.array([[1.1, 0.1, 0, 4], [0, 0.9, 0, -3], [0, 0, 1, 2], [0, 0, 0, 1]])
+    write_matrix(path, matrix, json.loads(path.with_suffix(".json").read_text()))
+    one = viewer_of(context_of(tree))
+    assert one.template == "MNI152NLin2009aSym"
+    assert one.to_template is not None
+    assert one.to_template @ read_matrix(path) == pytest.approx(np.eye(4))
+
+
+def test_viewer_section__without_siscom_the_synthetic_image_before_the_real_one(tree):
+    one = viewer_of(context_of(tree))
+    assert (one.base, one.overlay, one.second, one.foci, one.at) == ("pix2pixPet", "", "interictal", [], None)
+
+
+def test_viewer_section__an_image_in_a_templates_space_lies_in_the_world_of_the_t1w(tree):
+    matrix = np.array([[1.1, 0.1, 0, 4], [0, 0.9, 0, -3], [0, 0, 1, 2], [0, 0, 0, 1]])
+    path = next((tree / "sub-01/anat").glob("*from-T1w_to-MNI*_xfm.txt"))
+    write_matrix(path, matrix, json.loads(path.with_suffix(".json").read_text()))
+    for folder, pattern in (("anat", "*_space-T1w_desc-*.*"), ("spect", "*_space-T1w_desc-pix2pixPet_spect.*")):
+        for one in (tree / "sub-01" / folder).glob(pattern):
+            one.with_name(one.name.replace("space-T1w", "space-MNI152NLin2009aSym")).write_bytes(one.read_bytes())
+    layers = {layer.name: layer for layer in viewer_of(context_of(tree)).layers}
+    native, other = layers["pix2pixPet"].volume, layers["pix2pixPet-MNI152NLin2009aSym"]
+    assert other.synthetic
+    assert other.volume.affine == pytest.approx(matrix @ native.affine)
+
+
+def test_viewer_section__a_viewer_for_each_session(tmp_path, write):
+    for session in ("a", "b"):
+        write.case(tmp_path, "04", session)
+    names = [block.name for block in blocks_of(context_of(tmp_path, "04")) if isinstance(block, Viewer)]
+    assert names == ["viewer-sub-04_ses-a", "viewer-sub-04_ses-b"]

@@ -44,7 +44,7 @@ class Browser:
         """Open a file and wait until a script says that it is ready."""
         self.events()
         self._ask("POST", "/url", {"url": path.resolve().as_uri()})
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while not self.run(wait):
             assert time.monotonic() < end, f"not ready: {self.log()}"
             time.sleep(0.05)

@@ -75,7 +75,6 @@ function drawTile(state, context, tile) {
   context.rect(tile.left, tile.top, tile.width, tile.height);
   context.clip();
   context.imageSmoothingEnabled = state.smooth;
-  context.imageSmoothingQuality = "high";
   context.save();
   context.translate(x, y);
   if (isMirrored(state, tile.plane)) context.scale(-1, 1);
