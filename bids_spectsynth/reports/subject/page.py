@@ -25,6 +25,7 @@ from bids_spectsynth.errors import SpectSynthError, UsageError
 from bids_spectsynth.options.settings import T1W_SPACE
 from bids_spectsynth.reports.context import SubjectContext
 from bids_spectsynth.reports.html import Block, Cell, Code, Column, Items, Note, Page, Section, Table, Text, render
+from bids_spectsynth.reports.rating import rating_section
 from bids_spectsynth.reports.subject.asymmetry import asymmetry_section
 from bids_spectsynth.reports.subject.images import (
     SYNTHETIC_BANNER,
@@ -92,6 +93,9 @@ def _page(context: SubjectContext) -> Page:
     sections = [section for section in shown if section is not None]
     sessions = sorted({case.session for case in context.cases if case.session})
     subtitle = f"Sessions: {', '.join(sessions)}" if sessions else "Participant level"
+    rated = [section for section in sections if section.name in RATED_SECTIONS]
+    if rated and context.cases:
+        sections.append(rating_section(context.participant, rated, software_version(context.output_dir)))
     # The errors come last: they are known only when the other sections have been made.
     sections.append(_errors_section(context, row))
     return Page(f"sub-{context.participant}", subtitle, sections, _banners(context, row), FOOTER)
@@ -244,6 +248,8 @@ def _errors_section(context: SubjectContext, row: Mapping[str, str]) -> Section:
     return Section("errors", "Errors", blocks)
 
 
+#: Names of the sections that a reader can rate.
+RATED_SECTIONS = ("brain-mask", "registration", "template", "synthesis", "siscom")
 #: What the page shows between the summary and the errors, in order.
 SECTIONS: tuple[Callable[[SubjectContext], Section | None], ...] = (
     viewer_section,

@@ -18,7 +18,7 @@ from bids_spectsynth.reports.subject import page
 from bids_spectsynth.reports.subject.page import subject_report
 
 SECTIONS = ["Summary", "Viewer", "Brain mask", "Registration to the T1w", "Registration to the template", "Synthesis",
-            "Metrics per slice", "Methods", "About", "Errors"]  # fmt: skip
+            "Metrics per slice", "Methods", "About", "Rating", "Errors"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -315,3 +315,17 @@ def test_ictal_scans__each_has_its_row_and_its_picture(tree, write, quick, parse
         "sub-01/ses-x/figures/sub-01_ses-x_task-ictal_desc-coregistration_spect.svg",
     }
     assert "No errors to report." in parsed.text
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_page_has_a_form_to_rate_what_it_shows(tree, full_tree, parse):
+    html = subject_report(tree, "01").read_text(encoding="utf-8")
+    parse(html)
+    assert 'data-participant="sub-01"' in html
+    assert [f'data-section="{name}"' in html for name in ("brain-mask", "registration", "metrics")] == [
+        True,
+        True,
+        False,
+    ]
+    # Nothing was prepared of a participant who was skipped.
+    assert "data-section" not in subject_report(full_tree, "02").read_text(encoding="utf-8")
