@@ -94,6 +94,7 @@ def open_page(window: Browser, page: Path) -> dict[str, float]:
 
 
 def main() -> None:
+    """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-n", type=int, default=500, help="participants")
     parser.add_argument("--visits", type=int, default=5)

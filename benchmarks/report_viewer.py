@@ -7,23 +7,24 @@ report does, and opens the page with Debian's Chromium, without WebGL, as from a
 """
 
 import argparse
-import importlib.util
 import json
 import sys
 import tempfile
 import time
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 from scipy import ndimage
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "reports"))
+
+from chromium import browser
 
 from bids_spectsynth.reports.html import Page, Section, render
 from bids_spectsynth.reports.viewer.layers import Focus, Layer, Viewer
 from bids_spectsynth.reports.viewer.packing import COARSE, brain_box, coarsen, crop, pack
 
 SHAPE = (256, 256, 192)
-WEBDRIVER = Path(__file__).parents[1] / "tests/reports/viewer/webdriver.py"
 #: Moves of the cross that are timed: of one plane, and of all three.
 STEPS = 120
 _TIMED = """
@@ -80,17 +81,6 @@ def head(maps: int) -> tuple[Viewer, float]:
     return viewer, time.perf_counter() - begin
 
 
-def webdriver() -> ModuleType:
-    """The tests' driver of a browser."""
-    spec = importlib.util.spec_from_file_location("webdriver", WEBDRIVER)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["webdriver"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 def main() -> None:
     """Make the page, open it, time it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -107,15 +97,15 @@ def main() -> None:
             page = folder / "viewer.html"
             page.write_text(render(Page("A head", "", [Section("viewer", "Viewer", [viewer])])), encoding="utf-8")
         result["page_mb"] = page.stat().st_size / 1e6
-        with webdriver().browser(Path(temporary)) as browser:
-            browser.size(1400, 1000, options.density)
-            browser.open(page)
-            result["ready_ms"] = browser.run("return viewer.readyAfter")
-            asked = [address for address in browser.requests() if not address.startswith("data:")]
+        with browser(Path(temporary)) as window:
+            window.size(1400, 1000, options.density)
+            window.open(page, "return Boolean(viewer)")
+            result["ready_ms"] = window.run("return viewer.readyAfter")
+            asked = [address for address in window.requests() if not address.startswith("data:")]
             result["requests_beyond_the_page"] = len(asked) - 1
-            result["console_lines"] = browser.log()
+            result["console_lines"] = window.log()
             for planes in ("one", "all"):
-                timed = browser.run(_TIMED, STEPS, planes)
+                timed = window.run(_TIMED, STEPS, planes)
                 result |= {f"slice_{planes}_{name}_ms": value for name, value in timed.items()}
     print(json.dumps({name: round(value, 2) if isinstance(value, float) else value for name, value in result.items()}))
 

@@ -1,7 +1,7 @@
 """Applying models to prepared cases: synthesise, then rate what is held out from the model."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,7 @@ from bids_spectsynth.bids.roles import INTERICTAL
 from bids_spectsynth.bids.sidecars import sidecar
 from bids_spectsynth.errors import ModelError, Outcome, SpectSynthError
 from bids_spectsynth.evaluation.case.evaluate import evaluate_case
-from bids_spectsynth.evaluation.uncertainty.calibration_fit import RegionalScale
-from bids_spectsynth.evaluation.uncertainty.files import StoredCalibrations, load_calibrations
+from bids_spectsynth.evaluation.uncertainty.files import StoredCalibrations
 from bids_spectsynth.evaluation.uncertainty.intervals import CALIBRATION, calibrated_maps
 from bids_spectsynth.evaluation.uncertainty.rating import calibrate_case
 from bids_spectsynth.evaluation.uncertainty.regional_table import write_regional_intervals
@@ -40,8 +39,9 @@ from bids_spectsynth.synthesis.prediction.synthetic_image import synthesise
 
 logger = logging.getLogger(__name__)
 
-#: The model has seen nothing of these participants.
-RATED = ("test", "external")
+#: The model has seen nothing of these participants: those of its own cohort, and others.
+TEST = "test"
+RATED = (TEST, "external")
 #: Why a case with a SPECT is not rated.
 STATE_ASSUMED = "not rated, because nothing in the name of its SPECT says ictal or interictal"
 
@@ -138,7 +138,9 @@ def synthesise_case(
     return Outcome(case.participant, case.session, "synthesise", "ok")
 
 
-def rate_case(model: AppliedModel, case: PreparedCase, settings: Settings) -> Outcome:
+def rate_case(
+    model: AppliedModel, case: PreparedCase, settings: Settings, calibrations: StoredCalibrations | None = None
+) -> Outcome:
     """Rate the synthetic image of a case against the real one, where the model has never seen the participant.
 
     A SPECT that is interictal by assumption alone is no reference: it may be ictal.
@@ -149,6 +151,8 @@ def rate_case(model: AppliedModel, case: PreparedCase, settings: Settings) -> Ou
     case : PreparedCase
         With a current synthetic image.
     settings : Settings
+    calibrations : StoredCalibrations, optional
+        By which the image has intervals.
 
     Returns
     -------
@@ -162,7 +166,7 @@ def rate_case(model: AppliedModel, case: PreparedCase, settings: Settings) -> Ou
             # A table of an earlier training, which had not seen this participant, must not stay.
             remove_ratings(settings.output_dir, case, model.label)
         else:
-            _rate(model, case, split, settings)
+            _rate(model, case, split, settings, calibrations)
     except Exception as error:
         return _failure(case, "evaluate", error)
     if not case.is_state_assumed:
@@ -171,7 +175,13 @@ def rate_case(model: AppliedModel, case: PreparedCase, settings: Settings) -> Ou
     return Outcome(case.participant, case.session, "evaluate", "ok", STATE_ASSUMED)
 
 
-def _rate(model: AppliedModel, case: PreparedCase, split: str, settings: Settings) -> None:
+def _rate(
+    model: AppliedModel,
+    case: PreparedCase,
+    split: str,
+    settings: Settings,
+    calibrations: StoredCalibrations | None,
+) -> None:
     output_dir, label = settings.output_dir, model.label
     own, *further = model.members_for(case.participant)
     make_if_outdated(
@@ -192,18 +202,13 @@ def _rate(model: AppliedModel, case: PreparedCase, split: str, settings: Setting
         image = synthetic_path(output_dir, case, label)
         table = rating_path(output_dir, case, label, "calibration")
         facts = _calibration_facts(label, own.card, split, deviation)
+        regional = None
+        if calibrations is not None and facts["sampled_by"] == CALIBRATION:
+            regional = calibrations.of(case.participant).regional
         make_if_outdated(
             calibration_product(model, case, split, settings),
-            lambda: calibrate_case(case, image, deviation, table, facts, _regional(model, case, deviation)),
+            lambda: calibrate_case(case, image, deviation, table, facts, regional),
         )
-
-
-def _regional(model: AppliedModel, case: PreparedCase, deviation: Path) -> Mapping[str, RegionalScale] | None:
-    """How large regional errors of a case may be, where its intervals come from a calibration."""
-    if sidecar(deviation).get("SampledBy") != CALIBRATION:
-        return None
-    found = load_calibrations(model.folder)
-    return None if found is None else found.of(case.participant).regional
 
 
 def _calibration_facts(label: str, card: ModelCard, split: str, deviation: Path) -> dict[str, Any]:

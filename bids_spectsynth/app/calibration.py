@@ -2,17 +2,27 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
-from bids_spectsynth.app.apply import RATED, NetworkLoader, split_of
+from bids_spectsynth.app.apply import TEST, NetworkLoader, split_of
 from bids_spectsynth.app.freshness import prepared_files, transform_files
 from bids_spectsynth.app.model_choice import AppliedModel
 from bids_spectsynth.bids.manifests import Product, make_if_outdated, manifest_path
 from bids_spectsynth.bids.output_files import models_folder
 from bids_spectsynth.bids.prepared import PreparedCase, find_prepared
 from bids_spectsynth.bids.roles import INTERICTAL
-from bids_spectsynth.errors import ModelError
+from bids_spectsynth.bids.writing import folder_lock
+from bids_spectsynth.errors import ModelError, SpectSynthError
 from bids_spectsynth.evaluation.uncertainty.calibrate import MIN_HELD_OUT, calibrate_model, too_few
-from bids_spectsynth.evaluation.uncertainty.files import StoredCalibrations, calibration_paths, load_calibrations
+from bids_spectsynth.evaluation.uncertainty.factors import LEVELS
+from bids_spectsynth.evaluation.uncertainty.files import (
+    FORMAT_VERSION,
+    METHOD_VERSION,
+    StoredCalibrations,
+    calibration_paths,
+    load_calibrations,
+)
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.synthesis.computing.computation import prediction_computation
 from bids_spectsynth.synthesis.models.fit import check_fit
@@ -37,14 +47,14 @@ def provide_calibrations(model: AppliedModel, settings: Settings, loader: Networ
     if not settings.is_calibrated:
         return None
     identity = model_checksum([member.card for member in model.members])
+    own = models_folder(settings.output_dir)
     try:
-        if model.folder.resolve().parent == models_folder(settings.output_dir).resolve():
-            cases = _held_out_cases(model, settings)
-            people = {case.participant for case in cases}
-            if len(people) >= MIN_HELD_OUT:
-                _make(model, cases, identity, settings, loader)
-            elif not calibration_paths(model.folder)[0].exists():
-                raise ModelError(too_few(model.label, len(people)))
+        if model.folder.resolve().parent == own.resolve():
+            # By its place in this output folder, also where another name leads there.
+            folder = own / model.folder.resolve().name
+            # Jobs of a cluster share the folder: one makes the calibration, the others find it.
+            with folder_lock(folder):
+                _provide(model, folder, identity, settings, loader)
         found = load_calibrations(model.folder)
         if found is None:
             raise ModelError(
@@ -54,41 +64,64 @@ def provide_calibrations(model: AppliedModel, settings: Settings, loader: Networ
         if found.identity != identity:
             raise ModelError(f"model {model.label}: no calibrated uncertainty, because its calibration is of another")
         return found
-    except ModelError as error:
+    except SpectSynthError as error:
         logger.warning("%s", error)
         return None
 
 
+def _provide(model: AppliedModel, folder: Path, identity: str, settings: Settings, loader: NetworkLoader) -> None:
+    cases = _held_out_cases(model, settings)
+    n = len({case.participant for case in cases})
+    if n >= MIN_HELD_OUT:
+        _make(model, folder, cases, identity, settings, loader)
+    elif not calibration_paths(folder)[0].exists():
+        raise ModelError(too_few(model.label, n))
+
+
 def _held_out_cases(model: AppliedModel, settings: Settings) -> list[PreparedCase]:
-    """Cases that networks of this output folder have neither learned from nor been chosen by, with a SPECT."""
+    """Cases of the test participants of a model of this output folder, with a SPECT.
+
+    Whoever is prepared later is no part of its cohort, and of a cross-validation gets the mean of all folds.
+    """
     cases = []
     for case in find_prepared(settings.output_dir, model.card.space):
         if INTERICTAL not in case.images or case.is_state_assumed:
             continue
         cards = [member.card for member in model.members_for(case.participant)]
-        if split_of(cards, model.folder, case, settings) not in RATED:
+        if split_of(cards, model.folder, case, settings) != TEST:
             continue
         try:
             check_fit(model.card, case, settings.voxel_size)
         except ModelError:
+            continue
+        except SpectSynthError as error:
+            logger.warning("%s: left out of the calibration of %s: %s", case.name, model.label, error)
             continue
         cases.append(case)
     return cases
 
 
 def _make(
-    model: AppliedModel, cases: Sequence[PreparedCase], identity: str, settings: Settings, loader: NetworkLoader
+    model: AppliedModel,
+    folder: Path,
+    cases: Sequence[PreparedCase],
+    identity: str,
+    settings: Settings,
+    loader: NetworkLoader,
 ) -> None:
-    paths = calibration_paths(model.folder)
+    paths = calibration_paths(folder)
+    # What one fold predicts and another does not is known of nobody.
+    alike = all(int(member.card.architecture["output_channels"]) == 2 for member in model.members)
     how = prediction_computation(loader.device, settings.precision, settings.memory_format)
 
     def predict(case: PreparedCase) -> Prediction:
         networks = loader.load(model.members_for(case.participant))
-        return predict_case(networks, case, whole_card(networks, model.label), computation=how)
+        found = predict_case(networks, case, whole_card(networks, model.label), computation=how)
+        return found if alike else replace(found, predicted_scale=None)
 
     def make() -> None:
         logger.info("Model %s: calibrating its uncertainty on %d held-out images", model.label, len(cases))
-        calibrate_model(model.folder, cases, predict, identity)
+        calibrate_model(folder, cases, predict, identity)
 
     inputs = {
         f"{what} of {case.name}": path
@@ -99,7 +132,7 @@ def _make(
         name=f"calibration of {model.label}",
         manifest=manifest_path(settings.output_dir, paths[0]),
         inputs=inputs,
-        options={"the networks": identity},
+        options={"the networks": identity, "the method": [FORMAT_VERSION, METHOD_VERSION, *LEVELS]},
         outputs=tuple(paths),
         is_current=lambda: False,
     )

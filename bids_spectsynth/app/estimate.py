@@ -83,7 +83,8 @@ def synthetic_bytes(models: Sequence[PlannedModel], n_cases: int) -> float:
     for model in models:
         voxel_size = model.settings.voxel_size
         on_grid = math.prod(FIELD_OF_VIEW_MM) / voxel_size**3 * _BYTES * SYNTHETIC_COMPRESSION
-        images = 2 if model.settings.samples else 1
+        # Beside the image its standard deviation, and the ends of an interval.
+        images = 4 if model.settings.is_calibrated else 2 if model.settings.samples else 1
         total += n_cases * (images * on_grid + (ORIGINAL_BYTES if model.space == T1W_SPACE else 0))
     return total
 
@@ -96,7 +97,8 @@ def network_bytes(config: TrainingConfig) -> int:
     """
     with torch.device("meta"):
         channels = config.recipe.n_channels
-        generator = parameter_count(UNetGenerator(channels, 1, config.base_filters, network_levels(*_sizes(config))))
+        outputs, levels = 2 if config.predicts_scale else 1, network_levels(*_sizes(config))
+        generator = parameter_count(UNetGenerator(channels, outputs, config.base_filters, levels))
         discriminator = parameter_count(PatchDiscriminator(channels + 1, config.base_filters))
     trained = generator + (discriminator if config.has_discriminator else 0)
     copies = 2 + (config.ema_decay > 0)

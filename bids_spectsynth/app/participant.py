@@ -6,6 +6,7 @@ entry in the list. What is slow to import is imported by the stage that needs it
 
 import logging
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import nibabel as nib
 
@@ -20,6 +21,9 @@ from bids_spectsynth.bids.validate import check_dataset
 from bids_spectsynth.errors import Outcome
 from bids_spectsynth.logs import LOGGER_NAME
 from bids_spectsynth.options.settings import FIELD_OF_VIEW_MM, Settings
+
+if TYPE_CHECKING:
+    from bids_spectsynth.app.model_choice import AppliedModel
 
 logger = logging.getLogger(f"{LOGGER_NAME}.run")
 
@@ -113,16 +117,31 @@ def _is_prepared(prepared: PreparedCase | None, case: Case, settings: Settings, 
 
 def _train(context: Context) -> Iterable[Outcome]:
     from bids_spectsynth.app.model_choice import load_models
+    from bids_spectsynth.synthesis.computing.devices import environment_rank
     from bids_spectsynth.synthesis.training.train_models import train_models
 
     settings, names = context.settings, context.unfailed
     if settings.mode == "train":
-        return train_models(settings, None)[1]
+        folders, outcomes = train_models(settings, None)
+        if settings.is_calibrated and environment_rank().is_first:
+            _calibrate(load_models(folders), settings)
+        return outcomes
     if not names:
         return []
     folders, outcomes = train_models(settings, names)
     context.models = list(load_models(folders))
     return outcomes
+
+
+def _calibrate(models: "Iterable[AppliedModel]", settings: Settings) -> None:
+    """Calibrate models as soon as they are trained, so that no job that applies them has to."""
+    from bids_spectsynth.app.apply import NetworkLoader
+    from bids_spectsynth.app.calibration import provide_calibrations
+
+    loader = NetworkLoader(settings)
+    for model in models:
+        loader.clear()
+        provide_calibrations(model, settings, loader)
 
 
 def _plan_training(settings: Settings) -> str:
@@ -137,8 +156,7 @@ def _synthesise(context: Context) -> Iterable[Outcome]:
         return
     from bids_spectsynth.app.apply import NetworkLoader, begin_model, synthesise_case
     from bids_spectsynth.app.calibration import provide_calibrations
-    from bids_spectsynth.app.model_choice import AppliedModel, check_all_applied
-    from bids_spectsynth.evaluation.uncertainty.files import StoredCalibrations
+    from bids_spectsynth.app.model_choice import check_all_applied
 
     settings, loader = context.settings, NetworkLoader(context.settings)
     pairs = [
@@ -147,9 +165,9 @@ def _synthesise(context: Context) -> Iterable[Outcome]:
         for case in find_prepared(settings.output_dir, model.card.space)
         if case.name in names
     ]
-    calibrations: dict[str, StoredCalibrations | None] = {}
+    calibrations = context.calibrations
 
-    def synthesise(model: AppliedModel, case: PreparedCase) -> Outcome:
+    def synthesise(model: "AppliedModel", case: PreparedCase) -> Outcome:
         if model.label not in calibrations:
             begin_model(model, sum(own is model for own, _ in pairs), loader, settings)
             calibrations[model.label] = provide_calibrations(model, settings, loader)
@@ -172,7 +190,10 @@ def _plan_synthesis(settings: Settings) -> str:
 def _evaluate(context: Context) -> Iterable[Outcome]:
     from bids_spectsynth.app.apply import rate_case
 
-    return one_by_one(context, context.synthesised, lambda model, case: rate_case(model, case, context.settings))
+    def rate(model: "AppliedModel", case: PreparedCase) -> Outcome:
+        return rate_case(model, case, context.settings, context.calibrations.get(model.label))
+
+    return one_by_one(context, context.synthesised, rate)
 
 
 def _has_siscom(settings: Settings) -> bool:

@@ -14,6 +14,7 @@ from bids_spectsynth.options.settings import Settings
 
 if TYPE_CHECKING:
     from bids_spectsynth.app.model_choice import AppliedModel
+    from bids_spectsynth.evaluation.uncertainty.files import StoredCalibrations
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +38,8 @@ class Context:
         Found in the dataset.
     synthesised : list of (AppliedModel, PreparedCase)
         Of which there is a current synthetic image.
+    calibrations : mapping of str to StoredCalibrations or None
+        By label of the model; see :func:`bids_spectsynth.app.calibration.provide_calibrations`.
     outcomes : list of Outcome
         So far.
     """
@@ -46,6 +49,7 @@ class Context:
     models: "list[AppliedModel]" = field(default_factory=list)
     cases: list[Case] = field(default_factory=list)
     synthesised: "list[tuple[AppliedModel, PreparedCase]]" = field(default_factory=list)
+    calibrations: "dict[str, StoredCalibrations | None]" = field(default_factory=dict)
     outcomes: list[Outcome] = field(default_factory=list)
 
     @property

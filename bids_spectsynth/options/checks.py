@@ -11,6 +11,7 @@ from bids_spectsynth.options.declarations.preparation import PreparationOptions
 from bids_spectsynth.options.declarations.siscom import SiscomOptions
 from bids_spectsynth.options.declarations.training import TrainingOptions
 from bids_spectsynth.options.declare import flag
+from bids_spectsynth.options.losses import SCALE
 
 
 def check_level(level: AnalysisLevel, data: DataOptions, evaluation: EvaluationOptions) -> None:
@@ -78,7 +79,8 @@ def check_training(training: TrainingOptions, scaling: Scaling) -> None:
     UsageError
         Every weight is zero, or each slice of three orientations would be scaled on its own.
     """
-    weights = [training.adversarial_weight, training.l1_weight, training.ssim_weight, *dict(training.loss).values()]
+    further = [weight for name, weight in training.loss if name != SCALE]
+    weights = [training.adversarial_weight, training.l1_weight, training.ssim_weight, *further]
     if sum(weights) == 0:
         raise UsageError("--adversarial-weight, --l1-weight, --ssim-weight: at least one must be above zero")
     if training.orientations == "three" and scaling == "slice":

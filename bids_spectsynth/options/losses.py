@@ -7,6 +7,9 @@ from typing import Any
 from bids_spectsynth.errors import UsageError, value_text
 from bids_spectsynth.options.declare import declared, flag
 
+#: The term by which a network learns how large its error is; no image comes of it.
+SCALE = "scale"
+
 
 def read_losses(value: Any) -> tuple[tuple[str, float], ...]:
     """Weights of terms as the settings have them: by name, without those of weight 0, which are not computed.

@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.conftest import write_participant
+
 LABELS = [f"{number:02d}" for number in range(1, 9)]
 CALIBRATED = ("--cross-validate", "3", "--uncertainty", "calibrated")
 STEM = "sub-{0}/spect/sub-{0}_task-interictal_space-T1w_desc-pix2pixT1wPet{1}"
@@ -46,6 +48,7 @@ def test_calibrated__cohort_then_participants_from_elsewhere(make_app: Callable[
     _run_again_makes_nothing(app)
     _another_output(app, folder, tmp_path)
     _damaged(app, folder)
+    _a_newcomer(app, folder)
 
 
 def _run_again_makes_nothing(app: Any) -> None:
@@ -84,6 +87,43 @@ def _damaged(app: Any, folder: Path) -> None:
     path.write_text("{")
     assert app(*CALIBRATED).code == 0
     assert json.loads(path.read_text())["FormatVersion"] == 1
+
+
+def _a_newcomer(app: Any, folder: Path) -> None:
+    """Who is prepared later takes no part, a damaged image of a third one stops nobody, and a link is a way too."""
+    before = app.stamps("models/**/*")
+    write_participant(app.bids_dir, "20")
+    link = folder.parents[2] / "link"
+    link.symlink_to(folder.parent)
+    next(app.output_dir.glob("sub-05/spect/*interictal*preproc_spect.nii.gz")).write_bytes(b"none")
+    options = ("--mode", "apply", "--participant-label", "20", "--model", link / folder.name)
+    result = app(*options, "--uncertainty", "calibrated")
+    assert result.code == 0, result.err
+    assert len(result.says("sub-05: left out of the calibration")) == 1
+    card = json.loads((folder / "calibration_heldout.json").read_text())
+    assert len(card["Calibrations"]) == 7
+    sidecar = json.loads((app.output_dir / (STEM.format("20", "Sd") + "_spect.json")).read_text())
+    assert sidecar["Samples"] == 7
+    changed = {name for name, stamp in app.stamps("models/**/*").items() if before.get(name) != stamp}
+    assert changed <= {f"models/{folder.name}/{path.name}" for path in folder.glob("*calib*")}
+
+
+def test_training_goes_on_with_and_without_the_option(make_app: Callable[..., Any]) -> None:
+    app = make_app(LABELS)
+    assert app("--mode", "preprocess").code == 0
+    train = ("--mode", "train", "--cross-validate", "3")
+    assert app(*train).code == 0
+    weights = app.stamps("models/**/model.safetensors")
+    # Finished without the head: calibrated by what remains, at the end of the training.
+    assert app(*train, "--uncertainty", "calibrated").code == 0
+    assert app.stamps("models/**/model.safetensors") == weights
+    card = json.loads((app.output_dir / "models" / "pix2pixT1wPet" / "calibration.json").read_text())
+    assert card["Calibrations"][""]["Predictors"] == ["edges", "uptake", "place"]
+    # For longer, with the option that is no option of the network: not refused, and still without the head.
+    assert app(*train, "--uncertainty", "calibrated", "--epochs", "3").code == 0
+    card = json.loads((app.output_dir / "models" / "pix2pixT1wPet" / "fold-1" / "model.json").read_text())
+    assert card["architecture"]["output_channels"] == 1
+    assert card["training"]["epochs"] == 3
 
 
 def test_too_few_held_out_participants_are_one_line(make_app: Callable[..., Any]) -> None:

@@ -115,6 +115,9 @@ def test_sizes_of_a_run() -> None:
     assert plain - in_template == 5 * estimate.ORIGINAL_BYTES
     (uncertain,) = models(output_spaces=["MNI152NLin2009aSym"], uncertainty=4)
     assert estimate.synthetic_bytes([uncertain], 5) == 2 * in_template
+    (calibrated,) = models(output_spaces=["MNI152NLin2009aSym"], uncertainty="calibrated")
+    assert estimate.synthetic_bytes([calibrated], 5) == 4 * in_template
+    assert estimate.network_bytes(config(loss=(("scale", 1.0),))) > estimate.network_bytes(config())
 
 
 def test_a_step_is_measured_and_leaves_no_trace() -> None:

@@ -139,7 +139,7 @@ any_settings = st.fixed_dictionaries(
         "orientations": st.sampled_from(get_args(Orientations)),
         "crop": st.sampled_from(get_args(Crop)),
         "ensemble_members": _counts,
-        "uncertainty": st.just(0) | st.integers(2, 100),
+        "uncertainty": st.just(0) | st.integers(2, 100) | st.just("calibrated"),
         "bootstrap_samples": st.integers(0, 10**6),
         "equivalence_margins": st.tuples(_positive, _positive, _positive)
         | st.dictionaries(st.sampled_from(["rmse", "mask_nmi", "x2"]), _positive).map(lambda one: list(one.items())),
@@ -294,6 +294,9 @@ def test_numbers_must_be_finite(name: str, value: float) -> None:
         {"ema_decay": 1},
         {"ema_decay": -0.1},
         {"uncertainty": 1},
+        {"uncertainty": "calibratd"},
+        {"uncertainty": 2.5},
+        {"adversarial_weight": 0, "l1_weight": 0, "loss": "scale=1"},
         {"equivalence_margins": (0.01, 0, 0.5)},
         {"equivalence_margins": (0.01, 0.5)},
         {"equivalence_margins": "0.01"},

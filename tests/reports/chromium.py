@@ -1,5 +1,6 @@
 """A browser for tests: Debian's Chromium through its driver's protocol (W3C WebDriver), without further packages."""
 
+import base64
 import json
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
@@ -19,45 +21,80 @@ needs_chromium = pytest.mark.skipif(
 )
 _FLAGS = (
     "--headless", "--no-sandbox", "--no-first-run", "--disable-gpu", "--disable-quic", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
+    "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage", "--hide-scrollbars",
+    # A hospital's desktop without a graphics card: no WebGL, and none in software.
+    "--disable-3d-apis", "--disable-software-rasterizer",
 )  # fmt: skip
 _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 
 
 class Browser:
-    """One window of a browser that saves downloads into a folder."""
+    """One window of a browser.
+
+    Parameters
+    ----------
+    address : str
+        Of the driver.
+    session : str
+        As the driver calls it.
+    downloads : Path
+        Where files are saved.
+    """
 
     def __init__(self, address: str, session: str, downloads: Path) -> None:
         self._base = f"{address}/session/{session}"
         self.downloads = downloads
 
-    def open(self, path: Path) -> None:
-        """Open a file."""
-        _ask("POST", f"{self._base}/url", {"url": path.resolve().as_uri()})
+    def _ask(self, method: str, path: str, content: dict[str, Any] | None = None) -> Any:
+        return _ask(method, self._base + path, content)
+
+    def open(self, path: Path, wait: str = "return true") -> None:
+        """Open a file and wait until a script says that it is ready."""
+        self.events()
+        self._ask("POST", "/url", {"url": path.resolve().as_uri()})
+        end = time.monotonic() + 60
+        while not self.run(wait):
+            assert time.monotonic() < end, f"not ready: {self.log()}"
+            time.sleep(0.05)
+        # Places are asked for and clicked on at once.
+        self.run("document.documentElement.style.scrollBehavior = 'auto'")
 
     def run(self, script: str, *arguments: object) -> Any:
-        """Run a script in the page and return what it returns."""
-        return _ask("POST", f"{self._base}/execute/sync", {"script": script, "args": list(arguments)})
+        """Run a script in the page and return what it returns; `viewer` is the first viewer of the page."""
+        text = f"const root = document.querySelector('[data-viewer]'); const viewer = root && root.viewer; {script}"
+        return self._ask("POST", "/execute/sync", {"script": text, "args": list(arguments)})
+
+    def size(self, width: int, height: int, density: float = 1.0, *, dark: bool = False) -> None:
+        """Make the page that large, in pixels of the style sheet; colours as in daylight or not."""
+        metrics = {"width": width, "height": height, "deviceScaleFactor": density, "mobile": False}
+        self.devtools("Emulation.setDeviceMetricsOverride", metrics)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.devtools("Emulation.setEmulatedMedia", {"features": [scheme]})
+
+    def devtools(self, command: str, parameters: dict[str, Any]) -> Any:
+        """Send a command of Chromium's own protocol."""
+        return self._ask("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
 
     def keys(self, selector: str, text: str) -> None:
         """Type into an element."""
-        _ask("POST", f"{self._base}/element/{self._element(selector)}/value", {"text": text})
+        element = self._ask("POST", "/element", {"using": "css selector", "value": selector})[_ELEMENT]
+        self._ask("POST", f"/element/{element}/value", {"text": text})
 
     def click(self, selector: str) -> None:
         """Click on an element."""
         # At once: the pages glide, and what moves is missed.
-        self.run(
-            "document.querySelector(arguments[0]).scrollIntoView({behavior: 'instant', block: 'center'})", selector
-        )
-        _ask("POST", f"{self._base}/element/{self._element(selector)}/click", {})
+        text = "document.querySelector(arguments[0]).scrollIntoView({behavior: 'instant', block: 'center'})"
+        self.run(text, selector)
+        element = self._ask("POST", "/element", {"using": "css selector", "value": selector})[_ELEMENT]
+        self._ask("POST", f"/element/{element}/click", {})
 
-    def _element(self, selector: str) -> str:
-        found = _ask("POST", f"{self._base}/element", {"using": "css selector", "value": selector})
-        return str(found[_ELEMENT])
+    def screenshot(self) -> bytes:
+        """What is seen of the page, PNG."""
+        return base64.b64decode(self._ask("GET", "/screenshot"))
 
     def log(self) -> list[str]:
         """Lines of the console since the last call, violations of the security policy among them."""
-        return [entry["message"] for entry in _ask("POST", f"{self._base}/se/log", {"type": "browser"})]
+        return [entry["message"] for entry in self._ask("POST", "/se/log", {"type": "browser"})]
 
     def downloaded(self, name: str) -> str:
         """The text of a file that the page has saved."""
@@ -67,12 +104,25 @@ class Browser:
             time.sleep(0.05)
         return (self.downloads / name).read_text(encoding="utf-8")
 
+    def events(self) -> list[dict[str, Any]]:
+        """Events of the network and the page since the last call."""
+        found = self._ask("POST", "/se/log", {"type": "performance"})
+        return [json.loads(entry["message"])["message"] for entry in found]
+
+    def requests(self) -> list[str]:
+        """Addresses that were asked for since the last call."""
+        sent = [one["params"] for one in self.events() if one["method"] == "Network.requestWillBeSent"]
+        return [one["request"]["url"] for one in sent]
+
 
 def _ask(method: str, address: str, content: dict[str, Any] | None = None) -> Any:
     data = None if content is None else json.dumps(content).encode()
     request = Request(address, data, {"Content-Type": "application/json"}, method=method)
-    with urlopen(request, timeout=120) as answer:
-        return json.load(answer)["value"]
+    try:
+        with urlopen(request, timeout=120) as answer:
+            return json.load(answer)["value"]
+    except HTTPError as error:
+        raise AssertionError(json.load(error)["value"]["message"]) from error
 
 
 @contextmanager
@@ -82,7 +132,8 @@ def browser(folder: Path, *flags: str) -> Iterator[Browser]:
     downloads = folder / "downloads"
     downloads.mkdir(parents=True)
     with (folder / "driver.log").open("w") as log:
-        process = subprocess.Popen([DRIVER, "--port=0"], stdout=subprocess.PIPE, stderr=log, text=True)
+        command = [DRIVER, "--port=0"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
         try:
             assert process.stdout is not None
             port = next(line.split()[-1].rstrip(".") for line in process.stdout if "started successfully" in line)
@@ -92,7 +143,11 @@ def browser(folder: Path, *flags: str) -> Iterator[Browser]:
                 "args": [*_FLAGS, f"--user-data-dir={folder / 'profile'}", *flags],
                 "prefs": {"download.default_directory": str(downloads), "download.prompt_for_download": False},
             }
-            wanted = {"browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
+            wanted = {
+                "browserName": "chrome",
+                "goog:chromeOptions": options,
+                "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
+            }
             made = _ask("POST", f"{address}/session", {"capabilities": {"alwaysMatch": wanted}})
             try:
                 yield Browser(address, made["sessionId"], downloads)

@@ -12,6 +12,7 @@ from bids_spectsynth.bids.writing import write_table
 from bids_spectsynth.evaluation.case.tables import read_case_tables
 from bids_spectsynth.evaluation.columns import OF_MEASURE, Dictionary, counted, unitless
 from bids_spectsynth.evaluation.uncertainty.factors import LEVELS
+from bids_spectsynth.evaluation.uncertainty.intervals import CALIBRATION
 from bids_spectsynth.evaluation.uncertainty.rating import ALL, CALIBRATION_DICTIONARY, N_BINS, VOXELS, coverage_column
 from bids_spectsynth.evaluation.uncertainty.residuals import ASYMMETRY, UPTAKE
 from bids_spectsynth.images.tissue import TISSUES
@@ -84,6 +85,7 @@ def group_calibration(cases: pd.DataFrame) -> pd.DataFrame:
     measures = ["predicted_sd", "rmse", "ratio", "rank_correlation", *coverages, "width_90"]
     if cases.empty:
         return pd.DataFrame(columns=list(GROUP_CALIBRATION_DICTIONARY))
+    cases = _one_calibration(cases)
     subjects = cases.groupby([*keys, "participant_id"], sort=False)[[*measures, "n_voxels"]].mean().reset_index()
     grouped = subjects.groupby(keys, sort=False)
     table = grouped[measures].mean()
@@ -99,6 +101,16 @@ def group_calibration(cases: pd.DataFrame) -> pd.DataFrame:
         ["configuration", "space", "sampled_by", "samples", "place", "number"]
     )
     return ordered[list(GROUP_CALIBRATION_DICTIONARY)].reset_index(drop=True)
+
+
+def _one_calibration(cases: pd.DataFrame) -> pd.DataFrame:
+    """Cases in which a model has one number of participants behind its calibration, the smallest.
+
+    Those of its own cohort are judged by one fewer than others; that makes no two ways of judging.
+    """
+    calibrated = cases["sampled_by"] == CALIBRATION
+    least = cases[calibrated].groupby(["configuration", "space"])["samples"].transform("min")
+    return cases.assign(samples=cases["samples"].where(~calibrated, least))
 
 
 def write_group_calibration(output_dir: Path) -> pd.DataFrame:

@@ -1,15 +1,18 @@
 """Calibration of a model's images from the held-out participants of its own cohort."""
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bids_spectsynth.bids.prepared import PreparedCase
-from bids_spectsynth.errors import ModelError
+from bids_spectsynth.errors import ModelError, SpectSynthError
 from bids_spectsynth.evaluation.uncertainty.calibration_fit import fit_calibration
 from bids_spectsynth.evaluation.uncertainty.factors import MIN_PARTICIPANTS
 from bids_spectsynth.evaluation.uncertainty.files import save_calibrations
 from bids_spectsynth.evaluation.uncertainty.residuals import case_residuals
 from bids_spectsynth.synthesis.prediction.case_prediction import Prediction
+
+logger = logging.getLogger(__name__)
 
 #: One more than a calibration needs: each participant's own is made without that participant.
 MIN_HELD_OUT = MIN_PARTICIPANTS + 1
@@ -34,12 +37,16 @@ def calibrate_model(
     Raises
     ------
     ModelError
-        Too few participants have images with signal.
-    ImageError
-        A prepared image is missing or damaged.
+        Too few participants have images that can be read and have signal.
     """
-    found = (case_residuals(predict(case), case) for case in cases)
-    residuals = [one for one in found if one is not None]
+    residuals = []
+    for case in cases:
+        try:
+            found = case_residuals(predict(case), case)
+        except SpectSynthError as error:
+            logger.warning("%s: left out of the calibration of %s: %s", case.name, folder.name, error)
+            continue
+        residuals += [] if found is None else [found]
     people = sorted({one.participant for one in residuals})
     if len(people) < MIN_HELD_OUT:
         raise ModelError(too_few(folder.name, len(people)))

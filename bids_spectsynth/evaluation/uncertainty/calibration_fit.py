@@ -1,11 +1,13 @@
 """From the residuals of held-out participants to a calibration: of how large the error of a voxel and a region is."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from bids_spectsynth.evaluation.case.regions import HEMISPHERE
 from bids_spectsynth.evaluation.uncertainty.factors import LEVELS, MIN_PARTICIPANTS, interval_factors, summary
 from bids_spectsynth.evaluation.uncertainty.residual_map import ResidualSums, added
 from bids_spectsynth.evaluation.uncertainty.residuals import ASYMMETRY, UPTAKE, Residuals
@@ -56,6 +58,8 @@ class Calibration:
     regional : mapping of str to RegionalScale
         By measure.
     n_participants : int
+    template : str or None
+        In whose world ``place`` and the regions lie; None where no participant had a transform to one.
     """
 
     predictors: tuple[str, ...]
@@ -65,6 +69,7 @@ class Calibration:
     factors: tuple[float, ...]
     regional: Mapping[str, RegionalScale]
     n_participants: int
+    template: str | None = None
     levels: tuple[float, ...] = field(default=LEVELS)
 
     def standard_deviation(self, predictors: Mapping[str, Float64], points: Float64 | None) -> Float64:
@@ -104,18 +109,23 @@ def fit_calibration(residuals: Sequence[Residuals], left_out: str | None = None)
     ValueError
         There are fewer participants than :data:`~bids_spectsynth.evaluation.uncertainty.factors.MIN_PARTICIPANTS`.
     """
-    used = [one for one in residuals if one.participant != left_out]
+    template = _main_template(residuals)
+    names = _shared_predictors(residuals, template)
+    used = _same_weight([_in_template(one, template) for one in residuals if one.participant != left_out])
     people = {one.participant for one in used}
+    sessions = Counter(one.participant for one in used)
     if len(people) < MIN_PARTICIPANTS:
         raise ValueError(f"{len(people)} held-out participants, {MIN_PARTICIPANTS} needed")
-    names = _shared_predictors(used)
     everywhere = added([one.sums for one in used if one.sums is not None])
     # A participant's own residuals say nothing of how well the place predicts them.
     designs = [
         _design(names, one.predictors, one.points, _of_others(everywhere, used, one.participant)) for one in used
     ]
     coefficients = fit_coefficients(
-        [normal_equations(design, one.errors) for design, one in zip(designs, used, strict=True)]
+        [
+            normal_equations(design, one.errors, 1 / sessions[one.participant])
+            for design, one in zip(designs, used, strict=True)
+        ]
     )
     ratios = {name: [] for name in sorted(people)}  # type: dict[str, list[Float64]]
     for design, one in zip(designs, used, strict=True):
@@ -129,12 +139,40 @@ def fit_calibration(residuals: Sequence[Residuals], left_out: str | None = None)
         factors=interval_factors([summary(values) for values in joined]),
         regional={measure: _regional_scale(used, measure) for measure in (UPTAKE, ASYMMETRY)},
         n_participants=len(people),
+        template=template,
     )
 
 
-def _shared_predictors(residuals: Sequence[Residuals]) -> tuple[str, ...]:
+def _main_template(residuals: Sequence[Residuals]) -> str | None:
+    """The template that most of the residuals have; the first by name among equals."""
+    counts = Counter(one.template for one in residuals if one.template is not None)
+    return min(counts, key=lambda name: (-counts[name], name)) if counts else None
+
+
+def _in_template(one: Residuals, template: str | None) -> Residuals:
+    """Residuals without what is told of places in another template: all but the hemispheres."""
+    if one.template == template:
+        return one
+    whole = {
+        measure: {name: error for name, error in errors.items() if name.startswith(HEMISPHERE)}
+        for measure, errors in one.regional.items()
+    }
+    return replace(one, points=None, sums=None, regional=whole)
+
+
+def _same_weight(residuals: Sequence[Residuals]) -> list[Residuals]:
+    """Residuals in whose sums the sessions of a participant weigh as much as the one session of another."""
+    sessions = Counter(one.participant for one in residuals)
+    return [
+        one if one.sums is None else replace(one, sums=one.sums.weighted(1 / sessions[one.participant]))
+        for one in residuals
+    ]
+
+
+def _shared_predictors(residuals: Sequence[Residuals], template: str | None) -> tuple[str, ...]:
+    """What is known of everybody, those included whom the calibration is for."""
     shared = set.intersection(*(set(one.predictors) for one in residuals))
-    placed = all(one.points is not None for one in residuals)
+    placed = all(one.points is not None and one.template == template for one in residuals)
     return (*sorted(shared), *((PLACE,) if placed else ()))
 
 

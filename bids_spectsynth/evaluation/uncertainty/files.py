@@ -1,7 +1,7 @@
 """The files of a calibration, beside the model that it is of."""
 
+import hashlib
 import math
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +15,19 @@ from safetensors.numpy import load, save
 from bids_spectsynth.bids.sidecars import load_object
 from bids_spectsynth.bids.writing import atomic_file, write_json
 from bids_spectsynth.errors import ModelError
-from bids_spectsynth.evaluation.uncertainty.calibration_fit import Calibration, RegionalScale
-from bids_spectsynth.evaluation.uncertainty.factors import LEVELS
+from bids_spectsynth.evaluation.uncertainty.calibration_fit import PLACE, Calibration, RegionalScale
+from bids_spectsynth.evaluation.uncertainty.factors import LEVELS, MIN_PARTICIPANTS
+from bids_spectsynth.evaluation.uncertainty.predictors import EDGES, NETWORK
+from bids_spectsynth.evaluation.uncertainty.predictors import UPTAKE as UPTAKE_PREDICTOR
 from bids_spectsynth.evaluation.uncertainty.residual_map import SHAPE, ResidualSums
 from bids_spectsynth.evaluation.uncertainty.residuals import ASYMMETRY, UPTAKE
 from bids_spectsynth.synthesis.models.card import participant_hash
 
 FORMAT_VERSION = 1
+#: By which an earlier way of calibrating is told from this one: calibrations are then made again.
+METHOD_VERSION = 1
+#: What a calibration may rest on.
+PREDICTORS = (EDGES, NETWORK, UPTAKE_PREDICTOR, PLACE)
 #: Names of the files without extension: for everybody, and for the participants behind the calibration.
 STEM, HELD_OUT_STEM = "calibration", "calibration_heldout"
 
@@ -71,7 +77,7 @@ def save_calibrations(folder: Path, everybody: Calibration, held_out: Mapping[st
     identity : str
         Of the networks.
     """
-    salt = secrets.token_hex(16)
+    salt = _salt(identity, everybody, held_out)
     hashed = {participant_hash(salt, label): one for label, one in held_out.items()}
     shared = {"FormatVersion": FORMAT_VERSION, "Identity": identity, "Salt": salt, "Levels": list(everybody.levels)}
     records = {STEM: {"": everybody}, HELD_OUT_STEM: dict(sorted(hashed.items()))}
@@ -80,10 +86,18 @@ def save_calibrations(folder: Path, everybody: Calibration, held_out: Mapping[st
         HELD_OUT_STEM: "The same for each of those participants, from the others; not needed elsewhere",
     }
     for stem, own in records.items():
+        maps = save({f"{part}{name}": values for name, one in own.items() for part, values in _maps(one)})
         with atomic_file(folder / f"{stem}.safetensors") as file:
-            file.write(save({f"{part}{name}": values for name, one in own.items() for part, values in _maps(one)}))
+            file.write(maps)
         numbers = {name: _numbers(one) for name, one in own.items()}
-        write_json(folder / f"{stem}.json", {"Description": about[stem], **shared, "Calibrations": numbers})
+        content = {**shared, "Maps": hashlib.sha256(maps).hexdigest(), "Calibrations": numbers}
+        write_json(folder / f"{stem}.json", {"Description": about[stem], **content})
+
+
+def _salt(identity: str, everybody: Calibration, held_out: Mapping[str, Calibration]) -> str:
+    """A salt that is the same whenever the same calibrations are made: what is equal has equal files."""
+    digest = hashlib.sha256(f"{identity} {sorted(held_out)} {_numbers(everybody)}".encode())
+    return digest.hexdigest()[:32]
 
 
 def load_calibrations(folder: Path) -> StoredCalibrations | None:
@@ -97,14 +111,14 @@ def load_calibrations(folder: Path) -> StoredCalibrations | None:
     if not (folder / f"{STEM}.json").exists():
         return None
     card, found = _load(folder, STEM)
+    if "" not in found:
+        raise ModelError(f"{folder / STEM}.json: has no calibration; remove it, and it is made again")
     held_out: Mapping[str, Calibration] = {}
     if (folder / f"{HELD_OUT_STEM}.json").exists():
         other, held_out = _load(folder, HELD_OUT_STEM)
-        if other["Salt"] != card["Salt"]:
+        if other.salt != card.salt:
             raise ModelError(f"{folder / HELD_OUT_STEM}.json: not of {STEM}.json; remove both, and they are made again")
-    if "" not in found:
-        raise ModelError(f"{folder / STEM}.json: has no calibration; remove it, and it is made again")
-    return StoredCalibrations(found[""], held_out, str(card["Salt"]), str(card["Identity"]))
+    return StoredCalibrations(found[""], held_out, card.salt, card.identity)
 
 
 def _maps(one: Calibration) -> list[tuple[str, npt.NDArray[np.float32]]]:
@@ -114,6 +128,7 @@ def _maps(one: Calibration) -> list[tuple[str, npt.NDArray[np.float32]]]:
 def _numbers(one: Calibration) -> dict[str, Any]:
     return {
         "NumberOfParticipants": one.n_participants,
+        "Template": one.template,
         "Predictors": list(one.predictors),
         "Coefficients": one.coefficients.tolist(),
         "SdFactor": one.sd_factor,
@@ -125,15 +140,25 @@ def _numbers(one: Calibration) -> dict[str, Any]:
     }
 
 
-def _load(folder: Path, stem: str) -> tuple[dict[str, Any], dict[str, Calibration]]:
+@dataclass(frozen=True)
+class _Card:
+    salt: str
+    identity: str
+
+
+def _load(folder: Path, stem: str) -> tuple[_Card, dict[str, Calibration]]:
     path = folder / f"{stem}.json"
     try:
         card = load_object(path)
         if card["FormatVersion"] != FORMAT_VERSION or tuple(card["Levels"]) != LEVELS:
             raise ModelError(f"{path}: of another version; remove it, and it is made again")
-        arrays = load((folder / f"{stem}.safetensors").read_bytes())
-        return card, {str(name): _calibration(one, arrays, name) for name, one in card["Calibrations"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+        maps = (folder / f"{stem}.safetensors").read_bytes()
+        if hashlib.sha256(maps).hexdigest() != card["Maps"]:
+            raise ValueError("its maps are of another calibration")
+        arrays = load(maps)
+        found = {str(name): _calibration(one, arrays, name) for name, one in card["Calibrations"].items()}
+        return _Card(str(card["Salt"]), str(card["Identity"])), found
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, SafetensorError) as error:
         reason = " ".join(str(error).split())
         raise ModelError(f"{path}: cannot be read ({reason}); remove it, and it is made again") from error
 
@@ -146,6 +171,12 @@ def _calibration(numbers: Mapping[str, Any], arrays: Mapping[str, Any], name: st
     coefficients = np.array([_finite(value) for value in numbers["Coefficients"]])
     if len(coefficients) != len(predictors) + 1:
         raise ValueError("not as many coefficients as predictors")
+    if not set(predictors) <= set(PREDICTORS) or len(set(predictors)) < len(predictors):
+        raise ValueError("predictors that there are not")
+    n_participants = int(_positive(numbers["NumberOfParticipants"]))
+    if n_participants < MIN_PARTICIPANTS:
+        raise ValueError(f"{n_participants} participants are too few")
+    template = numbers["Template"]
     return Calibration(
         predictors=predictors,
         coefficients=coefficients,
@@ -153,7 +184,8 @@ def _calibration(numbers: Mapping[str, Any], arrays: Mapping[str, Any], name: st
         sd_factor=_positive(numbers["SdFactor"]),
         factors=_factors(numbers["Factors"]),
         regional={measure: _scale(numbers["Regional"][measure]) for measure in (UPTAKE, ASYMMETRY)},
-        n_participants=int(numbers["NumberOfParticipants"]),
+        n_participants=n_participants,
+        template=None if template is None else str(template),
     )
 
 

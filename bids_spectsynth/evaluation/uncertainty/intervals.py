@@ -8,6 +8,7 @@ from bids_spectsynth.errors import ImageError
 from bids_spectsynth.evaluation.uncertainty.calibration_fit import Calibration
 from bids_spectsynth.evaluation.uncertainty.predictors import in_brain_mean, voxel_predictors
 from bids_spectsynth.evaluation.uncertainty.residuals import template_points
+from bids_spectsynth.synthesis.baselines.template import template_of
 from bids_spectsynth.synthesis.prediction.case_prediction import ErrorMaps, Prediction
 
 Volume = npt.NDArray[np.float32]
@@ -39,7 +40,9 @@ def calibrated_maps(prediction: Prediction, prepared: PreparedCase, calibration:
         mean, predictors = in_brain_mean(prediction, mask), voxel_predictors(prediction, mask)
     except ValueError as error:
         raise ImageError(f"{prepared.name}: no uncertainty of the synthetic image ({error})") from error
-    points = template_points(prepared, mask, prediction.affine)
+    # In another template's world the places of the calibration are other places.
+    here = template_of(prepared) == calibration.template
+    points = template_points(prepared, mask, prediction.affine) if here else None
     deviation = np.zeros(mask.shape, dtype=np.float32)
     deviation[mask] = mean * calibration.standard_deviation(predictors, points)
     reach = np.float32(calibration.sd_factors[calibration.levels.index(COVERAGE)]) * deviation
@@ -47,7 +50,8 @@ def calibrated_maps(prediction: Prediction, prepared: PreparedCase, calibration:
     entries = {
         "UncertaintyDescription": (
             "From the errors of images of held-out participants, the participant itself left out; noise of the "
-            "measured SPECT is part of them."
+            "measured SPECT is part of them. Errors are of the uptake over its mean in the brain, and are given here "
+            "in the units of this image: divide a measured SPECT by its own mean before it is compared."
         ),
         "SampledBy": CALIBRATION,
         "Samples": calibration.n_participants,

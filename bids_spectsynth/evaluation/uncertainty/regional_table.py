@@ -13,6 +13,7 @@ from bids_spectsynth.bids.roles import INTERICTAL
 from bids_spectsynth.bids.writing import write_table
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.evaluation.case.region_columns import REGIONS_DICTIONARY
+from bids_spectsynth.evaluation.case.regions import HEMISPHERE
 from bids_spectsynth.evaluation.case.volume import relative_uptake
 from bids_spectsynth.evaluation.columns import Dictionary, counted
 from bids_spectsynth.evaluation.uncertainty.calibration_fit import Calibration
@@ -56,7 +57,7 @@ REGIONAL_DICTIONARY: Dictionary = {
 }  # fmt: skip
 
 
-def regional_intervals(measures: pd.DataFrame, calibration: Calibration) -> pd.DataFrame:
+def regional_intervals(measures: pd.DataFrame, calibration: Calibration, template: str | None) -> pd.DataFrame:
     """Uptake and asymmetry of each region with the ends of their intervals.
 
     Parameters
@@ -65,6 +66,9 @@ def regional_intervals(measures: pd.DataFrame, calibration: Calibration) -> pd.D
         Of :func:`~bids_spectsynth.evaluation.uncertainty.residuals.regional_measures`, of the synthetic SPECT.
     calibration : Calibration
         That the participant did not go into.
+    template : str or None
+        In whose world the participant's regions lie; in another one than the calibration's, regions other than the
+        hemispheres have the usual scale.
 
     Returns
     -------
@@ -76,7 +80,8 @@ def regional_intervals(measures: pd.DataFrame, calibration: Calibration) -> pd.D
     level = calibration.levels.index(COVERAGE)
     for measure, names in measure_names(measures).items():
         scale = calibration.regional[measure]
-        reach = scale.factors[level] * np.array([scale.scales.get(name, scale.usual) for name in names])
+        known = [name if template == calibration.template or name.startswith(HEMISPHERE) else "" for name in names]
+        reach = scale.factors[level] * np.array([scale.scales.get(name, scale.usual) for name in known])
         table[f"{measure}_low"], table[f"{measure}_high"] = table[measure] - reach, table[measure] + reach
     table["uptake_low"] = table["uptake_low"].clip(lower=0)
     beyond = (table["asymmetry_low"] > 0) | (table["asymmetry_high"] < 0)
@@ -105,7 +110,7 @@ def write_regional_intervals(output_dir: Path, prepared: PreparedCase, label: st
     synthetic = relative_uptake(np.asarray(load_image(path)[0].dataobj, dtype=np.float32), mask)
     if synthetic is None:
         raise ImageError(f"{path}: no signal in the brain")
-    table = regional_intervals(regional_measures(synthetic, prepared, mask, affine), calibration)
+    table = regional_intervals(regional_measures(synthetic, prepared, mask, affine), calibration, template_of(prepared))
     real = relative_uptake(unscaled(prepared, INTERICTAL), mask) if INTERICTAL in prepared.images else None
     measured = None if real is None else regional_measures(real, prepared, mask, affine)
     for measure, column in ((UPTAKE, "real"), (ASYMMETRY, "asymmetry_real")):

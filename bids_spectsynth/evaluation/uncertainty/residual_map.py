@@ -41,6 +41,10 @@ class ResidualSums:
         # Rounding may leave a trace of what was subtracted.
         return ResidualSums(np.maximum(squares, 0), np.maximum(weights, 0))
 
+    def weighted(self, weight: float) -> "ResidualSums":
+        """The sums with another weight."""
+        return ResidualSums(weight * self.squares, weight * self.weights)
+
     @property
     def _level(self) -> float:
         total = float(self.weights.sum())

@@ -15,7 +15,7 @@ from bids_spectsynth.evaluation.uncertainty.predictors import voxel_predictors
 from bids_spectsynth.evaluation.uncertainty.residual_map import ResidualSums, residual_sums
 from bids_spectsynth.options.settings import T1W_SPACE
 from bids_spectsynth.synthesis.baselines.base import unscaled
-from bids_spectsynth.synthesis.baselines.template import template_matrix
+from bids_spectsynth.synthesis.baselines.template import template_matrix, template_of
 from bids_spectsynth.synthesis.data.slices import brain_and_evaluation_mask
 from bids_spectsynth.synthesis.prediction.case_prediction import Prediction
 
@@ -40,6 +40,8 @@ class Residuals:
         Of evenly chosen voxels of the evaluation mask.
     predictors : mapping of str to array, shape (n,)
         See :func:`bids_spectsynth.evaluation.uncertainty.predictors.voxel_predictors`.
+    template : str or None
+        In whose world ``points`` and the regions lie.
     points : array, shape (3, n), or None
         Those voxels in the template's world, RAS+ mm; None without a transform to a template.
     sums : ResidualSums or None
@@ -51,6 +53,7 @@ class Residuals:
     participant: str
     errors: Float64
     predictors: Mapping[str, Float64]
+    template: str | None
     points: Float64 | None
     sums: ResidualSums | None
     regional: Mapping[str, Mapping[str, float]]
@@ -82,6 +85,7 @@ def case_residuals(prediction: Prediction, prepared: PreparedCase) -> Residuals 
         participant=prepared.participant,
         errors=errors[chosen],
         predictors={name: values[chosen] for name, values in voxel_predictors(prediction, mask).items()},
+        template=template_of(prepared),
         points=None if points is None else points[:, chosen],
         sums=None if points is None else residual_sums(errors, points),
         regional=regional_errors(regional_measures(real, prepared, mask, affine),

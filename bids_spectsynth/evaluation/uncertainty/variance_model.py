@@ -13,8 +13,8 @@ _LEAST_ERROR = 1e-3
 _RIDGE = 1e-6
 
 
-def normal_equations(predictors: Float64, errors: Float64) -> tuple[Float64, Float64]:
-    """What one participant contributes to the regression of log squared errors; all weigh the same.
+def normal_equations(predictors: Float64, errors: Float64, weight: float = 1.0) -> tuple[Float64, Float64]:
+    """What one image contributes to the regression of log squared errors, however many voxels it has.
 
     Parameters
     ----------
@@ -22,6 +22,8 @@ def normal_equations(predictors: Float64, errors: Float64) -> tuple[Float64, Flo
         Logarithms of what the error may be proportional to.
     errors : array, shape (n,)
         Fractions of the in-brain mean.
+    weight : float
+        One over the number of the participant's images, so that all participants weigh the same.
 
     Returns
     -------
@@ -30,7 +32,8 @@ def normal_equations(predictors: Float64, errors: Float64) -> tuple[Float64, Flo
     """
     design = np.column_stack([np.ones(len(predictors)), predictors])
     wanted = np.log(errors**2 + _LEAST_ERROR**2)
-    return design.T @ design / len(design), design.T @ wanted / len(design)
+    scale = weight / len(design)
+    return scale * (design.T @ design), scale * (design.T @ wanted)
 
 
 def fit_coefficients(contributions: Sequence[tuple[Float64, Float64]]) -> Float64:

@@ -48,6 +48,22 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str,
         temporary.unlink(missing_ok=True)
 
 
+def read_header(path: Path) -> dict[str, Any]:
+    """The header of a file of :func:`save_tensors`, without its tensors.
+
+    Raises
+    ------
+    ModelError
+        The file is missing, damaged, or no file of this software.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt", device="cpu") as file:
+            header: dict[str, Any] = json.loads((file.metadata() or {})[_HEADER])
+            return header
+    except (OSError, safetensors.SafetensorError, KeyError, ValueError) as error:
+        raise ModelError(f"{path}: damaged or not of this software ({error}); copy it again or train anew") from error
+
+
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read a file of :func:`save_tensors` into memory.
 

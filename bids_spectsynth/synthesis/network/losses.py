@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.options.declarations.training import TrainingOptions
+from bids_spectsynth.options.losses import SCALE as SCALE
 from bids_spectsynth.options.settings import AdversarialLoss
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-#: The loss by which a network learns how large its error is.
-SCALE = "scale"
 #: Logarithms of the smallest and the largest scale of an error, of slices in (-1, 1).
 _LOG_SCALES = (math.log(1e-3), math.log(2.0))
 

@@ -137,6 +137,28 @@ class TrainingConfig(TrainingOptions):
         return {**own, **dict.fromkeys(aside)} == {**saved, **dict.fromkeys(aside)}
 
 
+def follow_scale(config: TrainingConfig, saved: Mapping[str, Any]) -> TrainingConfig:
+    """The configuration with the scale of the error predicted as in a training that has begun or ended.
+
+    That changes no image: whoever asks for calibrated uncertainty later, or no longer, goes on with what is there.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+    saved : mapping
+        Values of the other training (:meth:`TrainingConfig.as_json`).
+
+    Returns
+    -------
+    TrainingConfig
+        As it was where the two differ in more.
+    """
+    own = tuple((name, weight) for name, weight in config.loss if name != SCALE)
+    scale = dict(saved.get("loss") or {}).get(SCALE)
+    other = dataclasses.replace(config, loss=own if scale is None else (*own, (SCALE, float(scale))))
+    return other if other.continues(saved) or other.same_as(saved) else config
+
+
 def training_config(
     settings: Settings,
     inputs: Sequence[str],

@@ -1,9 +1,13 @@
 """Whether a folder holds a model already: the one that is asked for, or another that must not be written over."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.synthesis.models.card import CARD_FILE, ModelCard, load_card
+from bids_spectsynth.synthesis.models.tensors import read_header
+from bids_spectsynth.synthesis.training.checkpoint import checkpoint_path
 from bids_spectsynth.synthesis.training.config import TrainingConfig
 
 
@@ -13,6 +17,22 @@ def finished_card(folder: Path, config: TrainingConfig) -> ModelCard | None:
         return None
     card = load_card(folder)
     return card if config.same_as(card.config) else None
+
+
+def begun_config(folder: Path) -> Mapping[str, Any] | None:
+    """Configuration of the model or, before that is finished, of the checkpoint in a folder; None without either.
+
+    Raises
+    ------
+    ModelError
+        The card or the checkpoint is damaged.
+    """
+    if (folder / CARD_FILE).exists():
+        return load_card(folder).config
+    if not checkpoint_path(folder).exists():
+        return None
+    saved = read_header(checkpoint_path(folder)).get("config")
+    return saved if isinstance(saved, dict) else None
 
 
 def check_replaceable(folder: Path, config: TrainingConfig) -> None:

@@ -16,9 +16,10 @@ from bids_spectsynth.synthesis.data.orientation import ORIENTATIONS, Orientation
 from bids_spectsynth.synthesis.data.slices import PreparedCases
 from bids_spectsynth.synthesis.models.card import CARD_FILE
 from bids_spectsynth.synthesis.models.ensemble import ENSEMBLE_FILE, load_members, member_name
+from bids_spectsynth.synthesis.network.losses import predicts_scale
 from bids_spectsynth.synthesis.study import PlannedModel, planned_models
-from bids_spectsynth.synthesis.training.config import TrainingConfig, training_config
-from bids_spectsynth.synthesis.training.finished import check_replaceable, finished_card
+from bids_spectsynth.synthesis.training.config import TrainingConfig, follow_scale, training_config
+from bids_spectsynth.synthesis.training.finished import begun_config, check_replaceable, finished_card
 
 logger = logging.getLogger(__name__)
 
@@ -175,6 +176,9 @@ def _plan_model(settings: Settings, cohort: Cohort[PreparedCase], model: Planned
             seed=network.seed,
             orientation=network.orientation,
         )
+        begun = begun_config(folder / network.name)
+        if begun is not None and not predicts_scale(dict(model.settings.loss)):
+            config = follow_scale(config, begun)
         check_replaceable(folder / network.name, config)
         trainings.append(PlannedTraining(folder / network.name, network, config, *data[network.fold]))
     return trainings

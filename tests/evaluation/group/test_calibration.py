@@ -75,3 +75,15 @@ def test_a_damaged_table(tmp_path):
     path.write_text("a\tb\n1\t2\n")
     with pytest.raises(DatasetError, match="not a calibration table"):
         gather_calibration(tmp_path)
+
+
+def test_calibrated_participants_of_and_beside_the_cohort_are_one_row(truth, tmp_path):
+    own = {"sampled_by": "calibration"}
+    tables = [case_table(truth, f"sub-0{n}", 1).assign(**own, samples=n_others) for n, n_others in ((1, 7), (2, 8))]
+    for number, table in enumerate(tables):
+        path = tmp_path / f"sub-{number}" / "spect" / "x_calibration.tsv"
+        path.parent.mkdir(parents=True)
+        write_table(path, table, CALIBRATION_DICTIONARY)
+    whole = write_group_calibration(tmp_path).query("bin == 'all'")
+    assert whole["n_subjects"].tolist() == [2]
+    assert whole["samples"].tolist() == [7]

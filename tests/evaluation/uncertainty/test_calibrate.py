@@ -19,3 +19,13 @@ def test_calibrate_model__of_too_few_writes_nothing(cohort, tmp_path):
     with pytest.raises(ModelError, match="5 held-out participants with a SPECT are too few"):
         calibrate_model(tmp_path, [h.case for h in cohort[:5]], lambda case: by_case[case.participant], "sha256:x")
     assert not list(tmp_path.iterdir())
+
+
+def test_calibrate_model__a_damaged_image_costs_its_participant_alone(make_head, tmp_path, caplog):
+    heads = [make_head(tmp_path, f"{number:02d}", number) for number in range(1, 8)]
+    heads[2].case.images["interictal"].write_bytes(b"none")
+    by_case = {head.case.participant: head.prediction for head in heads}
+    (tmp_path / "m").mkdir()
+    calibrate_model(tmp_path / "m", [h.case for h in heads], lambda case: by_case[case.participant], "sha256:x")
+    assert load_calibrations(tmp_path / "m").everybody.n_participants == 6
+    assert [record for record in caplog.messages if record.startswith("sub-03: left out of the calibration")]

@@ -64,3 +64,33 @@ def test_fit_calibration__of_too_few(residuals):
         fit_calibration(residuals[:4])
     with pytest.raises(ValueError, match="4 held-out participants"):
         fit_calibration(residuals[:5], residuals[0].participant)
+
+
+def test_fit_calibration__sessions_do_not_make_a_participant_weigh_more(residuals):
+    once, thrice = fit_calibration(residuals), fit_calibration([*residuals, residuals[0], residuals[0]])
+    np.testing.assert_allclose(thrice.coefficients, once.coefficients, rtol=1e-9)
+    np.testing.assert_allclose(thrice.place.squares, once.place.squares, atol=1e-12)
+    np.testing.assert_allclose(thrice.place.weights, once.place.weights, atol=1e-12)
+
+
+def test_fit_calibration__rests_on_what_is_known_of_who_is_left_out(residuals):
+    with_network = [
+        dataclasses.replace(one, predictors={**one.predictors, "network": one.predictors["uptake"]})
+        for one in residuals[1:]
+    ]
+    calibration = fit_calibration([residuals[0], *with_network], residuals[0].participant)
+    assert "network" not in calibration.predictors
+    own = calibration.standard_deviation(residuals[0].predictors, residuals[0].points)
+    assert np.isfinite(own).all()
+
+
+def test_fit_calibration__places_of_another_template_are_no_places(residuals):
+    astray = dataclasses.replace(residuals[0], template="MNIPediatricAsym")
+    calibration = fit_calibration([astray, *residuals[1:]])
+    assert calibration.template == "MNI152NLin2009aSym"
+    assert PLACE not in calibration.predictors
+    without = fit_calibration(residuals, residuals[0].participant)
+    assert calibration.regional["asymmetry"].scales.keys() == without.regional["asymmetry"].scales.keys()
+    found, of_all = (one.regional["asymmetry"].scales for one in (calibration, fit_calibration(residuals)))
+    block = next(name for name in found if name != "hemisphere")
+    assert found[block] != of_all[block]

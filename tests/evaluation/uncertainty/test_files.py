@@ -57,6 +57,14 @@ def test_a_model_that_was_passed_on_without_the_second_file(folder, residuals):
         lambda card: card["Calibrations"][""].update(Coefficients=[1]),
         lambda card: card["Calibrations"][""].pop("Regional"),
         lambda card: card.update(Calibrations=3),
+        lambda card: card.pop("Salt"),
+        lambda card: card.pop("Identity"),
+        lambda card: card.update(Maps="0" * 64),
+        lambda card: card["Calibrations"][""].update(NumberOfParticipants=float("inf")),
+        lambda card: card["Calibrations"][""].update(NumberOfParticipants=1),
+        lambda card: card["Calibrations"][""]["Coefficients"].__setitem__(0, 10**400),
+        lambda card: card["Calibrations"][""]["Predictors"].__setitem__(0, "foo"),
+        lambda card: card["Calibrations"][""]["Predictors"].__setitem__(0, "uptake"),
     ],
 )
 def test_a_damaged_card_is_one_line(folder, change):
@@ -82,4 +90,21 @@ def test_files_of_two_calibrations(folder, residuals, tmp_path_factory):
     for path in calibration_paths(other)[2:]:
         shutil.copy(path, folder / path.name)
     with pytest.raises(ModelError, match=r"not of calibration\.json"):
+        load_calibrations(folder)
+
+
+def test_equal_calibrations_have_equal_files(folder, residuals, tmp_path_factory):
+    """Jobs that make them at the same time write the same, whichever comes last."""
+    other = tmp_path_factory.mktemp("other")
+    held_out = {own.participant: fit_calibration(residuals, own.participant) for own in residuals[:3]}
+    save_calibrations(other, fit_calibration(residuals), held_out, "sha256:x")
+    for path in calibration_paths(folder):
+        assert path.read_bytes() == (other / path.name).read_bytes(), path.name
+
+
+def test_maps_of_another_calibration_are_noticed(folder, residuals, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other")
+    save_calibrations(other, fit_calibration(residuals[:6]), {}, "sha256:x")
+    shutil.copy(other / "calibration.safetensors", folder)
+    with pytest.raises(ModelError, match="of another calibration"):
         load_calibrations(folder)

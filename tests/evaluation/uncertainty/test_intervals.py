@@ -36,3 +36,14 @@ def test_calibrated_maps__of_an_empty_image(cohort, residuals):
     empty = dataclasses.replace(head.prediction, values=0 * head.prediction.values)
     with pytest.raises(ImageError, match="no signal"):
         calibrated_maps(empty, head.case, fit_calibration(residuals))
+
+
+def test_calibrated_maps__of_a_head_in_another_template_know_no_place(cohort, residuals):
+    head = cohort[2]
+    calibration = fit_calibration(residuals, "03")
+    elsewhere = dataclasses.replace(head.case, template="MNIPediatricAsym")
+    nowhere = dataclasses.replace(head.case, template=None, template_xfm=None)
+    one, other = (calibrated_maps(head.prediction, case, calibration) for case in (elsewhere, nowhere))
+    np.testing.assert_array_equal(one.standard_deviation, other.standard_deviation)
+    here = calibrated_maps(head.prediction, head.case, calibration).standard_deviation
+    assert not np.array_equal(one.standard_deviation, here)

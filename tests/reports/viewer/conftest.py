@@ -1,13 +1,12 @@
 """Small viewers of known contents, and a browser to look at them; skipped where there is none."""
 
-import importlib.util
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from chromium import CHROMIUM, DRIVER, browser
 
 from bids_spectsynth.reports.html import Cell, Column, Jump, Page, Section, Table, render
 from bids_spectsynth.reports.viewer.layers import Focus, Layer, Viewer
@@ -18,6 +17,8 @@ SHAPE = (31, 27, 35)
 AFFINE = np.array([[-2.0, 0, 0, 29], [0, 0, 2, -37], [0, 2, 0, -23], [0, 0, 0, 1]])
 #: The hot map's own grid, coarser and moved.
 MAP_SHAPE, MAP_AFFINE = (15, 17, 13), np.array([[4.0, 0, 0, -29], [0, 4, 0, -35], [0, 0, 4, -21], [0, 0, 0, 1]])
+#: A script that is true as soon as the page's viewer can be used.
+READY = "return Boolean(viewer)"
 TO_TEMPLATE = np.array([[1.1, 0.02, 0, 3], [0, 0.9, 0.1, -5], [0.03, 0, 1.05, 7], [0, 0, 0, 1]])
 
 
@@ -60,27 +61,16 @@ def small() -> SimpleNamespace:
     """Arrays, affines and makers of this file."""
     return SimpleNamespace(
         shape=SHAPE, affine=AFFINE, map_affine=MAP_AFFINE, to_template=TO_TEMPLATE, anatomy=anatomy, signed=signed,
-        layers=layers, page=page,
+        layers=layers, page=page, ready=READY,
     )  # fmt: skip
-
-
-def _webdriver() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("viewer_webdriver", Path(__file__).with_name("webdriver.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="session")
 def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     """A browser for all tests of the session."""
-    webdriver = _webdriver()
-    if not (webdriver.CHROMIUM and webdriver.DRIVER):
+    if CHROMIUM is None or DRIVER is None:
         pytest.skip("no browser: apt-get install chromium chromium-driver")
-    with webdriver.browser(tmp_path_factory.mktemp("browser")) as opened:
+    with browser(tmp_path_factory.mktemp("browser")) as opened:
         yield opened
 
 
@@ -92,7 +82,7 @@ def shown(window: object, tmp_path: Path) -> Callable[..., object]:
         path = tmp_path / "sub-01.html"
         path.write_text(page(**how), encoding="utf-8")
         window.size(1000, 900, density)
-        window.open(path)
+        window.open(path, READY)
         return window
 
     return show

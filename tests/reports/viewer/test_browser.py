@@ -201,7 +201,7 @@ def test_viewer__synthetic_is_in_the_pixels_of_each_plane(shown, how):
 
 def test_viewer__flicker_shows_both_and_marks_the_synthetic_one(shown):
     browser = shown(second="made")
-    browser.keys("f")
+    browser.keys("[data-part=canvas]", "f")
     seen = set()
     for _ in range(60):
         swapped, red = browser.run("return viewer.state.swapped"), near(tile(browser, "axial")[:40], RED).sum() > 60
@@ -212,7 +212,7 @@ def test_viewer__flicker_shows_both_and_marks_the_synthetic_one(shown):
             break
     assert seen == {False, True}
     assert browser.run("return viewer.parts.flicker.getAttribute('aria-pressed')") == "true"
-    browser.keys("f")
+    browser.keys("[data-part=canvas]", "f")
     assert not browser.run("return viewer.state.flicker || viewer.state.swapped")
 
 
@@ -220,19 +220,19 @@ def test_viewer__keys_move_turn_and_explain(shown):
     browser = shown(overlay="z", at=(1.0, 1.0, 1.0))
     left, up, page_up = "\ue012", "\ue013", "\ue00e"
     for keys, at in ((left, [-1, 1, 1]), (up, [-1, 3, 1]), (page_up, [-1, 3, 3]), (f"3{left}", [-1, 1, 3])):
-        browser.keys(keys)
+        browser.keys("[data-part=canvas]", keys)
         assert browser.run("return viewer.state.at") == pytest.approx(at)
-    browser.keys(f"1r{left}")
+    browser.keys("[data-part=canvas]", f"1r{left}")
     assert browser.run("return viewer.state.at") == pytest.approx([1, 1, 3]), "the arrow follows the eye"
-    browser.keys("n")
+    browser.keys("[data-part=canvas]", "n")
     assert browser.run("return [viewer.state.focus, ...viewer.state.at]") == pytest.approx([0, -13, 15, 11])
-    browser.keys(".")
+    browser.keys("[data-part=canvas]", ".")
     assert browser.run("return viewer.state.layers.z.threshold") == pytest.approx([-2.15, 2.15])
-    browser.keys("+")
+    browser.keys("[data-part=canvas]", "+")
     assert browser.run("return viewer.state.zoom") == pytest.approx(1.25)
-    browser.keys("?")
+    browser.keys("[data-part=canvas]", "?")
     assert browser.run("return !viewer.parts.keys.hidden && viewer.parts.keys.textContent.includes('next slice')")
-    browser.keys("0")
+    browser.keys("[data-part=canvas]", "0")
     assert browser.run("return [viewer.state.zoom, viewer.state.radiological, ...viewer.state.layers.z.threshold]") == [
         1, False, -2, 2,
     ]  # fmt: skip
@@ -249,7 +249,7 @@ def test_viewer__a_row_of_a_table_jumps_to_its_focus(shown):
 
 def test_viewer__nothing_is_loaded_said_or_refused(shown):
     browser = shown(overlay="made")
-    browser.keys("frbocis+-,.[]npPN0?")
+    browser.keys("[data-part=canvas]", "frbocis+-,.[]npPN0?")
     assert browser.log() == []
     assert [address for address in browser.requests() if not address.startswith("blob:")] == [
         browser.run("return document.URL")
@@ -260,6 +260,6 @@ def test_viewer__nothing_is_loaded_said_or_refused(shown):
 def test_viewer__a_script_of_another_hand_is_refused(shown, window, tmp_path, small):
     path = tmp_path / "other.html"
     path.write_text(small.page().replace("<footer>", "<script>document.title = 'caught'</script><footer>"))
-    window.open(path)
+    window.open(path, small.ready)
     assert window.run("return document.title") != "caught"
     assert any("Content Security Policy" in line for line in window.log())
