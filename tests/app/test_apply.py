@@ -108,7 +108,7 @@ def test_rate_case__a_spect_that_may_be_ictal_is_no_reference(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rated: list[str] = []
-    monkeypatch.setattr(application, "_rate", lambda model, case, split, settings: rated.append(case.participant))
+    monkeypatch.setattr(application, "_rate", lambda model, case, *further: rated.append(case.participant))
     folder = tmp_path / "models" / "m"
     model = AppliedModel(folder, (Member(folder, card("01", "02")),))
     for label, reason in (("03", f"{ASSUMED_STATE}; in the same session"), ("04", "task-interictal")):
