@@ -157,6 +157,8 @@ def no_template_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyte
     """Whoever runs the tests may have templates; TemplateFlow's client would fill the folder or use the network."""
     monkeypatch.setenv("TEMPLATEFLOW_HOME", str(tmp_path_factory.getbasetemp() / "no-templates"))
     monkeypatch.setitem(sys.modules, "templateflow", None)
+    # Some tests put a client of their own there, which needs no server.
+    monkeypatch.setattr("bids_spectsynth.preprocess.templates.download.check_server", lambda: None)
 
 
 def _empty_report(output_dir: Path, participant: str, heads: Any = None) -> Path:

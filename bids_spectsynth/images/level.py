@@ -2,14 +2,15 @@
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 Float64 = npt.NDArray[np.float64]
 
 #: Voxels with less than this share of the second image's mean say nothing of the level (fluid).
 _LEAST = 0.4
-#: Bins of the ratio's histogram, per unit of its logarithm, before it is smoothed.
-_BINS_PER_UNIT = 400
+#: Ratios beyond this many standard deviations of the narrower side have no vote.
+_TUKEY = 2.0
+_HALF_OF_GAUSSIAN = 0.6745
+_MAX_ITERATIONS, _CONVERGED = 50, 1e-7
 
 
 def voxel_ratios(first: Float64, second: Float64) -> Float64:
@@ -30,9 +31,11 @@ def voxel_ratios(first: Float64, second: Float64) -> Float64:
 
 
 def mode_of_ratio(first: Float64, second: Float64) -> float:
-    """The most frequent ratio: the maximum of a smoothed histogram of its logarithm.
+    """The most frequent ratio: the centre of its logarithm's narrower side.
 
-    The histogram's kernel (a multiple of a robust width) is wide enough for one peak of unchanged voxels.
+    What a seizure changes lies on one side of the ratios that did not change and widens that side alone. From the
+    middle of the shortest interval that holds half of the ratios, Tukey's biweight goes on to the centre, with the
+    width of the narrower side.
 
     Parameters
     ----------
@@ -50,23 +53,31 @@ def mode_of_ratio(first: Float64, second: Float64) -> float:
     >>> round(mode_of_ratio(np.where(second > 1.8, 3.9, 3.0) * second, second), 2)
     3.0
     """
-    logs = np.log(voxel_ratios(first, second))
-    if logs.size < 2 or np.ptp(logs) == 0:
-        return float(np.exp(logs[0])) if logs.size else float("nan")
-    low, middle, high = np.percentile(logs, [16, 50, 84])
-    width = max((high - low) / 2, 1e-3)
-    edges = np.arange(middle - 4 * width, middle + 4 * width, 1 / _BINS_PER_UNIT)
-    counts = np.histogram(logs, edges)[0].astype(np.float64)
-    # Smoothed maps have far fewer independent values than voxels: a kernel of half the width.
-    density = ndimage.gaussian_filter1d(counts, 0.5 * width * _BINS_PER_UNIT, mode="constant")
-    peak = int(np.argmax(density))
-    return float(np.exp(edges[0] + (peak + 0.5 + _vertex(density, peak)) / _BINS_PER_UNIT))
+    logs = np.sort(np.log(voxel_ratios(first, second)))
+    if not logs.size:
+        return float("nan")
+    centre = _middle_of_shortest_half(logs)
+    for _ in range(_MAX_ITERATIONS):
+        width = _narrower_side(logs, centre)
+        if width <= 0:
+            break
+        weights = np.square(1 - np.square(np.clip((logs - centre) / (_TUKEY * width), -1, 1)))
+        following = float(np.sum(weights * logs) / np.sum(weights))
+        step, centre = abs(following - centre), following
+        if step < _CONVERGED:
+            break
+    return float(np.exp(centre))
 
 
-def _vertex(values: Float64, peak: int) -> float:
-    """Where between its neighbours a maximum lies, -0.5 to 0.5."""
-    if not 0 < peak < len(values) - 1:
-        return 0.0
-    left, middle, right = values[peak - 1 : peak + 2]
-    bend = left - 2 * middle + right
-    return float(0.5 * (left - right) / bend) if bend < 0 else 0.0
+def _middle_of_shortest_half(ordered: Float64) -> float:
+    half = (ordered.size + 1) // 2
+    start = int(np.argmin(ordered[half - 1 :] - ordered[: ordered.size - half + 1]))
+    return float(np.median(ordered[start : start + half]))
+
+
+def _narrower_side(ordered: Float64, centre: float) -> float:
+    """Standard deviation of a Gaussian whose half is that of the narrower side; 0 where all lie at the centre."""
+    at = int(np.searchsorted(ordered, centre))
+    sides = [centre - ordered[:at], ordered[at:] - centre]
+    widths = [float(np.median(side)) for side in sides if side.size]
+    return min(widths) / _HALF_OF_GAUSSIAN

@@ -11,7 +11,7 @@ from pathlib import Path
 from bids_spectsynth.bids.names import parse_name
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.options.names import templateflow_home
-from bids_spectsynth.preprocess.templates.download import list_all
+from bids_spectsynth.preprocess.templates import download
 
 #: The template that the atlas lies on.
 CEREBRA_TEMPLATE = "MNI152NLin2009cSym"
@@ -40,11 +40,12 @@ def fetch_cerebra() -> AtlasFiles:
     if stored is not None:
         return stored
     try:
+        download.check_server()
         # Importing the client fills an empty folder with placeholders, so it is done only for a download.
         from templateflow import api, conf
 
         if not any(_folder().glob("*_atlas-CerebrA_dseg.nii.gz")):
-            list_all(conf)
+            download.list_all(conf)
         for query in _QUERIES:
             api.get(CEREBRA_TEMPLATE, raise_empty=True, **query)
     # The client passes on whatever its HTTP library, file system or index raises.

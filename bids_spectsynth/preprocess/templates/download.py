@@ -1,13 +1,32 @@
 """Templates that are not stored yet: TemplateFlow's client downloads them, or a command is named that does so."""
 
 import shlex
+import socket
 from typing import Any
+from urllib.request import getproxies
 
 from bids_spectsynth.bids.names import parse_name
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.options.names import templateflow_home
 from bids_spectsynth.options.spaces import Space
 from bids_spectsynth.preprocess.templates.store import NotListedError, TemplateFiles, find_files
+
+_HOST, _PORT = "templateflow.s3.amazonaws.com", 443
+_REACHED_WITHIN_S = 5.0
+
+
+def check_server() -> None:
+    """Find out in seconds that there is no network: TemplateFlow's client takes a minute for it.
+
+    Behind a proxy the client alone can tell.
+
+    Raises
+    ------
+    OSError
+        TemplateFlow's server cannot be reached.
+    """
+    if "https" not in getproxies():
+        socket.create_connection((_HOST, _PORT), timeout=_REACHED_WITHIN_S).close()
 
 
 def download(space: Space, why: str) -> TemplateFiles:
@@ -26,6 +45,7 @@ def download(space: Space, why: str) -> TemplateFiles:
         elsewhere.
     """
     try:
+        check_server()
         # Importing the client fills an empty folder with placeholders, so it is done only for a download.
         from templateflow import api, conf
 

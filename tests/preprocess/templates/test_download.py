@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.options.spaces import parse_space
+from bids_spectsynth.preprocess.templates import download
 from bids_spectsynth.preprocess.templates.download import advice
 from bids_spectsynth.preprocess.templates.store import find_files, templateflow_home
 from bids_spectsynth.preprocess.templates.templates import check_template, fetch_template
@@ -30,6 +32,9 @@ ASKED = (
     "UNCInfant:cohort-2",
     "dhcpVol:cohort-40",
 )
+
+#: The real one, which other tests do without.
+CHECK_SERVER = download.check_server
 
 
 class FakeClient:
@@ -167,3 +172,22 @@ def test_the_real_client_understands_the_command(real_names: Path) -> None:
 def test_the_command_without_any_names_asks_for_what_is_known(store: Callable[..., Path]) -> None:
     assert "get('A', cohort=2, resolution=1, suffix='T1w', desc=None)" in advice(parse_space("A:cohort-2:res-1"))
     assert "get('A', suffix='mask', desc='brain')" in advice(parse_space("A"))
+
+
+def test_check_server__no_network_is_found_before_the_client_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+
+    def refuse(address: tuple[str, int], timeout: float) -> socket.socket:
+        waited.append(timeout)
+        raise OSError(f"no route to {address[0]}")
+
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    monkeypatch.setattr(download, "check_server", CHECK_SERVER)
+    monkeypatch.setattr(download, "getproxies", dict)
+    with pytest.raises(UsageError, match=r"no route to templateflow\.s3\.amazonaws\.com\); run once"):
+        fetch_template("MNI152Lin")
+    assert 0 < waited[0] <= 5
+    # Behind a proxy names may not resolve, and yet a download succeed.
+    monkeypatch.setattr(download, "getproxies", lambda: {"https": "http://proxy:3128"})
+    download.check_server()
+    assert len(waited) == 1
