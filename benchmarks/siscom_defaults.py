@@ -3,11 +3,12 @@
     python benchmarks/siscom_defaults.py FOLDER [-n 12] [--seeds 101 102 103] [--nprocs 1]
 
 FOLDER holds the heads of `siscom_heads.py`; those that are missing are simulated. For each smoothing (FWHM, mm) and
-each width taken off the brain's edge, the measured interictal scan is subtracted from the ictal one and from one without
-a seizure, as the program does it but for the smooth gain: both aligned with the baseline, made equally sharp, smoothed,
-at the level of the mode. Printed are the share of heads whose highest peak lies within 15 mm of the focus (with its
-interval, Clopper-Pearson, 95 %), how many standard deviations the focus stands out, the ratio of the focus's peak to
-the highest one of the same head's map without a seizure (median over heads), and the standard deviation of that map.
+each width taken off the brain's edge, the measured interictal scan is subtracted from the ictal one and from one
+without a seizure, as the program does it but for the smooth gain: both aligned with the baseline, made equally sharp,
+smoothed, at the level of the mode. Printed are the share of heads whose highest peak lies within 15 mm of the focus
+(with its interval, Clopper-Pearson, 95 %), how many standard deviations the focus stands out, the ratio of the
+focus's peak to the highest one of the same head's map without a seizure (median over heads), and the standard
+deviation of that map.
 """
 
 import argparse
