@@ -14,6 +14,7 @@ import pytest
 from bids_spectsynth.app import siscom as stage
 from bids_spectsynth.app.stages import Context
 from bids_spectsynth.bids.finding.cases import Case
+from bids_spectsynth.bids.validate import validate_dataset
 from bids_spectsynth.errors import Outcome
 from bids_spectsynth.options.settings import make_settings
 from bids_spectsynth.siscom.baselines.errors import Errors
@@ -182,6 +183,8 @@ def test_siscom__synthetic_baseline_is_marked_in_every_map(finished: App) -> Non
         assert (facts["Baseline"]["Model"] is not None) or not synthetic
     kinds = {json.loads((finished.output_dir / name).read_text())["Baseline"]["Kind"] for name in found}
     assert {"synthetic", "pet", "cohort"} <= kinds
+    # Everything that a run writes, models, tables and maps, is BIDS by the schema that knows SPECT.
+    assert [str(issue) for issue in validate_dataset(finished.output_dir) if issue.severity == "error"] == []
 
 
 @dataclass
