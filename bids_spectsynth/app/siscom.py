@@ -33,7 +33,7 @@ from bids_spectsynth.siscom.baselines.errors import Errors, baseline_errors
 from bids_spectsynth.siscom.baselines.normals import NORMALS, find_normals
 from bids_spectsynth.siscom.baselines.request import Request
 from bids_spectsynth.siscom.baselines.synthetic import left_out
-from bids_spectsynth.siscom.comparable import residual_difference
+from bids_spectsynth.siscom.comparable import METHOD_VERSION, residual_difference
 from bids_spectsynth.siscom.foci.naming import naming_files
 from bids_spectsynth.siscom.outputs.paths import siscom_files
 from bids_spectsynth.siscom.participant import Work, choices_of, level_and_gain, make_siscom
@@ -192,7 +192,7 @@ def _product(work: Work) -> Product:
     inputs |= {f"the sidecar of {name}": sidecar_path(path) for name, path in inputs.items() if _is_image(path)}
     manifest = manifest_path(settings.output_dir, _manifest_of(work.ictal))
     options: dict[str, Any] = {
-        "how scans are compared": asdict(work.choices),
+        "how scans are compared": {**asdict(work.choices), "method": METHOD_VERSION},
         "the baselines": list(settings.siscom_baselines),
         "the sides of the splits": dict(sorted(request.splits.items())),
     }

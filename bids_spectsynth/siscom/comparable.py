@@ -18,6 +18,8 @@ from bids_spectsynth.siscom.subtraction.mask import siscom_mask
 from bids_spectsynth.siscom.subtraction.resolution import Matching, match
 from bids_spectsynth.siscom.subtraction.sharpness import AnatomicalBlur
 
+#: Counted up where other maps come of the same scans and options: what an earlier version has made is made again.
+METHOD_VERSION = 2
 #: Baselines to which a smooth gain, equal on both sides, is fitted; the PET has had its own.
 FITTED = ("real", "synthetic", "cohort", "normals")
 #: Baselines whose broad errors are foretold from the surroundings of each place: a measured one has none, and the

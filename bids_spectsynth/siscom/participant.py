@@ -27,7 +27,7 @@ from bids_spectsynth.siscom.baselines.registry import SOURCES, in_order, unavail
 from bids_spectsynth.siscom.baselines.request import Request
 from bids_spectsynth.siscom.baselines.residuals import error_on_head, too_few
 from bids_spectsynth.siscom.case import Siscom, subtract
-from bids_spectsynth.siscom.comparable import Choices, residual_difference
+from bids_spectsynth.siscom.comparable import METHOD_VERSION, Choices, residual_difference
 from bids_spectsynth.siscom.concordance import CONCORDANCE_DICTIONARY, Findings, concordance_table
 from bids_spectsynth.siscom.foci.hemispheres import hemispheric_index
 from bids_spectsynth.siscom.foci.injection import injection_context
@@ -98,10 +98,10 @@ def level_and_gain(choices: Choices) -> str:
     Examples
     --------
     >>> level_and_gain(Choices())
-    'mode, gain on, trend on'
+    'mode, gain on, trend on, method 2'
     """
     gain, trend = ("on" if chosen else "off" for chosen in (choices.gain, choices.trend))
-    return f"{choices.level}, gain {gain}, trend {trend}"
+    return f"{choices.level}, gain {gain}, trend {trend}, method {METHOD_VERSION}"
 
 
 def make_siscom(work: Work) -> list[str]:
