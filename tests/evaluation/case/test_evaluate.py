@@ -50,7 +50,7 @@ CARD = ModelCard(
     salt="",
     participants=(),
     selection_participants=(),
-    weights_sha256="",
+    weights_sha256="0" * 64,
     created="",
 )
 
