@@ -25,6 +25,7 @@ from bids_spectsynth.bids.output_files import (
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import T1W, role_of
 from bids_spectsynth.bids.sidecars import sidecar, sidecar_path
+from bids_spectsynth.bids.table_records import table_fault
 from bids_spectsynth.evaluation.case.region_columns import REGIONS_DICTIONARY, VOLUME_DICTIONARY
 from bids_spectsynth.evaluation.case.slice_columns import slice_dictionary
 from bids_spectsynth.evaluation.columns import Dictionary
@@ -127,7 +128,7 @@ def ratings_product(model: AppliedModel, case: PreparedCase, split: str, setting
         older += transform_files(case).values()
 
     def is_current() -> bool:
-        same = _have_columns(tables) and _is_same_rating(table, settings.data_range, split)
+        same = _are_whole(tables) and _is_same_rating(table, settings.data_range, split)
         return same and is_younger(tuple(tables), tuple(older))
 
     return Product(
@@ -175,7 +176,7 @@ def calibration_product(model: AppliedModel, case: PreparedCase, split: str, set
             "the set of columns": list(CALIBRATION_DICTIONARY),
         },
         outputs=_with_sidecars([table]),
-        is_current=lambda: is_younger((table,), tuple(inputs.values())),
+        is_current=lambda: not _is_cut(table) and is_younger((table,), tuple(inputs.values())),
     )
 
 
@@ -254,8 +255,17 @@ def _rating_columns() -> tuple[Dictionary, ...]:
     return slice_dictionary(), REGIONS_DICTIONARY, VOLUME_DICTIONARY
 
 
-def _have_columns(tables: Sequence[Path]) -> bool:
-    """Whether the tables of a rating have today's columns: those of an earlier version lack what the group needs."""
+def _is_cut(table: Path) -> bool:
+    try:
+        return bool(table_fault(table))
+    except OSError:
+        return True
+
+
+def _are_whole(tables: Sequence[Path]) -> bool:
+    """Whether the tables of a rating are as written, with today's columns: earlier ones lack what the group needs."""
+    if any(map(_is_cut, tables)):
+        return False
     try:
         found = [list(pd.read_csv(path, sep="\t", nrows=0).columns) for path in tables]
     except (OSError, ValueError):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bids_spectsynth.bids.finding.cases import Case
-from bids_spectsynth.bids.participants import update_participants
+from bids_spectsynth.bids.participants import FAILED_IN, update_participants
 from bids_spectsynth.errors import Outcome, by_participant
 from bids_spectsynth.logs import LOGGER_NAME, write_case_log
 from bids_spectsynth.options.settings import Settings
@@ -63,9 +63,17 @@ def record_outcomes(settings: Settings, run_folder: Path, outcomes: Sequence[Out
 
 
 def participant_statuses(settings: Settings, outcomes: Sequence[Outcome]) -> dict[str, dict[str, str]]:
-    """Columns ``status`` and ``reason`` of ``participants.tsv``, by label."""
+    """Columns ``status``, ``reason`` and ``failed_in`` of ``participants.tsv``, by label."""
+    failures: dict[str, dict[str, None]] = {}
+    for outcome in outcomes:
+        if outcome.status == "failed":
+            failures.setdefault(outcome.participant, {})[outcome.stage] = None
     return {
-        label: {"status": outcome.status, "reason": _without_folders(outcome.reason, settings) or "n/a"}
+        label: {
+            "status": outcome.status,
+            "reason": _without_folders(outcome.reason, settings) or "n/a",
+            FAILED_IN: ", ".join(failures.get(label, ())) or "n/a",
+        }
         for label, outcome in by_participant(outcomes).items()
     }
 

@@ -175,7 +175,7 @@ def test_uncertainty_that_is_asked_for_later(copied: Any, again: Callable[..., s
 
 
 def card() -> Any:
-    return SimpleNamespace(weights_sha256="0" * 64, prior_sha256="")
+    return SimpleNamespace(weights_sha256="abc", prior_sha256="")
 
 
 def test_is_output_of__image_of_another_model_of_the_same_label(tmp_path: Path) -> None:

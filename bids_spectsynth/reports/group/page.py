@@ -24,6 +24,7 @@ from bids_spectsynth.bids.writing import write_text
 from bids_spectsynth.errors import SpectSynthError
 from bids_spectsynth.evaluation.case.metrics import METRICS
 from bids_spectsynth.evaluation.figures.bland_altman import PREFIX as AGREEMENT_PREFIX
+from bids_spectsynth.evaluation.group.usable import left_out_of_statistics
 from bids_spectsynth.reports.group.bland_altman import agreement_section
 from bids_spectsynth.reports.group.calibration import calibration_section
 from bids_spectsynth.reports.group.glance import glance_section
@@ -187,6 +188,9 @@ def _cohort_section(context: _GroupContext) -> Section:
         ]
         columns = [Column("Participant"), Column("Status"), Column("Reason")]
         blocks.append(Table(columns, cells, "Skipped and failed participants."))
+    stale = left_out_of_statistics(context.output_dir)
+    if stale:
+        blocks.append(Items([(line, "") for line in stale]))
     return Section("cohort", "Cohort", blocks)
 
 

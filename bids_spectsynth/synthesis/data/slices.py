@@ -159,8 +159,8 @@ def _scaled(
     inside = volume[mask]
     if inside.min() == inside.max():
         raise ImageError(
-            f"{prepared.images[role]}: the same value ({inside[0]:g}) everywhere in the brain; look at the image it was "
-            "prepared from"
+            f"{prepared.images[role]}: the same value ({inside[0]:g}) everywhere in the brain; look at "
+            "the image that it was prepared from"
         )
     slope, intercept = scaling_coefficients(volume, mask, scaling)
     return apply_scaling(volume, slope, intercept), slope, float(inside.mean(dtype=np.float64))

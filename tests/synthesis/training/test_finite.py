@@ -12,9 +12,7 @@ from tests.synthesis.training.conftest import CONFIG, assert_same_training, fit
 
 @pytest.mark.parametrize("rate", [1e30, 1e12])
 def test_fit__absurd_learning_rate_is_an_error_without_a_model(tmp_path, cohort, rate):
-    with pytest.raises(
-        ModelError, match="in epoch 1, nothing was saved; use a lower --learning-rate"
-    ):
+    with pytest.raises(ModelError, match="in epoch 1, nothing was saved; use a lower --learning-rate"):
         fit(cohort, dataclasses.replace(CONFIG, learning_rate=rate), tmp_path)
     assert not list(tmp_path.rglob("*.safetensors"))
     assert not (tmp_path / "model.json").exists()
@@ -43,9 +41,7 @@ def test_fit__nan_loss_keeps_the_last_good_checkpoint(tmp_path, cohort, monkeypa
 
     with monkeypatch.context() as patch:
         patch.setattr(Stepper, "step", spoil(Stepper, nan_in_the_third_epoch))
-        with pytest.raises(
-            ModelError, match="the loss is no usable number in epoch 3, the last good checkpoint"
-        ):
+        with pytest.raises(ModelError, match="the loss is no usable number in epoch 3, the last good checkpoint"):
             fit(cohort, config, tmp_path / "parts")
     tensors, header = load_tensors(tmp_path / "parts" / "checkpoint" / "state.safetensors")
     assert (header["epoch"], header["step"]) == (2, 0)
