@@ -21,6 +21,7 @@ import pandas as pd
 import pytest
 import torch
 
+from bids_spectsynth.app import quality as quality_stage
 from bids_spectsynth.bids.names import BIDS_VERSION
 from bids_spectsynth.bids.writing import write_image
 from bids_spectsynth.cli import main
@@ -165,6 +166,11 @@ def _empty_report(output_dir: Path, participant: str, heads: Any = None) -> Path
     return path
 
 
+def _no_flags(measures: Mapping[str, Any]) -> dict[str, tuple[()]]:
+    """The heads of these tests are balls without any anatomy, which the judge of images rightly doubts."""
+    return dict.fromkeys(measures, ())
+
+
 @dataclass
 class App:
     """The app on one dataset and one output folder, in this process; real reports take seconds and are optional."""
@@ -173,6 +179,7 @@ class App:
     output_dir: Path
     reports: bool = False
     real_templates: bool = False
+    judge: Callable[[Mapping[str, Any]], Mapping[str, Any]] = _no_flags
     calls: list[str] = field(default_factory=list)
     made_with: list[int] = field(default_factory=list)
 
@@ -206,6 +213,7 @@ class App:
 
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
             patch.setenv(name, "1")
+        patch.setattr(quality_stage, "judge", self.judge)
         for module in (step, workflow):
             patch.setattr(module, "make_backend", make)
         patch.setattr(patient_null, "simulate_null", partial(simulate_null, simulations=9))

@@ -33,6 +33,7 @@ from bids_spectsynth.evaluation.uncertainty.files import calibration_paths
 from bids_spectsynth.evaluation.uncertainty.intervals import CALIBRATION
 from bids_spectsynth.evaluation.uncertainty.rating import CALIBRATION_DICTIONARY
 from bids_spectsynth.options.settings import T1W_SPACE, Settings
+from bids_spectsynth.quality.judge import QC
 from bids_spectsynth.synthesis.baselines.files import baseline_files
 from bids_spectsynth.synthesis.models.card import ModelCard
 from bids_spectsynth.synthesis.prediction.reading import AFFINE_KEY, SHAPE_KEY
@@ -41,7 +42,14 @@ from bids_spectsynth.synthesis.prediction.sidecar import model_checksum
 _MODEL, _SAMPLING, _RANGE, _SPLIT = "the model", "the sampling", "the data range", "the side of the split"
 
 
-def image_product(model: AppliedModel, case: PreparedCase, settings: Settings, *, calibrated: bool = False) -> Product:
+def image_product(
+    model: AppliedModel,
+    case: PreparedCase,
+    settings: Settings,
+    *,
+    calibrated: bool = False,
+    flags: Sequence[str] = (),
+) -> Product:
     """The synthetic image of a case, in all geometries, and how far it may be wrong where that is requested.
 
     Parameters
@@ -53,6 +61,8 @@ def image_product(model: AppliedModel, case: PreparedCase, settings: Settings, *
         For ``output_dir`` and ``samples``.
     calibrated : bool
         Whether standard deviation and intervals come from the calibration in the model's folder.
+    flags : sequence of str
+        Names of what is doubtful about the prepared images, which the sidecar says.
     """
     output_dir, label = settings.output_dir, model.label
     cards = [member.card for member in model.members_for(case.participant)]
@@ -60,6 +70,9 @@ def image_product(model: AppliedModel, case: PreparedCase, settings: Settings, *
     inputs = prepared_files(case)
     options: dict[str, Any] = {_MODEL: model_checksum(cards)}
     images = [path]
+    if flags or QC in sidecar(path):
+        # Images without flags, of earlier versions too, are not made anew for what they do not say.
+        options["the quality flags"] = list(flags)
     if case.space == T1W_SPACE:
         own = sidecar(case.images[T1W])
         options["the grid of the original T1w"] = [own.get(SHAPE_KEY), own.get(AFFINE_KEY)]

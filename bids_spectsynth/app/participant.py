@@ -46,6 +46,10 @@ def _reads_dataset(settings: Settings) -> bool:
     return settings.mode != "train"
 
 
+def _always(settings: Settings) -> bool:
+    return True
+
+
 def _trains(settings: Settings) -> bool:
     from bids_spectsynth.synthesis.study import trains
 
@@ -115,20 +119,26 @@ def _is_prepared(prepared: PreparedCase | None, case: Case, settings: Settings, 
     return needed <= set(prepared.images) and nib.Nifti1Image.from_filename(prepared.images[T1W]).shape == grid
 
 
+def _judge(context: Context) -> Iterable[Outcome]:
+    from bids_spectsynth.app.quality import quality_outcomes
+
+    return quality_outcomes(context)
+
+
 def _train(context: Context) -> Iterable[Outcome]:
     from bids_spectsynth.app.model_choice import load_models
+    from bids_spectsynth.app.quality import train_unflagged
     from bids_spectsynth.synthesis.computing.devices import environment_rank
-    from bids_spectsynth.synthesis.training.train_models import train_models
 
     settings, names = context.settings, context.unfailed
     if settings.mode == "train":
-        folders, outcomes = train_models(settings, None)
+        folders, outcomes = train_unflagged(context, None)
         if settings.is_calibrated and environment_rank().is_first:
             _calibrate(load_models(folders), settings)
         return outcomes
     if not names:
         return []
-    folders, outcomes = train_models(settings, names)
+    folders, outcomes = train_unflagged(context, names)
     context.models = list(load_models(folders))
     return outcomes
 
@@ -171,7 +181,8 @@ def _synthesise(context: Context) -> Iterable[Outcome]:
         if model.label not in calibrations:
             begin_model(model, sum(own is model for own, _ in pairs), loader, settings)
             calibrations[model.label] = provide_calibrations(model, settings, loader)
-        outcome = synthesise_case(model, case, settings, loader, calibrations[model.label])
+        flags = context.flags.get(case.name, ())
+        outcome = synthesise_case(model, case, settings, loader, calibrations[model.label], flags)
         if outcome.status == "ok":
             context.synthesised.append((model, case))
         return outcome
@@ -191,7 +202,8 @@ def _evaluate(context: Context) -> Iterable[Outcome]:
     from bids_spectsynth.app.apply import rate_case
 
     def rate(model: "AppliedModel", case: PreparedCase) -> Outcome:
-        return rate_case(model, case, context.settings, context.calibrations.get(model.label))
+        flags = context.flags.get(case.name, ()) if case.name in context.left_out else ()
+        return rate_case(model, case, context.settings, context.calibrations.get(model.label), flags)
 
     return one_by_one(context, context.synthesised, rate)
 
@@ -215,7 +227,7 @@ def _report(context: Context) -> Iterable[Outcome]:
 
     # The reports show what became of their participants.
     settings, outcomes = context.settings, context.outcomes
-    changed = update_participants(settings.output_dir, participant_statuses(settings, outcomes))
+    changed = update_participants(settings.output_dir, participant_statuses(settings, outcomes, context.flags))
     prepared = {o.participant for o in outcomes if o.stage == PREPARATION and o.status == "ok"}
     heads = {case.name: case.images[T1W].path for case in context.cases}
     return report_subjects(settings.output_dir, heads, prepared, changed, stop=settings.stop_on_first_crash)
@@ -225,6 +237,7 @@ PREPARATION = "preprocess"
 STAGES = (
     Stage("find", _reads_dataset, _find, only_reads=True),
     Stage(PREPARATION, _reads_dataset, _prepare, _plan_preparation),
+    Stage("quality", _always, _judge, shared=True),
     Stage("train", _trains, _train, _plan_training, shared=True),
     Stage("synthesise", _applies_models, _synthesise, _plan_synthesis),
     Stage("evaluate", _applies_models, _evaluate),

@@ -28,7 +28,10 @@ DICTIONARY: dict[str, dict[str, Any]] = {
                 "Each fold of a cross-validation has its own split. One fold held the participant out; its network "
                 "makes the participant's image, and the evaluation rests on that."
             ),
-            "excluded": "Left out of training and evaluation by the split file, or left over by the counts of a split.",
+            "excluded": (
+                "Left out of training and evaluation by the split file or by quality flags, or left over by the counts "
+                "of a split."
+            ),
         },
     },
     "status": {

@@ -17,7 +17,7 @@ from bids_spectsynth.bids.output_files import (
     read_table,
     software_version,
 )
-from bids_spectsynth.bids.participants import read_participants
+from bids_spectsynth.bids.participants import FLAGS, read_participants
 from bids_spectsynth.bids.sidecars import read_object, sidecar
 from bids_spectsynth.bids.transforms import find_transforms
 from bids_spectsynth.bids.writing import write_text
@@ -188,6 +188,14 @@ def _cohort_section(context: _GroupContext) -> Section:
         ]
         columns = [Column("Participant"), Column("Status"), Column("Reason")]
         blocks.append(Table(columns, cells, "Skipped and failed participants."))
+    flagged = people[people[FLAGS] != "n/a"] if FLAGS in people else people.iloc[:0]
+    if len(flagged):
+        cells = [
+            [Cell(row["participant_id"], href=_links(context).get(row["participant_id"], "")), Cell(row[FLAGS], "bad")]
+            for row in flagged.to_dict("records")
+        ]
+        columns = [Column("Participant"), Column("Quality flags")]
+        blocks.append(Table(columns, cells, "Participants with doubtful images."))
     stale = left_out_of_statistics(context.output_dir)
     if stale:
         blocks.append(Items([(line, "") for line in stale]))

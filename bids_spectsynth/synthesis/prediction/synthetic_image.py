@@ -51,6 +51,7 @@ def synthesise(
     *,
     label: str | None = None,
     error_maps: Callable[[Prediction, PreparedCase], ErrorMaps] | None = None,
+    facts: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write the synthetic SPECT of a case.
 
@@ -70,6 +71,8 @@ def synthesise(
         Of the whole model; by default that of the first network.
     error_maps : callable, optional
         Makes standard deviation and interval of a prediction.
+    facts : mapping, optional
+        What the sidecars say besides.
 
     Returns
     -------
@@ -87,8 +90,8 @@ def synthesise(
     _check_all(models, prepared, settings)
     how = prediction_computation(models[0].device, settings.precision, settings.memory_format)
     found = predict_case(models, prepared, card, samples=settings.samples, computation=how)
-    facts = {"Precision": how.precision, **_size_warning(found, prepared)}
-    sidecar = image_sidecar(card, models, prepared, output_dir, settings) | facts
+    more = {"Precision": how.precision, **_size_warning(found, prepared), **(facts or {})}
+    sidecar = image_sidecar(card, models, prepared, output_dir, settings) | more
     path = synthetic_path(output_dir, prepared, card.label)
     source = source_uri(path, settings.bids_dir, output_dir)
     if prepared.space == T1W_SPACE:
