@@ -21,7 +21,6 @@ import pandas as pd
 import pytest
 import torch
 
-from bids_spectsynth.app import quality as quality_stage
 from bids_spectsynth.bids.names import BIDS_VERSION
 from bids_spectsynth.bids.writing import write_image
 from bids_spectsynth.cli import main
@@ -31,6 +30,7 @@ from bids_spectsynth.preprocess.registration.result import Registration
 from bids_spectsynth.preprocess.templates.templates import Template
 from bids_spectsynth.preprocess.workflow import build as workflow
 from bids_spectsynth.preprocess.workflow import interfaces, step
+from bids_spectsynth.quality import cohort as quality_stage
 from bids_spectsynth.reports.subject import all_pages as subjects
 from bids_spectsynth.reports.subject import images as subject_images
 from bids_spectsynth.siscom.significance import patient_null
@@ -166,11 +166,6 @@ def _empty_report(output_dir: Path, participant: str, heads: Any = None) -> Path
     return path
 
 
-def _no_flags(measures: Mapping[str, Any]) -> dict[str, tuple[()]]:
-    """The heads of these tests are balls without any anatomy, which the judge of images rightly doubts."""
-    return dict.fromkeys(measures, ())
-
-
 @dataclass
 class App:
     """The app on one dataset and one output folder, in this process; real reports take seconds and are optional."""
@@ -179,7 +174,8 @@ class App:
     output_dir: Path
     reports: bool = False
     real_templates: bool = False
-    judge: Callable[[Mapping[str, Any]], Mapping[str, Any]] = _no_flags
+    # The heads of these tests are balls, which the judge of images rightly doubts.
+    judge: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda measures: dict.fromkeys(measures, ())
     calls: list[str] = field(default_factory=list)
     made_with: list[int] = field(default_factory=list)
 

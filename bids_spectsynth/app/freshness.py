@@ -43,12 +43,7 @@ _MODEL, _SAMPLING, _RANGE, _SPLIT = "the model", "the sampling", "the data range
 
 
 def image_product(
-    model: AppliedModel,
-    case: PreparedCase,
-    settings: Settings,
-    *,
-    calibrated: bool = False,
-    flags: Sequence[str] = (),
+    model: AppliedModel, case: PreparedCase, settings: Settings, *, calibrated: bool = False, flags: Sequence[str] = ()
 ) -> Product:
     """The synthetic image of a case, in all geometries, and how far it may be wrong where that is requested.
 
@@ -62,17 +57,16 @@ def image_product(
     calibrated : bool
         Whether standard deviation and intervals come from the calibration in the model's folder.
     flags : sequence of str
-        Names of what is doubtful about the prepared images, which the sidecar says.
+        Names of quality flags.
     """
     output_dir, label = settings.output_dir, model.label
     cards = [member.card for member in model.members_for(case.participant)]
     path, deviation = (find(output_dir, case, label) for find in (synthetic_path, standard_deviation_path))
     inputs = prepared_files(case)
     options: dict[str, Any] = {_MODEL: model_checksum(cards)}
-    images = [path]
-    if flags or QC in sidecar(path):
-        # Images without flags, of earlier versions too, are not made anew for what they do not say.
+    if flags or QC in sidecar(path):  # else of an earlier version, perhaps, which said nothing
         options["the quality flags"] = list(flags)
+    images = [path]
     if case.space == T1W_SPACE:
         own = sidecar(case.images[T1W])
         options["the grid of the original T1w"] = [own.get(SHAPE_KEY), own.get(AFFINE_KEY)]

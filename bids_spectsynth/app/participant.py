@@ -5,11 +5,13 @@ entry in the list. What is slow to import is imported by the stage that needs it
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import nibabel as nib
 
+from bids_spectsynth.app.checks import process_rank
 from bids_spectsynth.app.outcomes import participant_statuses
 from bids_spectsynth.app.stages import Context, Stage, one_by_one
 from bids_spectsynth.bids.dataset import write_dataset_files
@@ -18,7 +20,7 @@ from bids_spectsynth.bids.participants import update_participants
 from bids_spectsynth.bids.prepared import PreparedCase, find_prepared, is_registered_to
 from bids_spectsynth.bids.roles import INTERICTAL, T1W, ictal_names
 from bids_spectsynth.bids.validate import check_dataset
-from bids_spectsynth.errors import Outcome
+from bids_spectsynth.errors import ModelError, Outcome
 from bids_spectsynth.logs import LOGGER_NAME
 from bids_spectsynth.options.settings import FIELD_OF_VIEW_MM, Settings
 
@@ -120,27 +122,64 @@ def _is_prepared(prepared: PreparedCase | None, case: Case, settings: Settings, 
 
 
 def _judge(context: Context) -> Iterable[Outcome]:
-    from bids_spectsynth.app.quality import quality_outcomes
+    """Judge all prepared cases of the output folder, and say what is doubtful about those of this run."""
+    from bids_spectsynth.quality.cohort import judge_folder
+    from bids_spectsynth.quality.judge import flagged_names
 
-    return quality_outcomes(context)
+    settings = context.settings
+    judged = judge_folder(settings.output_dir, settings.spaces, write=process_rank()[0] == 0)
+    context.flags = {case.name: flags for case, flags in judged}
+    own = {case.name for case in context.cases} if _reads_dataset(settings) else set(context.flags)
+    for case, flags in judged:
+        if not flags or case.name not in own:
+            continue
+        for flag in flags:
+            logger.warning("%s, %s: %s", case.name, flag.name, flag.sentence)
+        reason = f"doubtful images: {flagged_names(flags)}"
+        yield Outcome(case.participant, case.session, "quality", "failed" if settings.strict else "ok", reason)
 
 
 def _train(context: Context) -> Iterable[Outcome]:
     from bids_spectsynth.app.model_choice import load_models
-    from bids_spectsynth.app.quality import train_unflagged
     from bids_spectsynth.synthesis.computing.devices import environment_rank
 
     settings, names = context.settings, context.unfailed
     if settings.mode == "train":
-        folders, outcomes = train_unflagged(context, None)
+        folders, outcomes = _train_unflagged(context, None)
         if settings.is_calibrated and environment_rank().is_first:
             _calibrate(load_models(folders), settings)
         return outcomes
     if not names:
         return []
-    folders, outcomes = train_unflagged(context, names)
+    folders, outcomes = _train_unflagged(context, names)
     context.models = list(load_models(folders))
     return outcomes
+
+
+def _train_unflagged(context: Context, names: Collection[str] | None) -> tuple[list[Path], list[Outcome]]:
+    """Train on those of the named cases, or of all, whose prepared images are not doubtful."""
+    from bids_spectsynth.synthesis.training.train_models import train_models
+
+    settings, left_out = context.settings, context.left_out
+    if not left_out:
+        return train_models(settings, names)
+    everybody = [case for space in settings.spaces for case in find_prepared(settings.output_dir, space)]
+    chosen = {case.name for case in everybody} if names is None else set(names)
+    lost = sorted(chosen & left_out)
+    if lost:
+        logger.warning("Not trained on, because of quality flags: %s (--include-flagged takes them)", " ".join(lost))
+    try:
+        found = train_models(settings, chosen - left_out)
+    except ModelError as error:
+        if not lost:
+            raise
+        hint = f"{len(lost)} of {len(chosen)} cases are left out by quality flags, --include-flagged takes them"
+        raise ModelError(f"{error}; {hint}") from error
+    kept = {case.participant for case in everybody if case.name in chosen - left_out}
+    gone = {case.participant for case in everybody if case.name in lost} - kept
+    if gone and process_rank()[0] == 0:
+        update_participants(settings.output_dir, {label: {"split": "excluded"} for label in gone})
+    return found
 
 
 def _calibrate(models: "Iterable[AppliedModel]", settings: Settings) -> None:

@@ -91,7 +91,7 @@ RULES: tuple[Rule, ...] = (
         "PET and SPECT are the same image: was one stored under both names?",
     ),
     Rule(
-        "ictal", f"{PAIR}.focus", "high", 0.27,
+        "ictal", f"{PAIR}.focus", "high", 0.5,
         "a part of one side of the interictal SPECT is far brighter than the PET explains: is it ictal?",
     ),
 )  # fmt: skip

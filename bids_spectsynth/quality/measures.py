@@ -5,6 +5,7 @@ All of it is of one case alone; nothing depends on the unit of an image.
 
 import numpy as np
 
+from bids_spectsynth.images.masks import without_edge
 from bids_spectsynth.quality.mirror import Mirror
 from bids_spectsynth.quality.volumes import VOXEL_MM, Float64, Mask, Volumes
 
@@ -12,6 +13,8 @@ from bids_spectsynth.quality.volumes import VOXEL_MM, Float64, Mask, Volumes
 WIDTHS = (3.0, 5.0, 7.0, 9.0, 11.5, 14.5, 18.0, 22.0)
 #: Smoothing of the two images whose asymmetry is compared, mm, on top of what makes their resolutions equal.
 _FOCUS_MM = 10.0
+#: What is broader than this is no focus, mm; and how deep below the surface one is looked for.
+_BROAD_MM, _FOCUS_DEPTH_MM = 40.0, 4.0
 #: The logarithm begins here, as a share of the mean in the brain: cavities and ventricles have no uptake.
 _FLOOR = 0.2
 #: Quantile that stands for a maximum: a focus of one millilitre in a brain.
@@ -79,7 +82,8 @@ def pair_measures(
     -------
     dict
         ``agreement`` (correlation of their details of 6 to 12 mm), ``sharper`` (logarithm of the SPECT's width over the
-        PET's) and ``focus`` (the largest asymmetry of the SPECT that the PET does not share, natural logarithm).
+        PET's) and ``focus`` (the largest narrow asymmetry of the SPECT that the PET does not share: its natural
+        logarithm times the root of how many robust standard deviations it is).
     """
     inside = volumes.inside & volumes.measured[pet] & volumes.measured[spect]
     if inside.sum() < _LEAST_VOXELS or any(volumes.images[role][inside].std() == 0 for role in (pet, spect)):
@@ -90,14 +94,28 @@ def pair_measures(
     # The sharper one is brought to the other's resolution, so that folds do not look like foci.
     square = max(widths[0] ** 2, widths[1] ** 2)
     extra = [float(np.sqrt(max(square - width**2, 0) + _FOCUS_MM**2)) for width in widths]
-    logs = [_log_uptake(volumes, role, inside, width) for role, width in zip((pet, spect), extra, strict=True)]
-    ratio = logs[1] - logs[0]
-    both = inside & (mirror(inside.astype(np.float64)) > 0.9)
+    # Foci lie near the surface more often than not.
+    near = (
+        without_edge(volumes.brain, (VOXEL_MM,) * 3, _FOCUS_DEPTH_MM) & volumes.measured[pet] & volumes.measured[spect]
+    )
+    logs = [_log_uptake(volumes, role, near, width) for role, width in zip((pet, spect), extra, strict=True)]
     return {
         "agreement": float(np.corrcoef(details[0][inside], details[1][inside])[0, 1]),
         "sharper": float(np.log(widths[1] / widths[0])),
-        "focus": float(np.percentile((ratio - mirror(ratio))[both], _TOP)) if both.any() else float("nan"),
+        "focus": _focus(volumes, logs[1] - logs[0], near, mirror),
     }
+
+
+def _focus(volumes: Volumes, ratio: Float64, inside: Mask, mirror: Mirror) -> float:
+    """How much the highest narrow asymmetry of a logarithm stands out, in itself and among all of them."""
+    weight = np.maximum(volumes.blurred(inside.astype(np.float64), _BROAD_MM), 1e-3)
+    narrow = ratio - volumes.blurred(np.where(inside, ratio, 0), _BROAD_MM) / weight
+    both = inside & (mirror(inside.astype(np.float64)) > 0.9)
+    if both.sum() < _LEAST_VOXELS:
+        return float("nan")
+    differences = (narrow - mirror(narrow))[both]
+    height, spread = float(np.percentile(differences, _TOP)), 1.4826 * float(np.median(np.abs(differences)))
+    return height * float(np.sqrt(max(height, 0) / max(spread, _TINY)))
 
 
 def _log_uptake(volumes: Volumes, role: str, inside: Mask, width: float) -> Float64:

@@ -56,8 +56,7 @@ def synthesise(
     """Write the synthetic SPECT of a case.
 
     On the prepared grid and, in the T1w's space, also on the voxels of the participant's own T1w (trilinear). With
-    ``--uncertainty`` its standard deviation too, on the prepared grid and in the same units: that of samples
-    (:func:`bids_spectsynth.synthesis.prediction.predict.predict_members`), or of the error, then with an interval.
+    ``--uncertainty`` its standard deviation too, on the prepared grid: of samples or of the error, with an interval.
 
     Parameters
     ----------
@@ -72,12 +71,10 @@ def synthesise(
     error_maps : callable, optional
         Makes standard deviation and interval of a prediction.
     facts : mapping, optional
-        What the sidecars say besides.
 
     Returns
     -------
     Path
-        The image on the prepared grid; :func:`~bids_spectsynth.synthesis.prediction.reading.network_output` reads it.
 
     Raises
     ------
@@ -86,12 +83,12 @@ def synthesise(
     ImageError
         A prepared image or its sidecar is missing or damaged.
     """
-    card = whole_card(models, label)
+    card, device = whole_card(models, label), models[0].device
     _check_all(models, prepared, settings)
-    how = prediction_computation(models[0].device, settings.precision, settings.memory_format)
+    how = prediction_computation(device, settings.precision, settings.memory_format)
     found = predict_case(models, prepared, card, samples=settings.samples, computation=how)
-    more = {"Precision": how.precision, **_size_warning(found, prepared), **(facts or {})}
-    sidecar = image_sidecar(card, models, prepared, output_dir, settings) | more
+    facts = {"Precision": how.precision, **_size_warning(found, prepared), **(facts or {})}
+    sidecar = image_sidecar(card, models, prepared, output_dir, settings) | facts
     path = synthetic_path(output_dir, prepared, card.label)
     source = source_uri(path, settings.bids_dir, output_dir)
     if prepared.space == T1W_SPACE:

@@ -110,8 +110,7 @@ def test_case_tables_are_named_described_and_found(cohort: Path) -> None:
         table = pd.read_csv(path, sep="\t", keep_default_na=False)
         assert list(table.columns) == list(dictionary)
         assert list(json.loads(path.with_suffix(".json").read_text())) == [ROWS, CHECKSUM, *dictionary]
-        # A volume without signal cannot be rated.
-        assert set(table["method"]) == {"pix2pix", "meanSpect"}
+        assert set(table["method"]) == {"pix2pix", "meanSpect"}, "a volume without signal cannot be rated"
 
 
 def test_a_copy_agrees_and_half_a_copy_is_half_as_asymmetric(tables: AgreementTables) -> None:
@@ -246,7 +245,6 @@ def test_a_damaged_table_is_named(tmp_path: Path) -> None:
     write_case(tmp_path, 1, MODELS[1], 0.5)
     path = find_ratings(tmp_path, "volume")[0]
     path.write_text(path.read_text().replace("volume_rmse", "rmse"))
-    assert group_agreement(tmp_path).volumes.empty, "left out by its checksum"
     path.with_suffix(".json").unlink()
     with pytest.raises(DatasetError, match=r"_volume\.tsv: not a table of volume measures .*evaluate again"):
         group_agreement(tmp_path)

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from bids_spectsynth.app import quality as stage
+from bids_spectsynth.quality import cohort as stage
 from bids_spectsynth.quality.files import CaseQuality
 from bids_spectsynth.quality.judge import Flag
 from tests.conftest import App
