@@ -174,8 +174,7 @@ class App:
     output_dir: Path
     reports: bool = False
     real_templates: bool = False
-    # The heads of these tests are balls, which the judge of images rightly doubts.
-    judge: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda measures: dict.fromkeys(measures, ())
+    judge: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda names: dict.fromkeys(names, ())  # heads are balls
     calls: list[str] = field(default_factory=list)
     made_with: list[int] = field(default_factory=list)
 
