@@ -30,6 +30,7 @@ from bids_spectsynth.preprocess.registration.result import Registration
 from bids_spectsynth.preprocess.templates.templates import Template
 from bids_spectsynth.preprocess.workflow import build as workflow
 from bids_spectsynth.preprocess.workflow import interfaces, step
+from bids_spectsynth.quality import cohort as quality_stage
 from bids_spectsynth.reports.subject import all_pages as subjects
 from bids_spectsynth.reports.subject import images as subject_images
 from bids_spectsynth.siscom.significance import patient_null
@@ -175,6 +176,7 @@ class App:
     output_dir: Path
     reports: bool = False
     real_templates: bool = False
+    judge: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda names: dict.fromkeys(names, ())  # heads are balls
     calls: list[str] = field(default_factory=list)
     made_with: list[int] = field(default_factory=list)
 
@@ -208,6 +210,7 @@ class App:
 
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
             patch.setenv(name, "1")
+        patch.setattr(quality_stage, "judge", self.judge)
         for module in (step, workflow):
             patch.setattr(module, "make_backend", make)
         patch.setattr(patient_null, "simulate_null", partial(simulate_null, simulations=9))

@@ -52,6 +52,8 @@ OPTIONS: list[tuple[list[str], str, Any]] = [
     (["--use-plugin", "/p.yml"], "use_plugin", Path("/p.yml")),
     (["--nipype-plugin-file", "/p.yml"], "use_plugin", Path("/p.yml")),
     (["--stop-on-first-crash"], "stop_on_first_crash", True),
+    (["--strict"], "strict", True),
+    (["--include-flagged"], "include_flagged", True),
     (["--random-seed", "7"], "random_seed", 7),
     (["--device", "cpu"], "device", "cpu"),
     (["--precision", "bfloat16"], "precision", "bfloat16"),

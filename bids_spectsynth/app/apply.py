@@ -30,6 +30,7 @@ from bids_spectsynth.evaluation.uncertainty.intervals import CALIBRATION, calibr
 from bids_spectsynth.evaluation.uncertainty.rating import calibrate_case
 from bids_spectsynth.evaluation.uncertainty.regional_table import write_regional_intervals
 from bids_spectsynth.options.settings import Settings
+from bids_spectsynth.quality.judge import QC, Flag, flagged_names
 from bids_spectsynth.synthesis.computing.devices import resolve_device
 from bids_spectsynth.synthesis.models.card import ModelCard, is_selection_participant, is_training_participant
 from bids_spectsynth.synthesis.models.ensemble import Member
@@ -43,6 +44,7 @@ logger = logging.getLogger(__name__)
 TEST = "test"
 RATED = (TEST, "external")
 #: Why a case with a SPECT is not rated.
+FLAGGED = "because its prepared images are doubtful: "
 STATE_ASSUMED = "not rated, because nothing in the name of its SPECT says ictal or interictal"
 
 
@@ -95,6 +97,7 @@ def synthesise_case(
     settings: Settings,
     loader: NetworkLoader,
     calibrations: StoredCalibrations | None = None,
+    flags: Sequence[Flag] = (),
 ) -> Outcome:
     """Write the synthetic image of a case, unless it is current.
 
@@ -107,6 +110,8 @@ def synthesise_case(
     loader : NetworkLoader
     calibrations : StoredCalibrations, optional
         Of the model; with them standard deviation, interval and the table of regional intervals are written too.
+    flags : sequence of Flag
+        What is doubtful about the prepared images; the sidecar says so.
 
     Returns
     -------
@@ -120,30 +125,40 @@ def synthesise_case(
     except SpectSynthError as error:
         return Outcome(case.participant, case.session, "synthesise", "failed", str(error))
 
+    facts = {QC: [flag.as_json() for flag in flags]} if flags else {}
+
     def make() -> None:
         remove_image(settings.output_dir, case, model.label)
         networks = loader.load(model.members_for(case.participant))
         if calibrations is None:
-            synthesise(networks, case, settings.output_dir, settings, label=model.label)
+            synthesise(networks, case, settings.output_dir, settings, label=model.label, facts=facts)
             return
         own = calibrations.of(case.participant)
         maps = partial(calibrated_maps, calibration=own)
-        synthesise(networks, case, settings.output_dir, settings, label=model.label, error_maps=maps)
+        synthesise(networks, case, settings.output_dir, settings, label=model.label, error_maps=maps, facts=facts)
         write_regional_intervals(settings.output_dir, case, model.label, own)
 
     try:
-        make_if_outdated(image_product(model, case, settings, calibrated=calibrations is not None), make)
+        product = image_product(
+            model, case, settings, calibrated=calibrations is not None, flags=[flag.name for flag in flags]
+        )
+        make_if_outdated(product, make)
     except Exception as error:
         return _failure(case, "synthesise", error)
     return Outcome(case.participant, case.session, "synthesise", "ok")
 
 
 def rate_case(
-    model: AppliedModel, case: PreparedCase, settings: Settings, calibrations: StoredCalibrations | None = None
+    model: AppliedModel,
+    case: PreparedCase,
+    settings: Settings,
+    calibrations: StoredCalibrations | None = None,
+    flags: Sequence[Flag] = (),
 ) -> Outcome:
     """Rate the synthetic image of a case against the real one, where the model has never seen the participant.
 
-    A SPECT that is interictal by assumption alone is no reference: it may be ictal.
+    A SPECT that is interictal by assumption alone is no reference: it may be ictal. Nor is a case whose images are
+    doubtful.
 
     Parameters
     ----------
@@ -153,6 +168,8 @@ def rate_case(
     settings : Settings
     calibrations : StoredCalibrations, optional
         By which the image has intervals.
+    flags : sequence of Flag
+        Why the case is not to be rated.
 
     Returns
     -------
@@ -162,13 +179,15 @@ def rate_case(
     try:
         members = model.members_for(case.participant)
         split = split_of([member.card for member in members], model.folder, case, settings)
-        if INTERICTAL not in case.images or split not in RATED or case.is_state_assumed:
+        if INTERICTAL not in case.images or split not in RATED or case.is_state_assumed or flags:
             # A table of an earlier training, which had not seen this participant, must not stay.
             remove_ratings(settings.output_dir, case, model.label)
         else:
             _rate(model, case, split, settings, calibrations)
     except Exception as error:
         return _failure(case, "evaluate", error)
+    if flags and INTERICTAL in case.images:
+        return Outcome(case.participant, case.session, "evaluate", "ok", f"not rated, {FLAGGED}{flagged_names(flags)}")
     if not case.is_state_assumed:
         return Outcome(case.participant, case.session, "evaluate", "ok")
     logger.info("%s, model %s: %s", case.name, model.label, STATE_ASSUMED)

@@ -24,6 +24,7 @@ from bids_spectsynth.evaluation.uncertainty.files import (
     load_calibrations,
 )
 from bids_spectsynth.options.settings import Settings
+from bids_spectsynth.quality.files import read_flags
 from bids_spectsynth.synthesis.computing.computation import prediction_computation
 from bids_spectsynth.synthesis.models.fit import check_fit
 from bids_spectsynth.synthesis.prediction.case_prediction import Prediction, predict_case, whole_card
@@ -86,6 +87,8 @@ def _held_out_cases(model: AppliedModel, settings: Settings) -> list[PreparedCas
     cases = []
     for case in find_prepared(settings.output_dir, model.card.space):
         if INTERICTAL not in case.images or case.is_state_assumed:
+            continue
+        if not settings.include_flagged and read_flags(settings.output_dir, case):
             continue
         cards = [member.card for member in model.members_for(case.participant)]
         if split_of(cards, model.folder, case, settings) != TEST:

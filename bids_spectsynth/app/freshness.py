@@ -25,6 +25,7 @@ from bids_spectsynth.bids.output_files import (
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import T1W, role_of
 from bids_spectsynth.bids.sidecars import sidecar, sidecar_path
+from bids_spectsynth.bids.table_records import table_fault
 from bids_spectsynth.evaluation.case.region_columns import REGIONS_DICTIONARY, VOLUME_DICTIONARY
 from bids_spectsynth.evaluation.case.slice_columns import slice_dictionary
 from bids_spectsynth.evaluation.columns import Dictionary
@@ -32,6 +33,7 @@ from bids_spectsynth.evaluation.uncertainty.files import calibration_paths
 from bids_spectsynth.evaluation.uncertainty.intervals import CALIBRATION
 from bids_spectsynth.evaluation.uncertainty.rating import CALIBRATION_DICTIONARY
 from bids_spectsynth.options.settings import T1W_SPACE, Settings
+from bids_spectsynth.quality.judge import QC
 from bids_spectsynth.synthesis.baselines.files import baseline_files
 from bids_spectsynth.synthesis.models.card import ModelCard
 from bids_spectsynth.synthesis.prediction.reading import AFFINE_KEY, SHAPE_KEY
@@ -40,7 +42,9 @@ from bids_spectsynth.synthesis.prediction.sidecar import model_checksum
 _MODEL, _SAMPLING, _RANGE, _SPLIT = "the model", "the sampling", "the data range", "the side of the split"
 
 
-def image_product(model: AppliedModel, case: PreparedCase, settings: Settings, *, calibrated: bool = False) -> Product:
+def image_product(
+    model: AppliedModel, case: PreparedCase, settings: Settings, *, calibrated: bool = False, flags: Sequence[str] = ()
+) -> Product:
     """The synthetic image of a case, in all geometries, and how far it may be wrong where that is requested.
 
     Parameters
@@ -52,12 +56,16 @@ def image_product(model: AppliedModel, case: PreparedCase, settings: Settings, *
         For ``output_dir`` and ``samples``.
     calibrated : bool
         Whether standard deviation and intervals come from the calibration in the model's folder.
+    flags : sequence of str
+        Names of quality flags.
     """
     output_dir, label = settings.output_dir, model.label
     cards = [member.card for member in model.members_for(case.participant)]
     path, deviation = (find(output_dir, case, label) for find in (synthetic_path, standard_deviation_path))
     inputs = prepared_files(case)
     options: dict[str, Any] = {_MODEL: model_checksum(cards)}
+    if flags or QC in sidecar(path):  # else of an earlier version, perhaps, which said nothing
+        options["the quality flags"] = list(flags)
     images = [path]
     if case.space == T1W_SPACE:
         own = sidecar(case.images[T1W])
@@ -127,7 +135,7 @@ def ratings_product(model: AppliedModel, case: PreparedCase, split: str, setting
         older += transform_files(case).values()
 
     def is_current() -> bool:
-        same = _have_columns(tables) and _is_same_rating(table, settings.data_range, split)
+        same = _are_whole(tables) and _is_same_rating(table, settings.data_range, split)
         return same and is_younger(tuple(tables), tuple(older))
 
     return Product(
@@ -175,7 +183,7 @@ def calibration_product(model: AppliedModel, case: PreparedCase, split: str, set
             "the set of columns": list(CALIBRATION_DICTIONARY),
         },
         outputs=_with_sidecars([table]),
-        is_current=lambda: is_younger((table,), tuple(inputs.values())),
+        is_current=lambda: not _is_cut(table) and is_younger((table,), tuple(inputs.values())),
     )
 
 
@@ -254,8 +262,17 @@ def _rating_columns() -> tuple[Dictionary, ...]:
     return slice_dictionary(), REGIONS_DICTIONARY, VOLUME_DICTIONARY
 
 
-def _have_columns(tables: Sequence[Path]) -> bool:
-    """Whether the tables of a rating have today's columns: those of an earlier version lack what the group needs."""
+def _is_cut(table: Path) -> bool:
+    try:
+        return bool(table_fault(table))
+    except OSError:
+        return True
+
+
+def _are_whole(tables: Sequence[Path]) -> bool:
+    """Whether the tables of a rating are as written, with today's columns: earlier ones lack what the group needs."""
+    if any(map(_is_cut, tables)):
+        return False
     try:
         found = [list(pd.read_csv(path, sep="\t", nrows=0).columns) for path in tables]
     except (OSError, ValueError):

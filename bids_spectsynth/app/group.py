@@ -13,6 +13,7 @@ from bids_spectsynth.evaluation.group.outliers import group_outliers, write_grou
 from bids_spectsynth.evaluation.group.page_ratings import write_page_ratings
 from bids_spectsynth.evaluation.group.quality import group_quality, write_group_quality
 from bids_spectsynth.evaluation.group.tables import group_tables, write_group_tables
+from bids_spectsynth.evaluation.group.usable import left_out_of_statistics
 from bids_spectsynth.evaluation.paper.tables import write_paper_tables
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.reports.group.page import group_report
@@ -39,6 +40,8 @@ def write_group_level(settings: Settings) -> Path:
     if settings.ratings is not None:
         write_page_ratings(settings.ratings, output_dir)
     write_group_siscom(settings)
+    for line in left_out_of_statistics(output_dir):
+        logger.warning("%s", line)
     tables = group_tables(output_dir, StatisticsOptions.of(settings))
     write_group_tables(tables, output_dir)
     write_paper_tables(tables, output_dir)

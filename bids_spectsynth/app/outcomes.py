@@ -1,14 +1,15 @@
 """Where the outcomes of a run are written: the log, the logs of participants, and ``participants.tsv``."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bids_spectsynth.bids.finding.cases import Case
-from bids_spectsynth.bids.participants import update_participants
+from bids_spectsynth.bids.participants import FAILED_IN, FLAGS, update_participants
 from bids_spectsynth.errors import Outcome, by_participant
 from bids_spectsynth.logs import LOGGER_NAME, write_case_log
 from bids_spectsynth.options.settings import Settings
+from bids_spectsynth.quality.judge import Flag, flagged_names
 
 logger = logging.getLogger(f"{LOGGER_NAME}.run")
 
@@ -43,7 +44,12 @@ def log_found(run_folder: Path, cases: Sequence[Case], outcomes: Sequence[Outcom
         write_case_log(run_folder, case_name(outcome), [f"{outcome.status}: {outcome.reason}"])
 
 
-def record_outcomes(settings: Settings, run_folder: Path, outcomes: Sequence[Outcome]) -> None:
+def record_outcomes(
+    settings: Settings,
+    run_folder: Path,
+    outcomes: Sequence[Outcome],
+    flags: Mapping[str, Sequence[Flag]] | None = None,
+) -> None:
     """Write what became of each participant to ``participants.tsv`` and the logs; one line counts them.
 
     Parameters
@@ -53,21 +59,50 @@ def record_outcomes(settings: Settings, run_folder: Path, outcomes: Sequence[Out
         Of the logs.
     outcomes : sequence of Outcome
         Of the whole run.
+    flags : mapping of str to sequence of Flag, optional
+        What is doubtful about prepared images, by name of the case.
     """
-    rows = participant_statuses(settings, outcomes)
+    rows = participant_statuses(settings, outcomes, flags)
     for label, outcome in by_participant(outcomes).items():
         write_case_log(run_folder, f"sub-{label}", [f"{outcome.status} {outcome.reason}".strip()])
     update_participants(settings.output_dir, rows)
     counts = [f"{sum(row['status'] == s for row in rows.values())} {s}" for s in ("ok", "skipped", "failed")]
+    flagged = sorted(f"sub-{label}" for label, row in rows.items() if row.get(FLAGS, "n/a") != "n/a")
+    counts += [f"{len(flagged)} with quality flags ({' '.join(flagged)})"] if flagged else []
     logger.info("Participants: %s; output in %s", ", ".join(counts), settings.output_dir)
 
 
-def participant_statuses(settings: Settings, outcomes: Sequence[Outcome]) -> dict[str, dict[str, str]]:
-    """Columns ``status`` and ``reason`` of ``participants.tsv``, by label."""
+def participant_statuses(
+    settings: Settings, outcomes: Sequence[Outcome], flags: Mapping[str, Sequence[Flag]] | None = None
+) -> dict[str, dict[str, str]]:
+    """Columns ``status``, ``reason``, ``failed_in`` and ``quality_flags`` of ``participants.tsv``, by label.
+
+    Parameters
+    ----------
+    settings : Settings
+    outcomes : sequence of Outcome
+    flags : mapping of str to sequence of Flag, optional
+        By name of the case; None where nobody was judged, which leaves the last column as it is.
+    """
+    failures: dict[str, dict[str, None]] = {}
+    for outcome in outcomes:
+        if outcome.status == "failed":
+            failures.setdefault(outcome.participant, {})[outcome.stage] = None
     return {
-        label: {"status": outcome.status, "reason": _without_folders(outcome.reason, settings) or "n/a"}
+        label: {
+            "status": outcome.status,
+            "reason": _without_folders(outcome.reason, settings) or "n/a",
+            FAILED_IN: ", ".join(failures.get(label, ())) or "n/a",
+            **({} if flags is None else {FLAGS: _flags_of(label, flags)}),
+        }
         for label, outcome in by_participant(outcomes).items()
     }
+
+
+def _flags_of(label: str, flags: Mapping[str, Sequence[Flag]]) -> str:
+    """Names of the flags of a participant's sessions."""
+    own = [flag for name, found in flags.items() if name.partition("_")[0] == f"sub-{label}" for flag in found]
+    return flagged_names(own)
 
 
 def _without_folders(text: str, settings: Settings) -> str:

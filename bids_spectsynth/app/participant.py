@@ -5,11 +5,13 @@ entry in the list. What is slow to import is imported by the stage that needs it
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import nibabel as nib
 
+from bids_spectsynth.app.checks import process_rank
 from bids_spectsynth.app.outcomes import participant_statuses
 from bids_spectsynth.app.stages import Context, Stage, one_by_one
 from bids_spectsynth.bids.dataset import write_dataset_files
@@ -18,7 +20,7 @@ from bids_spectsynth.bids.participants import update_participants
 from bids_spectsynth.bids.prepared import PreparedCase, find_prepared, is_registered_to
 from bids_spectsynth.bids.roles import INTERICTAL, T1W, ictal_names
 from bids_spectsynth.bids.validate import check_dataset
-from bids_spectsynth.errors import Outcome
+from bids_spectsynth.errors import ModelError, Outcome
 from bids_spectsynth.logs import LOGGER_NAME
 from bids_spectsynth.options.settings import FIELD_OF_VIEW_MM, Settings
 
@@ -44,6 +46,10 @@ def check_trainable(context: Context) -> None:
 
 def _reads_dataset(settings: Settings) -> bool:
     return settings.mode != "train"
+
+
+def _always(settings: Settings) -> bool:
+    return True
 
 
 def _trains(settings: Settings) -> bool:
@@ -115,22 +121,65 @@ def _is_prepared(prepared: PreparedCase | None, case: Case, settings: Settings, 
     return needed <= set(prepared.images) and nib.Nifti1Image.from_filename(prepared.images[T1W]).shape == grid
 
 
+def _judge(context: Context) -> Iterable[Outcome]:
+    """Judge all prepared cases of the output folder, and say what is doubtful about those of this run."""
+    from bids_spectsynth.quality.cohort import judge_folder
+    from bids_spectsynth.quality.judge import flagged_names
+
+    settings = context.settings
+    judged = judge_folder(settings.output_dir, settings.spaces, write=process_rank()[0] == 0)
+    context.flags = {case.name: flags for case, flags in judged}
+    own = {case.name for case in context.cases} if _reads_dataset(settings) else set(context.flags)
+    for case, flags in judged:
+        if not flags or case.name not in own:
+            continue
+        for flag in flags:
+            logger.warning("%s, %s: %s", case.name, flag.name, flag.sentence)
+        reason = f"doubtful images: {flagged_names(flags)}"
+        yield Outcome(case.participant, case.session, "quality", "failed" if settings.strict else "ok", reason)
+
+
 def _train(context: Context) -> Iterable[Outcome]:
     from bids_spectsynth.app.model_choice import load_models
     from bids_spectsynth.synthesis.computing.devices import environment_rank
-    from bids_spectsynth.synthesis.training.train_models import train_models
 
     settings, names = context.settings, context.unfailed
     if settings.mode == "train":
-        folders, outcomes = train_models(settings, None)
+        folders, outcomes = _train_unflagged(context, None)
         if settings.is_calibrated and environment_rank().is_first:
             _calibrate(load_models(folders), settings)
         return outcomes
     if not names:
         return []
-    folders, outcomes = train_models(settings, names)
+    folders, outcomes = _train_unflagged(context, names)
     context.models = list(load_models(folders))
     return outcomes
+
+
+def _train_unflagged(context: Context, names: Collection[str] | None) -> tuple[list[Path], list[Outcome]]:
+    """Train on those of the named cases, or of all, whose prepared images are not doubtful."""
+    from bids_spectsynth.synthesis.training.train_models import train_models
+
+    settings, left_out = context.settings, context.left_out
+    if not left_out:
+        return train_models(settings, names)
+    everybody = [case for space in settings.spaces for case in find_prepared(settings.output_dir, space)]
+    chosen = {case.name for case in everybody} if names is None else set(names)
+    lost = sorted(chosen & left_out)
+    if lost:
+        logger.warning("Not trained on, because of quality flags: %s (--include-flagged takes them)", " ".join(lost))
+    try:
+        found = train_models(settings, chosen - left_out)
+    except ModelError as error:
+        if not lost:
+            raise
+        hint = f"{len(lost)} of {len(chosen)} cases are left out by quality flags, --include-flagged takes them"
+        raise ModelError(f"{error}; {hint}") from error
+    kept = {case.participant for case in everybody if case.name in chosen - left_out}
+    gone = {case.participant for case in everybody if case.name in lost} - kept
+    if gone and process_rank()[0] == 0:
+        update_participants(settings.output_dir, {label: {"split": "excluded"} for label in gone})
+    return found
 
 
 def _calibrate(models: "Iterable[AppliedModel]", settings: Settings) -> None:
@@ -171,7 +220,8 @@ def _synthesise(context: Context) -> Iterable[Outcome]:
         if model.label not in calibrations:
             begin_model(model, sum(own is model for own, _ in pairs), loader, settings)
             calibrations[model.label] = provide_calibrations(model, settings, loader)
-        outcome = synthesise_case(model, case, settings, loader, calibrations[model.label])
+        flags = context.flags.get(case.name, ())
+        outcome = synthesise_case(model, case, settings, loader, calibrations[model.label], flags)
         if outcome.status == "ok":
             context.synthesised.append((model, case))
         return outcome
@@ -191,7 +241,8 @@ def _evaluate(context: Context) -> Iterable[Outcome]:
     from bids_spectsynth.app.apply import rate_case
 
     def rate(model: "AppliedModel", case: PreparedCase) -> Outcome:
-        return rate_case(model, case, context.settings, context.calibrations.get(model.label))
+        flags = context.flags.get(case.name, ()) if case.name in context.left_out else ()
+        return rate_case(model, case, context.settings, context.calibrations.get(model.label), flags)
 
     return one_by_one(context, context.synthesised, rate)
 
@@ -215,7 +266,7 @@ def _report(context: Context) -> Iterable[Outcome]:
 
     # The reports show what became of their participants.
     settings, outcomes = context.settings, context.outcomes
-    changed = update_participants(settings.output_dir, participant_statuses(settings, outcomes))
+    changed = update_participants(settings.output_dir, participant_statuses(settings, outcomes, context.flags))
     prepared = {o.participant for o in outcomes if o.stage == PREPARATION and o.status == "ok"}
     heads = {case.name: case.images[T1W].path for case in context.cases}
     return report_subjects(settings.output_dir, heads, prepared, changed, stop=settings.stop_on_first_crash)
@@ -225,6 +276,7 @@ PREPARATION = "preprocess"
 STAGES = (
     Stage("find", _reads_dataset, _find, only_reads=True),
     Stage(PREPARATION, _reads_dataset, _prepare, _plan_preparation),
+    Stage("quality", _always, _judge, shared=True),
     Stage("train", _trains, _train, _plan_training, shared=True),
     Stage("synthesise", _applies_models, _synthesise, _plan_synthesis),
     Stage("evaluate", _applies_models, _evaluate),

@@ -69,7 +69,7 @@ def run_participant(settings: Settings) -> ExitCode:
     try:
         run_stages([stage for stage in stages if not stage.only_reads], context)
     finally:
-        record_outcomes(own, context.run_folder, context.outcomes)
+        record_outcomes(own, context.run_folder, context.outcomes, context.flags)
     return exit_code(context.outcomes)
 
 

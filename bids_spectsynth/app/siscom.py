@@ -86,7 +86,7 @@ def siscom_outcomes(context: Context) -> Iterable[Outcome]:
     shared = _Shared(
         settings=settings,
         models=models,
-        errors=_errors(everybody, models, settings),
+        errors=_errors([case for case in everybody if case.name not in context.left_out], models, settings),
         durations={
             image.path: image.frame_durations
             for case in context.cases

@@ -1,7 +1,7 @@
 """What the participant level consists of: stages that share a context, and the order in which they run."""
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from bids_spectsynth.options.settings import Settings
 if TYPE_CHECKING:
     from bids_spectsynth.app.model_choice import AppliedModel
     from bids_spectsynth.evaluation.uncertainty.files import StoredCalibrations
+    from bids_spectsynth.quality.judge import Flag
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,8 @@ class Context:
         Of which there is a current synthetic image.
     calibrations : mapping of str to StoredCalibrations or None
         By label of the model; see :func:`bids_spectsynth.app.calibration.provide_calibrations`.
+    flags : mapping of str to tuple of Flag
+        What is doubtful about the prepared images of a case, by its name; of all cases of the output folder.
     outcomes : list of Outcome
         So far.
     """
@@ -50,7 +53,15 @@ class Context:
     cases: list[Case] = field(default_factory=list)
     synthesised: "list[tuple[AppliedModel, PreparedCase]]" = field(default_factory=list)
     calibrations: "dict[str, StoredCalibrations | None]" = field(default_factory=dict)
+    flags: "Mapping[str, tuple[Flag, ...]]" = field(default_factory=dict)
     outcomes: list[Outcome] = field(default_factory=list)
+
+    @property
+    def left_out(self) -> frozenset[str]:
+        """Names of the cases that are neither trained on nor rated, because their images are flagged."""
+        if self.settings.include_flagged:
+            return frozenset()
+        return frozenset(name for name, flags in self.flags.items() if flags)
 
     @property
     def unfailed(self) -> frozenset[str]:

@@ -32,6 +32,7 @@ NOT_BIDS = (
     "work",
     "*.html",
     "group_*",
+    "*_qc.json",
     "CITATION.md",
     MANIFESTS,
     LOCK_FILE,

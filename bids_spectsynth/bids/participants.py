@@ -13,7 +13,9 @@ from bids_spectsynth.bids.sidecars import sidecar
 from bids_spectsynth.bids.writing import folder_lock, write_table
 from bids_spectsynth.errors import DatasetError
 
-COLUMNS = ("participant_id", "split", "status", "reason")
+#: Names of columns that are looked up.
+FAILED_IN, FLAGS = "failed_in", "quality_flags"
+COLUMNS = ("participant_id", "split", "status", "reason", FAILED_IN, FLAGS)
 DICTIONARY: dict[str, dict[str, Any]] = {
     "participant_id": {"Description": "Participant, as named in the input dataset."},
     "split": {
@@ -26,7 +28,10 @@ DICTIONARY: dict[str, dict[str, Any]] = {
                 "Each fold of a cross-validation has its own split. One fold held the participant out; its network "
                 "makes the participant's image, and the evaluation rests on that."
             ),
-            "excluded": "Left out of training and evaluation by the split file, or left over by the counts of a split.",
+            "excluded": (
+                "Left out of training and evaluation by the split file or by quality flags, or left over by the counts "
+                "of a split."
+            ),
         },
     },
     "status": {
@@ -38,6 +43,11 @@ DICTIONARY: dict[str, dict[str, Any]] = {
         },
     },
     "reason": {"Description": "Why the participant was skipped or failed, in one line."},
+    FAILED_IN: {"Description": "Stages of the last run in which the participant failed, separated by commas."},
+    FLAGS: {
+        "Description": "Names of what is doubtful about the prepared images, separated by commas; values, thresholds "
+        "and sentences are in the sidecars of the images, under QualityFlags."
+    },
 }
 _MISSING = "n/a"
 
@@ -78,8 +88,8 @@ def read_participants(output_dir: Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns ``participant_id`` (with ``sub-``), ``split``, ``status``, ``reason``, then what else the file has; no
-        rows where there is no file.
+        :data:`COLUMNS` (``participant_id`` with ``sub-``), then what else the file has; no rows where there is no
+        file.
 
     Raises
     ------
@@ -113,7 +123,7 @@ def update_participants(output_dir: Path, rows: Mapping[str, Mapping[str, str]])
     ----------
     output_dir : Path
     rows : mapping of participant label to mapping of column to value
-        Labels with or without ``sub-``; columns ``split``, ``status``, ``reason``. An empty value counts as ``n/a``.
+        Labels with or without ``sub-``; columns of :data:`COLUMNS`. An empty value counts as ``n/a``.
 
     Returns
     -------

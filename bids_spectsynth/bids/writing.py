@@ -19,6 +19,7 @@ import pandas as pd
 from isal import igzip
 
 from bids_spectsynth.bids.sidecars import as_number, sidecar_path
+from bids_spectsynth.bids.table_records import table_record
 from bids_spectsynth.errors import ImageError
 
 logger = logging.getLogger(__name__)
@@ -170,6 +171,8 @@ def write_table(
     frame: pd.DataFrame,
     dictionary: Mapping[str, Mapping[str, Any]],
     facts: Mapping[str, Any] | None = None,
+    *,
+    recorded: bool = False,
 ) -> None:
     """Write a tab-separated table and its JSON data dictionary; ``n/a`` where a value is missing.
 
@@ -183,6 +186,9 @@ def write_table(
         ``Description``, ``Units``, ``Levels`` of each column.
     facts : mapping, optional
         What else the JSON file says, of the whole table; no column is called so.
+    recorded : bool
+        Whether the JSON file has the number of rows and the checksum of the table, by which one that was cut is found
+        out (:mod:`bids_spectsynth.bids.table_records`).
 
     Raises
     ------
@@ -193,7 +199,9 @@ def write_table(
     if missing:
         raise ValueError(f"{path.name}: no description of column {', '.join(missing)}")
     text = frame.to_csv(sep="\t", index=False, na_rep="n/a", lineterminator="\n", float_format="%.8g")
-    write_json(sidecar_path(path), {**(facts or {}), **{str(column): dictionary[column] for column in frame.columns}})
+    record = table_record(text) if recorded else {}
+    columns = {str(column): dictionary[column] for column in frame.columns}
+    write_json(sidecar_path(path), {**(facts or {}), **record, **columns})
     write_text(path, text)
 
 

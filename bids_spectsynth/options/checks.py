@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.options.choices import AnalysisLevel, Scaling
 from bids_spectsynth.options.declarations.cohort import CohortOptions, EvaluationOptions
-from bids_spectsynth.options.declarations.execution import DataOptions
+from bids_spectsynth.options.declarations.execution import DataOptions, ExecutionOptions
 from bids_spectsynth.options.declarations.model import ModelOptions
 from bids_spectsynth.options.declarations.preparation import PreparationOptions
 from bids_spectsynth.options.declarations.siscom import SiscomOptions
@@ -69,6 +69,18 @@ def check_siscom(level: AnalysisLevel, siscom: SiscomOptions) -> None:
     given = [name for name in names if getattr(siscom, name) is not None]
     if level == "participant" and given:
         raise UsageError(f"{flag(given[0])}: is of the group level; leave it out, or run the group level")
+
+
+def check_quality(execution: ExecutionOptions) -> None:
+    """Refuse that what is flagged fails and is taken.
+
+    Raises
+    ------
+    UsageError
+        Both are requested.
+    """
+    if execution.strict and execution.include_flagged:
+        raise UsageError("--include-flagged: with --strict whoever is flagged has failed; leave one of the two out")
 
 
 def check_training(training: TrainingOptions, scaling: Scaling) -> None:

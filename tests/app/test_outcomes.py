@@ -23,7 +23,14 @@ def settings(tmp_path: Path) -> Settings:
 def test_participant_statuses__reasons_do_not_tell_where_folders_lie(settings: Settings) -> None:
     reason = f"{settings.bids_dir}/sub-01/pet.nii.gz: 0 bytes; see {settings.output_dir}/logs"
     rows = participant_statuses(settings, [Outcome("01", None, "find", "failed", reason)])
-    assert rows == {"01": {"status": "failed", "reason": "sub-01/pet.nii.gz: 0 bytes; see logs"}}
+    assert rows == {"01": {"status": "failed", "reason": "sub-01/pet.nii.gz: 0 bytes; see logs", "failed_in": "find"}}
+
+
+def test_participant_statuses__every_stage_that_failed(settings: Settings) -> None:
+    stages = [("preprocess", "ok"), ("evaluate", "failed"), ("report", "failed"), ("evaluate", "failed")]
+    outcomes = [Outcome("01", None, stage, status, "no") for stage, status in stages]  # type: ignore[arg-type]
+    rows = participant_statuses(settings, [*outcomes, Outcome("02", None, "find", "ok")])
+    assert [rows[label]["failed_in"] for label in ("01", "02")] == ["evaluate, report", "n/a"]
 
 
 def test_log_outcome__level_by_status(caplog: pytest.LogCaptureFixture) -> None:

@@ -780,6 +780,7 @@ SHOWN_ELSEWHERE = {
 
 #: Options of the group level and of FSL, whose effect tests of those modules show.
 SHOWN_BY_MODULES = {
+    **dict.fromkeys(("strict", "include_flagged"), "quality/test_cohort.py"),
     "bootstrap_samples": "evaluation/group/test_comparisons.py",
     "equivalence_margins": "evaluation/group/test_comparisons.py",
     "crop": "synthesis/data/test_cropping.py",

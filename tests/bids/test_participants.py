@@ -10,6 +10,8 @@ from bids_spectsynth.bids import writing
 from bids_spectsynth.bids.participants import read_participants, read_rows, update_participants
 from bids_spectsynth.errors import DatasetError
 
+NOTHING = {"failed_in": "n/a", "quality_flags": "n/a"}
+
 
 def record(output_dir: Path) -> list[dict[str, str]]:
     return [{str(k): v for k, v in row.items()} for row in read_participants(output_dir).to_dict("records")]
@@ -21,8 +23,8 @@ def test_rows_merge_by_column(tmp_path: Path) -> None:
     update_participants(tmp_path, {"01": {"split": "train"}, "02": {"split": "test"}})
     update_participants(tmp_path, {"01": {"status": "ok", "reason": ""}})
     assert record(tmp_path) == [
-        {"participant_id": "sub-01", "split": "train", "status": "ok", "reason": "n/a"},
-        {"participant_id": "sub-02", "split": "test", "status": "failed", "reason": "line one 'two'"},
+        {"participant_id": "sub-01", "split": "train", "status": "ok", "reason": "n/a", **NOTHING},
+        {"participant_id": "sub-02", "split": "test", "status": "failed", "reason": "line one 'two'", **NOTHING},
     ]
     assert (tmp_path / "participants.json").exists()
     with pytest.raises(ValueError, match="no column age"):

@@ -82,7 +82,7 @@ def out(tmp_path: Path, nmi: None, model, images) -> Path:
         salt="",
         participants=(),
         selection_participants=(),
-        weights_sha256="",
+        weights_sha256="0" * 64,
         created="",
     )
     write_json(folder / CARD_FILE, dataclasses.asdict(card))

@@ -5,7 +5,7 @@ import pytest
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.options import checks
 from bids_spectsynth.options.declarations.cohort import CohortOptions, EvaluationOptions
-from bids_spectsynth.options.declarations.execution import DataOptions
+from bids_spectsynth.options.declarations.execution import DataOptions, ExecutionOptions
 from bids_spectsynth.options.declarations.model import ModelOptions
 from bids_spectsynth.options.declarations.preparation import PreparationOptions
 from bids_spectsynth.options.declarations.siscom import SiscomOptions
@@ -40,6 +40,13 @@ def test_check_training__one_term_above_zero_is_enough() -> None:
     checks.check_training(TrainingOptions(**none, loss=(("edge", 1.0),)), "slice")
     with pytest.raises(UsageError, match="at least one"):
         checks.check_training(TrainingOptions(**none), "slice")
+
+
+def test_check_quality__flagged_cannot_fail_and_be_taken() -> None:
+    for one in (ExecutionOptions(), ExecutionOptions(strict=True), ExecutionOptions(include_flagged=True)):
+        checks.check_quality(one)
+    with pytest.raises(UsageError, match="--include-flagged: with --strict"):
+        checks.check_quality(ExecutionOptions(strict=True, include_flagged=True))
 
 
 def test_check_split_and_backend__defaults_go_together() -> None:

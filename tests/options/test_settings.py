@@ -77,6 +77,9 @@ any_settings = st.fixed_dictionaries(
         "use_plugin": _paths,
         "skip_bids_validation": st.booleans(),
         "stop_on_first_crash": st.booleans(),
+        # Not together with the other.
+        "strict": st.just(False),
+        "include_flagged": st.booleans(),
         "random_seed": st.integers(0, 2**31 - 1),
         "device": st.sampled_from(get_args(Device)),
         "precision": st.sampled_from(get_args(Precision)),

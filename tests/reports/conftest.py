@@ -196,7 +196,7 @@ def card(label: str) -> dict[str, object]:
             salt="00",
             participants=(),
             selection_participants=(),
-            weights_sha256="",
+            weights_sha256="0" * 64,
             created="2025-01-01T00:00:00+00:00",
             phantom=True,
         )

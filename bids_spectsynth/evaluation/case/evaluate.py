@@ -93,7 +93,7 @@ def evaluate_case(
     write_case_tables(output_dir, prepared, label, identity, volumes, case.real, case.evaluation_mask, case.affine)
     table = _rate_slices(case, outputs, card, data_range).assign(**identity, data_range=data_range)
     path = rating_path(output_dir, prepared, label, "metrics")
-    write_table(path, table[list(slice_dictionary())], slice_dictionary())
+    write_table(path, table[list(slice_dictionary())], slice_dictionary(), recorded=True)
     return path
 
 

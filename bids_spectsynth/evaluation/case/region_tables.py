@@ -87,8 +87,8 @@ def write_case_tables(
         rating_path(output_dir, prepared, label, "regions"),
         rating_path(output_dir, prepared, label, "volume"),
     )
-    write_table(paths[0], rows, REGIONS_DICTIONARY)
-    write_table(paths[1], pd.DataFrame(by_volume, columns=list(VOLUME_DICTIONARY)), VOLUME_DICTIONARY)
+    write_table(paths[0], rows, REGIONS_DICTIONARY, recorded=True)
+    write_table(paths[1], pd.DataFrame(by_volume, columns=list(VOLUME_DICTIONARY)), VOLUME_DICTIONARY, recorded=True)
     return paths
 
 

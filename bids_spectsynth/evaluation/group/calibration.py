@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bids_spectsynth.bids.output_files import find_ratings, group_table_path
+from bids_spectsynth.bids.output_files import group_table_path
 from bids_spectsynth.bids.sidecars import sidecar_path
 from bids_spectsynth.bids.writing import write_table
 from bids_spectsynth.evaluation.case.tables import read_case_tables
 from bids_spectsynth.evaluation.columns import OF_MEASURE, Dictionary, counted, unitless
+from bids_spectsynth.evaluation.group.usable import usable_ratings
 from bids_spectsynth.evaluation.uncertainty.factors import LEVELS
 from bids_spectsynth.evaluation.uncertainty.intervals import CALIBRATION
 from bids_spectsynth.evaluation.uncertainty.rating import ALL, CALIBRATION_DICTIONARY, N_BINS, VOXELS, coverage_column
@@ -69,7 +70,7 @@ def gather_calibration(output_dir: Path) -> pd.DataFrame:
     DatasetError
         A table is damaged.
     """
-    frames = read_case_tables(find_ratings(output_dir, "calibration"), _parse, "calibration table")
+    frames = read_case_tables(usable_ratings(output_dir, "calibration"), _parse, "calibration table")
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(CALIBRATION_DICTIONARY))
 
 

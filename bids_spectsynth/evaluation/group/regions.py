@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from bids_spectsynth.bids.output_files import find_ratings
 from bids_spectsynth.evaluation.case.region_columns import IDENTITY, REGIONS_DICTIONARY, VOLUME_DICTIONARY
 from bids_spectsynth.evaluation.case.tables import in_order, parse_table, read_case_tables
 from bids_spectsynth.evaluation.columns import Dictionary
+from bids_spectsynth.evaluation.group.usable import usable_ratings
 
 _TEXT = {*IDENTITY, "training", "template", "region", "hemisphere"} - {"seed"}
 
@@ -23,12 +23,12 @@ def gather_regions(output_dir: Path) -> pd.DataFrame:
     DatasetError
         A table is damaged.
     """
-    return _gather(find_ratings(output_dir, "regions"), REGIONS_DICTIONARY, "table of regions")
+    return _gather(usable_ratings(output_dir, "regions"), REGIONS_DICTIONARY, "table of regions")
 
 
 def gather_volumes(output_dir: Path) -> pd.DataFrame:
     """All tables of volume measures; order and errors as of :func:`gather_regions`."""
-    return _gather(find_ratings(output_dir, "volume"), VOLUME_DICTIONARY, "table of volume measures")
+    return _gather(usable_ratings(output_dir, "volume"), VOLUME_DICTIONARY, "table of volume measures")
 
 
 def _gather(paths: Sequence[Path], dictionary: Dictionary, what: str) -> pd.DataFrame:

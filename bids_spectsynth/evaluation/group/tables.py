@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from bids_spectsynth.bids.output_files import GroupTable, find_ratings, group_table_path
+from bids_spectsynth.bids.output_files import GroupTable, group_table_path
 from bids_spectsynth.bids.writing import write_table
 from bids_spectsynth.evaluation.case.metrics import METRICS
 from bids_spectsynth.evaluation.case.slice_columns import slice_dictionary
@@ -21,6 +21,7 @@ from bids_spectsynth.evaluation.group.columns import SUMMARY_DICTIONARY, ttest_d
 from bids_spectsynth.evaluation.group.comparisons import Run, StatisticsOptions, compare, find_pairs, find_runs
 from bids_spectsynth.evaluation.group.regions import gather_volumes
 from bids_spectsynth.evaluation.group.subject_counts import subjects_fingerprint
+from bids_spectsynth.evaluation.group.usable import usable_ratings
 from bids_spectsynth.evaluation.group.volume_statistics import as_rows, compare_volumes
 from bids_spectsynth.evaluation.statistics.corrections import benjamini_hochberg, holm
 from bids_spectsynth.evaluation.statistics.paired_tests import ALPHA
@@ -92,7 +93,7 @@ def gather_metrics(output_dir: Path) -> pd.DataFrame:
     DatasetError
         A file cannot be read as a metric table.
     """
-    frames = read_case_tables(find_ratings(output_dir, "metrics"), _parse_metrics, "metrics table")
+    frames = read_case_tables(usable_ratings(output_dir, "metrics"), _parse_metrics, "metrics table")
     if not frames:
         return pd.DataFrame(columns=list(slice_dictionary()))
     return in_order(pd.concat(frames, ignore_index=True), ["scale", "participant_id", "session_id", "slice"])

@@ -247,5 +247,5 @@ def calibrate_case(
         space=prepared.space,
         **facts,
     )
-    write_table(table, frame[list(CALIBRATION_DICTIONARY)], CALIBRATION_DICTIONARY)
+    write_table(table, frame[list(CALIBRATION_DICTIONARY)], CALIBRATION_DICTIONARY, recorded=True)
     return table

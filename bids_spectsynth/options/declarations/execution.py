@@ -148,6 +148,23 @@ class ExecutionOptions:
             "stop when the first participant fails [the others go on]",
         ),
     )
+    strict: bool = field(
+        default=False,
+        metadata=option(
+            EXECUTION,
+            "whoever has doubtful prepared images (quality flags) has failed",
+            "whoever has doubtful prepared images ([quality flags](outputs.md#quality-flags)) has failed "
+            "[is synthesised, but not trained on or rated]",
+        ),
+    )
+    include_flagged: bool = field(
+        default=False,
+        metadata=option(
+            EXECUTION,
+            "train on and rate participants with quality flags, too",
+            "train on and rate participants with [quality flags](outputs.md#quality-flags), too [they are left out]",
+        ),
+    )
     random_seed: int = field(
         default=1234,
         metadata=option(

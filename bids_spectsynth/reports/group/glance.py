@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bids_spectsynth.bids.output_files import subject_page
-from bids_spectsynth.bids.participants import read_participants
+from bids_spectsynth.bids.participants import FLAGS, read_participants
 from bids_spectsynth.errors import DatasetError
 from bids_spectsynth.reports.group.glance_numbers import Numbers, glance_numbers
 from bids_spectsynth.reports.group.thumbnails import Thumbnail, write_thumbnails
@@ -16,7 +16,8 @@ _TONES = {"ok": "good", "failed": "bad", "pass": "good", "doubtful": "worse", "f
 _INTRO = (
     "One row for each participant; a heading sorts, words in the field above filter. Flags: POOR, the software does "
     "not trust a registration; outlier, a value beyond a robust z of 3.5 on the side of poor quality or, where there "
-    "is none, on either; seen, a model behind the SISCOM has learned from this participant."
+    "is none, on either; seen, a model behind the SISCOM has learned from this participant; other names are quality "
+    "flags of the prepared images, which the participant's page explains."
 )
 
 
@@ -89,6 +90,8 @@ def _row(
     thumbnail = thumbnails.get(name)
     verdict = numbers.verdict.get(name, "")
     flags = ([status] if status in ("failed", "skipped") else []) + _flags(name, numbers)
+    quality = row.get(FLAGS, "n/a")
+    flags += [] if quality == "n/a" else quality.split(", ")
     model, baseline = numbers.model_error.get(name, math.nan), numbers.baseline_error.get(name, math.nan)
     return [
         _missing() if thumbnail is None else Cell(thumbnail.alt, href=href, image=thumbnail.href),

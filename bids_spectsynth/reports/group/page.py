@@ -17,13 +17,14 @@ from bids_spectsynth.bids.output_files import (
     read_table,
     software_version,
 )
-from bids_spectsynth.bids.participants import read_participants
+from bids_spectsynth.bids.participants import FLAGS, read_participants
 from bids_spectsynth.bids.sidecars import read_object, sidecar
 from bids_spectsynth.bids.transforms import find_transforms
 from bids_spectsynth.bids.writing import write_text
 from bids_spectsynth.errors import SpectSynthError
 from bids_spectsynth.evaluation.case.metrics import METRICS
 from bids_spectsynth.evaluation.figures.bland_altman import PREFIX as AGREEMENT_PREFIX
+from bids_spectsynth.evaluation.group.usable import left_out_of_statistics
 from bids_spectsynth.reports.group.bland_altman import agreement_section
 from bids_spectsynth.reports.group.calibration import calibration_section
 from bids_spectsynth.reports.group.glance import glance_section
@@ -187,6 +188,17 @@ def _cohort_section(context: _GroupContext) -> Section:
         ]
         columns = [Column("Participant"), Column("Status"), Column("Reason")]
         blocks.append(Table(columns, cells, "Skipped and failed participants."))
+    flagged = people[people[FLAGS] != "n/a"] if FLAGS in people else people.iloc[:0]
+    if len(flagged):
+        cells = [
+            [Cell(row["participant_id"], href=_links(context).get(row["participant_id"], "")), Cell(row[FLAGS], "bad")]
+            for row in flagged.to_dict("records")
+        ]
+        columns = [Column("Participant"), Column("Quality flags")]
+        blocks.append(Table(columns, cells, "Participants with doubtful images."))
+    stale = left_out_of_statistics(context.output_dir)
+    if stale:
+        blocks.append(Items([(line, "") for line in stale]))
     return Section("cohort", "Cohort", blocks)
 
 

@@ -15,7 +15,7 @@ from bids_spectsynth.bids.output_files import (
     software_version,
     subject_page,
 )
-from bids_spectsynth.bids.participants import read_participants
+from bids_spectsynth.bids.participants import FLAGS, read_participants
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import ROLES, reading_order, role_of
 from bids_spectsynth.bids.sidecars import read_object, sidecar, strings
@@ -36,6 +36,7 @@ from bids_spectsynth.reports.subject.images import (
 )
 from bids_spectsynth.reports.subject.methods import MethodFacts, methods_text
 from bids_spectsynth.reports.subject.metrics import metrics_section
+from bids_spectsynth.reports.subject.quality import quality_section
 from bids_spectsynth.reports.subject.residual import residual_section
 from bids_spectsynth.reports.subject.siscom import siscom_facts, siscom_section
 from bids_spectsynth.reports.subject.viewer import viewer_section
@@ -124,6 +125,9 @@ def _banners(context: SubjectContext, row: Mapping[str, str]) -> list[Note]:
         level = "danger" if row["status"] == "failed" else "warning"
         banners.append(Note(row.get("reason", ""), level, f"Participant {row['status']}:"))  # type: ignore[arg-type]
     poor = [transform.title for transform in context.transforms if transform.poor]
+    flags = row.get(FLAGS, "n/a")
+    if flags != "n/a":
+        banners.append(Note(f"{flags}. See the quality of the images.", "warning", "Quality flags:"))
     if poor:
         banners.append(Note(f"Look at the registration of {', '.join(poor)}.", "warning", "Poor registration:"))
     return banners
@@ -252,6 +256,7 @@ def _errors_section(context: SubjectContext, row: Mapping[str, str]) -> Section:
 RATED_SECTIONS = ("brain-mask", "registration", "template", "synthesis", "siscom")
 #: What the page shows between the summary and the errors, in order.
 SECTIONS: tuple[Callable[[SubjectContext], Section | None], ...] = (
+    quality_section,
     viewer_section,
     brain_mask_section,
     registration_section,

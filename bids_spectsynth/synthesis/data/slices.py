@@ -76,7 +76,7 @@ def load_case(prepared: PreparedCase, inputs: Sequence[str], scaling: Scaling, *
     Raises
     ------
     ImageError
-        An image is missing, damaged, or on another grid than the brain mask.
+        An image is missing, damaged, on another grid than the brain mask, or constant in the brain.
     """
     mask, affine = _brain(prepared)
     channels = [_scaled(prepared, role, mask, scaling)[0] for role in inputs]
@@ -156,8 +156,14 @@ def _scaled(
         )
     if not mask.any():
         raise ImageError(f"{prepared.masks[T1W]}: the brain mask is empty; prepare the participant again")
+    inside = volume[mask]
+    if inside.min() == inside.max():
+        raise ImageError(
+            f"{prepared.images[role]}: the same value ({inside[0]:g}) everywhere in the brain; look at "
+            "the image that it was prepared from"
+        )
     slope, intercept = scaling_coefficients(volume, mask, scaling)
-    return apply_scaling(volume, slope, intercept), slope, float(volume[mask].mean(dtype=np.float64))
+    return apply_scaling(volume, slope, intercept), slope, float(inside.mean(dtype=np.float64))
 
 
 def _units(path: Path) -> str:

@@ -6,12 +6,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from bids_spectsynth.errors import ModelError, size_text, value_text
+from bids_spectsynth.errors import ModelError, size_text
 from bids_spectsynth.options.presets import CONFIG_NAMES, PRESETS, RECIPE_OPTIONS
 from bids_spectsynth.options.settings import T1W_SPACE, Scaling
 from bids_spectsynth.synthesis.data.orientation import ORIENTATIONS, slice_size
+from bids_spectsynth.synthesis.models.card_schema import check_values
 from bids_spectsynth.synthesis.network.recipe import recipe_of
 
 #: 1 had no recipes, 2 no cropped slices: earlier software refuses what it would apply wrongly.
@@ -199,16 +200,11 @@ def _card_from(content: dict[str, Any], path: Path) -> ModelCard:
 
 def _check_card(card: ModelCard) -> None:
     """Raise KeyError, TypeError or ValueError where the card lacks what applying the model needs."""
-    if not isinstance(card.architecture, dict) or not isinstance(card.config, dict):
-        raise TypeError("architecture or config is no object")
-    levels, filters = int(card.architecture["levels"]), int(card.architecture["base_filters"])
-    if not (2 <= levels <= 12 and 1 <= filters <= 1024):
-        raise ValueError(f"{levels} levels of {filters} filters")
+    check_values(vars(card))
+    levels = int(card.architecture["levels"])
     recipe = recipe_of(card.config, len(card.inputs))
-    if int(card.architecture["input_channels"]) != recipe.n_channels or recipe.orientation not in ORIENTATIONS:
+    if card.architecture["input_channels"] != recipe.n_channels or recipe.orientation not in ORIENTATIONS:
         raise ValueError("the number of inputs is not that of the network")
-    if len(card.grid_shape) != 3 or not all(isinstance(n, int) for n in card.grid_shape):
-        raise ValueError("grid_shape is not three whole numbers")
     if not all(type(n) is int for n in card.slice_shape):
         raise ValueError("slice_shape is not two whole numbers")
     whole = slice_size(card.grid_shape, recipe.orientation)
@@ -217,12 +213,6 @@ def _check_card(card: ModelCard) -> None:
         raise ValueError(
             f"slices of {size_text(card.slice_shape)} pixels do not fit the grid or the levels of the network"
         )
-    if card.scaling not in get_args(Scaling):
-        raise ValueError(f"scaling {value_text(card.scaling)}")
-    if not card.label.isalnum():
-        raise ValueError(f"label {card.label!r} has other characters than letters and digits")
-    float(card.voxel_size)
-    float(card.target_statistics["mean_in_brain"])
-    lengths = {len(card.target_statistics[name]) for name in ("heights", "log_gain", "log_step")}
-    if len(lengths) != 1:
+    statistics = card.target_statistics
+    if len({len(statistics[name]) for name in ("heights", "log_gain", "log_step")}) != 1:
         raise ValueError("the profiles along the axis differ in length")

@@ -18,7 +18,7 @@ from bids_spectsynth.synthesis.models.card import (
     ModelCard,
     load_card,
 )
-from bids_spectsynth.synthesis.models.tensors import load_tensors, save_tensors
+from bids_spectsynth.synthesis.models.tensors import LARGEST_WEIGHT, load_tensors, save_tensors, unusable
 from bids_spectsynth.synthesis.network.networks import UNetGenerator
 from bids_spectsynth.synthesis.network.recipe import Recipe, recipe_of
 
@@ -110,6 +110,12 @@ def load_model(folder: str | Path, device: str | torch.device | None = None, car
         )
     if weights_checksum(weights) != card.weights_sha256:
         raise ModelError(f"{folder / WEIGHTS_FILE}: not the weights that {CARD_FILE} describes; copy the folder again")
+    absurd = unusable(weights, LARGEST_WEIGHT)
+    if absurd:
+        raise ModelError(
+            f"{folder / WEIGHTS_FILE}: {absurd} holds values that are no numbers or beyond {LARGEST_WEIGHT:g}; "
+            "train the model anew"
+        )
     generator.load_state_dict(weights, assign=True)
     generator.requires_grad_(False).eval().to(device)
     return Model(folder, card, generator, device)

@@ -4,6 +4,7 @@ Nothing here is a pickle: numbers that are not tensors stand in the header of a 
 """
 
 import json
+import math
 import os
 import secrets
 from collections.abc import Mapping
@@ -11,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import safetensors
+import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
 from bids_spectsynth.errors import ModelError
 
 _HEADER = "bids_spectsynth"
+#: No weight of a network that learned something is anywhere near: weights begin at 0.02, running variances at 1.
+LARGEST_WEIGHT = 1e6
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
@@ -46,6 +50,29 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str,
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def unusable(tensors: Mapping[str, Tensor], largest: float = math.inf) -> str:
+    """Name of the first tensor with NaN, infinity or a value beyond ``largest`` either way; empty without one.
+
+    Parameters
+    ----------
+    tensors : mapping of str to tensor
+        Counts, which are whole numbers, are left out.
+    largest : float
+
+    Examples
+    --------
+    >>> unusable({"bias": torch.tensor([1.0, -9.0])}, largest=8.0), unusable({"bias": torch.tensor([1.0, -9.0])})
+    ('bias', '')
+    """
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point():
+            values = tensor.abs()
+            # NaN compares as false.
+            if not bool((torch.isfinite(values) & (values <= largest)).all()):
+                return name
+    return ""
 
 
 def read_header(path: Path) -> dict[str, Any]:

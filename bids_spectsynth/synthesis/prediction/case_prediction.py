@@ -14,6 +14,7 @@ from bids_spectsynth.synthesis.computing.computation import Computation
 from bids_spectsynth.synthesis.data.slices import UNKNOWN_UNITS, load_case
 from bids_spectsynth.synthesis.models.card import ModelCard
 from bids_spectsynth.synthesis.models.folder import Model
+from bids_spectsynth.synthesis.prediction.plausible import check_synthetic
 from bids_spectsynth.synthesis.prediction.predict import network_input_size, predict_members
 from bids_spectsynth.synthesis.prediction.units import mean_statistics, to_units
 
@@ -116,11 +117,13 @@ def predict_case(
     ModelError
         The baselines of which a cohort prior is made are missing, or a slice does not fit into the GPU's memory.
     ImageError
-        A prepared image is missing or damaged.
+        A prepared image is missing or damaged, or what the networks make of it is no image: not finite, constant, or
+        far beyond the training cohort's range.
     """
     arrays = load_case(prepared, card.inputs, card.scaling, target=False)
     output = predict_members(models, prepared, arrays, samples=samples, computation=computation)
     values, slope, intercept = to_units(output.mean, arrays.mask, card)
+    check_synthetic(output.mean, values, arrays.mask, prepared.name, card.label)
     spreads = output.standard_deviation, None if output.log_scale is None else np.exp(output.log_scale)
     deviation, scale = (None if one is None else (slope * one * arrays.mask).astype(np.float32) for one in spreads)
     return Prediction(

@@ -51,12 +51,12 @@ def synthesise(
     *,
     label: str | None = None,
     error_maps: Callable[[Prediction, PreparedCase], ErrorMaps] | None = None,
+    facts: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write the synthetic SPECT of a case.
 
     On the prepared grid and, in the T1w's space, also on the voxels of the participant's own T1w (trilinear). With
-    ``--uncertainty`` its standard deviation too, on the prepared grid and in the same units: that of samples
-    (:func:`bids_spectsynth.synthesis.prediction.predict.predict_members`), or of the error, then with an interval.
+    ``--uncertainty`` its standard deviation too, on the prepared grid: of samples or of the error, with an interval.
 
     Parameters
     ----------
@@ -70,11 +70,11 @@ def synthesise(
         Of the whole model; by default that of the first network.
     error_maps : callable, optional
         Makes standard deviation and interval of a prediction.
+    facts : mapping, optional
 
     Returns
     -------
     Path
-        The image on the prepared grid; :func:`~bids_spectsynth.synthesis.prediction.reading.network_output` reads it.
 
     Raises
     ------
@@ -83,11 +83,11 @@ def synthesise(
     ImageError
         A prepared image or its sidecar is missing or damaged.
     """
-    card = whole_card(models, label)
+    card, device = whole_card(models, label), models[0].device
     _check_all(models, prepared, settings)
-    how = prediction_computation(models[0].device, settings.precision, settings.memory_format)
+    how = prediction_computation(device, settings.precision, settings.memory_format)
     found = predict_case(models, prepared, card, samples=settings.samples, computation=how)
-    facts = {"Precision": how.precision, **_size_warning(found, prepared)}
+    facts = {"Precision": how.precision, **_size_warning(found, prepared), **(facts or {})}
     sidecar = image_sidecar(card, models, prepared, output_dir, settings) | facts
     path = synthetic_path(output_dir, prepared, card.label)
     source = source_uri(path, settings.bids_dir, output_dir)

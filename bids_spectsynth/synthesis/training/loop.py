@@ -20,9 +20,11 @@ from bids_spectsynth.synthesis.data.batches import shuffled_batches
 from bids_spectsynth.synthesis.data.slices import CaseArrays
 from bids_spectsynth.synthesis.data.storage import Storage, decoded_on
 from bids_spectsynth.synthesis.models.folder import save_model
+from bids_spectsynth.synthesis.models.tensors import LARGEST_WEIGHT, unusable
 from bids_spectsynth.synthesis.training import checkpoint
 from bids_spectsynth.synthesis.training.card import make_card
 from bids_spectsynth.synthesis.training.config import TrainingConfig
+from bids_spectsynth.synthesis.training.finite import not_finite
 from bids_spectsynth.synthesis.training.history import remaining_words, write_history
 from bids_spectsynth.synthesis.training.slices import gather_training_slices
 from bids_spectsynth.synthesis.training.state import Interrupted, StopSignals, TrainingState
@@ -102,6 +104,9 @@ class TrainingLoop:
         ------
         Interrupted
             A signal came; a checkpoint has been written.
+        ModelError
+            Losses, weights or the validation are no numbers any more; the last checkpoint is of before, and there is no
+            model.
         """
         n_steps, state, config = self._steps_per_epoch, self.state, self.config
         how = ", ".join(f"{name} {value}" for name, value in self.stepper.computation.facts().items())
@@ -162,15 +167,17 @@ class TrainingLoop:
             self._show(bar, sum(map(len, batches[: state.step])))
             self._stop_on_signal(stop)
         losses = self.processes.mean(state.sums / sum(map(len, batches))).tolist()
+        self._check_finite()
         metrics = self._validate(stop)
         # A stop during validation leaves the epoch with all its steps done; the next run begins with validation.
         self._stop_on_signal(stop)
+        if self.processes.largest(int(not all(map(math.isfinite, metrics.values())))):
+            raise not_finite(self.folder, self.config, "the error of the validation participants", self.state.epoch)
         self._record(losses, metrics, rate, time.monotonic() - started)
 
     def _validate(self, stop: StopSignals) -> dict[str, float]:
-        unknown = {"rmse": math.nan, "ssim": math.nan}
         if not self.processes.is_first:
-            return unknown
+            return {}
         config = self.config
         found = validate(
             self.stepper.predictor,
@@ -180,7 +187,18 @@ class TrainingLoop:
             lambda: stop.number != 0,
             config.recipe,
         )
-        return found or unknown
+        return found or {}
+
+    def _check_finite(self) -> None:
+        """Refuse to go on, and to write a checkpoint, with what is no number; all processes decide alike.
+
+        The generator's loss is a sum over all of its terms; of the others, those that are off have none.
+        """
+        absurd = unusable(self.stepper.tensors()) or unusable(self.stepper.weights(), LARGEST_WEIGHT)
+        faults = {"the loss": not bool(torch.isfinite(self.state.sums[0])), "a weight of the networks": bool(absurd)}
+        for what, fault in faults.items():
+            if self.processes.largest(int(fault)):
+                raise not_finite(self.folder, self.config, what, self.state.epoch)
 
     def _show(self, bar: "tqdm[Any]", n_seen: int) -> None:
         # Reading a loss makes the CPU wait for the GPU, so only when the bar is drawn anyway.
@@ -196,6 +214,7 @@ class TrainingLoop:
         if number:
             # One checkpoint serves all processes, each of which has summed the losses of its own slices.
             self.state.sums = self.processes.mean(self.state.sums)
+            self._check_finite()
             self.save()
             self.processes.wait()
             raise Interrupted(number)
@@ -210,8 +229,7 @@ class TrainingLoop:
         state.history.append(row | {"learning_rate": rate, "seconds": round(seconds, 3)})
         if not self.processes.is_first:
             return
-        # Also taken where the first result is not a number, so that there is always a model to look at.
-        if not state.best or metrics["rmse"] < state.best["rmse"] or math.isnan(state.best["rmse"]):
+        if not state.best or metrics["rmse"] < state.best["rmse"]:
             state.best_epoch, state.best = state.epoch, metrics
             weights = self.stepper.weights()
             state.best_weights = {name: value.detach().cpu().clone() for name, value in weights.items()}

@@ -9,6 +9,7 @@ import pytest
 
 from bids_spectsynth.bids.output_files import case_tables, find_ratings, synthetic_path
 from bids_spectsynth.bids.prepared import PreparedCase
+from bids_spectsynth.bids.table_records import CHECKSUM, ROWS
 from bids_spectsynth.bids.writing import write_image, write_json, write_matrix
 from bids_spectsynth.errors import ImageError, ModelError
 from bids_spectsynth.evaluation.case.evaluate import evaluate_case
@@ -50,7 +51,7 @@ CARD = ModelCard(
     salt="",
     participants=(),
     selection_participants=(),
-    weights_sha256="",
+    weights_sha256="0" * 64,
     created="",
 )
 
@@ -126,7 +127,7 @@ def test_network_and_baselines_are_rated_on_the_real_image(tmp_path: Path, model
     assert find_ratings(tmp_path, "metrics") == [path]
     table = pd.read_csv(path, sep="\t", keep_default_na=False)
     assert list(table.columns) == list(slice_dictionary())
-    assert list(json.loads(path.with_suffix(".json").read_text())) == list(slice_dictionary())
+    assert list(json.loads(path.with_suffix(".json").read_text())) == [ROWS, CHECKSUM, *slice_dictionary()]
     assert set(table["method"]) == {"pix2pix", *BASELINES}
     first = table.iloc[0]
     assert (first["participant_id"], first["session_id"], first["split"]) == ("sub-03", "ses-x", "test")

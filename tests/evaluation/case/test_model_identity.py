@@ -33,7 +33,7 @@ def card_of(**options: object) -> ModelCard:
         salt="",
         participants=(),
         selection_participants=(),
-        weights_sha256="",
+        weights_sha256="0" * 64,
         created="",
     )
 

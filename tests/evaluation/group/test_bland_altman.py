@@ -7,6 +7,7 @@ import pytest
 
 from bids_spectsynth.bids.output_files import find_ratings
 from bids_spectsynth.bids.prepared import PreparedCase
+from bids_spectsynth.bids.table_records import CHECKSUM, ROWS
 from bids_spectsynth.bids.writing import write_table
 from bids_spectsynth.errors import DatasetError
 from bids_spectsynth.evaluation.case.region_columns import AGREEMENT_DICTIONARY, REGIONS_DICTIONARY, VOLUME_DICTIONARY
@@ -108,9 +109,8 @@ def test_case_tables_are_named_described_and_found(cohort: Path) -> None:
     for path, dictionary in ((regions[0], REGIONS_DICTIONARY), (volumes[0], VOLUME_DICTIONARY)):
         table = pd.read_csv(path, sep="\t", keep_default_na=False)
         assert list(table.columns) == list(dictionary)
-        assert list(json.loads(path.with_suffix(".json").read_text())) == list(dictionary)
-        # A volume without signal cannot be rated.
-        assert set(table["method"]) == {"pix2pix", "meanSpect"}
+        assert list(json.loads(path.with_suffix(".json").read_text())) == [ROWS, CHECKSUM, *dictionary]
+        assert set(table["method"]) == {"pix2pix", "meanSpect"}, "a volume without signal cannot be rated"
 
 
 def test_a_copy_agrees_and_half_a_copy_is_half_as_asymmetric(tables: AgreementTables) -> None:
@@ -245,6 +245,7 @@ def test_a_damaged_table_is_named(tmp_path: Path) -> None:
     write_case(tmp_path, 1, MODELS[1], 0.5)
     path = find_ratings(tmp_path, "volume")[0]
     path.write_text(path.read_text().replace("volume_rmse", "rmse"))
+    path.with_suffix(".json").unlink()
     with pytest.raises(DatasetError, match=r"_volume\.tsv: not a table of volume measures .*evaluate again"):
         group_agreement(tmp_path)
 

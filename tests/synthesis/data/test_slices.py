@@ -164,3 +164,12 @@ def test_processes_share_the_slices_evenly():
     ]
     assert [len(part) for part in parts] == [4, 4, 4]
     assert {index for part in parts for index in part} == set(range(10))
+
+
+def test_load_case__image_that_is_constant_in_the_brain(tmp_path, write_prepared):
+    prepared = write_prepared(tmp_path, "01", 1)
+    image = nib.load(prepared.images["pet"])
+    mask = np.asarray(nib.load(prepared.masks["T1w"]).dataobj) > 0
+    nib.save(nib.Nifti1Image(np.where(mask, 7, 0).astype(np.float32), image.affine), prepared.images["pet"])
+    with pytest.raises(ImageError, match=r"pet\.nii\.gz: the same value \(7\) everywhere in the brain"):
+        load_case(prepared, ("T1w", "pet"), "slice")

@@ -36,7 +36,7 @@ def test_training_participants_are_recognised_by_hash(tmp_path):
         ({"format_version": 4}, "version 4, this software knows up to 3; update"),
         ({"format_version": "1"}, "not a model card"),
         ({"inputs": ["pet"]}, "number of inputs"),
-        ({"scaling": "none"}, "scaling 'none'"),
+        ({"scaling": "none"}, "scaling must be slice or volume, not .none."),
         ({"grid_shape": [32, 32]}, "grid_shape"),
         ({"grid_shape": 5}, "damaged card"),
         ({"label": "../../etc"}, "letters and digits"),

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from bids_spectsynth.errors import ModelError
-from bids_spectsynth.synthesis.models.folder import load_model
+from bids_spectsynth.synthesis.models.folder import load_model, weights_checksum
 from bids_spectsynth.synthesis.models.tensors import save_tensors
 from tests.synthesis.models.conftest import change_card, make_model
 
@@ -62,4 +62,14 @@ def test_weights_of_another_shape(tmp_path):
     del weights["last.1.bias"]
     save_tensors(tmp_path / "model.safetensors", weights, {})
     with pytest.raises(ModelError, match=r"last\.1\.bias"):
+        load_model(tmp_path, CPU)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e9])
+def test_load_model__weights_that_are_no_numbers_of_a_network(tmp_path, value):
+    _, weights = make_model(tmp_path)
+    weights["last.1.bias"][:] = value
+    save_tensors(tmp_path / "model.safetensors", weights, {})
+    change_card(tmp_path, weights_sha256=weights_checksum(weights))
+    with pytest.raises(ModelError, match=r"model\.safetensors: last\.1\.bias holds values that are no numbers"):
         load_model(tmp_path, CPU)

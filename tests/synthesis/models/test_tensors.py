@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from bids_spectsynth.synthesis.models import tensors as tensor_files
-from bids_spectsynth.synthesis.models.tensors import load_tensors, save_tensors
+from bids_spectsynth.synthesis.models.tensors import load_tensors, save_tensors, unusable
 
 
 def test_tensor_files_are_whole_and_follow_the_umask(tmp_path, monkeypatch):
@@ -38,3 +38,11 @@ def test_tensor_file_keeps_any_layout(tmp_path):
     assert loaded["b"].item() == 3
     assert header["n"][0] == 1
     assert [path.name for path in tmp_path.iterdir()] == ["x.safetensors"]
+
+
+def test_unusable__names_the_tensor():
+    good = {"count": torch.tensor(10**9), "weight": torch.ones(3)}
+    assert unusable(good, 1.0) == ""
+    assert unusable(good | {"bias": torch.tensor([0.0, float("nan")])}) == "bias"
+    assert unusable(good | {"bias": torch.tensor([0.0, float("-inf")])}) == "bias"
+    assert unusable(good | {"bias": torch.tensor([-1.5])}, 1.0) == "bias"

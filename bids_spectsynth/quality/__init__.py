@@ -1,0 +1,1 @@
+"""Whether the prepared images of a case are what their names say: measurements, limits, flags."""

@@ -1,0 +1,143 @@
+"""The stage that judges prepared images: who is flagged neither trains nor is rated, and everybody is told."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from bids_spectsynth.quality import cohort as stage
+from bids_spectsynth.quality.files import CaseQuality
+from bids_spectsynth.quality.judge import Flag
+from tests.conftest import App
+
+FLAG = Flag("spect-foreign", 0.03, 0.2, "the interictal SPECT is not this head's (interictal.own_anatomy 0.03)")
+LABELS = ["01", "02", "03", "04", "05"]
+
+
+@pytest.fixture
+def app(make_app: Callable[..., App], monkeypatch: pytest.MonkeyPatch) -> App:
+    """Five participants, of which the judge doubts the second."""
+
+    def judge(measures: Mapping[str, Mapping[str, float]]) -> dict[str, tuple[Flag, ...]]:
+        return {name: (FLAG,) if name == "sub-02" else () for name in measures}
+
+    made = make_app(LABELS)
+    made.judge = judge
+    return made
+
+
+def trained_on(app: App) -> int:
+    card = json.loads(next(app.output_dir.glob("models/*/model.json")).read_text())
+    return int(card["training"]["participants"]) + int(card["training"]["validation_participants"])
+
+
+def test_flagged_case__neither_trains_nor_is_rated(app: App) -> None:
+    result = app()
+    assert result.code == 0, result.err
+    rows = app.participants()
+    assert rows["sub-02"]["quality_flags"] == "spect-foreign"
+    assert rows["sub-02"]["split"] == "excluded"
+    assert rows["sub-02"]["status"] == "ok"
+    assert "doubtful images: spect-foreign" in rows["sub-02"]["reason"]
+    assert {rows[f"sub-{label}"]["quality_flags"] for label in LABELS if label != "02"} == {"n/a"}
+    assert trained_on(app) < len(LABELS) - 1
+    assert result.says("sub-02, spect-foreign", FLAG.sentence)
+    assert result.says("Participants: 5 ok", "1 with quality flags (sub-02)")
+    # It is synthesised, and the image says so.
+    image = next(app.output_dir.glob("sub-02/spect/*_space-T1w_desc-pix2pix*_spect.json"))
+    assert json.loads(image.read_text())["QC"] == [FLAG.as_json()]
+    assert not list(app.output_dir.glob("sub-02/spect/*_metrics.tsv"))
+    assert "QC" not in json.loads(next(app.output_dir.glob("sub-01/spect/*_space-T1w_desc-pix2pix*.json")).read_text())
+
+
+def test_qc_file__flags_measures_and_what_was_measured(app: App) -> None:
+    app("--mode", "preprocess")
+    content = json.loads((app.output_dir / "sub-02" / "sub-02_qc.json").read_text())
+    assert content["QC"] == [FLAG.as_json()]
+    assert content["Measures"]["pet.score"] == 0.9
+    assert content["Measures"]["pet.spread"] > 0
+    assert set(content["Inputs"]) >= {"image T1w", "image pet", "image interictal", "registration pet"}
+    assert json.loads((app.output_dir / "sub-01" / "sub-01_qc.json").read_text())["QC"] == []
+    assert "*_qc.json" in (app.output_dir / ".bidsignore").read_text().splitlines()
+
+
+def test_include_flagged__trains_on_everybody_and_still_says_so(app: App) -> None:
+    assert app("--include-flagged").code == 0
+    assert app.participants()["sub-02"]["quality_flags"] == "spect-foreign"
+    assert app.participants()["sub-02"]["split"] in ("train", "validation", "test")
+
+
+def test_include_flagged__rates_whom_it_left_out_before(app: App) -> None:
+    app("--mode", "preprocess")
+    split = app.bids_dir.parent / "split.tsv"
+    parts = dict(zip(LABELS, ("train", "test", "validation", "train", "train"), strict=True))
+    rows = [f"sub-{label}\t{part}\n" for label, part in parts.items()]
+    split.write_text("participant_id\tsplit\n" + "".join(rows))
+    result = app("--include-flagged", "--split-file", str(split))
+    assert result.code == 0, result.err
+    (table,) = app.output_dir.glob("sub-02/spect/*_metrics.tsv")
+    assert len(pd.read_csv(table, sep="\t"))
+    folder = next(app.output_dir.glob("models/*"))
+    result = app("--mode", "apply", "--model", str(folder), "--participant-label", "02")
+    assert result.code == 0, result.err
+    assert not table.exists(), "rated no longer"
+    assert "not rated, because its prepared images are doubtful" in app.participants()["sub-02"]["reason"]
+
+
+def test_strict__flagged_case_has_failed(app: App) -> None:
+    result = app("--strict")
+    assert result.code == 1, result.err
+    row = app.participants()["sub-02"]
+    assert (row["status"], row["failed_in"]) == ("failed", "quality")
+    assert row["reason"] == "doubtful images: spect-foreign"
+    assert not list(app.output_dir.glob("sub-02/spect/*_desc-pix2pix*"))
+
+
+def test_strict_and_include_flagged__contradict(app: App) -> None:
+    result = app("--strict", "--include-flagged")
+    assert result.code == 2
+    assert "--include-flagged" in result.errors[0]
+
+
+def test_train_mode__leaves_flagged_cases_out_too(app: App) -> None:
+    app("--mode", "preprocess")
+    result = app("--mode", "train")
+    assert result.code == 0, result.err
+    assert result.says("Not trained on", "sub-02 (--include-flagged takes them)")
+    assert app.participants()["sub-02"]["split"] == "excluded"
+
+
+def test_train__too_few_are_left(app: App) -> None:
+    app.judge = lambda measures: {name: () if name == "sub-01" else (FLAG,) for name in measures}
+    result = app()
+    assert result.code == 5
+    assert "4 of 5 cases are left out by quality flags" in result.errors[0]
+
+
+def test_damaged_prepared_image__is_not_judged_and_costs_nobody_else(app: App) -> None:
+    app("--mode", "preprocess")
+    next(app.output_dir.glob("sub-03/pet/*_desc-preproc_pet.nii.gz")).write_bytes(b"no image")
+    result = app("--mode", "train")
+    assert result.says("sub-03: not judged", "prepare the participant again")
+    assert (app.output_dir / "sub-04" / "sub-04_qc.json").exists()
+
+
+def test_measures__are_taken_from_the_file_while_the_images_stay(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    app("--mode", "preprocess")
+    asked: list[Path] = []
+    measure = stage.case_quality
+
+    def count(*args: Any) -> CaseQuality:
+        monkeypatch.setattr("bids_spectsynth.quality.files._measured", lambda case: asked.append(case.name) or {})
+        return measure(*args)
+
+    monkeypatch.setattr(stage, "case_quality", count)
+    app("--mode", "preprocess")
+    assert asked == []
+    image = next(app.output_dir.glob("sub-03/pet/*_desc-preproc_pet.nii.gz"))
+    image.write_bytes(next(app.output_dir.glob("sub-04/pet/*_desc-preproc_pet.nii.gz")).read_bytes())
+    app("--mode", "train")
+    assert asked == ["sub-03"]

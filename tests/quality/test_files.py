@@ -1,0 +1,111 @@
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from bids_spectsynth.bids.prepared import PreparedCase
+from bids_spectsynth.bids.transforms import Transform
+from bids_spectsynth.errors import ImageError
+from bids_spectsynth.quality import files
+from bids_spectsynth.quality.files import case_quality, quality_path, read_flags, write_quality
+from bids_spectsynth.quality.judge import Flag
+from tests.quality.conftest import VOXEL, Head
+
+FLAG = Flag("pet-flat", 0.05, 0.12, "the PET hardly varies")
+
+
+@pytest.fixture
+def case(tmp_path: Path, heads: list[Head]) -> PreparedCase:
+    head, affine = heads[0], np.diag([VOXEL, VOXEL, VOXEL, 1.0])
+    arrays = {"T1w": head.t1w, "pet": head.pet * head.brain, "interictal": head.spect * head.brain}
+    images = {role: tmp_path / "sub-01" / f"{role}.nii.gz" for role in arrays}
+    masks = {role: tmp_path / "sub-01" / f"{role}_mask.nii.gz" for role in ("T1w", "interictal")}
+    (tmp_path / "sub-01").mkdir()
+    for role, path in images.items():
+        nib.save(nib.Nifti1Image(arrays[role].astype(np.float32), affine), path)
+    for path in masks.values():
+        nib.save(nib.Nifti1Image(head.brain.astype(np.uint8), affine), path)
+    return PreparedCase("01", None, "T1w", images, masks, None, None)
+
+
+@pytest.fixture
+def transforms(tmp_path: Path, case: PreparedCase) -> list[Transform]:
+    facts = {"Score": 0.98, "Metric": "m", "Poor": True}
+    found = [
+        Transform(tmp_path / "sub-01" / f"{role}_xfm.txt", "sub-01", role, "T1w", facts) for role in ("pet", "ictal")
+    ]
+    for one in found:
+        one.path.with_suffix(".json").write_text(json.dumps(facts))
+    return found
+
+
+def test_case_quality__as_of_the_arrays(
+    tmp_path: Path, case: PreparedCase, transforms: list[Transform], heads: list[Head]
+) -> None:
+    found = case_quality(tmp_path, case, transforms)
+    wanted = heads[0].measures()
+    assert {name: found.measures[name] for name in wanted} == pytest.approx(dict(wanted), rel=1e-3)
+    assert (found.measures["pet.score"], found.measures["pet.poor"]) == (0.98, 1.0)
+    assert not [name for name in found.measures if name.startswith("ictal")]
+    assert found.metrics == {"pet": "m"}
+
+
+def test_write_quality__written_once_read_back_and_measured_anew_where_an_image_changes(
+    tmp_path: Path, case: PreparedCase, transforms: list[Transform], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = case_quality(tmp_path, case, transforms)
+    assert write_quality(tmp_path, case, transforms, found, [FLAG])
+    path = quality_path(tmp_path, case)
+    assert path == tmp_path / "sub-01" / "sub-01_qc.json"
+    assert read_flags(tmp_path, case) == (FLAG,)
+    before = path.stat().st_mtime_ns
+    assert not write_quality(tmp_path, case, transforms, found, [FLAG])
+    assert path.stat().st_mtime_ns == before
+    monkeypatch.setattr(files, "_measured", lambda case: {"pet.spread": 7.0})
+    assert case_quality(tmp_path, case, transforms) == found
+    shutil.copy(case.images["interictal"], case.images["pet"])
+    assert case_quality(tmp_path, case, transforms).measures["pet.spread"] == 7.0
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"QC": 5}', '{"QC": ["x"]}'])
+def test_read_flags__damaged_file_has_none(tmp_path: Path, case: PreparedCase, text: str) -> None:
+    quality_path(tmp_path, case).write_text(text)
+    assert read_flags(tmp_path, case) == ()
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:200])
+
+
+def _other_grid(path: Path) -> None:
+    nib.save(nib.Nifti1Image(np.ones((9, 9, 9), dtype=np.float32), np.eye(4)), path)
+
+
+def _not_finite(path: Path) -> None:
+    image = nib.load(path)
+    nib.save(nib.Nifti1Image(np.full(image.shape, np.nan, dtype=np.float32), image.affine), path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [(_cut, "cannot be read"), (_other_grid, "another grid"), (_not_finite, "no volume of finite numbers")],
+)
+def test_case_quality__damaged_image_is_named(
+    tmp_path: Path, case: PreparedCase, damage: Callable[[Path], None], message: str
+) -> None:
+    damage(case.images["pet"])
+    with pytest.raises(ImageError, match=rf"pet\.nii\.gz: .*{message}"):
+        case_quality(tmp_path, case, [])
+
+
+def test_case_quality__without_pet_or_spect(tmp_path: Path, case: PreparedCase) -> None:
+    alone = replace(case, images={"T1w": case.images["T1w"], "pet": case.images["pet"]})
+    names = set(case_quality(tmp_path, alone, []).measures)
+    assert names
+    assert all(name.startswith("pet.") for name in names)
+    assert case_quality(tmp_path, replace(case, images={"T1w": case.images["T1w"]}), []).measures == {}
