@@ -39,6 +39,8 @@ class Stored:
 def store(values: npt.NDArray[Any]) -> Stored:
     """Whole numbers of 16 bits for values: 0 stays 0, and nothing is off by more than half a slope.
 
+    Whole numbers that fit are stored as they are.
+
     Parameters
     ----------
     values : array
@@ -53,7 +55,8 @@ def store(values: npt.NDArray[Any]) -> Stored:
     finite = np.nan_to_num(np.asarray(values, dtype=np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     signed = bool((finite < 0).any())
     largest, highest = _LARGEST[signed], float(np.abs(finite).max(initial=0.0))
-    slope = decimal_string(highest / largest) if highest > 0 else "1"
+    fits = highest <= largest and bool((finite == np.rint(finite)).all())
+    slope = "1" if fits else decimal_string(highest / largest)
     # The text may be a little smaller than the number that it stands for.
     pixels = np.clip(np.rint(finite / float(slope)), -largest, largest)
     return Stored(pixels.astype(np.int16) if signed else pixels.astype(np.uint16), slope)

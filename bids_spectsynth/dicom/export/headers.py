@@ -183,7 +183,7 @@ def new_file(subject: Subject, series: Series, sop_class: UID, modality: str, in
 
 def _add_equipment(file: Dataset, series: Series) -> None:
     # Nothing of the scanner: a file that names one would pretend to come from it.
-    file.Manufacturer = "Simulated" if series.acquired else CODE_NAME
+    file.Manufacturer = CODE_NAME
     file.ManufacturerModelName = PHANTOM_NAME if series.acquired else CODE_NAME
     file.SoftwareVersions = __version__
     file.InstitutionName = ""

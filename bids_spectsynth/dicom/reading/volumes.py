@@ -70,6 +70,26 @@ def read_volumes(series: Series, *, assume_orientation: bool = False) -> list[Vo
         raise ImageError(f"{series.title}: the header is damaged or incomplete ({error})") from error
 
 
+def check_geometry(series: Series) -> None:
+    """Refuse a series whose slices are no volume, by its headers alone.
+
+    Raises
+    ------
+    ImageError
+        A slice is missing, orientations are mixed, or several images lie at one place.
+    """
+    try:
+        if series.first.SOPClassUID in ENHANCED:
+            for header in series.headers:
+                stack(_enhanced_planes(header))
+        elif series.first.SOPClassUID != NuclearMedicineImageStorage:
+            stack(_single_planes(series.headers))
+    except ImageError as error:
+        raise ImageError(f"{series.title}: {error}") from error
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+        raise ImageError(f"{series.title}: the header is damaged or incomplete ({error})") from error
+
+
 def read_plane(header: Header) -> Volume | None:
     """A file of a series of single slices as a volume of one slice; None where a file is a volume of its own.
 
@@ -155,10 +175,13 @@ def _directions(orientation: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.fl
 
 
 def _slices(headers: Sequence[Header]) -> Volume:
-    planes = [_plane(header, header, header.ImagePositionPatient, header.ImageOrientationPatient) for header in headers]
-    order, placement = stack(planes)
+    order, placement = stack(_single_planes(headers))
     frames = np.stack([_rescaled(_pixels(headers[number]), headers[number]) for number in order])
     return Volume(volume_of(frames), affine_of(placement), headers[order[0]])
+
+
+def _single_planes(headers: Sequence[Header]) -> list[Plane]:
+    return [_plane(header, header, header.ImagePositionPatient, header.ImageOrientationPatient) for header in headers]
 
 
 def _plane(header: Header, measures: Dataset, position: Any, orientation: Any) -> Plane:
@@ -169,28 +192,36 @@ def _plane(header: Header, measures: Dataset, position: Any, orientation: Any) -
 
 
 def _enhanced(header: Header) -> Volume:
-    shared = header.SharedFunctionalGroupsSequence[0]
-    groups = header.PerFrameFunctionalGroupsSequence
-
-    def of(frame: Dataset, keyword: str) -> Dataset:
-        sequence = frame.get(keyword) or shared.get(keyword) or [Dataset()]
-        item: Dataset = sequence[0]
-        return item
-
-    planes = [
-        _plane(
-            header,
-            of(frame, "PixelMeasuresSequence"),
-            of(frame, "PlanePositionSequence").ImagePositionPatient,
-            of(frame, "PlaneOrientationSequence").ImageOrientationPatient,
-        )
-        for frame in groups
-    ]
-    order, placement = stack(planes)
+    order, placement = stack(_enhanced_planes(header))
     pixels = _pixels(header)
-    transforms = [of(frame, "PixelValueTransformationSequence") for frame in groups]
+    transforms = [_group(header, frame, "PixelValueTransformationSequence") for frame in _frames(header)]
     frames = np.stack([_rescaled(pixels[number], transforms[number]) for number in order])
     return Volume(volume_of(frames), affine_of(placement), header)
+
+
+def _enhanced_planes(header: Header) -> list[Plane]:
+    return [
+        _plane(
+            header,
+            _group(header, frame, "PixelMeasuresSequence"),
+            _group(header, frame, "PlanePositionSequence").ImagePositionPatient,
+            _group(header, frame, "PlaneOrientationSequence").ImageOrientationPatient,
+        )
+        for frame in _frames(header)
+    ]
+
+
+def _frames(header: Header) -> Sequence[Dataset]:
+    frames: Sequence[Dataset] = header.PerFrameFunctionalGroupsSequence
+    return frames
+
+
+def _group(header: Header, frame: Dataset, keyword: str) -> Dataset:
+    """Facts of a frame: its own, else those that all frames share."""
+    shared = header.SharedFunctionalGroupsSequence[0]
+    sequence = frame.get(keyword) or shared.get(keyword) or [Dataset()]
+    item: Dataset = sequence[0]
+    return item
 
 
 def _rescaled(pixels: npt.NDArray[Any], facts: Dataset) -> Float32:
