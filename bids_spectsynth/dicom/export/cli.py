@@ -36,7 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--dicom-donor",
         type=Path,
         metavar="FILE|FOLDER",
-        help="a DICOM series of the participant's T1w, PET or SPECT, which gives patient and study (the T1w also the "
+        help="DICOM series of the participant's T1w, PET or SPECT, which give patient and study (the T1w also the "
         "frame of reference), or a folder with a folder for each label; without it nobody is named",
     )
     parser.add_argument(

@@ -19,6 +19,7 @@ from bids_spectsynth.bids.transforms import find_transforms
 from bids_spectsynth.bids.writing import read_matrix
 from bids_spectsynth.dicom.export.headers import PATIENT_KEYWORDS, Subject, own_subject
 from bids_spectsynth.dicom.reading.files import Header, check_one_patient, group_series, read_headers
+from bids_spectsynth.dicom.reading.kinds import kind_of
 from bids_spectsynth.dicom.reading.volumes import Volume, read_plane, read_volumes
 from bids_spectsynth.errors import ImageError, UsageError
 from bids_spectsynth.images.grid import apply_affine
@@ -75,30 +76,38 @@ def donor_place(given: Path, participant: str) -> Path:
     return given
 
 
-def read_donor(place: Path) -> Donor:
-    """Read a donor.
+def read_donors(place: Path) -> list[Donor]:
+    """Read the scans that may be a donor.
 
     Parameters
     ----------
     place : Path
-        A file, or a folder with one series.
+        A file, or a folder with series of one patient.
 
     Raises
     ------
     DatasetError
         There is no DICOM file, or they are of several patients.
-    UsageError
-        There are several series.
     ImageError
-        Its pixels cannot be read.
+        There is no MR, PET or SPECT whose pixels can be read.
     """
     headers = read_headers(place)
     check_one_patient(headers, place)
-    series = group_series(headers)
-    if len(series) > 1:
-        raise UsageError(f"--dicom-donor: {shown(place)} holds {len(series)} series; give the folder of one, or a file")
-    volume = read_plane(headers[0]) if len(headers) == 1 else None
-    return Donor(tuple(headers), volume or read_volumes(series[0])[0])
+    donors, reasons = [], []
+    for series in group_series(headers):
+        kind = kind_of(series)
+        try:
+            if kind.datatype is None:
+                reasons.append(f"{series.title}: {kind.reason}")
+                continue
+            plane = read_plane(series.first) if len(series.headers) == 1 else None
+            volumes = [plane] if plane is not None else read_volumes(series)
+            donors += [Donor(series.headers, volume) for volume in volumes]
+        except ImageError as error:
+            reasons.append(str(error))
+    if not donors:
+        raise ImageError(f"--dicom-donor: {shown(place)}: {'; '.join(reasons)}")
+    return donors
 
 
 def owner_of(case: PreparedCase, output_dir: Path, place: Path | None, *, force: bool = False) -> Owner:
@@ -110,28 +119,30 @@ def owner_of(case: PreparedCase, output_dir: Path, place: Path | None, *, force:
         In T1w space.
     output_dir : Path
     place : Path or None
-        The donor.
+        The donor; of several series the T1w if it is among them.
     force : bool
         Take a donor that is not recognised, for patient and study alone.
 
     Raises
     ------
     UsageError
-        The donor is not a scan of this participant that was prepared.
+        No series is a scan of this participant that was prepared.
     DatasetError, ImageError
-        See :func:`read_donor`.
+        See :func:`read_donors`.
     """
     # Tells participants of one label in several datasets apart.
-    key = file_record(case.images[T1W]).sha256
+    own = own_subject(case.participant, file_record(case.images[T1W]).sha256)
     if place is None:
-        return Owner(own_subject(case.participant, key))
-    donor = read_donor(place)
-    role = _recognised(donor.volume, case, output_dir)
+        return Owner(own)
+    donors = read_donors(place)
+    known = {_recognised(donor.volume, case, output_dir): donor for donor in reversed(donors)}
+    role = next((role for role in (T1W, *known) if role is not None and role in known), None)
     if role is None and not force:
         raise UsageError(
             f"--dicom-donor: {shown(place)} is not the T1w, PET or SPECT of {case.name} that was prepared, but another "
             "scan or another patient's; give that one, or --force to take patient and study from it all the same"
         )
+    donor = known[role]
     first = donor.headers[0]
     patient = Dataset()
     for keyword in PATIENT_KEYWORDS:
@@ -140,9 +151,8 @@ def owner_of(case: PreparedCase, output_dir: Path, place: Path | None, *, force:
     sources = tuple((str(one.SOPClassUID), str(one.SOPInstanceUID)) for one in donor.headers) if role else ()
     # Images lie in the world of the T1w: another scan's coordinates are not theirs.
     frame = str(first.get("FrameOfReferenceUID") or "") if role == T1W else ""
-    own = own_subject(case.participant, key).frame_of_reference
     is_stack = role == T1W and min(donor.volume.values.shape) > 1
-    return Owner(Subject(patient, frame or own, sources), donor.volume if is_stack else None)
+    return Owner(Subject(patient, frame or own.frame_of_reference, sources), donor.volume if is_stack else None)
 
 
 def _recognised(volume: Volume, case: PreparedCase, output_dir: Path) -> str | None:

@@ -33,10 +33,10 @@ class DicomOptions:
         default=None,
         metadata=option(
             DICOM,
-            "DICOM series of the participant's T1w, PET or SPECT that gives patient and study, or a folder with a "
+            "DICOM series of the participant's T1w, PET or SPECT, which give patient and study, or a folder with a "
             "folder for each label",
-            "a DICOM series (file or folder) of the participant's T1w, PET or SPECT, which gives patient and study, "
-            "the T1w also the frame of reference; or a folder with a folder for each label [nobody is named]",
+            "DICOM series (file or folder) of the participant's T1w, PET or SPECT, which give patient and study, the "
+            "T1w also the frame of reference; or a folder with a folder for each label [nobody is named]",
             metavar="FILE|FOLDER",
         ),
     )
