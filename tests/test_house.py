@@ -59,6 +59,7 @@ TESTED_ELSEWHERE = {
 FLOWS = {
     "container/test_engine_setup.py": "tools of the tests of the container image",
     "container/test_image.py": "the container image",
+    "dicom/test_circle.py": "from DICOM to DICOM, through four commands",
     "evaluation/test_added_metric.py": "a further metric, from its registry to the reports",
     "preprocess/test_concurrency.py": "several jobs on one output folder",
     "preprocess/test_template_spaces.py": "a template's space through the preparation",

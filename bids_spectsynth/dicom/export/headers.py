@@ -4,6 +4,7 @@ No identity is made up: without a donor (:mod:`bids_spectsynth.dicom.export.dono
 label, UIDs are of this software, and there are no dates.
 """
 
+import copy
 import hashlib
 import uuid
 from collections.abc import Iterable
@@ -160,7 +161,8 @@ def new_file(subject: Subject, series: Series, sop_class: UID, modality: str, in
     for keyword in _REQUIRED:
         setattr(file, keyword, "")
     for element in subject.patient:
-        file[element.tag] = element
+        # Files must not share what one of them may change.
+        file[element.tag] = copy.deepcopy(element)
     file.SOPClassUID = sop_class
     file.SOPInstanceUID = uid_of("instance", series.key, str(instance))
     file.file_meta.MediaStorageSOPClassUID = sop_class
