@@ -174,7 +174,12 @@ def test_an_option_of_the_export_sets_its_field(tokens: list[str], name: str, ex
 def test_every_spelling_of_every_option_is_in_the_tables_above() -> None:
     known = {word for action in build_parser()._actions for word in action.option_strings}
     known -= {"-h", "--help", "--version", "--config-file"}
-    tried = {word for tokens, _, _ in (*OPTIONS, *OF_THE_GROUP_LEVEL, *OF_THE_EXPORT) for word in tokens if word.startswith("-")}
+    tried = {
+        word
+        for tokens, _, _ in (*OPTIONS, *OF_THE_GROUP_LEVEL, *OF_THE_EXPORT)
+        for word in tokens
+        if word.startswith("-")
+    }
     assert known == {word for word in tried if "_" not in word}
 
 

@@ -28,7 +28,8 @@ from bids_spectsynth.dicom.geometry import affine_of, axial, frames_of, placemen
 from bids_spectsynth.errors import SpectSynthError
 from bids_spectsynth.images.grid import Grid, new_image
 from bids_spectsynth.images.resampling import resample_image
-from bids_spectsynth.reports.reading import read_volume
+from bids_spectsynth.reports.pictures.views import frame_of
+from bids_spectsynth.reports.reading import read_mask, read_volume
 from bids_spectsynth.synthesis.prediction.reading import original_grid
 
 DicomClass = Literal["NM", "MR"]
@@ -40,12 +41,13 @@ _BRIGHT = 99.5
 
 @dataclass(eq=False)
 class _Writer:
-    """Writes series into a folder and counts them."""
+    """Writes series into a folder and counts them; ``box`` is the part of the grid that NM images have."""
 
     folder: Path
     owner: Owner
     dicom_class: DicomClass
     output_dir: Path
+    box: tuple[slice, slice, slice]
     rows: list[Row] = field(default_factory=list)
 
     def series(self, name: str, title: str, source: Path, content: Content | Comparison, **more: bool) -> Series:
@@ -99,7 +101,9 @@ def write_case(
         # A folder of its own rights: those of a temporary one are its owner's alone.
         new = Path(place) / "dicom"
         new.mkdir()
-        writer = _Writer(new, owner, dicom_class, output_dir)
+        mask, affine = read_mask(case.masks[T1W])
+        # All else is 0: a quarter of the grid is left, and every voxel stays in its place.
+        writer = _Writer(new, owner, dicom_class, output_dir, frame_of(mask, affine).box)
         problems = list(_write_all(case, writer))
         write_series_table(new, writer.rows)
         if folder.exists():
@@ -139,11 +143,18 @@ def _image(content: Content, case: PreparedCase, writer: _Writer) -> Image:
     bright = float(np.percentile(uptake, _BRIGHT)) if uptake.size else 1.0
     window = content.window or (0.0, bright)
     if writer.dicom_class == "NM":
-        frames, placement = axial(values, affine)
+        frames, placement = axial(values[writer.box], _at_box(affine, writer.box))
         return Image(frames, placement, content.units, window)
     grid = _t1w_grid(case, writer.owner)
     on_t1w = _resampled(values, affine, grid, order=1)
     return Image(frames_of(on_t1w), placement_of(grid.affine), content.units, window)
+
+
+def _at_box(affine: npt.NDArray[np.float64], box: tuple[slice, slice, slice]) -> npt.NDArray[np.float64]:
+    """The affine of a part of a grid."""
+    moved = affine.copy()
+    moved[:3, 3] += affine[:3, :3] @ [part.start for part in box]
+    return moved
 
 
 def _resampled(
@@ -192,7 +203,7 @@ def _write_segments(comparison: Comparison, scene: Scene, shown: Shown, writer: 
     labels, foci = focus_labels(scene)
     path = comparison.maps["z"].path
     if writer.dicom_class == "NM":
-        frames, _ = axial(labels, scene.affine)
+        frames, _ = axial(labels[writer.box], _at_box(scene.affine, writer.box))
     else:
         shape = shown.image.frames.shape
         grid = Grid((shape[2], shape[1], shape[0]), affine_of(shown.image.placement))

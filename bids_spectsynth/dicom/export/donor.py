@@ -29,7 +29,7 @@ from bids_spectsynth.reports.reading import read_volume
 #: where the prepared image has voxels of 4 mm, and 0.51 at most for another scan or another person.
 _SAME = 0.85
 #: Points that are compared, and how many must lie in the brain.
-_POINTS, _LEAST = 200_000, 200
+_POINTS, _LEAST = 200_000, 100
 
 
 @dataclass(frozen=True, eq=False)

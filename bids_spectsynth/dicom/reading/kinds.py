@@ -13,6 +13,7 @@ from pydicom.uid import (
     PositronEmissionTomographyImageStorage,
 )
 
+from bids_spectsynth.bids.dataset import CODE_NAME
 from bids_spectsynth.bids.roles import is_spect
 from bids_spectsynth.dicom.reading.files import Header, Series
 from bids_spectsynth.dicom.reading.radiopharmaceutical import nuclide
@@ -67,8 +68,10 @@ def kind_of(series: Series) -> Kind:
     header = series.first
     sop_class = header.SOPClassUID
     image_type = [str(value).upper() for value in header.get("ImageType") or []]
-    if header.get("SyntheticData") == "YES" and "DERIVED" in image_type:
+    if "DERIVED" in image_type and header.get("SyntheticData") == "YES":
         return Kind(None, "synthetic: it was computed, not acquired")
+    if "DERIVED" in image_type and header.get("Manufacturer") == CODE_NAME:
+        return Kind(None, f"made by {CODE_NAME}: it was computed, not acquired")
     if sop_class == NuclearMedicineImageStorage:
         return _nuclear(image_type)
     if sop_class in _PET:

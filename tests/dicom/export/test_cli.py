@@ -3,7 +3,6 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from bids_spectsynth.dicom.export import case as case_module
 from bids_spectsynth.dicom.export.cli import main
 from bids_spectsynth.dicom.export.participant import Request, export_case
 from bids_spectsynth.errors import ExitCode
@@ -23,8 +22,6 @@ def test_main__writes_once_and_again_when_something_changed(out: Path) -> None:
     next(out.rglob("*_z_0001.dcm")).unlink()
     assert main(arguments) == ExitCode.OK
     assert set(_times(out)) == set(first)
-    assert main([*arguments, "--dicom-class", "MR"]) == ExitCode.OK
-    assert len(_times(out)) > 100
 
 
 def test_main__what_is_gone_goes_from_the_export(out: Path) -> None:
@@ -70,14 +67,12 @@ def test_main__an_empty_folder(tmp_path: Path, capsys) -> None:
     assert "no participant's images" in capsys.readouterr().err
 
 
-def test_export_case__a_damaged_map_costs_its_own_series_and_is_tried_again(out, case, monkeypatch) -> None:
+def test_export_case__a_damaged_map_costs_its_own_series_and_is_tried_again(out, case) -> None:
     path = next(out.rglob("*siscomReal_stat-z_statmap.nii.gz"))
     path.write_bytes(b"damaged")
     outcome = export_case(case, Request(output_dir=out))
     assert outcome.status == "failed"
     assert path.name in outcome.reason
     assert any("siscomPix2pixPet_z" in name for name in _times(out))
-    called = []
-    monkeypatch.setattr(case_module, "_write_volume", lambda *given: called.append(given))
-    export_case(case, Request(output_dir=out))
-    assert called
+    # What is incomplete does not count as made.
+    assert export_case(case, Request(output_dir=out)).status == "failed"

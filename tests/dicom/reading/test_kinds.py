@@ -48,6 +48,10 @@ def test_kind_of__a_localiser_is_left_out(slices) -> None:
 def test_kind_of__a_computed_image_is_never_taken_for_a_scan(nuclear) -> None:
     derived = nuclear(SyntheticData="YES", ImageType=["DERIVED", "PRIMARY", "RECON TOMO", "EMISSION"])
     assert kind_of(one(derived)).reason == "synthetic: it was computed, not acquired"
+    registered = nuclear(SyntheticData="NO", ImageType=["DERIVED", "PRIMARY", "RECON TOMO", "EMISSION"])
+    assert kind_of(one(registered)).reason == "made by bids_spectsynth: it was computed, not acquired"
+    registered.Manufacturer = "GE"
+    assert kind_of(one(registered)).datatype == "spect"
     # A simulated scan stands for one that was acquired.
     assert kind_of(one(nuclear(SyntheticData="YES"))).datatype == "spect"
 
