@@ -8,7 +8,6 @@ import logging
 import os
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -346,18 +345,3 @@ def openings(listeners: list[Callable[[str, tuple[Any, ...]], None]]) -> Iterato
     listeners.append(counter.note)
     yield counter
     listeners.remove(counter.note)
-
-
-@pytest.fixture
-def dciodvfy() -> Callable[[Path], list[str]]:
-    """Errors of the validator of dicom3tools, but for Synthetic Data, which is younger than Debian's version of it."""
-    program = shutil.which("dciodvfy")
-    if program is None:
-        pytest.skip("dciodvfy (Debian: dicom3tools) is not installed")
-
-    def errors(path: Path) -> list[str]:
-        done = subprocess.run([program, path], capture_output=True, text=True, check=False)
-        lines = (done.stdout + done.stderr).splitlines()
-        return [line for line in lines if line.startswith("Error") and "(0x0008,0x001c)" not in line]
-
-    return errors

@@ -27,6 +27,7 @@ TESTED_ELSEWHERE = {
     "options/choices.py": "names of choices: nothing that runs",
     "options/coerce.py": "tests/options/test_settings.py: values that settings take and refuse",
     "options/declarations/cohort.py": "tests/app/test_run.py: every option by its effect",
+    "options/declarations/dicom.py": "tests/app/test_participant.py: every option by its effect",
     "options/declarations/execution.py": "tests/app/test_run.py: every option by its effect",
     "options/declarations/groups.py": "tests/app/test_usage.py: headings of the usage page",
     "options/declarations/preparation.py": "tests/app/test_run.py: every option by its effect",

@@ -1,5 +1,7 @@
 """An asymmetric head, and DICOM files of it as scanners and this package write them."""
 
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -111,3 +113,18 @@ def same_places(values: np.ndarray, affine: np.ndarray, other: np.ndarray, other
 @pytest.fixture(name="same_places")
 def same_places_fixture() -> Callable[..., float]:
     return same_places
+
+
+@pytest.fixture
+def dciodvfy() -> Callable[[Path], list[str]]:
+    """Errors of the validator of dicom3tools, but for Synthetic Data, which is younger than Debian's version of it."""
+    program = shutil.which("dciodvfy")
+    if program is None:
+        pytest.skip("dciodvfy (Debian: dicom3tools) is not installed")
+
+    def errors(path: Path) -> list[str]:
+        done = subprocess.run([program, path], capture_output=True, text=True, check=False)
+        lines = (done.stdout + done.stderr).splitlines()
+        return [line for line in lines if line.startswith("Error") and "(0x0008,0x001c)" not in line]
+
+    return errors

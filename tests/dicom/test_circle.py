@@ -28,7 +28,10 @@ def circle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     programs.mkdir()
     for name, module in PROGRAMS.items():
         program = programs / name
-        program.write_text(f"#!{sys.executable}\nfrom {module} import entry_point\nentry_point()\n")
+        # Guarded, because the preparation's processes are spawned.
+        program.write_text(
+            f"#!{sys.executable}\nfrom {module} import entry_point\nif __name__ == '__main__':\n    entry_point()\n"
+        )
         program.chmod(0o755)
     environment = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
     command = ["bash", str(ROOT / "examples" / "dicom.sh"), str(folder / "run")]
@@ -85,6 +88,12 @@ def test_circle__exported_and_imported_series_share_the_coordinates_of_the_t1w(c
 def test_circle__the_seizure_of_the_first_patient_is_exported_in_all_forms(circle: Path) -> None:
     kinds = {path.name.rpartition("_")[2] for path in (circle / "out/sub-01/dicom").glob("*_siscomReal_*")}
     assert {"difference", "z", "pages", "parametric", "summary"} <= kinds
+
+
+def test_circle__validator_finds_no_error_in_what_the_simulated_scanners_wrote(circle: Path, dciodvfy) -> None:
+    paths = sorted((circle / "patients-dicom").rglob("0001.dcm"))
+    assert len(paths) == 7
+    assert {path.parent.name: dciodvfy(path) for path in paths} == {path.parent.name: [] for path in paths}
 
 
 def test_circle__the_quick_start_shows_the_commands_of_the_example() -> None:

@@ -17,6 +17,7 @@ from scipy.spatial.transform import Rotation
 
 from bids_spectsynth.dicom.export.headers import uid_of
 from bids_spectsynth.dicom.export.nuclear import Image, nuclear_file
+from bids_spectsynth.dicom.export.pixels import unit_code
 from bids_spectsynth.dicom.geometry import axial
 from bids_spectsynth.dicom.reading.files import group_series, read_headers
 from bids_spectsynth.dicom.reading.volumes import read_volumes
@@ -147,3 +148,7 @@ def test_own_subject__nobody_is_named_and_nothing_is_dated(exported: Path) -> No
 
 def test_uid_of__same_texts_give_the_same_and_others_another() -> None:
     assert uid_of("a", "b") == uid_of("a", "b") != uid_of("ab") != uid_of("b", "a")
+
+
+def test_unit_code__of_sidecars_and_of_what_is_unknown() -> None:
+    assert [unit_code(name).value for name in ("Bq/mL", "percent", "1", "x")] == ["Bq/ml", "%", "1", "[arb'U]"]
