@@ -48,9 +48,9 @@ def store(values: npt.NDArray[Any]) -> Stored:
 
     Examples
     --------
-    >>> stored = store(np.array([0.0, 1.5, 3.0]))
+    >>> stored = store(np.array([0.0, 1.0, 2.5]))
     >>> stored.pixels.tolist(), stored.slope
-    ([0, 32768, 65535], '4.57770657e-05')
+    ([0, 26214, 65535], '3.81475547e-05')
     """
     finite = np.nan_to_num(np.asarray(values, dtype=np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     signed = bool((finite < 0).any())
