@@ -27,7 +27,7 @@ COPY bids_spectsynth/__init__.py bids_spectsynth/
 # The dependencies first: this layer is rebuilt only when they change. Byte code is compiled here, by all cores: later
 # the root is read-only, and every start would compile anew.
 RUN python3 -m venv /opt/bids_spectsynth \
-    && /opt/bids_spectsynth/bin/python -m pip install --no-cache-dir --no-compile --constraint constraints.txt . \
+    && /opt/bids_spectsynth/bin/python -m pip install --no-cache-dir --no-compile --constraint constraints.txt '.[dicom]' \
     && rm -rf /opt/bids_spectsynth/lib/python3.11/site-packages/torch/test \
     && /opt/bids_spectsynth/bin/python -m compileall -q -j 0 -x '/tests?/|/testing/_internal/' /opt/bids_spectsynth/lib
 COPY bids_spectsynth bids_spectsynth

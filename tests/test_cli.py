@@ -124,6 +124,7 @@ OPTIONS: list[tuple[list[str], str, Any]] = [
     (["--flirt-spect", "masked"], "flirt_spect", "masked"),
     (["--template-affine", "off"], "template_affine", "off"),
     (["--seed", "7"], "random_seed", 7),
+    (["--export", "dicom"], "export", ("dicom",)),
     (["--siscom", "off"], "siscom", "off"),
     (["--siscom-baselines", "pet", "real"], "siscom_baselines", ("real", "pet")),
     (["--siscom-fwhm", "14"], "siscom_fwhm", 14.0),
@@ -159,10 +160,28 @@ def test_an_option_of_the_group_level_sets_its_field(tokens: list[str], name: st
     assert getattr(parse(["/data", "/out", "group", *tokens]), name) == expected
 
 
+OF_THE_EXPORT = [
+    (["--dicom-class", "MR"], "dicom_class", "MR"),
+    (["--dicom-donor", "/donor"], "dicom_donor", Path("/donor")),
+    (["--force"], "force", True),
+]
+
+
+@pytest.mark.parametrize(("tokens", "name", "expected"), OF_THE_EXPORT, ids=lambda value: str(value))
+def test_an_option_of_the_export_sets_its_field(tokens: list[str], name: str, expected: Any) -> None:
+    export = ["--export", "dicom", "--dicom-donor", "/donor"]
+    assert getattr(parse([*POSITIONAL, *export, *tokens]), name) == expected
+
+
 def test_every_spelling_of_every_option_is_in_the_tables_above() -> None:
     known = {word for action in build_parser()._actions for word in action.option_strings}
     known -= {"-h", "--help", "--version", "--config-file"}
-    tried = {word for tokens, _, _ in (*OPTIONS, *OF_THE_GROUP_LEVEL) for word in tokens if word.startswith("-")}
+    tried = {
+        word
+        for tokens, _, _ in (*OPTIONS, *OF_THE_GROUP_LEVEL, *OF_THE_EXPORT)
+        for word in tokens
+        if word.startswith("-")
+    }
     assert known == {word for word in tried if "_" not in word}
 
 

@@ -27,6 +27,7 @@ TESTED_ELSEWHERE = {
     "options/choices.py": "names of choices: nothing that runs",
     "options/coerce.py": "tests/options/test_settings.py: values that settings take and refuse",
     "options/declarations/cohort.py": "tests/app/test_run.py: every option by its effect",
+    "options/declarations/dicom.py": "tests/app/test_participant.py: every option by its effect",
     "options/declarations/execution.py": "tests/app/test_run.py: every option by its effect",
     "options/declarations/groups.py": "tests/app/test_usage.py: headings of the usage page",
     "options/declarations/preparation.py": "tests/app/test_run.py: every option by its effect",
@@ -59,6 +60,7 @@ TESTED_ELSEWHERE = {
 FLOWS = {
     "container/test_engine_setup.py": "tools of the tests of the container image",
     "container/test_image.py": "the container image",
+    "dicom/test_circle.py": "from DICOM to DICOM, through four commands",
     "evaluation/test_added_metric.py": "a further metric, from its registry to the reports",
     "preprocess/test_concurrency.py": "several jobs on one output folder",
     "preprocess/test_template_spaces.py": "a template's space through the preparation",

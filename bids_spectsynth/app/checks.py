@@ -12,7 +12,8 @@ from bids_spectsynth.logs import LOGGER_NAME
 from bids_spectsynth.options.settings import Settings
 
 #: Options that name files or folders that are read.
-_READ = ("model", "bids_filter_file", "split_file", "use_plugin", "normals", "derivatives", "reader_results", "ratings")
+_READ = ("model", "bids_filter_file", "split_file", "use_plugin", "normals", "derivatives", "reader_results", "ratings",
+         "dicom_donor")  # fmt: skip
 
 
 def process_rank() -> tuple[int, int]:
@@ -114,6 +115,20 @@ def check_backend(settings: Settings) -> None:
             from bids_spectsynth.preprocess.plugins.pool import check_plugin
 
             check_plugin(settings)
+
+
+def check_export(settings: Settings) -> None:
+    """Refuse an export whose libraries are not installed.
+
+    Raises
+    ------
+    UsageError
+        One of them is missing.
+    """
+    if settings.export:
+        from bids_spectsynth.dicom.extra import require_dicom
+
+        require_dicom()
 
 
 def check_metrics(settings: Settings) -> None:

@@ -22,7 +22,7 @@ from bids_spectsynth.bids.roles import INTERICTAL, T1W, ictal_names
 from bids_spectsynth.bids.validate import check_dataset
 from bids_spectsynth.errors import ModelError, Outcome
 from bids_spectsynth.logs import LOGGER_NAME
-from bids_spectsynth.options.settings import FIELD_OF_VIEW_MM, Settings
+from bids_spectsynth.options.settings import FIELD_OF_VIEW_MM, T1W_SPACE, Settings
 
 if TYPE_CHECKING:
     from bids_spectsynth.app.model_choice import AppliedModel
@@ -261,6 +261,34 @@ def _plan_siscom(settings: Settings) -> str:
     return f"subtract from ictal scans, smoothed by {settings.siscom_fwhm:g} mm: {', '.join(settings.siscom_baselines)}"
 
 
+def _exports(settings: Settings) -> bool:
+    return bool(settings.export)
+
+
+def _export(context: Context) -> Iterable[Outcome]:
+    from bids_spectsynth.dicom.export.participant import Request, export_case
+
+    settings, names = context.settings, context.unfailed_in(("find", PREPARATION))
+    request = Request(
+        output_dir=settings.output_dir,
+        dicom_class=settings.dicom_class,
+        donor=settings.dicom_donor,
+        force=settings.force,
+    )
+    cases = {case.name: case for case in find_prepared(settings.output_dir, T1W_SPACE) if case.name in names}
+    for found in context.cases:
+        if found.name in cases:
+            yield export_case(cases[found.name], request)
+        elif found.name in names:
+            reason = "no DICOM: it is made in the space of the T1w; add T1w to --output-spaces"
+            yield Outcome(found.participant, found.session, "export", "failed", reason)
+
+
+def _plan_export(settings: Settings) -> str:
+    who = f"with patient and study of {settings.dicom_donor}" if settings.dicom_donor else "without identity"
+    return f"write DICOM ({settings.dicom_class}) {who}"
+
+
 def _report(context: Context) -> Iterable[Outcome]:
     from bids_spectsynth.reports.subject.all_pages import report_subjects
 
@@ -281,5 +309,6 @@ STAGES = (
     Stage("synthesise", _applies_models, _synthesise, _plan_synthesis),
     Stage("evaluate", _applies_models, _evaluate),
     Stage("siscom", _has_siscom, _siscom, _plan_siscom),
+    Stage("export", _exports, _export, _plan_export),
     Stage("report", _reads_dataset, _report),
 )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from bids_spectsynth.app import participant
 from bids_spectsynth.app.checks import (
     check_backend,
+    check_export,
     check_folders,
     check_metrics,
     check_processes,
@@ -34,6 +35,7 @@ def run(settings: Settings) -> ExitCode:
     console_logging(settings.verbose)
     check_processes(settings)
     check_metrics(settings)
+    check_export(settings)
     check_folders(settings)
     check_backend(settings)
     with clean_end():

@@ -25,6 +25,7 @@ NOT_IN_STANDARD = ("**/spect", "**/*_xfm.*", "**/pet/*_mask.*")
 #: validator passes over.
 NOT_BIDS = (
     "**/figures",
+    "**/dicom",
     "logs",
     "models",
     "siscom",

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.options.choices import AnalysisLevel, Scaling
 from bids_spectsynth.options.declarations.cohort import CohortOptions, EvaluationOptions
+from bids_spectsynth.options.declarations.dicom import DicomOptions
 from bids_spectsynth.options.declarations.execution import DataOptions, ExecutionOptions
 from bids_spectsynth.options.declarations.model import ModelOptions
 from bids_spectsynth.options.declarations.preparation import PreparationOptions
@@ -69,6 +70,34 @@ def check_siscom(level: AnalysisLevel, siscom: SiscomOptions) -> None:
     given = [name for name in names if getattr(siscom, name) is not None]
     if level == "participant" and given:
         raise UsageError(f"{flag(given[0])}: is of the group level; leave it out, or run the group level")
+
+
+def check_dicom(level: AnalysisLevel, model: ModelOptions, dicom: DicomOptions) -> None:
+    """Refuse options of the export where nothing is exported.
+
+    Parameters
+    ----------
+    level : {'participant', 'group'}
+    model : ModelOptions
+    dicom : DicomOptions
+
+    Raises
+    ------
+    UsageError
+        An export at the group level or beside a training alone, options of it without one, or ``--force`` alone.
+    """
+    if not dicom.export:
+        given = [name for name in ("dicom_donor", "force") if getattr(dicom, name)]
+        given += ["dicom_class"] if dicom.dicom_class != "NM" else []
+        if given:
+            raise UsageError(f"{flag(given[0])}: is of the export; add --export dicom, or leave it out")
+        return
+    if level == "group":
+        raise UsageError("--export: is of the participant level; leave it out, or use bids_spectsynth-dicom")
+    if model.mode == "train":
+        raise UsageError("--export: --mode train makes no participant's images; leave one of the two options out")
+    if dicom.force and dicom.dicom_donor is None:
+        raise UsageError("--force: is for a donor; add --dicom-donor, or leave it out")
 
 
 def check_quality(execution: ExecutionOptions) -> None:

@@ -15,6 +15,8 @@ from bids_spectsynth.options.choices import Compile as Compile
 from bids_spectsynth.options.choices import CoregInit as CoregInit
 from bids_spectsynth.options.choices import Crop as Crop
 from bids_spectsynth.options.choices import Device as Device
+from bids_spectsynth.options.choices import DicomClass as DicomClass
+from bids_spectsynth.options.choices import Export as Export
 from bids_spectsynth.options.choices import FlirtCost as FlirtCost
 from bids_spectsynth.options.choices import FlirtSpect as FlirtSpect
 from bids_spectsynth.options.choices import FslRunner as FslRunner
@@ -31,6 +33,7 @@ from bids_spectsynth.options.choices import TemplateAffine as TemplateAffine
 from bids_spectsynth.options.coerce import coerce
 from bids_spectsynth.options.declarations.cohort import CALIBRATED as CALIBRATED
 from bids_spectsynth.options.declarations.cohort import CohortOptions, EvaluationOptions
+from bids_spectsynth.options.declarations.dicom import DicomOptions
 from bids_spectsynth.options.declarations.execution import Arguments, DataOptions, ExecutionOptions, StorageOptions
 from bids_spectsynth.options.declarations.model import ModelOptions
 from bids_spectsynth.options.declarations.preparation import PreparationOptions
@@ -52,6 +55,7 @@ PAPER_SLICES_PER_SUBJECT = 100
 # A dataclass takes the fields of its last base first.
 @dataclass(frozen=True, kw_only=True)
 class Settings(
+    DicomOptions,
     SiscomOptions,
     EvaluationOptions,
     CohortOptions,
@@ -183,6 +187,7 @@ def _check(settings: Settings, values: Mapping[str, Any], given: Collection[str]
     checks.check_model(settings, _of_training(settings, values, given))
     checks.check_level(settings.analysis_level, settings, settings)
     checks.check_siscom(settings.analysis_level, settings)
+    checks.check_dicom(settings.analysis_level, settings, settings)
 
 
 def _of_training(settings: Settings, values: Mapping[str, Any], given: Collection[str]) -> list[str]:

@@ -41,6 +41,12 @@ def build_parser() -> argparse.ArgumentParser:
         "resolution than the interictal SPECT in half of them (study); or the same with +30 %% over a fifth of the "
         "brain (widespread)",
     )
+    parser.add_argument(
+        "--dicom",
+        action="store_true",
+        help="also write the scans as scanners would, as DICOM series of each patient in OUT-dicom "
+        "(needs bids_spectsynth[dicom])",
+    )
     parser.add_argument("--seed", type=int, default=0, help="equal seeds give equal files (default 0)")
     parser.add_argument("--nprocs", type=int, default=1, metavar="N", help="subjects simulated at once (default 1)")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
@@ -61,9 +67,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         0; 2 where the options are wrong or OUT holds files; 3 where OUT cannot be written.
     """
     arguments = build_parser().parse_args(argv)
-    from bids_spectsynth.phantom.participants import make_cohort, truth_folder
+    from bids_spectsynth.dicom.extra import require_dicom
+    from bids_spectsynth.phantom.participants import dicom_folder, make_cohort, truth_folder
 
     try:
+        if arguments.dicom:
+            require_dicom()
         make_cohort(
             arguments.out,
             arguments.subjects,
@@ -72,7 +81,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             nprocs=arguments.nprocs,
             folds=arguments.folds,
             ictal=arguments.ictal,
+            further=(dicom_folder(arguments.out),) if arguments.dicom else (),
         )
+        if arguments.dicom:
+            from bids_spectsynth.phantom.dicom import write_dicom
+
+            write_dicom(arguments.out.resolve(), dicom_folder(arguments.out))
     except SpectSynthError as error:
         print(f"bids_spectsynth-phantom: {error}", file=sys.stderr)
         return int(error_code(error))

@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,12 @@ def truth_folder(out: Path) -> Path:
     return out.with_name(out.name + "-truth")
 
 
+def dicom_folder(out: Path) -> Path:
+    """Where the DICOM series of the dataset `out` go: the sibling folder with ``-dicom`` after its name."""
+    out = out.resolve()
+    return out.with_name(out.name + "-dicom")
+
+
 def make_cohort(
     out: Path,
     n: int,
@@ -30,6 +37,7 @@ def make_cohort(
     nprocs: int = 1,
     folds: str = "average",
     ictal: str = "some",
+    further: Sequence[Path] = (),
 ) -> None:
     """Write a simulated BIDS dataset, and its truth beside it.
 
@@ -54,6 +62,8 @@ def make_cohort(
     ictal : {'some', 'study', 'widespread'}
         Ictal scans in every second subject; or in all of them two, with a seizure's focus and without a seizure, for
         measuring SISCOM; or the same with a seizure over a fifth of the brain.
+    further : sequence of Path
+        Folders for something else that is made of the dataset: refused here, before hours of work, unless empty.
 
     Raises
     ------
@@ -65,7 +75,7 @@ def make_cohort(
     out = Path(out).resolve()
     plans = _plans(n, size, seed, nprocs, folds, ictal)
     truth = truth_folder(out)
-    for folder in (out, truth):
+    for folder in (out, truth, *further):
         _prepare(folder)
     _write_dataset_files(out, truth, plans)
     work = partial(make_subject, dataset=out, truth=truth)

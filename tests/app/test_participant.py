@@ -1,13 +1,17 @@
 """Which stages the participant level has, and what they refuse."""
 
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from bids_spectsynth.app import participant
 from bids_spectsynth.app.participant import STAGES, check_trainable
 from bids_spectsynth.app.stages import Context
 from bids_spectsynth.bids.finding.cases import Case, SourceImage
-from bids_spectsynth.errors import ModelError
+from bids_spectsynth.dicom.export import participant as dicom_export
+from bids_spectsynth.errors import ModelError, Outcome
 from bids_spectsynth.options.settings import Settings, make_settings
 
 
@@ -22,6 +26,7 @@ def settings(**values: Any) -> Settings:
         ({"model": "/models/m"}, ["find", "preprocess", "synthesise", "evaluate", "siscom", "report"]),
         ({"mode": "preprocess"}, ["find", "preprocess", "siscom", "report"]),
         ({"mode": "train"}, ["train"]),
+        ({"mode": "preprocess", "export": ["dicom"]}, ["find", "preprocess", "siscom", "export", "report"]),
         ({"mode": "preprocess", "siscom": "off"}, ["find", "preprocess", "report"]),
         ({"mode": "apply"}, ["find", "preprocess", "synthesise", "evaluate", "siscom", "report"]),
     ],
@@ -53,3 +58,24 @@ def test_check_trainable__too_few_to_split(values: dict[str, Any], refused: bool
 
 def test_check_trainable__nobody_found_is_another_stages_matter() -> None:
     check_trainable(Context(settings()))
+
+
+def test_export__cases_of_the_run_with_its_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[Any] = []
+
+    def export_case(case: Any, request: dicom_export.Request) -> Outcome:
+        calls.append((case.name, request))
+        return Outcome(case.participant, None, "export", "ok")
+
+    monkeypatch.setattr(dicom_export, "export_case", export_case)
+    prepared = [SimpleNamespace(name=f"sub-{label}", participant=label) for label in ("01", "02")]
+    monkeypatch.setattr(participant, "find_prepared", lambda *_: prepared)
+    chosen = settings(export=["dicom"], dicom_class="MR", dicom_donor="/donor", force=True)
+    context = Context(chosen, cases=[Case(label, None, {}, ()) for label in ("02", "03")])
+    (stage,) = [stage for stage in STAGES if stage.name == "export"]
+    outcomes = list(stage.run(context))
+    request = dicom_export.Request(output_dir=Path("/out"), dicom_class="MR", donor=Path("/donor"), force=True)
+    assert calls == [("sub-02", request)]
+    # What lies in the output folder of other runs is left alone; who has nothing in T1w space is told why.
+    assert [(one.participant, one.status) for one in outcomes] == [("02", "ok"), ("03", "failed")]
+    assert "add T1w to --output-spaces" in outcomes[1].reason

@@ -43,6 +43,7 @@ def test_files_reasons_and_warnings_of_each_participant() -> None:
         ({"mode": "preprocess"}, ["prepare", "subtract"]),
         ({"mode": "train", "inputs": [["pet"], ["T1w"]]}, ["train pix2pixPet, pix2pixT1w"]),
         ({"mode": "apply"}, ["prepare", "apply the models", "subtract"]),
+        ({"mode": "preprocess", "export": ["dicom"]}, ["prepare", "subtract", "write DICOM (NM) without identity"]),
         ({"model": "/models/mine"}, ["prepare", "apply /models/mine", "subtract"]),
     ],
 )

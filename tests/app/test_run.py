@@ -807,6 +807,7 @@ SHOWN_BY_MODULES = {
     "siscom_trend": "app/test_siscom.py",
     **dict.fromkeys(("reader_study", "reader_results"), "siscom/group/test_write.py"),
     "ratings": "evaluation/group/test_page_ratings.py",
+    **dict.fromkeys(("export", "dicom_class", "dicom_donor", "force"), "app/test_participant.py"),
     "normals": "siscom/baselines/test_normals.py",
     "make_normals": "siscom/baselines/test_make_normals.py",
     "derivatives": "siscom/foci/test_segmentations.py",

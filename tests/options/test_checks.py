@@ -5,6 +5,7 @@ import pytest
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.options import checks
 from bids_spectsynth.options.declarations.cohort import CohortOptions, EvaluationOptions
+from bids_spectsynth.options.declarations.dicom import DicomOptions
 from bids_spectsynth.options.declarations.execution import DataOptions, ExecutionOptions
 from bids_spectsynth.options.declarations.model import ModelOptions
 from bids_spectsynth.options.declarations.preparation import PreparationOptions
@@ -61,3 +62,25 @@ def test_check_siscom__options_of_the_group_level(name: str, value: object) -> N
     checks.check_siscom("participant", SiscomOptions())
     with pytest.raises(UsageError, match=f"--{name.replace('_', '-')}: is of the group level"):
         checks.check_siscom("participant", chosen)
+
+
+@pytest.mark.parametrize(
+    ("level", "mode", "chosen", "message"),
+    [
+        ("group", "auto", {"export": ("dicom",)}, "--export: is of the participant level"),
+        ("participant", "train", {"export": ("dicom",)}, "--export: --mode train makes no"),
+        ("participant", "auto", {"export": ("dicom",), "force": True}, "--force: is for a donor"),
+        ("participant", "auto", {"dicom_donor": Path("x")}, "--dicom-donor: is of the export; add --export dicom"),
+        ("participant", "auto", {"dicom_class": "MR"}, "--dicom-class: is of the export"),
+        ("participant", "auto", {"force": True}, "--force: is of the export"),
+    ],
+)
+def test_check_dicom__options_that_would_have_no_effect(level, mode, chosen, message) -> None:
+    with pytest.raises(UsageError, match=message):
+        checks.check_dicom(level, ModelOptions(mode=mode), DicomOptions(**chosen))
+
+
+def test_check_dicom__an_export_with_its_donor() -> None:
+    chosen = DicomOptions(export=("dicom",), dicom_donor=Path("x"), force=True, dicom_class="MR")
+    checks.check_dicom("participant", ModelOptions(), chosen)
+    checks.check_dicom("group", ModelOptions(), DicomOptions())

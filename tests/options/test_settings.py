@@ -23,6 +23,8 @@ from bids_spectsynth.options.settings import (
     CoregInit,
     Crop,
     Device,
+    DicomClass,
+    Export,
     FlirtCost,
     FlirtSpect,
     FslRunner,
@@ -154,6 +156,10 @@ any_settings = st.fixed_dictionaries(
         "siscom_gain": st.sampled_from(get_args(Switch)),
         "siscom_trend": st.sampled_from(get_args(Switch)),
         "siscom_level": st.sampled_from(get_args(SiscomLevel)),
+        "export": st.lists(st.sampled_from(get_args(Export)), max_size=1),
+        "dicom_class": st.sampled_from(get_args(DicomClass)),
+        "dicom_donor": _paths,
+        "force": st.booleans(),
         "normals": _paths,
         "derivatives": st.lists(_paths, max_size=2, unique=True).map(tuple),
         "make_normals": st.builds("{}={}".format, _labels, _labels),
@@ -173,6 +179,12 @@ def _that_go_together(values: Mapping[str, Any]) -> dict[str, Any]:
         excluded.add("participant_label")
     else:
         excluded |= {"make_normals", "reader_study", "reader_results", "ratings"}
+    if values.get("mode") == "train" or values["analysis_level"] == "group":
+        excluded.add("export")
+    if not values.get("export") or "export" in excluded:
+        excluded |= {"dicom_class", "dicom_donor", "force"}
+    if not values.get("dicom_donor"):
+        excluded.add("force")
     splits = [name for name in ("cross_validate", "split_counts", "split_file") if values.get(name)]
     excluded |= set(splits[1:])
     if values.get("backend") == "embedded":

@@ -13,7 +13,7 @@ def test_options_reach_the_cohort(monkeypatch, tmp_path, capsys):
     arguments = [str(tmp_path / "out"), "-n", "3", "--size", "paper", "--seed", "7", "--nprocs", "2"]
     arguments += ["--folds", "individual", "--ictal", "study"]
     assert cli.main(arguments) == 0
-    expected = {"size": "paper", "seed": 7, "nprocs": 2, "folds": "individual", "ictal": "study"}
+    expected = {"size": "paper", "seed": 7, "nprocs": 2, "folds": "individual", "ictal": "study", "further": ()}
     assert calls == [(tmp_path / "out", 3, expected)]
     assert "out-truth" in capsys.readouterr().out
 

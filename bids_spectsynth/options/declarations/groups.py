@@ -13,5 +13,6 @@ RECIPE = Group("recipe of the model", "Each overrules the preset; defaults are o
 COHORT = Group("study and split", of_training=True)
 EVALUATION = Group("evaluation")
 SISCOM = Group("SISCOM", "ictal minus baseline, for everybody with an ictal SPECT.")
+DICOM = Group("DICOM")
 
-GROUPS = (DATA, EXECUTION, COMPUTATION, PREPARATION, SYNTHESIS, RECIPE, COHORT, EVALUATION, SISCOM)
+GROUPS = (DATA, EXECUTION, COMPUTATION, PREPARATION, SYNTHESIS, RECIPE, COHORT, EVALUATION, SISCOM, DICOM)

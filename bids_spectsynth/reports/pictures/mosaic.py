@@ -15,6 +15,7 @@ import numpy.typing as npt
 from contourpy import LineType, contour_generator
 from matplotlib import style
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colors import Colormap, Normalize
@@ -102,11 +103,23 @@ def mosaic(rows: Sequence[Row], frame: Frame, title: Title | None = None) -> str
     str
         SVG text; equal input gives equal text.
     """
-    extents = [_row_size(row, frame) for row in rows]
-    panel = _WIDTH - _LEFT - _RIGHT
-    heights = [panel * height / width for width, height in extents]
     with drawing_style():
-        return to_svg(_figure(rows, frame, extents, heights, title))
+        return to_svg(_figure(rows, frame, title))
+
+
+def mosaic_pixels(rows: Sequence[Row], frame: Frame, title: Title | None = None) -> npt.NDArray[np.uint8]:
+    """As :func:`mosaic`, in pixels, shape (rows, columns, 3), RGB.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+    frame : Frame
+    title : Title, optional
+    """
+    with drawing_style():
+        canvas = FigureCanvasAgg(_figure(rows, frame, title))
+        canvas.draw()  # type: ignore[no-untyped-call]
+        return np.array(canvas.buffer_rgba())[..., :3]  # type: ignore[no-untyped-call]
 
 
 @contextmanager
@@ -116,13 +129,9 @@ def drawing_style() -> Iterator[None]:
         yield
 
 
-def _figure(
-    rows: Sequence[Row],
-    frame: Frame,
-    extents: Sequence[tuple[float, float]],
-    heights: Sequence[float],
-    title: Title | None,
-) -> Figure:
+def _figure(rows: Sequence[Row], frame: Frame, title: Title | None) -> Figure:
+    extents = [_row_size(row, frame) for row in rows]
+    heights = [(_WIDTH - _LEFT - _RIGHT) * height / width for width, height in extents]
     lines = [] if title is None else [(title.text, "white"), (title.warning, ALARM)]
     lines = [(text, color) for text, color in lines if text]
     panel, total = _WIDTH - _LEFT - _RIGHT, sum(heights) + _LINE * len(lines)

@@ -1,11 +1,11 @@
-"""Pictures of a statistical map on the T1w: a pure function from arrays on one grid to SVG text."""
+"""Pictures of a statistical map on the T1w: a pure function from arrays on one grid to SVG text or pixels."""
 
 import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 from matplotlib.colors import ListedColormap
 
-from bids_spectsynth.reports.pictures.mosaic import Layer, Row, Title, mosaic
+from bids_spectsynth.reports.pictures.mosaic import Layer, Row, Title, mosaic, mosaic_pixels
 from bids_spectsynth.reports.pictures.views import Array, Mask, View, frame_of, views_across
 
 #: Both ends of the colours, so that pictures of all participants can be compared.
@@ -52,7 +52,31 @@ def thresholded_map(
     str
         SVG text.
     """
-    frame = frame_of(mask, affine)
+    return mosaic(_rows(t1w, values, mask, threshold, at, label), frame_of(mask, affine), title)
+
+
+def thresholded_pixels(
+    t1w: Array,
+    values: Array,
+    mask: Mask,
+    affine: npt.NDArray[np.float64],
+    *,
+    threshold: float,
+    at: tuple[int, int, int],
+    label: str,
+    title: Title,
+) -> npt.NDArray[np.uint8]:
+    """As :func:`thresholded_map`, in pixels, shape (rows, columns, 3), RGB.
+
+    Parameters
+    ----------
+    t1w, values, mask, affine, threshold, at, label, title
+        As :func:`thresholded_map` takes them.
+    """
+    return mosaic_pixels(_rows(t1w, values, mask, threshold, at, label), frame_of(mask, affine), title)
+
+
+def _rows(t1w: Array, values: Array, mask: Mask, threshold: float, at: tuple[int, int, int], label: str) -> list[Row]:
     below = Layer(t1w, 0.0, _bright(t1w, mask))
     shown = np.where(np.abs(values) >= threshold, values, np.nan).astype(np.float32)
     colours = hot_and_cold(threshold)
@@ -66,7 +90,7 @@ def thresholded_map(
     for first in range(0, _SLICES, _IN_A_ROW):
         name = "" if first else "Axial"
         rows.append(Row(name, views[first : first + _IN_A_ROW], below, positions=True, overlay=overlay))
-    return mosaic(rows, frame, title)
+    return rows
 
 
 def hot_and_cold(threshold: float) -> ListedColormap:

@@ -1,0 +1,1 @@
+"""DICOM out of an output folder, and DICOM into a BIDS dataset."""

@@ -1,0 +1,1 @@
+"""A patient's DICOM series as files of a BIDS dataset."""

@@ -1,0 +1,105 @@
+"""Command line of the import: ``bids_spectsynth-import DICOM_FOLDER BIDS_FOLDER --participant-label 01``."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bids_spectsynth import __version__
+from bids_spectsynth.bids.names import bare_label, is_label
+from bids_spectsynth.dicom.extra import require_dicom
+from bids_spectsynth.errors import ExitCode, SpectSynthError, UsageError, error_code
+from bids_spectsynth.logs import console_logging
+
+#: What a series may be called.
+_ROLES = ("T1w", "pet", "interictal", "ictal")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Options of ``bids_spectsynth-import``."""
+    parser = argparse.ArgumentParser(
+        prog="bids_spectsynth-import",
+        description="Import the T1w, PET and SPECT of one patient from DICOM into a BIDS dataset. Names, identifiers "
+        "and dates stay behind.",
+    )
+    parser.add_argument("dicom_folder", metavar="DICOM_FOLDER", type=Path, help="DICOM files of one patient")
+    parser.add_argument("bids_folder", metavar="BIDS_FOLDER", type=Path, help="BIDS dataset, made if absent")
+    parser.add_argument("--participant-label", required=True, metavar="LABEL", help="with or without sub-")
+    parser.add_argument("--session-label", metavar="LABEL", help="with or without ses- (no session)")
+    parser.add_argument(
+        "--task", choices=("ictal", "interictal"), help="what the SPECT is (default: by its descriptions)"
+    )
+    parser.add_argument(
+        "--series",
+        nargs="+",
+        default=[],
+        metavar="ROLE=NUMBER",
+        help=f"which series is what, by SeriesNumber; roles are {', '.join(_ROLES)}",
+    )
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="write over files that exist; take a SPECT that does not say how it lies for transaxial, head first, "
+        "supine",
+    )
+    parser.add_argument("-v", "--verbose", action="count", default=0, help="say more; twice: debug")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments without the program's name; ``sys.argv[1:]`` by default.
+
+    Returns
+    -------
+    int
+        One of :class:`bids_spectsynth.errors.ExitCode`.
+    """
+    arguments = build_parser().parse_args(argv)
+    console_logging(arguments.verbose)
+    try:
+        require_dicom()
+        return _import(arguments)
+    except SpectSynthError as error:
+        print(f"bids_spectsynth-import: error: {error}", file=sys.stderr)
+        return int(error_code(error))
+    except OSError as error:
+        print(f"bids_spectsynth-import: error: {error.filename}: {error.strerror}", file=sys.stderr)
+        return int(ExitCode.DATASET)
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    from bids_spectsynth.dicom.importer.run import ImportRequest, import_patient
+
+    participant = bare_label(arguments.participant_label, "sub")
+    session = None if arguments.session_label is None else bare_label(arguments.session_label, "ses")
+    for option, label in (("--participant-label", participant), ("--session-label", session)):
+        if label is not None and not is_label(label):
+            raise UsageError(f"{option}: '{label}' may have letters and digits only")
+    request = ImportRequest(
+        source=arguments.dicom_folder,
+        bids_dir=arguments.bids_folder.resolve(),
+        participant=participant,
+        session=session,
+        task=arguments.task,
+        named=dict(map(_named, arguments.series)),
+        force=arguments.force,
+    )
+    return int(import_patient(request))
+
+
+def _named(text: str) -> tuple[int, str]:
+    role, equals, number = text.partition("=")
+    if role not in _ROLES or not equals or not number.isdigit():
+        raise UsageError(f"--series: '{text}' is not ROLE=NUMBER with one of {', '.join(_ROLES)}")
+    return int(number), role
+
+
+def entry_point() -> None:
+    """Console script."""
+    sys.exit(main())

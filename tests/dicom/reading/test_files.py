@@ -1,0 +1,46 @@
+from pathlib import Path
+
+import pytest
+
+from bids_spectsynth.dicom.reading.files import check_one_patient, group_series, read_headers
+from bids_spectsynth.errors import DatasetError
+
+
+def test_read_headers__other_files_are_passed_over_and_folders_entered(nuclear, save, tmp_path: Path) -> None:
+    save([nuclear()], "a/b")
+    (tmp_path / "notes.txt").write_text("no DICOM")
+    (tmp_path / "a" / "empty.dcm").touch()
+    assert [Path(header.filename).name for header in read_headers(tmp_path)] == ["0000.dcm"]
+
+
+def test_read_headers__a_folder_without_dicom_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("x")
+    with pytest.raises(DatasetError, match="holds no DICOM file among 1; name the folder of the scans"):
+        read_headers(tmp_path)
+    with pytest.raises(DatasetError, match="no such file or folder"):
+        read_headers(tmp_path / "absent")
+
+
+def test_group_series__by_number_with_their_files(nuclear, slices, save, tmp_path: Path) -> None:
+    save([nuclear()], "nm")
+    save(slices(), "mr")
+    found = group_series(read_headers(tmp_path))
+    assert [(one.title, len(one.headers)) for one in found] == [
+        ("series 2 (MR, T1 MPRAGE)", 8),
+        ("series 4 (NM, RESEARCH ictal HMPAO)", 1),
+    ]
+
+
+@pytest.mark.parametrize(("keyword", "value"), [("PatientID", "77"), ("PatientBirthDate", "19700101")])
+def test_check_one_patient__two_patients_are_refused_and_nobody_is_named(
+    keyword, value, nuclear, slices, save, tmp_path
+):
+    save([nuclear(PatientBirthDate="19600101")], "nm")
+    files = slices()
+    for file in files:
+        setattr(file, keyword, value)
+    save(files, "mr")
+    with pytest.raises(DatasetError, match=f"series of 2 patients .{keyword} differs: 1 and 1 series") as caught:
+        check_one_patient(read_headers(tmp_path), tmp_path)
+    assert value not in str(caught.value)
+    check_one_patient(read_headers(tmp_path / "nm"), tmp_path)
