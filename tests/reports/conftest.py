@@ -315,8 +315,9 @@ def parse(text: str) -> Parsed:
     assert set(parsed.scripts) <= ours
     assert all(as_script(one, "").source in parsed.policy for one in parsed.scripts)
     assert "unsafe" not in parsed.policy.removeprefix("default-src 'none'; ").replace("style-src 'unsafe-inline'", "")
-    thumbnails = [source for source in parsed.sources if re.fullmatch(r"figures/participants/sub-\w+\.png", source)]
-    assert all(source.startswith("data:image/svg+xml,") for source in parsed.sources if source not in thumbnails)
+    thumbnails = [source for source in parsed.sources if re.fullmatch(r"figures/participants/sub-\w+\.webp", source)]
+    kinds = ("data:image/svg+xml,", "data:image/webp;base64,")
+    assert all(source.startswith(kinds) for source in parsed.sources if source not in thumbnails)
     assert "url(" not in parsed.styles
     assert "@import" not in parsed.styles
     assert len(parsed.ids) == len(set(parsed.ids))

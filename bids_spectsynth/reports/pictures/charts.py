@@ -1,17 +1,20 @@
 """Line charts of a subject's metrics as SVG."""
 
-from collections.abc import Mapping, Sequence
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bids_spectsynth.evaluation.figures.palette import GRID, LINES
-from bids_spectsynth.reports.pictures.mosaic import drawing_style, to_svg
 
 #: Heights (mm) and values, two arrays of one length.
 Line = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
+_SALT = "bids_spectsynth"
 
 
 def metric_lines(
@@ -63,3 +66,17 @@ def _draw_lines(
     axes.tick_params(labelsize=8)
     axes.grid(color=GRID, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+@contextmanager
+def drawing_style() -> Iterator[None]:
+    """Settings of the charts, whatever the user's matplotlibrc says."""
+    with style.context(["default", {"svg.hashsalt": _SALT, "svg.fonttype": "path"}]):
+        yield
+
+
+def to_svg(figure: Figure) -> str:
+    """SVG text of a figure, without a date and with ids that do not change from run to run."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", facecolor=figure.get_facecolor(), metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()

@@ -3,6 +3,7 @@
 Volumes are in RAS+ voxel order on a grid without rotation, so that indices grow to the patient's right, front and top.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -70,6 +71,23 @@ def frame_of(mask: Mask, affine: npt.NDArray[np.float64], margin_mm: float = 6.0
         first, last = _extent(mask, axis)
         box.append(slice(max(first - margin, 0), min(last + 1 + margin, mask.shape[axis])))
     return Frame((box[0], box[1], box[2]), affine)
+
+
+def shown_part(mask: Mask, affine: npt.NDArray[np.float64], images: Sequence[Array]) -> tuple[Frame, Mask, list[Array]]:
+    """A frame of the brain with its mask and images cut to it: the air around it would take most of the time.
+
+    Parameters
+    ----------
+    mask : array of bool, shape (i, j, k)
+    affine : array, shape (4, 4)
+    images : sequence of array, shape (i, j, k)
+    """
+    frame = frame_of(mask, affine)
+    mask, images = mask[frame.box], [image[frame.box] for image in images]
+    affine = affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ [part.start for part in frame.box]
+    i, j, k = (slice(0, n) for n in mask.shape)
+    return Frame((i, j, k), affine), mask, images
 
 
 def views_across(mask: Mask, plane: Plane, n: int) -> list[View]:

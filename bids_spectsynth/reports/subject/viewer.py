@@ -11,11 +11,10 @@ from bids_spectsynth.bids.roles import INTERICTAL, PET, T1W, ictal_names, is_ict
 from bids_spectsynth.bids.writing import read_matrix
 from bids_spectsynth.errors import ImageError, SpectSynthError
 from bids_spectsynth.options.settings import T1W_SPACE
-from bids_spectsynth.reports.context import SubjectContext
+from bids_spectsynth.reports.context import SubjectContext, viewer_name
 from bids_spectsynth.reports.html import Block, Code, Heading, Section, Text
 from bids_spectsynth.reports.pictures.views import Array, Mask
 from bids_spectsynth.reports.reading import read_on_grid
-from bids_spectsynth.reports.subject.siscom import viewer_name
 from bids_spectsynth.reports.subject.viewer_maps import PERCENT, foci_of, map_layers, top_map
 from bids_spectsynth.reports.viewer.layers import Kind, Layer, Viewer
 from bids_spectsynth.reports.viewer.packing import COARSE, Affine, brain_box, coarsen, crop, pack
@@ -121,11 +120,11 @@ def _add_synthetic(found: _Gathered, case: PreparedCase, synthetic: Synthetic) -
     name = synthetic.model + ("" if native else f"-{case.space}")
 
     def image() -> Layer:
-        estimated = _relative(read_on_grid(synthetic.path, mask.shape), mask)
+        estimated = _relative(context.synthetic_image(case, synthetic), mask)
         return _uptake(own, name, f"Synthetic SPECT, {synthetic.model}{where}", estimated, synthetic=True)
 
     def difference() -> Layer:
-        estimated = _relative(read_on_grid(synthetic.path, mask.shape), mask)
+        estimated = _relative(context.synthetic_image(case, synthetic), mask)
         real = _relative(context.image(case, INTERICTAL), mask)
         values = np.where(mask, real - estimated, 0).astype(np.float32)
         limit = _rounded(_percentile(np.abs(values), mask, 99), 10)
@@ -135,7 +134,7 @@ def _add_synthetic(found: _Gathered, case: PreparedCase, synthetic: Synthetic) -
 
     def deviation() -> Layer:
         path = standard_deviation_path(context.output_dir, case, synthetic.model)
-        level = _level(read_on_grid(synthetic.path, mask.shape), mask)
+        level = _level(context.synthetic_image(case, synthetic), mask)
         values = np.where(mask, 100 * read_on_grid(path, mask.shape) / level, 0).astype(np.float32)
         limit = _rounded(_percentile(values, mask, 99.5), 5)
         return _coarse(own, f"{name}-sd", f"Uncertainty (one SD), {synthetic.model}", "sd", values, limit, True)
