@@ -14,7 +14,7 @@ from matplotlib.colors import Colormap, to_rgb
 from PIL import Image, ImageDraw
 
 from bids_spectsynth.evaluation.figures.palette import ALARM, CROSS, EDGE, GREY_SCALE, POSITION, SIDE
-from bids_spectsynth.reports.pictures.paint import STAMP, Box, as_webp, draw_lines, draw_text, painted, table
+from bids_spectsynth.reports.pictures.paint import STAMP, Box, as_webp, draw_lines, draw_text, lay, painted, table
 from bids_spectsynth.reports.pictures.views import AXIS, Array, Frame, Plane, View, slice_of
 
 _SIDES: dict[Plane, tuple[str, str]] = {"axial": ("L", "R"), "coronal": ("L", "R"), "sagittal": ("P", "A")}
@@ -143,10 +143,8 @@ def _row(row: Row, boxes: Sequence[Box], frame: Frame, size: tuple[int, int]) ->
         for layer, smooth in ((row.layer, True), *(() if row.overlay is None else ((row.overlay, False),))):
             # Each voxel of an overlay as it is: mixing it with neighbours that have no value would eat the edges.
             cells = slice_of(layer.data, view, frame)
-            colours, shown = painted(
-                cells, (right - left, bottom - top), (layer.low, layer.high), layer.cmap, smooth=smooth
-            )
-            tile[shown] = colours[shown]
+            size_of_tile, ends = (right - left, bottom - top), (layer.low, layer.high)
+            lay(tile, *painted(cells, size_of_tile, ends, layer.cmap, smooth=smooth))
     image = Image.fromarray(pixels)
     for contour in row.contours:
         # One mask for the whole row is drawn much faster than one for each slice.

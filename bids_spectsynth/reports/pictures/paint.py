@@ -48,7 +48,7 @@ def painted(
     cmap: str | Colormap,
     *,
     smooth: bool,
-) -> tuple[Pixels, npt.NDArray[np.bool_]]:
+) -> tuple[Pixels, npt.NDArray[np.bool_] | None]:
     """A slice in colours, enlarged or made smaller.
 
     Parameters
@@ -66,22 +66,39 @@ def painted(
     Returns
     -------
     array, shape (height, width, 3)
-        First row at the top; black where there is no value.
-    array of bool, shape (height, width)
-        Where there is a value.
+        First row at the top.
+    array of bool, shape (height, width), or None
+        Where there is a value; None for everywhere.
     """
     low, high = scale
     there = np.isfinite(values)
-    levels = np.clip((np.where(there, values, low) - low) / max(high - low, 1e-12), 0, 1)
-    filtering = Image.Resampling.BICUBIC if smooth else Image.Resampling.NEAREST
-    shrinks = size[0] < values.shape[1]
-    filtering = Image.Resampling.BOX if smooth and shrinks else filtering
-    enlarged = np.asarray(Image.fromarray(levels[::-1].astype(np.float32)).resize(size, filtering))
-    shown = np.ones(enlarged.shape, dtype=bool)
-    if not there.all():
-        shown = np.asarray(Image.fromarray(there[::-1]).resize(size, Image.Resampling.NEAREST)).astype(bool)
-    colours = table(cmap)[np.rint(np.clip(enlarged, 0, 1) * (_LEVELS - 1)).astype(np.intp)]
-    return np.where(shown[..., None], colours, np.uint8(0)), shown
+    complete = bool(there.all())
+    levels = ((values if complete else np.where(there, values, low)) - low) * (1 / max(high - low, 1e-12))
+    levels = np.clip(levels, 0, 1)[::-1].astype(np.float32)
+    filtering = Image.Resampling.NEAREST
+    if smooth:
+        filtering = Image.Resampling.BOX if size[0] < values.shape[1] else Image.Resampling.BICUBIC
+    enlarged = np.asarray(Image.fromarray(levels).resize(size, filtering))
+    # Interpolation may go a little beyond the ends.
+    places = np.clip(enlarged * (_LEVELS - 1) + 0.5, 0, _LEVELS - 1).astype(np.int16)
+    colours = table(cmap)[places]
+    if complete:
+        return colours, None
+    return colours, np.asarray(Image.fromarray(there[::-1]).resize(size, Image.Resampling.NEAREST)).astype(bool)
+
+
+def lay(picture: Pixels, colours: Pixels, shown: npt.NDArray[np.bool_] | None) -> None:
+    """Put what :func:`painted` gives onto a part of a picture, in place.
+
+    Parameters
+    ----------
+    picture, colours : array, shape (height, width, 3)
+    shown : array of bool, shape (height, width), or None
+    """
+    if shown is None:
+        picture[:] = colours
+    elif shown.any():
+        np.copyto(picture, colours, where=shown[..., None])
 
 
 def table(cmap: str | Colormap) -> Pixels:

@@ -8,7 +8,7 @@ from matplotlib.colors import Colormap
 from PIL import Image, ImageDraw
 
 from bids_spectsynth.evaluation.figures.palette import ALARM, GREY_SCALE, POSITION, SIDE, UPTAKE
-from bids_spectsynth.reports.pictures.paint import STAMP, as_webp, draw_text, painted
+from bids_spectsynth.reports.pictures.paint import STAMP, as_webp, draw_text, lay, painted
 from bids_spectsynth.reports.pictures.statmaps import LIMIT, hot_and_cold
 from bids_spectsynth.reports.pictures.views import Array, Mask, View, frame_of, slice_of, views_across
 
@@ -101,8 +101,7 @@ def _drawn(layers: list[_Layer], mask: Mask, affine: npt.NDArray[np.float64], at
         left, top = number * width + (width - own[0]) // 2, _LINE + (height - own[1]) // 2
         tile = pixels[top : top + own[1], left : left + own[0]]
         for place, (data, low, high, colours) in enumerate(layers):
-            drawn, shown = painted(slice_of(data, view, frame), own, (low, high), colours, smooth=place == 0)
-            tile[shown] = drawn[shown]
+            lay(tile, *painted(slice_of(data, view, frame), own, (low, high), colours, smooth=place == 0))
     image = Image.fromarray(pixels)
     draw = ImageDraw.Draw(image)
     for x, side, anchor in ((6, "L", "lt"), (SIZE[0] - 6, "R", "rt")):

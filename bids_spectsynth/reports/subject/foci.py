@@ -13,7 +13,6 @@ from bids_spectsynth.reports.pictures import statmaps
 from bids_spectsynth.reports.pictures.mosaic import Title
 from bids_spectsynth.reports.pictures.reportlets import GLANCE_WIDTH
 from bids_spectsynth.reports.subject.images import SIDES
-from bids_spectsynth.reports.subject.siscom import map_caption
 from bids_spectsynth.reports.subject.siscom_facts import SYNTHETIC_WARNING
 from bids_spectsynth.reports.subject.siscom_foci import Row, meaning_of_flag, peak_of, value_of
 from bids_spectsynth.reports.subject.siscom_results import (
@@ -29,7 +28,7 @@ from bids_spectsynth.reports.subject.siscom_results import (
 from bids_spectsynth.siscom.concordance import SAME_FOCUS_MM
 from bids_spectsynth.siscom.group.results import SIGNIFICANT
 
-#: Foci of the first baseline that have a part of their own, by rank, of each ictal scan.
+#: Foci of the first baseline that have a part of their own, of each ictal scan: the first, and significant ones.
 _MOST = 4
 _SIDES = {"L": "left", "R": "right", "M": "midline"}
 _SIGNS = {"hyper": "hyperperfusion", "hypo": "hypoperfusion"}
@@ -41,8 +40,9 @@ _CAUSES = {
     "sd_synthesis_percent": "Error of the synthetic image",
 }
 _INTRO = (
-    "The first foci by rank of the first baseline, and what other baselines have at the same place; also the first "
-    "focus of another baseline that lies elsewhere. All others stand in the tables of the section SISCOM. A focus is "
+    "The first focus of the first baseline, others of it that are more than the scans produce without a seizure, what "
+    "other baselines have at the same place, and the first focus of another baseline that lies elsewhere and is more "
+    "than chance. All others stand in the tables of the section SISCOM. A focus is "
     "no diagnosis: it is to be read with the EEG, the seizure and the MRI."
 )
 
@@ -91,13 +91,17 @@ def _selected(scan: Sequence[Result]) -> list[_Focus]:
     first = next((one for one in scan if one.foci), None)
     if first is None:
         return []
-    found = [_focus(scan, first, row) for row in first.foci or []]
-    selected = [one for one in found if one is not None][:_MOST]
+    top = first.top
+    rows = [row for row in first.foci or [] if row is top or value_of(row, "p_corrected") < SIGNIFICANT]
+    selected = [one for row in rows if (one := _focus(scan, first, row)) is not None][:_MOST]
     for other in scan:
-        top = None if other is first or other.top is None else _focus(scan, other, other.top)
+        row = None if other is first else other.top
+        if row is None or not value_of(row, "p_corrected") < SIGNIFICANT:
+            continue
+        focus = _focus(scan, other, row)
         # Far from all that is shown with the same sign: it would be overlooked.
-        if top is not None and not any(_same(top.row, shown.row) for shown in selected):
-            selected.append(top)
+        if focus is not None and not any(_same(row, shown.row) for shown in selected):
+            selected.append(focus)
     return selected
 
 
@@ -169,7 +173,7 @@ def _picture(context: SubjectContext, scan: Sequence[Result], focus: _Focus, nam
 
 def _draw(context: SubjectContext, case: PreparedCase, scan: Sequence[Result], focus: _Focus) -> tuple[bytes, str]:
     shown = [focus.result, *(one for one in chosen(scan) if one is not focus.result)][:2]
-    caption = f"{map_caption(focus.result.threshold)} Lines lead to the peak. {SIDES}"
+    caption = f"Lines lead to the peak. Colours as in the first picture of the page. {SIDES}"
     return planes_of(context, case, shown, focus.peak, f"{case.name}: {focus.name}, {focus.place}"), caption
 
 

@@ -66,12 +66,16 @@ def _models(context: SubjectContext) -> Iterator[Verdict]:
         split = str(rated["split"].iloc[0]) if rated is not None and "split" in rated and len(rated) else ""
         split = split or context.once(participant_row).get("split", "")
         role = _ROLES.get(split, "its part in the training is not known")
-        level = "danger" if split in _SEEN else "info" if split not in _ROLES else "good"
         where = "" if case.space == T1W_SPACE else f" in {case.space}"
         text = f"synthetic interictal SPECT{where} from {sources}; {role}"
-        yield Verdict(synthetic.model, text, level, "seen" if split in _SEEN else "", "#synthesis")  # type: ignore[arg-type]
-        if rated is not None:
-            yield from _compared(rated, synthetic.model)
+        compared, ahead = ("", None) if rated is None else _compared(rated)
+        text += f". {compared}" if compared else ""
+        if split in _SEEN:
+            yield Verdict(synthetic.model, text, "danger", "seen", "#synthesis")
+        elif ahead is False:
+            yield Verdict(synthetic.model, text, "warning", "baseline ahead", "#metrics")
+        else:
+            yield Verdict(synthetic.model, text, "good" if split in _ROLES else "info", "", "#synthesis")
     rest = len(context.synthetic) - _MOST_MODELS
     if rest > 0:
         yield Verdict("Further images", f"{rest} more synthetic images", href="#synthesis")
@@ -85,22 +89,19 @@ def _rated(synthetic: Synthetic) -> pd.DataFrame | None:
         return None
 
 
-def _compared(rated: pd.DataFrame, model: str) -> Iterator[Verdict]:
+def _compared(rated: pd.DataFrame) -> tuple[str, bool | None]:
+    """The model beside its best baseline, and whether it is ahead of it; None without a baseline."""
     block = rated[rated["in_block"] == "true"]
     means = block.groupby("method")[LEADING].mean()
     if NETWORK not in means.index or not math.isfinite(float(means[NETWORK])):
-        return
+        return "", None
     own, others = float(means[NETWORK]), means.drop(NETWORK).dropna()
     text = f"RMSE in the brain {number(own)}"
-    about = f"{model} against baselines"
     if others.empty:
-        yield Verdict(about, f"{text}; there is no baseline to compare with", href="#metrics")
-        return
-    best, value = str(others.idxmin()), float(others.min())
-    ahead = own < value
-    text += f", best of {len(others)} baselines {number(value)} ({method_name(best)}); one participant: no proof"
-    badge = "ahead" if ahead else "baseline ahead"
-    yield Verdict(about, text, "good" if ahead else "warning", badge, "#metrics")
+        return f"{text}; there is no baseline to compare with", None
+    best, value = method_name(str(others.idxmin())), float(others.min())
+    of = f"best of {len(others)} baselines" if len(others) > 1 else "its baseline"
+    return f"{text}, {of} {number(value)} ({best}); one participant is no proof", own < value
 
 
 def _siscom(context: SubjectContext) -> Iterator[Verdict]:
@@ -155,7 +156,7 @@ def _concordance(result: Result, several: str) -> Iterator[Verdict]:
 
 
 def _asymmetries(context: SubjectContext) -> Iterator[Verdict]:
-    for case, synthetic in _shown(context):
+    for case, synthetic in context.synthetic[:1]:
         try:
             found = _asymmetry(context, case, synthetic)
         except (OSError, ValueError, KeyError):

@@ -96,10 +96,12 @@ def _dictionary(synthetic: Synthetic) -> Mapping[str, object]:
 
 def _lines(frame: pd.DataFrame) -> tuple[str, str]:
     panels = {}
+    # Copies of the columns of text would take most of the time.
+    methods, frame = frame["method"], frame[["z_mm", *METRICS]].sort_values("z_mm")
     for metric in metrics_in("brain"):
         lines = {}
-        for method in method_order(frame["method"]):
-            rows = frame[frame["method"] == method].sort_values("z_mm")
+        for method in method_order(methods):
+            rows = frame[methods.reindex(frame.index) == method]
             values = rows[metric.name].to_numpy(dtype=np.float64)
             lines[method_name(method)] = (rows["z_mm"].to_numpy(dtype=np.float64), values)
         panels[metric.label] = lines
