@@ -13,14 +13,16 @@ from bids_spectsynth.bids.names import case_folder, file_name
 from bids_spectsynth.bids.output_files import Synthetic
 from bids_spectsynth.bids.participants import read_participants
 from bids_spectsynth.bids.prepared import PreparedCase
+from bids_spectsynth.bids.roles import T1W
 from bids_spectsynth.bids.transforms import Transform
 from bids_spectsynth.bids.writing import atomic_file
 from bids_spectsynth.errors import ImageError, SpectSynthError
 from bids_spectsynth.reports.html import Block, Jump, Note, Picture
-from bids_spectsynth.reports.pictures.views import Array, Mask
+from bids_spectsynth.reports.pictures.views import Array, Mask, frame_of, shown_part
 from bids_spectsynth.reports.reading import read_mask, read_on_grid
 
 T = TypeVar("T")
+Affine = npt.NDArray[np.float64]
 logger = logging.getLogger(__name__)
 
 
@@ -75,7 +77,8 @@ class SubjectContext:
     written: set[Path] = field(default_factory=set)
     _made: dict[Callable[["SubjectContext"], Any], Any] = field(default_factory=dict, repr=False)
     _images: dict[Path, Array] = field(default_factory=dict, repr=False)
-    _masks: dict[Path, tuple[Mask, npt.NDArray[np.float64]]] = field(default_factory=dict, repr=False)
+    _masks: dict[Path, tuple[Mask, Affine]] = field(default_factory=dict, repr=False)
+    _parts: dict[Path, tuple[Mask, Affine]] = field(default_factory=dict, repr=False)
 
     def once(self, make: Callable[["SubjectContext"], T]) -> T:
         """What a function makes of this subject's output, made when it is first asked for."""
@@ -84,7 +87,7 @@ class SubjectContext:
         made: T = self._made[make]
         return made
 
-    def brain(self, case: PreparedCase) -> tuple[Mask, npt.NDArray[np.float64]]:
+    def whole_brain(self, case: PreparedCase) -> tuple[Mask, Affine]:
         """The brain mask of a case's grid and the grid's affine; read once.
 
         Raises
@@ -92,38 +95,63 @@ class SubjectContext:
         ImageError
             The mask cannot be read.
         """
-        path = case.masks["T1w"]
+        path = case.masks[T1W]
         if path not in self._masks:
             self._masks[path] = read_mask(path)
         return self._masks[path]
 
-    def image(self, case: PreparedCase, role: str) -> Array:
-        """A prepared image, shape (i, j, k), float32; read once.
+    def brain(self, case: PreparedCase) -> tuple[Mask, Affine]:
+        """The part of the brain mask that pictures show (the brain with its margin), and its affine; cut once.
 
         Raises
         ------
         ImageError
-            The case has no such image, or it cannot be read, or lies on another grid than the mask.
+            The mask cannot be read.
         """
+        path = case.masks[T1W]
+        if path not in self._parts:
+            mask, affine = self.whole_brain(case)
+            frame, part, _ = shown_part(mask, affine, [])
+            self._parts[path] = np.ascontiguousarray(part), frame.affine
+        return self._parts[path]
+
+    def cut(self, case: PreparedCase, path: Path, *, keep: bool = True) -> Array:
+        """The same part of an image on the case's grid, float32.
+
+        Parameters
+        ----------
+        case : PreparedCase
+        path : Path
+        keep : bool
+            Whether it will be asked for again.
+
+        Raises
+        ------
+        ImageError
+            The image cannot be read, or lies on another grid than the mask.
+        """
+        if path in self._images:
+            return self._images[path]
+        mask, affine = self.whole_brain(case)
+        # Cut out and copied, the rest of the image is given back.
+        image = np.ascontiguousarray(read_on_grid(path, mask.shape)[frame_of(mask, affine).box])
+        if keep:
+            self._images[path] = image
+        return image
+
+    def image(self, case: PreparedCase, role: str) -> Array:
+        """The part of a prepared image that pictures show; read once. Errors as :meth:`cut`."""
+        return self.cut(case, self._prepared(case, role))
+
+    def whole_image(self, case: PreparedCase, role: str) -> Array:
+        """A prepared image on its grid, shape (i, j, k), float32. Errors as :meth:`cut`."""
+        return read_on_grid(self._prepared(case, role), self.whole_brain(case)[0].shape)
+
+    def _prepared(self, case: PreparedCase, role: str) -> Path:
         path = case.images.get(role)
         if path is None:
             raise ImageError(f"{case.name}: no prepared {role} image in {case.space} space")
-        if path not in self._images:
-            mask, _ = self.brain(case)
-            self._images[path] = read_on_grid(path, mask.shape)
-        return self._images[path]
-
-    def synthetic_image(self, case: PreparedCase, synthetic: Synthetic) -> Array:
-        """A synthetic image of a case, shape (i, j, k), float32; read once.
-
-        Raises
-        ------
-        ImageError
-            It cannot be read, or lies on another grid than the mask.
-        """
-        if synthetic.path not in self._images:
-            self._images[synthetic.path] = read_on_grid(synthetic.path, self.brain(case)[0].shape)
-        return self._images[synthetic.path]
+        return path
 
     def picture(self, case: PreparedCase, figure: Figure) -> Block:
         """Draw a figure and write its file; a note in its place where that fails."""

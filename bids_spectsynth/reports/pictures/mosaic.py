@@ -12,6 +12,7 @@ import numpy.typing as npt
 from contourpy import LineType, contour_generator
 from matplotlib.colors import Colormap, to_rgb
 from PIL import Image, ImageDraw
+from scipy import ndimage
 
 from bids_spectsynth.evaluation.figures.palette import ALARM, CROSS, EDGE, GREY_SCALE, POSITION, SIDE
 from bids_spectsynth.reports.pictures.paint import STAMP, Box, as_webp, draw_lines, draw_text, lay, painted, table
@@ -46,12 +47,16 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class Contour:
-    """A line where ``data`` (i, j, k) crosses ``level``; ``width`` in pixels."""
+    """A line where ``data`` (i, j, k) crosses ``level``; ``width`` in pixels.
+
+    Slices are smoothed by a Gaussian of ``smoothing_mm`` (one standard deviation) before, so that noise has no lines.
+    """
 
     data: Array
     level: float
     color: str
     width: float = 1.6
+    smoothing_mm: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,6 +184,10 @@ def _write(image: Image.Image, row: Row, boxes: Sequence[Box], frame: Frame) -> 
 def _lines(contour: Contour, view: View, frame: Frame, box: Box) -> list[npt.NDArray[np.float64]]:
     """Where a contour crosses a slice, as lines of points in pixels."""
     cells = slice_of(contour.data, view, frame)
+    if contour.smoothing_mm:
+        across, up = (axis for axis in range(3) if axis != AXIS[view.plane])
+        sigma = contour.smoothing_mm / frame.zooms[up], contour.smoothing_mm / frame.zooms[across]
+        cells = ndimage.gaussian_filter(cells, sigma)
     if min(cells.shape) < 2 or not cells.min() < contour.level < cells.max():
         return []
     left, top, right, bottom = box

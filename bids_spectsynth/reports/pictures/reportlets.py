@@ -8,12 +8,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from bids_spectsynth.bids.roles import role_of
 from bids_spectsynth.evaluation.figures.palette import DIFFERENCE, FIXED, MOVING, TEMPLATE, UPTAKE
 from bids_spectsynth.reports.pictures.mosaic import Contour, Layer, Row, Title, mosaic
-from bids_spectsynth.reports.pictures.views import Array, Mask, Plane, View, frame_of, shown_part, views_across
+from bids_spectsynth.reports.pictures.views import (
+    Array,
+    Mask,
+    Plane,
+    View,
+    frame_of,
+    percentile_in,
+    shown_part,
+    views_across,
+)
 
 Affine = npt.NDArray[np.float64]
 #: How much of a head is shown around the brain mask.
@@ -74,7 +82,6 @@ def registration(fixed: Array, moving: Array, mask: Mask, affine: Affine, names:
     """
     name, title = names
     frame, mask, (fixed, moving) = shown_part(mask, affine, [fixed, moving])
-    smooth_fixed, smooth_moving = (_smoothed(data, affine, 1.5) for data in (fixed, moving))
     bright = _bright(moving, mask, 99.8)
     mean = float(moving[mask].mean()) if mask.any() else 0.0
     below = Layer(fixed, 0.0, _bright(fixed, mask, 99.5))
@@ -82,10 +89,10 @@ def registration(fixed: Array, moving: Array, mask: Mask, affine: Affine, names:
     relative = moving * np.float32(100 / mean if mean > 0 else 1)
     top = float(np.ceil(bright * (100 / mean if mean > 0 else 1) / 10) * 10)
     above = Layer(relative, 0.0, top, UPTAKE, "% of mean", (0.0, top / 2, top))
-    of_moving = [_level(smooth_moving, mask, p, MOVING) for p in (30.0, 65.0)]
+    of_moving = [_level(moving, mask, p, MOVING) for p in (30.0, 65.0)]
     of_fixed = [
         Contour(mask.astype(np.float32), 0.5, FIXED),
-        _level(smooth_fixed, mask, 55.0, FIXED, 1.0),
+        _level(fixed, mask, 55.0, FIXED, 1.0),
     ]
     views = _strip(mask)
     rows = [
@@ -239,16 +246,9 @@ def _relative(data: Array, mask: Mask) -> Array:
 
 
 def _bright(data: Array, mask: Mask, percentile: float) -> float:
-    values = data[mask] if mask.any() else data.ravel()
-    high = float(np.percentile(values, percentile))
-    return high if high > 0 else max(float(values.max()), 1.0)
+    high = percentile_in(data, mask, percentile)
+    return high if high > 0 else max(float(data.max(initial=0.0)), 1.0)
 
 
 def _level(data: Array, mask: Mask, percentile: float, color: str, width: float = 1.4) -> Contour:
-    values = data[mask] if mask.any() else data.ravel()
-    return Contour(data, float(np.percentile(values, percentile)), color, width)
-
-
-def _smoothed(data: Array, affine: Affine, sigma_mm: float) -> Array:
-    zooms = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
-    return ndimage.gaussian_filter(data.astype(np.float32), sigma=sigma_mm / zooms).astype(np.float32)
+    return Contour(data, percentile_in(data, mask, percentile), color, width, smoothing_mm=1.5)

@@ -9,7 +9,16 @@ import numpy.typing as npt
 from matplotlib.colors import ListedColormap
 
 from bids_spectsynth.reports.pictures.mosaic import WIDTH, Layer, Row, Title, mosaic
-from bids_spectsynth.reports.pictures.views import Array, Frame, Mask, View, frame_of, shown_part, views_across
+from bids_spectsynth.reports.pictures.views import (
+    Array,
+    Frame,
+    Mask,
+    View,
+    frame_of,
+    percentile_in,
+    shown_part,
+    views_across,
+)
 
 #: Both ends of the colours, so that pictures of all participants can be compared.
 LIMIT = 6.0
@@ -161,6 +170,5 @@ def hot_and_cold(threshold: float) -> ListedColormap:
 
 
 def _bright(t1w: Array, mask: Mask) -> float:
-    values = t1w[mask] if mask.any() else t1w.ravel()
-    high = float(np.percentile(values, 99.5))
+    high = percentile_in(t1w, mask, 99.5)
     return high if high > 0 else 1.0

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from bids_spectsynth.evaluation.figures.palette import ALARM, GREY_SCALE, POSITION, SIDE, UPTAKE
 from bids_spectsynth.reports.pictures.paint import STAMP, as_webp, draw_text, lay, painted
 from bids_spectsynth.reports.pictures.statmaps import LIMIT, hot_and_cold
-from bids_spectsynth.reports.pictures.views import Array, Mask, View, frame_of, slice_of, views_across
+from bids_spectsynth.reports.pictures.views import Array, Mask, View, frame_of, percentile_in, slice_of, views_across
 
 #: Width and height in pixels, twice as many as they are shown at: all thumbnails have one size.
 SIZE = (420, 272)
@@ -119,6 +119,5 @@ def _middle(mask: Mask) -> Point:
 
 
 def _bright(data: Array, mask: Mask, percentile: float) -> float:
-    values = data[mask] if mask.any() else data.ravel()
-    high = float(np.percentile(values, percentile))
+    high = percentile_in(data, mask, percentile)
     return high if high > 0 else 1.0

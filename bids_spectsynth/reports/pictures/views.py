@@ -14,6 +14,8 @@ Array = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 Plane = Literal["axial", "coronal", "sagittal"]
 
+#: As many values give a percentile to a fraction of a step of the colours.
+_SAMPLE = 200_000
 #: The array axis that each plane cuts through.
 AXIS: dict[Plane, int] = {"sagittal": 0, "coronal": 1, "axial": 2}
 
@@ -88,6 +90,19 @@ def shown_part(mask: Mask, affine: npt.NDArray[np.float64], images: Sequence[Arr
     affine[:3, 3] += affine[:3, :3] @ [part.start for part in frame.box]
     i, j, k = (slice(0, n) for n in mask.shape)
     return Frame((i, j, k), affine), mask, images
+
+
+def percentile_in(data: Array, mask: Mask, percentile: float) -> float:
+    """A percentile of an image in a mask, of the whole image where that is empty; of a large one from a sample.
+
+    Parameters
+    ----------
+    data : array, shape (i, j, k)
+    mask : array of bool, shape (i, j, k)
+    percentile : float
+    """
+    values = data[mask] if mask.any() else data.ravel()
+    return float(np.percentile(values[:: values.size // _SAMPLE + 1], percentile))
 
 
 def views_across(mask: Mask, plane: Plane, n: int) -> list[View]:

@@ -193,7 +193,7 @@ def planes_of(
     title : str
     """
     mask, affine = context.brain(case)
-    maps = [one.map(mask, f"minus\n{one.found.label}") for one in shown]
+    maps = [one.map(context, case, f"minus\n{one.found.label}") for one in shown]
     warning = SYNTHETIC_WARNING if any(one.synthetic for one in maps) else ""
     at = voxel_at(peak, mask, affine)
     return statmaps.peak_planes(

@@ -256,7 +256,7 @@ def _synthesis_picture(context: SubjectContext) -> Block | None:
     def draw() -> tuple[bytes, str]:
         mask, affine = context.brain(case)
         inputs = {role: context.image(case, role) for role in input_roles(case, synthetic.path)}
-        real, estimated = real_image(context, case), context.synthetic_image(case, synthetic)
+        real, estimated = real_image(context, case), context.cut(case, synthetic.path)
         title = Title(f"{case.name}: {synthetic.model}", SYNTHETIC_WARNING)
         picture = reportlets.synthesis_at_a_glance(inputs, real, estimated, mask, affine, title)
         return picture, f"Real and synthetic SPECT are each divided by their mean in the brain. {SIDES}"

@@ -53,7 +53,7 @@ def brain_mask_section(context: SubjectContext) -> Section:
 
 
 def _mask(context: SubjectContext, case: PreparedCase) -> tuple[bytes, str]:
-    mask, affine = context.brain(case)
+    mask, affine = context.whole_brain(case)
     voxel_ml = abs(float(np.linalg.det(affine[:3, :3]))) / 1000
     volume = f"The mask holds {mask.sum() * voxel_ml / 1000:.2f} l."
     head = context.heads.get(case.name)
@@ -63,7 +63,7 @@ def _mask(context: SubjectContext, case: PreparedCase) -> tuple[bytes, str]:
         image = resample_linear(image, source, mask.shape, affine, box)
         text = "Outline of the brain mask on the T1w image with the head."
     else:
-        image = context.image(case, "T1w")
+        image = context.whole_image(case, T1W)
         text = (
             "Outline of the brain mask on the brain-extracted T1w image (the output folder holds no image of the head)."
         )
@@ -134,7 +134,7 @@ def template_section(context: SubjectContext) -> Section | None:
 
 def _template_figure(context: SubjectContext, case: PreparedCase, transform: Transform) -> Figure:
     def draw() -> tuple[bytes, str]:
-        mask, affine = context.brain(case)
+        mask, affine = context.whole_brain(case)
         # The stored matrix leads from the template's world to the T1w's; on a T1w grid its inverse is needed.
         native = case.space == T1W_SPACE
         matrix = np.asarray(np.linalg.inv(read_matrix(transform.path)) if native else np.eye(4))
@@ -148,7 +148,7 @@ def _template_figure(context: SubjectContext, case: PreparedCase, transform: Tra
         )
         warning = "Poor registration" if transform.poor else ""
         title = Title(f"{case.name}: brain of {transform.target} on the T1w", warning)
-        return reportlets.template_outline(context.image(case, T1W), mask, outline, affine, title), caption
+        return reportlets.template_outline(context.whole_image(case, T1W), mask, outline, affine, title), caption
 
     entities = {"space": case.space, "desc": "template"}
     return Figure(entities, "T1w", f"Outline of {transform.target} on the T1w", draw)
@@ -215,7 +215,7 @@ def _synthesis_figure(
         roles = [role for role in input_roles(case, synthetic.path) if (case.name, case.space, role) not in drawn]
         inputs = {role: context.image(case, role) for role in roles}
         real = real_image(context, case)
-        estimated = context.synthetic_image(case, synthetic)
+        estimated = context.cut(case, synthetic.path)
         title = Title(f"{case.name}: {synthetic.model}", SYNTHETIC_WARNING)
         picture, scales = reportlets.synthesis(inputs, real, estimated, mask, affine, title)
         drawn.update((case.name, case.space, role) for role in roles)

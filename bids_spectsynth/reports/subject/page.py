@@ -202,7 +202,7 @@ def _methods_section(context: SubjectContext) -> Section | None:
     if native is None:
         return None
     try:
-        mask, affine = context.brain(native)
+        mask, affine = context.whole_brain(native)
     except SpectSynthError as error:
         return Section("methods", "Methods", [context.problem("Methods text", error)])
     facts = MethodFacts(

@@ -124,7 +124,7 @@ def _draw(context: SubjectContext, case: PreparedCase, result: Result) -> tuple[
     label = "Through\nthe middle" if top is None else f"Through\nfocus {top['rank']}"
     title = Title(f"{result.found.ictal}: {result.title}", SYNTHETIC_WARNING if result.synthetic else "")
     at = voxel_at(peak, mask, affine)
-    picture = statmaps.thresholded_map(t1w, result.map(mask, label), mask, affine, at=at, title=title)
+    picture = statmaps.thresholded_map(t1w, result.map(context, case, label), mask, affine, at=at, title=title)
     where = "The lines meet in the middle of the brain." if top is None or peak is None else (
         f"The lines meet at the peak of the first-ranked focus of {top['sign']}perfusion (focus {top['rank']}), "
         f"x, y, z = {', '.join(number(value, 0) for value in peak)} mm."

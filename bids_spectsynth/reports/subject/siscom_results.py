@@ -16,7 +16,6 @@ from bids_spectsynth.reports.context import SubjectContext
 from bids_spectsynth.reports.pictures.statmaps import Map
 from bids_spectsynth.reports.pictures.views import Mask
 from bids_spectsynth.reports.plain_table import read_plain
-from bids_spectsynth.reports.reading import read_on_grid
 from bids_spectsynth.reports.subject.siscom_facts import KINDS, Facts, baseline_title, is_seen, is_synthetic, kind_of
 from bids_spectsynth.reports.subject.siscom_foci import Row, by_rank, peak_of
 from bids_spectsynth.siscom.outputs.paths import Found, Statistic, find_siscom, map_path
@@ -81,8 +80,16 @@ class Result:
                     return row
         return None
 
-    def map(self, mask: Mask, label: str) -> Map:
+    def map(self, context: SubjectContext, case: PreparedCase, label: str) -> Map:
         """Its z map as a row of a picture.
+
+        Parameters
+        ----------
+        context : SubjectContext
+        case : PreparedCase
+            That of its ictal scan.
+        label : str
+            Of the row.
 
         Raises
         ------
@@ -90,7 +97,7 @@ class Result:
             It cannot be read.
         """
         path = map_path(self.found.clusters, self.found.label, "z")
-        return Map(label, read_on_grid(path, mask.shape), self.threshold, self.synthetic)
+        return Map(label, context.cut(case, path), self.threshold, self.synthetic)
 
 
 def results_of(context: SubjectContext) -> list[list[Result]]:

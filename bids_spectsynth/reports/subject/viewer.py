@@ -13,8 +13,7 @@ from bids_spectsynth.errors import ImageError, SpectSynthError
 from bids_spectsynth.options.settings import T1W_SPACE
 from bids_spectsynth.reports.context import SubjectContext, viewer_name
 from bids_spectsynth.reports.html import Block, Code, Heading, Section, Text
-from bids_spectsynth.reports.pictures.views import Array, Mask
-from bids_spectsynth.reports.reading import read_on_grid
+from bids_spectsynth.reports.pictures.views import Array, Mask, percentile_in
 from bids_spectsynth.reports.subject.viewer_maps import PERCENT, foci_of, map_layers, top_map
 from bids_spectsynth.reports.viewer.layers import Kind, Layer, Viewer
 from bids_spectsynth.reports.viewer.packing import COARSE, Affine, brain_box, coarsen, crop, pack
@@ -74,7 +73,7 @@ def _case_blocks(context: SubjectContext, case: PreparedCase) -> list[Block]:
     for other, synthetic in context.synthetic:
         if other.name == case.name:
             _add_synthetic(found, other, synthetic)
-    for what, make in map_layers(context, case, mask, affine):
+    for what, make in map_layers(context, case):
         found.add(what, make)
     lost = found.left_out
     title = f"{len(lost)} further image{'s were' if len(lost) > 1 else ' was'} left out for the size of the page"
@@ -83,11 +82,11 @@ def _case_blocks(context: SubjectContext, case: PreparedCase) -> list[Block]:
 
 def _anatomy(found: _Gathered) -> Layer:
     data = found.context.image(found.case, T1W)
-    top = max(_percentile(data, found.mask, 99.9), 1e-6)
+    top = max(percentile_in(data, found.mask, 99.9), 1e-6)
     values, affine = crop(data, found.affine, brain_box(found.mask))
     volume = pack(values, affine, COARSE, highest=top)
     return Layer(
-        T1W, "T1w", "", "anatomy", volume, (0.0, _percentile(data, found.mask, 99.5)), (None, 0.01 * top), "grey"
+        T1W, "T1w", "", "anatomy", volume, (0.0, percentile_in(data, found.mask, 99.5)), (None, 0.01 * top), "grey"
     )
 
 
@@ -120,23 +119,23 @@ def _add_synthetic(found: _Gathered, case: PreparedCase, synthetic: Synthetic) -
     name = synthetic.model + ("" if native else f"-{case.space}")
 
     def image() -> Layer:
-        estimated = _relative(context.synthetic_image(case, synthetic), mask)
+        estimated = _relative(context.cut(case, synthetic.path), mask)
         return _uptake(own, name, f"Synthetic SPECT, {synthetic.model}{where}", estimated, synthetic=True)
 
     def difference() -> Layer:
-        estimated = _relative(context.synthetic_image(case, synthetic), mask)
+        estimated = _relative(context.cut(case, synthetic.path), mask)
         real = _relative(context.image(case, INTERICTAL), mask)
         values = np.where(mask, real - estimated, 0).astype(np.float32)
-        limit = _rounded(_percentile(np.abs(values), mask, 99), 10)
+        limit = _rounded(percentile_in(np.abs(values), mask, 99), 10)
         return _coarse(
             own, f"{name}-difference", f"Real minus synthetic, {synthetic.model}", "signed", values, limit, True
         )
 
     def deviation() -> Layer:
         path = standard_deviation_path(context.output_dir, case, synthetic.model)
-        level = _level(context.synthetic_image(case, synthetic), mask)
-        values = np.where(mask, 100 * read_on_grid(path, mask.shape) / level, 0).astype(np.float32)
-        limit = _rounded(_percentile(values, mask, 99.5), 5)
+        level = _level(context.cut(case, synthetic.path), mask)
+        values = np.where(mask, 100 * context.cut(case, path, keep=False) / level, 0).astype(np.float32)
+        limit = _rounded(percentile_in(values, mask, 99.5), 5)
         return _coarse(own, f"{name}-sd", f"Uncertainty (one SD), {synthetic.model}", "sd", values, limit, True)
 
     try:
@@ -156,7 +155,7 @@ def _add_synthetic(found: _Gathered, case: PreparedCase, synthetic: Synthetic) -
 
 
 def _uptake(found: _Gathered, name: str, title: str, values: Array, *, synthetic: bool = False) -> Layer:
-    limit = _rounded(_percentile(values, found.mask, 99.8), 10)
+    limit = _rounded(percentile_in(values, found.mask, 99.8), 10)
     return _coarse(found, name, title, "uptake", values, limit, synthetic)
 
 
@@ -195,11 +194,6 @@ def _viewer(found: _Gathered) -> Viewer:
         matrix,
         f"{case.name} · research use only · bids_spectsynth {software_version(context.output_dir)}",
     )
-
-
-def _percentile(data: Array, mask: Mask, percentile: float) -> float:
-    values = data[mask] if mask.any() else data.ravel()
-    return float(np.percentile(values, percentile))
 
 
 def _level(data: Array, mask: Mask) -> float:

@@ -11,13 +11,11 @@ from bids_spectsynth.bids.sidecars import as_number
 from bids_spectsynth.reports.context import SubjectContext
 from bids_spectsynth.reports.html import number
 from bids_spectsynth.reports.pictures.statmaps import LIMIT
-from bids_spectsynth.reports.pictures.views import Mask
-from bids_spectsynth.reports.reading import read_on_grid
 from bids_spectsynth.reports.subject.siscom_facts import kind_of
 from bids_spectsynth.reports.subject.siscom_foci import SHOWN, peak_of
 from bids_spectsynth.reports.subject.siscom_results import Result, case_of, layer_name, results_of
 from bids_spectsynth.reports.viewer.layers import Focus, Layer
-from bids_spectsynth.reports.viewer.packing import Affine, brain_box, coarsen, crop, pack
+from bids_spectsynth.reports.viewer.packing import brain_box, coarsen, crop, pack
 from bids_spectsynth.siscom.outputs.paths import Statistic
 
 #: Maps of a comparison in the order in which the page has room for them. The z map of the brain is shown for the usual
@@ -27,25 +25,14 @@ _TITLES: Mapping[Statistic, str] = {"z": "z", "difference": "difference", "znull
 PERCENT = "% of mean"
 
 
-def map_layers(
-    context: SubjectContext, case: PreparedCase, mask: Mask, affine: Affine
-) -> Iterator[tuple[str, Callable[[], Layer]]]:
-    """What each map of a case is, and the function that makes its layer; the most important ones first.
-
-    Parameters
-    ----------
-    context : SubjectContext
-    case : PreparedCase
-        In whose T1w space the maps are.
-    mask : array of bool, shape (i, j, k)
-    affine : array, shape (4, 4)
-    """
+def map_layers(context: SubjectContext, case: PreparedCase) -> Iterator[tuple[str, Callable[[], Layer]]]:
+    """What each map of a case is, and the function that makes its layer; the most important ones first."""
     own = _of_case(context, case)
     for statistic in _MAPS:
         for one in own:
             if statistic in one.found.maps:
                 title = _map_title(one, statistic, own)
-                yield title, partial(_layer, one, statistic, title, mask, affine)
+                yield title, partial(_layer, context, case, one, statistic, title)
 
 
 def top_map(context: SubjectContext, case: PreparedCase) -> str:
@@ -101,9 +88,12 @@ def _map_title(shown: Result, statistic: Statistic, scans: Sequence[Result]) -> 
     return ", ".join([f"SISCOM {_TITLES[statistic]}, minus {baseline}", *(parts if others else [])])
 
 
-def _layer(shown: Result, statistic: Statistic, title: str, mask: Mask, affine: Affine) -> Layer:
+def _layer(context: SubjectContext, case: PreparedCase, shown: Result, statistic: Statistic, title: str) -> Layer:
+    mask, affine = context.brain(case)
     box = brain_box(mask)
-    values, moved = crop(read_on_grid(shown.found.maps[statistic], mask.shape), affine, box)
+    # Pictures are made of the z map alone.
+    values = context.cut(case, shown.found.maps[statistic], keep=statistic == "z")
+    values, moved = crop(values, affine, box)
     volume = pack(*coarsen(values, moved, mask[box]))
     threshold, limit, unit = shown.threshold, LIMIT, ""
     if statistic == "difference":

@@ -3,6 +3,7 @@
 import base64
 import gzip
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
@@ -81,9 +82,11 @@ def pack(values: Array, affine: Affine, steps: int = FINE, highest: float | None
     bits = 8 if steps <= 254 else 16
     stored = np.clip(np.rint(values / slope) + zero, 0, steps + 1)
     axes, changes = _changes(stored.astype(np.int32))
-    signed = changes.ravel(order="F").astype(np.int8 if bits == 8 else np.int16)
+    flat = changes.ravel(order="F")
+    # As an integer of so many bits, with its sign: what is beyond wraps around.
+    signed = (flat.astype(np.int8) if bits == 8 else flat.astype(np.int16)).astype(np.int32)
     # Small changes of either sign become small numbers, whose high bytes are 0.
-    numbers = ((signed << 1) ^ (signed >> (bits - 1))).astype(np.uint8 if bits == 8 else np.uint16)
+    numbers = (signed << 1) ^ (signed >> 31)
     parts = [numbers] if bits == 8 else [numbers & 0xFF, numbers >> 8]
     stream = b"".join(part.astype(np.uint8).tobytes() for part in parts)
     text = base64.b64encode(gzip.compress(stream, _EFFORT, mtime=0)).decode("ascii")
@@ -171,6 +174,9 @@ def coarsen(values: Array, affine: Affine, inside: Mask, spacing: float = 2.0) -
 
 
 def _block_sums(values: Array, step: npt.NDArray[np.intp]) -> Array:
-    padded = np.pad(values, [(0, -size % own) for size, own in zip(values.shape, step, strict=True)])
-    (i, a), (j, b), (k, c) = ((size // own, own) for size, own in zip(padded.shape, step, strict=True))
-    return np.asarray(padded.reshape(i, a, j, b, k, c).sum(axis=(1, 3, 5)), dtype=np.float32)
+    sums = np.pad(values, [(0, -size % own) for size, own in zip(values.shape, step, strict=True)])
+    # One axis after the other, as sums of every second, third, ... plane: much faster than over all axes at once.
+    for axis, own in enumerate(step):
+        planes = (sums[(slice(None),) * axis + (slice(first, None, own),)] for first in range(own))
+        sums = reduce(np.add, planes)
+    return np.asarray(sums, dtype=np.float32)

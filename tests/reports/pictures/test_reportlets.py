@@ -142,6 +142,19 @@ def test_metric_lines_draw_one_line_per_method_and_the_model_thick():
     z = np.arange(10.0)
     svg = metric_lines({"RMSE": {"model": (z, z), "base": (z, 2 * z)}, "SSIM": {"model": (z, z)}}, ["model"])
     well_formed(svg)
-    assert svg.count("stroke: #0072b2; stroke-width: 2.4") == 3  # two panels and the legend
-    dashed = re.findall(r"stroke-dasharray: [^;]*; stroke-dashoffset: 0; stroke: #d55e00; stroke-width: 1.1", svg)
-    assert len(dashed) == 2  # one panel and the legend
+    assert svg.count('stroke="#0072B2" fill="none" stroke-width="3"') == 3  # two panels and the legend
+    assert (
+        svg.count('stroke="#D55E00" fill="none" stroke-width="1.5" stroke-dasharray') == 2
+    )  # one panel and the legend
+
+
+def test_metric_lines__what_is_not_finite_interrupts_its_line_and_names_are_escaped():
+    z = np.arange(5.0)
+    values = np.array([1, 2, np.inf, 4, 5.0])
+    svg = metric_lines({"PSNR": {"a<b": (z, values)}, "none": {"a<b": (z, z * np.nan)}})
+    well_formed(svg)
+    path = re.search(r'<path d="(M[^"]*)" stroke="#0072B2"[^>]*stroke-linejoin', svg)
+    assert path is not None
+    assert (path[1].count("M"), path[1].count("L")) == (2, 2)
+    assert "a&lt;b" in svg
+    assert "none: no values" in svg

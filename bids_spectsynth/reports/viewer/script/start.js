@@ -208,7 +208,7 @@ async function start(root) {
 }
 
 // Anything in the page with data-focus="x,y,z" (mm, T1w) and perhaps data-layer jumps to its place, and anything with
-// data-flicker="base" and data-second alternates both layers: in the viewer that it names by data-in, else in the first.
+// data-flicker="base" and data-second alternates both layers: in the viewer that it names by data-in, or the first.
 function jumpFrom(element) {
   const { in: name, focus, layer, flicker, second } = element.dataset;
   const root = name ? document.getElementById(name) : document.querySelector("[data-viewer]");
