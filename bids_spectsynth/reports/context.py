@@ -112,7 +112,7 @@ class SubjectContext:
         if path not in self._parts:
             mask, affine = self.whole_brain(case)
             frame, part, _ = shown_part(mask, affine, [])
-            self._parts[path] = np.ascontiguousarray(part), frame.affine
+            self._parts[path] = np.array(part, order="F"), frame.affine
         return self._parts[path]
 
     def cut(self, case: PreparedCase, path: Path, *, keep: bool = True) -> Array:
@@ -133,8 +133,8 @@ class SubjectContext:
         if path in self._images:
             return self._images[path]
         mask, affine = self.whole_brain(case)
-        # Cut out and copied, the rest of the image is given back.
-        image = np.ascontiguousarray(read_on_grid(path, mask.shape)[frame_of(mask, affine).box])
+        # Copied, so that the rest of the image is given back; in the order that the files have.
+        image = np.array(read_on_grid(path, mask.shape)[frame_of(mask, affine).box], order="F")
         if keep:
             self._images[path] = image
         return image

@@ -20,6 +20,7 @@ from bids_spectsynth.reports.pictures.views import (
     frame_of,
     percentile_in,
     shown_part,
+    values_in,
     views_across,
 )
 
@@ -83,7 +84,7 @@ def registration(fixed: Array, moving: Array, mask: Mask, affine: Affine, names:
     name, title = names
     frame, mask, (fixed, moving) = shown_part(mask, affine, [fixed, moving])
     bright = _bright(moving, mask, 99.8)
-    mean = float(moving[mask].mean()) if mask.any() else 0.0
+    mean = float(values_in(moving, mask).mean()) if mask.any() else 0.0
     below = Layer(fixed, 0.0, _bright(fixed, mask, 99.5))
     # In percent, as the viewer has it: counts of a scanner say nothing.
     relative = moving * np.float32(100 / mean if mean > 0 else 1)
@@ -184,7 +185,7 @@ def synthesis(
     limit, mean_absolute = 0.0, float("nan")
     if measured is not None:
         difference = np.where(mask, estimated - measured, np.nan).astype(np.float32)
-        absolute = np.abs(difference[mask])
+        absolute = np.abs(values_in(difference, mask)) if mask.any() else np.zeros(0)
         mean_absolute = float(absolute.mean()) if absolute.size else float("nan")
         # One significant step of 0.1 keeps the scale readable and equal for similar subjects.
         limit = max(0.1, float(np.ceil(np.percentile(absolute, 99) * 10) / 10)) if absolute.size else 0.1
@@ -240,8 +241,7 @@ def _input_layer(role: str, data: Array, mask: Mask) -> Layer:
 
 
 def _relative(data: Array, mask: Mask) -> Array:
-    values = data[mask]
-    mean = float(values.mean()) if values.size else 0.0
+    mean = float(values_in(data, mask).mean()) if mask.any() else 0.0
     return np.asarray(data / mean if mean > 0 else data, dtype=np.float32)
 
 

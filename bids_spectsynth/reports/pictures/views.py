@@ -101,8 +101,14 @@ def percentile_in(data: Array, mask: Mask, percentile: float) -> float:
     mask : array of bool, shape (i, j, k)
     percentile : float
     """
-    values = data[mask] if mask.any() else data.ravel()
+    values = values_in(data, mask)
     return float(np.percentile(values[:: values.size // _SAMPLE + 1], percentile))
+
+
+def values_in(data: Array, mask: Mask) -> Array:
+    """The values of an image in a mask, of the whole image where that is empty, in no particular order."""
+    # Transposed, arrays in the order of NIfTI files are read as they lie in memory: three times as fast.
+    return data.T[mask.T] if mask.any() else data.ravel()
 
 
 def views_across(mask: Mask, plane: Plane, n: int) -> list[View]:

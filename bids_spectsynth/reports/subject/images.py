@@ -140,7 +140,8 @@ def _template_figure(context: SubjectContext, case: PreparedCase, transform: Tra
         matrix = np.asarray(np.linalg.inv(read_matrix(transform.path)) if native else np.eye(4))
         template = nib.funcs.as_closest_canonical(fetch_template(transform.template).mask)  # type: ignore[no-untyped-call]
         data = np.asarray(template.dataobj, dtype=np.float32)
-        outline = resample_linear(data, template.affine, mask.shape, matrix @ affine)
+        box = frame_of(mask, affine, reportlets.HEAD_MARGIN_MM).box
+        outline = resample_linear(data, template.affine, mask.shape, matrix @ affine, box)
         where = "carried over to the participant's own space" if native else "in template space"
         caption = (
             f"Pink: brain of {transform.target}, {where}. Blue: brain of the participant. An affine transform fits "
