@@ -263,5 +263,5 @@ def _synthesis_picture(context: SubjectContext) -> Block | None:
 
     entities = {"task": "interictal", "space": synthetic.space, "desc": f"{synthetic.model}Glance"}
     return context.picture(
-        case, Figure(entities, "spect", f"Inputs, real and synthetic SPECT, {synthetic.model}", draw)
+        case, Figure(entities, "spect", f"Inputs, real and synthetic SPECT at a glance, {synthetic.model}", draw)
     )

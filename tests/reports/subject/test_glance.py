@@ -100,7 +100,11 @@ def test_glance_section__largest_asymmetry_with_its_side(tree):
         for region, real, made in (("hemisphere", 99, 99), ("a", -12.5, 3.0), ("b", 4.0, 8.25))
         for side in "LR"
     ]
-    write_table(rating_path(tree, case, "pix2pixPet", "regions"), pd.DataFrame(rows), {name: {"Description": name} for name in rows[0]})
+    write_table(
+        rating_path(tree, case, "pix2pixPet", "regions"),
+        pd.DataFrame(rows),
+        {name: {"Description": name} for name in rows[0]},
+    )
     text = verdicts(glance(tree))["Largest asymmetry, pix2pixPet"].text
     assert text == "synthetic: left higher by 8.2 %, block b; real: right higher by 12.5 %, block a"
 
