@@ -20,7 +20,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "reports"))
 
 from chromium import browser
 
-from bids_spectsynth.reports.html import Page, Section, render
+from bids_spectsynth.reports.html import Page, Section
+from bids_spectsynth.reports.rendering import render
 from bids_spectsynth.reports.viewer.layers import Focus, Layer, Viewer
 from bids_spectsynth.reports.viewer.packing import COARSE, brain_box, coarsen, crop, pack
 

@@ -65,6 +65,7 @@ FLOWS = {
     "preprocess/test_concurrency.py": "several jobs on one output folder",
     "preprocess/test_template_spaces.py": "a template's space through the preparation",
     "preprocess/test_several_ictal_scans.py": "several ictal scans of one participant, from the dataset and back",
+    "reports/subject/test_accessibility.py": "both pages before axe-core",
     "reports/viewer/test_browser.py": "the viewer in a browser",
     "synthesis/test_distributed.py": "training in several processes",
     "synthesis/test_model_names.py": "names of models, from options to folders",

@@ -1,26 +1,16 @@
-"""Reports as one HTML file each: a small vocabulary of blocks, rendered by templates that escape everything.
+"""The small vocabulary of blocks that reports are made of (:mod:`bids_spectsynth.reports.rendering` makes them HTML).
 
-A report is a :class:`Page` of sections, a section a list of blocks (text, notes, tables, pictures, code). Nothing in a
-report is loaded from the network: style, scripts and pictures are inside the file, thumbnails beside it, and a content
-security policy says so to the browser. No script runs but the few of ours (:mod:`bids_spectsynth.reports.scripts`),
-and whatever they do, the page can be read without them.
+A report is a :class:`Page` of sections, a section a list of blocks: text, notes, tables, pictures, code.
 """
 
+import base64
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import ClassVar, Literal
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
 from bids_spectsynth.evaluation.group.page_ratings import MOST_COMMENT, MOST_RATER, VERDICTS
-from bids_spectsynth.reports.scripts import Script, policy, script
-from bids_spectsynth.reports.viewer.document import document
 from bids_spectsynth.reports.viewer.layers import Viewer
-from bids_spectsynth.reports.viewer.script import style as viewer_style
-from bids_spectsynth.reports.viewer.script import viewer_script
 
 Level = Literal["info", "good", "warning", "danger"]
 #: What would end a data URI or be dropped from it, the percent sign first; base64 passes unchanged.
@@ -78,11 +68,15 @@ class Column:
 
 @dataclass(frozen=True)
 class Jump:
-    """A place that the page's viewer goes to: ``x,y,z`` (mm, world of the T1w), the overlay, and which viewer."""
+    """What the page's viewer is to show: a place ``x,y,z`` (mm, world of the T1w), the overlay, in which viewer.
+
+    ``flicker`` names a base and the layer that it flickers with.
+    """
 
     at: str
     layer: str
     viewer: str
+    flicker: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -138,22 +132,25 @@ class Table(_Block):
 
 @dataclass(frozen=True)
 class Picture(_Block):
-    """An SVG picture with what it shows (``alt`` for those who cannot see it) and a link to its file.
+    """A picture (text of an SVG, or bytes of a WebP) with what it shows (``alt``) and a link to its file.
 
-    ``narrow`` pictures keep to half of the page, two of them side by side.
+    ``narrow`` pictures keep to half of the page, two of them side by side. ``jump`` leads to the same in the viewer.
     """
 
-    svg: str
+    content: str | bytes
     alt: str
     caption: str = ""
     href: str = ""
     narrow: bool = False
+    jump: Jump | None = None
     kind: str = field(default="picture", init=False)
 
     @property
     def uri(self) -> str:
         """The picture as a data URI, for an ``img`` element."""
-        return svg_uri(self.svg)
+        if isinstance(self.content, str):
+            return svg_uri(self.content)
+        return "data:image/webp;base64," + base64.b64encode(self.content).decode("ascii")
 
 
 @dataclass(frozen=True)
@@ -171,6 +168,45 @@ class Heading(_Block):
 
     text: str
     kind: str = field(default="heading", init=False)
+
+
+@dataclass(frozen=True)
+class Fold(_Block):
+    """Blocks that unfold under their title."""
+
+    title: str
+    blocks: Sequence["Block"]
+    kind: str = field(default="fold", init=False)
+
+
+@dataclass(frozen=True)
+class Part(_Block):
+    """A part of a section with a heading and an anchor of its own; its pictures stand beside the rest."""
+
+    name: str
+    title: str
+    blocks: Sequence["Block"]
+    kind: str = field(default="part", init=False)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What there is to be known of one thing, in a line; ``href`` leads to more of it, ``badge`` says what it means."""
+
+    about: str
+    text: str
+    level: Level = "info"
+    badge: str = ""
+    href: str = ""
+
+
+@dataclass(frozen=True)
+class Glance(_Block):
+    """Verdicts, and beside them the picture that decides."""
+
+    verdicts: Sequence[Verdict]
+    pictures: Sequence["Block"] = ()
+    kind: str = field(default="glance", init=False)
 
 
 @dataclass(frozen=True)
@@ -196,7 +232,7 @@ class Rating(_Block):
         return ("rating.js",)
 
 
-Block = Text | Note | Items | Table | Picture | Code | Heading | Rating | Viewer
+Block = Text | Note | Items | Table | Picture | Code | Heading | Fold | Part | Glance | Rating | Viewer
 
 
 @dataclass(frozen=True)
@@ -217,62 +253,6 @@ class Page:
     sections: Sequence[Section]
     banners: Sequence[Note] = ()
     footer: str = ""
-
-
-def render(page: Page) -> str:
-    """HTML text of a report; every text in it is escaped.
-
-    Returns
-    -------
-    str
-        A complete HTML 5 document that loads nothing but the thumbnails beside it.
-    """
-    blocks = [block for section in page.sections for block in section.blocks]
-    # The viewer's script stands behind the first viewer, so that this one need not wait for the rest of the page.
-    scripted = next((one for one in page.sections if any(isinstance(block, Viewer) for block in one.blocks)), None)
-    names = dict.fromkeys(name for block in blocks if not isinstance(block, Viewer) for name in block.scripts)
-    scripts = [script(name) for name in names]
-    early: list[Script] = [viewer_script()] if scripted else []
-    tables = [block for block in blocks if isinstance(block, Table)]
-    files = any(cell.image for table in tables for row in table.rows for cell in row)
-    return (
-        _environment()
-        .get_template("report.html")
-        .render(
-            page=page,
-            style=_style() + (Markup(viewer_style()) if scripted else ""),  # noqa: S704
-            policy=policy([*early, *scripts], files=files),
-            scripted=scripted,
-            early=early,
-            scripts=scripts,
-        )
-    )
-
-
-@cache
-def _environment() -> Environment:
-    # autoescape=True rather than by file name: there is no template in which text may pass unescaped.
-    environment = Environment(
-        loader=PackageLoader("bids_spectsynth.reports", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["viewer_document"] = _document
-    return environment
-
-
-def _document(viewer: Viewer) -> Markup:
-    # Inside a script element nothing may be escaped as elsewhere; the text has no character that could end it.
-    return Markup(document(viewer))  # noqa: S704
-
-
-@cache
-def _style() -> Markup:
-    # Marked safe as the viewer's are: our own style sheet, rendered without any value.
-    source, _, _ = PackageLoader("bids_spectsynth.reports", "templates").get_source(_environment(), "style.css")
-    return Markup(source)  # noqa: S704
 
 
 def svg_uri(svg: str) -> str:

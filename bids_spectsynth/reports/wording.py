@@ -4,10 +4,11 @@ from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
+from bids_spectsynth import __version__
 from bids_spectsynth.evaluation.columns import COUNT, NETWORK, NO_UNIT, OF_MEASURE, OF_METRIC
 from bids_spectsynth.synthesis.baselines.registry import BASELINES
 
-FOOTER = "Written by bids_spectsynth. Not a medical device; not for diagnosis."
+FOOTER = f"Research use only. Written by bids_spectsynth {__version__}. Not a medical device; not for diagnosis."
 PHANTOM_TEXT = (
     "These images were simulated. The numbers describe the software, not patients: they are not clinical numbers."
 )

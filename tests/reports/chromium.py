@@ -52,12 +52,16 @@ class Browser:
         """Open a file and wait until a script says that it is ready."""
         self.events()
         self._ask("POST", "/url", {"url": path.resolve().as_uri()})
-        end = time.monotonic() + 60
-        while not self.run(wait):
-            assert time.monotonic() < end, f"not ready: {self.log()}"
-            time.sleep(0.05)
+        self.wait(wait)
         # Places are asked for and clicked on at once.
         self.run("document.documentElement.style.scrollBehavior = 'auto'")
+
+    def wait(self, script: str) -> None:
+        """Wait until a script returns true."""
+        end = time.monotonic() + 60
+        while not self.run(script):
+            assert time.monotonic() < end, f"not ready: {self.log()}"
+            time.sleep(0.05)
 
     def run(self, script: str, *arguments: object) -> Any:
         """Run a script in the page and return what it returns; `viewer` is the first viewer of the page."""

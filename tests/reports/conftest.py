@@ -315,8 +315,9 @@ def parse(text: str) -> Parsed:
     assert set(parsed.scripts) <= ours
     assert all(as_script(one, "").source in parsed.policy for one in parsed.scripts)
     assert "unsafe" not in parsed.policy.removeprefix("default-src 'none'; ").replace("style-src 'unsafe-inline'", "")
-    thumbnails = [source for source in parsed.sources if re.fullmatch(r"figures/participants/sub-\w+\.png", source)]
-    assert all(source.startswith("data:image/svg+xml,") for source in parsed.sources if source not in thumbnails)
+    thumbnails = [source for source in parsed.sources if re.fullmatch(r"figures/participants/sub-\w+\.webp", source)]
+    kinds = ("data:image/svg+xml,", "data:image/webp;base64,")
+    assert all(source.startswith(kinds) for source in parsed.sources if source not in thumbnails)
     assert "url(" not in parsed.styles
     assert "@import" not in parsed.styles
     assert len(parsed.ids) == len(set(parsed.ids))
@@ -341,10 +342,9 @@ def write() -> SimpleNamespace:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Empty pictures in place of drawn ones, for tests of the text; images are read all the same."""
-    svg = '<svg xmlns="http://www.w3.org/2000/svg"/>'
-    for name in ("mask_outline", "registration", "template_outline"):
-        monkeypatch.setattr(reportlets, name, lambda *_: svg)
-    monkeypatch.setattr(reportlets, "synthesis", lambda *_: (svg, reportlets.Comparison(1.5, 0.4, 0.1)))
-    monkeypatch.setattr(subject_metrics, "metric_lines", lambda *_: svg)
+    for name in ("mask_outline", "registration", "template_outline", "synthesis_at_a_glance"):
+        monkeypatch.setattr(reportlets, name, lambda *_: b"picture")
+    monkeypatch.setattr(reportlets, "synthesis", lambda *_: (b"picture", reportlets.Comparison(1.5, 0.4, 0.1)))
+    monkeypatch.setattr(subject_metrics, "metric_lines", lambda *_: "<svg/>")
     mask = nib.Nifti1Image(brain().astype(np.uint8), AFFINE)
     monkeypatch.setattr(subject_images, "fetch_template", lambda name: Template(name, mask, mask, "a test"))

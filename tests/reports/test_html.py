@@ -20,9 +20,9 @@ from bids_spectsynth.reports.html import (
     Text,
     number,
     p_value,
-    render,
     svg_uri,
 )
+from bids_spectsynth.reports.rendering import render
 from bids_spectsynth.reports.scripts import script
 
 EVIL = "<script>alert('x')</script>\"onload=\"y&"

@@ -1,8 +1,9 @@
 import pytest
 
 from bids_spectsynth.evaluation.group.page_ratings import VERDICTS
-from bids_spectsynth.reports.html import Page, Section, render
+from bids_spectsynth.reports.html import Page, Section
 from bids_spectsynth.reports.rating import rating_section
+from bids_spectsynth.reports.rendering import render
 
 SECTIONS = [Section("brain-mask", "Brain <mask>", []), Section("siscom", "SISCOM", [])]
 

@@ -9,8 +9,9 @@ from chromium import Browser, browser, needs_chromium
 
 from bids_spectsynth.evaluation.group.page_ratings import read_page_ratings
 from bids_spectsynth.reports import scripts
-from bids_spectsynth.reports.html import Cell, Column, Page, Section, Table, Text, render
+from bids_spectsynth.reports.html import Cell, Column, Page, Section, Table, Text
 from bids_spectsynth.reports.rating import rating_section
+from bids_spectsynth.reports.rendering import render
 from bids_spectsynth.reports.scripts import policy, script
 
 NUMBERS = ["0.103\n± 0.01", "−2.5", "n/a", "3e-09", "∞", "10", "–", "−∞", "9", "< 1e-300"]

@@ -18,7 +18,7 @@ from bids_spectsynth.bids.sidecars import as_number, sidecar
 from bids_spectsynth.dicom.export.contents import Comparison
 from bids_spectsynth.images.grid import apply_affine
 from bids_spectsynth.reports.pictures.mosaic import Title
-from bids_spectsynth.reports.pictures.statmaps import thresholded_pixels
+from bids_spectsynth.reports.pictures.statmaps import Map, thresholded_pixels
 from bids_spectsynth.reports.plain_table import read_plain, readable
 from bids_spectsynth.reports.reading import read_mask, read_on_grid
 from bids_spectsynth.reports.subject.siscom_facts import fact_rows
@@ -161,14 +161,13 @@ def _page(case: PreparedCase, comparison: Comparison, scene: Scene, focus: Focus
     middle = inside.mean(axis=0).round().astype(int) if len(inside) else np.array(scene.mask.shape) // 2
     at = (int(middle[0]), int(middle[1]), int(middle[2])) if focus is None else scene.voxel(focus)
     what = "no focus" if focus is None else f"{focus.label}, z {readable(f'{focus.z:.2f}')}"
+    label = "Through\nthe middle" if focus is None else f"Through\nfocus {focus.rank}"
     return thresholded_pixels(
         scene.t1w,
-        scene.z,
+        Map(label, scene.z, scene.threshold, comparison.by_network),
         scene.mask,
         scene.affine,
-        threshold=scene.threshold,
         at=at,
-        label="Through\nthe middle" if focus is None else f"Through\nfocus {focus.rank}",
         title=Title(_clipped(f"{case.name}: {what}; {comparison.title}"), _clipped(" ".join(warnings_of(comparison)))),
     )
 

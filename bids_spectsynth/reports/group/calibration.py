@@ -11,7 +11,7 @@ from bids_spectsynth.evaluation.uncertainty.factors import LEVELS
 from bids_spectsynth.evaluation.uncertainty.rating import ALL, N_BINS, VOXELS, coverage_column
 from bids_spectsynth.evaluation.uncertainty.residuals import ASYMMETRY, UPTAKE
 from bids_spectsynth.reports.html import Block, Cell, Column, Picture, Section, Table, Text, number
-from bids_spectsynth.reports.pictures.mosaic import drawing_style, to_svg
+from bids_spectsynth.reports.pictures.charts import drawing_style, to_svg
 
 _LINE = ["configuration", "space", "sampled_by", "samples"]
 _TENTHS = [str(number) for number in range(1, N_BINS + 1)]

@@ -45,19 +45,8 @@ from bids_spectsynth.reports.group.tables import (
 )
 from bids_spectsynth.reports.group.tests import tests_section
 from bids_spectsynth.reports.group.verdicts import verdicts
-from bids_spectsynth.reports.html import (
-    Block,
-    Cell,
-    Column,
-    Items,
-    Note,
-    Page,
-    Picture,
-    Section,
-    Table,
-    Text,
-    render,
-)
+from bids_spectsynth.reports.html import Block, Cell, Column, Items, Note, Page, Picture, Section, Table, Text
+from bids_spectsynth.reports.rendering import render
 from bids_spectsynth.reports.wording import FOOTER, PHANTOM_TEXT
 
 _AS_BASELINE = (

@@ -1,41 +1,32 @@
-"""Mosaics of slices through volumes: which slices, how they are laid out, and their drawing as SVG.
+"""Mosaics of slices through volumes: which slices, how they are laid out, and their picture.
 
 Volumes are in RAS+ voxel order on one grid without rotation, so that columns grow to the patient's right, front or top.
 The left side of an axial or coronal slice is the patient's left (neurological convention), and labels on it say so.
 """
 
-import io
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 from contourpy import LineType, contour_generator
-from matplotlib import style
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.cm import ScalarMappable
-from matplotlib.collections import LineCollection
-from matplotlib.colors import Colormap, Normalize
-from matplotlib.figure import Figure
+from matplotlib.colors import Colormap, to_rgb
+from PIL import Image, ImageDraw
+from scipy import ndimage
 
 from bids_spectsynth.evaluation.figures.palette import ALARM, CROSS, EDGE, GREY_SCALE, POSITION, SIDE
+from bids_spectsynth.reports.pictures.paint import STAMP, Box, as_webp, draw_lines, draw_text, lay, painted, table
 from bids_spectsynth.reports.pictures.views import AXIS, Array, Frame, Plane, View, slice_of
 
-Extent = tuple[float, float, float, float]
-
 _SIDES: dict[Plane, tuple[str, str]] = {"axial": ("L", "R"), "coronal": ("L", "R"), "sagittal": ("P", "A")}
-_WIDTH = 12.0
-_LEFT = 0.95
-_RIGHT = 0.75
-_GAP_MM = 4.0
-_LABEL_MM = 8.0
-_DPI = 100
-#: Height of a line of the title, inches; half of the gap of cross lines, mm.
-_LINE, _OPEN_MM = 0.27, 7.0
-_SALT = "bids_spectsynth"
+#: Pixels: the whole width, what is left of the slices and right of them, between two slices, and between two planes.
+WIDTH, _LEFT, _RIGHT, _GAP, _PLANE_GAP = 1480, 128, 104, 6, 18
+#: Heights of a line of the title, of the positions below slices, and of the last line.
+_LINE, _BELOW, _FOOT = 34, 26, 24
+#: Letters: of the title, of rows, of sides, of positions and colour bars, of the last line.
+_TITLE, _NAME, _SIDE, _SMALL, _STAMP = 21, 18, 21, 17, 15
+#: Half of the gap of cross lines, mm.
+_OPEN_MM = 7.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,12 +47,16 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class Contour:
-    """A line where ``data`` (i, j, k) crosses ``level``."""
+    """A line where ``data`` (i, j, k) crosses ``level``; ``width`` in pixels.
+
+    Slices are smoothed by a Gaussian of ``smoothing_mm`` (one standard deviation) before, so that noise has no lines.
+    """
 
     data: Array
     level: float
     color: str
-    width: float = 1.0
+    width: float = 1.6
+    smoothing_mm: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,11 +68,13 @@ class Row:
     layer: Layer
     contours: Sequence[Contour] = field(default=())
     positions: bool = False
-    """Whether millimetre positions are written into the slices."""
+    """Whether millimetre positions are written below the slices."""
     overlay: Layer | None = None
     """What lies on the layer; not-a-number lets it through. The colour bar is the overlay's."""
     cross: tuple[int, int, int] | None = None
     """The voxel that lines lead to in every slice of the row."""
+    alarm: bool = False
+    """Whether its name is written in the colour that warns."""
 
 
 @dataclass(frozen=True)
@@ -88,182 +85,158 @@ class Title:
     warning: str = ""
 
 
-def mosaic(rows: Sequence[Row], frame: Frame, title: Title | None = None) -> str:
-    """Draw rows of slices on black.
+def mosaic(rows: Sequence[Row], frame: Frame, title: Title, width: int = WIDTH) -> bytes:
+    """Paint rows of slices on black.
 
     Parameters
     ----------
     rows : sequence of Row
         Their volumes share the frame's grid.
     frame : Frame
-    title : Title, optional
+    title : Title
+    width : int
+        Of the picture, pixels; the slices fill what the names and the bars leave.
 
     Returns
     -------
-    str
-        SVG text; equal input gives equal text.
+    bytes
+        WebP; equal input gives equal bytes.
     """
-    with drawing_style():
-        return to_svg(_figure(rows, frame, title))
+    return as_webp(painted_mosaic(rows, frame, title, width))
 
 
-def mosaic_pixels(rows: Sequence[Row], frame: Frame, title: Title | None = None) -> npt.NDArray[np.uint8]:
-    """As :func:`mosaic`, in pixels, shape (rows, columns, 3), RGB.
+def painted_mosaic(rows: Sequence[Row], frame: Frame, title: Title, width: int = WIDTH) -> Image.Image:
+    """As :func:`mosaic`, before it is a file.
 
     Parameters
     ----------
     rows : sequence of Row
     frame : Frame
-    title : Title, optional
+    title : Title
+    width : int
     """
-    with drawing_style():
-        canvas = FigureCanvasAgg(_figure(rows, frame, title))
-        canvas.draw()  # type: ignore[no-untyped-call]
-        return np.array(canvas.buffer_rgba())[..., :3]  # type: ignore[no-untyped-call]
+    lines = [(text, colour) for text, colour in ((title.text, "white"), (title.warning, ALARM)) if text]
+    boxes = [_boxes(row, frame, width) for row in rows]
+    heights = [
+        max(box[3] for box in row) + (_BELOW if one.positions else _GAP) for row, one in zip(boxes, rows, strict=True)
+    ]
+    image = Image.new("RGB", (width, _LINE * len(lines) + sum(heights) + _FOOT))
+    draw, top = ImageDraw.Draw(image), 0
+    for text, colour in lines:
+        draw_text(draw, (8, top + _LINE / 2), text, colour, size=_TITLE, anchor="lm", bold=True)
+        top += _LINE
+    for row, own, height in zip(rows, boxes, heights, strict=True):
+        image.paste(_row(row, own, frame, (width, height)), (0, top))
+        top += height
+    draw_text(draw, (width - 8, top + _FOOT / 2), STAMP, POSITION, size=_STAMP, anchor="rm")
+    return image
 
 
-@contextmanager
-def drawing_style() -> Iterator[None]:
-    """Settings of the pictures, whatever the user's matplotlibrc says."""
-    with style.context(["default", {"svg.hashsalt": _SALT, "svg.fonttype": "path"}]):
-        yield
-
-
-def _figure(rows: Sequence[Row], frame: Frame, title: Title | None) -> Figure:
-    extents = [_row_size(row, frame) for row in rows]
-    heights = [(_WIDTH - _LEFT - _RIGHT) * height / width for width, height in extents]
-    lines = [] if title is None else [(title.text, "white"), (title.warning, ALARM)]
-    lines = [(text, color) for text, color in lines if text]
-    panel, total = _WIDTH - _LEFT - _RIGHT, sum(heights) + _LINE * len(lines)
-    figure = Figure(figsize=(_WIDTH, total), dpi=_DPI, facecolor="black")
-    top = total
-    for text, color in lines:
-        top -= _LINE
-        place = 0.08 / _WIDTH, (top + 0.4 * _LINE) / total
-        figure.text(*place, text, color=color, fontsize=11, fontweight="bold", va="center", parse_math=False)
-    for row, (width, height), inches in zip(rows, extents, heights, strict=True):
-        top -= inches
-        axes = figure.add_axes((_LEFT / _WIDTH, top / total, panel / _WIDTH, inches / total))
-        _draw_row(axes, row, frame, width, height)
-        middle = (top + inches / 2) / total
-        figure.text(0.08 / _WIDTH, middle, row.label, color="white", fontsize=10, va="center", linespacing=1.35)
-        layer = row.overlay or row.layer
-        if layer.bar:
-            _draw_bar(figure, layer, (top + 0.16 * inches) / total, 0.68 * inches / total)
-    return figure
-
-
-def _row_size(row: Row, frame: Frame) -> tuple[float, float]:
+def _boxes(row: Row, frame: Frame, width: int) -> list[Box]:
+    """Left, top, right and bottom of each slice of a row, pixels."""
     sizes = [frame.size_mm(view.plane) for view in row.views]
-    gaps = sum(_gap(row.views, number) for number in range(len(row.views)))
-    below = _LABEL_MM if row.positions else _GAP_MM
-    return sum(width for width, _ in sizes) + gaps, max(height for _, height in sizes) + below
+    gaps = [_gap(row.views, number) for number in range(len(row.views))]
+    scale = (width - _LEFT - _RIGHT - sum(gaps)) / sum(across for across, _ in sizes)
+    tallest = max(up for _, up in sizes) * scale
+    boxes, left = [], float(_LEFT)
+    for (across, up), gap in zip(sizes, gaps, strict=True):
+        left += gap
+        top = (tallest - up * scale) / 2
+        boxes.append((round(left), round(top), round(left + across * scale), round(top + up * scale)))
+        left += across * scale
+    return boxes
 
 
-def _draw_row(axes: Axes, row: Row, frame: Frame, width: float, height: float) -> None:
-    axes.set_axis_off()
-    extents = _extents(row, frame, height)
-    for number, (view, extent) in enumerate(zip(row.views, extents, strict=True)):
-        axes.imshow(
-            slice_of(row.layer.data, view, frame),
-            origin="lower",
-            extent=extent,
-            cmap=mpl.colormaps.get_cmap(row.layer.cmap).with_extremes(bad="black"),
-            vmin=row.layer.low,
-            vmax=row.layer.high,
-            interpolation="antialiased",
-        )
-        if row.overlay is not None:
-            # Each voxel as it is: mixing it with neighbours that have no value would eat the edges.
-            axes.imshow(
-                slice_of(row.overlay.data, view, frame),
-                origin="lower",
-                extent=extent,
-                cmap=mpl.colormaps.get_cmap(row.overlay.cmap).with_extremes(bad=(0, 0, 0, 0)),
-                vmin=row.overlay.low,
-                vmax=row.overlay.high,
-                interpolation="nearest",
-            )
-        if row.cross is not None:
-            cross = LineCollection(_cross_lines(row.cross, view, frame, extent), colors=CROSS, linewidths=0.8)
-            axes.add_collection(cross, autolim=False)
-        if number == 0 or view.plane != row.views[number - 1].plane:
-            _draw_sides(axes, view.plane, extent)
-        if row.positions:
-            label = f"{'xyz'[AXIS[view.plane]]} = {frame.position(view):.0f} mm"
-            axes.text((extent[0] + extent[1]) / 2, 0.5, label, color=POSITION, fontsize=7, ha="center", va="bottom")
-    for contour in row.contours:
-        # One collection for the whole row is drawn much faster than a contour set for each slice.
-        lines = [line for v, e in zip(row.views, extents, strict=True) for line in _lines(contour, v, frame, e)]
-        axes.add_collection(LineCollection(lines, colors=contour.color, linewidths=contour.width), autolim=False)
-    axes.set_xlim(0, width)
-    axes.set_ylim(0, height)
-    axes.set_aspect("auto")
-
-
-def _extents(row: Row, frame: Frame, height: float) -> list[Extent]:
-    extents, left = [], 0.0
-    for number, view in enumerate(row.views):
-        left += _gap(row.views, number)
-        cell_width, cell_height = frame.size_mm(view.plane)
-        bottom = _LABEL_MM - _GAP_MM / 2 if row.positions else (height - cell_height) / 2
-        extents.append((left, left + cell_width, bottom, bottom + cell_height))
-        left += cell_width
-    return extents
-
-
-def _gap(views: Sequence[View], number: int) -> float:
-    """Millimetres before a slice: more where the plane changes."""
+def _gap(views: Sequence[View], number: int) -> int:
+    """Pixels before a slice: more where the plane changes."""
     if number == 0:
-        return 0.0
-    return _GAP_MM if views[number].plane == views[number - 1].plane else 3 * _GAP_MM
+        return 0
+    return _GAP if views[number].plane == views[number - 1].plane else _PLANE_GAP
 
 
-def _lines(contour: Contour, view: View, frame: Frame, extent: Extent) -> list[npt.NDArray[np.float64]]:
-    """Where a contour crosses a slice, as lines of points in the row's millimetres."""
+def _row(row: Row, boxes: Sequence[Box], frame: Frame, size: tuple[int, int]) -> Image.Image:
+    pixels = np.zeros((size[1], size[0], 3), dtype=np.uint8)
+    for view, (left, top, right, bottom) in zip(row.views, boxes, strict=True):
+        tile = pixels[top:bottom, left:right]
+        for layer, smooth in ((row.layer, True), *(() if row.overlay is None else ((row.overlay, False),))):
+            # Each voxel of an overlay as it is: mixing it with neighbours that have no value would eat the edges.
+            cells = slice_of(layer.data, view, frame)
+            size_of_tile, ends = (right - left, bottom - top), (layer.low, layer.high)
+            lay(tile, *painted(cells, size_of_tile, ends, layer.cmap, smooth=smooth))
+    image = Image.fromarray(pixels)
+    for contour in row.contours:
+        # One mask for the whole row is drawn much faster than one for each slice.
+        found = [line for view, box in zip(row.views, boxes, strict=True) for line in _lines(contour, view, frame, box)]
+        draw_lines(image, found, contour.color, contour.width)
+    _write(image, row, boxes, frame)
+    return image
+
+
+def _write(image: Image.Image, row: Row, boxes: Sequence[Box], frame: Frame) -> None:
+    """Names, sides, positions, lines that lead to a voxel, and the colour bar."""
+    draw = ImageDraw.Draw(image)
+    for view, (left, top, right, bottom) in zip(row.views, boxes, strict=True):
+        if row.cross is not None:
+            for line in _cross_lines(row.cross, view, frame, (left, top, right, bottom)):
+                draw.line(line, fill=CROSS, width=2)
+        first, second = _SIDES[view.plane]
+        draw_text(draw, (left + 4, top + 3), first, SIDE, size=_SIDE, anchor="lt", bold=True)
+        draw_text(draw, (right - 4, top + 3), second, SIDE, size=_SIDE, anchor="rt", bold=True)
+        if row.positions:
+            text = f"{'xyz'[AXIS[view.plane]]} {frame.position(view):.0f} mm".replace("-", "−")
+            place = ((left + right) / 2, max(box[3] for box in boxes) + _BELOW / 2)
+            draw_text(draw, place, text, POSITION, size=_SMALL, anchor="mm")
+    middle = (min(box[1] for box in boxes) + max(box[3] for box in boxes)) / 2
+    colour = ALARM if row.alarm else "white"
+    draw_text(draw, (8, middle), row.label, colour, size=_NAME, anchor="lm", bold=row.alarm)
+    layer = row.overlay or row.layer
+    if layer.bar:
+        _draw_bar(image, layer, max(box[3] for box in boxes))
+
+
+def _lines(contour: Contour, view: View, frame: Frame, box: Box) -> list[npt.NDArray[np.float64]]:
+    """Where a contour crosses a slice, as lines of points in pixels."""
     cells = slice_of(contour.data, view, frame)
+    if contour.smoothing_mm:
+        across, up = (axis for axis in range(3) if axis != AXIS[view.plane])
+        sigma = contour.smoothing_mm / frame.zooms[up], contour.smoothing_mm / frame.zooms[across]
+        cells = ndimage.gaussian_filter(cells, sigma)
     if min(cells.shape) < 2 or not cells.min() < contour.level < cells.max():
         return []
-    half_x, half_y = (extent[1] - extent[0]) / cells.shape[1] / 2, (extent[3] - extent[2]) / cells.shape[0] / 2
-    xs = np.linspace(extent[0] + half_x, extent[1] - half_x, cells.shape[1])
-    ys = np.linspace(extent[2] + half_y, extent[3] - half_y, cells.shape[0])
+    left, top, right, bottom = box
+    half_x, half_y = (right - left) / cells.shape[1] / 2, (bottom - top) / cells.shape[0] / 2
+    xs = np.linspace(left + half_x, right - half_x, cells.shape[1])
+    ys = np.linspace(bottom - half_y, top + half_y, cells.shape[0])
     lines = contour_generator(xs, ys, cells, line_type=LineType.Separate).lines(contour.level)
     return [np.asarray(line, dtype=np.float64) for line in lines]
 
 
 def _cross_lines(
-    cross: tuple[int, int, int], view: View, frame: Frame, extent: Extent
-) -> list[list[tuple[float, float]]]:
+    cross: tuple[int, int, int], view: View, frame: Frame, box: Box
+) -> list[tuple[float, float, float, float]]:
     """Lines across a slice that meet at a voxel, open where they meet so that it can be seen."""
     across, up = (axis for axis in range(3) if axis != AXIS[view.plane])
-    x = extent[0] + (cross[across] - frame.box[across].start + 0.5) * frame.zooms[across]
-    y = extent[2] + (cross[up] - frame.box[up].start + 0.5) * frame.zooms[up]
-    return [
-        [(extent[0], y), (x - _OPEN_MM, y)],
-        [(x + _OPEN_MM, y), (extent[1], y)],
-        [(x, extent[2]), (x, y - _OPEN_MM)],
-        [(x, y + _OPEN_MM), (x, extent[3])],
-    ]
+    left, top, right, bottom = box
+    scale = (right - left) / frame.size_mm(view.plane)[0]
+    x = left + (cross[across] - frame.box[across].start + 0.5) * frame.zooms[across] * scale
+    y = bottom - (cross[up] - frame.box[up].start + 0.5) * frame.zooms[up] * scale
+    gap = _OPEN_MM * scale
+    lines = [(left, y, x - gap, y), (x + gap, y, right, y), (x, top, x, y - gap), (x, y + gap, x, bottom)]
+    return [line for line in lines if line[2] > line[0] or line[3] > line[1]]
 
 
-def _draw_sides(axes: Axes, plane: Plane, extent: Extent) -> None:
-    first, second = _SIDES[plane]
-    for x, name, side in ((extent[0] + 1, first, "left"), (extent[1] - 1, second, "right")):
-        axes.text(x, extent[3] - 1, name, color=SIDE, fontsize=8, ha=side, va="top", fontweight="bold")
-
-
-def _draw_bar(figure: Figure, layer: Layer, bottom: float, height: float) -> None:
-    axes = figure.add_axes((1 - (_RIGHT - 0.1) / _WIDTH, bottom, 0.11 / _WIDTH, height))
-    bar = figure.colorbar(ScalarMappable(Normalize(layer.low, layer.high), layer.cmap), cax=axes)
-    ticks = layer.ticks or [layer.low, (layer.low + layer.high) / 2, layer.high]
-    bar.set_ticks(list(ticks), labels=[f"{tick:g}" if layer.ticks else f"{tick:.2f}" for tick in ticks])
-    bar.ax.tick_params(colors="white", labelsize=7, length=2)
-    bar.set_label(layer.bar, color="white", fontsize=7, labelpad=2)
-    bar.outline.set_edgecolor(EDGE)
-
-
-def to_svg(figure: Figure) -> str:
-    """SVG text of a figure, without a date and with ids that do not change from run to run."""
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", facecolor=figure.get_facecolor(), metadata={"Date": None, "Creator": None})
-    return buffer.getvalue()
+def _draw_bar(image: Image.Image, layer: Layer, height: int) -> None:
+    """A colour bar right of the slices; its label stands above it."""
+    draw = ImageDraw.Draw(image)
+    lines = layer.bar.split("\n")
+    left, top, bottom = image.width - _RIGHT + 12, 12 + 20 * len(lines), height - 14
+    draw_text(draw, (left, 4), layer.bar + ("" if len(lines) > 1 else "\n"), "white", size=_STAMP, anchor="la")
+    colours = np.repeat(table(layer.cmap)[::-1, None], 16, axis=1)
+    bar = Image.fromarray(colours).resize((16, max(bottom - top, 1)))
+    image.paste(bar, (left, top))
+    red, green, blue = (round(255 * part) for part in to_rgb(EDGE))
+    draw.rectangle((left - 1, top - 1, left + 16, bottom), outline=(red, green, blue))
+    for tick in layer.ticks or [layer.low, (layer.low + layer.high) / 2, layer.high]:
+        share = (tick - layer.low) / max(layer.high - layer.low, 1e-12)
+        text = (f"{tick:g}" if layer.ticks else f"{tick:.2f}").replace("-", "−")
+        draw_text(draw, (left + 24, bottom - share * (bottom - top)), text, "white", size=_STAMP, anchor="lm")

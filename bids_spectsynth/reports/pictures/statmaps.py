@@ -1,12 +1,24 @@
-"""Pictures of a statistical map on the T1w: a pure function from arrays on one grid to SVG text or pixels."""
+"""Pictures of a statistical map on the T1w: pure functions from arrays on one grid to files."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 from matplotlib.colors import ListedColormap
 
-from bids_spectsynth.reports.pictures.mosaic import Layer, Row, Title, mosaic, mosaic_pixels
-from bids_spectsynth.reports.pictures.views import Array, Mask, View, frame_of, views_across
+from bids_spectsynth.reports.pictures.mosaic import WIDTH, Layer, Row, Title, mosaic, painted_mosaic
+from bids_spectsynth.reports.pictures.views import (
+    Array,
+    Frame,
+    Mask,
+    View,
+    frame_of,
+    percentile_in,
+    shown_part,
+    views_across,
+)
 
 #: Both ends of the colours, so that pictures of all participants can be compared.
 LIMIT = 6.0
@@ -15,82 +27,156 @@ _SLICES, _IN_A_ROW = 14, 7
 _COLOURS = 512
 
 
-def thresholded_map(
+Voxel = tuple[int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Map:
+    """A statistical map as a row of a picture.
+
+    Parameters
+    ----------
+    label : str
+        Of the row.
+    values : array, shape (i, j, k)
+    threshold : float
+        Above 0; what lies between it and its negative shows the T1w.
+    synthetic : bool
+        Computed from a network's image: its row says so.
+    """
+
+    label: str
+    values: Array
+    threshold: float
+    synthetic: bool = False
+
+
+def peak_planes(
     t1w: Array,
-    values: Array,
+    maps: Sequence[Map],
     mask: Mask,
     affine: npt.NDArray[np.float64],
     *,
-    threshold: float,
-    at: tuple[int, int, int],
-    label: str,
+    at: Voxel,
     title: Title,
-) -> str:
-    """A map beyond its threshold on the T1w: three planes through a voxel with lines that lead to it, and axial slices.
+    width: int = WIDTH,
+) -> bytes:
+    """Maps beyond their thresholds on the T1w, each in three planes through one voxel with lines that lead to it.
 
     Values above the threshold go from red to white, those below its negative from blue to white, all others show the
     T1w. The colours end at -6 and 6 (:data:`LIMIT`); values beyond have the colour of the end.
 
     Parameters
     ----------
-    t1w, values : array, shape (i, j, k)
+    t1w : array, shape (i, j, k)
         RAS+ voxel order, affine without rotation.
+    maps : sequence of Map
+        On the same grid.
     mask : array of bool, shape (i, j, k)
         Brain mask.
     affine : array, shape (4, 4)
-    threshold : float
-        Above 0.
     at : tuple of int
         Voxel that the three planes go through.
-    label : str
-        Of the row of three planes.
+    title : Title
+        Drawn into the picture.
+    width : int
+        Of the picture, pixels.
+
+    Returns
+    -------
+    bytes
+        WebP.
+    """
+    frame, at, mask, (t1w, *shown) = _cut(mask, affine, [t1w, *(one.values for one in maps)], at)
+    below = Layer(t1w, 0.0, _bright(t1w, mask))
+    rows = [_planes(below, replace(one, values=values), at) for one, values in zip(maps, shown, strict=True)]
+    return mosaic(rows, frame, title, width)
+
+
+def thresholded_map(
+    t1w: Array, shown: Map, mask: Mask, affine: npt.NDArray[np.float64], *, at: Voxel, title: Title
+) -> bytes:
+    """A map as :func:`peak_planes` shows it, and below it axial slices through the whole brain.
+
+    Parameters
+    ----------
+    t1w : array, shape (i, j, k)
+        RAS+ voxel order, affine without rotation.
+    shown : Map
+        On the same grid.
+    mask : array of bool, shape (i, j, k)
+        Brain mask.
+    affine : array, shape (4, 4)
+    at : tuple of int
+        Voxel that the three planes go through.
     title : Title
         Drawn into the picture.
 
     Returns
     -------
-    str
-        SVG text.
+    bytes
+        WebP.
     """
-    return mosaic(_rows(t1w, values, mask, threshold, at, label), frame_of(mask, affine), title)
+    rows, frame = _through_the_brain(t1w, shown, mask, affine, at)
+    return mosaic(rows, frame, title)
 
 
 def thresholded_pixels(
-    t1w: Array,
-    values: Array,
-    mask: Mask,
-    affine: npt.NDArray[np.float64],
-    *,
-    threshold: float,
-    at: tuple[int, int, int],
-    label: str,
-    title: Title,
+    t1w: Array, shown: Map, mask: Mask, affine: npt.NDArray[np.float64], *, at: Voxel, title: Title
 ) -> npt.NDArray[np.uint8]:
     """As :func:`thresholded_map`, in pixels, shape (rows, columns, 3), RGB.
 
     Parameters
     ----------
-    t1w, values, mask, affine, threshold, at, label, title
+    t1w, shown, mask, affine, at, title
         As :func:`thresholded_map` takes them.
     """
-    return mosaic_pixels(_rows(t1w, values, mask, threshold, at, label), frame_of(mask, affine), title)
+    rows, frame = _through_the_brain(t1w, shown, mask, affine, at)
+    return np.array(painted_mosaic(rows, frame, title))
 
 
-def _rows(t1w: Array, values: Array, mask: Mask, threshold: float, at: tuple[int, int, int], label: str) -> list[Row]:
+def _through_the_brain(
+    t1w: Array, shown: Map, mask: Mask, affine: npt.NDArray[np.float64], at: Voxel
+) -> tuple[list[Row], Frame]:
+    frame, at, mask, (t1w, values) = _cut(mask, affine, [t1w, shown.values], at)
     below = Layer(t1w, 0.0, _bright(t1w, mask))
-    shown = np.where(np.abs(values) >= threshold, values, np.nan).astype(np.float32)
-    colours = hot_and_cold(threshold)
-    bar = f"z, shown beyond ±{threshold:g}, ends at ±{LIMIT:g}"
-    ticks = (-LIMIT, -threshold, threshold, LIMIT) if threshold < LIMIT else (-LIMIT, LIMIT)
-    with_bar = Layer(shown, -LIMIT, LIMIT, colours, bar, ticks)
-    planes = [View("axial", at[2]), View("coronal", at[1]), View("sagittal", at[0])]
-    rows = [Row(label, planes, below, positions=True, overlay=with_bar, cross=at)]
-    overlay = Layer(shown, -LIMIT, LIMIT, colours)
+    first = _planes(below, replace(shown, values=values), at)
+    rows, overlay = [first], first.overlay
     views = views_across(mask, "axial", _SLICES)
-    for first in range(0, _SLICES, _IN_A_ROW):
-        name = "" if first else "Axial"
-        rows.append(Row(name, views[first : first + _IN_A_ROW], below, positions=True, overlay=overlay))
-    return rows
+    for start in range(0, _SLICES, _IN_A_ROW):
+        part = views[start : start + _IN_A_ROW]
+        # The bar of the first row is that of all.
+        rows.append(
+            Row("" if start else "Axial", part, below, positions=True, overlay=overlay and replace(overlay, bar=""))
+        )
+    return rows, frame
+
+
+def _cut(
+    mask: Mask, affine: npt.NDArray[np.float64], images: Sequence[Array], at: Voxel
+) -> tuple[Frame, Voxel, Mask, list[Array]]:
+    """What is shown of the images, and the voxel in it."""
+    box = frame_of(mask, affine).box
+    frame, mask, images = shown_part(mask, affine, images)
+    i, j, k = (voxel - part.start for voxel, part in zip(at, box, strict=True))
+    return frame, (i, j, k), mask, images
+
+
+def _planes(below: Layer, shown: Map, at: Voxel) -> Row:
+    size = below.data.shape
+    i, j, k = (min(max(voxel, 0), count - 1) for voxel, count in zip(at, size, strict=True))
+    views = [View("axial", k), View("coronal", j), View("sagittal", i)]
+    label = f"SYNTHETIC\n{shown.label}" if shown.synthetic else shown.label
+    overlay = _overlay(shown)
+    return Row(label, views, below, positions=True, overlay=overlay, cross=at, alarm=shown.synthetic)
+
+
+def _overlay(shown: Map) -> Layer:
+    threshold = shown.threshold
+    values = np.where(np.abs(shown.values) >= threshold, shown.values, np.nan).astype(np.float32)
+    ticks = (-LIMIT, -threshold, threshold, LIMIT) if threshold < LIMIT else (-LIMIT, LIMIT)
+    bar = f"z beyond\n±{threshold:g}"
+    return Layer(values, -LIMIT, LIMIT, hot_and_cold(threshold), bar, ticks)
 
 
 def hot_and_cold(threshold: float) -> ListedColormap:
@@ -105,6 +191,5 @@ def hot_and_cold(threshold: float) -> ListedColormap:
 
 
 def _bright(t1w: Array, mask: Mask) -> float:
-    values = t1w[mask] if mask.any() else t1w.ravel()
-    high = float(np.percentile(values, 99.5))
+    high = percentile_in(t1w, mask, 99.5)
     return high if high > 0 else 1.0

@@ -1,22 +1,22 @@
-"""Small pictures of a brain for lists of participants: a pure function from arrays on one grid to a PNG."""
+"""Small pictures of a brain for lists of participants: a pure function from arrays on one grid to a file."""
 
-import io
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.colors import Colormap
-from matplotlib.figure import Figure
+from PIL import Image, ImageDraw
 
-from bids_spectsynth.evaluation.figures.palette import ALARM, GREY_SCALE, SIDE, UPTAKE
-from bids_spectsynth.reports.pictures.mosaic import drawing_style
+from bids_spectsynth.evaluation.figures.palette import ALARM, GREY_SCALE, POSITION, SIDE, UPTAKE
+from bids_spectsynth.reports.pictures.paint import STAMP, as_webp, draw_text, lay, painted
 from bids_spectsynth.reports.pictures.statmaps import LIMIT, hot_and_cold
-from bids_spectsynth.reports.pictures.views import Array, Mask, View, frame_of, slice_of, views_across
+from bids_spectsynth.reports.pictures.views import Array, Mask, View, frame_of, percentile_in, slice_of, views_across
 
-#: Inches: width of a picture, height of the slices and of the line of text above them; dots per inch.
-_WIDTH, _SLICES, _LINE, _DPI = 2.1, 1.1, 0.2, 100
-#: Width and height in dots: all thumbnails have one size.
-SIZE = (round(_WIDTH * _DPI), round((_SLICES + _LINE) * _DPI))
+#: Width and height in pixels, twice as many as they are shown at: all thumbnails have one size.
+SIZE = (420, 272)
+#: Heights of the line above the slices and of the one below them, and their letters.
+_LINE, _FOOT = 38, 26
+_TEXT, _STAMP = 25, 17
 Point = tuple[int, int, int]
 _Layer = tuple[Array, float, float, str | Colormap]
 
@@ -44,7 +44,7 @@ def uptake_thumbnail(image: Array, mask: Mask, affine: npt.NDArray[np.float64], 
     Returns
     -------
     bytes
-        PNG.
+        WebP.
     """
     at = _middle(mask)
     return _drawn([(image, 0.0, _bright(image, mask, 99.8), UPTAKE)], mask, affine, at, label)
@@ -78,7 +78,7 @@ def map_thumbnail(
     Returns
     -------
     bytes
-        PNG.
+        WebP.
     """
     shown = np.where(np.abs(values) >= threshold, values, np.nan).astype(np.float32)
     layers: list[_Layer] = [
@@ -92,27 +92,25 @@ def _drawn(layers: list[_Layer], mask: Mask, affine: npt.NDArray[np.float64], at
     frame = frame_of(mask, affine)
     views = [View("axial", at[2]), View("coronal", at[1])]
     sizes = [frame.size_mm(view.plane) for view in views]
-    # Inches of a millimetre: both slices on one scale, each in its half.
-    scale = min(_SLICES / max(up for _, up in sizes), _WIDTH / 2 / max(across for across, _ in sizes))
-    total = _SLICES + _LINE
-    with drawing_style():
-        figure = Figure(figsize=(_WIDTH, total), dpi=_DPI, facecolor="black")
-        for number, (view, (across, up)) in enumerate(zip(views, sizes, strict=True)):
-            left, bottom = (number + 0.5) / 2 - across * scale / _WIDTH / 2, (_SLICES - up * scale) / 2 / total
-            axes = figure.add_axes((left, bottom, across * scale / _WIDTH, up * scale / total))
-            axes.set_axis_off()
-            for data, low, high, colours in layers:
-                cells = slice_of(data, view, frame)
-                axes.imshow(cells, origin="lower", aspect="auto", cmap=colours, vmin=low, vmax=high)
-        for x, side, place in ((0.015, "L", "left"), (0.985, "R", "right")):
-            figure.text(x, (_SLICES - 0.02) / total, side, color=SIDE, fontsize=9, ha=place, va="top")
-        words = " ".join(filter(None, ("SYNTHETIC" if label.synthetic else "", label.text)))
-        colour = ALARM if label.synthetic else "white"
-        middle = (_SLICES + _LINE / 2) / total
-        figure.text(0.015, middle, words, color=colour, fontsize=9.5, fontweight="bold", va="center", parse_math=False)
-        stream = io.BytesIO()
-        figure.savefig(stream, format="png", dpi=_DPI, facecolor="black", metadata={"Software": None})
-    return stream.getvalue()
+    width, height = SIZE[0] // 2, SIZE[1] - _LINE - _FOOT
+    # Pixels of a millimetre: both slices on one scale, each in its half.
+    scale = min(height / max(up for _, up in sizes), width / max(across for across, _ in sizes))
+    pixels = np.zeros((SIZE[1], SIZE[0], 3), dtype=np.uint8)
+    for number, (view, (across, up)) in enumerate(zip(views, sizes, strict=True)):
+        own = max(round(across * scale), 1), max(round(up * scale), 1)
+        left, top = number * width + (width - own[0]) // 2, _LINE + (height - own[1]) // 2
+        tile = pixels[top : top + own[1], left : left + own[0]]
+        for place, (data, low, high, colours) in enumerate(layers):
+            lay(tile, *painted(slice_of(data, view, frame), own, (low, high), colours, smooth=place == 0))
+    image = Image.fromarray(pixels)
+    draw = ImageDraw.Draw(image)
+    for x, side, anchor in ((6, "L", "lt"), (SIZE[0] - 6, "R", "rt")):
+        draw_text(draw, (x, _LINE + 4), side, SIDE, size=_TEXT, anchor=anchor, bold=True)
+    words = " ".join(filter(None, ("SYNTHETIC" if label.synthetic else "", label.text)))
+    colour = ALARM if label.synthetic else "white"
+    draw_text(draw, (6, _LINE / 2), words, colour, size=_TEXT, anchor="lm", bold=True)
+    draw_text(draw, (6, SIZE[1] - _FOOT / 2), STAMP, POSITION, size=_STAMP, anchor="lm")
+    return as_webp(image)
 
 
 def _middle(mask: Mask) -> Point:
@@ -121,6 +119,5 @@ def _middle(mask: Mask) -> Point:
 
 
 def _bright(data: Array, mask: Mask, percentile: float) -> float:
-    values = data[mask] if mask.any() else data.ravel()
-    high = float(np.percentile(values, percentile))
+    high = percentile_in(data, mask, percentile)
     return high if high > 0 else 1.0

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from bids_spectsynth.bids.output_files import read_table, regional_intervals_path
+from bids_spectsynth.bids.output_files import Synthetic, read_table, regional_intervals_path
+from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.evaluation.case.regions import HEMISPHERE
 from bids_spectsynth.evaluation.uncertainty.intervals import COVERAGE
 from bids_spectsynth.reports.context import SubjectContext
-from bids_spectsynth.reports.html import Block, Cell, Column, Heading, Section, Table, Text, number
-from bids_spectsynth.reports.subject.images import synthetic_title
+from bids_spectsynth.reports.html import Block, Cell, Column, Section, Table, Text, number
+from bids_spectsynth.reports.subject.images import model_blocks
 
 #: Pairs of blocks that are shown, those with the largest asymmetry.
 _MOST_PAIRS = 8
@@ -23,17 +24,17 @@ _INTRO = (
 
 def asymmetry_section(context: SubjectContext) -> Section | None:
     """Largest asymmetries of each synthetic image that has intervals; None where none has."""
-    blocks: list[Block] = []
-    for case, synthetic in context.synthetic:
+
+    def make(case: PreparedCase, synthetic: Synthetic) -> list[Block]:
         path = regional_intervals_path(context.output_dir, case, synthetic.model)
         if not path.exists():
-            continue
-        title = Heading(synthetic_title(context, case, synthetic))
+            return []
         try:
-            shown: list[Block] = [_table(path)]
+            return [_table(path)]
         except Exception as error:
-            shown = [context.problem(f"{case.name}: regional intervals of {synthetic.model}", error)]
-        blocks += [title, *shown]
+            return [context.problem(f"{case.name}: regional intervals of {synthetic.model}", error)]
+
+    blocks = model_blocks(context, make)
     return Section("asymmetry", "Asymmetry", [Text(_INTRO), *blocks]) if blocks else None
 
 

@@ -1,6 +1,6 @@
 """Sections of a subject's report that show images: brain mask, registrations, template, synthesis."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -19,12 +19,15 @@ from bids_spectsynth.images.resampling import resample_linear
 from bids_spectsynth.options.declarations.model import input_order
 from bids_spectsynth.options.settings import T1W_SPACE
 from bids_spectsynth.preprocess.templates.templates import fetch_template
-from bids_spectsynth.reports.context import Figure, SubjectContext
-from bids_spectsynth.reports.html import Block, Heading, Note, Section, Text, number
+from bids_spectsynth.reports.context import Figure, SubjectContext, viewer_name
+from bids_spectsynth.reports.html import Block, Fold, Heading, Jump, Note, Section, Text, number
 from bids_spectsynth.reports.pictures import reportlets
+from bids_spectsynth.reports.pictures.mosaic import Title
 from bids_spectsynth.reports.pictures.views import Array, frame_of
-from bids_spectsynth.reports.reading import read_on_grid, read_volume
+from bids_spectsynth.reports.reading import read_volume
 
+#: In every picture of a synthetic image.
+SYNTHETIC_WARNING = "SYNTHETIC: computed by a network, no measurement, not for diagnosis"
 SYNTHETIC_BANNER = Note(
     "Estimated by a network from other images of this head. It shows no measured perfusion and is not for diagnosis.",
     "danger",
@@ -34,6 +37,8 @@ SYNTHETIC_BANNER = Note(
 ASSUMED_TEXT = "Nothing in the name of this participant's SPECT says ictal or interictal: it may be ictal."
 #: Which side is which, for captions.
 SIDES = "The left of axial and coronal slices is the patient's left (neurological convention)."
+#: Letters of a name that stands in one line beside a row.
+_SHORT = 8
 
 
 def brain_mask_section(context: SubjectContext) -> Section:
@@ -47,8 +52,8 @@ def brain_mask_section(context: SubjectContext) -> Section:
     return Section("brain-mask", "Brain mask", blocks or [_nothing_prepared()])
 
 
-def _mask(context: SubjectContext, case: PreparedCase) -> tuple[str, str]:
-    mask, affine = context.brain(case)
+def _mask(context: SubjectContext, case: PreparedCase) -> tuple[bytes, str]:
+    mask, affine = context.whole_brain(case)
     voxel_ml = abs(float(np.linalg.det(affine[:3, :3]))) / 1000
     volume = f"The mask holds {mask.sum() * voxel_ml / 1000:.2f} l."
     head = context.heads.get(case.name)
@@ -58,11 +63,12 @@ def _mask(context: SubjectContext, case: PreparedCase) -> tuple[str, str]:
         image = resample_linear(image, source, mask.shape, affine, box)
         text = "Outline of the brain mask on the T1w image with the head."
     else:
-        image = context.image(case, "T1w")
+        image = context.whole_image(case, T1W)
         text = (
             "Outline of the brain mask on the brain-extracted T1w image (the output folder holds no image of the head)."
         )
-    return reportlets.mask_outline(image, mask, affine), f"{text} {volume} {SIDES}"
+    title = Title(f"{case.name}: brain mask")
+    return reportlets.mask_outline(image, mask, affine, title), f"{text} {volume} {SIDES}"
 
 
 def registration_section(context: SubjectContext) -> Section:
@@ -94,19 +100,21 @@ def _registration_figure(context: SubjectContext, case: PreparedCase, transform:
     kept: dict[str, str] = {key: entities[key] for key in ("task", "acq", "ce", "trc", "rec", "run") if key in entities}
     kept["ses"] = entities.get("ses", "")
     suffix, name = role_of(transform.role).suffix, role_of(transform.role).title
-    short = name.replace(" ", "\n")
+    short = name.replace(" ", "\n") if len(name) > _SHORT else name
 
-    def draw() -> tuple[str, str]:
+    def draw() -> tuple[bytes, str]:
         mask, affine = context.brain(case)
-        fixed, moving = context.image(case, "T1w"), context.image(case, transform.role)
+        fixed, moving = context.image(case, T1W), context.image(case, transform.role)
         caption = (
             f"Orange: lines of equal {name} intensity, on the T1w. Blue: the T1w's brain outline and a line between "
             f"its tissues, on the {name}. Where they do not follow the anatomy below them, the registration is wrong. "
             f"{SIDES}"
         )
-        return reportlets.registration(fixed, moving, mask, affine, short), caption
+        title = Title(f"{case.name}: {name} on the T1w", "Poor registration" if transform.poor else "")
+        return reportlets.registration(fixed, moving, mask, affine, (short, title)), caption
 
-    return Figure({**kept, "desc": "coregistration"}, suffix, f"{name} on the T1w", draw)
+    jump = Jump("", "", viewer_name(case), (T1W, transform.role))
+    return Figure({**kept, "desc": "coregistration"}, suffix, f"{name} on the T1w", draw, jump)
 
 
 def template_section(context: SubjectContext) -> Section | None:
@@ -125,20 +133,23 @@ def template_section(context: SubjectContext) -> Section | None:
 
 
 def _template_figure(context: SubjectContext, case: PreparedCase, transform: Transform) -> Figure:
-    def draw() -> tuple[str, str]:
-        mask, affine = context.brain(case)
+    def draw() -> tuple[bytes, str]:
+        mask, affine = context.whole_brain(case)
         # The stored matrix leads from the template's world to the T1w's; on a T1w grid its inverse is needed.
         native = case.space == T1W_SPACE
         matrix = np.asarray(np.linalg.inv(read_matrix(transform.path)) if native else np.eye(4))
         template = nib.funcs.as_closest_canonical(fetch_template(transform.template).mask)  # type: ignore[no-untyped-call]
         data = np.asarray(template.dataobj, dtype=np.float32)
-        outline = resample_linear(data, template.affine, mask.shape, matrix @ affine)
+        box = frame_of(mask, affine, reportlets.HEAD_MARGIN_MM).box
+        outline = resample_linear(data, template.affine, mask.shape, matrix @ affine, box)
         where = "carried over to the participant's own space" if native else "in template space"
         caption = (
             f"Pink: brain of {transform.target}, {where}. Blue: brain of the participant. An affine transform fits "
             f"size and shape only roughly. {SIDES}"
         )
-        return reportlets.template_outline(context.image(case, "T1w"), mask, outline, affine), caption
+        warning = "Poor registration" if transform.poor else ""
+        title = Title(f"{case.name}: brain of {transform.target} on the T1w", warning)
+        return reportlets.template_outline(context.whole_image(case, T1W), mask, outline, affine, title), caption
 
     entities = {"space": case.space, "desc": "template"}
     return Figure(entities, "T1w", f"Outline of {transform.target} on the T1w", draw)
@@ -148,16 +159,37 @@ def synthesis_section(context: SubjectContext) -> Section | None:
     """Inputs, real and synthetic image and their difference for each model; None where nothing was synthesised."""
     if not context.synthetic:
         return None
-    blocks: list[Block] = [SYNTHETIC_BANNER]
-    for case, synthetic in context.synthetic:
-        blocks.append(Heading(synthetic_title(context, case, synthetic)))
+    drawn: set[tuple[str, str, str]] = set()
+
+    def blocks(case: PreparedCase, synthetic: Synthetic) -> list[Block]:
+        own: list[Block] = []
         too_large = sidecar(synthetic.path).get("SliceSizeWarning")
         if isinstance(too_large, str) and too_large:
-            blocks.append(Note(f"{too_large[0].upper()}{too_large[1:]}.", "warning", "Large head"))
-        blocks.append(context.picture(case, _synthesis_figure(context, case, synthetic)))
+            own.append(Note(f"{too_large[0].upper()}{too_large[1:]}.", "warning", "Large head"))
+        own.append(context.picture(case, _synthesis_figure(context, case, synthetic, drawn)))
         units = sidecar(synthetic.path).get("UnitsDescription")
-        blocks += [Text(f"Values in the file: {units}")] if isinstance(units, str) else []
-    return Section("synthesis", "Synthesis", blocks)
+        return own + ([Text(f"Values in the file: {units}")] if isinstance(units, str) else [])
+
+    return Section("synthesis", "Synthesis", [SYNTHETIC_BANNER, *model_blocks(context, blocks)])
+
+
+def model_blocks(context: SubjectContext, make: Callable[[PreparedCase, Synthetic], list[Block]]) -> list[Block]:
+    """Blocks of each synthetic image under its title; those after the first of a session are folded.
+
+    Parameters
+    ----------
+    context : SubjectContext
+    make : callable
+        The blocks of a case and its synthetic image; none where there is nothing to be said of it.
+    """
+    blocks: list[Block] = []
+    sessions: set[str | None] = set()
+    for case, synthetic in context.synthetic:
+        if own := make(case, synthetic):
+            title = synthetic_title(context, case, synthetic)
+            blocks += [Fold(title, own)] if case.session in sessions else [Heading(title), *own]
+            sessions.add(case.session)
+    return blocks
 
 
 def synthetic_title(context: SubjectContext, case: PreparedCase, synthetic: Synthetic) -> str:
@@ -175,21 +207,27 @@ def synthetic_title(context: SubjectContext, case: PreparedCase, synthetic: Synt
     return f"Model {synthetic.model}{space}{session}"
 
 
-def _synthesis_figure(context: SubjectContext, case: PreparedCase, synthetic: Synthetic) -> Figure:
-    def draw() -> tuple[str, str]:
+def _synthesis_figure(
+    context: SubjectContext, case: PreparedCase, synthetic: Synthetic, drawn: set[tuple[str, str, str]]
+) -> Figure:
+    def draw() -> tuple[bytes, str]:
         mask, affine = context.brain(case)
-        inputs = {role: context.image(case, role) for role in input_roles(case, synthetic.path)}
-        real = _real(context, case)
-        estimated = read_on_grid(synthetic.path, mask.shape)
-        svg, scales = reportlets.synthesis(inputs, real, estimated, mask, affine)
-        return svg, _synthesis_caption(real is not None, scales, assumed=case.is_state_assumed)
+        # What another model's picture shows already is not drawn again.
+        roles = [role for role in input_roles(case, synthetic.path) if (case.name, case.space, role) not in drawn]
+        inputs = {role: context.image(case, role) for role in roles}
+        real = real_image(context, case)
+        estimated = context.cut(case, synthetic.path)
+        title = Title(f"{case.name}: {synthetic.model}", SYNTHETIC_WARNING)
+        picture, scales = reportlets.synthesis(inputs, real, estimated, mask, affine, title)
+        drawn.update((case.name, case.space, role) for role in roles)
+        return picture, _synthesis_caption(real is not None, scales, assumed=case.is_state_assumed)
 
     entities = {"task": "interictal", "space": synthetic.space, "desc": synthetic.model}
     return Figure(entities, "spect", f"Inputs, real and synthetic SPECT, {synthetic.model}", draw)
 
 
-def _real(context: SubjectContext, case: PreparedCase) -> Array | None:
-    # One that may be ictal would be compared with what it is not.
+def real_image(context: SubjectContext, case: PreparedCase) -> Array | None:
+    """The measured interictal SPECT; None without one, or where it may be ictal: that is not what was synthesised."""
     return context.image(case, INTERICTAL) if INTERICTAL in case.images and not case.is_state_assumed else None
 
 

@@ -12,9 +12,9 @@ from bids_spectsynth.bids.sidecars import sidecar
 from bids_spectsynth.evaluation.case.metrics import LEADING, METRICS, metrics_in
 from bids_spectsynth.evaluation.columns import NETWORK
 from bids_spectsynth.reports.context import Figure, SubjectContext
-from bids_spectsynth.reports.html import Block, Cell, Column, Heading, Note, Section, Table, Text, number
+from bids_spectsynth.reports.html import Block, Cell, Column, Note, Section, Table, Text, number
 from bids_spectsynth.reports.pictures.charts import metric_lines
-from bids_spectsynth.reports.subject.images import ASSUMED_TEXT, synthetic_title
+from bids_spectsynth.reports.subject.images import ASSUMED_TEXT, model_blocks
 from bids_spectsynth.reports.wording import description, left_out_text, method_name, method_order
 
 
@@ -24,15 +24,16 @@ def metrics_section(context: SubjectContext) -> Section | None:
     if any(case.is_state_assumed for case, _ in context.synthetic):
         cure = "No model is rated on it: rename it with task-interictal or task-ictal, or use --bids-filter-file."
         blocks.append(Note(f"{ASSUMED_TEXT} {cure}", "warning", "not rated"))
-    for case, synthetic in context.synthetic:
+
+    def make(case: PreparedCase, synthetic: Synthetic) -> list[Block]:
         if synthetic.metrics is None:
-            continue
-        blocks.append(Heading(synthetic_title(context, case, synthetic)))
+            return []
         try:
-            frame = read_metrics(synthetic.metrics)
-            blocks += _metrics_blocks(context, case, synthetic, frame)
+            return _metrics_blocks(context, case, synthetic, read_metrics(synthetic.metrics))
         except Exception as error:
-            blocks.append(context.problem(f"{case.name}: metrics of {synthetic.model}", error))
+            return [context.problem(f"{case.name}: metrics of {synthetic.model}", error)]
+
+    blocks += model_blocks(context, make)
     if not blocks:
         return None
     intro = (
@@ -95,10 +96,12 @@ def _dictionary(synthetic: Synthetic) -> Mapping[str, object]:
 
 def _lines(frame: pd.DataFrame) -> tuple[str, str]:
     panels = {}
+    # Copies of the columns of text would take most of the time.
+    methods, frame = frame["method"], frame[["z_mm", *METRICS]].sort_values("z_mm")
     for metric in metrics_in("brain"):
         lines = {}
-        for method in method_order(frame["method"]):
-            rows = frame[frame["method"] == method].sort_values("z_mm")
+        for method in method_order(methods):
+            rows = frame[methods.reindex(frame.index) == method]
             values = rows[metric.name].to_numpy(dtype=np.float64)
             lines[method_name(method)] = (rows["z_mm"].to_numpy(dtype=np.float64), values)
         panels[metric.label] = lines

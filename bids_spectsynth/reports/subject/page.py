@@ -15,7 +15,7 @@ from bids_spectsynth.bids.output_files import (
     software_version,
     subject_page,
 )
-from bids_spectsynth.bids.participants import FLAGS, read_participants
+from bids_spectsynth.bids.participants import FLAGS
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import ROLES, reading_order, role_of
 from bids_spectsynth.bids.sidecars import read_object, sidecar, strings
@@ -23,10 +23,13 @@ from bids_spectsynth.bids.transforms import find_transforms
 from bids_spectsynth.bids.writing import write_text
 from bids_spectsynth.errors import SpectSynthError, UsageError
 from bids_spectsynth.options.settings import T1W_SPACE
-from bids_spectsynth.reports.context import SubjectContext
-from bids_spectsynth.reports.html import Block, Cell, Code, Column, Items, Note, Page, Section, Table, Text, render
+from bids_spectsynth.reports.context import SubjectContext, participant_row
+from bids_spectsynth.reports.html import Block, Cell, Code, Column, Items, Note, Page, Section, Table, Text
 from bids_spectsynth.reports.rating import rating_section
+from bids_spectsynth.reports.rendering import render
 from bids_spectsynth.reports.subject.asymmetry import asymmetry_section
+from bids_spectsynth.reports.subject.foci import foci_section
+from bids_spectsynth.reports.subject.glance import glance_section
 from bids_spectsynth.reports.subject.images import (
     SYNTHETIC_BANNER,
     brain_mask_section,
@@ -64,7 +67,7 @@ def subject_report(output_dir: Path, participant: str, heads: Mapping[str, Path]
     Returns
     -------
     Path
-        ``sub-XX.html`` in the output folder; the figures are written as ``sub-XX[/ses-X]/figures/*.svg``.
+        ``sub-XX.html`` in the output folder; the figures are written as ``sub-XX[/ses-X]/figures/*.webp`` and ``.svg``.
 
     Raises
     ------
@@ -85,13 +88,16 @@ def subject_report(output_dir: Path, participant: str, heads: Mapping[str, Path]
     )
     path = subject_page(output_dir, label)
     write_text(path, render(_page(context)))
+    # What was not drawn this time would go on showing what was.
+    folder = output_dir / f"sub-{label}"
+    for old in {*folder.glob("figures/sub-*"), *folder.glob("ses-*/figures/sub-*")} - context.written:
+        old.unlink()
     return path
 
 
 def _page(context: SubjectContext) -> Page:
-    row = _participant_row(context)
-    shown = [_summary_section(context, row), *(section(context) for section in SECTIONS)]
-    sections = [section for section in shown if section is not None]
+    row = context.once(participant_row)
+    sections = [section for make in SECTIONS if (section := make(context)) is not None]
     sessions = sorted({case.session for case in context.cases if case.session})
     subtitle = f"Sessions: {', '.join(sessions)}" if sessions else "Participant level"
     rated = [section for section in sections if section.name in RATED_SECTIONS]
@@ -100,16 +106,6 @@ def _page(context: SubjectContext) -> Page:
     # The errors come last: they are known only when the other sections have been made.
     sections.append(_errors_section(context, row))
     return Page(f"sub-{context.participant}", subtitle, sections, _banners(context, row), FOOTER)
-
-
-def _participant_row(context: SubjectContext) -> Mapping[str, str]:
-    try:
-        table = read_participants(context.output_dir)
-    except SpectSynthError as error:
-        context.errors.append(str(error))
-        return {}
-    rows = table[table["participant_id"] == f"sub-{context.participant}"].to_dict("records")
-    return {str(key): str(value) for key, value in rows[0].items()} if rows else {}
 
 
 def _banners(context: SubjectContext, row: Mapping[str, str]) -> list[Note]:
@@ -139,7 +135,8 @@ def _cards(context: SubjectContext) -> dict[str, dict[str, Any]]:
     return {label: read_object(card_file(context.output_dir, label)) for label in labels}
 
 
-def _summary_section(context: SubjectContext, row: Mapping[str, str]) -> Section:
+def _summary_section(context: SubjectContext) -> Section:
+    row = context.once(participant_row)
     facts = [
         ("Participant", f"sub-{context.participant}"),
         ("Status of the last run", row.get("status", "n/a")),
@@ -160,7 +157,7 @@ def _summary_section(context: SubjectContext, row: Mapping[str, str]) -> Section
     warnings = _warnings(context)
     if warnings:
         blocks += [Text("Notes and warnings:"), Items([(warning, "") for warning in warnings])]
-    return Section("summary", "Summary", blocks)
+    return Section("summary", "What was used", blocks)
 
 
 def _backend_facts(context: SubjectContext) -> list[tuple[str, str]]:
@@ -210,7 +207,7 @@ def _methods_section(context: SubjectContext) -> Section | None:
     if native is None:
         return None
     try:
-        mask, affine = context.brain(native)
+        mask, affine = context.whole_brain(native)
     except SpectSynthError as error:
         return Section("methods", "Methods", [context.problem("Methods text", error)])
     facts = MethodFacts(
@@ -254,18 +251,21 @@ def _errors_section(context: SubjectContext, row: Mapping[str, str]) -> Section:
 
 #: Names of the sections that a reader can rate.
 RATED_SECTIONS = ("brain-mask", "registration", "template", "synthesis", "siscom")
-#: What the page shows between the summary and the errors, in order.
+#: What the page shows before the errors, in order: what answers first, then what it rests on.
 SECTIONS: tuple[Callable[[SubjectContext], Section | None], ...] = (
+    glance_section,
     quality_section,
     viewer_section,
-    brain_mask_section,
-    registration_section,
-    template_section,
+    foci_section,
+    siscom_section,
     synthesis_section,
     asymmetry_section,
     metrics_section,
     residual_section,
-    siscom_section,
+    brain_mask_section,
+    registration_section,
+    template_section,
+    _summary_section,
     _methods_section,
     _about_section,
 )

@@ -4,15 +4,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from bids_spectsynth.bids.output_files import rating_path
+from bids_spectsynth.bids.output_files import Synthetic, rating_path
+from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.sidecars import sidecar
 from bids_spectsynth.evaluation.case.region_columns import RESIDUAL_COLUMNS
 from bids_spectsynth.evaluation.case.regions import HEMISPHERE
 from bids_spectsynth.evaluation.case.volume_measures import BASELINE_SD
 from bids_spectsynth.evaluation.columns import NETWORK
 from bids_spectsynth.reports.context import SubjectContext
-from bids_spectsynth.reports.html import Block, Cell, Column, Heading, Note, Section, Table, Text, number
-from bids_spectsynth.reports.subject.images import synthetic_title
+from bids_spectsynth.reports.html import Block, Cell, Column, Note, Section, Table, Text, number
+from bids_spectsynth.reports.subject.images import model_blocks
 from bids_spectsynth.reports.wording import description, method_name, method_order
 
 #: Blocks that are shown as the source of most of the residual.
@@ -25,18 +26,17 @@ _INTRO = (
 
 def residual_section(context: SubjectContext) -> Section | None:
     """Standard deviation of the smoothed residual of each method, and where it lies; None where nothing was rated."""
-    blocks: list[Block] = []
-    for case, synthetic in context.synthetic:
+
+    def make(case: PreparedCase, synthetic: Synthetic) -> list[Block]:
         volume = rating_path(context.output_dir, case, synthetic.model, "volume")
-        regions = rating_path(context.output_dir, case, synthetic.model, "regions")
         if not volume.exists():
-            continue
-        title = Heading(synthetic_title(context, case, synthetic))
+            return []
         try:
-            shown = [*_deviations(volume), *_blocks(regions)]
+            return [*_deviations(volume), *_blocks(rating_path(context.output_dir, case, synthetic.model, "regions"))]
         except Exception as error:
-            shown = [context.problem(f"{case.name}: volume measures of {synthetic.model}", error)]
-        blocks += [title, *shown] if shown else []
+            return [context.problem(f"{case.name}: volume measures of {synthetic.model}", error)]
+
+    blocks = model_blocks(context, make)
     return Section("residual", "As the baseline of a SISCOM", [Text(_INTRO), *blocks]) if blocks else None
 
 

@@ -17,6 +17,7 @@ SHOWN = 10
 #: Corrected p from which a cluster is one that the scans have without a seizure too.
 _LEVEL = 0.05
 _NONE = ("", "n/a", "nan")
+Row = dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -64,24 +65,18 @@ _BUDGET = (
 )
 
 
-def foci_tables(foci: pd.DataFrame, dictionary: Mapping[str, Any], *, layer: str = "", viewer: str = "") -> list[Table]:
+def foci_tables(rows: list[Row], dictionary: Mapping[str, Any], *, layer: str = "", viewer: str = "") -> list[Table]:
     """The foci by rank: the first ten, and those of lower rank folded; coordinates lead to them in the page's viewer.
 
     Parameters
     ----------
-    foci : DataFrame
-        ``*_clusters.tsv`` as text; what it does not have is shown as ``n/a``.
+    rows : list of dict
+        Rows of ``*_clusters.tsv`` by rank (:func:`by_rank`); what they do not have is shown as ``n/a``.
     dictionary : mapping
         Its data dictionary; descriptions of this version stand in for what it lacks.
     layer, viewer : str
         Names of the map in the viewer and of the viewer.
-
-    Raises
-    ------
-    DatasetError
-        It has no ``rank`` or no ``sign``: it is no table of foci.
     """
-    rows = by_rank(foci)
     jump = Jump("", layer, viewer) if viewer else None
     first = "Foci." if len(rows) <= SHOWN else f"The first {SHOWN} of {len(rows)} foci."
     tables = [_table(_FOCI, rows[:SHOWN], dictionary, first, jump=jump)]
@@ -90,16 +85,16 @@ def foci_tables(foci: pd.DataFrame, dictionary: Mapping[str, Any], *, layer: str
     return tables
 
 
-def budget_table(foci: pd.DataFrame, dictionary: Mapping[str, Any]) -> Table:
+def budget_table(rows: list[Row], dictionary: Mapping[str, Any]) -> Table:
     """Beside the change at each focus, what each source of error can produce there without a seizure; folded.
 
     Parameters
     ----------
-    foci, dictionary
+    rows, dictionary
         As :func:`foci_tables` takes them.
     """
     caption = "Error budget: what each cause can produce at the peak without a seizure (one SD, % of the brain mean)"
-    return _table(_BUDGET, by_rank(foci), dictionary, caption, folded=True)
+    return _table(_BUDGET, rows, dictionary, caption, folded=True)
 
 
 def meanings() -> Table:
@@ -112,7 +107,7 @@ def meanings() -> Table:
     return Table([Column("Word"), Column("Meaning")], rows, "What the columns and flags of the foci mean", folded=True)
 
 
-def by_rank(foci: pd.DataFrame) -> list[dict[str, str]]:
+def by_rank(foci: pd.DataFrame) -> list[Row]:
     """Rows of a table of foci by rank; raises :exc:`DatasetError` where it is none."""
     missing = [name for name in ("rank", "sign") if name not in foci]
     if missing:
@@ -123,7 +118,7 @@ def by_rank(foci: pd.DataFrame) -> list[dict[str, str]]:
 
 def _table(
     shown: tuple[_Shown, ...],
-    rows: list[dict[str, str]],
+    rows: list[Row],
     dictionary: Mapping[str, Any],
     caption: str,
     *,
@@ -144,6 +139,16 @@ def peak_of(row: Mapping[str, str]) -> tuple[float, float, float] | None:
     """The peak of a focus in the world of the T1w; None where the row does not say."""
     x, y, z = (_float(row.get(name, "n/a")) for name in ("x_mm", "y_mm", "z_mm"))
     return (x, y, z) if math.isfinite(x + y + z) else None
+
+
+def value_of(row: Mapping[str, str], column: str) -> float:
+    """A number of a row; NaN where it has none."""
+    return _float(row.get(column, "n/a"))
+
+
+def meaning_of_flag(flag: str) -> str:
+    """What a flag of a focus says; the flag itself where this version does not know it."""
+    return str(CLUSTERS_DICTIONARY["flags"]["Levels"].get(flag, flag))
 
 
 def _cell(shown: _Shown, row: Mapping[str, str], jump: Jump | None) -> Cell:

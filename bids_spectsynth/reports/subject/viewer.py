@@ -1,6 +1,7 @@
 """The viewer in a subject's report: which of the images in the output folder it holds, and how they are first shown."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,11 +12,9 @@ from bids_spectsynth.bids.roles import INTERICTAL, PET, T1W, ictal_names, is_ict
 from bids_spectsynth.bids.writing import read_matrix
 from bids_spectsynth.errors import ImageError, SpectSynthError
 from bids_spectsynth.options.settings import T1W_SPACE
-from bids_spectsynth.reports.context import SubjectContext
+from bids_spectsynth.reports.context import SubjectContext, viewer_name
 from bids_spectsynth.reports.html import Block, Code, Heading, Section, Text
-from bids_spectsynth.reports.pictures.views import Array, Mask
-from bids_spectsynth.reports.reading import read_on_grid
-from bids_spectsynth.reports.subject.siscom import viewer_name
+from bids_spectsynth.reports.pictures.views import Array, Mask, percentile_in, values_in
 from bids_spectsynth.reports.subject.viewer_maps import PERCENT, foci_of, map_layers, top_map
 from bids_spectsynth.reports.viewer.layers import Kind, Layer, Viewer
 from bids_spectsynth.reports.viewer.packing import COARSE, Affine, brain_box, coarsen, crop, pack
@@ -30,6 +29,12 @@ _ROOM = 6_000_000
 _SEEN = 50.0
 
 
+#: Layers that are made at once.
+_AT_ONCE = 2
+#: What a layer is, and the function that makes it.
+Job = tuple[str, Callable[[], Layer]]
+
+
 @dataclass(eq=False)
 class _Gathered:
     """Layers of a case as they are found; ``grid`` is that of the prepared images."""
@@ -41,15 +46,34 @@ class _Gathered:
     layers: list[Layer] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 
-    def add(self, what: str, make: Callable[[], Layer]) -> None:
-        """Make a layer unless there is no room; a line among the errors where that fails."""
-        if sum(len(layer.volume.data) for layer in self.layers) > _ROOM:
+    def add(self, jobs: Sequence[Job]) -> None:
+        """Make layers as long as there is room; a line among the errors for each that fails."""
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            for first in range(0, len(jobs), 2 * _AT_ONCE):
+                part = jobs[first : first + 2 * _AT_ONCE]
+                # Reading and packing leave the interpreter to others most of the time.
+                made = pool.map(_made, [make for _, make in part]) if self._has_room() else [None] * len(part)
+                for (what, _), layer in zip(part, made, strict=True):
+                    self._take(what, layer)
+
+    def _take(self, what: str, layer: Layer | SpectSynthError | None) -> None:
+        if isinstance(layer, SpectSynthError):
+            self.context.problem(f"{self.case.name}: {what} in the viewer", layer)
+        elif layer is None or not self._has_room():
             self.left_out.append(what)
-            return
-        try:
-            self.layers.append(make())
-        except SpectSynthError as error:
-            self.context.problem(f"{self.case.name}: {what} in the viewer", error)
+        else:
+            self.layers.append(layer)
+
+    def _has_room(self) -> bool:
+        # What is stored once is counted once.
+        return sum(map(len, {layer.volume.data for layer in self.layers})) <= _ROOM
+
+
+def _made(make: Callable[[], Layer]) -> Layer | SpectSynthError:
+    try:
+        return make()
+    except SpectSynthError as error:
+        return error
 
 
 def viewer_section(context: SubjectContext) -> Section | None:
@@ -71,12 +95,11 @@ def _case_blocks(context: SubjectContext, case: PreparedCase) -> list[Block]:
     found = _Gathered(context, case, mask, affine)
     # The others are seen on the T1w: without it there is nothing to be shown.
     found.layers.append(_anatomy(found))
-    _add_images(found)
+    jobs = [*_images(found)]
     for other, synthetic in context.synthetic:
         if other.name == case.name:
-            _add_synthetic(found, other, synthetic)
-    for what, make in map_layers(context, case, mask, affine):
-        found.add(what, make)
+            jobs += _of_synthetic(found, other, synthetic)
+    found.add([*jobs, *map_layers(context, case)])
     lost = found.left_out
     title = f"{len(lost)} further image{'s were' if len(lost) > 1 else ' was'} left out for the size of the page"
     return [_viewer(found), *([Code(title, "\n".join(lost))] if lost else [])]
@@ -84,15 +107,15 @@ def _case_blocks(context: SubjectContext, case: PreparedCase) -> list[Block]:
 
 def _anatomy(found: _Gathered) -> Layer:
     data = found.context.image(found.case, T1W)
-    top = max(_percentile(data, found.mask, 99.9), 1e-6)
+    top = max(percentile_in(data, found.mask, 99.9), 1e-6)
     values, affine = crop(data, found.affine, brain_box(found.mask))
     volume = pack(values, affine, COARSE, highest=top)
     return Layer(
-        T1W, "T1w", "", "anatomy", volume, (0.0, _percentile(data, found.mask, 99.5)), (None, 0.01 * top), "grey"
+        T1W, "T1w", "", "anatomy", volume, (0.0, percentile_in(data, found.mask, 99.5)), (None, 0.01 * top), "grey"
     )
 
 
-def _add_images(found: _Gathered) -> None:
+def _images(found: _Gathered) -> Iterator[Job]:
     case = found.case
     for role in reading_order(case.images):
         if not role_of(role).is_nuclear and not is_ictal(role):
@@ -102,7 +125,7 @@ def _add_images(found: _Gathered) -> None:
             data = _relative(found.context.image(case, role), found.mask)
             return _uptake(found, role, _title(case, role), data)
 
-        found.add(role_of(role).title, make)
+        yield role_of(role).title, make
 
 
 def _title(case: PreparedCase, role: str) -> str:
@@ -114,30 +137,30 @@ def _title(case: PreparedCase, role: str) -> str:
     return f"Ictal SPECT, {', '.join(own)}" if own else role_of(role).title
 
 
-def _add_synthetic(found: _Gathered, case: PreparedCase, synthetic: Synthetic) -> None:
+def _of_synthetic(found: _Gathered, case: PreparedCase, synthetic: Synthetic) -> Iterator[Job]:
     """A synthetic image, what the real one has more, and the standard deviation; those in a template's space alone."""
     context, native = found.context, case.space == T1W_SPACE
     where = "" if native else f", {case.space}"
     name = synthetic.model + ("" if native else f"-{case.space}")
 
     def image() -> Layer:
-        estimated = _relative(read_on_grid(synthetic.path, mask.shape), mask)
+        estimated = _relative(context.cut(case, synthetic.path), mask)
         return _uptake(own, name, f"Synthetic SPECT, {synthetic.model}{where}", estimated, synthetic=True)
 
     def difference() -> Layer:
-        estimated = _relative(read_on_grid(synthetic.path, mask.shape), mask)
+        estimated = _relative(context.cut(case, synthetic.path), mask)
         real = _relative(context.image(case, INTERICTAL), mask)
         values = np.where(mask, real - estimated, 0).astype(np.float32)
-        limit = _rounded(_percentile(np.abs(values), mask, 99), 10)
+        limit = _rounded(percentile_in(np.abs(values), mask, 99), 10)
         return _coarse(
             own, f"{name}-difference", f"Real minus synthetic, {synthetic.model}", "signed", values, limit, True
         )
 
     def deviation() -> Layer:
         path = standard_deviation_path(context.output_dir, case, synthetic.model)
-        level = _level(read_on_grid(synthetic.path, mask.shape), mask)
-        values = np.where(mask, 100 * read_on_grid(path, mask.shape) / level, 0).astype(np.float32)
-        limit = _rounded(_percentile(values, mask, 99.5), 5)
+        level = _level(context.cut(case, synthetic.path), mask)
+        values = np.where(mask, 100 * context.cut(case, path, keep=False) / level, 0).astype(np.float32)
+        limit = _rounded(percentile_in(values, mask, 99.5), 5)
         return _coarse(own, f"{name}-sd", f"Uncertainty (one SD), {synthetic.model}", "sd", values, limit, True)
 
     try:
@@ -149,15 +172,15 @@ def _add_synthetic(found: _Gathered, case: PreparedCase, synthetic: Synthetic) -
         context.problem(f"{case.name}: {name} in the viewer", lost)
         return
     own = _Gathered(context, case, mask, matrix @ affine)
-    found.add(f"synthetic SPECT, {name}", image)
+    yield f"synthetic SPECT, {name}", image
     if native and INTERICTAL in case.images and not case.is_state_assumed:
-        found.add(f"real minus synthetic, {name}", difference)
+        yield f"real minus synthetic, {name}", difference
     if native and standard_deviation_path(context.output_dir, case, synthetic.model).exists():
-        found.add(f"uncertainty of {name}", deviation)
+        yield f"uncertainty of {name}", deviation
 
 
 def _uptake(found: _Gathered, name: str, title: str, values: Array, *, synthetic: bool = False) -> Layer:
-    limit = _rounded(_percentile(values, found.mask, 99.8), 10)
+    limit = _rounded(percentile_in(values, found.mask, 99.8), 10)
     return _coarse(found, name, title, "uptake", values, limit, synthetic)
 
 
@@ -198,13 +221,8 @@ def _viewer(found: _Gathered) -> Viewer:
     )
 
 
-def _percentile(data: Array, mask: Mask, percentile: float) -> float:
-    values = data[mask] if mask.any() else data.ravel()
-    return float(np.percentile(values, percentile))
-
-
 def _level(data: Array, mask: Mask) -> float:
-    mean = float(data[mask].mean()) if mask.any() else 0.0
+    mean = float(values_in(data, mask).mean()) if mask.any() else 0.0
     return mean if mean > 0 else 1.0
 
 

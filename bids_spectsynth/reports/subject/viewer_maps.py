@@ -8,53 +8,36 @@ import numpy as np
 
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.sidecars import as_number
-from bids_spectsynth.errors import SpectSynthError
 from bids_spectsynth.reports.context import SubjectContext
 from bids_spectsynth.reports.html import number
 from bids_spectsynth.reports.pictures.statmaps import LIMIT
-from bids_spectsynth.reports.pictures.views import Mask
-from bids_spectsynth.reports.plain_table import read_plain
-from bids_spectsynth.reports.reading import read_on_grid
-from bids_spectsynth.reports.subject.siscom import case_of, comparisons, facts_of, layer_name, scan_title
-from bids_spectsynth.reports.subject.siscom_facts import baseline_title, is_synthetic, kind_of
-from bids_spectsynth.reports.subject.siscom_foci import SHOWN, by_rank, peak_of
+from bids_spectsynth.reports.subject.siscom_facts import kind_of
+from bids_spectsynth.reports.subject.siscom_foci import SHOWN, peak_of
+from bids_spectsynth.reports.subject.siscom_results import Result, case_of, layer_name, results_of
 from bids_spectsynth.reports.viewer.layers import Focus, Layer
-from bids_spectsynth.reports.viewer.packing import Affine, brain_box, coarsen, crop, pack
-from bids_spectsynth.siscom.outputs.paths import Found, Statistic
+from bids_spectsynth.reports.viewer.packing import brain_box, coarsen, crop, pack
+from bids_spectsynth.siscom.outputs.paths import Statistic
 
 #: Maps of a comparison in the order in which the page has room for them. The z map of the brain is shown for the usual
 #: reading, the difference for its size; what the corrected p rests on comes behind them.
 _MAPS: tuple[Statistic, ...] = ("z", "difference", "znull", "zcohort")
 _TITLES: Mapping[Statistic, str] = {"z": "z", "difference": "difference", "znull": "z null", "zcohort": "z cohort"}
 PERCENT = "% of mean"
-#: Usual threshold, where the sidecar does not say.
-_THRESHOLD = 2.0
 
 
-def map_layers(
-    context: SubjectContext, case: PreparedCase, mask: Mask, affine: Affine
-) -> Iterator[tuple[str, Callable[[], Layer]]]:
-    """What each map of a case is, and the function that makes its layer; the most important ones first.
-
-    Parameters
-    ----------
-    context : SubjectContext
-    case : PreparedCase
-        In whose T1w space the maps are.
-    mask : array of bool, shape (i, j, k)
-    affine : array, shape (4, 4)
-    """
+def map_layers(context: SubjectContext, case: PreparedCase) -> Iterator[tuple[str, Callable[[], Layer]]]:
+    """What each map of a case is, and the function that makes its layer; the most important ones first."""
     own = _of_case(context, case)
     for statistic in _MAPS:
-        for found in own:
-            if statistic in found.maps:
-                title = _map_title(found, statistic, own)
-                yield title, partial(_layer, found, statistic, title, mask, affine)
+        for one in own:
+            if statistic in one.found.maps:
+                title = _map_title(one, statistic, own)
+                yield title, partial(_layer, context, case, one, statistic, title)
 
 
 def top_map(context: SubjectContext, case: PreparedCase) -> str:
     """Name of the layer that is shown first; empty without a SISCOM."""
-    return next((layer_name(found, "z") for found in _of_case(context, case) if "z" in found.maps), "")
+    return next((layer_name(one.found, "z") for one in _of_case(context, case) if "z" in one.found.maps), "")
 
 
 def foci_of(context: SubjectContext, case: PreparedCase) -> Iterator[Focus]:
@@ -62,16 +45,11 @@ def foci_of(context: SubjectContext, case: PreparedCase) -> Iterator[Focus]:
 
     A table that cannot be read has none; the section on SISCOM says so.
     """
-    for found in _of_case(context, case):
-        try:
-            rows = by_rank(read_plain(found.clusters))
-        except SpectSynthError:
-            continue
-        group = f"{scan_title(found)} minus {baseline_title(facts_of(found), found.label)}"
-        for row in sorted(rows[:SHOWN], key=lambda row: row["sign"] != "hyper"):
+    for one in _of_case(context, case):
+        for row in sorted((one.foci or [])[:SHOWN], key=lambda row: row["sign"] != "hyper"):
             peak = peak_of(row)
             if peak is not None:
-                yield Focus(_focus_title(row), peak, layer_name(found, "z"), group)
+                yield Focus(_focus_title(row), peak, layer_name(one.found, "z"), one.title)
 
 
 def _focus_title(row: Mapping[str, str]) -> str:
@@ -96,35 +74,36 @@ def _read(text: str) -> float:
         return math.nan
 
 
-def _of_case(context: SubjectContext, case: PreparedCase) -> list[Found]:
-    return [found for found in comparisons(context) if case_of(context, found) == case]
+def _of_case(context: SubjectContext, case: PreparedCase) -> list[Result]:
+    return [one for scan in context.once(results_of) for one in scan if case_of(context.cases, one.found) == case]
 
 
-def _map_title(found: Found, statistic: Statistic, scans: Sequence[Found]) -> str:
+def _map_title(shown: Result, statistic: Statistic, scans: Sequence[Result]) -> str:
     """``SISCOM z, minus Real`` with what tells the ictal scan from others: ``, run-1``."""
-    own = found.ictal.split("_")
-    others = [scan.ictal.split("_") for scan in scans if scan.ictal != found.ictal]
+    own = shown.found.ictal.split("_")
+    others = [scan.found.ictal.split("_") for scan in scans if scan.found.ictal != shown.found.ictal]
     parts = [part for part in own if not all(part in other for other in others)]
-    baseline = f"synthetic {found.label}" if kind_of(facts_of(found), found.label) == "synthetic" else found.label
+    label = shown.found.label
+    baseline = f"synthetic {label}" if kind_of(shown.facts, label) == "synthetic" else label
     return ", ".join([f"SISCOM {_TITLES[statistic]}, minus {baseline}", *(parts if others else [])])
 
 
-def _layer(found: Found, statistic: Statistic, title: str, mask: Mask, affine: Affine) -> Layer:
-    facts = facts_of(found)
+def _layer(context: SubjectContext, case: PreparedCase, shown: Result, statistic: Statistic, title: str) -> Layer:
+    mask, affine = context.brain(case)
     box = brain_box(mask)
-    values, moved = crop(read_on_grid(found.maps[statistic], mask.shape), affine, box)
+    # Pictures are made of the z map alone.
+    values = context.cut(case, shown.found.maps[statistic], keep=statistic == "z")
+    values, moved = crop(values, affine, box)
     volume = pack(*coarsen(values, moved, mask[box]))
-    threshold = as_number(facts.get("Threshold"))
-    threshold = threshold if math.isfinite(threshold) and threshold > 0 else _THRESHOLD
-    limit, unit = LIMIT, ""
+    threshold, limit, unit = shown.threshold, LIMIT, ""
     if statistic == "difference":
-        spread = as_number(facts.get("StandardDeviationPercent"))
+        spread = as_number(shown.facts.get("StandardDeviationPercent"))
         if not (math.isfinite(spread) and spread > 0):
             spread = float(np.std(values[mask[box]])) or 1.0
         threshold, limit, unit = threshold * spread, float(np.ceil(LIMIT * spread)), PERCENT
     limit = max(limit, 1.5 * threshold)
     return Layer(
-        layer_name(found, statistic),
+        layer_name(shown.found, statistic),
         title,
         unit,
         "signed",
@@ -132,5 +111,5 @@ def _layer(found: Found, statistic: Statistic, title: str, mask: Mask, affine: A
         (-limit, limit),
         (-threshold, threshold),
         "hot-cold",
-        is_synthetic(facts, found.label),
+        shown.synthetic,
     )

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import product
 from typing import Any
@@ -25,7 +26,7 @@ def document(viewer: Viewer) -> str:
         "title": viewer.title,
         "frame": frame(viewer.layers[0].volume),
         "layers": [_layer(layer) for layer in viewer.layers],
-        "volumes": [_volume(layer.volume) for layer in viewer.layers],
+        "volumes": _volumes(viewer.layers),
         "foci": [asdict(focus) for focus in viewer.foci],
         "maps": {name: _colour_map(name) for name in COLOUR_MAPS},
         "base": viewer.base or viewer.layers[0].name,
@@ -72,15 +73,23 @@ def _layer(layer: Layer) -> dict[str, Any]:
     return {**entries, "window": list(layer.window), "threshold": list(layer.threshold)}
 
 
-def _volume(volume: Packed) -> dict[str, Any]:
-    return {
-        "shape": volume.shape,
-        "toVoxel": _rows(np.asarray(np.linalg.inv(volume.affine))),
-        "bits": volume.bits,
-        "slope": volume.slope,
-        "intercept": volume.intercept,
-        "data": volume.data,
-    }
+def _volumes(layers: Sequence[Layer]) -> list[dict[str, Any]]:
+    """Volumes; one whose integers are those of another (a map and the same in other units) names it by its number."""
+    first: dict[tuple[tuple[int, int, int], int, int, str], int] = {}
+    volumes = []
+    for number, layer in enumerate(layers):
+        volume = layer.volume
+        same = first.setdefault((volume.shape, volume.bits, volume.axes, volume.data), number)
+        volumes.append({
+            "shape": volume.shape,
+            "toVoxel": _rows(np.asarray(np.linalg.inv(volume.affine))),
+            "bits": volume.bits,
+            "slope": volume.slope,
+            "intercept": volume.intercept,
+            "axes": volume.axes,
+            "data": volume.data if same == number else same,
+        })  # fmt: skip
+    return volumes
 
 
 def _rows(matrix: npt.NDArray[np.float64]) -> list[list[float]]:

@@ -30,7 +30,8 @@ from bids_spectsynth.evaluation.statistics.bland_altman import (
     mean_correlation,
 )
 from bids_spectsynth.reports.group.bland_altman import agreement_section
-from bids_spectsynth.reports.html import Page, Picture, Section, Table, render
+from bids_spectsynth.reports.html import Page, Picture, Section, Table
+from bids_spectsynth.reports.rendering import render
 
 SHAPE = (28, 36, 28)
 AFFINE = np.diag([6.0, 6.0, 6.0, 1.0])

@@ -110,19 +110,35 @@ def test_glance_section__without_anybody_there_is_none(tmp_path):
 
 def test_write_thumbnails__synthetic_stands_in_the_pixels_and_old_ones_go(cohort, rows):
     folder = cohort / "figures/participants"
-    assert sorted(path.stem for path in folder.glob("*.png")) == [f"sub-0{n}" for n in range(1, 7)]
+    assert sorted(path.stem for path in folder.glob("*.webp")) == [f"sub-0{n}" for n in range(1, 7)]
     cell = rows["sub-02"]["Picture"]
-    assert cell.image == "figures/participants/sub-02.png"
+    assert cell.image == "figures/participants/sub-02.webp"
     assert cell.text == "sub-02: synthetic SPECT by pix2pixPet"
     pixels = np.asarray(Image.open(cohort / cell.image).convert("RGB")).astype(int)
     assert pixels.shape[:2] == SIZE[::-1]
     # Red letters of alarm above the slices, and a brain below.
-    letters = (pixels[:18, :, 0] > 180) & (pixels[:18, :, 2] < 150)
-    assert letters.sum() > 150
-    assert (pixels[30:].max(axis=2) > 100).mean() > 0.1
-    (folder / "sub-99.png").write_bytes(b"old")
+    letters = (pixels[:36, :, 0] > 180) & (pixels[:36, :, 2] < 150)
+    assert letters.sum() > 600
+    assert (pixels[60:].max(axis=2) > 100).mean() > 0.1
+    for old in ("sub-99.webp", "sub-01.png"):
+        (folder / old).write_bytes(b"old")
+    write_thumbnails(cohort, {}, "pix2pixPet")
+    assert sorted(path.name for path in folder.iterdir()) == [f"sub-0{n}.webp" for n in range(1, 7)]
+
+
+def test_write_thumbnails__what_is_unchanged_stays_and_another_model_is_drawn(cohort, rows):
+    path = cohort / rows["sub-02"]["Picture"].image
+    write_thumbnails(cohort, {}, "pix2pixPet")
+    before = path.stat().st_mtime_ns
+    write_thumbnails(cohort, {}, "pix2pixPet")
+    assert path.stat().st_mtime_ns == before
+    made = write_thumbnails(cohort, {}, "pix2pixT1w")
+    assert made["sub-02"].alt == "sub-02: synthetic SPECT by pix2pixT1w"
+    assert path.stat().st_mtime_ns > before
+    path.write_bytes(b"damaged")
     write_thumbnails(cohort, {}, "pix2pixT1w")
-    assert not (folder / "sub-99.png").exists()
+    assert path.stat().st_size > 1000
+    write_thumbnails(cohort, {}, "pix2pixPet")
 
 
 def test_write_thumbnails__a_damaged_image_costs_its_own(cohort, tmp_path, write, caplog):

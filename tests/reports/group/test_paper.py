@@ -10,7 +10,8 @@ from bids_spectsynth.reports.group.paper import (
     paper_examples_section,
     paper_tables_section,
 )
-from bids_spectsynth.reports.html import Page, Picture, Table, render
+from bids_spectsynth.reports.html import Page, Picture, Table
+from bids_spectsynth.reports.rendering import render
 
 TEMPLATE = "MNI152NLin2009aSym"
 METRICS = ("rmse", "ssim", "psnr")

@@ -7,7 +7,7 @@ from bids_spectsynth.bids.output_files import regional_intervals_path
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.writing import write_table
 from bids_spectsynth.evaluation.uncertainty.regional_table import REGIONAL_DICTIONARY
-from bids_spectsynth.reports.subject import asymmetry
+from bids_spectsynth.reports.subject import images
 from bids_spectsynth.reports.subject.asymmetry import asymmetry_section
 
 CASE = PreparedCase("01", None, "T1w", {}, {}, None, None)
@@ -28,7 +28,7 @@ def pair(region, index, low, high, real=float("nan"), real_flag="n/a"):
 
 @pytest.fixture
 def context(tmp_path, monkeypatch):
-    monkeypatch.setattr(asymmetry, "synthetic_title", lambda *_: "m")
+    monkeypatch.setattr(images, "synthetic_title", lambda *_: "m")
     problems = []
 
     def problem(what, error):

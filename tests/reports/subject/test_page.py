@@ -1,6 +1,7 @@
 import gzip
 import json
 import re
+from base64 import b64decode
 from urllib.parse import unquote
 
 import nibabel as nib
@@ -17,8 +18,8 @@ from bids_spectsynth.reports.subject import metrics as subject_metrics
 from bids_spectsynth.reports.subject import page
 from bids_spectsynth.reports.subject.page import subject_report
 
-SECTIONS = ["Summary", "Viewer", "Brain mask", "Registration to the T1w", "Registration to the template", "Synthesis",
-            "Metrics per slice", "Methods", "About", "Rating", "Errors"]  # fmt: skip
+SECTIONS = ["At a glance", "Viewer", "Synthesis", "Metrics per slice", "Brain mask", "Registration to the T1w",
+            "Registration to the template", "What was used", "Methods", "About", "Rating", "Errors"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -39,26 +40,33 @@ def test_a_full_report_has_every_section_and_a_figure_for_each(report, html, ful
     assert report == full_tree / "sub-01.html"
     assert headings(html) == SECTIONS
     parsed = parse(html)
-    figures = sorted(path.relative_to(full_tree).as_posix() for path in full_tree.glob("sub-01/figures/*.svg"))
+    figures = sorted(path.relative_to(full_tree).as_posix() for path in full_tree.glob("sub-01/figures/*"))
     assert figures == [
-        "sub-01/figures/sub-01_space-T1w_desc-brainmask_T1w.svg",
-        "sub-01/figures/sub-01_space-T1w_desc-template_T1w.svg",
+        "sub-01/figures/sub-01_space-T1w_desc-brainmask_T1w.webp",
+        "sub-01/figures/sub-01_space-T1w_desc-template_T1w.webp",
+        "sub-01/figures/sub-01_task-interictal_space-T1w_desc-pix2pixPetGlance_spect.webp",
         "sub-01/figures/sub-01_task-interictal_space-T1w_desc-pix2pixPet_metrics.svg",
-        "sub-01/figures/sub-01_task-interictal_space-T1w_desc-pix2pixPet_spect.svg",
-        "sub-01/figures/sub-01_task-interictal_trc-HMPAO_desc-coregistration_spect.svg",
-        "sub-01/figures/sub-01_trc-FDG_desc-coregistration_pet.svg",
+        "sub-01/figures/sub-01_task-interictal_space-T1w_desc-pix2pixPet_spect.webp",
+        "sub-01/figures/sub-01_task-interictal_trc-HMPAO_desc-coregistration_spect.webp",
+        "sub-01/figures/sub-01_trc-FDG_desc-coregistration_pet.webp",
     ]
     assert len(parsed.sources) == len(figures)
     assert set(figures) <= set(parsed.links)
     assert "No errors to report." in parsed.text
-    assert len(html) < 15e6
+    assert len(html) < 4e6
 
 
 def test_the_figures_in_the_report_are_those_on_disk(html, full_tree, parse):
-    shown = {unquote(source.removeprefix("data:image/svg+xml,")) for source in parse(html).sources}
+    sources = parse(html).sources
+    shown = {
+        unquote(one.removeprefix("data:image/svg+xml,")).encode() for one in sources if one.startswith("data:image/svg")
+    }
+    shown |= {
+        b64decode(one.removeprefix("data:image/webp;base64,")) for one in sources if one.startswith("data:image/webp")
+    }
     stored = {
-        path.read_text(encoding="utf-8").encode("ascii", "xmlcharrefreplace").decode()
-        for path in full_tree.glob("sub-01/figures/*.svg")
+        path.read_bytes().decode().encode("ascii", "xmlcharrefreplace") if path.suffix == ".svg" else path.read_bytes()
+        for path in full_tree.glob("sub-01/figures/*")
     }
     assert shown == stored
 
@@ -185,7 +193,7 @@ def test_a_damaged_mask_leaves_the_text(tree, parse):
     path = tree / "sub-01/anat/sub-01_space-T1w_desc-brain_mask.nii.gz"
     path.write_bytes(path.read_bytes()[:300])
     text = parse(subject_report(tree, "01").read_text()).text
-    assert "Summary" in text
+    assert "What was used" in text
     assert "Overlap of the brains" in text
     assert "cannot be shown" in text
 
@@ -239,7 +247,7 @@ def test_sessions_are_told_apart(tmp_path, write, parse):
     assert "Sessions: a, b" in text
     for session in ("a", "b"):
         assert f"Images that were used, sub-04_ses-{session}" in text
-        name = f"sub-04/ses-{session}/figures/sub-04_ses-{session}_space-T1w_desc-brainmask_T1w.svg"
+        name = f"sub-04/ses-{session}/figures/sub-04_ses-{session}_space-T1w_desc-brainmask_T1w.webp"
         assert (out / name).is_file()
         assert name in html
 
@@ -247,7 +255,7 @@ def test_sessions_are_told_apart(tmp_path, write, parse):
 @pytest.mark.usefixtures("quick")
 def test_the_head_is_shown_where_the_caller_has_it(tree, tmp_path, monkeypatch, parse):
     drawn = []
-    monkeypatch.setattr(reportlets, "mask_outline", lambda image, *_: drawn.append(image) or "<svg/>")
+    monkeypatch.setattr(reportlets, "mask_outline", lambda image, *_: drawn.append(image) or b"picture")
     # Another grid and orientation of the same world: columns run to the patient's left, and values name their place.
     affine = np.array([[-4.0, 0, 0, 130], [0, 4, 0, -130], [0, 0, 4, -98], [0, 0, 0, 1]])
     head = np.broadcast_to(130 - 4.0 * np.arange(66)[:, None, None], (66, 66, 50)).astype(np.float32)
@@ -294,7 +302,7 @@ def test_sections__one_more_stands_where_it_is_listed(tmp_path, monkeypatch):
     monkeypatch.setattr(page, "SECTIONS", (further, lambda context: None, *page.SECTIONS))
     update_participants(tmp_path, {"01": {"status": "ok", "reason": ""}})
     html = subject_report(tmp_path, "01").read_text(encoding="utf-8")
-    assert headings(html)[:2] == ["Summary", "Of 01"]
+    assert headings(html)[:1] == ["Of 01"]
     assert headings(html)[-1] == "Errors"
     assert "something new" in html
 
@@ -309,10 +317,10 @@ def test_ictal_scans__each_has_its_row_and_its_picture(tree, write, quick, parse
         assert f"{title} to T1w" in parsed.text
         assert f'"{title} on the T1w"' in html
     assert "spect/sub-01_ses-x_task-ictal_space-T1w_desc-preproc_spect.nii.gz" in parsed.text
-    assert {path.relative_to(tree).as_posix() for path in tree.glob("sub-01/**/*task-ictal*.svg")} == {
-        "sub-01/figures/sub-01_task-ictal_desc-coregistration_spect.svg",
-        "sub-01/figures/sub-01_task-ictal_run-2_desc-coregistration_spect.svg",
-        "sub-01/ses-x/figures/sub-01_ses-x_task-ictal_desc-coregistration_spect.svg",
+    assert {path.relative_to(tree).as_posix() for path in tree.glob("sub-01/**/figures/*task-ictal*")} == {
+        "sub-01/figures/sub-01_task-ictal_desc-coregistration_spect.webp",
+        "sub-01/figures/sub-01_task-ictal_run-2_desc-coregistration_spect.webp",
+        "sub-01/ses-x/figures/sub-01_ses-x_task-ictal_desc-coregistration_spect.webp",
     }
     assert "No errors to report." in parsed.text
 

@@ -25,8 +25,8 @@ def drawn(monkeypatch):
     """Pictures that were asked for, by the text of their title, instead of drawn ones."""
     asked = {}
 
-    def draw(t1w, values, mask, affine, **how):
-        asked[how["title"].text] = {**how, "values": values}
+    def draw(t1w, shown, mask, affine, **how):
+        asked[how["title"].text] = {**how, "values": shown.values, "threshold": shown.threshold}
         return '<svg xmlns="http://www.w3.org/2000/svg"/>'
 
     monkeypatch.setattr(statmaps, "thresholded_map", draw)
@@ -50,9 +50,9 @@ def test_siscom_section__real_first_with_pictures_files_and_titles(siscom, drawn
     html = subject_report(siscom.tree, "01").read_text(encoding="utf-8")
     assert re.findall(r"<h3>([^<]*)</h3>", html) == [
         "Ictal SPECT (ses-2) minus measured interictal SPECT (Real)",
-        "Ictal SPECT (ses-2) minus synthetic interictal SPECT (Pix2pixPet)",
         "Agreement of the baselines, Ictal SPECT (ses-2)",
     ]
+    assert "<summary>Ictal SPECT (ses-2) minus synthetic interictal SPECT (Pix2pixPet)</summary>" in html
     figures = sorted(path.name for path in siscom.tree.glob("sub-01/ses-2/figures/*siscom*.svg"))
     assert figures == [
         "sub-01_ses-2_task-ictal_space-T1w_desc-siscomPix2pixPet_statmap.svg",
@@ -75,7 +75,8 @@ def test_siscom_section__picture_goes_through_the_first_focus_of_hyperperfusion(
     siscom.write(siscom.ictal, "real", "Real", Threshold=1.5)
     text = text_of(siscom.tree, parse)
     how = next(how for title, how in drawn.items() if "Real" in title)
-    assert how["at"] == (42, 32, 19), "x, y, z = 42, 2, -18 mm on the grid of 4 mm, of whole voxels"
+    # x, y, z = 42, 2, -18 mm on the grid of 4 mm, of whole voxels, less the first ones of the part that is shown.
+    assert np.add(how["at"], (13, 9, 7)).tolist() == [42, 32, 19]
     assert how["values"][how["at"]] == np.max(how["values"])
     assert how["threshold"] == 1.5
     assert "x, y, z = 42, 2, −18 mm" in text

@@ -2,13 +2,13 @@ import pandas as pd
 import pytest
 
 from bids_spectsynth.errors import DatasetError
-from bids_spectsynth.reports.subject.siscom_foci import SHOWN, budget_table, foci_tables, meanings
+from bids_spectsynth.reports.subject.siscom_foci import SHOWN, budget_table, by_rank, foci_tables, meanings
 from bids_spectsynth.siscom.outputs.columns import CLUSTERS_DICTIONARY
 
 
 def foci(count, **more):
     row = {"sign": "hyper", "x_mm": "-31.6", "y_mm": "4.2", "z_mm": "-0.3", "p_corrected": "0.002494", **more}
-    return pd.DataFrame([{"rank": str(rank), **row} for rank in range(count, 0, -1)])
+    return by_rank(pd.DataFrame([{"rank": str(rank), **row} for rank in range(count, 0, -1)]))
 
 
 def cells(table, row=0):
@@ -35,9 +35,9 @@ def test_foci_tables__p_that_is_not_below_five_percent_is_not_emphasised():
     assert cells(foci_tables(foci(1, p_corrected="0.05"), {})[0])["Corrected p"].tone == "muted"
 
 
-def test_foci_tables__another_table_is_refused():
+def test_by_rank__another_table_is_refused():
     with pytest.raises(DatasetError, match="no column sign"):
-        foci_tables(pd.DataFrame({"rank": ["1"]}), {})
+        by_rank(pd.DataFrame({"rank": ["1"]}))
 
 
 def test_budget_table__each_cause_beside_the_change():

@@ -135,7 +135,8 @@ def test_subject_report__coordinates_of_foci_lead_to_the_viewer(siscom, parse, m
     parsed = parse(html)
     assert parsed.scripts
     jumps = re.findall(r'data-focus="([^"]*)" data-layer="([^"]*)" data-in="([^"]*)"', html)
-    assert [at for at, _, _ in jumps] == ["42,2,-18", "-34,-46,6"] * 2
+    # Of each baseline that below the picture, then the rows of its table.
+    assert [at for at, _, _ in jumps] == ["42,2,-18", "42,2,-18", "-34,-46,6"] * 2
     data = re.search(r'data-part="data">(.*?)</script>', html, re.DOTALL)
     assert data is not None
     names = {layer["name"] for layer in json.loads(data[1])["layers"]}

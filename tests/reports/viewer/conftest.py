@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from chromium import CHROMIUM, DRIVER, browser
 
-from bids_spectsynth.reports.html import Cell, Column, Jump, Page, Section, Table, render
+from bids_spectsynth.reports.html import Cell, Column, Jump, Page, Section, Table
+from bids_spectsynth.reports.rendering import render
 from bids_spectsynth.reports.viewer.layers import Focus, Layer, Viewer
 from bids_spectsynth.reports.viewer.packing import COARSE, pack
 

@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 
 import bids_spectsynth.reports.viewer
-from bids_spectsynth.reports.html import Page, Section, Text, render
+from bids_spectsynth.reports.html import Page, Section, Text
+from bids_spectsynth.reports.rendering import render
 from bids_spectsynth.reports.viewer.script import FILES, script, style
 
 FOLDER = Path(bids_spectsynth.reports.viewer.__file__).parent / "script"

@@ -189,7 +189,7 @@ async function start(root) {
   const content = JSON.parse(data.textContent);
   data.remove();
   const viewer = new Viewer(root, content);
-  const volumes = await Promise.all(content.volumes.map(unpackVolume));
+  const volumes = await Promise.all(content.volumes.map((one) => unpackVolume(one, content.volumes)));
   content.layers.forEach((layer, number) => (viewer.state.layers[layer.name].volume = volumes[number]));
   status.hidden = true;
   viewer.parts.body.hidden = false;
@@ -207,15 +207,24 @@ async function start(root) {
   root.dispatchEvent(new CustomEvent("viewer-ready", { bubbles: true }));
 }
 
-// Anything in the page with data-focus="x,y,z" (mm, T1w) and perhaps data-layer jumps to its place: in the viewer that
-// it names by data-in, else in the first one.
+// Anything in the page with data-focus="x,y,z" (mm, T1w) and perhaps data-layer jumps to its place, and anything with
+// data-flicker="base" and data-second alternates both layers: in the viewer that it names by data-in, or the first.
 function jumpFrom(element) {
-  const name = element.dataset.in;
+  const { in: name, focus, layer, flicker, second } = element.dataset;
   const root = name ? document.getElementById(name) : document.querySelector("[data-viewer]");
-  const point = element.dataset.focus.split(",").map(Number);
-  if (!root || !root.viewer || point.length !== 3 || !point.every(Number.isFinite)) return;
-  if (element.dataset.layer) root.viewer.setOverlay(element.dataset.layer);
-  root.viewer.moveTo(point);
+  if (!root || !root.viewer) return;
+  if (flicker) {
+    root.viewer.setOverlay("");
+    root.viewer.setBase(flicker);
+    root.viewer.setSecond(second);
+    root.viewer.setFlicker(true);
+  } else {
+    const point = focus.split(",").map(Number);
+    if (point.length !== 3 || !point.every(Number.isFinite)) return;
+    root.viewer.setFlicker(false);
+    if (layer) root.viewer.setOverlay(layer);
+    root.viewer.moveTo(point);
+  }
   root.scrollIntoView({ block: "start" });
   root.viewer.parts.canvas.focus({ preventScroll: true });
 }
@@ -246,5 +255,5 @@ function startAll() {
 startAll();
 document.addEventListener("DOMContentLoaded", () => {
   startAll();
-  document.querySelectorAll("[data-focus]").forEach(prepareJump);
+  document.querySelectorAll("[data-focus], [data-flicker]").forEach(prepareJump);
 });

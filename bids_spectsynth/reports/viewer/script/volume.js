@@ -20,28 +20,31 @@ async function gunzip(bytes) {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-// Each integer is stored as its difference from the one before it; of two bytes all low ones come first.
-function restore(bytes, count, packed) {
-  const values = new Float32Array(count);
-  const { slope, intercept } = packed;
-  let stored = 0;
-  if (packed.bits === 8) {
-    for (let n = 0; n < count; n += 1) {
-      stored = (stored + bytes[n]) & 0xff;
-      values[n] = stored * slope + intercept;
-    }
-  } else {
-    for (let n = 0; n < count; n += 1) {
-      stored = (stored + bytes[n] + (bytes[count + n] << 8)) & 0xffff;
-      values[n] = stored * slope + intercept;
+// Integers are stored as changes along one axis or all three, small ones of either sign as small numbers; of two bytes
+// all low ones come first.
+function restore(bytes, packed) {
+  const { shape, bits, axes, slope, intercept } = packed;
+  const count = shape[0] * shape[1] * shape[2];
+  // Arrays of whole numbers wrap around, as the changes were taken.
+  const stored = bits === 8 ? new Uint8Array(count) : new Uint16Array(count);
+  for (let n = 0; n < count; n += 1) {
+    const number = bits === 8 ? bytes[n] : bytes[n] | (bytes[count + n] << 8);
+    stored[n] = (number >>> 1) ^ -(number & 1);
+  }
+  for (let axis = 0, step = 1; axis < axes; step *= shape[axis], axis += 1) {
+    const length = step * shape[axis];
+    for (let start = 0; start < count; start += length) {
+      for (let n = start + step; n < start + length; n += 1) stored[n] += stored[n - step];
     }
   }
+  const values = new Float32Array(count);
+  for (let n = 0; n < count; n += 1) values[n] = stored[n] * slope + intercept;
   return values;
 }
 
-async function unpackVolume(packed) {
-  const [ni, nj, nk] = packed.shape;
-  const values = restore(await gunzip(fromBase64(packed.data)), ni * nj * nk, packed);
+async function unpackVolume(packed, all) {
+  const data = typeof packed.data === "number" ? all[packed.data].data : packed.data;
+  const values = restore(await gunzip(fromBase64(data)), packed);
   return { shape: packed.shape, toVoxel: packed.toVoxel, values };
 }
 
