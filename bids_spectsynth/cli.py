@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from bids_spectsynth.app.registries import registered_losses
-from bids_spectsynth.errors import ExitCode, SpectSynthError, error_code
+from bids_spectsynth.errors import ExitCode, SpectSynthError, error_code, printable
 from bids_spectsynth.options.declare import declared
 from bids_spectsynth.options.losses import fold_losses
 from bids_spectsynth.options.names import check_template_names
@@ -121,12 +121,12 @@ def main(argv: Sequence[str]) -> int:
 
         return int(run(settings))
     except SpectSynthError as error:
-        print(f"bids_spectsynth: error: {error}", file=sys.stderr)
+        print(printable(f"bids_spectsynth: error: {error}"), file=sys.stderr)
         return int(error_code(error))
     except KeyboardInterrupt as error:
         # A training that was stopped says by which signal.
         reason = str(error) or "interrupted; start again to go on from here"
-        print(f"bids_spectsynth: {reason}", file=sys.stderr)
+        print(printable(f"bids_spectsynth: {reason}"), file=sys.stderr)
         return int(getattr(error, "exit_code", ExitCode.INTERRUPTED))
     except Exception:
         # Python's own code for an uncaught error is 1, which here means that some participants failed.

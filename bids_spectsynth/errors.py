@@ -3,6 +3,7 @@
 A message says which file, what is wrong, and what to do.
 """
 
+import re
 import signal
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -72,6 +73,22 @@ def signal_code(number: int) -> ExitCode:
         Of SIGINT, SIGUSR1 or SIGTERM.
     """
     return _SIGNAL_CODES[signal.Signals(number).name]
+
+
+#: What a terminal or a browser would obey instead of showing it: control characters, those that turn the direction of
+#: writing, and halves of pairs, which cannot be written at all. Tabs and line ends are kept.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    r"""Text that can be shown as it is: what a terminal or a browser would obey is spelled out.
+
+    Examples
+    --------
+    >>> print(printable("sub-01\x1b[2J: damaged"))
+    sub-01\x1b[2J: damaged
+    """
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def size_text(shape: Iterable[int]) -> str:

@@ -4,11 +4,13 @@ import logging
 import sys
 import uuid
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
+
+from bids_spectsynth.errors import printable
 
 LOGGER_NAME = "bids_spectsynth"
 #: In the output folder, with one folder for each run.
@@ -21,6 +23,31 @@ _FILE_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _TIME_FORMAT = "%H:%M:%S"
 #: From this count of ``-v`` on, libraries are heard, too.
 LIBRARIES = 2
+
+
+class PlainFormatter(logging.Formatter):
+    """Lines that no terminal takes for commands; of a file, also without what must not be in it.
+
+    Parameters
+    ----------
+    form, time : str
+        See :class:`logging.Formatter`.
+    clean : callable
+        Takes and gives the text of a line.
+    """
+
+    def __init__(self, form: str, time: str | None = None, clean: Callable[[str], str] = str) -> None:
+        super().__init__(form, time)
+        self._clean = clean
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Text of one message, its traceback included.
+
+        Parameters
+        ----------
+        record : LogRecord
+        """
+        return printable(self._clean(super().format(record)))
 
 
 class Console(logging.StreamHandler[TextIO]):
@@ -85,7 +112,7 @@ def console_logging(verbose: int) -> logging.Logger:
     logger.propagate = False
     console = Console(sys.stderr)
     console.setLevel(logging.DEBUG if verbose else logging.INFO)
-    console.setFormatter(logging.Formatter("%(asctime)s %(levelname).1s %(message)s", _TIME_FORMAT))
+    console.setFormatter(PlainFormatter("%(asctime)s %(levelname).1s %(message)s", _TIME_FORMAT))
     logger.addHandler(console)
     logger.addHandler(_Held())
     _show_libraries(verbose >= LIBRARIES)
@@ -99,12 +126,12 @@ def _show_libraries(shown: bool) -> None:
         root.setLevel(logging.WARNING)
     if shown:
         console = _LibraryConsole(sys.stderr)
-        console.setFormatter(logging.Formatter("%(asctime)s %(levelname).1s %(name)s: %(message)s", _TIME_FORMAT))
+        console.setFormatter(PlainFormatter("%(asctime)s %(levelname).1s %(name)s: %(message)s", _TIME_FORMAT))
         root.addHandler(console)
         root.setLevel(logging.DEBUG)
 
 
-def open_run_log(output_dir: Path, level: str, settings_toml: str) -> Path:
+def open_run_log(output_dir: Path, level: str, settings_toml: str, clean: Callable[[str], str] = str) -> Path:
     """Create ``logs/<run>`` with the settings as TOML and a log file of every message, those before it included.
 
     Parameters
@@ -114,6 +141,8 @@ def open_run_log(output_dir: Path, level: str, settings_toml: str) -> Path:
         ``participant`` or ``group``; a part of the folder's name.
     settings_toml : str
         All settings of the run, see :func:`bids_spectsynth.options.settings.to_toml`.
+    clean : callable
+        Takes from the text of a line of ``run.log`` what is of this machine only.
 
     Returns
     -------
@@ -126,7 +155,7 @@ def open_run_log(output_dir: Path, level: str, settings_toml: str) -> Path:
     (folder / "settings.toml").write_text(settings_toml, encoding="utf-8")
     handler = logging.FileHandler(folder / "run.log", encoding="utf-8")
     handler.setLevel(logging.DEBUG)
-    handler.setFormatter(logging.Formatter(_FILE_FORMAT))
+    handler.setFormatter(PlainFormatter(_FILE_FORMAT, None, clean))
     logger = logging.getLogger(LOGGER_NAME)
     for held in [one for one in logger.handlers if isinstance(one, _Held)]:
         for record in held.records:
@@ -150,7 +179,7 @@ def write_case_log(run_folder: Path, name: str, lines: Iterable[str]) -> None:
     """
     stamp = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
     with (run_folder / f"{name}.log").open("a", encoding="utf-8") as log:
-        log.writelines(f"{stamp} {line}\n" for line in lines)
+        log.writelines(f"{stamp} {printable(line)}\n" for line in lines)
 
 
 def duration_words(seconds: float) -> str:

@@ -8,6 +8,7 @@ from bids_spectsynth.bids.finding.cases import Case
 from bids_spectsynth.bids.participants import update_participants
 from bids_spectsynth.errors import Outcome, by_participant
 from bids_spectsynth.logs import LOGGER_NAME, write_case_log
+from bids_spectsynth.options.places import without_places
 from bids_spectsynth.options.settings import Settings
 
 logger = logging.getLogger(f"{LOGGER_NAME}.run")
@@ -25,11 +26,12 @@ def log_outcome(outcome: Outcome) -> None:
         logger.log(level, "%s %s: %s", case_name(outcome), outcome.status, outcome.reason)
 
 
-def log_found(run_folder: Path, cases: Sequence[Case], outcomes: Sequence[Outcome]) -> None:
+def log_found(settings: Settings, run_folder: Path, cases: Sequence[Case], outcomes: Sequence[Outcome]) -> None:
     """Write to the logs of participants which images were found, and why somebody is left out.
 
     Parameters
     ----------
+    settings : Settings
     run_folder : Path
         Of the logs.
     cases : sequence of Case
@@ -38,9 +40,11 @@ def log_found(run_folder: Path, cases: Sequence[Case], outcomes: Sequence[Outcom
     """
     for case in cases:
         lines = [f"{role}: {image.path} ({image.reason})" for role, image in case.images.items()]
-        write_case_log(run_folder, case.name, [*lines, *(f"warning: {warning}" for warning in case.warnings)])
+        lines += [f"warning: {warning}" for warning in case.warnings]
+        write_case_log(run_folder, case.name, [without_places(line, settings) for line in lines])
     for outcome in outcomes:
-        write_case_log(run_folder, case_name(outcome), [f"{outcome.status}: {outcome.reason}"])
+        line = without_places(f"{outcome.status}: {outcome.reason}", settings)
+        write_case_log(run_folder, case_name(outcome), [line])
 
 
 def record_outcomes(settings: Settings, run_folder: Path, outcomes: Sequence[Outcome]) -> None:
@@ -56,7 +60,8 @@ def record_outcomes(settings: Settings, run_folder: Path, outcomes: Sequence[Out
     """
     rows = participant_statuses(settings, outcomes)
     for label, outcome in by_participant(outcomes).items():
-        write_case_log(run_folder, f"sub-{label}", [f"{outcome.status} {outcome.reason}".strip()])
+        line = f"{outcome.status} {rows[label]['reason']}".removesuffix(" n/a")
+        write_case_log(run_folder, f"sub-{label}", [line])
     update_participants(settings.output_dir, rows)
     counts = [f"{sum(row['status'] == s for row in rows.values())} {s}" for s in ("ok", "skipped", "failed")]
     logger.info("Participants: %s; output in %s", ", ".join(counts), settings.output_dir)
@@ -65,19 +70,6 @@ def record_outcomes(settings: Settings, run_folder: Path, outcomes: Sequence[Out
 def participant_statuses(settings: Settings, outcomes: Sequence[Outcome]) -> dict[str, dict[str, str]]:
     """Columns ``status`` and ``reason`` of ``participants.tsv``, by label."""
     return {
-        label: {"status": outcome.status, "reason": _without_folders(outcome.reason, settings) or "n/a"}
+        label: {"status": outcome.status, "reason": without_places(outcome.reason, settings) or "n/a"}
         for label, outcome in by_participant(outcomes).items()
     }
-
-
-def _without_folders(text: str, settings: Settings) -> str:
-    """A reason as it may be shared with the derivatives: paths without where they lie on this machine."""
-    for folder in (settings.output_dir, settings.bids_dir):
-        text = text.replace(f"{folder}/", "").replace(f"{folder.resolve()}/", "")
-    options = [folder for folder in (settings.normals, settings.model, *settings.derivatives) if folder is not None]
-    named = {str(path): path.resolve().name for option in options for path in (option, option.resolve())}
-    # Of these the name stays, which says which folder is meant; a folder within another one goes first.
-    for path_text in sorted(named, key=len, reverse=True):
-        if "/" in path_text and named[path_text]:
-            text = text.replace(path_text, named[path_text])
-    return text

@@ -11,6 +11,7 @@ import bids_spectsynth
 from bids_spectsynth.bids.manifests import FOLDER as MANIFESTS
 from bids_spectsynth.bids.names import BIDS_VERSION
 from bids_spectsynth.bids.output_files import description_file, descriptions_file
+from bids_spectsynth.bids.public import is_doi, is_public_text
 from bids_spectsynth.bids.sidecars import read_object
 from bids_spectsynth.bids.writing import LOCK_FILE, folder_lock, write_json, write_table, write_text
 from bids_spectsynth.options.settings import Settings
@@ -165,10 +166,11 @@ def _relative_link(bids_dir: Path, output_dir: Path) -> str:
 
 
 def _source_dataset(bids_dir: Path) -> dict[str, str]:
-    """DOI and licence of the input, as far as it states them as text."""
+    """DOI and licence of the input, as far as they can leave."""
     content = read_object(description_file(bids_dir))
-    keys = {"DatasetDOI": "DOI", "License": "License"}
-    return {new: content[key] for key, new in keys.items() if isinstance(content.get(key), str)}
+    doi, licence = content.get("DatasetDOI"), content.get("License")
+    found = {"DOI": doi} if isinstance(doi, str) and is_doi(doi) else {}
+    return {**found, "License": licence} if isinstance(licence, str) and is_public_text(licence) else found
 
 
 def _earlier_tools(output_dir: Path) -> dict[str, str]:

@@ -4,7 +4,6 @@ import importlib
 import io
 import json
 import logging
-import math
 import os
 import secrets
 from collections.abc import Iterator, Mapping
@@ -18,67 +17,17 @@ import numpy.typing as npt
 import pandas as pd
 from isal import igzip
 
-from bids_spectsynth.bids.sidecars import as_number, sidecar_path
+from bids_spectsynth.bids.sidecars import sidecar_path
 from bids_spectsynth.errors import ImageError
 
 logger = logging.getLogger(__name__)
 
-#: Sidecar keys of an input image that its derivatives may repeat: how it was made, never whom it shows, when or where.
-PUBLIC_KEYS = (
-    "TracerName",
-    "TracerRadionuclide",
-    "Units",
-    "MagneticFieldStrength",
-    "NonlinearGradientCorrection",
-    "ReconMethodName",
-    "AttenuationCorrection",
-    "ImageDecayCorrected",
-)
-#: Keys of an ictal SPECT that say when it was injected, in seconds from one and the same zero.
-INJECTION_KEYS = ("InjectionStart", "SeizureOnset", "SeizureDuration")
-_DAY = 86400
 #: In the output folder.
 LOCK_FILE = ".bids_spectsynth.lock"
 #: Of ISA-L, whose levels end at 3: files as large as zlib's at its level 3, in a tenth of the time.
 _GZIP_LEVEL = 2
 #: Bits of the NIfTI field xyzt_units: where the spatial unit stands, and millimetres.
 _SPATIAL_UNITS, _MILLIMETRES = 0b111, 2
-
-
-def public_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a sidecar that cannot identify a person, for the sidecar of a derivative.
-
-    A whitelist (:data:`PUBLIC_KEYS`), so that dates, names, weights, sites and device numbers never pass, whatever a
-    converter put into the sidecar.
-    """
-    return {key: metadata[key] for key in PUBLIC_KEYS if key in metadata}
-
-
-def public_injection(metadata: Mapping[str, Any]) -> dict[str, float]:
-    """When the tracer of an ictal SPECT was injected, counted from the seizure's onset, for the derivative's sidecar.
-
-    Parameters
-    ----------
-    metadata : mapping
-        The sidecar of the scan: :data:`INJECTION_KEYS`, numbers in seconds. Their zero may be anything, midnight too,
-        so that the derivative's is the onset: it tells how late the injection was, not at what time of day.
-
-    Returns
-    -------
-    dict
-        ``InjectionStart`` and ``SeizureOnset`` (which is 0) where both are known, ``SeizureDuration`` where it is.
-    """
-    injection, onset, duration = (_seconds(metadata.get(key)) for key in INJECTION_KEYS)
-    late = injection - onset
-    found = {"InjectionStart": round(late, 3), "SeizureOnset": 0.0} if abs(late) < _DAY else {}
-    return found | ({"SeizureDuration": duration} if 0 <= duration < _DAY else {})
-
-
-def _seconds(value: object) -> float:
-    try:
-        return as_number(value)
-    except OverflowError:  # JSON knows whole numbers of any length
-        return math.nan
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from typing import ClassVar, Literal
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from bids_spectsynth.errors import printable
 from bids_spectsynth.evaluation.group.page_ratings import MOST_COMMENT, MOST_RATER, VERDICTS
 from bids_spectsynth.reports.scripts import Script, policy, script
 from bids_spectsynth.reports.viewer.document import document
@@ -256,11 +257,17 @@ def _environment() -> Environment:
         loader=PackageLoader("bids_spectsynth.reports", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters["viewer_document"] = _document
     return environment
+
+
+def _shown(value: object) -> object:
+    """Plain text as a browser may show it; markup is ours."""
+    return printable(value) if type(value) is str else value
 
 
 def _document(viewer: Viewer) -> Markup:

@@ -43,6 +43,7 @@ from bids_spectsynth.preprocess.workflow.case import (
     part_manifest,
     workflow_name,
 )
+from bids_spectsynth.preprocess.workflow.cleaning import clean_logs
 from bids_spectsynth.termination import clean_end
 
 __all__ = [
@@ -144,6 +145,7 @@ def _run(cases: Sequence[Case], settings: Settings, identity: BackendIdentity, l
             plugin.close()
         elif isinstance(plugin, ClusterPlugin):
             plugin.cancel()
+        clean_logs(log_dir, settings)
     return None
 
 

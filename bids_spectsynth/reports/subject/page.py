@@ -43,6 +43,8 @@ from bids_spectsynth.reports.wording import FOOTER, PHANTOM_TEXT
 
 _LABEL = re.compile(r"[0-9A-Za-z+]+")
 _LOG_LINES = 60
+#: A path as a value of the settings, with its last name.
+_FOLDERS = re.compile(r'"(?:~|\.\.|[A-Za-z]:)?[/\\][^"\n]*?([^"\n/\\]+)"')
 
 
 def subject_report(output_dir: Path, participant: str, heads: Mapping[str, Path] | None = None) -> Path:
@@ -229,7 +231,8 @@ def _about_section(context: SubjectContext) -> Section:
     run = latest_run(context.output_dir)
     settings = run / "settings.toml" if run is not None else None
     if settings is not None and settings.is_file():
-        text = settings.read_text(encoding="utf-8", errors="replace")
+        # Of a path the last name says which file or folder is meant.
+        text = _FOLDERS.sub(r'"\1"', settings.read_text(encoding="utf-8", errors="replace"))
         blocks.append(Code(f"Settings of the last run ({settings.parent.name})", text))
     return Section("about", "About", blocks)
 
