@@ -3,6 +3,7 @@
 Only the standard library is imported before the arguments are parsed, so that ``--help`` answers at once.
 """
 
+import logging
 import os
 import sys
 import traceback
@@ -10,7 +11,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from bids_spectsynth.app.registries import registered_losses
-from bids_spectsynth.errors import ExitCode, SpectSynthError, error_code, printable
+from bids_spectsynth.errors import ExitCode, SpectSynthError, error_code, is_out_of_memory, printable, reason_of
+from bids_spectsynth.logs import LOGGER_NAME
 from bids_spectsynth.options.declare import declared
 from bids_spectsynth.options.losses import fold_losses
 from bids_spectsynth.options.names import check_template_names
@@ -128,11 +130,15 @@ def main(argv: Sequence[str]) -> int:
         reason = str(error) or "interrupted; start again to go on from here"
         print(printable(f"bids_spectsynth: {reason}"), file=sys.stderr)
         return int(getattr(error, "exit_code", ExitCode.INTERRUPTED))
-    except Exception:
-        # Python's own code for an uncaught error is 1, which here means that some participants failed.
-        traceback.print_exc()
-        print("bids_spectsynth: error: a defect of this software; please report the lines above", file=sys.stderr)
-        return int(ExitCode.INTERNAL)
+    except Exception as error:
+        logging.getLogger(LOGGER_NAME).debug("ended by an error", exc_info=True)
+        if not isinstance(error, OSError) and not is_out_of_memory(error):
+            # Python's own code for an uncaught error is 1, which here means that some participants failed.
+            traceback.print_exc()
+            print("bids_spectsynth: error: a defect of this software; please report the lines above", file=sys.stderr)
+            return int(ExitCode.INTERNAL)
+        print(printable(f"bids_spectsynth: error: {reason_of(error)}"), file=sys.stderr)
+        return int(ExitCode.SOME_FAILED if is_out_of_memory(error) else ExitCode.DATASET)
 
 
 def entry_point() -> None:

@@ -5,12 +5,12 @@ import sys
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
-from bids_spectsynth.errors import printable
+from bids_spectsynth.errors import naming, printable
 
 LOGGER_NAME = "bids_spectsynth"
 #: In the output folder, with one folder for each run.
@@ -50,6 +50,50 @@ class PlainFormatter(logging.Formatter):
         return printable(self._clean(super().format(record)))
 
 
+class LogFile(logging.FileHandler):
+    """A log that ends where its disk is full or gone, with one line on the console, and does not end the run.
+
+    Parameters
+    ----------
+    path : Path
+    delay : bool
+        Whether the file is made with its first line.
+    """
+
+    def __init__(self, path: Path, *, delay: bool = False) -> None:
+        super().__init__(path, encoding="utf-8", delay=delay)
+        self._broken = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one message.
+
+        Parameters
+        ----------
+        record : LogRecord
+        """
+        if not self._broken:
+            super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (logging's name)
+        """Called by ``emit`` where a message could not be written.
+
+        Parameters
+        ----------
+        record : LogRecord
+        """
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+            return
+        self._broken = True
+        print(f"bids_spectsynth: {self.baseFilename}: {error.strerror}; this log ends here", file=sys.stderr)
+
+    def close(self) -> None:
+        """Close the file; what a full disk did not take is lost."""
+        with suppress(OSError):
+            super().close()
+
+
 class Console(logging.StreamHandler[TextIO]):
     """Writes lines between progress bars instead of into them, and what is marked :data:`ONCE` once."""
 
@@ -73,6 +117,16 @@ class Console(logging.StreamHandler[TextIO]):
         bars = getattr(sys.modules.get("tqdm"), "tqdm", None)
         with bars.external_write_mode(file=self.stream) if bars is not None else nullcontext():
             super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (logging's name)
+        """Called by ``emit`` where a message could not be written: whom it was for has gone.
+
+        Parameters
+        ----------
+        record : LogRecord
+        """
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
 
 
 class _LibraryConsole(Console):
@@ -152,8 +206,9 @@ def open_run_log(output_dir: Path, level: str, settings_toml: str, clean: Callab
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     folder = output_dir / LOGS_FOLDER / f"{stamp}-{level}-{uuid.uuid4().hex[:8]}"
     folder.mkdir(parents=True)
-    (folder / "settings.toml").write_text(settings_toml, encoding="utf-8")
-    handler = logging.FileHandler(folder / "run.log", encoding="utf-8")
+    with naming(folder / "settings.toml"):
+        (folder / "settings.toml").write_text(settings_toml, encoding="utf-8")
+    handler = LogFile(folder / "run.log")
     handler.setLevel(logging.DEBUG)
     handler.setFormatter(PlainFormatter(_FILE_FORMAT, None, clean))
     logger = logging.getLogger(LOGGER_NAME)
@@ -178,7 +233,8 @@ def write_case_log(run_folder: Path, name: str, lines: Iterable[str]) -> None:
         Each gets the time in front.
     """
     stamp = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
-    with (run_folder / f"{name}.log").open("a", encoding="utf-8") as log:
+    path = run_folder / f"{name}.log"
+    with naming(path), path.open("a", encoding="utf-8") as log:
         log.writelines(f"{stamp} {printable(line)}\n" for line in lines)
 
 

@@ -391,6 +391,37 @@ def test_a_defect_is_code_70_and_not_that_of_a_failed_participant(
     assert "RuntimeError: no such thing" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (
+            OSError(28, "No space left on device", "/o/group.html"),
+            3,
+            "/o/group.html: No space left on device; make room",
+        ),
+        (PermissionError(13, "Permission denied", "/o/x"), 3, "/o/x: Permission denied"),
+        (MemoryError(), 1, "out of memory; lower --nprocs"),
+        (OSError(12, "Cannot allocate memory"), 1, "out of memory; lower --nprocs"),
+        (
+            RuntimeError("[enforce fail at x.cpp] DefaultCPUAllocator: not enough memory: you"),
+            1,
+            "out of memory; lower",
+        ),
+    ],
+)
+def test_main__what_the_system_refuses_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception, code: int, line: str
+) -> None:
+    def refused(argv: object) -> Settings:
+        raise error
+
+    monkeypatch.setattr(cli, "parse", refused)
+    assert main(POSITIONAL) == code
+    said = capsys.readouterr().err
+    assert said.startswith(f"bids_spectsynth: error: {line}")
+    assert said.count("\n") == 1
+
+
 def test_processes_are_those_that_the_scheduler_grants(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3}, raising=False)
     assert parse(POSITIONAL).nprocs == 1

@@ -23,7 +23,7 @@ from bids_spectsynth.bids.participants import read_participants
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import INTERICTAL
 from bids_spectsynth.bids.sidecars import sidecar
-from bids_spectsynth.errors import ModelError, Outcome, SpectSynthError
+from bids_spectsynth.errors import ModelError, Outcome, SpectSynthError, reason_of
 from bids_spectsynth.evaluation.case.evaluate import evaluate_case
 from bids_spectsynth.evaluation.uncertainty.files import StoredCalibrations
 from bids_spectsynth.evaluation.uncertainty.intervals import CALIBRATION, calibrated_maps
@@ -225,8 +225,7 @@ def _calibration_facts(label: str, card: ModelCard, split: str, deviation: Path)
 
 def _failure(case: PreparedCase, stage: str, error: Exception) -> Outcome:
     logger.debug("%s, %s", case.name, stage, exc_info=error)
-    reason = str(error) if isinstance(error, SpectSynthError) else f"{type(error).__name__}: {error}"
-    return Outcome(case.participant, case.session, stage, "failed", reason)
+    return Outcome(case.participant, case.session, stage, "failed", reason_of(error))
 
 
 def split_of(cards: Sequence[ModelCard], folder: Path, case: PreparedCase, settings: Settings) -> str:

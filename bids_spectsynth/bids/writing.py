@@ -18,7 +18,7 @@ import pandas as pd
 from isal import igzip
 
 from bids_spectsynth.bids.sidecars import sidecar_path
-from bids_spectsynth.errors import ImageError
+from bids_spectsynth.errors import ImageError, naming
 
 logger = logging.getLogger(__name__)
 
@@ -38,17 +38,18 @@ def atomic_file(path: Path) -> Iterator[io.BufferedWriter]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
-    # Opened like any other file, so that the user's umask and the folder's defaults decide who may read it.
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with naming(path, temporary):
+        # Opened like any other file, so that the user's umask and the folder's defaults decide who may read it.
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 def write_text(path: Path, text: str) -> None:

@@ -13,7 +13,7 @@ from bids_spectsynth.bids.output_files import Synthetic
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.transforms import Transform
 from bids_spectsynth.bids.writing import write_text
-from bids_spectsynth.errors import ImageError
+from bids_spectsynth.errors import ImageError, reason_of
 from bids_spectsynth.reports.html import Block, Note, Picture
 from bids_spectsynth.reports.pictures.views import Array, Mask
 from bids_spectsynth.reports.reading import read_mask, read_on_grid
@@ -111,6 +111,6 @@ class SubjectContext:
 
     def problem(self, what: str, error: Exception) -> Note:
         """Remember that something could not be shown, and say so in its place."""
-        message = " ".join(str(error).split()) or type(error).__name__
+        message = reason_of(error)
         self.errors.append(f"{what} – {message}")
         return Note(f"{what} cannot be shown: {message}", "warning", "Missing")

@@ -20,12 +20,13 @@ import yaml
 from nipype.pipeline.plugins import LinearPlugin, MultiProcPlugin
 from nipype.pipeline.plugins.multiproc import run_node
 
-from bids_spectsynth.errors import UsageError, value_text
+from bids_spectsynth.errors import MEMORY_ADVICE, UsageError, value_text
+from bids_spectsynth.logs import LogFile
 from bids_spectsynth.options.memory import total_memory
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.preprocess.backends.fsl.environment import FSL_PROGRAMS
 from bids_spectsynth.preprocess.plugins.clusters import SCHEDULERS, check_scheduler, cluster_plugin
-from bids_spectsynth.preprocess.records import MEMORY_ADVICE, save_failure
+from bids_spectsynth.preprocess.records import save_failure
 
 #: Share of the machine's memory that is used where --mem-mb is not given.
 MEMORY_SHARE = 0.9
@@ -139,7 +140,7 @@ def log_nipype_to(log_file: Path, level: int) -> None:
     for handler in list(parent.handlers):
         parent.removeHandler(handler)
         handler.close()
-    handler = logging.FileHandler(log_file, delay=True)
+    handler = LogFile(log_file, delay=True)
     handler.setFormatter(logging.Formatter(LOG_FORMAT))
     parent.addHandler(handler)
     parent.propagate = level <= logging.DEBUG

@@ -224,7 +224,9 @@ def _outcome(case: Case, settings: Settings, identity: BackendIdentity, error: E
     if reason is None:
         reason = "preprocessing ended without a message, most likely killed; see nipype.log in the logs"
         if error is not None:
-            reason = one_line_reason(error, "preprocessing")
+            # Of a step that failed, Nipype's error holds the traceback, which ends with what was wrong.
+            last = str(error).strip().rpartition("\n")[2]
+            reason = one_line_reason(RuntimeError(last) if "Traceback" in str(error) else error, "preprocessing")
     return Outcome(case.participant, case.session, "preprocess", "failed", reason)
 
 

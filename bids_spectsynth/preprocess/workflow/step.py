@@ -8,6 +8,7 @@ clear message.
 # mypy: allow-subclassing-any
 import os
 from abc import abstractmethod
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,9 @@ class Step(SimpleInterface):
             backend = make_backend(self.inputs.backend, self._threads(), fsl)
             self._results.update(self._compute(Path(runtime.cwd), backend))
         except Exception as error:
-            save_failure(Path(self.inputs.failure_file), one_line_reason(error, self.step))
+            # On a full disk the main process takes the reason from the error.
+            with suppress(OSError):
+                save_failure(Path(self.inputs.failure_file), one_line_reason(error, self.step))
             raise
         except (KeyboardInterrupt, SystemExit) as stop:
             self._stopped = stop
