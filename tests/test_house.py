@@ -61,6 +61,7 @@ FLOWS = {
     "container/test_image.py": "the container image",
     "evaluation/test_added_metric.py": "a further metric, from its registry to the reports",
     "faults/test_planted_words.py": "words that identify somebody, from every input to all outputs",
+    "faults/test_bad_files.py": "damaged and hostile files of the dataset and the output folder",
     "faults/test_full_disk.py": "a disk that is full when one file is written",
     "preprocess/test_concurrency.py": "several jobs on one output folder",
     "preprocess/test_template_spaces.py": "a template's space through the preparation",

@@ -11,9 +11,11 @@ import bids_spectsynth
 from bids_spectsynth.bids.manifests import FOLDER as MANIFESTS
 from bids_spectsynth.bids.names import BIDS_VERSION
 from bids_spectsynth.bids.output_files import description_file, descriptions_file
+from bids_spectsynth.bids.participants import read_rows
 from bids_spectsynth.bids.public import is_doi, is_public_text
 from bids_spectsynth.bids.sidecars import read_object
 from bids_spectsynth.bids.writing import LOCK_FILE, folder_lock, write_json, write_table, write_text
+from bids_spectsynth.errors import DatasetError
 from bids_spectsynth.options.settings import Settings
 
 CODE_NAME = "bids_spectsynth"
@@ -187,6 +189,11 @@ def add_descriptions(output_dir: Path, descriptions: Mapping[str, str]) -> None:
     output_dir : Path
     descriptions : mapping of ``desc-`` value to text
         E.g. a model label and what the model is. A value that is described already is replaced.
+
+    Raises
+    ------
+    DatasetError
+        The file that exists is not such a table.
     """
     with folder_lock(output_dir):
         _merge_descriptions(descriptions_file(output_dir), descriptions)
@@ -195,8 +202,13 @@ def add_descriptions(output_dir: Path, descriptions: Mapping[str, str]) -> None:
 def _merge_descriptions(path: Path, descriptions: Mapping[str, str]) -> None:
     known: dict[str, str] = {}
     if path.exists():
-        frame = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
-        known = dict(zip(frame["desc_id"].str.removeprefix("desc-"), frame["description"], strict=True))
+        try:
+            _, rows = read_rows(path)
+            known = {row["desc_id"].removeprefix("desc-"): row["description"] for row in rows}
+        except (ValueError, KeyError) as error:
+            raise DatasetError(
+                f"{path}: not a table of descriptions ({error}); remove the file and run again"
+            ) from error
     merged = {**known, **descriptions}
     table = pd.DataFrame({"desc_id": [f"desc-{key}" for key in merged], "description": list(merged.values())})
     dictionary = {

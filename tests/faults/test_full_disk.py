@@ -25,7 +25,7 @@ def full_for(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]
 
     def start(pattern: str) -> None:
         def fsync(descriptor: int) -> None:
-            name = Path(os.readlink(f"/proc/self/fd/{descriptor}")).name
+            name = Path(f"/proc/self/fd/{descriptor}").readlink().name
             if re.search(pattern, name):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             sync(descriptor)
@@ -89,7 +89,7 @@ def test_run__full_when_a_file_of_one_participant_is_written(
 
 def test_run__full_when_a_log_is_written(finished: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     app = finished.copy(tmp_path)
-    monkeypatch.setattr(LogFile, "_open", lambda self: Path("/dev/full").open("a"))
+    monkeypatch.setattr(LogFile, "_open", lambda self: Path("/dev/full").open("a"))  # noqa: SIM115
     result = app("--mode", "apply", "--participant-label", "04")
     assert result.code == ExitCode.OK
     assert "Logging error" not in result.err
