@@ -122,7 +122,7 @@ def _end_of(header: nib.Nifti1Header) -> int:
     """Where the voxels end in a file, bytes."""
     voxels = math.prod(header.get_data_shape())  # type: ignore[no-untyped-call]
     offset: int = header.get_data_offset()  # type: ignore[no-untyped-call]
-    return offset + voxels * header.get_data_dtype().itemsize  # type: ignore[no-untyped-call]
+    return offset + int(voxels * header.get_data_dtype().itemsize)  # type: ignore[no-untyped-call]
 
 
 def _kind(start: bytes) -> type[nib.Nifti1Image]:

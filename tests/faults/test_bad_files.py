@@ -64,7 +64,7 @@ KINDS: dict[str, tuple[str, Callable[[Path], object], str, tuple[str, ...]]] = {
     "image that is a pipe": (T1W + ".nii.gz", pipe, "failed", ("_T1w.nii.gz", "not a regular file")),
     "offset that is infinite": (T1W + ".nii.gz", header(108, np.float32(np.inf)), "failed", ("damaged", "infinity")),
     "dimensions of a giant": (PET + ".nii.gz", header(40, np.array([3, *[32767] * 3], "<i2")), "failed", ("_pet.nii",)),
-    "values below zero": (SPECT + ".nii.gz", noisy, "ok", ("voxels of the brain", "below 0 and become 0")),
+    "values below zero": (PET + ".nii.gz", noisy, "ok", ("voxels of the brain", "below 0 and become 0")),
 }  # fmt: skip
 LABELS = {kind: f"sub-{number}" for number, kind in enumerate(KINDS, start=21)}
 
