@@ -43,7 +43,12 @@ def parse(argv: Sequence[str]) -> Settings:
     values = fold_losses(read_config(config), Settings) if config is not None else {}
     if "preset" in on_command_line:
         # A preset of the command line wins over the options of the file that a preset decides on.
-        decided = {*GOVERNED, *declared(Settings)["preset"].option.shorthands.get(on_command_line["preset"], ())}
+        suggested = {name for name, one in declared(Settings).items() if one.option.suggest}
+        decided = {
+            *GOVERNED,
+            *suggested,
+            *declared(Settings)["preset"].option.shorthands.get(on_command_line["preset"], ()),
+        }
         values = {name: value for name, value in values.items() if name not in decided}
     settings = _without_prefixes(make_settings({"nprocs": _usable_cpus(), **values, **on_command_line}, arguments))
     if settings.model is not None and settings.model.is_dir():

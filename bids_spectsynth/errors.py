@@ -186,6 +186,27 @@ def _element_text(value: object) -> str:
     return str(value) if plain else value_text(value)
 
 
+#: Values of ``desc-`` that are not models', and endings of those of a model's further images.
+_RESERVED, _RESERVED_ENDS = ("preproc", "brain"), ("Sd", "Lower", "Upper")
+
+
+def label_problem(label: str) -> str | None:
+    """Why a model cannot have a label, which becomes the ``desc-`` of its images; None where it can.
+
+    Examples
+    --------
+    >>> label_problem("pix2pixPet"), label_problem("preproc")
+    (None, 'is the name of prepared images and masks')
+    """
+    if not (label.isascii() and label.isalnum()):
+        return "has other characters than letters and digits"
+    if label.lower() in _RESERVED:
+        return "is the name of prepared images and masks"
+    if label.endswith(_RESERVED_ENDS):
+        return "ends as names of standard deviations and intervals do (Sd, Lower, Upper)"
+    return None
+
+
 Status = Literal["ok", "skipped", "failed"]
 
 

@@ -19,6 +19,7 @@ from bids_spectsynth.app.checks import (
 from bids_spectsynth.app.outcomes import log_found, record_outcomes
 from bids_spectsynth.app.stages import Context, Stage, run_stages
 from bids_spectsynth.bids.dataset import write_dataset_files
+from bids_spectsynth.bids.writing import remove_leftovers
 from bids_spectsynth.errors import DatasetError, ExitCode, Outcome, exit_code
 from bids_spectsynth.logs import LOGGER_NAME, console_logging, open_run_log
 from bids_spectsynth.options.places import without_places
@@ -79,7 +80,13 @@ def run_participant(settings: Settings) -> ExitCode:
 
 
 def _open_log(settings: Settings) -> Path:
-    """The folder of this run's logs, in which no line says where the folders lie on this machine."""
+    """The folder of this run's logs, in which no line says where the folders lie on this machine.
+
+    What runs that were killed left half-written is removed first.
+    """
+    removed = remove_leftovers(settings.output_dir, settings.work_folder)
+    if removed:
+        logger.info("Removed %d temporary files of runs that were killed", removed)
     # Read back as a configuration file, the settings take both folders from the command line.
     link = Path(os.path.relpath(settings.bids_dir, settings.output_dir))
     recorded = to_toml(replace(settings, bids_dir=link, output_dir=Path()))

@@ -1,11 +1,15 @@
 """Writing files whole or not at all, and reading matrices back."""
 
+import hashlib
 import importlib
 import io
 import json
 import logging
 import os
+import re
 import secrets
+import socket
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +19,7 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import psutil
 from isal import igzip
 
 from bids_spectsynth.bids.sidecars import sidecar_path
@@ -24,10 +29,54 @@ logger = logging.getLogger(__name__)
 
 #: In the output folder.
 LOCK_FILE = ".bids_spectsynth.lock"
+#: Names of :func:`temporary_path`: the process, and the machine.
+_TEMPORARY = re.compile(r"\..+\.([0-9]{1,9})-([0-9a-f]{8})[0-9a-f]{8}\.tmp", re.DOTALL)
+_DAY = 86400
 #: Of ISA-L, whose levels end at 3: files as large as zlib's at its level 3, in a tenth of the time.
 _GZIP_LEVEL = 2
 #: Bits of the NIfTI field xyzt_units: where the spatial unit stands, and millimetres.
 _SPATIAL_UNITS, _MILLIMETRES = 0b111, 2
+
+
+def temporary_path(path: Path) -> Path:
+    """A name beside a file under which it can be written: hidden, and with who writes it (:func:`remove_leftovers`)."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{_host()}{secrets.token_hex(4)}.tmp")
+
+
+def _host() -> str:
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+
+
+def remove_leftovers(folder: Path, skipped: Path) -> int:
+    """Remove the temporary files of runs that were killed, and say how many there were.
+
+    Those of a process that is alive on this machine stay; of another machine nobody knows, so that they stay a day.
+
+    Parameters
+    ----------
+    folder : Path
+        Looked through with all in it.
+    skipped : Path
+        A folder in it that is not.
+    """
+    removed = 0
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if Path(place, name) != skipped]
+        for name in names:
+            found = _TEMPORARY.fullmatch(name)
+            if found and _is_left(Path(place, name), int(found[1]), found[2]):
+                Path(place, name).unlink(missing_ok=True)
+                removed += 1
+    return removed
+
+
+def _is_left(path: Path, process: int, host: str) -> bool:
+    if host == _host() and not psutil.pid_exists(process):
+        return True
+    try:
+        return time.time() - path.stat().st_mtime > _DAY
+    except OSError:
+        return False
 
 
 @contextmanager
@@ -37,7 +86,7 @@ def atomic_file(path: Path) -> Iterator[io.BufferedWriter]:
     The temporary file lies in the same folder (created if missing), so that the last step is one rename.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    temporary = temporary_path(path)
     with naming(path, temporary):
         # Opened like any other file, so that the user's umask and the folder's defaults decide who may read it.
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)

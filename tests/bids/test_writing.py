@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ from hypothesis.extra.numpy import arrays
 from bids_spectsynth.bids.writing import (
     atomic_file,
     read_matrix,
+    remove_leftovers,
+    temporary_path,
     write_image,
     write_json,
     write_matrix,
@@ -120,3 +124,19 @@ def test_damaged_matrix_is_named(tmp_path: Path, text: str | None) -> None:
         path.write_text(text)
     with pytest.raises(ImageError, match=r"a_xfm\.txt: .*prepare the participant again"):
         read_matrix(path)
+
+
+def test_remove_leftovers__of_processes_that_are_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alive = temporary_path(tmp_path / "sub-01" / "a.tsv")
+    gone = alive.with_name(alive.name.replace(f".{os.getpid()}-", ".999999999-"))
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "gethostname", lambda: "another")
+        elsewhere, old = (temporary_path(tmp_path / name) for name in ("b.tsv", "c.tsv"))
+    others = [tmp_path / ".hidden.tmp", tmp_path / "x.tmp", tmp_path / "work" / gone.name]
+    for path in (alive, gone, elsewhere, old, *others):
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    os.utime(old, (0, 0))
+    assert remove_leftovers(tmp_path, tmp_path / "work") == 2
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == {alive, elsewhere, *others}
+    assert remove_leftovers(tmp_path / "nowhere", tmp_path) == 0

@@ -6,7 +6,6 @@ Nothing here is a pickle: numbers that are not tensors stand in the header of a 
 import json
 import os
 import re
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import safetensors
 from safetensors.torch import save_file
 from torch import Tensor
 
+from bids_spectsynth.bids.writing import temporary_path
 from bids_spectsynth.errors import ModelError, naming
 
 _HEADER = "bids_spectsynth"
@@ -34,7 +34,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str,
     """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    temporary = temporary_path(path)
     with naming(path, temporary):
         temporary.touch(0o666, exist_ok=False)
         mode = temporary.stat().st_mode
