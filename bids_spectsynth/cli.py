@@ -7,8 +7,9 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from bids_spectsynth.app.registries import registered_losses
 from bids_spectsynth.errors import ExitCode, SpectSynthError, error_code, is_out_of_memory, printable, reason_of
@@ -43,12 +44,8 @@ def parse(argv: Sequence[str]) -> Settings:
     values = fold_losses(read_config(config), Settings) if config is not None else {}
     if "preset" in on_command_line:
         # A preset of the command line wins over the options of the file that a preset decides on.
-        suggested = {name for name, one in declared(Settings).items() if one.option.suggest}
-        decided = {
-            *GOVERNED,
-            *suggested,
-            *declared(Settings)["preset"].option.shorthands.get(on_command_line["preset"], ()),
-        }
+        meant = declared(Settings)["preset"].option.shorthands.get(on_command_line["preset"], ())
+        decided = {*GOVERNED, *_came_with_preset(values), *meant}
         values = {name: value for name, value in values.items() if name not in decided}
     settings = _without_prefixes(make_settings({"nprocs": _usable_cpus(), **values, **on_command_line}, arguments))
     if settings.model is not None and settings.model.is_dir():
@@ -57,6 +54,18 @@ def parse(argv: Sequence[str]) -> Settings:
         grid = study_grid(settings)
         check_template_names((grid and grid.spaces) or settings.output_spaces)
     return settings
+
+
+def _came_with_preset(values: Mapping[str, Any]) -> set[str]:
+    """Options of a file whose value is only what its own preset suggests, as a recorded file has them."""
+    preset = str(values.get("preset", declared(Settings)["preset"].default))
+    known, found = dict(values), set()
+    for name, one in declared(Settings).items():
+        if one.option.suggest is not None:
+            usual = one.option.suggest(preset, known)
+            if known.setdefault(name, usual) == usual:
+                found.add(name)
+    return found
 
 
 def _as_the_model(settings: Settings, folder: Path, chosen: Collection[str]) -> Settings:

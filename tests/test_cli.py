@@ -464,10 +464,14 @@ def test_help_and_wrong_syntax_import_nothing_heavy() -> None:
 def test_a_preset_of_the_command_line_wins_over_a_recorded_file(tmp_path: Path) -> None:
     recorded = tmp_path / "settings.toml"
     recorded.write_text(to_toml(parse(["in", "out", "participant", "--epochs", "3", "--l1-weight", "7"])))
-    # The voxel size of what was prepared stays.
+    # Voxel size and crop are those of the preset of the command line too, unless somebody chose another one.
     settings = parse(["in", "out", "participant", "--config-file", str(recorded), "--preset", "best"])
-    expected = parse(["in", "out", "participant", "--preset", "best", "--epochs", "3", "--voxel-size", "1"])
+    expected = parse(["in", "out", "participant", "--preset", "best", "--epochs", "3"])
     assert settings == expected
+    assert (settings.voxel_size, settings.crop) == (2, "brain")
+    recorded.write_text(to_toml(parse(["in", "out", "participant", "--voxel-size", "4"])))
+    settings = parse(["in", "out", "participant", "--config-file", str(recorded), "--preset", "best"])
+    assert (settings.voxel_size, settings.crop) == (4, "none")
 
 
 def test_parse__loss_of_the_command_line_wins_over_either_spelling_of_a_file(tmp_path: Path) -> None:

@@ -59,6 +59,7 @@ TESTED_ELSEWHERE = {
 FLOWS = {
     "container/test_engine_setup.py": "tools of the tests of the container image",
     "container/test_image.py": "the container image",
+    "evaluation/group/test_agreement_templates.py": "regions of two templates in one output folder",
     "evaluation/test_added_metric.py": "a further metric, from its registry to the reports",
     "faults/test_planted_words.py": "words that identify somebody, from every input to all outputs",
     "faults/test_bad_files.py": "damaged and hostile files of the dataset and the output folder",

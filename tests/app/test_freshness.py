@@ -81,7 +81,7 @@ def test_corrected_card_makes_the_image_anew(copied: Any, again: Callable[..., s
     path = copied.output_dir / "models" / "pix2pixT1wPet" / "model.json"
     card = json.loads(path.read_text())
     path.write_text(json.dumps({**card, "created": "2001", "versions": {"torch": "1"}}))
-    assert again() == set()
+    assert again() <= {"sub-04.html"}, "the page shows the card"
     mean = card["target_statistics"]["mean_in_brain"]
     path.write_text(json.dumps({**card, "target_statistics": {**card["target_statistics"], "mean_in_brain": 2 * mean}}))
     before = nib.load(copied.output_dir / STEM.format("T1w", "spect.nii.gz")).get_fdata().mean()

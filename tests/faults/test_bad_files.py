@@ -147,3 +147,28 @@ def test_run__a_bad_file_of_the_output_folder_is_one_line_that_names_it(
     (line,) = result.errors
     assert str(app.output_dir / name) in line
     assert "Traceback" not in result.err
+
+
+def test_apply__a_damaged_prepared_t1w_is_prepared_again(finished: Any, tmp_path: Path) -> None:
+    app = finished.copy(tmp_path)
+    (path,) = app.output_dir.glob("sub-04/anat/*_space-T1w_desc-preproc_T1w.nii.gz")
+    path.write_bytes(path.read_bytes()[:100])
+    result = app("--mode", "apply", "--participant-label", "04")
+    assert result.code == ExitCode.OK, result.err
+    assert nib.load(path).get_fdata().any()
+
+
+@pytest.mark.usefixtures("no_privileges")
+def test_apply__a_prepared_image_that_cannot_be_read_costs_its_own_participant(finished: Any, tmp_path: Path) -> None:
+    app = finished.copy(tmp_path)
+    model = app.output_dir / "models" / "pix2pixT1wPet"
+    for name in app.files("sub-0*/spect/*pix2pixT1wPet_*"):
+        (app.output_dir / name).unlink()
+    (path,) = app.output_dir.glob("sub-04/pet/*_space-T1w_desc-preproc_pet.nii.gz")
+    path.chmod(0)
+    result = app("--mode", "apply", "--model", str(model), "--siscom", "off")
+    assert result.code == ExitCode.SOME_FAILED, result.err
+    assert "Traceback" not in result.err
+    rows = app.participants()
+    assert path.name in rows["sub-04"]["reason"]
+    assert rows["sub-01"]["status"] == "ok"

@@ -1,5 +1,6 @@
 """Agreement of real and synthetic regional uptake and asymmetry over the participants: the group's tables."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,8 @@ from bids_spectsynth.evaluation.statistics.bland_altman import (
     mean_correlation,
     sign_agreement,
 )
+
+logger = logging.getLogger(__name__)
 
 #: Value of ``region`` in the rows that hold all blocks of all participants.
 ALL_REGIONS = "all"

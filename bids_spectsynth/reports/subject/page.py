@@ -132,9 +132,15 @@ def _banners(context: SubjectContext, row: Mapping[str, str]) -> list[Note]:
 
 
 def _cards(context: SubjectContext) -> dict[str, dict[str, Any]]:
-    """Model cards by label, empty where the model's folder lies elsewhere."""
-    labels = dict.fromkeys(synthetic.model for _, synthetic in context.synthetic)
-    return {label: read_object(card_file(context.output_dir, label)) for label in labels}
+    """Model cards by label, with how many networks made the image; nothing else where the folder lies elsewhere."""
+    images = {synthetic.model: synthetic.path for _, synthetic in context.synthetic}
+    return {
+        label: {
+            **read_object(card_file(context.output_dir, label)),
+            "NumberOfNetworks": sidecar(path).get("NumberOfNetworks"),
+        }
+        for label, path in images.items()
+    }
 
 
 def _summary_section(context: SubjectContext, row: Mapping[str, str]) -> Section:
