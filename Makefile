@@ -54,6 +54,7 @@ lint: install-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --no-cache
+	$(BIN)/bandit --quiet --recursive --severity-level medium --configfile pyproject.toml bids_spectsynth
 
 test: lint
 	$(BIN)/python -m pytest
