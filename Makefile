@@ -1,6 +1,7 @@
 # make demo   install, simulate a cohort, run both levels, say where the reports are
 # make docs   install with Sphinx, build the documentation's site into docs/_build; a warning is an error
 # make test   install with the test extras, then style, types and the whole test suite
+# make faults install with the test extras, then all that is tried to break the program: an hour
 # make test-container   build the container image and run it: needs Docker, or root on Debian
 # Everything is installed into $(VENV) with the exact versions that were tested (constraints.txt).
 
@@ -15,7 +16,7 @@ DEMO_OPTIONS ?= --preset demo
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo demo-data demo-participant demo-group docs install install-test test test-container lint boutiques usage clean
+.PHONY: demo demo-data demo-participant demo-group docs faults install install-test test test-container lint boutiques usage clean
 
 install: $(VENV)/.installed
 install-test: $(VENV)/.installed-test
@@ -53,9 +54,13 @@ lint: install-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --no-cache
+	$(BIN)/bandit --quiet --recursive --severity-level medium --configfile pyproject.toml bids_spectsynth
 
 test: lint
 	$(BIN)/python -m pytest
+
+faults: install-test
+	$(BIN)/python -m pytest -m "faults or not faults" tests/faults
 
 test-container: install-test
 	$(BIN)/python -m pytest -m container tests/container

@@ -3,14 +3,17 @@
 Only the standard library is imported before the arguments are parsed, so that ``--help`` answers at once.
 """
 
+import logging
 import os
 import sys
 import traceback
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from bids_spectsynth.app.registries import registered_losses
-from bids_spectsynth.errors import ExitCode, SpectSynthError, error_code
+from bids_spectsynth.errors import ExitCode, SpectSynthError, error_code, is_out_of_memory, printable, reason_of
+from bids_spectsynth.logs import LOGGER_NAME
 from bids_spectsynth.options.declare import declared
 from bids_spectsynth.options.losses import fold_losses
 from bids_spectsynth.options.names import check_template_names
@@ -41,7 +44,8 @@ def parse(argv: Sequence[str]) -> Settings:
     values = fold_losses(read_config(config), Settings) if config is not None else {}
     if "preset" in on_command_line:
         # A preset of the command line wins over the options of the file that a preset decides on.
-        decided = {*GOVERNED, *declared(Settings)["preset"].option.shorthands.get(on_command_line["preset"], ())}
+        meant = declared(Settings)["preset"].option.shorthands.get(on_command_line["preset"], ())
+        decided = {*GOVERNED, *_came_with_preset(values), *meant}
         values = {name: value for name, value in values.items() if name not in decided}
     settings = _without_prefixes(make_settings({"nprocs": _usable_cpus(), **values, **on_command_line}, arguments))
     if settings.model is not None and settings.model.is_dir():
@@ -50,6 +54,18 @@ def parse(argv: Sequence[str]) -> Settings:
         grid = study_grid(settings)
         check_template_names((grid and grid.spaces) or settings.output_spaces)
     return settings
+
+
+def _came_with_preset(values: Mapping[str, Any]) -> set[str]:
+    """Options of a file whose value is only what its own preset suggests, as a recorded file has them."""
+    preset = str(values.get("preset", declared(Settings)["preset"].default))
+    known, found = dict(values), set()
+    for name, one in declared(Settings).items():
+        if one.option.suggest is not None:
+            usual = one.option.suggest(preset, known)
+            if known.setdefault(name, usual) == usual:
+                found.add(name)
+    return found
 
 
 def _as_the_model(settings: Settings, folder: Path, chosen: Collection[str]) -> Settings:
@@ -121,18 +137,22 @@ def main(argv: Sequence[str]) -> int:
 
         return int(run(settings))
     except SpectSynthError as error:
-        print(f"bids_spectsynth: error: {error}", file=sys.stderr)
+        print(printable(f"bids_spectsynth: error: {error}"), file=sys.stderr)
         return int(error_code(error))
     except KeyboardInterrupt as error:
         # A training that was stopped says by which signal.
         reason = str(error) or "interrupted; start again to go on from here"
-        print(f"bids_spectsynth: {reason}", file=sys.stderr)
+        print(printable(f"bids_spectsynth: {reason}"), file=sys.stderr)
         return int(getattr(error, "exit_code", ExitCode.INTERRUPTED))
-    except Exception:
-        # Python's own code for an uncaught error is 1, which here means that some participants failed.
-        traceback.print_exc()
-        print("bids_spectsynth: error: a defect of this software; please report the lines above", file=sys.stderr)
-        return int(ExitCode.INTERNAL)
+    except Exception as error:
+        logging.getLogger(LOGGER_NAME).debug("ended by an error", exc_info=True)
+        if not isinstance(error, OSError) and not is_out_of_memory(error):
+            # Python's own code for an uncaught error is 1, which here means that some participants failed.
+            traceback.print_exc()
+            print("bids_spectsynth: error: a defect of this software; please report the lines above", file=sys.stderr)
+            return int(ExitCode.INTERNAL)
+        print(printable(f"bids_spectsynth: error: {reason_of(error)}"), file=sys.stderr)
+        return int(ExitCode.SOME_FAILED if is_out_of_memory(error) else ExitCode.DATASET)
 
 
 def entry_point() -> None:

@@ -3,10 +3,14 @@
 A message says which file, what is wrong, and what to do.
 """
 
+import errno
+import re
 import signal
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
+from pathlib import Path
 from typing import Literal
 
 
@@ -30,6 +34,59 @@ class ModelError(SpectSynthError):
     """A model folder is damaged, of another version, or does not fit the data."""
 
 
+#: What to change where memory does not suffice.
+MEMORY_ADVICE = "lower --nprocs or --batch-size, set --mem-mb to what this machine has, or use one with more"
+_NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "Cannot allocate memory")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory did not suffice, in the words of Python, the system or torch."""
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
+
+
+def reason_of(error: BaseException) -> str:
+    """Why something failed, in one line: of a file that could not be read or written, which one.
+
+    Examples
+    --------
+    >>> print(reason_of(OSError(28, "No space left on device", "out/group.html")))
+    out/group.html: No space left on device; make room and start again
+    >>> print(reason_of(ValueError("odd")))
+    ValueError: odd
+    """
+    message = " ".join(str(error).split())
+    if isinstance(error, SpectSynthError):
+        return message
+    if is_out_of_memory(error):
+        return f"out of memory; {MEMORY_ADVICE}"
+    if isinstance(error, OSError) and error.strerror:
+        where = "" if error.filename is None else f"{error.filename}: "
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return f"{where}{error.strerror}" + ("; make room and start again" if full else "")
+    return f"{type(error).__name__}: {message}"
+
+
+@contextmanager
+def naming(path: Path, also: Path | None = None) -> Iterator[None]:
+    """Errors of the system in the block name a file; those of a full disk come without any name.
+
+    Parameters
+    ----------
+    path : Path
+        The name that users know.
+    also : Path, optional
+        A name that stands for it: of the temporary file.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename in (None, str(also)):
+            error.filename = str(path)
+        raise
+
+
 class ExitCode(IntEnum):
     """What the process tells its caller."""
 
@@ -40,7 +97,8 @@ class ExitCode(IntEnum):
     USAGE = 2
     """The options, the configuration file or the filter file are wrong."""
     DATASET = 3
-    """The input dataset is not usable: not BIDS, not valid, no such participant, output not writable."""
+    """The input dataset is not usable: not BIDS, not valid, no such participant; or a file or folder cannot be read
+    or written, a full disk included."""
     NOBODY_LEFT = 4
     """Every participant was skipped or failed."""
     MODEL = 5
@@ -72,6 +130,22 @@ def signal_code(number: int) -> ExitCode:
         Of SIGINT, SIGUSR1 or SIGTERM.
     """
     return _SIGNAL_CODES[signal.Signals(number).name]
+
+
+#: What a terminal or a browser would obey instead of showing it: control characters, those that turn the direction of
+#: writing, and halves of pairs, which cannot be written at all. Tabs and line ends are kept.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    r"""Text that can be shown as it is: what a terminal or a browser would obey is spelled out.
+
+    Examples
+    --------
+    >>> print(printable("sub-01\x1b[2J: damaged"))
+    sub-01\x1b[2J: damaged
+    """
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def size_text(shape: Iterable[int]) -> str:
@@ -110,6 +184,27 @@ def _element_text(value: object) -> str:
     # Quotes only where text would be overlooked, or taken for several.
     plain = isinstance(value, str) and value and not any(map(str.isspace, value))
     return str(value) if plain else value_text(value)
+
+
+#: Values of ``desc-`` that are not models', and endings of those of a model's further images.
+_RESERVED, _RESERVED_ENDS = ("preproc", "brain"), ("Sd", "Lower", "Upper")
+
+
+def label_problem(label: str) -> str | None:
+    """Why a model cannot have a label, which becomes the ``desc-`` of its images; None where it can.
+
+    Examples
+    --------
+    >>> label_problem("pix2pixPet"), label_problem("preproc")
+    (None, 'is the name of prepared images and masks')
+    """
+    if not (label.isascii() and label.isalnum()):
+        return "has other characters than letters and digits"
+    if label.lower() in _RESERVED:
+        return "is the name of prepared images and masks"
+    if label.endswith(_RESERVED_ENDS):
+        return "ends as names of standard deviations and intervals do (Sd, Lower, Upper)"
+    return None
 
 
 Status = Literal["ok", "skipped", "failed"]

@@ -4,11 +4,13 @@ import logging
 import sys
 import uuid
 from collections import deque
-from collections.abc import Iterable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
+
+from bids_spectsynth.errors import naming, printable
 
 LOGGER_NAME = "bids_spectsynth"
 #: In the output folder, with one folder for each run.
@@ -21,6 +23,75 @@ _FILE_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _TIME_FORMAT = "%H:%M:%S"
 #: From this count of ``-v`` on, libraries are heard, too.
 LIBRARIES = 2
+
+
+class PlainFormatter(logging.Formatter):
+    """Lines that no terminal takes for commands; of a file, also without what must not be in it.
+
+    Parameters
+    ----------
+    form, time : str
+        See :class:`logging.Formatter`.
+    clean : callable
+        Takes and gives the text of a line.
+    """
+
+    def __init__(self, form: str, time: str | None = None, clean: Callable[[str], str] = str) -> None:
+        super().__init__(form, time)
+        self._clean = clean
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Text of one message, its traceback included.
+
+        Parameters
+        ----------
+        record : LogRecord
+        """
+        return printable(self._clean(super().format(record)))
+
+
+class LogFile(logging.FileHandler):
+    """A log that ends where its disk is full or gone, with one line on the console, and does not end the run.
+
+    Parameters
+    ----------
+    path : Path
+    delay : bool
+        Whether the file is made with its first line.
+    """
+
+    def __init__(self, path: Path, *, delay: bool = False) -> None:
+        super().__init__(path, encoding="utf-8", delay=delay)
+        self._broken = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one message.
+
+        Parameters
+        ----------
+        record : LogRecord
+        """
+        if not self._broken:
+            super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (logging's name)
+        """Called by ``emit`` where a message could not be written.
+
+        Parameters
+        ----------
+        record : LogRecord
+        """
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+            return
+        self._broken = True
+        print(f"bids_spectsynth: {self.baseFilename}: {error.strerror}; this log ends here", file=sys.stderr)
+
+    def close(self) -> None:
+        """Close the file; what a full disk did not take is lost."""
+        with suppress(OSError):
+            super().close()
 
 
 class Console(logging.StreamHandler[TextIO]):
@@ -46,6 +117,16 @@ class Console(logging.StreamHandler[TextIO]):
         bars = getattr(sys.modules.get("tqdm"), "tqdm", None)
         with bars.external_write_mode(file=self.stream) if bars is not None else nullcontext():
             super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (logging's name)
+        """Called by ``emit`` where a message could not be written: whom it was for has gone.
+
+        Parameters
+        ----------
+        record : LogRecord
+        """
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
 
 
 class _LibraryConsole(Console):
@@ -85,7 +166,7 @@ def console_logging(verbose: int) -> logging.Logger:
     logger.propagate = False
     console = Console(sys.stderr)
     console.setLevel(logging.DEBUG if verbose else logging.INFO)
-    console.setFormatter(logging.Formatter("%(asctime)s %(levelname).1s %(message)s", _TIME_FORMAT))
+    console.setFormatter(PlainFormatter("%(asctime)s %(levelname).1s %(message)s", _TIME_FORMAT))
     logger.addHandler(console)
     logger.addHandler(_Held())
     _show_libraries(verbose >= LIBRARIES)
@@ -99,12 +180,12 @@ def _show_libraries(shown: bool) -> None:
         root.setLevel(logging.WARNING)
     if shown:
         console = _LibraryConsole(sys.stderr)
-        console.setFormatter(logging.Formatter("%(asctime)s %(levelname).1s %(name)s: %(message)s", _TIME_FORMAT))
+        console.setFormatter(PlainFormatter("%(asctime)s %(levelname).1s %(name)s: %(message)s", _TIME_FORMAT))
         root.addHandler(console)
         root.setLevel(logging.DEBUG)
 
 
-def open_run_log(output_dir: Path, level: str, settings_toml: str) -> Path:
+def open_run_log(output_dir: Path, level: str, settings_toml: str, clean: Callable[[str], str] = str) -> Path:
     """Create ``logs/<run>`` with the settings as TOML and a log file of every message, those before it included.
 
     Parameters
@@ -114,6 +195,8 @@ def open_run_log(output_dir: Path, level: str, settings_toml: str) -> Path:
         ``participant`` or ``group``; a part of the folder's name.
     settings_toml : str
         All settings of the run, see :func:`bids_spectsynth.options.settings.to_toml`.
+    clean : callable
+        Takes from the text of a line of ``run.log`` what is of this machine only.
 
     Returns
     -------
@@ -123,10 +206,11 @@ def open_run_log(output_dir: Path, level: str, settings_toml: str) -> Path:
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     folder = output_dir / LOGS_FOLDER / f"{stamp}-{level}-{uuid.uuid4().hex[:8]}"
     folder.mkdir(parents=True)
-    (folder / "settings.toml").write_text(settings_toml, encoding="utf-8")
-    handler = logging.FileHandler(folder / "run.log", encoding="utf-8")
+    with naming(folder / "settings.toml"):
+        (folder / "settings.toml").write_text(settings_toml, encoding="utf-8")
+    handler = LogFile(folder / "run.log")
     handler.setLevel(logging.DEBUG)
-    handler.setFormatter(logging.Formatter(_FILE_FORMAT))
+    handler.setFormatter(PlainFormatter(_FILE_FORMAT, None, clean))
     logger = logging.getLogger(LOGGER_NAME)
     for held in [one for one in logger.handlers if isinstance(one, _Held)]:
         for record in held.records:
@@ -149,8 +233,9 @@ def write_case_log(run_folder: Path, name: str, lines: Iterable[str]) -> None:
         Each gets the time in front.
     """
     stamp = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
-    with (run_folder / f"{name}.log").open("a", encoding="utf-8") as log:
-        log.writelines(f"{stamp} {line}\n" for line in lines)
+    path = run_folder / f"{name}.log"
+    with naming(path), path.open("a", encoding="utf-8") as log:
+        log.writelines(f"{stamp} {printable(line)}\n" for line in lines)
 
 
 def duration_words(seconds: float) -> str:

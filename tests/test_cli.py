@@ -412,6 +412,37 @@ def test_a_defect_is_code_70_and_not_that_of_a_failed_participant(
     assert "RuntimeError: no such thing" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (
+            OSError(28, "No space left on device", "/o/group.html"),
+            3,
+            "/o/group.html: No space left on device; make room",
+        ),
+        (PermissionError(13, "Permission denied", "/o/x"), 3, "/o/x: Permission denied"),
+        (MemoryError(), 1, "out of memory; lower --nprocs"),
+        (OSError(12, "Cannot allocate memory"), 1, "out of memory; lower --nprocs"),
+        (
+            RuntimeError("[enforce fail at x.cpp] DefaultCPUAllocator: not enough memory: you"),
+            1,
+            "out of memory; lower",
+        ),
+    ],
+)
+def test_main__what_the_system_refuses_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception, code: int, line: str
+) -> None:
+    def refused(argv: object) -> Settings:
+        raise error
+
+    monkeypatch.setattr(cli, "parse", refused)
+    assert main(POSITIONAL) == code
+    said = capsys.readouterr().err
+    assert said.startswith(f"bids_spectsynth: error: {line}")
+    assert said.count("\n") == 1
+
+
 def test_processes_are_those_that_the_scheduler_grants(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3}, raising=False)
     assert parse(POSITIONAL).nprocs == 1
@@ -454,10 +485,14 @@ def test_help_and_wrong_syntax_import_nothing_heavy() -> None:
 def test_a_preset_of_the_command_line_wins_over_a_recorded_file(tmp_path: Path) -> None:
     recorded = tmp_path / "settings.toml"
     recorded.write_text(to_toml(parse(["in", "out", "participant", "--epochs", "3", "--l1-weight", "7"])))
-    # The voxel size of what was prepared stays.
+    # Voxel size and crop are those of the preset of the command line too, unless somebody chose another one.
     settings = parse(["in", "out", "participant", "--config-file", str(recorded), "--preset", "best"])
-    expected = parse(["in", "out", "participant", "--preset", "best", "--epochs", "3", "--voxel-size", "1"])
+    expected = parse(["in", "out", "participant", "--preset", "best", "--epochs", "3"])
     assert settings == expected
+    assert (settings.voxel_size, settings.crop) == (2, "brain")
+    recorded.write_text(to_toml(parse(["in", "out", "participant", "--voxel-size", "4"])))
+    settings = parse(["in", "out", "participant", "--config-file", str(recorded), "--preset", "best"])
+    assert (settings.voxel_size, settings.crop) == (4, "none")
 
 
 def test_parse__loss_of_the_command_line_wins_over_either_spelling_of_a_file(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from bids_spectsynth.errors import (
     UsageError,
     error_code,
     exit_code,
+    printable,
     size_text,
     value_text,
 )
@@ -142,3 +143,17 @@ def test_messages__of_values_in_lists_are_plain_text(values: dict[str, object], 
         make_settings({**required, **values})
     assert str(error.value).startswith(message)
     assert not set('[]{}"') & set(str(error.value))
+
+
+@given(text=st.text(st.characters(codec=None)))
+def test_printable__what_a_terminal_obeys_is_spelled_out(text: str) -> None:
+    shown = printable(text)
+    shown.encode()
+    assert not set(shown) & {*map(chr, range(32)), *map(chr, range(127, 160)), "\u202e"} - {"\t", "\n"}
+    assert printable(shown) == shown
+
+
+def test_printable__other_text_stays() -> None:
+    text = "Zoë's SPECT:\t20 µCi,\u202f5 mm\nnext line"
+    assert printable(text) == text
+    assert printable("a\x1b]0;b\x07\ud800") == "a\\x1b]0;b\\x07\\ud800"

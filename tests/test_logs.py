@@ -120,3 +120,14 @@ def test_lines_are_added_to_the_log_of_a_participant(tmp_path: Path) -> None:
     write_case_log(tmp_path, "sub-01_ses-a", ["failed: ünd"])
     lines = (tmp_path / "sub-01_ses-a.log").read_text(encoding="utf-8").splitlines()
     assert [line.split(" ", 2)[2] for line in lines] == ["T1w: one", "failed: ünd"]
+
+
+def test_all_logs__obey_no_control_characters(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    logger = console_logging(0)
+    folder = open_run_log(settings.output_dir, "participant", "", lambda line: line.replace("/home/jdoe", "~"))
+    logger.warning("%s: \x1b[2Jdamaged \ud800", "/home/jdoe/x")
+    write_case_log(folder, "sub-01", ["failed \x1b[2J"])
+    said = ": \\x1b[2Jdamaged \\ud800"
+    assert f"/home/jdoe/x{said}" in capsys.readouterr().err
+    assert f"~/x{said}" in (folder / "run.log").read_text()
+    assert "failed \\x1b[2J" in (folder / "sub-01.log").read_text()

@@ -23,7 +23,7 @@ from bids_spectsynth.bids.participants import read_participants
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import INTERICTAL
 from bids_spectsynth.bids.sidecars import sidecar
-from bids_spectsynth.errors import ModelError, Outcome, SpectSynthError
+from bids_spectsynth.errors import ModelError, Outcome, reason_of
 from bids_spectsynth.evaluation.case.evaluate import evaluate_case
 from bids_spectsynth.evaluation.uncertainty.files import StoredCalibrations
 from bids_spectsynth.evaluation.uncertainty.intervals import CALIBRATION, calibrated_maps
@@ -122,8 +122,8 @@ def synthesise_case(
         check_fit(model.card, case, settings.voxel_size)
     except ModelError as error:
         return Outcome(case.participant, case.session, "synthesise", "skipped", str(error))
-    except SpectSynthError as error:
-        return Outcome(case.participant, case.session, "synthesise", "failed", str(error))
+    except Exception as error:
+        return _failure(case, "synthesise", error)
 
     facts = {QC: [flag.as_json() for flag in flags]} if flags else {}
 
@@ -244,8 +244,7 @@ def _calibration_facts(label: str, card: ModelCard, split: str, deviation: Path)
 
 def _failure(case: PreparedCase, stage: str, error: Exception) -> Outcome:
     logger.debug("%s, %s", case.name, stage, exc_info=error)
-    reason = str(error) if isinstance(error, SpectSynthError) else f"{type(error).__name__}: {error}"
-    return Outcome(case.participant, case.session, stage, "failed", reason)
+    return Outcome(case.participant, case.session, stage, "failed", reason_of(error))
 
 
 def split_of(cards: Sequence[ModelCard], folder: Path, case: PreparedCase, settings: Settings) -> str:
@@ -278,6 +277,7 @@ def split_of(cards: Sequence[ModelCard], folder: Path, case: PreparedCase, setti
         return seen
     table = read_participants(settings.output_dir)
     row = table.loc[table["participant_id"] == f"sub-{case.participant}", "split"]
-    # In a cross-validation everybody is held out by one of the folds.
-    parts = {"test": "test", "cross-validated": "test", "excluded": "excluded"}
+    # The table is of the last training: who takes part in it now, and whom this model has not seen, was held out from
+    # it, though a later model may have learned from them. In a cross-validation everybody is held out by one fold.
+    parts = {**dict.fromkeys(("train", "validation", "test", "cross-validated"), "test"), "excluded": "excluded"}
     return parts.get(row.iloc[0], "external") if trained_here and len(row) == 1 else "external"

@@ -35,11 +35,12 @@ from bids_spectsynth.evaluation.uncertainty.rating import CALIBRATION_DICTIONARY
 from bids_spectsynth.options.settings import T1W_SPACE, Settings
 from bids_spectsynth.quality.judge import QC
 from bids_spectsynth.synthesis.baselines.files import baseline_files
-from bids_spectsynth.synthesis.models.card import ModelCard
+from bids_spectsynth.synthesis.models.card import ModelCard, card_checksum
 from bids_spectsynth.synthesis.prediction.reading import AFFINE_KEY, SHAPE_KEY
 from bids_spectsynth.synthesis.prediction.sidecar import model_checksum
 
 _MODEL, _SAMPLING, _RANGE, _SPLIT = "the model", "the sampling", "the data range", "the side of the split"
+_CARD = "the card of the model"
 
 
 def image_product(
@@ -63,7 +64,7 @@ def image_product(
     cards = [member.card for member in model.members_for(case.participant)]
     path, deviation = (find(output_dir, case, label) for find in (synthetic_path, standard_deviation_path))
     inputs = prepared_files(case)
-    options: dict[str, Any] = {_MODEL: model_checksum(cards)}
+    options: dict[str, Any] = {_MODEL: model_checksum(cards), _CARD: [card_checksum(card) for card in cards]}
     if flags or QC in sidecar(path):  # else of an earlier version, perhaps, which said nothing
         options["the quality flags"] = list(flags)
     images = [path]

@@ -8,6 +8,7 @@ from bids_spectsynth.bids.finding.cases import Case
 from bids_spectsynth.bids.participants import FAILED_IN, FLAGS, update_participants
 from bids_spectsynth.errors import Outcome, by_participant
 from bids_spectsynth.logs import LOGGER_NAME, write_case_log
+from bids_spectsynth.options.places import without_places
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.quality.judge import Flag, flagged_names
 
@@ -26,11 +27,12 @@ def log_outcome(outcome: Outcome) -> None:
         logger.log(level, "%s %s: %s", case_name(outcome), outcome.status, outcome.reason)
 
 
-def log_found(run_folder: Path, cases: Sequence[Case], outcomes: Sequence[Outcome]) -> None:
+def log_found(settings: Settings, run_folder: Path, cases: Sequence[Case], outcomes: Sequence[Outcome]) -> None:
     """Write to the logs of participants which images were found, and why somebody is left out.
 
     Parameters
     ----------
+    settings : Settings
     run_folder : Path
         Of the logs.
     cases : sequence of Case
@@ -39,9 +41,11 @@ def log_found(run_folder: Path, cases: Sequence[Case], outcomes: Sequence[Outcom
     """
     for case in cases:
         lines = [f"{role}: {image.path} ({image.reason})" for role, image in case.images.items()]
-        write_case_log(run_folder, case.name, [*lines, *(f"warning: {warning}" for warning in case.warnings)])
+        lines += [f"warning: {warning}" for warning in case.warnings]
+        write_case_log(run_folder, case.name, [without_places(line, settings) for line in lines])
     for outcome in outcomes:
-        write_case_log(run_folder, case_name(outcome), [f"{outcome.status}: {outcome.reason}"])
+        line = without_places(f"{outcome.status}: {outcome.reason}", settings)
+        write_case_log(run_folder, case_name(outcome), [line])
 
 
 def record_outcomes(
@@ -64,7 +68,8 @@ def record_outcomes(
     """
     rows = participant_statuses(settings, outcomes, flags)
     for label, outcome in by_participant(outcomes).items():
-        write_case_log(run_folder, f"sub-{label}", [f"{outcome.status} {outcome.reason}".strip()])
+        line = f"{outcome.status} {rows[label]['reason']}".removesuffix(" n/a")
+        write_case_log(run_folder, f"sub-{label}", [line])
     update_participants(settings.output_dir, rows)
     counts = [f"{sum(row['status'] == s for row in rows.values())} {s}" for s in ("ok", "skipped", "failed")]
     flagged = sorted(f"sub-{label}" for label, row in rows.items() if row.get(FLAGS, "n/a") != "n/a")
@@ -91,7 +96,7 @@ def participant_statuses(
     return {
         label: {
             "status": outcome.status,
-            "reason": _without_folders(outcome.reason, settings) or "n/a",
+            "reason": without_places(outcome.reason, settings) or "n/a",
             FAILED_IN: ", ".join(failures.get(label, ())) or "n/a",
             **({} if flags is None else {FLAGS: _flags_of(label, flags)}),
         }
@@ -103,16 +108,3 @@ def _flags_of(label: str, flags: Mapping[str, Sequence[Flag]]) -> str:
     """Names of the flags of a participant's sessions."""
     own = [flag for name, found in flags.items() if name.partition("_")[0] == f"sub-{label}" for flag in found]
     return flagged_names(own)
-
-
-def _without_folders(text: str, settings: Settings) -> str:
-    """A reason as it may be shared with the derivatives: paths without where they lie on this machine."""
-    for folder in (settings.output_dir, settings.bids_dir):
-        text = text.replace(f"{folder}/", "").replace(f"{folder.resolve()}/", "")
-    options = [folder for folder in (settings.normals, settings.model, *settings.derivatives) if folder is not None]
-    named = {str(path): path.resolve().name for option in options for path in (option, option.resolve())}
-    # Of these the name stays, which says which folder is meant; a folder within another one goes first.
-    for path_text in sorted(named, key=len, reverse=True):
-        if "/" in path_text and named[path_text]:
-            text = text.replace(path_text, named[path_text])
-    return text

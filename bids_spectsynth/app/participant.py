@@ -21,6 +21,7 @@ from bids_spectsynth.bids.prepared import PreparedCase, find_prepared, is_regist
 from bids_spectsynth.bids.roles import INTERICTAL, T1W, ictal_names
 from bids_spectsynth.bids.validate import check_dataset
 from bids_spectsynth.errors import ModelError, Outcome
+from bids_spectsynth.images.nifti import READ_ERRORS
 from bids_spectsynth.logs import LOGGER_NAME
 from bids_spectsynth.options.settings import FIELD_OF_VIEW_MM, T1W_SPACE, Settings
 
@@ -118,7 +119,12 @@ def _is_prepared(prepared: PreparedCase | None, case: Case, settings: Settings, 
         needed |= set(ictal_names(case.images))
     needed &= set(case.images)
     grid = tuple(round(length / settings.voxel_size) for length in FIELD_OF_VIEW_MM)
-    return needed <= set(prepared.images) and nib.Nifti1Image.from_filename(prepared.images[T1W]).shape == grid
+    if not needed <= set(prepared.images):
+        return False
+    try:
+        return bool(nib.Nifti1Image.from_filename(prepared.images[T1W]).shape == grid)
+    except READ_ERRORS:
+        return False  # it is prepared again
 
 
 def _judge(context: Context) -> Iterable[Outcome]:

@@ -1,7 +1,11 @@
 """The two levels: participant (find, prepare, train or apply, evaluate, report) and group."""
 
 import logging
+import os
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 from bids_spectsynth.app import participant
 from bids_spectsynth.app.checks import (
@@ -16,8 +20,10 @@ from bids_spectsynth.app.checks import (
 from bids_spectsynth.app.outcomes import log_found, record_outcomes
 from bids_spectsynth.app.stages import Context, Stage, run_stages
 from bids_spectsynth.bids.dataset import write_dataset_files
+from bids_spectsynth.bids.writing import remove_leftovers
 from bids_spectsynth.errors import DatasetError, ExitCode, Outcome, exit_code
 from bids_spectsynth.logs import LOGGER_NAME, console_logging, open_run_log
+from bids_spectsynth.options.places import without_places
 from bids_spectsynth.options.settings import Settings, to_toml
 from bids_spectsynth.termination import clean_end
 
@@ -65,14 +71,29 @@ def run_participant(settings: Settings) -> ExitCode:
     # Nothing is written before options and dataset are known to be good.
     participant.check_trainable(context)
     make_folders(settings)
-    context.run_folder = open_run_log(settings.output_dir, settings.analysis_level, to_toml(settings))
-    log_found(context.run_folder, context.cases, context.outcomes)
+    context.run_folder = _open_log(settings)
+    log_found(settings, context.run_folder, context.cases, context.outcomes)
     write_dataset_files(own, {})
     try:
         run_stages([stage for stage in stages if not stage.only_reads], context)
     finally:
         record_outcomes(own, context.run_folder, context.outcomes, context.flags)
     return exit_code(context.outcomes)
+
+
+def _open_log(settings: Settings) -> Path:
+    """The folder of this run's logs, in which no line says where the folders lie on this machine.
+
+    What runs that were killed left half-written is removed first.
+    """
+    removed = remove_leftovers(settings.output_dir, settings.work_folder)
+    if removed:
+        logger.info("Removed %d temporary files of runs that were killed", removed)
+    # Read back as a configuration file, the settings take both folders from the command line.
+    link = Path(os.path.relpath(settings.bids_dir, settings.output_dir))
+    recorded = to_toml(replace(settings, bids_dir=link, output_dir=Path()))
+    level = settings.analysis_level
+    return open_run_log(settings.output_dir, level, recorded, partial(without_places, settings=settings))
 
 
 def _plan(context: Context, stages: Sequence[Stage]) -> ExitCode:
@@ -101,6 +122,6 @@ def run_group(settings: Settings) -> ExitCode:
         return ExitCode.OK
     if next(settings.output_dir.glob("sub-*/**/*_desc-preproc_T1w.nii.gz"), None) is None:
         raise DatasetError(f"{settings.output_dir}: holds no prepared participant; run the participant level first")
-    open_run_log(settings.output_dir, settings.analysis_level, to_toml(settings))
+    _open_log(settings)
     logger.info("Group report: %s", write_group_level(settings))
     return ExitCode.OK

@@ -26,7 +26,7 @@ from bids_spectsynth.bids.output_files import find_synthetic, synthetic_path
 from bids_spectsynth.bids.prepared import PreparedCase, find_prepared
 from bids_spectsynth.bids.roles import INTERICTAL, ictal_names, role_of
 from bids_spectsynth.bids.sidecars import sidecar_path
-from bids_spectsynth.errors import DatasetError, ImageError, ModelError, Outcome, SpectSynthError
+from bids_spectsynth.errors import DatasetError, ImageError, ModelError, Outcome, SpectSynthError, reason_of
 from bids_spectsynth.options.declarations.siscom import ALL_BASELINES
 from bids_spectsynth.options.settings import T1W_SPACE, Settings
 from bids_spectsynth.siscom.baselines.errors import Errors, baseline_errors
@@ -129,7 +129,7 @@ def _case_outcome(case: PreparedCase, shared: _Shared) -> Outcome:
             reasons.append(f"no SISCOM of the {role_of(name).sentence}: {error}")
         except Exception as error:
             logger.debug("%s, SISCOM", case.name, exc_info=error)
-            failures.append(f"SISCOM of the {role_of(name).sentence}: {type(error).__name__}: {error}")
+            failures.append(f"SISCOM of the {role_of(name).sentence}: {reason_of(error)}")
     if failures:
         return Outcome(case.participant, case.session, "siscom", "failed", "; ".join([*failures, *reasons]))
     for reason in reasons:

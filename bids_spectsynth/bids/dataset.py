@@ -11,8 +11,11 @@ import bids_spectsynth
 from bids_spectsynth.bids.manifests import FOLDER as MANIFESTS
 from bids_spectsynth.bids.names import BIDS_VERSION
 from bids_spectsynth.bids.output_files import description_file, descriptions_file
+from bids_spectsynth.bids.participants import read_rows
+from bids_spectsynth.bids.public import is_doi, is_public_text
 from bids_spectsynth.bids.sidecars import read_object
 from bids_spectsynth.bids.writing import LOCK_FILE, folder_lock, write_json, write_table, write_text
+from bids_spectsynth.errors import DatasetError
 from bids_spectsynth.options.settings import Settings
 
 CODE_NAME = "bids_spectsynth"
@@ -167,10 +170,11 @@ def _relative_link(bids_dir: Path, output_dir: Path) -> str:
 
 
 def _source_dataset(bids_dir: Path) -> dict[str, str]:
-    """DOI and licence of the input, as far as it states them as text."""
+    """DOI and licence of the input, as far as they can leave."""
     content = read_object(description_file(bids_dir))
-    keys = {"DatasetDOI": "DOI", "License": "License"}
-    return {new: content[key] for key, new in keys.items() if isinstance(content.get(key), str)}
+    doi, licence = content.get("DatasetDOI"), content.get("License")
+    found = {"DOI": doi} if isinstance(doi, str) and is_doi(doi) else {}
+    return {**found, "License": licence} if isinstance(licence, str) and is_public_text(licence) else found
 
 
 def _earlier_tools(output_dir: Path) -> dict[str, str]:
@@ -187,6 +191,11 @@ def add_descriptions(output_dir: Path, descriptions: Mapping[str, str]) -> None:
     output_dir : Path
     descriptions : mapping of ``desc-`` value to text
         E.g. a model label and what the model is. A value that is described already is replaced.
+
+    Raises
+    ------
+    DatasetError
+        The file that exists is not such a table.
     """
     with folder_lock(output_dir):
         _merge_descriptions(descriptions_file(output_dir), descriptions)
@@ -195,8 +204,13 @@ def add_descriptions(output_dir: Path, descriptions: Mapping[str, str]) -> None:
 def _merge_descriptions(path: Path, descriptions: Mapping[str, str]) -> None:
     known: dict[str, str] = {}
     if path.exists():
-        frame = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
-        known = dict(zip(frame["desc_id"].str.removeprefix("desc-"), frame["description"], strict=True))
+        try:
+            _, rows = read_rows(path)
+            known = {row["desc_id"].removeprefix("desc-"): row["description"] for row in rows}
+        except (ValueError, KeyError) as error:
+            raise DatasetError(
+                f"{path}: not a table of descriptions ({error}); remove the file and run again"
+            ) from error
     merged = {**known, **descriptions}
     table = pd.DataFrame({"desc_id": [f"desc-{key}" for key in merged], "description": list(merged.values())})
     dictionary = {

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from bids_spectsynth.bids.access import is_special
 from bids_spectsynth.bids.names import bare_label
 from bids_spectsynth.bids.output_files import participants_file
 from bids_spectsynth.bids.sidecars import sidecar
@@ -70,8 +71,10 @@ def read_rows(path: Path, *, quoted: bool = False) -> tuple[list[str], list[dict
     Raises
     ------
     OSError, ValueError
-        The file cannot be read, or is no text table.
+        The file cannot be read, or is no text table, or a pipe, which would be waited for without end.
     """
+    if is_special(path):
+        raise ValueError("not a regular file")
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
     with path.open(encoding="utf-8-sig", newline="") as file:
         table = csv.DictReader(file, delimiter="\t", quoting=quoting, restkey="", restval="")

@@ -1,12 +1,15 @@
 """Writing files whole or not at all, and reading matrices back."""
 
+import hashlib
 import importlib
 import io
 import json
 import logging
-import math
 import os
+import re
 import secrets
+import socket
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,70 +19,65 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import psutil
 from isal import igzip
 
-from bids_spectsynth.bids.sidecars import as_number, sidecar_path
+from bids_spectsynth.bids.sidecars import sidecar_path
 from bids_spectsynth.bids.table_records import table_record
-from bids_spectsynth.errors import ImageError
+from bids_spectsynth.errors import ImageError, naming
 
 logger = logging.getLogger(__name__)
 
-#: Sidecar keys of an input image that its derivatives may repeat: how it was made, never whom it shows, when or where.
-PUBLIC_KEYS = (
-    "TracerName",
-    "TracerRadionuclide",
-    "Units",
-    "MagneticFieldStrength",
-    "NonlinearGradientCorrection",
-    "ReconMethodName",
-    "AttenuationCorrection",
-    "ImageDecayCorrected",
-)
-#: Keys of an ictal SPECT that say when it was injected, in seconds from one and the same zero.
-INJECTION_KEYS = ("InjectionStart", "SeizureOnset", "SeizureDuration")
-_DAY = 86400
 #: In the output folder.
 LOCK_FILE = ".bids_spectsynth.lock"
+#: Names of :func:`temporary_path`: the process, and the machine.
+_TEMPORARY = re.compile(r"\..+\.([0-9]{1,9})-([0-9a-f]{8})[0-9a-f]{8}\.tmp", re.DOTALL)
+_DAY = 86400
 #: Of ISA-L, whose levels end at 3: files as large as zlib's at its level 3, in a tenth of the time.
 _GZIP_LEVEL = 2
 #: Bits of the NIfTI field xyzt_units: where the spatial unit stands, and millimetres.
 _SPATIAL_UNITS, _MILLIMETRES = 0b111, 2
 
 
-def public_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a sidecar that cannot identify a person, for the sidecar of a derivative.
-
-    A whitelist (:data:`PUBLIC_KEYS`), so that dates, names, weights, sites and device numbers never pass, whatever a
-    converter put into the sidecar.
-    """
-    return {key: metadata[key] for key in PUBLIC_KEYS if key in metadata}
+def temporary_path(path: Path) -> Path:
+    """A name beside a file under which it can be written: hidden, and with who writes it (:func:`remove_leftovers`)."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{_host()}{secrets.token_hex(4)}.tmp")
 
 
-def public_injection(metadata: Mapping[str, Any]) -> dict[str, float]:
-    """When the tracer of an ictal SPECT was injected, counted from the seizure's onset, for the derivative's sidecar.
+def _host() -> str:
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+
+
+def remove_leftovers(folder: Path, skipped: Path) -> int:
+    """Remove the temporary files of runs that were killed, and say how many there were.
+
+    Those of a process that is alive on this machine stay; of another machine nobody knows, so that they stay a day.
 
     Parameters
     ----------
-    metadata : mapping
-        The sidecar of the scan: :data:`INJECTION_KEYS`, numbers in seconds. Their zero may be anything, midnight too,
-        so that the derivative's is the onset: it tells how late the injection was, not at what time of day.
-
-    Returns
-    -------
-    dict
-        ``InjectionStart`` and ``SeizureOnset`` (which is 0) where both are known, ``SeizureDuration`` where it is.
+    folder : Path
+        Looked through with all in it.
+    skipped : Path
+        A folder in it that is not.
     """
-    injection, onset, duration = (_seconds(metadata.get(key)) for key in INJECTION_KEYS)
-    late = injection - onset
-    found = {"InjectionStart": round(late, 3), "SeizureOnset": 0.0} if abs(late) < _DAY else {}
-    return found | ({"SeizureDuration": duration} if 0 <= duration < _DAY else {})
+    removed = 0
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if Path(place, name) != skipped]
+        for name in names:
+            found = _TEMPORARY.fullmatch(name)
+            if found and _is_left(Path(place, name), int(found[1]), found[2]):
+                Path(place, name).unlink(missing_ok=True)
+                removed += 1
+    return removed
 
 
-def _seconds(value: object) -> float:
+def _is_left(path: Path, process: int, host: str) -> bool:
+    if host == _host() and not psutil.pid_exists(process):
+        return True
     try:
-        return as_number(value)
-    except OverflowError:  # JSON knows whole numbers of any length
-        return math.nan
+        return time.time() - path.stat().st_mtime > _DAY
+    except OSError:
+        return False
 
 
 @contextmanager
@@ -89,18 +87,19 @@ def atomic_file(path: Path) -> Iterator[io.BufferedWriter]:
     The temporary file lies in the same folder (created if missing), so that the last step is one rename.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
-    # Opened like any other file, so that the user's umask and the folder's defaults decide who may read it.
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    temporary = temporary_path(path)
+    with naming(path, temporary):
+        # Opened like any other file, so that the user's umask and the folder's defaults decide who may read it.
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,5 +1,6 @@
 """NIfTI files opened once and read in one pass."""
 
+import math
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,9 +16,11 @@ from bids_spectsynth.images.forms import matrix_problem, placement
 #: Length of the longer of the two headers (NIfTI-2), bytes.
 _HEADER_BYTES = 540
 _BLOCK_BYTES = 1 << 22
+#: So much may follow the last voxel: zeros that programs put there. A file that goes on is damaged, or made to be.
+_MOST_BEHIND = 1 << 26
 
 #: What reading a file that is missing or damaged may raise.
-READ_ERRORS = (OSError, EOFError, ValueError, TypeError, zlib.error, nib.filebasedimages.ImageFileError,
+READ_ERRORS = (OSError, EOFError, ValueError, TypeError, OverflowError, zlib.error, nib.filebasedimages.ImageFileError,
                nib.spatialimages.HeaderDataError)  # fmt: skip
 
 
@@ -76,8 +79,9 @@ def opened_image(path: Path) -> Iterator[nib.Nifti1Image]:
 
     Raises
     ------
-    OSError, EOFError, zlib.error, ImageFileError, HeaderDataError
-        The file is missing, damaged, truncated, or no NIfTI; also after the block, for a wrong checksum.
+    OSError, EOFError, zlib.error, OverflowError, ImageFileError, HeaderDataError
+        The file is missing, damaged, truncated, or no NIfTI; also after the block, for a wrong checksum, or where
+        far more follows than the image.
     """
     packed = path.suffix == ".gz"
     try:
@@ -85,9 +89,12 @@ def opened_image(path: Path) -> Iterator[nib.Nifti1Image]:
         with igzip.open(path) if packed else path.open("rb") as stream:  # type: ignore[no-untyped-call]
             start = stream.read(_HEADER_BYTES)
             stream.seek(0)
-            yield _kind(start).from_stream(stream)
+            image = _kind(start).from_stream(stream)
+            yield image
+            end = _end_of(image.header) + _MOST_BEHIND
             while packed and stream.read(_BLOCK_BYTES):
-                pass
+                if stream.tell() > end:
+                    raise nib.filebasedimages.ImageFileError("the file goes on behind the image")
     except igzip_lib.IsalError as error:  # type: ignore[misc]  # typed as a class of no kind
         raise zlib.error(str(error)) from error
 
@@ -109,6 +116,13 @@ def content_checksum(path: Path) -> str:
         file.seek(-min(8, path.stat().st_size), 2)
         end = file.read()
     return end.hex() if any(end[:4]) and any(end[4:]) else f"{zlib.crc32(path.read_bytes()):08x}"
+
+
+def _end_of(header: nib.Nifti1Header) -> int:
+    """Where the voxels end in a file, bytes."""
+    voxels = math.prod(header.get_data_shape())  # type: ignore[no-untyped-call]
+    offset: int = header.get_data_offset()  # type: ignore[no-untyped-call]
+    return offset + int(voxels * header.get_data_dtype().itemsize)  # type: ignore[no-untyped-call]
 
 
 def _kind(start: bytes) -> type[nib.Nifti1Image]:

@@ -20,6 +20,8 @@ from bids_spectsynth.images.wrapping import wrapped_voxels, wrapping_note
 _COMPONENT_INTENTS = (1003, 1004, 1005, 1006, 1007, 1009, 2003, 2004)
 #: An image thinner than this along an axis is a slice or a slab, and cannot be registered.
 MIN_VOXELS_PER_AXIS = 4
+#: Voxels with a longer edge (mm) show no brain, and would be resampled to millions of times their number.
+MAX_VOXEL_MM = 30
 
 
 def load_image(path: Path, frame_durations: Sequence[float] | None = None) -> tuple[nib.Nifti1Image, tuple[str, ...]]:
@@ -233,6 +235,9 @@ def _checked_affine(image: nib.spatialimages.SpatialImage, path: Path) -> tuple[
         # The header holds single precision, an image that is no file may hold double.
         if not np.allclose(affine, found.affine, rtol=1e-5, atol=1e-5):
             affine = found.affine
+    sizes = np.linalg.norm(affine[:3, :3], axis=0)
+    if problem is None and sizes.max() > MAX_VOXEL_MM:
+        problem = f"voxels of {' x '.join(f'{size:.4g}' for size in sizes)} mm are too large to show a brain"
     if problem is not None:
         raise ImageError(f"{path}: {problem}" + ("" if "correct" in problem else "; convert the image again"))
     return affine, notes

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from bids_spectsynth.errors import label_problem
+
 
 def positive(value: float) -> str | None:
     """Numbers above zero."""
@@ -67,9 +69,9 @@ def some(what: str) -> Callable[[Sequence[Any]], str | None]:
 
 
 def label(value: str) -> str | None:
-    """ASCII letters and digits."""
-    usable = value.isascii() and value.isalnum()
-    return None if usable else f"{value!r} has other characters than letters and digits"
+    """ASCII letters and digits, and no name that other images have."""
+    problem = label_problem(value)
+    return None if problem is None else f"{value!r} {problem}"
 
 
 def image_name(value: str) -> str | None:

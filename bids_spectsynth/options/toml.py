@@ -1,5 +1,6 @@
 """Settings as TOML: the configuration file of a user, and what every run leaves in its log folder."""
 
+import os
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -85,4 +86,11 @@ def to_toml(settings: object) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [_plain(one) for one in value]
-    return str(value) if isinstance(value, Path) else value
+    return _short(value) if isinstance(value, Path) else value
+
+
+def _short(path: Path) -> str:
+    """A path as it can be read back; in the home folder without the user's name."""
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111  (Path.home raises where there is none)
+    inside = home.is_absolute() and home != Path(home.anchor) and path.is_relative_to(home)
+    return f"~/{path.relative_to(home).as_posix()}" if inside else str(path)

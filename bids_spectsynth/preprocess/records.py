@@ -12,10 +12,8 @@ import numpy as np
 from bids_spectsynth.bids.finding.cases import Case, SourceImage
 from bids_spectsynth.bids.sidecars import load_object, read_object
 from bids_spectsynth.bids.writing import write_json, write_text
-from bids_spectsynth.errors import SpectSynthError
+from bids_spectsynth.errors import SpectSynthError, is_out_of_memory, reason_of
 from bids_spectsynth.preprocess.registration.result import Registration
-
-MEMORY_ADVICE = "lower --nprocs, or set --mem-mb to what this machine has"
 
 
 def case_to_text(case: Case) -> str:
@@ -197,12 +195,11 @@ def _manifest_files(manifest: Path) -> dict[str, list[int]]:
 
 def one_line_reason(error: BaseException, step: str) -> str:
     """Why a step failed, in one line; a defect of this software is named as such."""
-    message = " ".join(str(error).split())
     if isinstance(error, SpectSynthError):
-        return message
-    if isinstance(error, MemoryError):
-        return f"{step}: out of memory; {MEMORY_ADVICE}"
-    return f"{step}: {type(error).__name__}: {message[:200]} (see the crash file in the logs)"
+        return reason_of(error)
+    if isinstance(error, OSError) or is_out_of_memory(error):
+        return f"{step}: {reason_of(error)}"
+    return f"{step}: {type(error).__name__}: {' '.join(str(error).split())[:200]} (see the crash file in the logs)"
 
 
 def save_failure(path: Path, reason: str) -> None:

@@ -16,7 +16,7 @@ from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import T1W
 from bids_spectsynth.bids.transforms import Transform
 from bids_spectsynth.bids.writing import atomic_file
-from bids_spectsynth.errors import ImageError, SpectSynthError
+from bids_spectsynth.errors import ImageError, SpectSynthError, reason_of
 from bids_spectsynth.reports.html import Block, Jump, Note, Picture
 from bids_spectsynth.reports.pictures.views import Array, Mask, frame_of, shown_part
 from bids_spectsynth.reports.reading import read_mask, read_on_grid
@@ -174,7 +174,7 @@ class SubjectContext:
 
     def problem(self, what: str, error: Exception) -> Note:
         """Remember that something could not be shown, and say so in its place."""
-        message = " ".join(str(error).split()) or type(error).__name__
+        message = reason_of(error)
         self.errors.append(f"{what} – {message}")
         return Note(f"{what} cannot be shown: {message}", "warning", "Missing")
 

@@ -11,6 +11,7 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from bids_spectsynth.errors import printable
 from bids_spectsynth.reports.html import Block, Fold, Glance, Page, Part, Table
 from bids_spectsynth.reports.scripts import Script, policy, script
 from bids_spectsynth.reports.viewer.document import document
@@ -64,11 +65,17 @@ def _environment() -> Environment:
         loader=PackageLoader("bids_spectsynth.reports", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters["viewer_document"] = _document
     return environment
+
+
+def _shown(value: object) -> object:
+    """Plain text as a browser may show it; markup is ours."""
+    return printable(value) if type(value) is str else value
 
 
 def _document(viewer: Viewer) -> Markup:

@@ -55,7 +55,10 @@ def card(train: str, validation: str) -> Any:
         ("01", "test", True, "train"),
         ("02", "test", True, "validation"),
         ("01", None, False, "train"),
-        ("03", "train", True, "external"),
+        # A later training on another split does not make a stranger of somebody who was held out.
+        ("03", "train", True, "test"),
+        ("03", "validation", True, "test"),
+        ("03", "train", False, "external"),
     ],
 )
 def test_split_of__card_decides_who_has_been_seen(

@@ -77,6 +77,19 @@ def test_changed_input_makes_images_and_ratings_anew(copied: Any, again: Callabl
     assert again() == set()
 
 
+def test_corrected_card_makes_the_image_anew(copied: Any, again: Callable[..., set[str]]) -> None:
+    path = copied.output_dir / "models" / "pix2pixT1wPet" / "model.json"
+    card = json.loads(path.read_text())
+    path.write_text(json.dumps({**card, "created": "2001", "versions": {"torch": "1"}}))
+    assert again() <= {"sub-04.html"}, "the page shows the card"
+    mean = card["target_statistics"]["mean_in_brain"]
+    path.write_text(json.dumps({**card, "target_statistics": {**card["target_statistics"], "mean_in_brain": 2 * mean}}))
+    before = nib.load(copied.output_dir / STEM.format("T1w", "spect.nii.gz")).get_fdata().mean()
+    assert again() >= IMAGES
+    after = nib.load(copied.output_dir / STEM.format("T1w", "spect.nii.gz")).get_fdata().mean()
+    assert after == pytest.approx(2 * before, rel=1e-3)
+
+
 def test_reason_is_said_in_details(copied: Any) -> None:
     path = prepared_pet(copied)
     path.write_bytes(path.read_bytes()[:-8] + b"\0" * 8)

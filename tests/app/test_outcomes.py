@@ -52,7 +52,7 @@ def test_record_outcomes__table_and_logs(settings: Settings, caplog: pytest.LogC
     run_folder.mkdir(parents=True)
     image = SourceImage(Path("/data/t1w"), "T1w", {}, {}, "the only candidate")
     failed = Outcome("02", None, "evaluate", "failed", "disk full")
-    log_found(run_folder, [Case("01", None, {"T1w": image}, ("no PET",))], [])
+    log_found(settings, run_folder, [Case("01", None, {"T1w": image}, ("no PET",))], [])
     with caplog.at_level("INFO", logger="bids_spectsynth"):
         record_outcomes(settings, run_folder, [Outcome("01", None, "preprocess", "ok"), failed])
     assert "Participants: 1 ok, 0 skipped, 1 failed" in caplog.text

@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,9 @@ from hypothesis.extra.numpy import arrays
 
 from bids_spectsynth.bids.writing import (
     atomic_file,
-    public_injection,
-    public_metadata,
     read_matrix,
+    remove_leftovers,
+    temporary_path,
     write_image,
     write_json,
     write_matrix,
@@ -124,30 +126,17 @@ def test_damaged_matrix_is_named(tmp_path: Path, text: str | None) -> None:
         read_matrix(path)
 
 
-def test_only_harmless_metadata_passes(pet_sidecar: dict[str, Any]) -> None:
-    private = {"PatientName": "Doe", "AcquisitionDateTime": "2020", "InstitutionName": "X", "DeviceSerialNumber": "1"}
-    public = public_metadata({**pet_sidecar, **private, "BodyWeight": 70})
-    assert public["TracerName"] == "FDG"
-    assert not set(public) & {*private, "BodyWeight", "TimeZero", "InjectedRadioactivity"}
-
-
-def test_public_injection__counts_from_the_onset_and_hides_the_time_of_day() -> None:
-    stated = {"InjectionStart": 36031, "SeizureOnset": 36000, "SeizureDuration": 65.5, "TimeZero": "00:00:00"}
-    assert public_injection(stated) == {"InjectionStart": 31, "SeizureOnset": 0, "SeizureDuration": 65.5}
-    assert public_injection({"InjectionStart": 0, "SeizureOnset": -12.5}) == {"InjectionStart": 12.5, "SeizureOnset": 0}
-
-
-@pytest.mark.parametrize(
-    "stated",
-    [
-        {"InjectionStart": 36031},
-        {"SeizureOnset": 36000},
-        {"InjectionStart": "10:00:31", "SeizureOnset": "10:00:00", "SeizureDuration": "65"},
-        {"InjectionStart": 1.7e9, "SeizureOnset": 0, "SeizureDuration": 1.7e9},
-        {"InjectionStart": 10**400, "SeizureOnset": 10**400, "SeizureDuration": float("nan")},
-        {"InjectionStart": True, "SeizureOnset": False, "SeizureDuration": -3},
-        {"InjectionStart": [1], "SeizureOnset": None},
-    ],
-)
-def test_public_injection__what_is_no_number_of_seconds_is_not_passed_on(stated: dict[str, Any]) -> None:
-    assert public_injection(stated) == {}
+def test_remove_leftovers__of_processes_that_are_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alive = temporary_path(tmp_path / "sub-01" / "a.tsv")
+    gone = alive.with_name(alive.name.replace(f".{os.getpid()}-", ".999999999-"))
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "gethostname", lambda: "another")
+        elsewhere, old = (temporary_path(tmp_path / name) for name in ("b.tsv", "c.tsv"))
+    others = [tmp_path / ".hidden.tmp", tmp_path / "x.tmp", tmp_path / "work" / gone.name]
+    for path in (alive, gone, elsewhere, old, *others):
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    os.utime(old, (0, 0))
+    assert remove_leftovers(tmp_path, tmp_path / "work") == 2
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == {alive, elsewhere, *others}
+    assert remove_leftovers(tmp_path / "nowhere", tmp_path) == 0

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from isal import igzip
 
+from bids_spectsynth.errors import ImageError
 from bids_spectsynth.images.nifti import READ_ERRORS, content_checksum, opened_image
 from bids_spectsynth.images.reading import average_frames, load_image, sanitise
 
@@ -128,3 +129,34 @@ def test_a_checksum_is_that_of_the_content(name: str, tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(OSError, match="No such file"):
         content_checksum(path)
+
+
+def test_opened_image__what_follows_the_image_is_read_to_a_limit(tmp_path: Path) -> None:
+    nib.save(scaled(), tmp_path / "image.nii")
+    content = (tmp_path / "image.nii").read_bytes()
+    for name, n in (("few", 1 << 20), ("many", 1 << 28)):
+        with igzip.open(tmp_path / f"{name}.nii.gz", "wb") as file:
+            file.write(content)
+            for _ in range(n >> 20):
+                file.write(bytes(1 << 20))
+    load_image(tmp_path / "few.nii.gz")
+    with pytest.raises(ImageError, match=r"many\.nii\.gz: damaged or truncated \(the file goes on behind the image\)"):
+        load_image(tmp_path / "many.nii.gz")
+
+
+@pytest.mark.parametrize("offset", [np.inf, -np.inf, np.nan, 1e30])
+def test_load_image__offset_that_is_no_number(tmp_path: Path, offset: float) -> None:
+    path = tmp_path / "image.nii"
+    nib.save(scaled(), path)
+    content = bytearray(path.read_bytes())
+    content[108:112] = np.float32(offset).tobytes()
+    path.write_bytes(content)
+    with pytest.raises(ImageError, match=r"image\.nii: damaged or truncated"):
+        load_image(path)
+
+
+@pytest.mark.parametrize("edge", [36, 250])
+def test_load_image__voxels_too_large_for_a_brain(tmp_path: Path, edge: float) -> None:
+    nib.save(nib.Nifti1Image(np.ones((8, 8, 8), np.float32), np.diag([edge, 4, 4, 1])), tmp_path / "image.nii")
+    with pytest.raises(ImageError, match=f"voxels of {edge} x 4 x 4 mm are too large to show a brain"):
+        load_image(tmp_path / "image.nii")

@@ -30,3 +30,9 @@ def test_ranges__each_says_what_is_wrong_and_nothing_else(check: Any, usable: An
 
 def test_one_of__message() -> None:
     assert ranges.one_of((1.0, 2.0, 4.0), "halves")(3.0) == "3.0 is not 1, 2 or 4 (halves)"
+
+
+@pytest.mark.parametrize("name", ["preproc", "Brain", "bestSd", "bestLower", "bestUpper", "bést", "a-b", ""])
+def test_label__names_of_other_images_are_refused(name: str) -> None:
+    assert ranges.label(name)
+    assert ranges.label("bestSdx") is None

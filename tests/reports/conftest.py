@@ -233,7 +233,7 @@ def full_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     logs = out / "logs" / "20250101T000000Z-participant-1"
     logs.mkdir(parents=True)
-    (logs / "settings.toml").write_text('voxel_size = 4.0\nbids_dir = "/data/<b>raw</b>"\n')
+    (logs / "settings.toml").write_text('voxel_size = 4.0\nbids_dir = "/data/<b>raw"\n')
     (logs / "sub-02.log").write_text("find: skipped: no PET\n")
     return out
 

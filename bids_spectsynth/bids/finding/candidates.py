@@ -10,7 +10,7 @@ from bids_spectsynth.bids.finding.filters import Filters
 from bids_spectsynth.bids.finding.layout import read_metadata
 from bids_spectsynth.bids.names import parse_name
 from bids_spectsynth.bids.roles import NUCLEAR, PET, ROLES, is_spect, role_of, spect_state
-from bids_spectsynth.errors import ImageError
+from bids_spectsynth.errors import ImageError, UsageError
 
 if TYPE_CHECKING:
     from bids.layout import BIDSLayout
@@ -117,8 +117,12 @@ def _assigned_images(layout: "BIDSLayout", mr_roles: Collection[str], filters: F
     for role in mr_roles:
         query = {"datatype": role_of(role).datatype, "suffix": list(role_of(role).suffixes)}
         assigned |= dict.fromkeys(_query(layout, query, filters, role.lower()), frozenset({role}))
-    for state in _STATES & set(filters):
-        assigned |= dict.fromkeys(_query(layout, NUCLEAR_QUERY, filters, state), frozenset({state}))
+    for state in sorted(_STATES & set(filters)):
+        found = dict.fromkeys(_query(layout, NUCLEAR_QUERY, filters, state), frozenset({state}))
+        for path in found.keys() & assigned.keys():
+            (other,) = assigned[path]
+            raise UsageError(f"--bids-filter-file: {path.name} is taken as {other} and as {state}; tell them apart")
+        assigned |= found
     return assigned
 
 

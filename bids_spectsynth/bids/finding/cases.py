@@ -16,6 +16,7 @@ from bids_spectsynth.bids.finding.filters import distinguishing_query, read_filt
 from bids_spectsynth.bids.finding.ictal import ictal_scans
 from bids_spectsynth.bids.finding.layout import build_layout, closed_folders, find_participants, find_sessions
 from bids_spectsynth.bids.names import bare_label
+from bids_spectsynth.bids.public import kept_metadata
 from bids_spectsynth.bids.roles import DATATYPES, ICTAL, INTERICTAL, PET, T1W, ictal_name, is_assumed, role_of
 from bids_spectsynth.errors import ImageError, Outcome
 from bids_spectsynth.options.settings import Settings
@@ -38,7 +39,7 @@ class SourceImage:
         Entities that its derivatives keep, by short BIDS key in BIDS order (``task``, ``trc``, ``rec``, ``run``).
         ``sub`` is the case's, and so is ``ses`` unless ``session`` says otherwise; a SPECT always has ``task``.
     metadata : mapping
-        Its JSON sidecar, inheritance applied.
+        Of its JSON sidecar, inheritance applied, what is used (:func:`~bids_spectsynth.bids.public.kept_metadata`).
     reason : str
         One line: why this file was taken.
     session : str or None
@@ -246,7 +247,8 @@ def _source_image(choice: Choice, session: str | None) -> SourceImage:
     chosen = choice.candidate
     # Ictal scans keep their session, so that those of several have different names.
     own = chosen.session or "" if chosen.role == ICTAL and chosen.session != session else None
-    return SourceImage(chosen.path, chosen.role, choice.entities, chosen.metadata, choice.reason, own)
+    kept = kept_metadata(chosen.metadata)
+    return SourceImage(chosen.path, chosen.role, choice.entities, kept, choice.reason, own)
 
 
 def _log(case: Case) -> None:

@@ -1,5 +1,6 @@
 """Agreement of real and synthetic regional uptake and asymmetry over the participants: the group's tables."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,8 @@ from bids_spectsynth.evaluation.statistics.bland_altman import (
     mean_correlation,
     sign_agreement,
 )
+
+logger = logging.getLogger(__name__)
 
 #: Value of ``region`` in the rows that hold all blocks of all participants.
 ALL_REGIONS = "all"
@@ -101,11 +104,26 @@ def rate_agreement(rows: pd.DataFrame) -> pd.DataFrame:
     found: list[dict[str, Any]] = []
     for key, group in rows.groupby(_RUN, sort=False):
         run = dict(zip(_RUN, key, strict=True))
+        group = _of_one_template(group, str(run["model"]))
         residuals = _residuals(group)
         for place, values in _places(group):
             own = residuals.get((place["region"], place["hemisphere"]), {}) if place["measure"] == "uptake" else {}
             found.append({**run, **place, **_agreement(values), **own})
     return pd.DataFrame(found, columns=list(AGREEMENT_DICTIONARY))
+
+
+def _of_one_template(group: pd.DataFrame, model: str) -> pd.DataFrame:
+    """Rows whose regions are those of the template that most participants have: of two, no region is the same."""
+    counts = group.groupby("template", dropna=False)["participant_id"].nunique().sort_index()
+    if len(counts) < 2:
+        return group
+    kept = counts.idxmax()
+    others = ", ".join(f"{n} of {name}" for name, n in counts.items() if name != kept)
+    logger.warning(
+        "model %s: agreement is of regions of %s; participants left out: %s; run the participant level again to rate "
+        "them alike", model, kept, others
+    )  # fmt: skip
+    return group[group["template"] == kept]
 
 
 @dataclass(frozen=True, eq=False)

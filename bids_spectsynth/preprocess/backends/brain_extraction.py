@@ -15,6 +15,8 @@ from bids_spectsynth.preprocess.registration.sampler import shrink
 
 #: An image is brought to upright voxels first if an axis deviates from the world's by more than this (degrees).
 _MAX_OBLIQUITY = 15.0
+#: No head with its neck and shoulders is longer; upright voxels of 1 mm over more would fill the memory.
+_MOST_MM = 600.0
 
 
 def extract_t1w_brain(image: nib.Nifti1Image, threads: int = 1) -> nib.Nifti1Image:
@@ -39,7 +41,7 @@ def extract_t1w_brain(image: nib.Nifti1Image, threads: int = 1) -> nib.Nifti1Ima
     Raises
     ------
     ImageError
-        No brain was found.
+        No brain was found, or the image is larger than a head.
     """
     if _obliquity(image) <= _MAX_OBLIQUITY:
         mask = _upright_mask(image, threads)
@@ -94,6 +96,9 @@ def _upright_grid(image: nib.Nifti1Image) -> Grid:
     """Axis-aligned grid of 1 mm over the whole field of view."""
     corners = apply_affine(image.affine, list(product(*((0, n - 1) for n in image.shape[:3]))))
     low, high = corners.min(axis=0), corners.max(axis=0)
+    if np.any(high - low > _MOST_MM):
+        size = " x ".join(f"{mm:.0f}" for mm in high - low)
+        raise ImageError(f"the T1w measures {size} mm, which no head does; check its voxel sizes, or crop it")
     i, j, k = (np.ceil(high - low).astype(int) + 1).tolist()
     affine: FloatArray = np.eye(4)
     affine[:3, 3] = low

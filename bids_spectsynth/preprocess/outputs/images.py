@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bids_spectsynth.bids.names import source_uri
+from bids_spectsynth.bids.public import public_injection, public_metadata
 from bids_spectsynth.bids.roles import T1W, is_ictal, role_of
-from bids_spectsynth.bids.writing import public_injection, public_metadata, write_image
+from bids_spectsynth.bids.writing import write_image
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.images.grid import Grid, MaskedGrid, apply_affine, axial_grid, mask_bounds, new_image
 from bids_spectsynth.images.reading import load_image

@@ -20,12 +20,13 @@ import yaml
 from nipype.pipeline.plugins import LinearPlugin, MultiProcPlugin
 from nipype.pipeline.plugins.multiproc import run_node
 
-from bids_spectsynth.errors import UsageError, value_text
+from bids_spectsynth.errors import MEMORY_ADVICE, UsageError, value_text
+from bids_spectsynth.logs import LogFile
 from bids_spectsynth.options.memory import total_memory
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.preprocess.backends.fsl.environment import FSL_PROGRAMS
 from bids_spectsynth.preprocess.plugins.clusters import SCHEDULERS, check_scheduler, cluster_plugin
-from bids_spectsynth.preprocess.records import MEMORY_ADVICE, save_failure
+from bids_spectsynth.preprocess.records import save_failure
 
 #: Share of the machine's memory that is used where --mem-mb is not given.
 MEMORY_SHARE = 0.9
@@ -68,7 +69,12 @@ def make_plugin(settings: Settings, log_file: Path, status_callback: Any) -> tup
     arguments = {"status_callback": status_callback}
     if settings.nprocs == 1:
         return LinearPlugin(arguments), arguments
-    arguments |= {
+    arguments |= _pool_arguments(settings, log_file)
+    return ResilientMultiProcPlugin(arguments), arguments
+
+
+def _pool_arguments(settings: Settings, log_file: Path) -> dict[str, Any]:
+    return {
         "n_procs": settings.nprocs,
         "memory_gb": memory_gb(settings),
         # A node whose estimate exceeds the limit then runs alone instead of not at all.
@@ -76,7 +82,6 @@ def make_plugin(settings: Settings, log_file: Path, status_callback: Any) -> tup
         "mp_context": "forkserver",
         "log_file": str(log_file),
     }
-    return ResilientMultiProcPlugin(arguments), arguments
 
 
 def check_plugin(settings: Settings) -> None:
@@ -126,7 +131,11 @@ def _make_named(name: str, arguments: dict[str, Any], settings: Settings, log_fi
         from bids_spectsynth.preprocess.plugins.dask import DaskPlugin
 
         return DaskPlugin(arguments, partial(log_nipype_to, log_file, logging.getLogger("nipype.workflow").level))
-    return {"Linear": LinearPlugin, "MultiProc": MultiProcPlugin}[name](plugin_args=arguments)
+    if name == "Linear":
+        return LinearPlugin(plugin_args=arguments)
+    # Nipype's own pool would wait for ever for a worker that was killed. What the file says wins.
+    arguments.update({**_pool_arguments(settings, log_file), **arguments})
+    return ResilientMultiProcPlugin(arguments)
 
 
 def log_nipype_to(log_file: Path, level: int) -> None:
@@ -139,7 +148,7 @@ def log_nipype_to(log_file: Path, level: int) -> None:
     for handler in list(parent.handlers):
         parent.removeHandler(handler)
         handler.close()
-    handler = logging.FileHandler(log_file, delay=True)
+    handler = LogFile(log_file, delay=True)
     handler.setFormatter(logging.Formatter(LOG_FORMAT))
     parent.addHandler(handler)
     parent.propagate = level <= logging.DEBUG

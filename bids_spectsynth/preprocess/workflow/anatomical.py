@@ -102,9 +102,14 @@ def templates_of(cases: Iterable[Case], settings: Settings) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def status(settings: Settings) -> Path:
+    """Where the records of all cases and T1w images lie in the work folder."""
+    return settings.work_folder / "status"
+
+
 def status_folder(name: str, settings: Settings) -> Path:
     """Where the manifests and failures of a case (by its name) or T1w image (by its key) lie in the work folder."""
-    return settings.work_folder / "status" / name
+    return status(settings) / name
 
 
 def failure_file(name: str, settings: Settings) -> Path:

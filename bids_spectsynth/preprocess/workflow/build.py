@@ -33,6 +33,7 @@ from bids_spectsynth.preprocess.workflow.anatomical import (
     anatomical_workflow_name,
     failure_file,
     init_anatomical_wf,
+    status,
     templates_of,
 )
 from bids_spectsynth.preprocess.workflow.case import (
@@ -43,6 +44,8 @@ from bids_spectsynth.preprocess.workflow.case import (
     part_manifest,
     workflow_name,
 )
+from bids_spectsynth.preprocess.workflow.cleaning import clean_logs
+from bids_spectsynth.preprocess.workflow.holding import held
 from bids_spectsynth.termination import clean_end
 
 __all__ = [
@@ -98,7 +101,12 @@ def preprocess(cases: Sequence[Case], settings: Settings, log_dir: Path | None =
     log.info("%d of %d cases are prepared already", len(cases) - len(todo), len(cases))
     for requested in templates_of(todo, settings):
         inspect_template(requested)
-    error = _run(todo, settings, identity, log_dir or settings.output_dir / LOGS_FOLDER) if todo else None
+    error = None
+    with held([name for case in todo for name in (case.name, anatomical_of(case, settings).key)], status(settings)):
+        # Another run that was waited for may have done them.
+        todo = [case for case in todo if not is_done(case, settings, identity)]
+        if todo:
+            error = _run(todo, settings, identity, log_dir or settings.output_dir / LOGS_FOLDER)
     for case in cases:
         _warn(case, settings, identity)
     return [_outcome(case, settings, identity, error) for case in cases]
@@ -144,6 +152,7 @@ def _run(cases: Sequence[Case], settings: Settings, identity: BackendIdentity, l
             plugin.close()
         elif isinstance(plugin, ClusterPlugin):
             plugin.cancel()
+        clean_logs(log_dir, settings)
     return None
 
 
@@ -222,7 +231,9 @@ def _outcome(case: Case, settings: Settings, identity: BackendIdentity, error: E
     if reason is None:
         reason = "preprocessing ended without a message, most likely killed; see nipype.log in the logs"
         if error is not None:
-            reason = one_line_reason(error, "preprocessing")
+            # Of a step that failed, Nipype's error holds the traceback, which ends with what was wrong.
+            last = str(error).strip().rpartition("\n")[2]
+            reason = one_line_reason(RuntimeError(last) if "Traceback" in str(error) else error, "preprocessing")
     return Outcome(case.participant, case.session, "preprocess", "failed", reason)
 
 

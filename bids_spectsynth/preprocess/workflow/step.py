@@ -8,6 +8,7 @@ clear message.
 # mypy: allow-subclassing-any
 import os
 from abc import abstractmethod
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +42,24 @@ class Step(SimpleInterface):
 
     input_spec = CommonInputs
     step = "preprocessing"
+    _stopped: BaseException | None = None
 
     @abstractmethod
     def _compute(self, folder: Path, backend: Backend) -> dict[str, Any]:
         """Outputs of the step, its files written into ``folder``."""
+
+    def run(self, cwd: Any = None, ignore_exception: bool | None = None, **inputs: Any) -> Any:
+        """As Nipype's, which swallows all that ends a step: a signal ends the run and not the step alone.
+
+        Parameters
+        ----------
+        cwd, ignore_exception, inputs
+            See :meth:`nipype.interfaces.base.BaseInterface.run`.
+        """
+        result = super().run(cwd, ignore_exception, **inputs)
+        if self._stopped is not None:
+            raise self._stopped
+        return result
 
     def _run_interface(self, runtime: Any) -> Any:
         try:
@@ -52,8 +67,16 @@ class Step(SimpleInterface):
             backend = make_backend(self.inputs.backend, self._threads(), fsl)
             self._results.update(self._compute(Path(runtime.cwd), backend))
         except Exception as error:
-            save_failure(Path(self.inputs.failure_file), one_line_reason(error, self.step))
+            # On a full disk the main process takes the reason from the error.
+            with suppress(OSError):
+                save_failure(Path(self.inputs.failure_file), one_line_reason(error, self.step))
             raise
+        except (KeyboardInterrupt, SystemExit) as stop:
+            self._stopped = stop
+            raise
+        finally:
+            # Nipype would store it all with the result, keys to other services included.
+            runtime.environ = {}
         return runtime
 
     def _threads(self) -> int:

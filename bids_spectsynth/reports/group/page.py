@@ -21,7 +21,7 @@ from bids_spectsynth.bids.participants import FLAGS, read_participants
 from bids_spectsynth.bids.sidecars import read_object, sidecar
 from bids_spectsynth.bids.transforms import find_transforms
 from bids_spectsynth.bids.writing import write_text
-from bids_spectsynth.errors import SpectSynthError
+from bids_spectsynth.errors import SpectSynthError, reason_of
 from bids_spectsynth.evaluation.case.metrics import METRICS
 from bids_spectsynth.evaluation.figures.bland_altman import PREFIX as AGREEMENT_PREFIX
 from bids_spectsynth.evaluation.group.usable import left_out_of_statistics
@@ -131,7 +131,7 @@ def _guarded(context: _GroupContext, maker: Callable[[_GroupContext], Section | 
     try:
         return maker(context)
     except Exception as error:
-        context.errors.append(f"{maker.__name__.strip('_').replace('_', ' ')}: {type(error).__name__}: {error}")
+        context.errors.append(f"{maker.__name__.strip('_').replace('_', ' ')}: {reason_of(error)}")
         return None
 
 

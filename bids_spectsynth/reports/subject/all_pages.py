@@ -8,7 +8,7 @@ from pathlib import Path
 from bids_spectsynth.bids.manifests import Product, is_younger, make_if_outdated, manifest_path
 from bids_spectsynth.bids.names import parse_name
 from bids_spectsynth.bids.output_files import card_file, is_phantom, subject_page
-from bids_spectsynth.errors import Outcome
+from bids_spectsynth.errors import Outcome, reason_of
 from bids_spectsynth.reports.subject.page import subject_report
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def report_subjects(
                 logger.info("Report: %s", subject_page(output_dir, label))
         except Exception as error:
             logger.debug("report of sub-%s", label, exc_info=True)
-            yield Outcome(label, None, "report", "failed", f"the report could not be written: {error}")
+            yield Outcome(label, None, "report", "failed", f"the report could not be written: {reason_of(error)}")
             if stop:
                 return
 

@@ -198,12 +198,12 @@ def _synthesis(models: Mapping[str, Mapping[str, Any]]) -> str:
         details = [f"from {inputs}"] if inputs else []
         details += [f"in {card['space']} space"] if card.get("space") else []
         details += [f"with intensities scaled by {card['scaling']}"] if card.get("scaling") else []
-        details += _crop_details(card)
+        details += [*_crop_details(card), *_recipe_details(card)]
         details += _training_details(card)
         described.append(label + (f" ({', '.join(details)})" if details else ""))
     return (
-        "Interictal SPECT was synthesised slice by slice by a pix2pix network (Isola 2017; a U-Net generator and a "
-        f"patch discriminator), as in Fard 2024: {'; '.join(described)}. Isola 2017 keep "
+        "Interictal SPECT was synthesised slice by slice by a U-Net, the generator of pix2pix (Isola 2017), in the way "
+        f"of Fard 2024: {'; '.join(described)}. Isola 2017 keep "
         "dropout on and normalise by the statistics of the test batch when images are made; here the network was used "
         "in evaluation mode, without dropout and with the statistics of training. A synthetic image is an estimate "
         "from the other images and no measurement of perfusion."
@@ -219,6 +219,32 @@ def _crop_details(card: Mapping[str, Any]) -> list[str]:
     i, j, k = grid
     # Networks of an ensemble may have boxes of different sizes: none is named.
     return ["of slices cropped to the brain"] if tuple(learned) != slice_size((i, j, k), orientation) else []
+
+
+def _recipe_details(card: Mapping[str, Any]) -> list[str]:
+    """What is done around the network, and whether it was trained against a discriminator."""
+    config, losses = (card[name] if isinstance(card.get(name), dict) else {} for name in ("config", "losses"))
+    neighbours, decay = config.get("neighbour_slices"), config.get("ema_decay")
+    details = []
+    if losses:
+        against = bool(losses.get("adversarial"))
+        details.append("trained against a patch discriminator" if against else "trained without a discriminator")
+    networks = card.get("NumberOfNetworks")
+    if isinstance(networks, int) and networks > 1:
+        details.append(f"the mean of {networks} networks")
+    if neighbours:
+        details.append(f"with {neighbours} neighbouring slices on either side")
+    if config.get("cohort_prior") not in (None, "none"):
+        details.append(f"with the training cohort's mean as a prior ({config['cohort_prior']})")
+    if isinstance(config.get("augmentation"), list) and config["augmentation"]:
+        details.append(f"augmented by {', '.join(map(str, config['augmentation']))}")
+    if decay:
+        details.append(f"with weights averaged over steps (decay {decay})")
+    if config.get("flip_average") == "on":
+        details.append("averaged over the slice and its mirror image")
+    if config.get("orientations") not in (None, "axial"):
+        details.append(f"from {config.get('orientation', 'axial')} slices, averaged with other orientations")
+    return details
 
 
 def _training_details(card: Mapping[str, Any]) -> list[str]:

@@ -47,6 +47,8 @@ from bids_spectsynth.reports.wording import FOOTER, PHANTOM_TEXT
 
 _LABEL = re.compile(r"[0-9A-Za-z+]+")
 _LOG_LINES = 60
+#: A path as a value of the settings, with its last name.
+_FOLDERS = re.compile(r'"(?:~|\.\.|[A-Za-z]:)?[/\\][^"\n]*?([^"\n/\\]+)"')
 
 
 def subject_report(output_dir: Path, participant: str, heads: Mapping[str, Path] | None = None) -> Path:
@@ -130,9 +132,15 @@ def _banners(context: SubjectContext, row: Mapping[str, str]) -> list[Note]:
 
 
 def _cards(context: SubjectContext) -> dict[str, dict[str, Any]]:
-    """Model cards by label, empty where the model's folder lies elsewhere."""
-    labels = dict.fromkeys(synthetic.model for _, synthetic in context.synthetic)
-    return {label: read_object(card_file(context.output_dir, label)) for label in labels}
+    """Model cards by label, with how many networks made the image; nothing else where the folder lies elsewhere."""
+    images = {synthetic.model: synthetic.path for _, synthetic in context.synthetic}
+    return {
+        label: {
+            **read_object(card_file(context.output_dir, label)),
+            "NumberOfNetworks": sidecar(path).get("NumberOfNetworks"),
+        }
+        for label, path in images.items()
+    }
 
 
 def _summary_section(context: SubjectContext) -> Section:
@@ -230,7 +238,8 @@ def _about_section(context: SubjectContext) -> Section:
     run = latest_run(context.output_dir)
     settings = run / "settings.toml" if run is not None else None
     if settings is not None and settings.is_file():
-        text = settings.read_text(encoding="utf-8", errors="replace")
+        # Of a path the last name says which file or folder is meant.
+        text = _FOLDERS.sub(r'"\1"', settings.read_text(encoding="utf-8", errors="replace"))
         blocks.append(Code(f"Settings of the last run ({settings.parent.name})", text))
     return Section("about", "About", blocks)
 

@@ -13,9 +13,10 @@ import bids_spectsynth
 from bids_spectsynth.bids.names import BIDS_VERSION
 from bids_spectsynth.bids.output_files import description_file, find_cases, is_phantom
 from bids_spectsynth.bids.prepared import PreparedCase
+from bids_spectsynth.bids.public import public_metadata
 from bids_spectsynth.bids.roles import INTERICTAL
 from bids_spectsynth.bids.sidecars import sidecar
-from bids_spectsynth.bids.writing import public_metadata, write_image, write_json
+from bids_spectsynth.bids.writing import write_image, write_json
 from bids_spectsynth.errors import DatasetError, ImageError
 from bids_spectsynth.images.grid import Grid, new_image
 from bids_spectsynth.images.smoothing import smooth_in_mask

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bids_spectsynth.errors import ModelError, size_text
+from bids_spectsynth.errors import ModelError, label_problem, size_text
 from bids_spectsynth.options.presets import CONFIG_NAMES, PRESETS, RECIPE_OPTIONS
 from bids_spectsynth.options.settings import T1W_SPACE, Scaling
 from bids_spectsynth.synthesis.data.orientation import ORIENTATIONS, slice_size
@@ -158,6 +158,17 @@ def is_selection_participant(card: ModelCard, participant: str) -> bool:
     return participant_hash(card.salt, participant) in card.selection_participants
 
 
+#: Fields that say how a model came to be; its images and their sidecars have nothing of them.
+_HISTORY = ("created", "licence", "participants", "salt", "selection_participants", "statement", "training",
+            "validation", "versions")  # fmt: skip
+
+
+def card_checksum(card: ModelCard) -> str:
+    """SHA-256 of what a model's images depend on besides its weights: a corrected card makes them outdated."""
+    content = {name: value for name, value in dataclasses.asdict(card).items() if name not in _HISTORY}
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+
+
 def load_card(folder: Path) -> ModelCard:
     """Read ``model.json``.
 
@@ -213,6 +224,9 @@ def _check_card(card: ModelCard) -> None:
         raise ValueError(
             f"slices of {size_text(card.slice_shape)} pixels do not fit the grid or the levels of the network"
         )
+    problem = label_problem(card.label)
+    if problem:
+        raise ValueError(f"label {card.label!r} {problem}")
     statistics = card.target_statistics
     if len({len(statistics[name]) for name in ("heights", "log_gain", "log_step")}) != 1:
         raise ValueError("the profiles along the axis differ in length")

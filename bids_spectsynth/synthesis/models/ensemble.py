@@ -11,7 +11,7 @@ from pathlib import Path
 from bids_spectsynth.bids.output_files import models_folder
 from bids_spectsynth.bids.sidecars import load_object
 from bids_spectsynth.bids.writing import write_json
-from bids_spectsynth.errors import ModelError
+from bids_spectsynth.errors import ModelError, label_problem
 from bids_spectsynth.synthesis.models.card import (
     CARD_FILE,
     ModelCard,
@@ -105,8 +105,9 @@ def read_ensemble(folder: Path) -> tuple[str, list[tuple[str, int]]]:
         # A name with separators could point out of the model's folder.
         if not named or any(Path(name).name != name or name in ("", ".", "..") for name, _ in named):
             raise ValueError("members are not named as folders")
-        if not (label.isascii() and label.isalnum()):
-            raise ValueError(f"label {label!r} has other characters than letters and digits")
+        problem = label_problem(label)
+        if problem:
+            raise ValueError(f"label {label!r} {problem}")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path}: damaged ({error}); copy the model folder again or train anew") from error
     return label, named

@@ -6,7 +6,7 @@ Nothing here is a pickle: numbers that are not tensors stand in the header of a 
 import json
 import math
 import os
-import secrets
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from bids_spectsynth.errors import ModelError
+from bids_spectsynth.bids.writing import temporary_path
+from bids_spectsynth.errors import ModelError, naming
 
 _HEADER = "bids_spectsynth"
 #: No weight of a network that learned something is anywhere near: weights begin at 0.02, running variances at 1.
@@ -37,19 +38,28 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str,
     """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
-    temporary.touch(0o666, exist_ok=False)
-    mode = temporary.stat().st_mode
-    try:
-        # Straight from the tensors' memory to the file: a copy as bytes would take as much memory again.
-        save_file(plain, temporary, {_HEADER: json.dumps(header)})
-        # The library lets only the owner read it; the user's umask is to decide.
-        temporary.chmod(mode)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    temporary = temporary_path(path)
+    with naming(path, temporary):
+        temporary.touch(0o666, exist_ok=False)
+        mode = temporary.stat().st_mode
+        try:
+            # Straight from the tensors' memory to the file: a copy as bytes would take as much memory again.
+            save_file(plain, temporary, {_HEADER: json.dumps(header)})
+            # The library lets only the owner read it; the user's umask is to decide.
+            temporary.chmod(mode)
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except safetensors.SafetensorError as error:
+            raise _system_error(error) from error
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _system_error(error: Exception) -> Exception:
+    """The error of the system that the library tells of in its own words; the library's where there is none."""
+    found = re.search(r"os error (\d+)", str(error))
+    return OSError(int(found[1]), os.strerror(int(found[1]))) if found else error
 
 
 def unusable(tensors: Mapping[str, Tensor], largest: float = math.inf) -> str:

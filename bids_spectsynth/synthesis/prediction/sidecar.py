@@ -7,9 +7,10 @@ from typing import Any
 
 from bids_spectsynth.bids.names import source_uri
 from bids_spectsynth.bids.prepared import PreparedCase
+from bids_spectsynth.bids.public import is_public_text
 from bids_spectsynth.bids.roles import T1W
 from bids_spectsynth.options.settings import Settings
-from bids_spectsynth.synthesis.models.card import CARD_FILE, ModelCard
+from bids_spectsynth.synthesis.models.card import CARD_FILE, STATEMENT, ModelCard
 from bids_spectsynth.synthesis.models.folder import Model
 
 DESCRIPTION = "Synthetic interictal SPECT; not a measurement"
@@ -57,7 +58,7 @@ def image_sidecar(
         For ``bids_dir`` (to name sources).
     """
     used = [prepared.images[role] for role in card.inputs] + [prepared.masks[T1W]]
-    units = card.target_statistics["units"]
+    units = card.target_statistics["units"] if is_public_text(card.target_statistics["units"]) else "arbitrary"
     correction = "one factor for all slices"
     if card.scaling == "slice":
         correction = (
@@ -67,12 +68,13 @@ def image_sidecar(
     return {
         "Description": DESCRIPTION,
         "Synthetic": True,
-        "Statement": card.statement,
+        # Ours whatever the card of a model from elsewhere says.
+        "Statement": STATEMENT,
         "Model": card.label,
         **_model_uri([model.folder for model in models], output_dir),
         "ModelChecksum": model_checksum([model.card for model in models]),
         "NumberOfNetworks": len(models),
-        "ModelLicense": card.licence,
+        "ModelLicense": card.licence if is_public_text(card.licence) else "as the model's card says",
         **({"ModelTrainedOnPhantom": True} if card.phantom else {}),
         "Scaling": card.scaling,
         "Units": units,

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bids_spectsynth.bids.finding.cases import find_cases
+from bids_spectsynth.errors import UsageError
 from bids_spectsynth.options.settings import Settings
 
 Dataset = Callable[..., Path]
@@ -123,3 +124,13 @@ def test_find_cases__an_empty_folder_may_be_a_dataset_that_was_not_fetched(
     _, (outcome,) = find_cases(settings_for(root))
     assert outcome.reason.startswith("no T1w image; the folder is empty")
     assert f"datalad get {root / 'sub-02'}" in outcome.reason
+
+
+def test_find_cases__an_image_that_two_filters_take_is_refused(
+    dataset: Dataset, settings_for: MakeSettings, tmp_path: Path
+) -> None:
+    root = dataset(T1W, INTERICTAL)
+    filters = tmp_path / "filters.json"
+    filters.write_text('{"ictal": {"datatype": "spect"}, "interictal": {"datatype": "spect"}}')
+    with pytest.raises(UsageError, match=f"{Path(INTERICTAL).name}.nii.*is taken as ictal and as interictal"):
+        find_cases(settings_for(root, bids_filter_file=filters))

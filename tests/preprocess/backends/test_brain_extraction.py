@@ -146,3 +146,10 @@ def test_tools_are_named_with_versions() -> None:
     assert backend.name == "embedded"
     assert {"deepbet", "scipy", "bids_spectsynth"} <= set(backend.tools)
     assert all(backend.tools.values())
+
+
+def test_extract_t1w_brain__oblique_image_larger_than_any_head_asks_for_no_memory() -> None:
+    affine = np.eye(4)
+    affine[:3, :3] = 30 * Rotation.from_euler("xz", [30, 30], degrees=True).as_matrix()
+    with pytest.raises(ImageError, match=r"the T1w measures \d+ x \d+ x \d+ mm, which no head does"):
+        extract_t1w_brain(new_image(np.ones((40, 40, 40), np.float32), affine))

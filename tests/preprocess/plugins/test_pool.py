@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bids_spectsynth.preprocess.plugins.pool import quick_collection
+from bids_spectsynth.preprocess.plugins.pool import ResilientMultiProcPlugin, make_plugin, quick_collection
 from bids_spectsynth.preprocess.workflow.build import preprocess
 
 
@@ -66,3 +66,12 @@ def test_nipypes_pool_collects_no_old_garbage(
     assert preprocess([make_case("01", ("T1w",))], make_options())[0].status == "ok"
     assert frozen[0] > 10_000
     assert gc.get_freeze_count() == 0
+
+
+def test_make_plugin__multiproc_of_a_file_survives_a_killed_worker_too(make_options: Any, tmp_path: Path) -> None:
+    file = tmp_path / "plugin.yml"
+    file.write_text("plugin: MultiProc\nplugin_args: {n_procs: 1}\n")
+    plugin, arguments = make_plugin(make_options(use_plugin=file, nprocs=4), tmp_path / "nipype.log", print)
+    plugin.close()
+    assert isinstance(plugin, ResilientMultiProcPlugin)
+    assert (arguments["n_procs"], arguments["raise_insufficient"]) == (1, False)

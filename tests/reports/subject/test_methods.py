@@ -30,3 +30,28 @@ def text_of(card: dict[str, Any]) -> str:
 )
 def test_cropped_slices_are_told_of(card: dict[str, Any], told: bool) -> None:
     assert ("of slices cropped to the brain" in text_of(card)) is told
+
+
+def test_methods_text__says_what_the_recipe_does_and_nothing_else() -> None:
+    best = {
+        "losses": {"adversarial": 0.0, "l1": 100.0},
+        "NumberOfNetworks": 3,
+        "config": {
+            "neighbour_slices": 1,
+            "cohort_prior": "residual",
+            "augmentation": ["flip", "affine"],
+            "ema_decay": 0.99,
+            "flip_average": "on",
+        },
+    }
+    text = text_of(best)
+    told = (
+        "trained without a discriminator, the mean of 3 networks, with 1 neighbouring slices on either side, with the "
+        "training cohort's mean as a prior (residual), augmented by flip, affine, with weights averaged over steps "
+        "(decay 0.99), averaged over the slice and its mirror image"
+    )
+    assert told in text
+    plain = text_of({"losses": {"adversarial": 1.0, "l1": 100.0}, "config": {"cohort_prior": "none"}})
+    assert "trained against a patch discriminator" in plain
+    assert not any(word in plain for word in ("prior", "averaged", "augmented", "neighbouring", "mean of"))
+    assert "discriminator" not in text_of({})
