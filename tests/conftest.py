@@ -62,7 +62,6 @@ def write_participant(bids_dir: Path, label: str, roles: Sequence[str] = ALL, se
     """One participant (or session) with full sidecars; returns its folder."""
     folder = bids_dir / f"sub-{label}" / (f"ses-{session}" if session else "")
     stem = f"sub-{label}" + (f"_ses-{session}" if session else "")
-    seed = int(label)
     images: Mapping[str, tuple[str, float, float, dict[str, Any]]] = {
         "T1w": ("anat/{}_T1w", 1.0, 0.2, t1w_sidecar()),
         "T2w": ("anat/{}_T2w", 1.5, -0.2, t1w_sidecar()),
@@ -72,7 +71,7 @@ def write_participant(bids_dir: Path, label: str, roles: Sequence[str] = ALL, se
     }
     for role in roles:
         name, gain, slope, sidecar = images[role]
-        write_image(folder / f"{name.format(stem)}.nii.gz", volume(seed, gain, slope), sidecar)
+        write_image(folder / f"{name.format(stem)}.nii.gz", volume(int(label), gain, slope), sidecar)
     return folder
 
 
@@ -158,7 +157,6 @@ def no_template_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyte
     """Whoever runs the tests may have templates; TemplateFlow's client would fill the folder or use the network."""
     monkeypatch.setenv("TEMPLATEFLOW_HOME", str(tmp_path_factory.getbasetemp() / "no-templates"))
     monkeypatch.setitem(sys.modules, "templateflow", None)
-    # Some tests put a client of their own there, which needs no server.
     monkeypatch.setattr("bids_spectsynth.preprocess.templates.download.check_server", lambda: None)
 
 

@@ -49,7 +49,6 @@ TESTED_ELSEWHERE = {
     "reports/group/calibration.py": "tests/evaluation/uncertainty/test_rating.py: from tables to the report",
     "reports/group/paper_tables.py": "tests/reports/group/test_paper.py: the section that it is of",
     "reports/group/tests.py": "tests/reports/group/test_page.py: the page that it is of",
-    "reports/subject/images.py": "tests/reports/subject/test_page.py: the page that it is of",
     "synthesis/computing/seeds.py": "tests/synthesis/training/test_loop.py: equal seeds give equal networks",
     "synthesis/data/cohort_statistics.py": "tests/synthesis/training/test_train.py: statistics in cards",
     "synthesis/data/dataset.py": "tests/synthesis/training/test_slices.py: what is gathered",

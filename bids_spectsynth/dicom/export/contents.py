@@ -8,7 +8,7 @@ from bids_spectsynth.bids.output_files import find_synthetic, is_phantom
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import INTERICTAL, ictal_names, role_of
 from bids_spectsynth.bids.sidecars import sidecar
-from bids_spectsynth.reports.subject.siscom_facts import baseline_title, is_synthetic
+from bids_spectsynth.reports.subject.siscom.facts import baseline_title, is_synthetic
 from bids_spectsynth.siscom.outputs.paths import Found, Statistic, find_siscom
 
 #: Values between which maps are shown at first: those of the difference in percent, those of the others in z.

@@ -21,7 +21,7 @@ from bids_spectsynth.reports.pictures.mosaic import Title
 from bids_spectsynth.reports.pictures.statmaps import Map, thresholded_pixels
 from bids_spectsynth.reports.plain_table import read_plain, readable
 from bids_spectsynth.reports.reading import read_mask, read_on_grid
-from bids_spectsynth.reports.subject.siscom_facts import fact_rows
+from bids_spectsynth.reports.subject.siscom.facts import fact_rows
 from bids_spectsynth.siscom.records import Sign
 
 #: Threshold of a picture whose sidecar is lost: the usual one.

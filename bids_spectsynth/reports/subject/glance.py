@@ -20,12 +20,12 @@ from bids_spectsynth.reports.html import Block, Glance, Jump, Section, Verdict, 
 from bids_spectsynth.reports.pictures import reportlets
 from bids_spectsynth.reports.pictures.mosaic import Title
 from bids_spectsynth.reports.plain_table import read_plain
-from bids_spectsynth.reports.subject.foci import place_of, planes_of
 from bids_spectsynth.reports.subject.images import SIDES, SYNTHETIC_WARNING, input_roles, real_image
 from bids_spectsynth.reports.subject.metrics import read_metrics
-from bids_spectsynth.reports.subject.siscom import at_text, map_caption
-from bids_spectsynth.reports.subject.siscom_foci import peak_of, value_of
-from bids_spectsynth.reports.subject.siscom_results import Result, case_of, chosen, layer_name, results_of, scan_title
+from bids_spectsynth.reports.subject.siscom.foci import place_of, planes_of
+from bids_spectsynth.reports.subject.siscom.results import Result, case_of, chosen, layer_name, results_of, scan_title
+from bids_spectsynth.reports.subject.siscom.section import at_text, map_caption
+from bids_spectsynth.reports.subject.siscom.table import peak_of, value_of
 from bids_spectsynth.reports.wording import method_name
 from bids_spectsynth.siscom.concordance import ALIKE
 from bids_spectsynth.siscom.group.results import SIGNIFICANT

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from bids_spectsynth.bids.roles import role_of
 from bids_spectsynth.bids.transforms import Transform
 from bids_spectsynth.evaluation.case.metrics import METRICS
-from bids_spectsynth.reports.subject.siscom_methods import siscom_paragraph
+from bids_spectsynth.reports.subject.siscom.methods import siscom_paragraph
 from bids_spectsynth.synthesis.data.orientation import ORIENTATIONS, slice_size
 
 #: Metrics of the article, which the text explains.

@@ -28,7 +28,6 @@ from bids_spectsynth.reports.html import Block, Cell, Code, Column, Items, Note,
 from bids_spectsynth.reports.rating import rating_section
 from bids_spectsynth.reports.rendering import render
 from bids_spectsynth.reports.subject.asymmetry import asymmetry_section
-from bids_spectsynth.reports.subject.foci import foci_section
 from bids_spectsynth.reports.subject.glance import glance_section
 from bids_spectsynth.reports.subject.images import (
     SYNTHETIC_BANNER,
@@ -41,7 +40,8 @@ from bids_spectsynth.reports.subject.methods import MethodFacts, methods_text
 from bids_spectsynth.reports.subject.metrics import metrics_section
 from bids_spectsynth.reports.subject.quality import quality_section
 from bids_spectsynth.reports.subject.residual import residual_section
-from bids_spectsynth.reports.subject.siscom import siscom_facts, siscom_section
+from bids_spectsynth.reports.subject.siscom.foci import foci_section
+from bids_spectsynth.reports.subject.siscom.section import siscom_facts, siscom_section
 from bids_spectsynth.reports.subject.viewer import viewer_section
 from bids_spectsynth.reports.wording import FOOTER, PHANTOM_TEXT
 

@@ -11,9 +11,9 @@ from bids_spectsynth.bids.sidecars import as_number
 from bids_spectsynth.reports.context import SubjectContext
 from bids_spectsynth.reports.html import number
 from bids_spectsynth.reports.pictures.statmaps import LIMIT
-from bids_spectsynth.reports.subject.siscom_facts import kind_of
-from bids_spectsynth.reports.subject.siscom_foci import SHOWN, peak_of
-from bids_spectsynth.reports.subject.siscom_results import Result, case_of, layer_name, results_of
+from bids_spectsynth.reports.subject.siscom.facts import kind_of
+from bids_spectsynth.reports.subject.siscom.results import Result, case_of, layer_name, results_of
+from bids_spectsynth.reports.subject.siscom.table import SHOWN, peak_of
 from bids_spectsynth.reports.viewer.layers import Focus, Layer
 from bids_spectsynth.reports.viewer.packing import brain_box, coarsen, crop, pack
 from bids_spectsynth.siscom.outputs.paths import Statistic

@@ -332,7 +332,6 @@ def test_the_report_shows_tables_and_figures(tables: AgreementTables, tmp_path: 
     shares = [float(entry[4].text) for entry in residual.rows]
     assert shares == sorted(shares, reverse=True)
     assert shares[0] > 5
-    # Every column explains itself.
     assert all(column.help for column in uptake.columns if column.numeric)
     assert sum(isinstance(block, Picture) for block in section.blocks) == 2
 

@@ -15,7 +15,7 @@ from bids_spectsynth.reports.context import SubjectContext
 from bids_spectsynth.reports.html import Code
 from bids_spectsynth.reports.subject import page, viewer
 from bids_spectsynth.reports.subject.page import subject_report
-from bids_spectsynth.reports.subject.siscom import siscom_section
+from bids_spectsynth.reports.subject.siscom.section import siscom_section
 from bids_spectsynth.reports.subject.viewer import viewer_section
 from bids_spectsynth.reports.subject.viewer_maps import foci_of
 from bids_spectsynth.reports.viewer.layers import Viewer

@@ -8,9 +8,9 @@ import pytest
 from bids_spectsynth.bids.output_files import find_cases
 from bids_spectsynth.reports.context import SubjectContext
 from bids_spectsynth.reports.html import Note, Part, Picture, Table
-from bids_spectsynth.reports.subject.foci import foci_section, place_of
 from bids_spectsynth.reports.subject.page import subject_report
-from bids_spectsynth.reports.subject.siscom_results import results_of
+from bids_spectsynth.reports.subject.siscom.foci import foci_section, place_of
+from bids_spectsynth.reports.subject.siscom.results import results_of
 from bids_spectsynth.siscom.outputs.paths import clusters_path
 
 

@@ -9,7 +9,7 @@ from bids_spectsynth.reports.pictures import statmaps
 from bids_spectsynth.reports.subject import page
 from bids_spectsynth.reports.subject.all_pages import report_subjects
 from bids_spectsynth.reports.subject.page import subject_report
-from bids_spectsynth.reports.subject.siscom import siscom_section
+from bids_spectsynth.reports.subject.siscom.section import siscom_section
 from bids_spectsynth.siscom.outputs.paths import clusters_path, concordance_path, map_path
 
 WARNING = "Synthetic baseline: computed by a network, no measurement, not for diagnosis"

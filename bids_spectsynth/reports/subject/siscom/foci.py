@@ -13,9 +13,8 @@ from bids_spectsynth.reports.pictures import statmaps
 from bids_spectsynth.reports.pictures.mosaic import Title
 from bids_spectsynth.reports.pictures.reportlets import GLANCE_WIDTH
 from bids_spectsynth.reports.subject.images import SIDES
-from bids_spectsynth.reports.subject.siscom_facts import SYNTHETIC_WARNING
-from bids_spectsynth.reports.subject.siscom_foci import Row, meaning_of_flag, peak_of, value_of
-from bids_spectsynth.reports.subject.siscom_results import (
+from bids_spectsynth.reports.subject.siscom.facts import SYNTHETIC_WARNING
+from bids_spectsynth.reports.subject.siscom.results import (
     Point,
     Result,
     case_of,
@@ -25,6 +24,7 @@ from bids_spectsynth.reports.subject.siscom_results import (
     scan_title,
     voxel_at,
 )
+from bids_spectsynth.reports.subject.siscom.table import Row, meaning_of_flag, peak_of, value_of
 from bids_spectsynth.siscom.concordance import SAME_FOCUS_MM
 from bids_spectsynth.siscom.group.results import SIGNIFICANT
 

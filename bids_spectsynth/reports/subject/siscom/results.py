@@ -16,8 +16,8 @@ from bids_spectsynth.reports.context import SubjectContext
 from bids_spectsynth.reports.pictures.statmaps import Map
 from bids_spectsynth.reports.pictures.views import Mask
 from bids_spectsynth.reports.plain_table import read_plain
-from bids_spectsynth.reports.subject.siscom_facts import KINDS, Facts, baseline_title, is_seen, is_synthetic, kind_of
-from bids_spectsynth.reports.subject.siscom_foci import Row, by_rank, peak_of
+from bids_spectsynth.reports.subject.siscom.facts import KINDS, Facts, baseline_title, is_seen, is_synthetic, kind_of
+from bids_spectsynth.reports.subject.siscom.table import Row, by_rank, peak_of
 from bids_spectsynth.siscom.outputs.paths import Found, Statistic, find_siscom, map_path
 
 #: Threshold of a picture whose sidecar is lost: the usual one.

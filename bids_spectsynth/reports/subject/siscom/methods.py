@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from bids_spectsynth.bids.sidecars import as_number
 from bids_spectsynth.reports.html import number
-from bids_spectsynth.reports.subject.siscom_facts import (
+from bids_spectsynth.reports.subject.siscom.facts import (
     Facts,
     baseline_title,
     injection,

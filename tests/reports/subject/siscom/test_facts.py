@@ -1,6 +1,6 @@
 import pytest
 
-from bids_spectsynth.reports.subject.siscom_facts import (
+from bids_spectsynth.reports.subject.siscom.facts import (
     baseline_title,
     cautions,
     fact_rows,

@@ -14,9 +14,9 @@ from bids_spectsynth.reports.pictures import statmaps
 from bids_spectsynth.reports.pictures.mosaic import Title
 from bids_spectsynth.reports.plain_table import plain_table
 from bids_spectsynth.reports.subject.images import SIDES
-from bids_spectsynth.reports.subject.siscom_facts import SYNTHETIC_WARNING, Facts, cautions, fact_rows
-from bids_spectsynth.reports.subject.siscom_foci import budget_table, foci_tables, meanings, peak_of
-from bids_spectsynth.reports.subject.siscom_results import Result, case_of, layer_name, results_of, scan_title, voxel_at
+from bids_spectsynth.reports.subject.siscom.facts import SYNTHETIC_WARNING, Facts, cautions, fact_rows
+from bids_spectsynth.reports.subject.siscom.results import Result, case_of, layer_name, results_of, scan_title, voxel_at
+from bids_spectsynth.reports.subject.siscom.table import budget_table, foci_tables, meanings, peak_of
 from bids_spectsynth.siscom.outputs.paths import PREFIX, concordance_path, map_path
 
 _INTRO = (

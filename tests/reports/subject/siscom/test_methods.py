@@ -1,4 +1,4 @@
-from bids_spectsynth.reports.subject.siscom_methods import siscom_paragraph
+from bids_spectsynth.reports.subject.siscom.methods import siscom_paragraph
 
 
 def dois(references):

@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from bids_spectsynth.errors import DatasetError
-from bids_spectsynth.reports.subject.siscom_foci import SHOWN, budget_table, by_rank, foci_tables, meanings
+from bids_spectsynth.reports.subject.siscom.table import SHOWN, budget_table, by_rank, foci_tables, meanings
 from bids_spectsynth.siscom.outputs.columns import CLUSTERS_DICTIONARY
 
 

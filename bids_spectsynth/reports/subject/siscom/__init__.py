@@ -1,0 +1,1 @@
+"""What a subject's report says of the SISCOMs."""
