@@ -108,7 +108,18 @@ def table(cmap: str | Colormap) -> Pixels:
 
 
 def draw_lines(image: Image.Image, lines: Lines, colour: str, width: float) -> None:
-    """Draw smooth lines; points are in pixels from the top left, shape (n, 2)."""
+    """Draw smooth lines.
+
+    Parameters
+    ----------
+    image : Image
+        Is changed.
+    lines : sequence of array, shape (n, 2)
+        Points in pixels from the top left.
+    colour : str
+    width : float
+        Pixels.
+    """
     if not lines:
         return
     finer = Image.new("L", (image.width * _FINER, image.height * _FINER))
