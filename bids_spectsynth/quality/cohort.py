@@ -10,7 +10,7 @@ from bids_spectsynth.bids.transforms import find_transforms
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.options.settings import T1W_SPACE
 from bids_spectsynth.quality.files import CaseQuality, case_quality, write_quality
-from bids_spectsynth.quality.judge import Flag, judge
+from bids_spectsynth.quality.judge import Flag, common_rules, judge
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,16 @@ def judge_folder(
         except ImageError as error:
             logger.warning("%s: not judged: %s", name, error)
     common = _common_metrics(measured.values())
-    flags = judge({name: _comparable(quality, common) for name, quality in measured.items()})
+    comparable = {name: _comparable(quality, common) for name, quality in measured.items()}
+    for rule, (broken, n) in common_rules(comparable).items():
+        logger.warning(
+            "%s: %d of %d cases are beyond the limit, so that it is taken for what these scanners and this cohort are "
+            "like, and nobody is flagged by it; look at one of them",
+            rule,
+            broken,
+            n,
+        )
+    flags = judge(comparable)
     if write:
         for name, quality in measured.items():
             write_quality(output_dir, found[name], transforms, quality, flags[name])

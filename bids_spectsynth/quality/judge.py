@@ -1,7 +1,7 @@
 """Flags of cases: each measurement against its limit, by itself and among the others."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,6 +15,8 @@ QC = "QC"
 _SHORT = {INTERICTAL: "spect"}
 #: Others that a robust z needs.
 LEAST_OTHERS = 4
+#: A limit that more than this share of at least so many cases breaks is of another kind of scanner than the limit's.
+_COMMON_SHARE, _LEAST_CASES = 1 / 3, 3
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,31 @@ class Flag:
         return asdict(self)
 
 
+def common_rules(measures: Mapping[str, Mapping[str, float]]) -> dict[str, tuple[int, int]]:
+    """Limits of a case by itself that so many break that it is what these scanners and this cohort are like.
+
+    They flag nobody: else a camera that is sharper than those that the limits were set on would leave nobody to train
+    on. Whoever runs the program is told.
+
+    Parameters
+    ----------
+    measures : mapping of str to mapping
+        As :func:`judge` takes them.
+
+    Returns
+    -------
+    dict
+        Number of cases that break the limit, and of those in which the measurement is known, by name of the rule.
+    """
+    found = {}
+    for rule in RULES:
+        values = [value for own in measures.values() if math.isfinite(value := own.get(rule.measure, math.nan))]
+        broken = sum(rule.broken_by(value) for value in values)
+        if len(values) >= _LEAST_CASES and broken > _COMMON_SHARE * len(values):
+            found[rule.name] = (broken, len(values))
+    return found
+
+
 def judge(measures: Mapping[str, Mapping[str, float]]) -> dict[str, tuple[Flag, ...]]:
     """The flags of every case.
 
@@ -54,12 +81,12 @@ def judge(measures: Mapping[str, Mapping[str, float]]) -> dict[str, tuple[Flag, 
     dict
         Of all cases; empty where nothing is doubtful.
     """
-    names = list(measures)
+    names, common = list(measures), common_rules(measures)
     among = [_among(rule, [measures[name].get(rule.measure, math.nan) for name in names]) for rule in COHORT_RULES]
     return {
         name: (
             *_untrusted(measures[name]),
-            *_by_itself(measures[name]),
+            *_by_itself(measures[name], common),
             *(flag for found in among if (flag := found[place]) is not None),
         )
         for place, name in enumerate(names)
@@ -81,11 +108,11 @@ def _untrusted(own: Mapping[str, float]) -> list[Flag]:
     ]
 
 
-def _by_itself(own: Mapping[str, float]) -> list[Flag]:
+def _by_itself(own: Mapping[str, float], common: Container[str]) -> list[Flag]:
     flags = []
     for rule in RULES:
         value = own.get(rule.measure, math.nan)
-        if rule.broken_by(value):
+        if rule.name not in common and rule.broken_by(value):
             than = "below" if rule.side == "low" else "above"
             text = f"{rule.sentence} ({rule.measure} {value:.3g}, {than} {rule.limit:g})"
             flags.append(Flag(rule.name, value, rule.limit, text))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pytest
 
-from bids_spectsynth.quality.judge import LEAST_OTHERS, Flag, flagged_names, judge
+from bids_spectsynth.quality.judge import LEAST_OTHERS, Flag, common_rules, flagged_names, judge
 from bids_spectsynth.quality.limits import COHORT_RULES, RULES
 from tests.quality.conftest import Head, blur
 
@@ -85,3 +85,11 @@ def test_flagged_names__each_once() -> None:
     flags = [Flag(name, 1, 2, "") for name in ("b", "a", "b")]
     assert flagged_names(flags) == "b, a"
     assert flagged_names([]) == "n/a"
+
+
+@pytest.mark.parametrize(("broken", "n", "flagged"), [(1, 1, 1), (2, 2, 2), (1, 3, 1), (2, 3, 0), (3, 9, 3), (4, 9, 0)])
+def test_judge__limit_that_many_break_is_what_the_cohort_is_like(broken: int, n: int, flagged: int) -> None:
+    measures = {f"sub-{k}": {"interictal.fwhm": 7.0 if k < broken else 9.0, "pet.fwhm": 5.0} for k in range(n)}
+    names = [flag.name for flags in judge(measures).values() for flag in flags]
+    assert names.count("spect-sharp") == flagged
+    assert common_rules(measures) == ({} if flagged else {"spect-sharp": (broken, n)})
