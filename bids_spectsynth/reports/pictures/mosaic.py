@@ -15,7 +15,17 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from bids_spectsynth.evaluation.figures.palette import ALARM, CROSS, EDGE, GREY_SCALE, POSITION, SIDE
-from bids_spectsynth.reports.pictures.paint import STAMP, Box, as_webp, draw_lines, draw_text, lay, painted, table
+from bids_spectsynth.reports.pictures.paint import (
+    STAMP,
+    Box,
+    as_webp,
+    draw_lines,
+    draw_text,
+    fitted,
+    lay,
+    painted,
+    table,
+)
 from bids_spectsynth.reports.pictures.views import AXIS, Array, Frame, Plane, View, slice_of
 
 _SIDES: dict[Plane, tuple[str, str]] = {"axial": ("L", "R"), "coronal": ("L", "R"), "sagittal": ("P", "A")}
@@ -188,7 +198,8 @@ def _write(image: Image.Image, row: Row, boxes: Sequence[Box], frame: Frame) -> 
             draw_text(draw, place, text, POSITION, size=_SMALL, anchor="mm")
     middle = (min(box[1] for box in boxes) + max(box[3] for box in boxes)) / 2
     colour = ALARM if row.alarm else "white"
-    draw_text(draw, (8, middle), row.label, colour, size=_NAME, anchor="lm", bold=row.alarm)
+    name = fitted(row.label, _LEFT - 8, size=_NAME, bold=row.alarm)
+    draw_text(draw, (8, middle), name, colour, size=_NAME, anchor="lm", bold=row.alarm)
     layer = row.overlay or row.layer
     if layer.bar:
         _draw_bar(image, layer, max(box[3] for box in boxes))

@@ -5,6 +5,7 @@ what these do not have, axes and their layout.
 """
 
 import io
+import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -160,6 +161,36 @@ def draw_text(
     for number, line in enumerate(lines):
         at = (place[0], top + number * height)
         draw.text(at, line, colour, own, f"{anchor[0]}a", stroke_width=edge, stroke_fill="black")
+
+
+def fitted(text: str, width: float, *, size: int, bold: bool = False) -> str:
+    """A text whose lines are no wider than some pixels: broken at spaces, else before capitals, else anywhere.
+
+    Parameters
+    ----------
+    text : str
+        One line or several.
+    width : float
+        Pixels.
+    size : int
+        Of the letters, pixels.
+    bold : bool
+
+    Examples
+    --------
+    >>> fitted("minus\\nPix2pixT1wPetBestSeed1", 110, size=18).split("\\n")
+    ['minus', 'Pix2pixT1w', 'PetBest', 'Seed1']
+    """
+    own = font(size, bold=bold)
+    lines: list[str] = []
+    for line in text.split("\n"):
+        lines.append("")
+        for piece in re.findall(r" ?(?:[A-Z]+[a-z0-9]*|[^A-Z ]+|$)", line):
+            for part in [piece] if own.getlength(piece) <= width else piece:
+                if lines[-1] and own.getlength(lines[-1] + part) > width:
+                    lines.append("")
+                lines[-1] += part if lines[-1] else part.lstrip()
+    return "\n".join(lines)
 
 
 def as_webp(image: Image.Image) -> bytes:

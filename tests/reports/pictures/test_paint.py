@@ -2,10 +2,22 @@ import io
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from bids_spectsynth import __version__
-from bids_spectsynth.reports.pictures.paint import STAMP, as_webp, draw_lines, draw_text, lay, painted, table
+from bids_spectsynth.reports.pictures.paint import (
+    STAMP,
+    as_webp,
+    draw_lines,
+    draw_text,
+    fitted,
+    font,
+    lay,
+    painted,
+    table,
+)
 
 
 def test_painted__first_row_of_a_slice_is_at_the_bottom_and_ends_have_the_end_colours():
@@ -58,3 +70,11 @@ def test_as_webp__equal_pixels_give_equal_bytes_and_the_stamp_has_the_version():
     assert Image.open(io.BytesIO(as_webp(image))).size == (30, 20)
     assert "Research use only" in STAMP
     assert __version__ in STAMP
+
+
+@given(st.text(st.sampled_from("ABCabc 09\n"), max_size=60), st.integers(30, 200), st.booleans())
+def test_fitted__every_line_fits_and_no_letter_is_lost(text: str, width: int, bold: bool):
+    found = fitted(text, width, size=18, bold=bold)
+    own = font(18, bold=bold)
+    assert max(own.getlength(line) for line in found.split("\n")) <= width
+    assert "".join(found.split()) == "".join(text.split())
