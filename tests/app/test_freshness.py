@@ -73,7 +73,7 @@ def test_changed_input_makes_images_and_ratings_anew(copied: Any, again: Callabl
     # By its content, not by its time.
     os.utime(path, (0, 0))
     changed = again() - copied.files("sub-04/pet/*")
-    assert changed == IMAGES | TABLES | {"sub-04.html"}
+    assert changed == IMAGES | TABLES | {"sub-04/sub-04_qc.json", "sub-04.html"}
     assert again() == set()
 
 

@@ -22,13 +22,16 @@ def settings(**values: Any) -> Settings:
 @pytest.mark.parametrize(
     ("values", "names"),
     [
-        ({}, ["find", "preprocess", "train", "synthesise", "evaluate", "siscom", "report"]),
-        ({"model": "/models/m"}, ["find", "preprocess", "synthesise", "evaluate", "siscom", "report"]),
-        ({"mode": "preprocess"}, ["find", "preprocess", "siscom", "report"]),
-        ({"mode": "train"}, ["train"]),
-        ({"mode": "preprocess", "export": ["dicom"]}, ["find", "preprocess", "siscom", "export", "report"]),
-        ({"mode": "preprocess", "siscom": "off"}, ["find", "preprocess", "report"]),
-        ({"mode": "apply"}, ["find", "preprocess", "synthesise", "evaluate", "siscom", "report"]),
+        ({}, ["find", "preprocess", "quality", "train", "synthesise", "evaluate", "siscom", "report"]),
+        ({"model": "/models/m"}, ["find", "preprocess", "quality", "synthesise", "evaluate", "siscom", "report"]),
+        ({"mode": "preprocess"}, ["find", "preprocess", "quality", "siscom", "report"]),
+        ({"mode": "train"}, ["quality", "train"]),
+        (
+            {"mode": "preprocess", "export": ["dicom"]},
+            ["find", "preprocess", "quality", "siscom", "export", "report"],
+        ),
+        ({"mode": "preprocess", "siscom": "off"}, ["find", "preprocess", "quality", "report"]),
+        ({"mode": "apply"}, ["find", "preprocess", "quality", "synthesise", "evaluate", "siscom", "report"]),
     ],
 )
 def test_stages__mode_decides_which_apply(values: dict[str, Any], names: list[str]) -> None:
@@ -36,9 +39,9 @@ def test_stages__mode_decides_which_apply(values: dict[str, Any], names: list[st
     assert [stage.name for stage in STAGES if stage.applies(chosen)] == names
 
 
-def test_stages__names_are_unique_and_one_is_shared_by_processes() -> None:
+def test_stages__names_are_unique_and_two_are_shared_by_processes() -> None:
     assert len({stage.name for stage in STAGES}) == len(STAGES)
-    assert [stage.name for stage in STAGES if stage.shared] == ["train"]
+    assert [stage.name for stage in STAGES if stage.shared] == ["quality", "train"]
     assert [stage.name for stage in STAGES if stage.only_reads] == ["find"]
 
 
