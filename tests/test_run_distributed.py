@@ -57,7 +57,16 @@ def test_of_two_processes_one_writes(finished: Any, tmp_path: Path) -> None:
     split.write_text("participant_id\tsplit\nsub-01\ttrain\nsub-03\ttrain\nsub-04\tvalidation\nsub-05\ttest\n")
     words = [word for pair in OPTIONS.items() for word in pair]
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    arguments = [tmp_path, app.bids_dir, app.output_dir, "participant", "--split-file", split, *words]
+    arguments = [
+        tmp_path,
+        app.bids_dir,
+        app.output_dir,
+        "participant",
+        "--split-file",
+        split,
+        *words,
+        "--include-flagged",
+    ]
     with subprocess.Popen([*torchrun, __file__, *arguments], stderr=subprocess.PIPE, text=True) as running:
         try:
             _, error = running.communicate(timeout=240)

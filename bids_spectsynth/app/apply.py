@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 
 from bids_spectsynth.app.freshness import (
@@ -19,7 +20,7 @@ from bids_spectsynth.app.model_choice import AppliedModel
 from bids_spectsynth.bids.dataset import has_phantom_data
 from bids_spectsynth.bids.manifests import make_if_outdated
 from bids_spectsynth.bids.output_files import models_folder, rating_path, standard_deviation_path, synthetic_path
-from bids_spectsynth.bids.participants import read_participants
+from bids_spectsynth.bids.participants import FLAGS, read_participants
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import INTERICTAL
 from bids_spectsynth.bids.sidecars import sidecar
@@ -279,5 +280,13 @@ def split_of(cards: Sequence[ModelCard], folder: Path, case: PreparedCase, setti
     row = table.loc[table["participant_id"] == f"sub-{case.participant}", "split"]
     # The table is of the last training: who takes part in it now, and whom this model has not seen, was held out from
     # it, though a later model may have learned from them. In a cross-validation everybody is held out by one fold.
+    if len(row) == 1 and row.iloc[0] == "excluded" and settings.include_flagged and _is_flagged(table, case):
+        # Left out for its flags alone, which do not count now: no network has seen it.
+        return "external"
     parts = {**dict.fromkeys(("train", "validation", "test", "cross-validated"), "test"), "excluded": "excluded"}
     return parts.get(row.iloc[0], "external") if trained_here and len(row) == 1 else "external"
+
+
+def _is_flagged(table: pd.DataFrame, case: PreparedCase) -> bool:
+    found = table.loc[table["participant_id"] == f"sub-{case.participant}", FLAGS]
+    return bool(len(found) == 1 and found.iloc[0] != "n/a")

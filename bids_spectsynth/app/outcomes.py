@@ -87,7 +87,7 @@ def participant_statuses(
     settings : Settings
     outcomes : sequence of Outcome
     flags : mapping of str to sequence of Flag, optional
-        By name of the case; None where nobody was judged, which leaves the last column as it is.
+        By name of the case; whoever was not judged keeps the last column as it is.
     """
     failures: dict[str, dict[str, None]] = {}
     for outcome in outcomes:
@@ -98,13 +98,13 @@ def participant_statuses(
             "status": outcome.status,
             "reason": without_places(outcome.reason, settings) or "n/a",
             FAILED_IN: ", ".join(failures.get(label, ())) or "n/a",
-            **({} if flags is None else {FLAGS: _flags_of(label, flags)}),
+            **flags_by_participant(flags or {}, label),
         }
         for label, outcome in by_participant(outcomes).items()
     }
 
 
-def _flags_of(label: str, flags: Mapping[str, Sequence[Flag]]) -> str:
-    """Names of the flags of a participant's sessions."""
-    own = [flag for name, found in flags.items() if name.partition("_")[0] == f"sub-{label}" for flag in found]
-    return flagged_names(own)
+def flags_by_participant(flags: Mapping[str, Sequence[Flag]], label: str) -> dict[str, str]:
+    """Column ``quality_flags`` of a participant: names of the flags of all sessions; empty where none was judged."""
+    own = [found for name, found in flags.items() if name.partition("_")[0] == f"sub-{label}"]
+    return {FLAGS: flagged_names([flag for found in own for flag in found])} if own else {}

@@ -5,17 +5,18 @@ entry in the list. What is slow to import is imported by the stage that needs it
 """
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import nibabel as nib
 
 from bids_spectsynth.app.checks import process_rank
-from bids_spectsynth.app.outcomes import participant_statuses
+from bids_spectsynth.app.outcomes import flags_by_participant, participant_statuses
 from bids_spectsynth.app.stages import Context, Stage, one_by_one
 from bids_spectsynth.bids.dataset import write_dataset_files
 from bids_spectsynth.bids.finding.cases import Case, find_cases
+from bids_spectsynth.bids.output_files import find_synthetic
 from bids_spectsynth.bids.participants import update_participants
 from bids_spectsynth.bids.prepared import PreparedCase, find_prepared, is_registered_to
 from bids_spectsynth.bids.roles import INTERICTAL, T1W, ictal_names
@@ -27,6 +28,7 @@ from bids_spectsynth.options.settings import FIELD_OF_VIEW_MM, T1W_SPACE, Settin
 
 if TYPE_CHECKING:
     from bids_spectsynth.app.model_choice import AppliedModel
+    from bids_spectsynth.quality.judge import Flag
 
 logger = logging.getLogger(f"{LOGGER_NAME}.run")
 
@@ -135,6 +137,8 @@ def _judge(context: Context) -> Iterable[Outcome]:
     settings = context.settings
     judged = judge_folder(settings.output_dir, settings.spaces, write=process_rank()[0] == 0)
     context.flags = {case.name: flags for case, flags in judged}
+    if process_rank()[0] == 0:
+        _record_flags(judged, settings)
     own = {case.name for case in context.cases} if _reads_dataset(settings) else set(context.flags)
     for case, flags in judged:
         if not flags or case.name not in own:
@@ -143,6 +147,20 @@ def _judge(context: Context) -> Iterable[Outcome]:
             logger.warning("%s, %s: %s", case.name, flag.name, flag.sentence)
         reason = f"doubtful images: {flagged_names(flags)}"
         yield Outcome(case.participant, case.session, "quality", "failed" if settings.strict else "ok", reason)
+
+
+def _record_flags(judged: "Sequence[tuple[PreparedCase, tuple[Flag, ...]]]", settings: Settings) -> None:
+    """Also of participants of other runs and jobs: the larger the cohort, the more is known of each."""
+    from bids_spectsynth.app.freshness import remove_ratings
+
+    flags = {case.name: found for case, found in judged}
+    labels = {case.participant for case, _ in judged}
+    update_participants(settings.output_dir, {label: flags_by_participant(flags, label) for label in sorted(labels)})
+    if settings.include_flagged:
+        return
+    for case, found in judged:
+        for image in find_synthetic(settings.output_dir, case) if found else ():
+            remove_ratings(settings.output_dir, case, image.model)
 
 
 def _train(context: Context) -> Iterable[Outcome]:
@@ -170,8 +188,11 @@ def _train_unflagged(context: Context, names: Collection[str] | None) -> tuple[l
     if not left_out:
         return train_models(settings, names)
     everybody = [case for space in settings.spaces for case in find_prepared(settings.output_dir, space)]
+    requested = set(settings.participant_label)
+    everybody = [case for case in everybody if not requested or case.participant in requested]
     chosen = {case.name for case in everybody} if names is None else set(names)
-    lost = sorted(chosen & left_out)
+    # With --strict the flagged have failed before, and are not among the names any more.
+    lost = sorted((chosen | {case.name for case in context.cases}) & left_out)
     if lost:
         logger.warning("Not trained on, because of quality flags: %s (--include-flagged takes them)", " ".join(lost))
     try:
@@ -226,7 +247,7 @@ def _synthesise(context: Context) -> Iterable[Outcome]:
         if model.label not in calibrations:
             begin_model(model, sum(own is model for own, _ in pairs), loader, settings)
             calibrations[model.label] = provide_calibrations(model, settings, loader)
-        flags = context.flags.get(case.name, ())
+        flags = (context.flags or {}).get(case.name, ())
         outcome = synthesise_case(model, case, settings, loader, calibrations[model.label], flags)
         if outcome.status == "ok":
             context.synthesised.append((model, case))
@@ -247,7 +268,7 @@ def _evaluate(context: Context) -> Iterable[Outcome]:
     from bids_spectsynth.app.apply import rate_case
 
     def rate(model: "AppliedModel", case: PreparedCase) -> Outcome:
-        flags = context.flags.get(case.name, ()) if case.name in context.left_out else ()
+        flags = (context.flags or {}).get(case.name, ()) if case.name in context.left_out else ()
         return rate_case(model, case, context.settings, context.calibrations.get(model.label), flags)
 
     return one_by_one(context, context.synthesised, rate)

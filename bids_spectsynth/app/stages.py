@@ -42,7 +42,8 @@ class Context:
     calibrations : mapping of str to StoredCalibrations or None
         By label of the model; see :func:`bids_spectsynth.app.calibration.provide_calibrations`.
     flags : mapping of str to tuple of Flag
-        What is doubtful about the prepared images of a case, by its name; of all cases of the output folder.
+        What is doubtful about the prepared images of a case, by its name; of all cases of the output folder that
+        could be judged. None until they are judged.
     outcomes : list of Outcome
         So far.
     """
@@ -53,7 +54,7 @@ class Context:
     cases: list[Case] = field(default_factory=list)
     synthesised: "list[tuple[AppliedModel, PreparedCase]]" = field(default_factory=list)
     calibrations: "dict[str, StoredCalibrations | None]" = field(default_factory=dict)
-    flags: "Mapping[str, tuple[Flag, ...]]" = field(default_factory=dict)
+    flags: "Mapping[str, tuple[Flag, ...]] | None" = None
     outcomes: list[Outcome] = field(default_factory=list)
 
     @property
@@ -61,7 +62,7 @@ class Context:
         """Names of the cases that are neither trained on nor rated, because their images are flagged."""
         if self.settings.include_flagged:
             return frozenset()
-        return frozenset(name for name, flags in self.flags.items() if flags)
+        return frozenset(name for name, flags in (self.flags or {}).items() if flags)
 
     @property
     def unfailed(self) -> frozenset[str]:

@@ -47,7 +47,7 @@ DICTIONARY: dict[str, dict[str, Any]] = {
     FAILED_IN: {"Description": "Stages of the last run in which the participant failed, separated by commas."},
     FLAGS: {
         "Description": "Names of what is doubtful about the prepared images, separated by commas; values, thresholds "
-        "and sentences are in the sidecars of the images, under QualityFlags."
+        "and sentences are in sub-*_qc.json, under QC."
     },
 }
 _MISSING = "n/a"

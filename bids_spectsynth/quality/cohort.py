@@ -48,8 +48,8 @@ def judge_folder(
     comparable = {name: _comparable(quality, common) for name, quality in measured.items()}
     for rule, (broken, n) in common_rules(comparable).items():
         logger.warning(
-            "%s: %d of %d cases are beyond the limit, so that it is taken for what these scanners and this cohort are "
-            "like, and nobody is flagged by it; look at one of them",
+            "%s: %d of %d cases are beyond the limit, so that it is taken for what these cameras are like, and "
+            "nobody is flagged by it; look at one of them",
             rule,
             broken,
             n,

@@ -72,10 +72,13 @@ def case_quality(output_dir: Path, case: PreparedCase, transforms: Sequence[Tran
     inputs = _inputs(case, own)
     stored = read_object(quality_path(output_dir, case))
     earlier = stored.get("Inputs") if stored.get("Version") == _VERSION else None
-    if not isinstance(earlier, dict) or not _are_same(inputs, earlier):
+    is_whole = all(isinstance(stored.get(part), dict) for part in ("Inputs", "Measures", "Metrics"))
+    if not is_whole or not isinstance(earlier, dict) or not _are_same(inputs, earlier):
         return CaseQuality(_measured(case) | _registered(own), {one.role: one.metric for one in own})
-    measures = {str(name): as_number(value) for name, value in stored.get("Measures", {}).items()}
-    return CaseQuality(measures, {str(role): str(metric) for role, metric in stored.get("Metrics", {}).items()})
+    return CaseQuality(
+        {str(name): _number(value) for name, value in stored["Measures"].items()},
+        {str(role): str(metric) for role, metric in stored["Metrics"].items()},
+    )
 
 
 def write_quality(
@@ -84,7 +87,7 @@ def write_quality(
     transforms: Sequence[Transform],
     quality: CaseQuality,
     flags: Sequence[Flag],
-) -> bool:
+) -> None:
     """Write the file of a case where it says something else.
 
     Parameters
@@ -94,11 +97,6 @@ def write_quality(
     transforms : sequence of Transform
     quality : CaseQuality
     flags : sequence of Flag
-
-    Returns
-    -------
-    bool
-        Whether its flags are others than before.
     """
     path = quality_path(output_dir, case)
     own = [one for one in transforms if one.case_name == case.name and not is_ictal(one.role)]
@@ -115,26 +113,31 @@ def write_quality(
     }
     if before != content:
         write_json(path, content)
-    return bool(before.get(QC, []) != content[QC])
 
 
 def read_flags(output_dir: Path, case: PreparedCase) -> tuple[Flag, ...]:
     """The flags of a case as its file has them; none without a file."""
     found = read_object(quality_path(output_dir, case)).get(QC)
     return tuple(
-        Flag(
-            str(one.get("name")), as_number(one.get("value")), as_number(one.get("threshold")), str(one.get("sentence"))
-        )
+        Flag(str(one.get("name")), _number(one.get("value")), _number(one.get("threshold")), str(one.get("sentence")))
         for one in (found if isinstance(found, list) else [])
         if isinstance(one, dict)
     )
+
+
+def _number(value: Any) -> float:
+    """A number; NaN for what is none, or larger than a float can be."""
+    try:
+        return as_number(value)
+    except OverflowError:
+        return math.nan
 
 
 def _inputs(case: PreparedCase, transforms: Sequence[Transform]) -> dict[str, Path]:
     roles = [role for role in (T1W, PET, INTERICTAL) if role in case.images]
     files = {f"image {role}": case.images[role] for role in roles}
     files |= {f"mask {role}": case.masks[role] for role in roles if role in case.masks}
-    return files | {f"registration {one.role}": sidecar_path(one.path) for one in transforms}
+    return files | {f"registration {one.role} {one.path.name}": sidecar_path(one.path) for one in transforms}
 
 
 def _are_same(inputs: Mapping[str, Path], earlier: Mapping[str, Any]) -> bool:
@@ -146,7 +149,8 @@ def _are_same(inputs: Mapping[str, Path], earlier: Mapping[str, Any]) -> bool:
 def _registered(transforms: Sequence[Transform]) -> dict[str, float]:
     found: dict[str, float] = {}
     for one in transforms:
-        found[f"{one.role}.poor"] = float(one.poor)
+        # Of several templates the worst one counts.
+        found[f"{one.role}.poor"] = max(float(one.poor), found.get(f"{one.role}.poor", 0.0))
         if math.isfinite(one.score):
             found[f"{one.role}.score"] = one.score
     return found

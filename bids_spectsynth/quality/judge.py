@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bids_spectsynth.bids.roles import INTERICTAL, role_of
-from bids_spectsynth.quality.limits import COHORT_RULES, RULES, CohortRule
+from bids_spectsynth.quality.limits import COHORT_RULES, PET, RULES, CohortRule
 
 #: Key of sidecars that lists flags.
 QC = "QC"
@@ -43,10 +43,10 @@ class Flag:
 
 
 def common_rules(measures: Mapping[str, Mapping[str, float]]) -> dict[str, tuple[int, int]]:
-    """Limits of a case by itself that so many break that it is what these scanners and this cohort are like.
+    """Limits of cameras that so many cases break that it is what these scanners are like.
 
     They flag nobody: else a camera that is sharper than those that the limits were set on would leave nobody to train
-    on. Whoever runs the program is told.
+    on. Whoever runs the program is told. What no camera makes, such as another head, stays flagged in any number.
 
     Parameters
     ----------
@@ -60,6 +60,8 @@ def common_rules(measures: Mapping[str, Mapping[str, float]]) -> dict[str, tuple
     """
     found = {}
     for rule in RULES:
+        if not rule.of_camera:
+            continue
         values = [value for own in measures.values() if math.isfinite(value := own.get(rule.measure, math.nan))]
         broken = sum(rule.broken_by(value) for value in values)
         if len(values) >= _LEAST_CASES and broken > _COMMON_SHARE * len(values):
@@ -101,7 +103,8 @@ def flagged_names(flags: Sequence[Flag]) -> str:
 def _untrusted(own: Mapping[str, float]) -> list[Flag]:
     """Flags of registrations that their own checks do not trust."""
     sentence = "the registration of the {} is not to be trusted without looking; its sidecar says why"
-    roles = [measure.removesuffix(".poor") for measure, value in own.items() if measure.endswith(".poor") and value > 0]
+    # What no network is given or held against costs nobody the training.
+    roles = [role for role in (PET, INTERICTAL) if own.get(f"{role}.poor", 0) > 0]
     return [
         Flag(f"{_SHORT.get(role, role)}-poor-registration", 1.0, 0.0, sentence.format(role_of(role).sentence))
         for role in roles

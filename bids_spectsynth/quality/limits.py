@@ -31,6 +31,8 @@ class Rule:
         Of the measurement of a case by itself.
     sentence : str
         What it means and what to look at, without the numbers.
+    of_camera : bool
+        Whether good scans of another camera or reconstruction may all lie beyond it.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Rule:
     side: Literal["low", "high"]
     limit: float
     sentence: str
+    of_camera: bool = False
 
     def broken_by(self, value: float) -> bool:
         """Whether a value lies beyond the limit; what is not known breaks nothing."""
@@ -59,7 +62,7 @@ def _of_image(role: str) -> tuple[Rule, ...]:
     return (
         Rule(f"{short}-flat", f"{role}.spread", "low", 0.12, _FLAT.format(what=what)),
         Rule(f"{short}-clipped", f"{role}.peak", "low", 1.25, _CUT.format(what=what)),
-        Rule(f"{short}-hot", f"{role}.peak", "high", 3.0, _HOT.format(what=what)),
+        Rule(f"{short}-hot", f"{role}.peak", "high", 3.0, _HOT.format(what=what), of_camera=True),
         Rule(f"{short}-foreign", f"{role}.own_anatomy", "low", FOREIGN[role], _FOREIGN.format(what=what)),
     )
 
@@ -72,15 +75,15 @@ RULES: tuple[Rule, ...] = (
     *_of_image(INTERICTAL),
     Rule(
         "pet-blurred", f"{PET}.fwhm", "high", 9.0,
-        "the PET is as blurred as no PET camera makes it: was it smoothed, or is it a SPECT?",
+        "the PET is as blurred as no PET camera makes it: was it smoothed, or is it a SPECT?", of_camera=True,
     ),
     Rule(
         "spect-blurred", f"{INTERICTAL}.fwhm", "high", 15.0,
-        "the interictal SPECT is more blurred than SPECT cameras make it: was it smoothed?",
+        "the interictal SPECT is more blurred than SPECT cameras make it: was it smoothed?", of_camera=True,
     ),
     Rule(
         "spect-sharp", f"{INTERICTAL}.fwhm", "low", 7.5,
-        "the interictal SPECT is sharper than SPECT cameras make it: is it a PET?",
+        "the interictal SPECT is sharper than SPECT cameras make it: is it a PET?", of_camera=True,
     ),
     Rule(
         "exchanged", f"{PAIR}.sharper", "low", 0.0,

@@ -118,7 +118,7 @@ def test_agreement__each_row_has_the_unit_of_its_measure() -> None:
     values = {"real": 1.0, "asymmetry_real": 2.0, "asymmetry_synthetic": 3.0}
     values |= {"baseline_variance_share": 50.0, "baseline_residual_percent": 1.0}
     rows = [
-        {**identity, "participant_id": f"sub-{n}", "region": f"x{block}", **side, **values}
+        {**identity, "template": "T", "participant_id": f"sub-{n}", "region": f"x{block}", **side, **values}
         for n in range(3)
         for block in range(2)
         for side in sides

@@ -104,7 +104,7 @@ def planted(finished: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     model = home / "model"
     shutil.copytree(finished.output_dir / "models" / "pix2pixT1w", model)
     card = json.loads((model / "model.json").read_text())
-    card |= {key: word(key) + "^" for key in ("statement", "licence", "created", "target")}
+    card |= {key: word(key) + "^" for key in ("statement", "licence", "created")}
     card["versions"] = {"torch": word("versions")}
     card["training"] = {**card["training"], "cohort": word("training")}
     card["target_statistics"] = {**card["target_statistics"], "units": word("units") + " 1970-01-31"}

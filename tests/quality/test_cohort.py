@@ -59,7 +59,8 @@ def test_qc_file__flags_measures_and_what_was_measured(app: App) -> None:
     assert content["QC"] == [FLAG.as_json()]
     assert content["Measures"]["pet.score"] == 0.9
     assert content["Measures"]["pet.spread"] > 0
-    assert set(content["Inputs"]) >= {"image T1w", "image pet", "image interictal", "registration pet"}
+    assert set(content["Inputs"]) >= {"image T1w", "image pet", "image interictal"}
+    assert any(name.startswith("registration pet ") for name in content["Inputs"])
     assert json.loads((app.output_dir / "sub-01" / "sub-01_qc.json").read_text())["QC"] == []
     assert "*_qc.json" in (app.output_dir / ".bidsignore").read_text().splitlines()
 
@@ -141,3 +142,31 @@ def test_measures__are_taken_from_the_file_while_the_images_stay(app: App, monke
     image.write_bytes(next(app.output_dir.glob("sub-04/pet/*_desc-preproc_pet.nii.gz")).read_bytes())
     app("--mode", "train")
     assert asked == ["sub-03"]
+
+
+def test_flags_of_another_run__reach_the_table_and_take_the_ratings_away(app: App) -> None:
+    flagging, app.judge = app.judge, lambda measures: dict.fromkeys(measures, ())
+    split = app.bids_dir.parent / "split.tsv"
+    parts = dict(zip(LABELS, ("train", "test", "validation", "train", "train"), strict=True))
+    split.write_text("participant_id\tsplit\n" + "".join(f"sub-{k}\t{part}\n" for k, part in parts.items()))
+    assert app("--split-file", str(split)).code == 0
+    (table,) = app.output_dir.glob("sub-02/spect/*_metrics.tsv")
+    app.judge = flagging
+    assert app("--mode", "apply", "--participant-label", "01").code == 0
+    assert app.participants()["sub-02"]["quality_flags"] == "spect-foreign"
+    assert not table.exists()
+
+
+def test_run_that_ends_before_the_judge__keeps_what_was_flagged(app: App) -> None:
+    app("--mode", "preprocess")
+    next(app.bids_dir.glob("sub-01/anat/*_T1w.nii.gz")).write_bytes(b"no image")
+    assert app("--mode", "preprocess", "--stop-on-first-crash").code != 0
+    assert app.participants()["sub-02"]["quality_flags"] == "spect-foreign"
+
+
+def test_include_flagged__rates_whom_the_training_left_out(app: App) -> None:
+    assert app().code == 0
+    assert app.participants()["sub-02"]["split"] == "excluded"
+    assert app("--mode", "apply", "--include-flagged").code == 0
+    (table,) = app.output_dir.glob("sub-02/spect/*_metrics.tsv")
+    assert set(pd.read_csv(table, sep="\t")["split"]) == {"external"}

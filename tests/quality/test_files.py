@@ -59,12 +59,12 @@ def test_write_quality__written_once_read_back_and_measured_anew_where_an_image_
     tmp_path: Path, case: PreparedCase, transforms: list[Transform], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = case_quality(tmp_path, case, transforms)
-    assert write_quality(tmp_path, case, transforms, found, [FLAG])
+    write_quality(tmp_path, case, transforms, found, [FLAG])
     path = quality_path(tmp_path, case)
     assert path == tmp_path / "sub-01" / "sub-01_qc.json"
     assert read_flags(tmp_path, case) == (FLAG,)
     before = path.stat().st_mtime_ns
-    assert not write_quality(tmp_path, case, transforms, found, [FLAG])
+    write_quality(tmp_path, case, transforms, found, [FLAG])
     assert path.stat().st_mtime_ns == before
     monkeypatch.setattr(files, "_measured", lambda case: {"pet.spread": 7.0})
     assert case_quality(tmp_path, case, transforms) == found
@@ -109,3 +109,34 @@ def test_case_quality__without_pet_or_spect(tmp_path: Path, case: PreparedCase) 
     assert names
     assert all(name.startswith("pet.") for name in names)
     assert case_quality(tmp_path, replace(case, images={"T1w": case.images["T1w"]}), []).measures == {}
+
+
+@pytest.mark.parametrize(("part", "value"), [("Measures", None), ("Metrics", []), ("Inputs", 3), ("Measures", "x")])
+def test_case_quality__damaged_file_counts_as_none(
+    tmp_path: Path, case: PreparedCase, transforms: list[Transform], part: str, value: object
+) -> None:
+    found = case_quality(tmp_path, case, transforms)
+    write_quality(tmp_path, case, transforms, found, [])
+    path = quality_path(tmp_path, case)
+    path.write_text(json.dumps({**json.loads(path.read_text()), part: value}))
+    assert case_quality(tmp_path, case, transforms) == found
+
+
+def test_case_quality__number_that_no_float_holds(
+    tmp_path: Path, case: PreparedCase, transforms: list[Transform]
+) -> None:
+    write_quality(tmp_path, case, transforms, case_quality(tmp_path, case, transforms), [FLAG])
+    path = quality_path(tmp_path, case)
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "Measures": {"pet.fwhm": 10**400}, "QC": [{"value": 10**400}]}))
+    assert np.isnan(case_quality(tmp_path, case, transforms).measures["pet.fwhm"])
+    assert np.isnan(read_flags(tmp_path, case)[0].value)
+
+
+def test_case_quality__worst_of_several_registrations_counts(
+    tmp_path: Path, case: PreparedCase, transforms: list[Transform]
+) -> None:
+    other = tmp_path / "sub-01" / "other_xfm.txt"
+    other.with_suffix(".json").write_text("{}")
+    good = replace(transforms[0], path=other, sidecar={"Score": 0.98, "Metric": "m", "Poor": False})
+    assert case_quality(tmp_path, case, [*transforms, good]).measures["pet.poor"] == 1.0

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from bids_spectsynth.quality.judge import LEAST_OTHERS, Flag, common_rules, flagged_names, judge
-from bids_spectsynth.quality.limits import COHORT_RULES, RULES
+from bids_spectsynth.quality.limits import COHORT_RULES, RULES, Rule
 from tests.quality.conftest import Head, blur
 
 Cohort = Callable[..., dict[str, Mapping[str, float]]]
@@ -93,3 +93,15 @@ def test_judge__limit_that_many_break_is_what_the_cohort_is_like(broken: int, n:
     names = [flag.name for flags in judge(measures).values() for flag in flags]
     assert names.count("spect-sharp") == flagged
     assert common_rules(measures) == ({} if flagged else {"spect-sharp": (broken, n)})
+
+
+@pytest.mark.parametrize("rule", [rule for rule in RULES if not rule.of_camera], ids=lambda rule: rule.name)
+def test_judge__what_no_camera_makes_is_flagged_in_any_number(rule: Rule) -> None:
+    beyond = rule.limit + (-0.1 if rule.side == "low" else 0.1)
+    measures = {f"sub-{k}": {rule.measure: beyond} for k in range(9)}
+    assert all(rule.name in {flag.name for flag in flags} for flags in judge(measures).values())
+    assert common_rules(measures) == {}
+
+
+def test_judge__roles_that_no_network_needs_are_no_matter() -> None:
+    assert judge({"sub-1": {"T2w.poor": 1.0, "T1w.poor": 1.0}}) == {"sub-1": ()}

@@ -9,7 +9,7 @@ from bids_spectsynth.bids.participants import FAILED_IN, read_participants
 from bids_spectsynth.bids.table_records import table_fault
 
 #: A failure in one of these stages leaves ratings of an earlier run behind; one of a report, say, does not.
-_BEFORE_RATINGS = frozenset({"find", "preprocess", "synthesise", "evaluate", "n/a"})
+_BEFORE_RATINGS = frozenset({"find", "preprocess", "quality", "train", "synthesise", "evaluate", "n/a"})
 
 
 def usable_ratings(output_dir: Path, rating: Rating) -> list[Path]:

@@ -225,7 +225,8 @@ class TrainingLoop:
         state.sums = torch.zeros_like(state.sums)
         row = {"epoch": float(state.epoch)}
         row |= {f"loss_{name}": value for name, value in zip(self._losses, losses, strict=True)}
-        row |= {"validation_rmse": metrics["rmse"], "validation_ssim": metrics["ssim"]}
+        # The first process alone validates, and it alone writes the history.
+        row |= {f"validation_{name}": metrics.get(name, math.nan) for name in ("rmse", "ssim")}
         state.history.append(row | {"learning_rate": rate, "seconds": round(seconds, 3)})
         if not self.processes.is_first:
             return

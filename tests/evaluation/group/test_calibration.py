@@ -52,9 +52,9 @@ def test_each_line_of_the_report_is_of_one_space_and_one_way_of_sampling(truth, 
         write_table(path, table, CALIBRATION_DICTIONARY)
     write_group_calibration(tmp_path)
     _, picture, table, coverage, coverages = calibration_section(tmp_path).blocks
-    assert "nominal coverage" in coverage.svg
+    assert "nominal coverage" in coverage.content
     assert len(coverages.rows) == 4
-    lines = re.findall(r"007, (\w+) \((\d+) by (\w+)\)", picture.svg)
+    lines = re.findall(r"007, (\w+) \((\d+) by (\w+)\)", picture.content)
     assert sorted(set(lines)) == [("T1w", "16", "dropout"), ("T1w", "8", "dropout"), ("T1w", "8", "ensemble"),
                                   ("Tpl", "8", "dropout")]  # fmt: skip
     assert len(table.rows) == 4

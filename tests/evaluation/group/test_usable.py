@@ -35,7 +35,9 @@ def test_group_tables__everybody_where_nothing_is_wrong(output: Path) -> None:
     assert left_out_of_statistics(output) == []
 
 
-@pytest.mark.parametrize("stage", ["find", "preprocess", "synthesise", "evaluate", "siscom, preprocess", ""])
+@pytest.mark.parametrize(
+    "stage", ["find", "preprocess", "quality", "train", "synthesise", "evaluate", "siscom, preprocess", ""]
+)
 def test_group_tables__old_ratings_of_a_failed_participant(output: Path, stage: str) -> None:
     update_participants(output, {"02": {"status": "failed", "reason": "damaged PET", "failed_in": stage}})
     assert rated(output) == {"sub-01", "sub-03"}
