@@ -66,29 +66,20 @@ def record_outcomes(
     flags : mapping of str to sequence of Flag, optional
         What is doubtful about prepared images, by name of the case.
     """
-    rows = participant_statuses(settings, outcomes, flags)
+    rows = participant_statuses(settings, outcomes)
     for label, outcome in by_participant(outcomes).items():
         line = f"{outcome.status} {rows[label]['reason']}".removesuffix(" n/a")
         write_case_log(run_folder, f"sub-{label}", [line])
     update_participants(settings.output_dir, rows)
     counts = [f"{sum(row['status'] == s for row in rows.values())} {s}" for s in ("ok", "skipped", "failed")]
-    flagged = sorted(f"sub-{label}" for label, row in rows.items() if row.get(FLAGS, "n/a") != "n/a")
+    own = {label: flags_by_participant(flags or {}, label) for label in rows}
+    flagged = sorted(f"sub-{label}" for label, row in own.items() if row.get(FLAGS, "n/a") != "n/a")
     counts += [f"{len(flagged)} with quality flags ({' '.join(flagged)})"] if flagged else []
     logger.info("Participants: %s; output in %s", ", ".join(counts), settings.output_dir)
 
 
-def participant_statuses(
-    settings: Settings, outcomes: Sequence[Outcome], flags: Mapping[str, Sequence[Flag]] | None = None
-) -> dict[str, dict[str, str]]:
-    """Columns ``status``, ``reason``, ``failed_in`` and ``quality_flags`` of ``participants.tsv``, by label.
-
-    Parameters
-    ----------
-    settings : Settings
-    outcomes : sequence of Outcome
-    flags : mapping of str to sequence of Flag, optional
-        By name of the case; whoever was not judged keeps the last column as it is.
-    """
+def participant_statuses(settings: Settings, outcomes: Sequence[Outcome]) -> dict[str, dict[str, str]]:
+    """Columns ``status``, ``reason`` and ``failed_in`` of ``participants.tsv``, by label."""
     failures: dict[str, dict[str, None]] = {}
     for outcome in outcomes:
         if outcome.status == "failed":
@@ -98,7 +89,6 @@ def participant_statuses(
             "status": outcome.status,
             "reason": without_places(outcome.reason, settings) or "n/a",
             FAILED_IN: ", ".join(failures.get(label, ())) or "n/a",
-            **flags_by_participant(flags or {}, label),
         }
         for label, outcome in by_participant(outcomes).items()
     }

@@ -16,11 +16,13 @@ from bids_spectsynth.app.outcomes import flags_by_participant, participant_statu
 from bids_spectsynth.app.stages import Context, Stage, one_by_one
 from bids_spectsynth.bids.dataset import write_dataset_files
 from bids_spectsynth.bids.finding.cases import Case, find_cases
+from bids_spectsynth.bids.manifests import FOLDER as MANIFESTS
 from bids_spectsynth.bids.output_files import find_synthetic
 from bids_spectsynth.bids.participants import update_participants
 from bids_spectsynth.bids.prepared import PreparedCase, find_prepared, is_registered_to
 from bids_spectsynth.bids.roles import INTERICTAL, T1W, ictal_names
 from bids_spectsynth.bids.validate import check_dataset
+from bids_spectsynth.bids.writing import folder_lock
 from bids_spectsynth.errors import ModelError, Outcome
 from bids_spectsynth.images.nifti import READ_ERRORS
 from bids_spectsynth.logs import LOGGER_NAME
@@ -135,18 +137,23 @@ def _judge(context: Context) -> Iterable[Outcome]:
     from bids_spectsynth.quality.judge import flagged_names
 
     settings = context.settings
-    judged = judge_folder(settings.output_dir, settings.spaces, write=process_rank()[0] == 0)
-    context.flags = {case.name: flags for case, flags in judged}
     if process_rank()[0] == 0:
-        _record_flags(judged, settings)
+        # Of jobs that judge at the same time the one that sees more cases must not be overwritten by the other.
+        with folder_lock(settings.output_dir / MANIFESTS):
+            judged = judge_folder(settings.output_dir, settings.spaces, write=True)
+            _record_flags(judged, settings)
+    else:
+        judged = judge_folder(settings.output_dir, settings.spaces, write=False)
+    context.flags = {case.name: flags for case, flags in judged}
     own = {case.name for case in context.cases} if _reads_dataset(settings) else set(context.flags)
     for case, flags in judged:
         if not flags or case.name not in own:
             continue
         for flag in flags:
             logger.warning("%s, %s: %s", case.name, flag.name, flag.sentence)
-        reason = f"doubtful images: {flagged_names(flags)}"
-        yield Outcome(case.participant, case.session, "quality", "failed" if settings.strict else "ok", reason)
+        if settings.strict:
+            reason = f"doubtful images: {flagged_names(flags)}"
+            yield Outcome(case.participant, case.session, "quality", "failed", reason)
 
 
 def _record_flags(judged: "Sequence[tuple[PreparedCase, tuple[Flag, ...]]]", settings: Settings) -> None:
@@ -321,7 +328,7 @@ def _report(context: Context) -> Iterable[Outcome]:
 
     # The reports show what became of their participants.
     settings, outcomes = context.settings, context.outcomes
-    changed = update_participants(settings.output_dir, participant_statuses(settings, outcomes, context.flags))
+    changed = update_participants(settings.output_dir, participant_statuses(settings, outcomes))
     prepared = {o.participant for o in outcomes if o.stage == PREPARATION and o.status == "ok"}
     heads = {case.name: case.images[T1W].path for case in context.cases}
     return report_subjects(settings.output_dir, heads, prepared, changed, stop=settings.stop_on_first_crash)
