@@ -119,7 +119,7 @@ def preprocess(cases: Sequence[Case], settings: Settings, log_dir: Path | None =
 
 
 def clean_prepared(cases: Sequence[Case], unfinished: Collection[str], settings: Settings) -> None:
-    """Remove what earlier runs left of cases that are not prepared in this one; waits for runs that are at work on them.
+    """Remove what earlier runs left of cases that this one does not prepare; waits for runs that are at work on them.
 
     Parameters
     ----------
