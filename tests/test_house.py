@@ -42,7 +42,6 @@ TESTED_ELSEWHERE = {
     "preprocess/outputs/inputs.py": "tests/preprocess/outputs/test_images.py: what is to be written",
     "preprocess/outputs/transforms.py": "tests/preprocess/workflow/test_build.py: transforms that it has written",
     "preprocess/registration/agreement.py": "tests/preprocess/backends/fsl/test_backend.py: of FLIRT's results",
-    "preprocess/workflow/cleaning.py": "tests/app/test_run.py: --clean-workdir",
     "preprocess/workflow/graph.py": "tests/options/test_spaces.py: names of its nodes",
     "reports/context.py": "tests/reports/subject/test_page.py: the pages that it is of",
     "reports/group/bland_altman.py": "tests/evaluation/group/test_bland_altman.py: from tables to the report",

@@ -78,8 +78,7 @@ def _find(context: Context) -> Iterable[Outcome]:
 
 def _prepare(context: Context) -> Iterable[Outcome]:
     """Prepare the cases; in ``apply`` mode only those that the output folder does not hold yet."""
-    from bids_spectsynth.preprocess.workflow.build import preprocess, used_tools
-    from bids_spectsynth.preprocess.workflow.cleaning import clean_work_folder
+    from bids_spectsynth.preprocess.workflow.build import clean_prepared, preprocess, used_tools
 
     settings, cases = context.settings, context.cases
     missing = _unprepared(cases, settings) if settings.mode == "apply" else cases
@@ -88,9 +87,9 @@ def _prepare(context: Context) -> Iterable[Outcome]:
         logger.info("Preparing %d of %d", len(missing), len(cases))
         write_dataset_files(settings, used_tools(settings))
         outcomes += preprocess(missing, settings, context.run_folder)
-    if settings.clean_workdir:
+    if settings.clean_workdir and len(missing) < len(cases):
         failed = {(outcome.participant, outcome.session) for outcome in outcomes if outcome.status != "ok"}
-        clean_work_folder(cases, {c.name for c in cases if (c.participant, c.session) in failed}, settings)
+        clean_prepared(cases, {c.name for c in cases if (c.participant, c.session) in failed}, settings)
     return outcomes
 
 

@@ -30,8 +30,8 @@ logger = logging.getLogger(__name__)
 
 #: In the output folder.
 LOCK_FILE = ".bids_spectsynth.lock"
-#: Names of :func:`temporary_path`: the process, and the machine.
-_TEMPORARY = re.compile(r"\..+\.([0-9]{1,9})-([0-9a-f]{8})[0-9a-f]{8}\.tmp", re.DOTALL)
+#: Names of :func:`temporary_path`: the process, and where it runs, which was not always in them.
+_TEMPORARY = re.compile(r"\..+\.([0-9]{1,9})-([0-9a-f]{8})?[0-9a-f]{8}\.tmp", re.DOTALL)
 _DAY = 86400
 #: Of ISA-L, whose levels end at 3: files as large as zlib's at its level 3, in a tenth of the time.
 _GZIP_LEVEL = 2
@@ -45,13 +45,22 @@ def temporary_path(path: Path) -> Path:
 
 
 def _host() -> str:
-    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+    """Digest of the machine's name and of what its process numbers count in."""
+    # A container may have the machine's name and numbers of its own, which say nothing outside. The namespace tells
+    # them apart at once; a least age would keep what was left by a run that is started again after minutes. Only Linux
+    # has such containers, and the file.
+    try:
+        processes = Path("/proc/self/ns/pid").stat().st_ino
+    except OSError:
+        processes = 0
+    return hashlib.sha256(f"{socket.gethostname()} {processes}".encode()).hexdigest()[:8]
 
 
 def remove_leftovers(folder: Path, skipped: Path) -> int:
     """Remove the temporary files of runs that were killed, and say how many there were.
 
-    Those of a process that is alive on this machine stay; of another machine nobody knows, so that they stay a day.
+    Those of a process that is alive on this machine stay; of another machine or container nobody knows, so that they
+    stay a day.
 
     Parameters
     ----------
@@ -71,7 +80,7 @@ def remove_leftovers(folder: Path, skipped: Path) -> int:
     return removed
 
 
-def _is_left(path: Path, process: int, host: str) -> bool:
+def _is_left(path: Path, process: int, host: str | None) -> bool:
     if host == _host() and not psutil.pid_exists(process):
         return True
     try:

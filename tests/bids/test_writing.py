@@ -5,6 +5,7 @@ import json
 import os
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import nibabel as nib
@@ -132,11 +133,38 @@ def test_remove_leftovers__of_processes_that_are_gone(tmp_path: Path, monkeypatc
     with monkeypatch.context() as patch:
         patch.setattr(socket, "gethostname", lambda: "another")
         elsewhere, old = (temporary_path(tmp_path / name) for name in ("b.tsv", "c.tsv"))
+    # Without a host, as they were called before.
+    recent, outdated = (tmp_path / f".{name}.999999999-0123abcd.tmp" for name in ("d.tsv", "e.tsv"))
     others = [tmp_path / ".hidden.tmp", tmp_path / "x.tmp", tmp_path / "work" / gone.name]
-    for path in (alive, gone, elsewhere, old, *others):
+    for path in (alive, gone, elsewhere, old, recent, outdated, *others):
         path.parent.mkdir(exist_ok=True)
         path.touch()
-    os.utime(old, (0, 0))
-    assert remove_leftovers(tmp_path, tmp_path / "work") == 2
-    assert {path for path in tmp_path.rglob("*") if path.is_file()} == {alive, elsewhere, *others}
+    for path in (old, outdated):
+        os.utime(path, (0, 0))
+    assert remove_leftovers(tmp_path, tmp_path / "work") == 3
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == {alive, elsewhere, recent, *others}
     assert remove_leftovers(tmp_path / "nowhere", tmp_path) == 0
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_remove_leftovers__container_with_processes_of_its_own(
+    same: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has the machine's name, and its processes have numbers that nobody has outside."""
+    stat = Path.stat
+
+    def in_container(path: Path, **options: Any) -> Any:
+        if path == Path("/proc/self/ns/pid"):
+            return SimpleNamespace(st_ino=1)
+        return stat(path, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", in_container)
+        patch.setattr(os, "getpid", lambda: 999999999)
+        path = temporary_path(tmp_path / "a.tsv")
+        path.touch()
+        if same:
+            assert remove_leftovers(tmp_path, tmp_path / "work") == 1
+    if not same:
+        assert remove_leftovers(tmp_path, tmp_path / "work") == 0
+        assert path.exists()

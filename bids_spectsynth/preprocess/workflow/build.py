@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,12 +44,13 @@ from bids_spectsynth.preprocess.workflow.case import (
     part_manifest,
     workflow_name,
 )
-from bids_spectsynth.preprocess.workflow.cleaning import clean_logs
+from bids_spectsynth.preprocess.workflow.cleaning import clean_logs, clean_work_folder
 from bids_spectsynth.preprocess.workflow.holding import held
 from bids_spectsynth.termination import clean_end
 
 __all__ = [
     "BackendIdentity",
+    "clean_prepared",
     "init_anatomical_wf",
     "init_case_wf",
     "init_preprocess_wf",
@@ -73,7 +74,7 @@ def preprocess(cases: Sequence[Case], settings: Settings, log_dir: Path | None =
     """Prepare all cases and write the results to the output folder.
 
     Cases whose files are there and up to date cost nothing. A case that fails does not stop the others, unless
-    ``stop_on_first_crash`` is set.
+    ``stop_on_first_crash`` is set. With ``clean_workdir``, what the steps left is removed at the end.
 
     Parameters
     ----------
@@ -102,14 +103,38 @@ def preprocess(cases: Sequence[Case], settings: Settings, log_dir: Path | None =
     for requested in templates_of(todo, settings):
         inspect_template(requested)
     error = None
-    with held([name for case in todo for name in (case.name, anatomical_of(case, settings).key)], status(settings)):
+    with held(_held_names(cases if settings.clean_workdir else todo, settings), status(settings)):
         # Another run that was waited for may have done them.
         todo = [case for case in todo if not is_done(case, settings, identity)]
         if todo:
             error = _run(todo, settings, identity, log_dir or settings.output_dir / LOGS_FOLDER)
+        outcomes = [_outcome(case, settings, identity, error) for case in cases]
+        if settings.clean_workdir:
+            # Afterwards, another run that waits may have begun in the same folders.
+            failed = {case.name for case, outcome in zip(cases, outcomes, strict=True) if outcome.status != "ok"}
+            clean_work_folder(cases, failed, settings)
     for case in cases:
         _warn(case, settings, identity)
-    return [_outcome(case, settings, identity, error) for case in cases]
+    return outcomes
+
+
+def clean_prepared(cases: Sequence[Case], unfinished: Collection[str], settings: Settings) -> None:
+    """Remove what earlier runs left of cases that this one does not prepare; waits for runs that are at work on them.
+
+    Parameters
+    ----------
+    cases : sequence of Case
+        Those of a run.
+    unfinished : collection of str
+        Names of those that failed: see :func:`bids_spectsynth.preprocess.workflow.cleaning.clean_work_folder`.
+    settings : Settings
+    """
+    with held(_held_names(cases, settings), status(settings)):
+        clean_work_folder(cases, unfinished, settings)
+
+
+def _held_names(cases: Iterable[Case], settings: Settings) -> list[str]:
+    return [name for case in cases for name in (case.name, anatomical_of(case, settings).key)]
 
 
 def _with_templates(cases: Sequence[Case], settings: Settings) -> Settings:

@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -64,5 +64,7 @@ def _hold(fcntl: Any, descriptor: int, place: int, folder: Path) -> None:
         who = holder.read_text(encoding="utf-8").strip() if holder.is_file() else "another run"
         logger.warning("%s: is being prepared by %s in the same work folder; waiting for it", folder.name, who)
         fcntl.lockf(descriptor, fcntl.LOCK_EX, 1, place)
-    folder.mkdir(exist_ok=True)
-    holder.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
+    # It is held, whether or not the disk has room for the words of others' messages.
+    with suppress(OSError):
+        folder.mkdir(exist_ok=True)
+        holder.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
