@@ -8,6 +8,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 DEMO ?= demo
+TEST_PROCESSES ?= 2
 DEMO_SUBJECTS ?= 8
 DEMO_EPOCHS ?= 7
 # Small and quick; for real data the defaults are those of the article.
@@ -56,8 +57,9 @@ lint: install-test
 	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/bandit --quiet --recursive --severity-level medium --configfile pyproject.toml bids_spectsynth
 
+# A file of tests stays with one process, and each process with one thread.
 test: lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 faults: install-test
 	$(BIN)/python -m pytest -m "faults or not faults" tests/faults
