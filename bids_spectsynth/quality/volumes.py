@@ -45,10 +45,6 @@ class Volumes:
     inside: Mask
     measured: Mapping[str, Mask]
 
-    def depth_of(self, role: str) -> Mask:
-        """The part of :attr:`inside` where an image was measured."""
-        return self.inside & self.measured[role]
-
     def blurred(self, values: Float64, fwhm: float) -> Float64:
         """A volume smoothed by a Gaussian of a width in mm."""
         return np.asarray(ndimage.gaussian_filter(values, fwhm / FWHM_PER_SIGMA / VOXEL_MM, mode="constant"))
