@@ -44,3 +44,28 @@ def test_check_one_patient__two_patients_are_refused_and_nobody_is_named(
         check_one_patient(read_headers(tmp_path), tmp_path)
     assert value not in str(caught.value)
     check_one_patient(read_headers(tmp_path / "nm"), tmp_path)
+
+
+@pytest.mark.parametrize("own", ["", "H77"])
+def test_check_one_patient__without_an_identifier_the_names_decide(own, nuclear, slices, save, tmp_path) -> None:
+    save([nuclear(PatientID=own, PatientName="DOE^JANE")], "nm")
+    files = slices()
+    for file in files:
+        file.PatientID, file.PatientName = "", "Doe Jane"
+    save(files, "mr")
+    check_one_patient(read_headers(tmp_path), tmp_path)
+    for file in files:
+        file.PatientName = "Roe^Bob"
+    save(files, "other")
+    with pytest.raises(DatasetError, match=r"series of 2 patients .not all have a PatientID") as caught:
+        check_one_patient(read_headers(tmp_path), tmp_path)
+    assert not {"Roe", "Bob", "DOE", "JANE"} & set(str(caught.value).replace("^", " ").split())
+
+
+def test_check_one_patient__one_identifier_and_a_name_that_changed(nuclear, slices, save, tmp_path) -> None:
+    save([nuclear(PatientID="H77", PatientName="Doe^Jane")], "nm")
+    files = slices()
+    for file in files:
+        file.PatientID, file.PatientName = "H77", "Roe^Jane"
+    save(files, "mr")
+    check_one_patient(read_headers(tmp_path), tmp_path)
