@@ -42,8 +42,7 @@ def doubts(volume: Volume, *, is_brain: bool) -> list[str]:
     if extent.min() < _LEAST_MM:
         text = " x ".join(f"{length:.0f}" for length in extent)
         lines.append(f"the field of view is small for a head ({text} mm); look whether the brain is cut")
-    rest = np.sort(extent)
-    if rest[-1] > _MOST_MM or rest[-1] > _MOST_RATIO * rest[-2]:
+    elif extent.max() > min(_MOST_MM, _MOST_RATIO * float(np.median(extent))):
         text = " x ".join(f"{length:.0f}" for length in extent)
         lines.append(f"the field of view is large for a head ({text} mm); look whether it is one head, once")
     if sizes.min() < _VOXELS_MM[0] or sizes.max() > _VOXELS_MM[1]:
@@ -78,6 +77,8 @@ def _bright_points(volume: Volume) -> Float64:
     sizes = np.linalg.norm(volume.affine[:3, :3], axis=0)
     steps = [max(1, int(_STEP_MM // size)) for size in sizes]
     coarse = volume.values[:: steps[0], :: steps[1], :: steps[2]]
+    if not (coarse > 0).any():
+        return np.zeros((0, 3))
     bright = coarse > _SHARE * np.percentile(coarse[coarse > 0], 99)
     labels, _ = ndimage.label(bright)
     largest = labels == 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))

@@ -71,6 +71,7 @@ def test_choose__t1w_by_its_sequence_where_no_name_says_so(mr) -> None:
     assert [choice.role for choice in choose([one]).taken] == ["T1w"]
     assert choose([mr(2, "head", ScanningSequence="SE", EchoTime="90")]).taken == ()
     assert choose([mr(2, "T1 MPRAGE", count=3)]).taken == ()
+    assert choose([mr(2, "head", ScanningSequence="GR", MRAcquisitionType="3D", EchoTime=["2", "3"])]).taken == ()
 
 
 def test_choose__an_unknown_state_is_asked_for(spect) -> None:

@@ -69,3 +69,16 @@ def test_check_one_patient__one_identifier_and_a_name_that_changed(nuclear, slic
         file.PatientID, file.PatientName = "H77", "Roe^Jane"
     save(files, "mr")
     check_one_patient(read_headers(tmp_path), tmp_path)
+
+
+def test_group_series__a_damaged_number_is_none(nuclear, save) -> None:
+    place = save([nuclear(SeriesNumber="77")])
+    path = place / "0000.dcm"
+    path.write_bytes(path.read_bytes().replace(b"IS\x02\x0077", b"IS\x02\x001a"))
+    assert [one.number for one in group_series(read_headers(place))] == [0]
+
+
+def test_series__a_title_has_no_name_in_it(nuclear, save) -> None:
+    file = nuclear(PatientName="Doe^Jane", InstitutionName="Elsewhere", SeriesDescription="Jane DOE_2 ictal ELSEWHERES")
+    (one,) = group_series(read_headers(save([file])))
+    assert one.title == "series 4 (NM, ... ..._2 ictal ...)"
