@@ -59,6 +59,7 @@ PUBLIC_KEYS: Mapping[str, Callable[[object], bool]] = {
     "ReconMethodName": is_public_text,
     "AttenuationCorrection": is_public_text,
     "ImageDecayCorrected": _is_flag,
+    "Simulated": _is_flag,
 }
 
 

@@ -83,6 +83,7 @@ def test_public_metadata__usual_values_pass() -> None:
         "ReconMethodName": "OSEM, 4 iterations, 16 subsets, version 3.2",
         "AttenuationCorrection": "Chang, 0.12 /cm",
         "ImageDecayCorrected": False,
+        "Simulated": True,
     }
     assert public_metadata(usual) == usual
 

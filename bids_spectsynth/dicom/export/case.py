@@ -1,9 +1,11 @@
 """The export of a case: every image, map, page, segment and summary as a series in a folder of its own."""
 
+import hashlib
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +17,14 @@ from bids_spectsynth import __version__
 from bids_spectsynth.bids.manifests import file_record
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import T1W
-from bids_spectsynth.dicom.export.contents import Comparison, Content, comparisons, uptake_images
+from bids_spectsynth.bids.sidecars import sidecar_path
+from bids_spectsynth.dicom.export.contents import (
+    Comparison,
+    Content,
+    comparisons,
+    source_files,
+    uptake_images,
+)
 from bids_spectsynth.dicom.export.donor import Owner
 from bids_spectsynth.dicom.export.foci import Scene, focus_labels, pages, read_scene, summary_pdf
 from bids_spectsynth.dicom.export.headers import Series
@@ -32,30 +41,37 @@ from bids_spectsynth.reports.pictures.views import frame_of
 from bids_spectsynth.reports.reading import read_mask, read_volume
 from bids_spectsynth.synthesis.prediction.reading import original_grid
 
+Pixels = npt.NDArray[np.uint8]
 DicomClass = Literal["NM", "MR"]
 #: Number of the first series: above those of scanners.
 _FIRST_SERIES = 9001
 #: An image of uptake is shown up to this percentile of its voxels above 0.
 _BRIGHT = 99.5
+#: What spoils one series alone: libraries refuse values of a donor with errors of their own.
+_FAILURES = (SpectSynthError, ValueError, TypeError)
 
 
 @dataclass(eq=False)
 class _Writer:
-    """Writes series into a folder and counts them; ``box`` is the part of the grid that NM images have."""
+    """Writes series into a folder and counts them.
+
+    ``box`` is the part of the grid that NM images have, ``made_of`` a digest of all that the series are made of.
+    """
 
     folder: Path
     owner: Owner
     dicom_class: DicomClass
     output_dir: Path
     box: tuple[slice, slice, slice]
+    made_of: str
     rows: list[Row] = field(default_factory=list)
 
-    def series(self, name: str, title: str, source: Path, content: Content | Comparison, **more: bool) -> Series:
+    def series(self, name: str, title: str, content: Content | Comparison, **more: bool) -> Series:
         """The words of the next series."""
         derivation = content.derivation if isinstance(content, Content) else f"{content.title}."
-        study = str(self.owner.subject.patient.get("StudyInstanceUID", ""))
-        key = "\0".join((name, self.dicom_class, study, __version__, file_record(source).sha256))
         number = _FIRST_SERIES + len(self.rows)
+        words = (title, derivation, str(content.synthetic), str(number))
+        key = "\0".join((name, self.dicom_class, __version__, self.made_of, *words))
         return Series(title=title, synthetic=content.synthetic, derivation=derivation, number=number, key=key, **more)
 
     def write(self, name: str, files: Iterable[Dataset], series: Series, source: Path) -> None:
@@ -63,9 +79,13 @@ class _Writer:
         place = self.folder / name
         place.mkdir(parents=True)
         count, title = 0, ""
-        for count, file in enumerate(files, start=1):
-            file.save_as(place / f"{name}_{count:04d}.dcm", enforce_file_format=True)
-            title = file.SOPClassUID.name
+        try:
+            for count, file in enumerate(files, start=1):
+                file.save_as(place / f"{name}_{count:04d}.dcm", enforce_file_format=True)
+                title = file.SOPClassUID.name
+        except _FAILURES:
+            shutil.rmtree(place)
+            raise
         origin = source.relative_to(self.output_dir).as_posix()
         yes = "YES" if series.synthetic else "NO"
         self.rows.append(Row(name, series.number, series.description, title, count, yes, origin))
@@ -102,8 +122,10 @@ def write_case(
         new = Path(place) / "dicom"
         new.mkdir()
         mask, affine = read_mask(case.masks[T1W])
-        # All else is 0: a quarter of the grid is left, and every voxel stays in its place.
-        writer = _Writer(new, owner, dicom_class, output_dir, frame_of(mask, affine).box)
+        # A quarter of the grid is left, and every voxel stays in its place. Beyond the T1w's brain only an image with
+        # a mask of its own has values.
+        box, made_of = frame_of(mask, affine).box, _made_of(case, output_dir, owner)
+        writer = _Writer(new, owner, dicom_class, output_dir, box, made_of)
         problems = list(_write_all(case, writer))
         write_series_table(new, writer.rows)
         if folder.exists():
@@ -112,23 +134,38 @@ def write_case(
     return sorted(folder.glob("*/*.dcm")), problems
 
 
+def _made_of(case: PreparedCase, output_dir: Path, owner: Owner) -> str:
+    """A digest of images, tables and sidecars, of the patient, and of where the donor's voxels lie."""
+    digest = hashlib.sha256()
+    for path in source_files(case, output_dir):
+        for one in (path, sidecar_path(path)):
+            digest.update(f"{one.name}\0{file_record(one).sha256}\0".encode())
+    subject = owner.subject
+    digest.update("\0".join((str(subject.patient), subject.frame_of_reference, str(subject.sources))).encode())
+    if owner.t1w is not None:
+        digest.update(str((owner.t1w.values.shape, owner.t1w.affine.tolist())).encode())
+    return digest.hexdigest()
+
+
+def _tried(title: str, make: Callable[[], object]) -> Iterator[str]:
+    """Write something; gives a line where that fails."""
+    try:
+        make()
+    except _FAILURES as error:
+        yield f"{title}: {' '.join(str(error).split())}"
+
+
 def _write_all(case: PreparedCase, writer: _Writer) -> Iterator[str]:
     """Write what can be written; gives a line for all else."""
     for content in uptake_images(case, writer.output_dir):
-        try:
-            _write_volume(content, case, writer)
-        except SpectSynthError as error:
-            yield f"{content.title}: {error}"
+        yield from _tried(content.title, partial(_write_volume, content, case, writer))
     for comparison in comparisons(case, writer.output_dir):
-        try:
-            _write_comparison(comparison, case, writer)
-        except SpectSynthError as error:
-            yield f"{comparison.title}: {error}"
+        yield from _write_comparison(comparison, case, writer)
 
 
 def _write_volume(content: Content, case: PreparedCase, writer: _Writer) -> Shown:
     image = _image(content, case, writer)
-    series = writer.series(content.name, content.title, content.path, content)
+    series = writer.series(content.name, content.title, content)
     if writer.dicom_class == "NM":
         file = nuclear_file(image, writer.owner.subject, series)
         writer.write(content.name, [file], series, content.path)
@@ -173,30 +210,48 @@ def _t1w_grid(case: PreparedCase, owner: Owner) -> Grid:
     return Grid(shape, affine)
 
 
-def _write_comparison(comparison: Comparison, case: PreparedCase, writer: _Writer) -> None:
-    written = {statistic: _write_volume(content, case, writer) for statistic, content in comparison.maps.items()}
-    if "z" not in written:
-        return
-    subject, shown, path = writer.owner.subject, written["z"], comparison.maps["z"].path
-    scene = read_scene(case, comparison)
-    title = comparison.short
+def _write_comparison(comparison: Comparison, case: PreparedCase, writer: _Writer) -> Iterator[str]:
+    written: dict[str, Shown] = {}
 
-    name = f"{comparison.name}_pages"
-    series = writer.series(name, f"{title} foci on T1w", path, comparison, burned_in=True)
-    drawn = pages(case, comparison, scene)
+    def volume(statistic: str, content: Content) -> None:
+        written[statistic] = _write_volume(content, case, writer)
+
+    for statistic, content in comparison.maps.items():
+        yield from _tried(content.title, partial(volume, statistic, content))
+    if "z" in written:
+        try:
+            scene = read_scene(case, comparison)
+            drawn = pages(case, comparison, scene)
+        except _FAILURES as error:
+            yield f"{comparison.title}: {error}"
+            return
+        shown = written["z"]
+        yield from _tried(f"{comparison.short} foci on T1w", partial(_write_pages, comparison, drawn, writer))
+        yield from _tried(f"{comparison.short} parametric map", partial(_write_parametric, comparison, shown, writer))
+        yield from _tried(f"{comparison.short} segments", partial(_write_segments, comparison, scene, shown, writer))
+        yield from _tried(f"{comparison.short} summary", partial(_write_summary, comparison, case, drawn, writer))
+
+
+def _write_pages(comparison: Comparison, drawn: list[Pixels], writer: _Writer) -> None:
+    name, subject = f"{comparison.name}_pages", writer.owner.subject
+    series = writer.series(name, f"{comparison.short} foci on T1w", comparison, burned_in=True)
     files = (picture_file(pixels, subject, series, number) for number, pixels in enumerate(drawn, start=1))
-    writer.write(name, files, series, path)
+    writer.write(name, files, series, comparison.maps["z"].path)
 
+
+def _write_parametric(comparison: Comparison, shown: Shown, writer: _Writer) -> None:
     name = f"{comparison.name}_parametric"
-    series = writer.series(name, f"{title} parametric map", path, comparison)
-    writer.write(name, [parametric_map(shown, subject, series)], series, path)
+    series = writer.series(name, f"{comparison.short} parametric map", comparison)
+    files = [parametric_map(shown, writer.owner.subject, series)]
+    writer.write(name, files, series, comparison.maps["z"].path)
 
-    _write_segments(comparison, scene, shown, writer)
 
+def _write_summary(comparison: Comparison, case: PreparedCase, drawn: list[Pixels], writer: _Writer) -> None:
     name = f"{comparison.name}_summary"
-    series = writer.series(name, f"{title} summary", path, comparison, burned_in=True)
+    series = writer.series(name, f"{comparison.short} summary", comparison, burned_in=True)
     pdf = summary_pdf(case, comparison, drawn)
-    writer.write(name, [document_file(pdf, subject, series, series.description)], series, path)
+    files = [document_file(pdf, writer.owner.subject, series, series.description)]
+    writer.write(name, files, series, comparison.maps["z"].path)
 
 
 def _write_segments(comparison: Comparison, scene: Scene, shown: Shown, writer: _Writer) -> None:
@@ -216,6 +271,6 @@ def _write_segments(comparison: Comparison, scene: Scene, shown: Shown, writer: 
     for new, old in enumerate(present, start=1):
         renumbered[frames == old] = new
     name = f"{comparison.name}_segments"
-    series = writer.series(name, f"{comparison.short} segments", path, comparison)
+    series = writer.series(name, f"{comparison.short} segments", comparison)
     words = [(foci[number - 1].sign, foci[number - 1].label) for number in present]
     writer.write(name, [segmentation(shown, renumbered, words, writer.owner.subject, series)], series, path)

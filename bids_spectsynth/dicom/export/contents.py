@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bids_spectsynth.bids.output_files import find_synthetic, is_phantom
 from bids_spectsynth.bids.prepared import PreparedCase
-from bids_spectsynth.bids.roles import INTERICTAL, ictal_names, role_of
+from bids_spectsynth.bids.roles import INTERICTAL, T1W, ictal_names, role_of
 from bids_spectsynth.bids.sidecars import sidecar
 from bids_spectsynth.reports.subject.siscom.facts import baseline_title, is_synthetic
 from bids_spectsynth.siscom.outputs.paths import Found, Statistic, find_siscom
@@ -88,6 +88,28 @@ class Comparison:
         return f"{self.scan} minus {self.baseline}"
 
 
+def source_files(case: PreparedCase, output_dir: Path) -> Iterator[Path]:
+    """All images and tables that the series of a case are made of; each has a sidecar.
+
+    Parameters
+    ----------
+    case : PreparedCase
+        In T1w space.
+    output_dir : Path
+    """
+    yield from (case.images[T1W], case.masks[T1W])
+    yield from (content.path for content in uptake_images(case, output_dir))
+    for comparison in comparisons(case, output_dir):
+        yield comparison.found.clusters
+        yield from (content.path for content in comparison.maps.values())
+
+
+def _is_simulated(case: PreparedCase, output_dir: Path) -> bool:
+    """Whether the dataset says so, or the scanner's header of one of the scans (``Simulated``)."""
+    scans = case.images.values()
+    return is_phantom(output_dir) or any(sidecar(path).get("Simulated") is True for path in scans)
+
+
 def uptake_images(case: PreparedCase, output_dir: Path) -> Iterator[Content]:
     """Synthetic images of a case, its interictal SPECT and its ictal ones, on the T1w.
 
@@ -97,7 +119,7 @@ def uptake_images(case: PreparedCase, output_dir: Path) -> Iterator[Content]:
         In T1w space.
     output_dir : Path
     """
-    simulated = is_phantom(output_dir)
+    simulated = _is_simulated(case, output_dir)
     for one in find_synthetic(output_dir, case):
         yield Content(
             name=f"{case.name}_synthetic-{one.model}",
@@ -114,7 +136,7 @@ def uptake_images(case: PreparedCase, output_dir: Path) -> Iterator[Content]:
                 name=path.name.partition("_space-")[0],
                 path=path,
                 title=f"{role_of(role).title} on T1w",
-                derivation=f"{role_of(role).title} registered to the T1w and resampled; 0 outside the brain.",
+                derivation=f"{role_of(role).title} registered to the T1w and resampled; 0 outside its brain mask.",
                 synthetic=simulated or sidecar(path).get("Synthetic") is True,
             )
 
@@ -128,7 +150,7 @@ def comparisons(case: PreparedCase, output_dir: Path) -> Iterator[Comparison]:
         In T1w space.
     output_dir : Path
     """
-    simulated = is_phantom(output_dir)
+    simulated = _is_simulated(case, output_dir)
     scans = {case.images[role].name.partition("_space-")[0]: role for role in ictal_names(case.images)}
     for found in find_siscom(output_dir, case.participant):
         role = scans.get(found.ictal)

@@ -146,6 +146,8 @@ def owner_of(case: PreparedCase, output_dir: Path, place: Path | None, *, force:
     donor = known[role]
     first = donor.headers[0]
     patient = Dataset()
+    # Names in the donor's character set become text: files are written in another one.
+    first.decode()
     for keyword in PATIENT_KEYWORDS:
         if keyword in first:
             patient[keyword] = first[keyword]

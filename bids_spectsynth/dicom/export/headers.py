@@ -36,7 +36,6 @@ PATIENT_KEYWORDS = (
     "AccessionNumber",
     "ReferringPhysicianName",
     "TimezoneOffsetFromUTC",
-    "SpecificCharacterSet",
 )
 #: Those that must be there, if only empty.
 _REQUIRED = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID",

@@ -16,10 +16,9 @@ from bids_spectsynth.bids.manifests import (
 )
 from bids_spectsynth.bids.names import case_folder
 from bids_spectsynth.bids.prepared import PreparedCase
-from bids_spectsynth.bids.roles import T1W
 from bids_spectsynth.bids.sidecars import sidecar_path
 from bids_spectsynth.dicom.export.case import DicomClass, series_files, write_case
-from bids_spectsynth.dicom.export.contents import comparisons, uptake_images
+from bids_spectsynth.dicom.export.contents import source_files
 from bids_spectsynth.dicom.export.donor import donor_place, owner_of
 from bids_spectsynth.dicom.export.series_table import table_path
 from bids_spectsynth.errors import Outcome, SpectSynthError
@@ -114,10 +113,7 @@ def _product(case: PreparedCase, request: Request, folder: Path, place: Path | N
 
 
 def _inputs(case: PreparedCase, output_dir: Path, place: Path | None) -> Iterator[tuple[str, Path]]:
-    images = [content.path for content in uptake_images(case, output_dir)]
-    for comparison in comparisons(case, output_dir):
-        images += [comparison.found.clusters, *(content.path for content in comparison.maps.values())]
-    for path in [case.images[T1W], case.masks[T1W], *images]:
+    for path in source_files(case, output_dir):
         yield path.name, path
         yield f"the sidecar of {path.name}", sidecar_path(path)
     if place is not None:

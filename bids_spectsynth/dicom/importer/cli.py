@@ -1,6 +1,7 @@
 """Command line of the import: ``bids_spectsynth-import DICOM_FOLDER BIDS_FOLDER --participant-label 01``."""
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,20 +28,20 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--participant-label", required=True, metavar="LABEL", help="with or without sub-")
     parser.add_argument("--session-label", metavar="LABEL", help="with or without ses- (no session)")
     parser.add_argument(
-        "--task", choices=("ictal", "interictal"), help="what the SPECT is (default: by its descriptions)"
+        "--task", choices=("ictal", "interictal"), help="what a SPECT is whose descriptions do not say it"
     )
     parser.add_argument(
         "--series",
         nargs="+",
         default=[],
         metavar="ROLE=NUMBER",
-        help=f"which series is what, by SeriesNumber; roles are {', '.join(_ROLES)}",
+        help=f"which series is what, by SeriesNumber (1.1, 1.2 where several have it); roles are {', '.join(_ROLES)}",
     )
     parser.add_argument(
         "--force",
         action="store_true",
         help="write over files that exist; take a SPECT that does not say how it lies for transaxial, head first, "
-        "supine",
+        "supine; believe --task where a description says otherwise",
     )
     parser.add_argument("-v", "--verbose", action="count", default=0, help="say more; twice: debug")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
@@ -93,11 +94,12 @@ def _import(arguments: argparse.Namespace) -> int:
     return int(import_patient(request))
 
 
-def _named(text: str) -> tuple[int, str]:
+def _named(text: str) -> tuple[str, str]:
     role, equals, number = text.partition("=")
-    if role not in _ROLES or not equals or not number.isdigit():
+    if role not in _ROLES or not equals or re.fullmatch(r"[0-9]+(\.[0-9]+)?", number) is None:
         raise UsageError(f"--series: '{text}' is not ROLE=NUMBER with one of {', '.join(_ROLES)}")
-    return int(number), role
+    whole, point, suffix = number.partition(".")
+    return f"{int(whole)}{point}{suffix}", role
 
 
 def entry_point() -> None:

@@ -14,8 +14,13 @@ from bids_spectsynth.images.grid import apply_affine
 
 Float64 = npt.NDArray[np.float64]
 LEFT_RIGHT = "Left and right are as the DICOM header says; no image can show whether that is right"
-#: Least extent of a scan of a head and its largest and smallest voxels, mm.
+#: Least extent of a scan of a head, and its largest and smallest voxels, mm.
 _LEAST_MM, _VOXELS_MM = 100.0, (0.3, 12.0)
+#: Longest side of a usual matrix (64 voxels of 7 mm are 448), and how much longer than the next one it may be: of two
+#: stacks on top of each other it is twice as long.
+_MOST_MM, _MOST_RATIO = 600.0, 1.4
+#: Points of a brain; fewer show no shape.
+_LEAST_POINTS = 50
 #: Voxels of the comparison with a template, mm; part of the 99th percentile from which a voxel counts as brain.
 _STEP_MM, _SHARE = 6.0, 0.4
 #: Pitches that heads are scanned in, degrees, and what the other way up must fit better (Dice).
@@ -37,6 +42,9 @@ def doubts(volume: Volume, *, is_brain: bool) -> list[str]:
     if extent.min() < _LEAST_MM:
         text = " x ".join(f"{length:.0f}" for length in extent)
         lines.append(f"the field of view is small for a head ({text} mm); look whether the brain is cut")
+    elif extent.max() > min(_MOST_MM, _MOST_RATIO * float(np.median(extent))):
+        text = " x ".join(f"{length:.0f}" for length in extent)
+        lines.append(f"the field of view is large for a head ({text} mm); look whether it is one head, once")
     if sizes.min() < _VOXELS_MM[0] or sizes.max() > _VOXELS_MM[1]:
         text = " x ".join(f"{size:.2f}" for size in sizes)
         lines.append(f"the voxels are unusual ({text} mm); look whether the header is right")
@@ -58,6 +66,8 @@ def is_upside_down(volume: Volume) -> bool:
         With a brain that is brighter than what is around it.
     """
     points = _bright_points(volume)
+    if len(points) < _LEAST_POINTS:
+        return False
     turned = max(_fit(points * [1, sign, -1]) for sign in (1, -1))
     return turned > _fit(points) + _MARGIN
 
@@ -67,6 +77,8 @@ def _bright_points(volume: Volume) -> Float64:
     sizes = np.linalg.norm(volume.affine[:3, :3], axis=0)
     steps = [max(1, int(_STEP_MM // size)) for size in sizes]
     coarse = volume.values[:: steps[0], :: steps[1], :: steps[2]]
+    if not (coarse > 0).any():
+        return np.zeros((0, 3))
     bright = coarse > _SHARE * np.percentile(coarse[coarse > 0], 99)
     labels, _ = ndimage.label(bright)
     largest = labels == 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))

@@ -18,6 +18,7 @@ from bids_spectsynth.dicom.importer.plausibility import LEFT_RIGHT, doubts
 from bids_spectsynth.dicom.importer.sidecars import anatomical_sidecar, converted_by, nuclear_sidecar
 from bids_spectsynth.dicom.reading.files import check_one_patient, group_series, read_headers
 from bids_spectsynth.dicom.reading.kinds import kind_of
+from bids_spectsynth.dicom.reading.numbers import number
 from bids_spectsynth.dicom.reading.volumes import Volume, check_geometry, read_volumes
 from bids_spectsynth.errors import ExitCode, ImageError, UsageError, size_text
 from bids_spectsynth.images.grid import new_image
@@ -37,11 +38,12 @@ class ImportRequest:
     participant, session : str, str or None
         Labels without prefix.
     task : {'ictal', 'interictal', None}
-        What every SPECT is.
-    named : mapping of int to str
+        What every SPECT is whose descriptions do not say it.
+    named : mapping of str to str
         Roles of series by their number.
     force : bool
-        Write over files that there are, and take an NM image that does not say how it lies for transaxial.
+        Write over files that there are, and take an NM image that does not say how it lies for transaxial, and
+        believe ``task`` where a description says otherwise.
     """
 
     source: Path
@@ -49,7 +51,7 @@ class ImportRequest:
     participant: str
     session: str | None = None
     task: SpectState | None = None
-    named: Mapping[int, str] = field(default_factory=dict)
+    named: Mapping[str, str] = field(default_factory=dict)
     force: bool = False
 
 
@@ -84,7 +86,7 @@ def import_patient(request: ImportRequest) -> ExitCode:
     headers = read_headers(request.source)
     check_one_patient(headers, request.source)
     series = group_series(headers)
-    choices = choose(series, request.task, request.named)
+    choices = choose(series, request.task, request.named, force=request.force)
     for one, reason in choices.left_out:
         logger.warning("left out: %s: %s", one.title, reason)
     if not choices.taken:
@@ -128,7 +130,7 @@ def _volumes(choice: Choice, *, force: bool) -> tuple[list[Volume], Mapping[str,
     # SPECT is always read here: dcm2niix turns some reconstructions upside down.
     if kind_of(series).datatype == "spect":
         return read_volumes(series, assume_orientation=force), {}
-    is_dynamic = int(series.first.get("NumberOfTimeSlices") or 1) > 1
+    is_dynamic = (number(series.first, "NumberOfTimeSlices") or 1) > 1
     if not is_dynamic:
         check_geometry(series)
     converted = convert(series)

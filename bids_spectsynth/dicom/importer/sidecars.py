@@ -9,7 +9,9 @@ from pydicom.dataset import Dataset
 from bids_spectsynth import __version__
 from bids_spectsynth.bids.dataset import CODE_NAME
 from bids_spectsynth.bids.roles import SpectState
+from bids_spectsynth.dicom.importer.words import attenuation, convolution, reconstruction, scatter, token
 from bids_spectsynth.dicom.reading.files import Header
+from bids_spectsynth.dicom.reading.numbers import number
 from bids_spectsynth.dicom.reading.radiopharmaceutical import nuclide, tracer, tracer_item
 
 _DAY = 86400
@@ -26,6 +28,8 @@ T1W_KEYS = (
     "NonlinearGradientCorrection", "EchoTime", "RepetitionTime", "InversionTime", "FlipAngle",
     "SliceThickness", "PartialFourier", "ParallelReductionFactorInPlane", "ImageOrientationText",
 )  # fmt: skip
+#: Those of them that people may have typed.
+_TYPED = ("SequenceName", "ScanOptions", "SoftwareVersions", "SequenceVariant", "ScanningSequence")
 #: Those of them that a header has by the same name, and what its number is divided by: seconds for milliseconds.
 _T1W_HEADER = {
     "MagneticFieldStrength": 1, "EchoTime": 1000, "RepetitionTime": 1000, "InversionTime": 1000, "FlipAngle": 1,
@@ -49,11 +53,14 @@ def anatomical_sidecar(header: Header, written: Mapping[str, Any]) -> dict[str, 
     """
     own: dict[str, Any] = {"Modality": "MR", **_scanner(header)}
     for keyword, divisor in _T1W_HEADER.items():
-        value = header.get(keyword)
-        if value not in (None, ""):
-            own[keyword] = float(value) / divisor
+        value = number(header, keyword)
+        if value is not None:
+            own[keyword] = value / divisor
+    kept = {key: written[key] for key in T1W_KEYS if key in written}
+    kept |= {key: token(kept[key], header) for key in _TYPED if key in kept}
+    kept = {key: value for key, value in kept.items() if value not in ("", [])}
     # dcm2niix knows makers by the beginning of a name.
-    return {**{key: written[key] for key in T1W_KEYS if key in written}, **own, **_simulated(header)}
+    return {**kept, **own, **_simulated(header)}
 
 
 def nuclear_sidecar(header: Header, state: SpectState | None) -> dict[str, Any]:
@@ -68,7 +75,7 @@ def nuclear_sidecar(header: Header, state: SpectState | None) -> dict[str, Any]:
     facts: dict[str, Any] = {"Modality": str(header.get("Modality", "")), **_scanner(header)}
     if state is not None:
         facts |= {"TaskName": state, "TaskDescription": f"tracer injected in the {state} state"}
-    facts["Units"] = _UNITS.get(str(header.get("Units") or "CNTS"), str(header.get("Units")))
+    facts["Units"] = _UNITS.get(str(header.get("Units") or "CNTS"))
     facts |= {"TracerName": tracer(header), "TracerRadionuclide": nuclide(header)}
     facts |= _activity(header) | _times(header) | _reconstruction(header) | _collimator(header)
     known = {key: value for key, value in facts.items() if value not in (None, "", [])}
@@ -85,7 +92,7 @@ def _simulated(header: Header) -> dict[str, bool]:
 
 
 def _activity(header: Header) -> dict[str, Any]:
-    dose = float(tracer_item(header).get("RadionuclideTotalDose") or 0)
+    dose = number(tracer_item(header), "RadionuclideTotalDose") or 0
     if dose <= 0:
         return {}
     megabecquerel = dose / 1e6 if dose > _BECQUEREL else dose
@@ -94,7 +101,8 @@ def _activity(header: Header) -> dict[str, Any]:
 
 def _times(header: Header) -> dict[str, Any]:
     """Seconds from the midnight before the scan; no date."""
-    start = seconds_of_day(header.get("AcquisitionTime")) or seconds_of_day(header.get("SeriesTime"))
+    start = seconds_of_day(header.get("AcquisitionTime"))
+    start = seconds_of_day(header.get("SeriesTime")) if start is None else start
     if start is None:
         return {}
     facts: dict[str, Any] = {"TimeZero": "00:00:00", "ScanStart": start, "FrameTimesStart": [start]}
@@ -129,24 +137,24 @@ def _duration(header: Header) -> float | None:
     rotations = header.get("RotationInformationSequence") or []
     if len(rotations):
         rotation = rotations[0]
-        frame = float(rotation.get("ActualFrameDuration") or 0)
-        return round(frame * float(rotation.get("NumberOfFramesInRotation") or 0) / 1000, 3) or None
-    return round(float(header.get("ActualFrameDuration") or 0) / 1000, 3) or None
+        frame = number(rotation, "ActualFrameDuration") or 0
+        return round(frame * (number(rotation, "NumberOfFramesInRotation") or 0) / 1000, 3) or None
+    return round((number(header, "ActualFrameDuration") or 0) / 1000, 3) or None
 
 
 def _reconstruction(header: Header) -> dict[str, Any]:
     corrections = {str(value) for value in header.get("CorrectedImage") or []}
-    method = str(header.get("ReconstructionMethod") or "")
+    method = reconstruction(str(header.get("ReconstructionMethod") or ""))
     if not method:
         found = _RECONSTRUCTION.search(str(header.get("SeriesDescription") or "").lower().replace("_", " "))
         method = found[0].upper() if found else ""
-    attenuation = str(header.get("AttenuationCorrectionMethod") or "")
-    scatter = str(header.get("ScatterCorrectionMethod") or "")
+    attenuated = attenuation(str(header.get("AttenuationCorrectionMethod") or ""))
+    scattered = scatter(str(header.get("ScatterCorrectionMethod") or ""))
     return {
         "ReconMethodName": method,
-        "ReconFilterType": str(header.get("ConvolutionKernel") or ""),
-        "AttenuationCorrection": attenuation or ("yes" if "ATTN" in corrections else "none" if corrections else ""),
-        "ScatterCorrection": scatter or ("yes" if "SCAT" in corrections else "none" if corrections else ""),
+        "ReconFilterType": convolution(str(header.get("ConvolutionKernel") or "")),
+        "AttenuationCorrection": attenuated or ("yes" if "ATTN" in corrections else "none" if corrections else ""),
+        "ScatterCorrection": scattered or ("yes" if "SCAT" in corrections else "none" if corrections else ""),
     }
 
 
@@ -154,12 +162,13 @@ def _collimator(header: Header) -> dict[str, Any]:
     detectors = header.get("DetectorInformationSequence") or [Dataset()]
     item = detectors[0] if len(detectors) else Dataset()
     kind = str(item.get("CollimatorType") or header.get("CollimatorType") or "")
-    name = str(item.get("CollimatorGridName") or header.get("CollimatorGridName") or "")
+    name = token(item.get("CollimatorGridName") or header.get("CollimatorGridName"), header)
     windows = header.get("EnergyWindowInformationSequence") or []
     ranges = [one.EnergyWindowRangeSequence[0] for one in windows if one.get("EnergyWindowRangeSequence")]
-    limits = [[float(one.EnergyWindowLowerLimit), float(one.EnergyWindowUpperLimit)] for one in ranges[:1]]
+    limits = [[number(one, f"EnergyWindow{end}Limit") for end in ("Lower", "Upper")] for one in ranges[:1]]
+    limits = [pair for pair in limits if None not in pair]
     return {
-        "CollimatorType": _COLLIMATORS.get(kind, "" if kind in ("NONE", "UNKN") else kind.lower()),
+        "CollimatorType": _COLLIMATORS.get(kind),
         "CollimatorName": name,
         "EnergyWindow": limits[0] if limits else None,
         "EnergyWindowUnits": "keV" if limits else None,

@@ -11,6 +11,8 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import MediaStorageDirectoryStorage
 
 from bids_spectsynth.bids.access import shown
+from bids_spectsynth.dicom.reading.identity import blanked
+from bids_spectsynth.dicom.reading.numbers import number
 from bids_spectsynth.errors import DatasetError
 
 Header = FileDataset
@@ -29,12 +31,15 @@ class Series:
     modality : str
     headers : tuple of Header
         All but the pixels; ``filename`` says where the file is.
+    suffix : str
+        Follows the number where several series have it: ``.1``.
     """
 
     number: int
     description: str
     modality: str
     headers: tuple[Header, ...]
+    suffix: str = ""
 
     @property
     def first(self) -> Header:
@@ -42,9 +47,14 @@ class Series:
         return self.headers[0]
 
     @property
+    def name(self) -> str:
+        """By which ``--series`` names it."""
+        return f"{self.number}{self.suffix}"
+
+    @property
     def title(self) -> str:
-        """What a message calls it: the number, by which ``--series`` names it, and the description."""
-        return f"series {self.number} ({self.modality}, {self.description or 'no description'})"
+        """What a message calls it: the name and the description, without what identifies somebody."""
+        return f"series {self.name} ({self.modality}, {blanked(self.description, self.first) or 'no description'})"
 
 
 def read_headers(place: Path) -> list[Header]:
@@ -84,7 +94,7 @@ def group_series(headers: Iterable[Header]) -> list[Series]:
         groups.setdefault((str(header.get("SeriesInstanceUID", "")), str(header.SOPClassUID)), []).append(header)
     found = [
         Series(
-            int(own[0].get("SeriesNumber") or 0),
+            int(number(own[0], "SeriesNumber") or 0),
             " ".join(str(own[0].get("SeriesDescription") or "").split()),
             str(own[0].get("Modality") or "?"),
             tuple(own),
@@ -94,13 +104,19 @@ def group_series(headers: Iterable[Header]) -> list[Series]:
     return sorted(found, key=lambda one: (one.number, one.modality, one.description))
 
 
+def _name_of(header: Header) -> str:
+    """PatientName without capitals and the marks between its parts."""
+    name = str(header.get("PatientName") or "")
+    return " ".join(name.partition("=")[0].replace("^", " ").casefold().split())
+
+
 def check_one_patient(headers: Sequence[Header], place: Path) -> None:
     """Refuse files of several patients; the message names nobody.
 
     Raises
     ------
     DatasetError
-        Identifiers, issuers, dates of birth or sexes differ.
+        Identifiers, issuers, dates of birth or sexes differ; or names, where a file has no identifier.
     """
     for keyword in ("PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex"):
         series: dict[str, set[str]] = {}
@@ -114,4 +130,11 @@ def check_one_patient(headers: Sequence[Header], place: Path) -> None:
             raise DatasetError(
                 f"{shown(place)}: holds series of {len(series)} patients ({keyword} differs: {numbers} series); "
                 "give one patient's folder"
+            )
+    if not all(str(header.get("PatientID") or "").strip() for header in headers):
+        names = len(set(map(_name_of, headers)))
+        if names > 1:
+            raise DatasetError(
+                f"{shown(place)}: holds series of {names} patients (not all have a PatientID, and PatientName "
+                "differs); give one patient's folder"
             )

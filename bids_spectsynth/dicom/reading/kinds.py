@@ -88,7 +88,8 @@ def kind_of(series: Series) -> Kind:
 def _nuclear(image_type: list[str]) -> Kind:
     what = image_type[2] if len(image_type) > 2 else ""
     if what == "RECON TOMO":
-        return Kind("spect")
+        emission = image_type[3] if len(image_type) > 3 else ""
+        return Kind("spect") if emission in ("", "EMISSION") else Kind(None, "transmission (attenuation map)")
     return Kind(None, _NUCLEAR_REASONS.get(what, "not said to be reconstructed tomography (ImageType)"))
 
 

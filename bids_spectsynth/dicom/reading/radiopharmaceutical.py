@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pydicom.dataset import Dataset
 
 from bids_spectsynth.dicom.reading.files import Header
+from bids_spectsynth.dicom.reading.numbers import number
 
 #: Spellings of nuclides, in letters and digits alone, and the one that sidecars have.
 _NUCLIDES: Mapping[str, tuple[str, ...]] = {
@@ -44,7 +45,7 @@ def nuclide(header: Header) -> str | None:
         for name, spellings in _NUCLIDES.items():
             if any(spelling in text for spelling in spellings):
                 return name
-    half_life = float(item.get("RadionuclideHalfLife") or 0)
+    half_life = number(item, "RadionuclideHalfLife") or 0
     for name, seconds in _HALF_LIVES.items():
         if half_life and abs(half_life / seconds - 1) < 0.02:
             return name

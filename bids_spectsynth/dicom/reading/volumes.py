@@ -1,6 +1,6 @@
 """A series as a volume with its affine: multi-frame NM, enhanced multi-frame, single slices."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,15 @@ from pydicom.uid import NuclearMedicineImageStorage
 from bids_spectsynth.dicom.geometry import Placement, affine_of, volume_of
 from bids_spectsynth.dicom.reading.files import Header, Series
 from bids_spectsynth.dicom.reading.kinds import ENHANCED
+from bids_spectsynth.dicom.reading.numbers import number
 from bids_spectsynth.dicom.reading.stacking import LEAST_PLANES, Plane, stack
 from bids_spectsynth.errors import ImageError
 
 Float32 = npt.NDArray[np.float32]
 #: Transaxial, head first, supine: rows to the patient's left, columns to the back.
 _TRANSAXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+#: Recumbent, supine, head first, each in SNOMED's two codings; and no code.
+_SUPINE_CODES = ("F-10450", "102538003", "F-10340", "40199007", "F-10470", "102540008", "")
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,12 +118,39 @@ def _nuclear(header: Header, assume_orientation: bool) -> Volume:
         raise ImageError(f"{count} frames are no volume")
     if slices != count:
         raise ImageError(f"{count} frames of {slices} slices: several energy windows, detectors or times")
+    _check_one_image(header)
     placement, notes = _nuclear_placement(header, count, assume_orientation)
     frames = _rescaled(_pixels(header), header)
     vector = [int(number) for number in header.get("SliceVector") or range(1, count + 1)]
     if sorted(vector) != list(range(1, count + 1)):
         raise ImageError("a slice is missing or there twice (SliceVector); export the series again")
     return Volume(volume_of(frames[np.argsort(vector)]), affine_of(placement), header, notes)
+
+
+def _check_one_image(header: Header) -> None:
+    """Refuse frames of several windows, detectors or times, counted as slices of one."""
+    for keyword in ("NumberOfEnergyWindows", "NumberOfDetectors", "NumberOfTimeSlices"):
+        if (number(header, keyword) or 1) > 1:
+            raise ImageError(f"several energy windows, detectors or times ({keyword})")
+    for keyword in ("EnergyWindowVector", "DetectorVector"):
+        vector = header.get(keyword)
+        if isinstance(vector, Iterable) and len(set(vector)) > 1:
+            raise ImageError(f"several energy windows or detectors ({keyword})")
+
+
+def _check_supine(header: Header) -> None:
+    """Refuse a patient who is said to lie otherwise than head first and supine."""
+    position = str(header.get("PatientPosition") or "HFS").strip().upper()
+    if position != "HFS":
+        raise ImageError("lies otherwise than head first and supine (PatientPosition); export it with its orientation")
+    codes: list[Dataset] = []
+    for orientation in header.get("PatientOrientationCodeSequence") or []:
+        codes += [orientation, *(orientation.get("PatientOrientationModifierCodeSequence") or [])]
+    codes += header.get("PatientGantryRelationshipCodeSequence") or []
+    if any(str(code.get("CodeValue") or "") not in _SUPINE_CODES for code in codes):
+        raise ImageError(
+            "lies otherwise than head first and supine (codes of orientation, gantry); export it with its orientation"
+        )
 
 
 def _nuclear_placement(header: Header, count: int, assume_orientation: bool) -> tuple[Placement, tuple[str, ...]]:
@@ -135,6 +165,7 @@ def _nuclear_placement(header: Header, count: int, assume_orientation: bool) -> 
                 "does not say how it lies (ImageOrientationPatient); look at it, and if it is transaxial, head first "
                 "and supine, add --force"
             )
+        _check_supine(header)
         orientation = np.array(_TRANSAXIAL)
         notes.append("The file does not say how it lies: taken for transaxial, head first, supine, as asked")
     between_rows, between_columns = (float(value) for value in header.PixelSpacing)

@@ -1,11 +1,15 @@
 """The series of a case: which there are, what they say, where their voxels lie."""
 
+import json
+from dataclasses import replace
+
 import highdicom as hd
 import numpy as np
 import pydicom
 import pytest
 
-from bids_spectsynth.bids.writing import write_json
+from bids_spectsynth.bids.writing import write_image, write_json
+from bids_spectsynth.dicom.export import case as export_case
 from bids_spectsynth.dicom.export.case import series_files, write_case
 from bids_spectsynth.dicom.export.contents import comparisons, uptake_images
 from bids_spectsynth.dicom.export.donor import Owner, owner_of
@@ -13,6 +17,7 @@ from bids_spectsynth.dicom.export.foci import focus_labels, pages, read_scene, s
 from bids_spectsynth.dicom.export.series_table import table_path
 from bids_spectsynth.dicom.reading.files import group_series, read_headers
 from bids_spectsynth.dicom.reading.volumes import read_volumes
+from bids_spectsynth.images.grid import new_image
 from bids_spectsynth.reports.plain_table import read_plain
 from bids_spectsynth.reports.reading import read_volume
 
@@ -146,3 +151,64 @@ def test_focus_labels__clusters_that_hold_the_peaks(case, out) -> None:
 def test_uptake_images__synthetic_by_the_sidecar(case, out) -> None:
     assert [(content.synthetic, content.window) for content in uptake_images(case, out)] == [
         (True, None), (False, None), (False, None)]  # fmt: skip
+
+
+def _uids(folder, names="*") -> set[str]:
+    return {
+        str(pydicom.dcmread(path, stop_before_pixels=True).SOPInstanceUID) for path in folder.glob(f"{names}/*.dcm")
+    }
+
+
+def _other_threshold(out):
+    path = next(out.glob("sub-01/spect/*siscomReal*stat-z_statmap.json"))
+    write_json(path, {**json.loads(path.read_text()), "Threshold": 2.5})
+
+
+def _other_foci(out):
+    path = next(out.glob("sub-01/spect/*siscomReal_clusters.tsv"))
+    path.write_text(path.read_text().replace("temporal", "frontal"))
+
+
+def _other_mask(out):
+    path = out / "sub-01/anat/sub-01_space-T1w_desc-brain_mask.nii.gz"
+    values, affine = read_volume(path)
+    values[16, 16, 12] = 0
+    write_image(path, new_image(values, affine), {})
+
+
+@pytest.mark.parametrize("change", [_other_threshold, _other_foci, _other_mask])
+def test_write_case__what_is_made_of_something_else_is_another_instance(change, written, out) -> None:
+    before = _uids(written())
+    assert _uids(written()) == before
+    change(out)
+    assert not _uids(written()) & before
+
+
+def test_write_case__another_frame_of_reference_or_a_simulated_patient_is_another_instance(
+    written, out, subject
+) -> None:
+    before = _uids(written())
+    assert not _uids(written(owner=Owner(replace(subject, frame_of_reference="1.2.3")))) & before
+    write_json(out / "dataset_description.json", {"PhantomData": True})
+    # Those on a synthetic baseline said SYNTHETIC before.
+    real = _uids(written(), "*siscomReal*")
+    assert real
+    assert not real & before
+
+
+def test_write_case__a_simulated_scan_makes_all_synthetic(written, out) -> None:
+    path = next(out.glob("sub-01/spect/*task-ictal*desc-preproc_spect.json"))
+    write_json(path, {**json.loads(path.read_text()), "Simulated": True})
+    assert set(read_plain(table_path(written()))["synthetic"]) == {"YES"}
+
+
+def test_write_case__what_a_library_refuses_is_a_line_and_the_rest_is_written(case, out, subject, monkeypatch) -> None:
+    def refuse(*arguments):
+        raise ValueError("no such\nname")
+
+    monkeypatch.setattr(export_case, "parametric_map", refuse)
+    files, problems = write_case(case, out / "sub-01" / "dicom", out, Owner(subject), "NM")
+    assert problems == [f"SISCOM {label} parametric map: no such name" for label in ("Pix2pixPet", "Real")]
+    kinds = {path.parent.name.rpartition("_")[2] for path in files}
+    assert "parametric" not in kinds
+    assert {"pages", "segments", "summary"} <= kinds

@@ -78,3 +78,11 @@ def test_donor_place__a_folder_with_the_label_or_the_whole(tmp_path) -> None:
 def test_owner_of__a_noisy_copy_is_recognised(case, out, t1w, t1w_files, save) -> None:
     noise = np.random.default_rng(0).normal(0, 0.2, t1w.shape).astype(np.float32)
     assert owner_of(case, out, save(t1w_files(np.clip(t1w + noise, 0, None)))).t1w is not None
+
+
+@pytest.mark.parametrize("charset", ["ISO_IR 100", "ISO_IR 192"])
+def test_owner_of__names_are_text_whatever_the_donors_character_set(charset, case, out, t1w_files, save) -> None:
+    files = t1w_files(SpecificCharacterSet=charset, PatientName="Müller^Jörg", StudyDescription="Schädel")
+    patient = owner_of(case, out, save(files)).subject.patient
+    assert (str(patient.PatientName), patient.StudyDescription) == ("Müller^Jörg", "Schädel")
+    assert "SpecificCharacterSet" not in patient

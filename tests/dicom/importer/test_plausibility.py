@@ -42,3 +42,24 @@ def test_doubts__small_field_odd_voxels_and_nothing_in_them() -> None:
 
 def test_doubts__a_plain_scan_has_none() -> None:
     assert doubts(brain(), is_brain=True) == []
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "is_odd"),
+    [
+        ((64, 64, 64), 7.0, False), ((128, 128, 128), 3.3, False), ((64, 64, 40), 3.5, False),
+        ((64, 64, 128), 7.0, True), ((64, 64, 128), 3.5, True), ((64, 64, 256), 3.5, True),
+    ],
+)  # fmt: skip
+def test_doubts__a_field_of_more_than_one_head(shape, size, is_odd) -> None:
+    values = np.ones(shape, np.float32)
+    lines = doubts(Volume(values, np.diag([size, size, size, 1.0]), HEADER), is_brain=False)
+    assert [line.partition("(")[0] for line in lines] == ["the field of view is large for a head "] * is_odd
+
+
+def test_is_upside_down__a_few_bright_voxels_are_no_brain(recwarn) -> None:
+    values = np.zeros((64, 64, 64), np.float32)
+    values[31, 31, 31] = 500
+    for size in (3.5, 3.0):
+        assert not is_upside_down(Volume(values, np.diag([size, size, size, 1.0]), HEADER))
+    assert not [one for one in recwarn if issubclass(one.category, RuntimeWarning)]

@@ -90,3 +90,45 @@ def test_seconds_of_day__parts_and_what_is_no_time() -> None:
         None,
         None,
     ]
+
+
+def test_nuclear_sidecar__of_typed_texts_only_known_words(scan) -> None:
+    word = "Doejane"
+    scan.Units, scan.ReconstructionMethod = word, f"OSEM 4i8s {word}"
+    scan.ConvolutionKernel, scan.AttenuationCorrectionMethod = f"{word} kernel", f"{word} Chang"
+    scan.ScatterCorrectionMethod = word
+    detector = scan.DetectorInformationSequence[0]
+    detector.CollimatorGridName, detector.CollimatorType = f"{word} LEHR", word
+    facts = nuclear_sidecar(scan, "ictal")
+    assert word.lower() not in str(facts).lower()
+    wanted = {"ReconMethodName": "OSEM 4i8s", "ReconFilterType": "yes", "AttenuationCorrection": "Chang",
+              "ScatterCorrection": "yes"}  # fmt: skip
+    assert {key: facts[key] for key in wanted} == wanted
+    assert not {"Units", "CollimatorName", "CollimatorType"} & set(facts)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [("*tfl3d1_16ns", True), ("JANE_3D", False), ("tfl Elsewhere", False), ("at 9:45", False), ("x" * 40, False)],
+)
+def test_anatomical_sidecar__tokens_of_vendors_without_names(text, kept, slices) -> None:
+    (header, *_) = slices()
+    header.PatientName, header.InstitutionName = "Doe^Jane", "St Elsewhere"
+    facts = anatomical_sidecar(header, {"SequenceName": text, "ScanOptions": [text, "FS"]})
+    assert facts.get("SequenceName") == (text if kept else None)
+    assert facts["ScanOptions"] == ([text] if kept else []) + ["FS"]
+
+
+def test_nuclear_sidecar__a_scan_at_midnight(scan) -> None:
+    scan.AcquisitionTime, scan.SeriesTime = "000000", "120000"
+    facts = nuclear_sidecar(scan, "ictal")
+    assert facts["ScanStart"] == 0
+    assert facts["InjectionStart"] == 33330 - 86400
+
+
+def test_sidecars__damaged_numbers_are_left_out(scan, slices) -> None:
+    scan.EnergyWindowInformationSequence[0].EnergyWindowRangeSequence = [Dataset()]
+    assert "EnergyWindow" not in nuclear_sidecar(scan, None)
+    (header, *_) = slices()
+    header.EchoTime = ["2", "3"]
+    assert "EchoTime" not in anatomical_sidecar(header, {})

@@ -20,6 +20,8 @@ def one(header: Dataset) -> Series:
         (["ORIGINAL", "PRIMARY", "RECON GATED TOMO", "EMISSION"], None, "gated"),
         (["ORIGINAL", "PRIMARY", "STATIC", "EMISSION"], None, "planar"),
         (["ORIGINAL", "PRIMARY", "DYNAMIC", "EMISSION"], None, "planar, over time"),
+        (["ORIGINAL", "PRIMARY", "RECON TOMO"], "spect", ""),
+        (["ORIGINAL", "PRIMARY", "RECON TOMO", "TRANSMISSION"], None, "transmission (attenuation map)"),
         (["ORIGINAL", "PRIMARY"], None, "not said to be"),
     ],
 )

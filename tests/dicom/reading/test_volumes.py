@@ -83,6 +83,11 @@ def test_read_volumes__without_orientation_it_is_asked_for_and_with_force_assume
     ("change", "message"),
     [
         ({"NumberOfSlices": 4}, "several energy windows"),
+        ({"NumberOfEnergyWindows": 2}, "several energy windows"),
+        ({"NumberOfDetectors": 2}, "several energy windows, detectors"),
+        ({"NumberOfTimeSlices": 2}, "several energy windows, detectors or times"),
+        ({"EnergyWindowVector": [1, 1, 1, 1, 2, 2, 2, 2]}, r"windows or detectors \(EnergyWindowVector"),
+        ({"DetectorVector": [1, 2] * 4}, r"windows or detectors \(DetectorVector"),
         ({"SliceVector": [1, 2, 3, 4, 5, 6, 7, 7]}, "missing or there twice"),
         ({"PixelSpacing": None}, "damaged or incomplete"),
         ({"SpacingBetweenSlices": None, "SliceThickness": None}, "how large its voxels are"),
@@ -180,3 +185,40 @@ def test_read_plane__a_single_slice_knows_its_place(slices, save, head, affine, 
     assert plane is not None
     np.testing.assert_allclose(plane.affine[:3, 3], (affine @ [0, 0, 3, 1])[:3], atol=1e-6)
     np.testing.assert_allclose(plane.values[..., 0], head[..., 3], atol=0.001)
+
+
+def _coded(value: str) -> Dataset:
+    item = Dataset()
+    item.CodeValue = value
+    return item
+
+
+@pytest.mark.parametrize(
+    ("said", "is_taken"),
+    [
+        ({"PatientPosition": "HFS"}, True),
+        ({"PatientPosition": "FFP"}, False),
+        ({"PatientGantryRelationshipCodeSequence": [_coded("F-10470")]}, True),
+        ({"PatientGantryRelationshipCodeSequence": [_coded("F-10480")]}, False),
+        ({"PatientOrientationCodeSequence": [_coded("102538003")]}, True),
+        ({"PatientOrientationCodeSequence": [_coded("C86043")]}, False),
+    ],
+)
+def test_read_volumes__force_assumes_nothing_that_the_header_denies(said, is_taken, nuclear, save) -> None:
+    file = nuclear(DetectorInformationSequence=[], **said)
+    del file.ImageOrientationPatient
+    place = save([file])
+    if is_taken:
+        assert len(volumes(place, assume_orientation=True)) == 1
+        return
+    with pytest.raises(ImageError, match="lies otherwise than head first and supine"):
+        volumes(place, assume_orientation=True)
+
+
+def test_read_volumes__a_prone_patient_by_the_modifier(nuclear, save) -> None:
+    recumbent = _coded("F-10450")
+    recumbent.PatientOrientationModifierCodeSequence = [_coded("F-10310")]
+    file = nuclear(DetectorInformationSequence=[], PatientOrientationCodeSequence=[recumbent])
+    del file.ImageOrientationPatient
+    with pytest.raises(ImageError, match="codes of orientation"):
+        volumes(save([file]), assume_orientation=True)
