@@ -129,7 +129,10 @@ def _nuclear(header: Header, assume_orientation: bool) -> Volume:
 
 def _check_one_image(header: Header) -> None:
     """Refuse frames of several windows, detectors or times, counted as slices of one."""
-    for keyword in ("NumberOfEnergyWindows", "NumberOfDetectors", "NumberOfTimeSlices"):
+    # Reconstructions of cameras with two heads may name both, and count slices all the same.
+    counted = header.get("NumberOfSlices") or header.get("SliceVector")
+    keywords = ("NumberOfEnergyWindows", "NumberOfTimeSlices", *(() if counted else ("NumberOfDetectors",)))
+    for keyword in keywords:
         if (number(header, keyword) or 1) > 1:
             raise ImageError(f"several energy windows, detectors or times ({keyword})")
     for keyword in ("EnergyWindowVector", "DetectorVector"):

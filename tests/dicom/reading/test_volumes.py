@@ -84,7 +84,7 @@ def test_read_volumes__without_orientation_it_is_asked_for_and_with_force_assume
     [
         ({"NumberOfSlices": 4}, "several energy windows"),
         ({"NumberOfEnergyWindows": 2}, "several energy windows"),
-        ({"NumberOfDetectors": 2}, "several energy windows, detectors"),
+        ({"NumberOfDetectors": 2, "NumberOfSlices": None, "SliceVector": None}, "several energy windows, detectors"),
         ({"NumberOfTimeSlices": 2}, "several energy windows, detectors or times"),
         ({"EnergyWindowVector": [1, 1, 1, 1, 2, 2, 2, 2]}, r"windows or detectors \(EnergyWindowVector"),
         ({"DetectorVector": [1, 2] * 4}, r"windows or detectors \(DetectorVector"),
@@ -222,3 +222,8 @@ def test_read_volumes__a_prone_patient_by_the_modifier(nuclear, save) -> None:
     del file.ImageOrientationPatient
     with pytest.raises(ImageError, match="codes of orientation"):
         volumes(save([file]), assume_orientation=True)
+
+
+def test_read_volumes__two_detectors_of_counted_slices_are_one_volume(nuclear, save) -> None:
+    (found,) = volumes(save([nuclear(NumberOfDetectors=2)]))
+    assert found.values.shape[2] == 8
