@@ -142,8 +142,7 @@ def _plain(value: Any) -> Any:
 def write_image(path: Path, image: nib.Nifti1Image, sidecar: Mapping[str, Any]) -> None:
     """Write a NIfTI image and its JSON sidecar, each atomically; the sidecar first.
 
-    An image that exists is thus always described. The gzip stream carries no time and no name: equal images give equal
-    bytes.
+    An image that exists is thus always described. The gzip stream carries no time and no name.
 
     Parameters
     ----------

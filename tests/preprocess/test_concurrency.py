@@ -1,6 +1,5 @@
 """Jobs of different participants that write into one output folder at the same time."""
 
-import gzip
 import hashlib
 import subprocess
 import sys
@@ -9,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
+from tests.packed import unpacked
 
 APP = "import sys; from bids_spectsynth.cli import main; sys.exit(main(sys.argv[1:]))"
 LABELS = [f"{number:02d}" for number in range(1, 9)]
@@ -20,13 +21,6 @@ def start(bids_dir: Path, output_dir: Path, work_dir: Path, options: Sequence[st
     return subprocess.Popen(
         [sys.executable, "-c", APP, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
-
-
-def unpacked(path: Path) -> bytes:
-    """Content of a file; of an image, without gzip."""
-    # ISA-L was seen to pack one image in two ways, a single byte of the stream apart, also in one process alone. It
-    # could not be brought about at will, neither by alignment nor by what the memory held before: the cause is unknown.
-    return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
 
 
 def contents(folder: Path) -> dict[str, str]:
