@@ -3,14 +3,14 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from bids_spectsynth import __version__
 from bids_spectsynth.bids.names import bare_label
 from bids_spectsynth.bids.prepared import find_prepared
-from bids_spectsynth.dicom.extra import require_dicom
-from bids_spectsynth.errors import DatasetError, SpectSynthError, UsageError, error_code, exit_code
-from bids_spectsynth.logs import console_logging
+from bids_spectsynth.dicom.command import run_command
+from bids_spectsynth.errors import DatasetError, UsageError, exit_code
 from bids_spectsynth.options.settings import T1W_SPACE
 
 
@@ -61,13 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         One of :class:`bids_spectsynth.errors.ExitCode`.
     """
     arguments = build_parser().parse_args(argv)
-    console_logging(arguments.verbose)
-    try:
-        require_dicom()
-        return _export(arguments)
-    except SpectSynthError as error:
-        print(f"bids_spectsynth-dicom: error: {error}", file=sys.stderr)
-        return int(error_code(error))
+    return run_command("bids_spectsynth-dicom", arguments.verbose, partial(_export, arguments))
 
 
 def _export(arguments: argparse.Namespace) -> int:

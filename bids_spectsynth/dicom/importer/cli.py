@@ -4,13 +4,13 @@ import argparse
 import re
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from bids_spectsynth import __version__
 from bids_spectsynth.bids.names import bare_label, is_label
-from bids_spectsynth.dicom.extra import require_dicom
-from bids_spectsynth.errors import ExitCode, SpectSynthError, UsageError, error_code
-from bids_spectsynth.logs import console_logging
+from bids_spectsynth.dicom.command import run_command
+from bids_spectsynth.errors import UsageError
 
 #: What a series may be called.
 _ROLES = ("T1w", "pet", "interictal", "ictal")
@@ -62,16 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         One of :class:`bids_spectsynth.errors.ExitCode`.
     """
     arguments = build_parser().parse_args(argv)
-    console_logging(arguments.verbose)
-    try:
-        require_dicom()
-        return _import(arguments)
-    except SpectSynthError as error:
-        print(f"bids_spectsynth-import: error: {error}", file=sys.stderr)
-        return int(error_code(error))
-    except OSError as error:
-        print(f"bids_spectsynth-import: error: {error.filename}: {error.strerror}", file=sys.stderr)
-        return int(ExitCode.DATASET)
+    return run_command("bids_spectsynth-import", arguments.verbose, partial(_import, arguments))
 
 
 def _import(arguments: argparse.Namespace) -> int:
