@@ -77,6 +77,7 @@ class Scans:
 
 
 def read_scans(dataset: Path, label: str) -> Scans:
+    """Scans of one simulated participant, placed on its T1w by the true transforms."""
     folder, truth, stem = dataset / f"sub-{label}", truth_folder(dataset) / f"sub-{label}", f"sub-{label}"
     t1w = load_image(folder / f"anat/{stem}_T1w.nii.gz")[0]
     brain = nib.load(truth / f"{stem}_desc-brain_mask.nii.gz")
@@ -98,14 +99,17 @@ def read_scans(dataset: Path, label: str) -> Scans:
 
 
 def placed(image: Image, matrix: np.ndarray) -> Image:
+    """An image elsewhere in the world, its voxels untouched."""
     return new_image(np.asanyarray(image.dataobj), matrix @ image.affine)
 
 
 def changed(image: Image, change: Callable[[np.ndarray], np.ndarray]) -> Image:
+    """An image with other values."""
     return new_image(change(np.asanyarray(image.dataobj)).astype(np.float32), image.affine)
 
 
 def nudge(rng: np.random.Generator, centre: np.ndarray) -> np.ndarray:
+    """A rigid motion of up to 3 degrees an axis about a point, and of up to 3.5 mm along it."""
     matrix = np.eye(4)
     matrix[:3, :3] = Rotation.from_euler("xyz", rng.uniform(-3, 3, 3), degrees=True).as_matrix()
     matrix[:3, 3] = centre - matrix[:3, :3] @ centre + rng.uniform(-3.5, 3.5, 3)
@@ -113,6 +117,7 @@ def nudge(rng: np.random.Generator, centre: np.ndarray) -> np.ndarray:
 
 
 def blurred(image: Image, fwhm: float) -> Image:
+    """An image smoothed by a Gaussian of a width in mm."""
     sigma = fwhm / FWHM_PER_SIGMA / nib.affines.voxel_sizes(image.affine)
     return changed(image, lambda data: ndimage.gaussian_filter(data, sigma))
 
@@ -215,6 +220,7 @@ def counts(cohort: list[Mapping[str, Mapping[str, float]]], kind: str, size: int
 
 
 def main() -> None:
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("-n", type=int, default=20)

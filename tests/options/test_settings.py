@@ -450,3 +450,9 @@ def test_make_settings__options_of_training_beside_a_model_are_named_together() 
     plain = {"bids_dir": "in", "output_dir": "out", "analysis_level": "participant", "model": "m", "epochs": 1000}
     with pytest.raises(UsageError, match=r"^--epochs: --model"):
         make_settings(plain, given=["epochs", "model"])
+
+
+@pytest.mark.parametrize("value", ["calibratd", "nan", "inf", "2.5", ""])
+def test_uncertainty__that_is_none_is_told_what_it_may_be(value: str) -> None:
+    with pytest.raises(UsageError, match=r"--uncertainty: .*calibrated or a whole number needed"):
+        _settings(uncertainty=value)

@@ -1,5 +1,6 @@
 """Options of who trains, how many networks, and how the models are evaluated."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -18,9 +19,13 @@ Uncertainty = int | Literal["calibrated"]
 def _read_uncertainty(value: Any) -> Uncertainty:
     if value == CALIBRATED:
         return CALIBRATED
-    if isinstance(value, bool) or float(value) != int(float(value)):
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except ValueError:
+        number = math.nan
+    if not number.is_integer():
         raise ValueError(f"{CALIBRATED} or a whole number needed")
-    samples = int(float(value))
+    samples = int(number)
     if wrong := zero_or_at_least(2, "2 samples at least")(samples):
         raise ValueError(wrong)
     return samples
