@@ -28,6 +28,7 @@ from bids_spectsynth.synthesis.data.cropping import Size
 from bids_spectsynth.synthesis.network.networks import UNetGenerator, network_levels, parameter_count
 from bids_spectsynth.synthesis.training.config import TrainingConfig
 from bids_spectsynth.synthesis.training.steps import Stepper, loss_names
+from bids_spectsynth.synthesis.training.trial import MIN_STEPS_TO_TRY, tried
 
 SIZE = 256
 #: What ``--crop brain`` leaves of such a slice at 1 mm.
@@ -120,14 +121,27 @@ def gflop_of(step: Step) -> float:
     return counter.get_total_flops() / 1e9
 
 
+def chosen_by_trial(device: torch.device, filters: int, batch_size: int, size: Size = (SIZE, SIZE)) -> Computation:
+    """What a long training takes with ``auto``, after its own trial, which is printed."""
+    config = dataclasses.replace(
+        stepper_for(Computation(device), filters, size).config,
+        precision="auto", memory_format="auto", batch_size=batch_size,
+    )  # fmt: skip
+    rule, levels = training_computation(device), network_levels(size, (SIZE, SIZE))
+    chosen = tried(rule, config, levels, size, Processes(), n_steps=MIN_STEPS_TO_TRY)
+    words = "; ".join(f"{name} {seconds:.3f} s" for name, seconds in chosen.trial)
+    print(f"trial at {size[0]} x {size[1]}: {words}; taken: {chosen.precision}, {chosen.layout}")
+    return chosen
+
+
 def variants(args: argparse.Namespace, device: torch.device) -> dict[str, Computation]:
     """What is compared with the reference, by name."""
     plain = Computation(device)
-    chosen = training_computation(device)
+    chosen = chosen_by_trial(device, args.filters, args.batch_size)
     found = {"float32": plain, "float32, channels last": dataclasses.replace(plain, layout="channels_last")}
     if has_bfloat16(device):
         half = Computation(device, "bfloat16", "channels_last")
-        found["bfloat16, channels last"] = half
+        found |= {"bfloat16": dataclasses.replace(half, layout="contiguous"), "bfloat16, channels last": half}
         if args.compile and can_compile(device):
             found["bfloat16, channels last, compiled"] = dataclasses.replace(half, compiled=True)
     elif args.compile and can_compile(device):
@@ -174,7 +188,8 @@ def main() -> None:
         stepper = stepper_for(how, args.filters)
         steps[name] = lambda stepper=stepper: stepper.step(*batch, 0)
         precision[name], work[name] = how.precision, gflop
-    cropped = stepper_for(training_computation(device), args.filters, CROPPED)
+    how = chosen_by_trial(device, args.filters, args.batch_size, CROPPED)
+    cropped = stepper_for(how, args.filters, CROPPED)
     smaller = batch_of(args.batch_size, device, CROPPED)
     name = f"auto, slices cropped to {CROPPED[0]} x {CROPPED[1]}: another network"
     steps[name] = lambda: cropped.step(*smaller, 0)

@@ -77,6 +77,17 @@ VOLUME_DICTIONARY: Dictionary = {
         "Units": _RELATIVE,
     },
     "volume_correlation": {"Description": "Pearson's r of both images over the evaluation mask.", "Units": "1"},
+    "volume_nmi": {
+        "Description": "Normalised mutual information of both images over the evaluation mask (Studholme 1999, "
+        "64 x 64 bins): sum of their entropies over the joint one; 1 where they are independent, at most 2.",
+        "Units": "1",
+    },
+    "sharpness_ratio": {
+        "Description": "Standard deviation of the Laplacian in the evaluation mask, synthetic over real: below 1 the "
+        "synthetic volume is blurred, or lacks the noise of the real one, above 1 it has detail that the real one has "
+        "not.",
+        "Units": "1",
+    },
     "through_slice_ratio": {
         "Description": "Mean absolute difference between neighbouring axial slices, over voxels that are in the "
         "evaluation mask in both slices: synthetic over real, both as relative uptake; 1 is ideal, above 1 the "

@@ -17,8 +17,10 @@ from bids_spectsynth.evaluation.case.regions import HEMISPHERE, Regions, asymmet
 from bids_spectsynth.evaluation.case.residual import Sampling, residual, residual_by_region, residual_sampling
 from bids_spectsynth.evaluation.case.volume import (
     relative_uptake,
+    sharpness_ratio,
     through_slice_ratio,
     volume_correlation,
+    volume_nmi,
     volume_rmse,
 )
 from bids_spectsynth.evaluation.case.volume_measures import BASELINE_SD
@@ -71,7 +73,7 @@ def write_case_tables(
     """
     regions = case_regions(prepared, evaluation_mask, affine)
     template = (prepared.template if prepared.space == T1W_SPACE else prepared.space) or "n/a"
-    measured = relative_uptake(real, evaluation_mask)
+    measured, spacing = relative_uptake(real, evaluation_mask), np.linalg.norm(affine[:3, :3], axis=0).tolist()
     sampling = _sampling(prepared, evaluation_mask, affine)
     by_region, by_volume = [], []
     for method, volume in volumes.items():
@@ -81,6 +83,7 @@ def write_case_tables(
         table, measures = _rate(measured, synthetic, evaluation_mask, regions, sampling, f"{prepared.name}: {method}")
         by_region.append(table.assign(**identity, method=method, template=template))
         by_volume.append({**identity, "method": method, **measures})
+        by_volume[-1]["sharpness_ratio"] = sharpness_ratio(measured, synthetic, evaluation_mask, spacing)
     columns = list(REGIONS_DICTIONARY)
     rows = pd.concat(by_region, ignore_index=True)[columns] if by_region else pd.DataFrame(columns=columns)
     paths = (
@@ -194,6 +197,7 @@ def rate_volume(real: Float32, synthetic: Float32, evaluation_mask: Mask, table:
     return {
         "volume_rmse": volume_rmse(real, synthetic, evaluation_mask),
         "volume_correlation": volume_correlation(real, synthetic, evaluation_mask),
+        "volume_nmi": volume_nmi(real, synthetic, evaluation_mask),
         "through_slice_ratio": through_slice_ratio(real, synthetic, evaluation_mask),
         "asymmetry_error": float(error.mean()),
         "n_pairs": len(error),

@@ -70,7 +70,7 @@ class TrainingOptions:
         default="auto",
         metadata=option(
             COMPUTATION,
-            "number format (auto: bfloat16 where it is in hardware)",
+            "number format (auto: bfloat16 where it is in hardware; a long training tries what is faster)",
             "of convolutions; weights and losses stay in float32 [bfloat16 on GPUs from Ampere on and on CPUs with "
             "AVX512-BF16 or AMX, else float32]",
         ),
@@ -79,7 +79,7 @@ class TrainingOptions:
         default="auto",
         metadata=option(
             COMPUTATION,
-            "layout of images and weights in memory (auto: channels_last)",
+            "layout of images and weights in memory (auto: channels_last; a long training tries what is faster)",
             "layout of images and weights in memory [channels_last, the faster one]",
         ),
     )

@@ -241,7 +241,8 @@ def volume_table(rows: pd.DataFrame, dictionary: Mapping[str, Any]) -> Table:
     dictionary : mapping
         ``group_volumes.json``; its descriptions become tooltips.
     """
-    names = {"volume_rmse": 3, "volume_correlation": 3, "through_slice_ratio": 2, "asymmetry_error": 2}
+    names = {"volume_rmse": 3, "volume_correlation": 3, "volume_nmi": 3, "sharpness_ratio": 2}
+    names |= {"through_slice_ratio": 2, "asymmetry_error": 2}
     names |= {BASELINE_SD.name: BASELINE_SD.digits}
     found = []
     for key, group in rows.groupby([*_RUN, "method"], sort=False):
@@ -253,7 +254,10 @@ def volume_table(rows: pd.DataFrame, dictionary: Mapping[str, Any]) -> Table:
         spread = [_spread(row["subjects"][name], name, digits) for name, digits in names.items()]
         counted = [Cell(f"{row[name]:.0f}") for name in ("n_subjects", "n_slices")]
         cells.append([*_name_cells(row, first=first), *spread, *counted])
-    labels = ("Volume RMSE", "Correlation", "Through-slice ratio", "Asymmetry error (points)", BASELINE_SD.label)
+    labels = [
+        "Volume RMSE", "Correlation", "Mutual information", "Sharpness ratio", "Through-slice ratio",
+        "Asymmetry error (points)", BASELINE_SD.label,
+    ]  # fmt: skip
     columns = [Column("Model"), Column("Split"), Column("Method")]
     columns += [
         Column(label, description(dictionary, name), numeric=True) for label, name in zip(labels, names, strict=True)
@@ -262,6 +266,7 @@ def volume_table(rows: pd.DataFrame, dictionary: Mapping[str, Any]) -> Table:
     caption = (
         "Agreement of the volumes (in-brain mean = 1): mean ± standard deviation over subjects. Through-slice ratio: "
         "change from slice to slice, synthetic over real, with the range over subjects; "
+        "sharpness ratio: the same of second differences, where blur shows; "
         f"{SMOOTH[0]:g} to {SMOOTH[1]:g} is as smooth as the real SPECT."
     )
     return Table(columns, cells, caption)

@@ -4,7 +4,7 @@ import functools
 import importlib.util
 import logging
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -32,12 +32,15 @@ class Computation:
         Of images and of the weights of convolutions in memory.
     compiled : bool
         Whether training runs through ``torch.compile``.
+    trial : tuple of (str, float)
+        Seconds per step of the ways that were tried before this one was taken.
     """
 
     device: torch.device
     precision: Precision = "float32"
     layout: MemoryFormat = "contiguous"
     compiled: bool = False
+    trial: tuple[tuple[str, float], ...] = field(default=(), compare=False)
 
     @property
     def memory_format(self) -> torch.memory_format:
@@ -65,6 +68,10 @@ class Computation:
             "compiled": self.compiled,
         }
 
+    def trial_facts(self) -> dict[str, object]:
+        """What they say of the trial: nothing where there was none."""
+        return {"computation_trial": {name: round(seconds, 4) for name, seconds in self.trial}} if self.trial else {}
+
 
 def training_computation(
     device: torch.device,
@@ -82,7 +89,8 @@ def training_computation(
     device : torch.device
     precision : {'auto', 'float32', 'bfloat16'}
         ``auto`` takes bfloat16 where the hardware multiplies it: GPUs from Ampere on, CPUs with AVX512-BF16 or AMX.
-        Elsewhere it is emulated and many times slower.
+        Elsewhere it is emulated and many times slower. This is the rule; a long training tries what it leaves open
+        (:mod:`bids_spectsynth.synthesis.training.trial`).
     layout : {'auto', 'contiguous', 'channels_last'}
         ``auto`` takes channels last, which was measured to be as fast or faster on CPUs with both number formats, and
         is what GPUs compute bfloat16 convolutions in.

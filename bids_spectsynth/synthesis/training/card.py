@@ -143,5 +143,6 @@ def _training(config: TrainingConfig, state: TrainingState, stepper: Stepper) ->
         "slices_per_participant": config.slices_per_subject,
         "seed": config.seed,
         **stepper.computation.facts(),
+        **stepper.computation.trial_facts(),
         "slice_format": "16-bit integers, 65,535 steps from -1 to 1",
     }

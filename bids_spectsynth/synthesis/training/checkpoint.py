@@ -2,8 +2,9 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
-from bids_spectsynth.synthesis.models.tensors import load_tensors, save_tensors
+from bids_spectsynth.synthesis.models.tensors import load_tensors, read_header, save_tensors
 from bids_spectsynth.synthesis.training.config import TrainingConfig
 from bids_spectsynth.synthesis.training.state import TrainingState
 from bids_spectsynth.synthesis.training.steps import Stepper
@@ -14,6 +15,19 @@ logger = logging.getLogger(__name__)
 def checkpoint_path(folder: Path) -> Path:
     """Where the checkpoint of a model folder lies."""
     return folder / "checkpoint" / "state.safetensors"
+
+
+def begun_header(folder: Path, config: TrainingConfig) -> dict[str, Any] | None:
+    """Header of the checkpoint that :func:`resume` would take over; None without one.
+
+    Raises
+    ------
+    ModelError
+        The checkpoint is damaged.
+    """
+    path = checkpoint_path(folder)
+    header = read_header(path) if path.exists() else None
+    return header if header is not None and config.continues(header["config"]) else None
 
 
 def resume(folder: Path, config: TrainingConfig, stepper: Stepper, state: TrainingState) -> TrainingState:
@@ -78,6 +92,7 @@ def save(folder: Path, config: TrainingConfig, stepper: Stepper, state: Training
     header = {
         "config": config.as_json(),
         **stepper.computation.facts(),
+        **stepper.computation.trial_facts(),
         "processes": stepper.processes.count,
         "batch_parts": stepper.n_parts,
     }

@@ -12,9 +12,7 @@ from tqdm import tqdm
 
 from bids_spectsynth.synthesis.baselines.files import baselines_checksum
 from bids_spectsynth.synthesis.computing.computation import training_computation
-from bids_spectsynth.synthesis.computing.devices import (
-    Processes,
-)
+from bids_spectsynth.synthesis.computing.devices import Processes
 from bids_spectsynth.synthesis.computing.seeds import derived_seed
 from bids_spectsynth.synthesis.data.batches import shuffled_batches
 from bids_spectsynth.synthesis.data.slices import CaseArrays
@@ -29,6 +27,7 @@ from bids_spectsynth.synthesis.training.history import remaining_words, write_hi
 from bids_spectsynth.synthesis.training.slices import gather_training_slices
 from bids_spectsynth.synthesis.training.state import Interrupted, StopSignals, TrainingState
 from bids_spectsynth.synthesis.training.steps import Stepper, loss_names
+from bids_spectsynth.synthesis.training.trial import tried
 from bids_spectsynth.synthesis.training.validation import validate
 
 logger = logging.getLogger(__name__)
@@ -62,15 +61,15 @@ class TrainingLoop:
     ) -> None:
         self.config, self.folder, self.device, self.processes = config, folder, device, processes
         self.slices = gather_training_slices(training, validation, config, device, processes, storage)
-        computation = training_computation(
-            device,
-            config.precision,
-            config.memory_format,
-            config.compile,
-            n_steps=config.epochs * self._steps_per_epoch,
-            n_processes=processes.count,
-        )
-        self.stepper = Stepper(config, config.recipe.n_channels, self.slices.levels, computation, processes)
+        n_steps, levels = config.epochs * self._steps_per_epoch, self.slices.levels
+        rule = training_computation(
+            device, config.precision, config.memory_format, config.compile,
+            n_steps=n_steps, n_processes=processes.count,
+        )  # fmt: skip
+        begun = checkpoint.begun_header(folder, config)
+        size = self.slices.slice_shape
+        computation = tried(rule, config, levels, size, processes, n_steps=n_steps, begun=begun)
+        self.stepper = Stepper(config, config.recipe.n_channels, levels, computation, processes)
         self._losses = loss_names(config)
         self.state = TrainingState(sums=torch.zeros(len(self._losses), dtype=torch.float64))
 

@@ -2,11 +2,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import ndimage
+from skimage.metrics import normalized_mutual_information
 
 from bids_spectsynth.evaluation.case.volume import (
     relative_uptake,
+    sharpness_ratio,
     through_slice_ratio,
     volume_correlation,
+    volume_nmi,
     volume_rmse,
 )
 
@@ -72,3 +76,36 @@ def test_no_neighbours_no_ratio() -> None:
     mask[..., ::2] = False
     assert np.isnan(through_slice_ratio(volume(1), volume(2), mask))
     assert np.isnan(through_slice_ratio(np.ones(SHAPE, dtype=np.float32), volume(2), rated()))
+
+
+def test_mutual_information_is_that_of_scikit_image() -> None:
+    real, synthetic = volume(1), volume(1) ** 2 + 0.3 * volume(2)
+    expected = normalized_mutual_information(real[rated()], synthetic[rated()], bins=64)
+    other = np.where(rated(), synthetic, 99).astype(np.float32)
+    assert volume_nmi(real, other, rated()) == pytest.approx(expected, rel=1e-6)
+    assert volume_nmi(real, 2 * real, rated()) == pytest.approx(2)
+    assert np.isnan(volume_nmi(0 * real, 0 * real, rated()))
+
+
+def test_sharpness_of_waves_by_hand() -> None:
+    mask = np.ones((20, 20, 20), dtype=bool)
+    wave = np.sin(np.arange(20, dtype=np.float32))[:, None, None] + np.zeros(mask.shape, dtype=np.float32)
+    assert sharpness_ratio(wave, 7 + wave / 2, mask, (2, 2, 2)) == pytest.approx(0.5, rel=1e-4)
+    # Twice the distance between voxels is a quarter of the curvature.
+    assert sharpness_ratio(wave, np.swapaxes(wave, 0, 1), mask, (2, 4, 2)) == pytest.approx(0.25, rel=1e-4)
+
+
+@given(st.floats(0.5, 1.5))
+def test_blur_is_seen(sigma: float) -> None:
+    real = np.random.default_rng(3).normal(1, 0.1, (20, 20, 20)).astype(np.float32)
+    mask = np.ones(real.shape, dtype=bool)
+    blurred = ndimage.gaussian_filter(real, sigma)
+    assert sharpness_ratio(real, blurred, mask, (4, 4, 4)) < 0.7
+    assert sharpness_ratio(blurred, real, mask, (4, 4, 4)) > 1.4
+
+
+def test_no_sharpness_without_neighbours_or_detail() -> None:
+    mask = rated()
+    mask[..., ::2] = False
+    assert np.isnan(sharpness_ratio(volume(1), volume(2), mask, (1, 1, 1)))
+    assert np.isnan(sharpness_ratio(np.ones(SHAPE, dtype=np.float32), volume(2), rated(), (1, 1, 1)))
