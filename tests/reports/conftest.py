@@ -33,6 +33,11 @@ TEMPLATES = Path(html.__file__).with_name("templates")
 SHAPE = (64, 64, 48)
 AFFINE = np.diag([4.0, 4.0, 4.0, 1.0])
 AFFINE[:3, 3] = [-126.0, -126.0, -94.0]
+#: Script elements that no browser runs.
+DATA_BLOCKS = (
+    {"type": "application/json", "data-part": "data"},
+    {"type": "application/gzip", "id": "niivue-packed"},
+)
 VOID = frozenset(("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"))
 
 
@@ -255,6 +260,7 @@ class Parsed(HTMLParser):
     titles: list[str] = field(default_factory=list)
     styles: str = ""
     scripts: list[str] = field(default_factory=list)
+    runs: bool = False
     policy: str = ""
     text: str = ""
     _open: list[str] = field(default_factory=list)
@@ -264,9 +270,11 @@ class Parsed(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
-        if tag == "script" and dict(attrs) != {"type": "application/json", "data-part": "data"}:
-            assert not attrs
-            self.scripts.append("")
+        if tag == "script":
+            self.runs = dict(attrs) not in DATA_BLOCKS
+            if self.runs:
+                assert not attrs
+                self.scripts.append("")
         if tag == "meta" and ("http-equiv", "Content-Security-Policy") in attrs:
             self.policy += dict(attrs)["content"] or ""
         if tag not in VOID:
@@ -292,7 +300,7 @@ class Parsed(HTMLParser):
             self.styles += data
         elif self._open and self._open[-1] == "script":
             # Data are no text of the page; the script comes in one piece or in several.
-            if self.scripts and not data.startswith("{"):
+            if self.runs:
                 self.scripts[-1] += data
         else:
             self.text += data
