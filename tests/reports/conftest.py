@@ -33,11 +33,6 @@ TEMPLATES = Path(html.__file__).with_name("templates")
 SHAPE = (64, 64, 48)
 AFFINE = np.diag([4.0, 4.0, 4.0, 1.0])
 AFFINE[:3, 3] = [-126.0, -126.0, -94.0]
-#: Script elements that no browser runs.
-DATA_BLOCKS = (
-    {"type": "application/json", "data-part": "data"},
-    {"type": "application/gzip", "id": "niivue-packed"},
-)
 VOID = frozenset(("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"))
 
 
@@ -271,10 +266,9 @@ class Parsed(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         if tag == "script":
-            self.runs = dict(attrs) not in DATA_BLOCKS
-            if self.runs:
-                assert not attrs
-                self.scripts.append("")
+            self.runs = dict(attrs).get("type") not in ("application/json", "application/gzip")
+            assert not (self.runs and attrs)
+            self.scripts += [""] * self.runs
         if tag == "meta" and ("http-equiv", "Content-Security-Policy") in attrs:
             self.policy += dict(attrs)["content"] or ""
         if tag not in VOID:
@@ -299,7 +293,6 @@ class Parsed(HTMLParser):
         if self._open and self._open[-1] == "style":
             self.styles += data
         elif self._open and self._open[-1] == "script":
-            # Data are no text of the page; the script comes in one piece or in several.
             if self.runs:
                 self.scripts[-1] += data
         else:
@@ -323,9 +316,8 @@ def parse(text: str) -> Parsed:
     assert set(parsed.scripts) <= ours
     assert all(as_script(one, "").source in parsed.policy for one in parsed.scripts)
     assert "unsafe" not in parsed.policy.removeprefix("default-src 'none'; ").replace("style-src 'unsafe-inline'", "")
-    thumbnails = [source for source in parsed.sources if re.fullmatch(r"figures/participants/sub-\w+\.webp", source)]
-    kinds = ("data:image/svg+xml,", "data:image/webp;base64,")
-    assert all(source.startswith(kinds) for source in parsed.sources if source not in thumbnails)
+    others = [one for one in parsed.sources if not re.fullmatch(r"figures/participants/sub-\w+\.webp", one)]
+    assert all(source.startswith(("data:image/svg+xml,", "data:image/webp;base64,")) for source in others)
     assert "url(" not in parsed.styles
     assert "@import" not in parsed.styles
     assert len(parsed.ids) == len(set(parsed.ids))

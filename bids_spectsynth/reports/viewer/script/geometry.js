@@ -10,7 +10,7 @@ const BARS = 56;
 const LINE = 18;
 const SHARE_OF_WINDOW = 0.62;
 // With the view in three dimensions there are two rows.
-const SHARE_OF_TWO_ROWS = 0.85;
+const SHARE_OF_TWO_ROWS = 0.78;
 
 // Rows of planes for a width, and the one that is shown alone; with the view in three dimensions beside them.
 function rowsOf(shown, width, deep) {

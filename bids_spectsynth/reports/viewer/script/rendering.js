@@ -1,7 +1,10 @@
 // The view in three dimensions: niivue draws it with WebGL 2 on a canvas of its own, which is copied into the viewer's.
 
-// Voxels that it is drawn from are as large as this or larger, mm.
+// Voxels that it is drawn from are as large as this or larger, mm; of eight times the volume where there is no graphics
+// card, and the processor draws.
 const GRID_MM = 1;
+const SLOW_GRID_MM = 2;
+const PROCESSOR = /swiftshader|llvmpipe|software|basic render/i;
 // Sampled and painted layers that are kept: base, overlay, and what the base flickers with.
 const KEPT = 3;
 // What a picture may take, ms, while it is turned and at rest; where graphics are slow, it is coarser.
@@ -12,6 +15,7 @@ const COARSEST = 0.25;
 const CUTS = ["", "axial", "coronal", "sagittal"];
 
 let offered = null;
+let onProcessor = false;
 let library = null;
 
 // Whether there is WebGL 2, found out once a page; the context that says so is given back.
@@ -19,9 +23,18 @@ function hasWebgl2() {
   if (offered === null) {
     const context = document.createElement("canvas").getContext("webgl2");
     offered = Boolean(context);
-    if (context) giveBack(context);
+    if (!context) return false;
+    onProcessor = PROCESSOR.test(rendererOf(context));
+    giveBack(context);
   }
   return offered;
+}
+
+// Chrome says what draws by an extension, which Firefox no longer wants to be asked for.
+function rendererOf(context) {
+  const name = context.getParameter(context.RENDERER);
+  const extension = name === "WebKit WebGL" && context.getExtension("WEBGL_debug_renderer_info");
+  return extension ? context.getParameter(extension.UNMASKED_RENDERER_WEBGL) : name;
 }
 
 function giveBack(context) {
@@ -51,7 +64,7 @@ async function runNiivue() {
 
 // The frame with voxels that are not smaller than those of a head: along the axes of the world.
 function gridOf(frame) {
-  const step = Math.max(frame.step, GRID_MM);
+  const step = Math.max(frame.step, onProcessor ? SLOW_GRID_MM : GRID_MM);
   const size = frame.size.map((count) => Math.max(Math.round((count * frame.step) / step), 1));
   const spare = frame.size.map((count, axis) => (count - 1) * frame.step - (size[axis] - 1) * step);
   const low = frame.low.map((first, axis) => first + spare[axis] / 2);
@@ -170,11 +183,11 @@ class Rendering {
       this.nv.addColormap(`${name}-base`, colourTable(map, false));
       this.nv.addColormap(`${name}-overlay`, colourTable(map, true));
     }
-    const empty = new Uint8Array(this.grid.size.reduce((count, own) => count * own, 1));
-    for (const role of ["base", "overlay"]) {
-      const file = nifti(this.grid, role === "base" ? this.paint(shownBase(state), state) : empty);
-      this.nv.addVolume(await niivue.NVImage.new(file, `${role}.nii`, `grey-${role}`, 1, null, 0, 255));
-    }
+    const empty = nifti(this.grid, new Uint8Array(this.grid.size.reduce((count, own) => count * own, 1)));
+    const make = (role) => niivue.NVImage.new(empty, `${role}.nii`, `grey-${role}`, 1, null, 0, 255);
+    // At once and before they are painted: niivue's addVolume would prepare the first one twice.
+    const [base, overlay] = [await make("base"), await make("overlay")];
+    Object.assign(this.nv, { volumes: [base, overlay], back: base, overlays: [overlay] });
   }
 
   paint(layer, state) {
