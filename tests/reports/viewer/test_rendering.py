@@ -20,8 +20,8 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None or DRIVER is None, reason="need
 #: Voxels of 2 mm; i runs to the left, j up, k to the front.
 SHAPE = (41, 37, 45)
 AFFINE = np.array([[-2.0, 0, 0, 40], [0, 0, 2, -44], [0, 2, 0, -36], [0, 0, 0, 1]])
-#: Middle of a cube of 14 mm on the patient's left, in front and above; its front is at y = 25 mm.
-SPOT, HALF = np.array([-20.0, 18.0, 16.0]), 7.0
+#: Middle of a cube of 14 mm on the patient's left, above, and in front: at y = 33 mm, just below the head's surface.
+SPOT, HALF = np.array([-20.0, 26.0, 16.0]), 7.0
 FRONT, BEHIND = 180, 0
 RED, YELLOW = (255, 122, 107), (255, 210, 77)
 #: The head is not drawn, so that nothing hides what is behind it.
