@@ -80,6 +80,8 @@ function dragWindow(viewer, right, down) {
 // Two fingers: apart to enlarge, up and down for slices.
 function twoFingers(viewer, pointers, id, before) {
   const { state } = viewer;
+  // Their end is no click.
+  viewer.drawn = CLICK;
   const other = [...pointers].find(([name]) => name !== id)[1];
   const now = pointers.get(id);
   const was = Math.hypot(before[0] - other[0], before[1] - other[1]);
