@@ -11,7 +11,6 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
 
 from bids_spectsynth.evaluation.figures.palette import DIFFERENCE
 from bids_spectsynth.evaluation.figures.style import FONT_SIZE, WIDTH_MM
@@ -221,16 +220,11 @@ def draw_panel(
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_visible(False)
-    ink, edge = ("white", "black") if dark else ("black", "white")
-    # Images may be bright or dark where the letters stand.
-    places = [
-        (0.03, 0.985, "L", "left", "top"),
-        (0.97, 0.985, "R", "right", "top"),
-        (0.5, 0.02, label, "center", "bottom"),
-    ]
-    for x, y, text, across, up in places if label else places[:2]:
-        axes.text(x, y, text, color=ink, ha=across, va=up, transform=axes.transAxes, fontsize=FONT_SIZE,
-                  path_effects=[withStroke(linewidth=1.2, foreground=edge)])  # fmt: skip
+    ink = "white" if dark else "black"
+    for x, side, where in ((0.03, "L", "left"), (0.97, "R", "right")):
+        axes.text(x, 0.985, side, color=ink, ha=where, va="top", transform=axes.transAxes, fontsize=FONT_SIZE)
+    if label:
+        axes.text(0.5, 0.02, label, color=ink, ha="center", va="bottom", transform=axes.transAxes, fontsize=FONT_SIZE)
 
 
 def draw_outline(axes: Axes, one: ExampleImages) -> None:
