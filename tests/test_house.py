@@ -69,6 +69,7 @@ FLOWS = {
     "preprocess/test_several_ictal_scans.py": "several ictal scans of one participant, from the dataset and back",
     "reports/subject/test_accessibility.py": "both pages before axe-core",
     "reports/viewer/test_browser.py": "the viewer in a browser",
+    "reports/viewer/test_rendering.py": "its view in three dimensions in a browser",
     "synthesis/test_distributed.py": "training in several processes",
     "synthesis/test_model_names.py": "names of models, from options to folders",
     "test_bad_input.py": "the program on files that are damaged or missing",

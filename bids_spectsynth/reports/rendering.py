@@ -16,6 +16,8 @@ from bids_spectsynth.reports.html import Block, Fold, Glance, Page, Part, Table
 from bids_spectsynth.reports.scripts import Script, policy, script
 from bids_spectsynth.reports.viewer.document import document
 from bids_spectsynth.reports.viewer.layers import Viewer
+from bids_spectsynth.reports.viewer.niivue import VERSION as NIIVUE_VERSION
+from bids_spectsynth.reports.viewer.niivue import niivue_licence, niivue_script
 from bids_spectsynth.reports.viewer.script import style as viewer_style
 from bids_spectsynth.reports.viewer.script import viewer_script
 
@@ -34,6 +36,7 @@ def render(page: Page) -> str:
     names = dict.fromkeys(name for block in blocks if not isinstance(block, Viewer) for name in block.scripts)
     scripts = [script(name) for name in names]
     early: list[Script] = [viewer_script()] if scripted else []
+    niivue = niivue_script() if scripted else None
     tables = [block for block in blocks if isinstance(block, Table)]
     files = any(cell.image for table in tables for row in table.rows for cell in row)
     return (
@@ -42,10 +45,13 @@ def render(page: Page) -> str:
         .render(
             page=page,
             style=_style() + (Markup(viewer_style()) if scripted else ""),  # noqa: S704
-            policy=policy([*early, *scripts], files=files),
+            policy=policy([*early, *([niivue] if niivue else []), *scripts], files=files),
             scripted=scripted,
             early=early,
             scripts=scripts,
+            niivue=niivue,
+            niivue_version=NIIVUE_VERSION,
+            licence=niivue_licence(),
         )
     )
 

@@ -22,9 +22,11 @@ needs_chromium = pytest.mark.skipif(
 _FLAGS = (
     "--headless", "--no-sandbox", "--no-first-run", "--disable-gpu", "--disable-quic", "--disable-sync",
     "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage", "--hide-scrollbars",
-    # A hospital's desktop without a graphics card: no WebGL, and none in software.
-    "--disable-3d-apis", "--disable-software-rasterizer",
 )  # fmt: skip
+#: A hospital's desktop without a graphics card: no WebGL, and none in software.
+_WITHOUT_WEBGL = ("--disable-3d-apis", "--disable-software-rasterizer")
+#: WebGL in software, which Chromium has for tests.
+_WITH_WEBGL = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
 _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 
 
@@ -130,8 +132,8 @@ def _ask(method: str, address: str, content: dict[str, Any] | None = None) -> An
 
 
 @contextmanager
-def browser(folder: Path, *flags: str) -> Iterator[Browser]:
-    """A browser with a new profile in a folder."""
+def browser(folder: Path, *flags: str, webgl: bool = False) -> Iterator[Browser]:
+    """A browser with a new profile in a folder; with WebGL, in software, or without any."""
     assert DRIVER is not None
     downloads = folder / "downloads"
     downloads.mkdir(parents=True)
@@ -144,7 +146,12 @@ def browser(folder: Path, *flags: str) -> Iterator[Browser]:
             address = f"http://127.0.0.1:{port}"
             options = {
                 "binary": CHROMIUM,
-                "args": [*_FLAGS, f"--user-data-dir={folder / 'profile'}", *flags],
+                "args": [
+                    *_FLAGS,
+                    *(_WITH_WEBGL if webgl else _WITHOUT_WEBGL),
+                    f"--user-data-dir={folder / 'profile'}",
+                    *flags,
+                ],
                 "prefs": {"download.default_directory": str(downloads), "download.prompt_for_download": False},
             }
             wanted = {

@@ -255,6 +255,7 @@ class Parsed(HTMLParser):
     titles: list[str] = field(default_factory=list)
     styles: str = ""
     scripts: list[str] = field(default_factory=list)
+    runs: bool = False
     policy: str = ""
     text: str = ""
     _open: list[str] = field(default_factory=list)
@@ -264,9 +265,10 @@ class Parsed(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
-        if tag == "script" and dict(attrs) != {"type": "application/json", "data-part": "data"}:
-            assert not attrs
-            self.scripts.append("")
+        if tag == "script":
+            self.runs = dict(attrs).get("type") not in ("application/json", "application/gzip")
+            assert not (self.runs and attrs)
+            self.scripts += [""] * self.runs
         if tag == "meta" and ("http-equiv", "Content-Security-Policy") in attrs:
             self.policy += dict(attrs)["content"] or ""
         if tag not in VOID:
@@ -291,8 +293,7 @@ class Parsed(HTMLParser):
         if self._open and self._open[-1] == "style":
             self.styles += data
         elif self._open and self._open[-1] == "script":
-            # Data are no text of the page; the script comes in one piece or in several.
-            if self.scripts and not data.startswith("{"):
+            if self.runs:
                 self.scripts[-1] += data
         else:
             self.text += data
@@ -315,9 +316,8 @@ def parse(text: str) -> Parsed:
     assert set(parsed.scripts) <= ours
     assert all(as_script(one, "").source in parsed.policy for one in parsed.scripts)
     assert "unsafe" not in parsed.policy.removeprefix("default-src 'none'; ").replace("style-src 'unsafe-inline'", "")
-    thumbnails = [source for source in parsed.sources if re.fullmatch(r"figures/participants/sub-\w+\.webp", source)]
-    kinds = ("data:image/svg+xml,", "data:image/webp;base64,")
-    assert all(source.startswith(kinds) for source in parsed.sources if source not in thumbnails)
+    others = [one for one in parsed.sources if not re.fullmatch(r"figures/participants/sub-\w+\.webp", one)]
+    assert all(source.startswith(("data:image/svg+xml,", "data:image/webp;base64,")) for source in others)
     assert "url(" not in parsed.styles
     assert "@import" not in parsed.styles
     assert len(parsed.ids) == len(set(parsed.ids))

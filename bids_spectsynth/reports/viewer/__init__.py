@@ -1,1 +1,1 @@
-"""A viewer of volumes inside a report: linked planes on a canvas, without a server, a library or WebGL."""
+"""A viewer of volumes inside a report: linked planes without a server or WebGL, and with WebGL the volume too."""

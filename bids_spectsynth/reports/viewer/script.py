@@ -6,7 +6,9 @@ from importlib.resources import files
 from bids_spectsynth.reports.scripts import Script, as_script
 
 #: The files of the script in the order in which they are read; they share one scope.
-FILES = ("volume", "colouring", "geometry", "drawing", "controls", "panels", "input", "start")
+FILES = (
+    "volume", "colouring", "geometry", "drawing", "rendering", "turning", "controls", "panels", "input", "start",
+)  # fmt: skip
 
 
 @cache

@@ -1,5 +1,6 @@
 // Controls: what the elements of the page show of the state, and what they change in it.
 
+const NEARER = CUTS.map((plane) => [plane, plane ? `down to the ${plane} plane` : "nothing"]);
 const THREE = [["three", "three"], ["axial", "axial"], ["coronal", "coronal"], ["sagittal", "sagittal"]];
 // Half of a period, ms: less than three flashes a second.
 const FLICKER_MS = 600;
@@ -22,6 +23,7 @@ function fillChoices(viewer) {
   fill(parts.overlay, [["", "none"], ...layers]);
   fill(parts.second, layers);
   fill(parts.planes, THREE);
+  fill(parts.cut, NEARER);
 }
 
 function fill(select, entries) {
@@ -54,6 +56,8 @@ function bindControls(viewer) {
     if (element.value !== "" && Number.isFinite(Number(element.value))) point[axis] = Number(element.value);
     viewer.moveTo(point);
   }));
+  on("rendering", "click", () => viewer.setRendering(!state.rendering));
+  on("cut", "change", (element) => (state.view.cut = element.value));
   on("flicker", "click", () => viewer.setFlicker(!state.flicker));
   on("radiological", "click", () => viewer.setRadiological(!state.radiological));
   on("smooth", "click", () => (state.smooth = !state.smooth));
@@ -107,6 +111,9 @@ function showControls(viewer) {
   for (const name of ["flicker", "radiological", "smooth", "cross"]) {
     parts[name].setAttribute("aria-pressed", String(state[name]));
   }
+  parts.rendering.setAttribute("aria-pressed", String(Boolean(state.rendering)));
+  parts["cut-look"].hidden = !state.rendering;
+  parts.cut.value = state.view.cut;
   parts.help.setAttribute("aria-expanded", String(!parts.keys.hidden));
   state.at.forEach((value, axis) => {
     const input = parts["xyz"[axis]];

@@ -57,7 +57,11 @@ function drawAll(state, context) {
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   context.fillStyle = "#000";
   context.fillRect(0, 0, state.width, state.layout.height);
-  for (const tile of Object.values(state.layout.tiles)) drawTile(state, context, tile);
+  for (const tile of Object.values(state.layout.tiles)) {
+    if (tile.plane === TILE) drawRendering(state, context, tile);
+    else drawTile(state, context, tile);
+    drawMark(state, context, tile);
+  }
   drawStrip(state, context);
 }
 
@@ -83,6 +87,10 @@ function drawTile(state, context, tile) {
   if (state.cross) drawCross(state, context, tile);
   drawLabels(state, context, tile);
   context.restore();
+}
+
+// A frame around the plane that the keys move.
+function drawMark(state, context, tile) {
   if (state.focused && state.active === tile.plane && Object.keys(state.layout.tiles).length > 1) {
     context.strokeStyle = SIDES;
     context.lineWidth = 1.5;
@@ -133,10 +141,12 @@ function drawLabels(state, context, tile) {
   label(context, names[1], right, tile.top + 9, { ...side, align: "right" });
   const position = `${"xyz"[through]} ${state.at[through].toFixed(1).replace("-", "−")} mm`;
   label(context, position, tile.left + 9, bottom, { size: 12, weight: 500 });
-  if (isSynthetic(state)) {
-    const style = { colour: ALARM, size: 14, weight: 700, baseline: "top", align: "center" };
-    label(context, "SYNTHETIC", tile.left + tile.width / 2, tile.top + 11, style);
-  }
+  if (isSynthetic(state)) drawSynthetic(context, tile);
+}
+
+function drawSynthetic(context, tile) {
+  const style = { colour: ALARM, size: 14, weight: 700, baseline: "top", align: "center" };
+  label(context, "SYNTHETIC", tile.left + tile.width / 2, tile.top + 11, style);
 }
 
 // Colour bars with their ranges, the convention, and what the picture is.

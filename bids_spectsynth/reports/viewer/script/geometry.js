@@ -9,10 +9,13 @@ const TILE_MARGIN = 8;
 const BARS = 56;
 const LINE = 18;
 const SHARE_OF_WINDOW = 0.62;
+// With the view in three dimensions there are two rows.
+const SHARE_OF_TWO_ROWS = 0.78;
 
-// Rows of planes for a width, and the one that is shown alone.
-function rowsOf(shown, width) {
-  if (shown !== "three") return [[shown]];
+// Rows of planes for a width, and the one that is shown alone; with the view in three dimensions beside them.
+function rowsOf(shown, width, deep) {
+  if (shown !== "three") return !deep ? [[shown]] : width < NARROW ? [[shown], [TILE]] : [[shown, TILE]];
+  if (deep) return [["axial", "coronal"], ["sagittal", TILE]];
   return width < NARROW ? [["axial", "coronal"], ["sagittal"]] : [["axial", "coronal", "sagittal"]];
 }
 
@@ -22,15 +25,20 @@ function textRows(width) {
 }
 
 function millimetres(frame, plane) {
+  if (plane === TILE) {
+    const longest = Math.max(...frame.size) * frame.step;
+    return [longest, longest];
+  }
   const { across, up } = PLANES[plane];
   return [frame.size[across] * frame.step, frame.size[up] * frame.step];
 }
 
 // Tiles by plane with a common scale, the strip below them, and the height of all.
-function layout(frame, shown, width, windowHeight) {
-  const rows = rowsOf(shown, width);
+function layout(frame, shown, width, windowHeight, deep) {
+  const rows = rowsOf(shown, width, deep);
+  const share = deep && rows.length > 1 ? SHARE_OF_TWO_ROWS : SHARE_OF_WINDOW;
   const tallest = rows.map((row) => Math.max(...row.map((plane) => millimetres(frame, plane)[1])));
-  const room = Math.max(SHARE_OF_WINDOW * windowHeight, 260) - rows.length * 2 * TILE_MARGIN;
+  const room = Math.max(share * windowHeight, 260) - rows.length * 2 * TILE_MARGIN;
   let scale = room / tallest.reduce((sum, height) => sum + height, 0);
   for (const row of rows) {
     const across = row.reduce((sum, plane) => sum + millimetres(frame, plane)[0], 0);
@@ -64,7 +72,7 @@ function middle(state, plane, axis) {
 
 // Whether the patient's right is on the left of a plane.
 function isMirrored(state, plane) {
-  return state.radiological && PLANES[plane].across === 0;
+  return state.radiological && plane !== TILE && PLANES[plane].across === 0;
 }
 
 function toCanvas(state, tile, point) {

@@ -11,7 +11,7 @@ function bindInput(viewer) {
     pointers.set(event.pointerId, place(canvas, event));
     const tile = tileAt(viewer.state, ...place(canvas, event));
     if (tile) viewer.state.active = tile.plane;
-    if (pointers.size === 1 && !event.shiftKey) pointAt(viewer, event);
+    if (pointers.size === 1 && !event.shiftKey && viewer.state.active !== TILE) pointAt(viewer, event);
     viewer.update();
     event.preventDefault();
   });
@@ -20,12 +20,17 @@ function bindInput(viewer) {
     const now = place(canvas, event);
     if (before) pointers.set(event.pointerId, now);
     if (before && pointers.size === 2) twoFingers(viewer, pointers, event.pointerId, before);
+    else if (before && viewer.state.active === TILE) dragRendering(viewer, before, now);
     else if (before && event.shiftKey) dragWindow(viewer, now[0] - before[0], now[1] - before[1]);
     else if (before) pointAt(viewer, event);
     else hover(viewer, now);
     viewer.update();
   });
-  const end = (event) => pointers.delete(event.pointerId);
+  const end = (event) => {
+    const last = pointers.delete(event.pointerId) && !pointers.size;
+    if (last && viewer.state.active === TILE) releaseRendering(viewer, place(canvas, event));
+    viewer.update();
+  };
   canvas.addEventListener("pointerup", end);
   canvas.addEventListener("pointercancel", end);
   canvas.addEventListener("pointerleave", () => {
@@ -59,7 +64,7 @@ function pointAt(viewer, event) {
 function hover(viewer, [x, y]) {
   const { state } = viewer;
   const tile = tileAt(state, x, y);
-  state.hover = tile ? toWorld(state, tile, x, y) : null;
+  state.hover = tile && tile.plane !== TILE ? toWorld(state, tile, x, y) : null;
 }
 
 function dragWindow(viewer, right, down) {
@@ -75,11 +80,13 @@ function dragWindow(viewer, right, down) {
 // Two fingers: apart to enlarge, up and down for slices.
 function twoFingers(viewer, pointers, id, before) {
   const { state } = viewer;
+  // Their end is no click.
+  viewer.drawn = CLICK;
   const other = [...pointers].find(([name]) => name !== id)[1];
   const now = pointers.get(id);
   const was = Math.hypot(before[0] - other[0], before[1] - other[1]);
   const is = Math.hypot(now[0] - other[0], now[1] - other[1]);
-  if (Math.abs(is - was) > 1.5) viewer.setZoom((state.zoom * is) / Math.max(was, 1));
+  if (Math.abs(is - was) > 1.5) viewer.enlarge(is / Math.max(was, 1));
   else viewer.step("through", (before[1] - now[1]) / 8);
 }
 
@@ -90,7 +97,7 @@ function wheel(viewer, event) {
   event.preventDefault();
   const tile = tileAt(state, ...place(parts.canvas, event));
   if (tile) state.active = tile.plane;
-  if (event.ctrlKey) viewer.setZoom(state.zoom * (event.deltaY < 0 ? 1.15 : 1 / 1.15));
+  if (event.ctrlKey) viewer.enlarge(event.deltaY < 0 ? 1.15 : 1 / 1.15);
   else viewer.step("through", event.deltaY < 0 ? 1 : -1);
   viewer.update();
 }
@@ -123,6 +130,9 @@ function actionOf(viewer, event) {
     1: () => viewer.setActive("axial"),
     2: () => viewer.setActive("coronal"),
     3: () => viewer.setActive("sagittal"),
+    4: () => state.rendering && (state.active = TILE),
+    d: () => viewer.setRendering(!state.rendering),
+    x: () => (state.view.cut = CUTS[(CUTS.indexOf(state.view.cut) + 1) % CUTS.length]),
     n: () => viewer.nextFocus(1),
     p: () => viewer.nextFocus(-1),
     f: () => viewer.setFlicker(!state.flicker),
@@ -132,9 +142,9 @@ function actionOf(viewer, event) {
     i: () => (state.smooth = !state.smooth),
     r: () => viewer.setRadiological(!state.radiological),
     s: () => savePicture(viewer),
-    "+": () => viewer.setZoom(state.zoom * 1.25),
-    "=": () => viewer.setZoom(state.zoom * 1.25),
-    "-": () => viewer.setZoom(state.zoom / 1.25),
+    "+": () => viewer.enlarge(1.25),
+    "=": () => viewer.enlarge(1.25),
+    "-": () => viewer.enlarge(1 / 1.25),
     ",": () => viewer.changeThreshold(-1),
     ".": () => viewer.changeThreshold(1),
     "[": () => (state.opacity = Math.max(state.opacity - 0.1, 0)),

@@ -4,6 +4,8 @@ const KEYS = [
   ["← → ↑ ↓", "move the cross in the marked plane"],
   ["Page up, Page down", "next slice; with Shift ten of them"],
   ["1 2 3", "mark the axial, coronal, sagittal plane"],
+  ["D", "the image in three dimensions, where there is WebGL 2"],
+  ["4, arrows, X", "mark it; turn it; cut away what is nearer than a plane of the cross"],
   ["N, P", "next, previous focus"],
   ["F, B", "flicker; show the second image instead"],
   ["O", "overlay on and off"],

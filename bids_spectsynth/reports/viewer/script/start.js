@@ -17,7 +17,7 @@ class Viewer {
     this.state = {
       layers, maps, order: content.layers.map((layer) => layer.name), frame: content.frame, foci: content.foci,
       template: content.template, toTemplate: content.toTemplate, stamp: content.stamp,
-      rasters: {}, width: 0, ratio: 1, layout: null, hover: null, focused: false,
+      rasters: {}, rendering: null, width: 0, ratio: 1, layout: null, hover: null, focused: false,
     };
     this.restart();
   }
@@ -30,6 +30,8 @@ class Viewer {
       base: this.first.base, overlay: this.first.overlay, second: this.first.second || this.first.base,
       at: within(frame, this.first.at || middle), zoom: 1, planes: "three", active: "axial", focus: -1,
       opacity: 0.8, overlayOn: true, smooth: true, cross: true, radiological: false, flicker: false, swapped: false,
+      // From the front and the patient's left, a little from above.
+      view: { azimuth: 145, elevation: 15, zoom: 1, cut: "" },
     });
     for (const layer of this.first.layers) {
       const { window, threshold, colours } = structuredClone(layer);
@@ -53,6 +55,7 @@ class Viewer {
   draw() {
     cancelAnimationFrame(this.asked);
     this.asked = 0;
+    updateRendering(this);
     drawAll(this.state, this.parts.canvas.getContext("2d"));
     showValues(this);
     showControls(this);
@@ -63,7 +66,7 @@ class Viewer {
     const { state, parts } = this;
     state.width = Math.max(this.root.clientWidth, 200);
     state.ratio = window.devicePixelRatio || 1;
-    state.layout = layout(state.frame, state.planes, state.width, window.innerHeight);
+    state.layout = layout(state.frame, state.planes, state.width, window.innerHeight, Boolean(state.rendering));
     parts.canvas.width = Math.round(state.width * state.ratio);
     parts.canvas.height = Math.round(state.layout.height * state.ratio);
     parts.canvas.style.width = `${state.width}px`;
@@ -79,6 +82,10 @@ class Viewer {
 
   // Moves the cross by voxels along an axis of the marked plane.
   step(direction, count) {
+    if (this.state.active === TILE) {
+      turn(this, direction, count);
+      return;
+    }
     const point = [...this.state.at];
     point[PLANES[this.state.active][direction]] += count * this.state.frame.voxel;
     this.moveTo(point);
@@ -137,9 +144,15 @@ class Viewer {
     this.update();
   }
 
-  setZoom(zoom) {
-    this.state.zoom = Math.min(Math.max(zoom, 1), LARGEST_ZOOM);
+  // Of the planes, or of the view in three dimensions where that is marked.
+  enlarge(by) {
+    const zoomed = this.state.active === TILE ? this.state.view : this.state;
+    zoomed.zoom = Math.min(Math.max(zoomed.zoom * by, 1), LARGEST_ZOOM);
     this.update();
+  }
+
+  setRendering(on) {
+    return setRendering(this, on);
   }
 
   // One number for both sides of a signed layer.
@@ -202,6 +215,7 @@ async function start(root) {
   viewer.resize();
   // The height of the canvas changes that of the viewer: only another width asks for another layout.
   new ResizeObserver(() => root.clientWidth !== viewer.state.width && viewer.resize()).observe(root);
+  offerRendering(viewer);
   viewer.readyAfter = performance.now();
   root.viewer = viewer;
   root.dispatchEvent(new CustomEvent("viewer-ready", { bubbles: true }));
