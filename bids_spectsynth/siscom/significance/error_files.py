@@ -8,7 +8,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from bids_spectsynth.bids.sidecars import load_object
+from bids_spectsynth.bids.sidecars import VALUE_ERRORS, load_object
 from bids_spectsynth.bids.writing import atomic_file, write_json
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.images.grid import Grid
@@ -143,7 +143,7 @@ def load_error(folder: Path, stem: str = STEM) -> StoredError | None:
             raise ValueError("not as many peaks as participants")
         how = str(card.get("LevelAndGain", ""))
         return StoredError(sums, str(card["Baseline"]), str(card["Identity"]), str(card["Salt"]), how)
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+    except (*VALUE_ERRORS, SafetensorError) as error:
         reason = " ".join(str(error).split())
         raise ModelError(f"{path}: cannot be read ({reason}); remove it, and it is made again") from error
 

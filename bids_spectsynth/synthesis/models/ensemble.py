@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bids_spectsynth.bids.output_files import models_folder
-from bids_spectsynth.bids.sidecars import load_object
+from bids_spectsynth.bids.sidecars import VALUE_ERRORS, load_object
 from bids_spectsynth.bids.writing import write_json
 from bids_spectsynth.errors import ModelError, label_problem
 from bids_spectsynth.synthesis.models.card import (
@@ -108,7 +108,7 @@ def read_ensemble(folder: Path) -> tuple[str, list[tuple[str, int]]]:
         problem = label_problem(label)
         if problem:
             raise ValueError(f"label {label!r} {problem}")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except VALUE_ERRORS as error:
         raise ModelError(f"{path}: damaged ({error}); copy the model folder again or train anew") from error
     return label, named
 
