@@ -13,13 +13,12 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Literal
 
-
 #: Characters of a message; what is longer came from a file.
 _LONGEST_LINE = 3000
 
 
 class SpectSynthError(Exception):
-    r"""Base of every error that is shown to the user without a traceback: one line, whatever a library or a file has in it.
+    r"""Base of every error that is shown to the user without a traceback: one line, whatever a library said in it.
 
     Examples
     --------

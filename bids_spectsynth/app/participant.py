@@ -9,7 +9,6 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-
 from bids_spectsynth.app.checks import process_rank
 from bids_spectsynth.app.outcomes import flags_by_participant, participant_statuses
 from bids_spectsynth.app.stages import Context, Stage, one_by_one

@@ -156,7 +156,7 @@ def _end_of(header: nib.Nifti1Header) -> int:
 
 
 def _checked_header(stream: Any, path: Path) -> tuple[type[nib.Nifti1Image], bytes]:
-    """Kind and header of a file; one that tells of more than the file can hold is refused before memory is asked for."""
+    """Kind and header of a file; one that tells of more than the file can hold is refused before it asks for memory."""
     start: bytes = stream.read(_HEADER_BYTES)
     kind = _kind(start)
     start = start[: kind.header_class.sizeof_hdr]

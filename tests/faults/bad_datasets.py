@@ -131,6 +131,7 @@ def frames(*shape: int) -> Callable[[Path], None]:
 
 LOOP = instead(lambda path: path.symlink_to(path))
 ANNEX = instead(lambda path: path.symlink_to("../../.git/annex/objects/aa/bb/MD5E-s10--x.nii.gz/MD5E-s10--x.nii.gz"))
+LFS = b"version https://git-lfs.github.com/spec/v1\n"
 ROWS = {f"srow_{axis}": (np.nan, 0, 0, 0) for axis in "xyz"} | {"qform_code": 0, "sform_code": 1}
 ONE_T1W = "no T1w image"
 
@@ -141,7 +142,7 @@ KINDS: dict[str, Kind] = {
     "gz that is no gz": Kind(PET, content(gzip.decompress), "failed", ("damaged or truncated",)),
     "packed twice": Kind(PET, content(gzip.compress), "failed", ("damaged or truncated",)),
     "text for an image": Kind(SPECT, content(lambda data: b"no image" * 99), "failed", ("damaged or truncated",)),
-    "a page of an error": Kind(T1W, content(lambda data: gzip.compress(b"<html>404</html>" * 50)), "failed", ("damaged",)),
+    "a page of an error": Kind(T1W, content(lambda data: gzip.compress(b"<html>404" * 99)), "failed", ("damaged",)),
     "wrong checksum": Kind(PET, content(lambda data: data[:-8] + bytes(8)), "failed", ("damaged or truncated",)),
     "zeros for a half": Kind(T1W, content(lambda data: data[:3000] + bytes(len(data) - 3000)), "failed", ("damaged",)),
     "image is a folder": Kind(T1W, instead(Path.mkdir), "failed", ("_T1w.nii.gz",)),
@@ -150,7 +151,7 @@ KINDS: dict[str, Kind] = {
     "circular link": Kind(PET, LOOP, "failed", ("_pet.nii.gz",)),
     "not fetched": Kind(T1W, ANNEX, "failed", ("datalad get",)),
     "dangling link": Kind(PET, instead(lambda path: path.symlink_to("nowhere.nii.gz")), "failed", ("nowhere",)),
-    "LFS pointer": Kind(SPECT, content(lambda data: b"version https://git-lfs.github.com/spec/v1\n"), "failed", ("git lfs",)),
+    "LFS pointer": Kind(SPECT, content(lambda data: LFS), "failed", ("git lfs",)),
     "unreadable file": Kind(PET, lambda path: path.chmod(0), "failed", ("permission denied",)),
     "unreadable folder": Kind(PET, lambda path: path.parent.chmod(0), "failed", ("permission denied",)),
     "folder of other case": Kind(T1W, moved_folder("Anat"), "skipped", (ONE_T1W,)),
@@ -158,12 +159,13 @@ KINDS: dict[str, Kind] = {
     # Names.
     "T1w missing": Kind(T1W, Path.unlink, "skipped", (ONE_T1W,)),
     "suffix in lower case": Kind(T1W, copied("T1w>t1w", keep=False), "skipped", (ONE_T1W,)),
-    "two T1w": Kind(T1W, copied("_T1w>_run-1_T1w", "_T1w>_run-2_T1w", keep=False), "failed", ("run-1_T1w", "run-2_T1w")),
+    "two T1w": Kind(T1W, copied("_T1w>_run-1_T1w", "_T1w>_run-2_T1w", keep=False), "failed", ("run-1_T1w", "run-2")),
     "two PET": Kind(PET, copied("_pet>_rec-a_pet", "_pet>_rec-b_pet", keep=False), "failed", ("rec-a", "rec-b")),
     ".nii beside .nii.gz": Kind(T1W, unpacked, "failed", ("_T1w.nii",)),
-    "name of another participant": Kind(T1W, copied("sub-1>sub-9", keep=False), "skipped", (ONE_T1W,)),
+    "name of another participant": Kind(T1W, lambda path: path.rename(path.with_name("sub-99_T1w.nii.gz")), "skipped",
+                                        (ONE_T1W,)),
     "name with blanks": Kind(PET, copied("_trc-FDG>_trc-F DG", keep=False), "ok", ("no PET",)),
-    "name that is no UTF-8": Kind(PET, lambda path: shutil.copy(path, os.fsencode(path.parent) + b"/sub-\xff_pet.nii.gz"),
+    "name that is no UTF-8": Kind(PET, lambda path: shutil.copy(path, os.fsencode(path.parent) + b"/x\xff_pet.nii.gz"),
                                   "ok", ("not UTF-8",)),
     # Numbers of voxels.
     "single slice": Kind(T1W, changed(lambda data: data[:, :, 10:11]), "failed", ("24 x 24 x 1",)),
@@ -188,7 +190,7 @@ KINDS: dict[str, Kind] = {
     "offset behind the file": Kind(PET, fields(vox_offset=1e8), "failed", ("damaged",)),
     # Places.
     "affine of NaN": Kind(T1W, fields(**ROWS), "failed", ("affine",)),
-    "affine of zeros": Kind(PET, fields(**{f"srow_{a}": 0 for a in "xyz"}, qform_code=0, sform_code=1), "failed", ("affine",)),
+    "affine of zeros": Kind(PET, fields(**dict.fromkeys(ROWS, 0) | {"sform_code": 1}), "failed", ("affine",)),
     "voxels of zero size": Kind(SPECT, fields(pixdim=0, qform_code=0, sform_code=0), "failed", ("_spect.nii.gz",)),
     "voxels of a metre": Kind(T1W, scaled(1000), "failed", ("voxels of",)),
     "voxels of a micron": Kind(PET, scaled(1e-3), "failed", ("voxels of",)),

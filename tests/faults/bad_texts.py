@@ -11,9 +11,9 @@ DEEP = "[" * 50_000 + "]" * 50_000
 VALUES: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 2, 1.5, 10**20, -(10**20), 10**400, 1e308, -1e308, 5e-324, float("nan"), float("inf"),
     float("-inf"), "", " ", "x", "n/a", "NaN", "1", "0", "-1", "1e999", "../../etc", "/", "a/b", "a\x00b", "\u202eabc",
-    "\ud800", "<script>alert(1)</script>", "line\nline", "tab\ttab", "\x1b[2J", "\u00e9" * 300, "9" * 5000, "x" * 100_000,
-    [], {}, [[]], [None], [[], []], {"": None}, {"a": {"b": []}}, [1, "x", None], [0] * 3, [1e999] * 3, list(range(5000)),
-    ["x"] * 3, {"name": 1, "folder": ["x"], "fold": {}},
+    "\ud800", "<script>alert(1)</script>", "line\nline", "tab\ttab", "\x1b[2J", "\u00e9" * 300, "9" * 5000,
+    "x" * 100_000, [], {}, [[]], [None], [[], []], {"": None}, {"a": {"b": []}}, [1, "x", None], [0] * 3, [1e999] * 3,
+    list(range(5000)), ["x"] * 3, {"name": 1, "folder": ["x"], "fold": {}},
 )  # fmt: skip
 
 
@@ -65,7 +65,9 @@ def as_toml(content: dict[str, Any], chance: random.Random) -> str:
     lines = [f"{key} = {_toml(value)}" for key, value in content.items()]
     for _ in range(chance.randint(1, 3)):
         key = chance.choice([*content, "unknown"])
-        value = chance.choice(["", "[[", "1979-05-27", "nan", "-inf", "+", DEEP, "9" * 30, _toml(chance.choice(VALUES))])
+        value = chance.choice(
+            ["", "[[", "1979-05-27", "nan", "-inf", "+", DEEP, "9" * 30, _toml(chance.choice(VALUES))]
+        )
         lines.insert(chance.randint(0, len(lines)), f"{key} = {value}")
         if chance.random() < 0.7:
             lines = [line for line in lines if not line.startswith(f"{key} = ") or line.endswith(value)]

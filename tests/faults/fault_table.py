@@ -50,7 +50,8 @@ def _row(tried: str, function: str, tests: list[Tried]) -> str:
 def _function(test: str) -> str:
     """``test_kills.py: killed`` of ``tests/faults/test_kills.py::test_killed[1]``."""
     path, _, name = test.partition("::")
-    return f"`{Path(path).name}`: {name.partition('[')[0].rpartition('::')[2].removeprefix('test_').replace('__', ' ').replace('_', ' ')}"
+    words = name.partition("[")[0].rpartition("::")[2].removeprefix("test_").replace("_", " ")
+    return f"`{Path(path).name}`: {' '.join(words.split())}"
 
 
 def write_table(path: Path, ended: Iterable[Tried]) -> None:

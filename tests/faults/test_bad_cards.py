@@ -1,4 +1,4 @@
-"""Mutated model cards, ensembles and cards beside arrays: a card of which all can be asked, or the error of one line."""
+"""Mutated model cards, ensembles and others: a card of which all can be asked, or the error of one line."""
 
 import json
 import zlib

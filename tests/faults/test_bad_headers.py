@@ -106,9 +106,7 @@ def test_read__mutated_headers(tmp_path: Path, record_property: Callable[[str, o
 @pytest.mark.faults
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("block", range(1, 21))
-def test_read__many_mutated_headers(
-    tmp_path: Path, record_property: Callable[[str, object], None], block: int
-) -> None:
+def test_read__many_mutated_headers(tmp_path: Path, record_property: Callable[[str, object], None], block: int) -> None:
     _block(range(block * CASES, (block + 1) * CASES), tmp_path, record_property)
 
 
@@ -116,7 +114,9 @@ def test_read__many_mutated_headers(
 def test_read__a_small_file_that_unpacks_without_end_is_refused(
     tmp_path: Path, record_property: Callable[[str, object], None], claimed: bool
 ) -> None:
-    record_property("tried", "compressed images of 2 MB that unpack to 1.6 GB by their header, or go on for 100 MB behind it")
+    record_property(
+        "tried", "compressed images of 2 MB that unpack to 1.6 GB by their header, or go on for 100 MB behind it"
+    )
     path = bomb(tmp_path, claimed=claimed)
     with memory(MEMORY_MB), at_most(20), pytest.raises(ImageError) as caught:
         load_image(path)

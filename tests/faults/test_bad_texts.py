@@ -181,7 +181,8 @@ READERS = {
     "any table": Reader("table.tsv", [["a", "b"], ["1", "2.5"], ["n/a", "x"]], _plain, (DatasetError,)),
     "labels": Reader("x_dseg.tsv", [["index", "name", "hemi"], ["1", "Hippocampus", "L"], ["2", "Amygdala", "R"]],
                      read_label_table, (ImageError,)),
-    "truth": Reader("participants.tsv", [["participant_id", "focus", "resected_side"], ["sub-01", "left temporal", "L"]],
+    "truth": Reader("participants.tsv", [["participant_id", "focus", "resected_side"],
+                                         ["sub-01", "left temporal", "L"]],
                     _truth, ()),
 }  # fmt: skip
 
@@ -204,7 +205,7 @@ def try_reader(name: str, reader: Reader, seeds: range, folder: Path) -> list[st
         except reader.errors as error:
             if seed is None:
                 faults.append(f"{name}: refused as it should be: {error}")
-            if "\n" in str(error) or reader.name not in str(error) and not isinstance(error, UsageError):
+            if "\n" in str(error) or (reader.name not in str(error) and not isinstance(error, UsageError)):
                 faults.append(f"{name}, seed {seed}: not one line with the file's name: {str(error)[:300]!r}")
             if len(str(error)) > 3000:
                 faults.append(f"{name}, seed {seed}: a line of {len(str(error))} characters")

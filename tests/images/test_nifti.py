@@ -1,8 +1,8 @@
 """One pass over a file gives what nibabel gives, and finds damage that nibabel does not look for."""
 
 import gzip
-import struct
 import io
+import struct
 import zlib
 from pathlib import Path
 from typing import Any

@@ -16,6 +16,8 @@ from bids_spectsynth.siscom.significance.cohort_error import MIN_PARTICIPANTS, E
 from bids_spectsynth.synthesis.models.card import participant_hash
 
 FORMAT_VERSION = 2
+#: Smoothing, mm, beyond which no brain is left.
+_MOST_FWHM = 200
 #: Name of the files without extension.
 STEM = "siscom_error"
 _TENSORS = ("count", "total", "squares")
@@ -139,6 +141,8 @@ def load_error(folder: Path, stem: str = STEM) -> StoredError | None:
             participants=tuple(map(str, card["Participants"])),
             peaks=tuple(float("nan") if peak is None else float(peak) for peak in card["Peaks"]),
         )
+        if not 0 < sums.fwhm < _MOST_FWHM or not all(np.isfinite(one).all() for one in arrays.values()):
+            raise ValueError("a width or an array that is not finite")
         if len(sums.peaks) != len(sums.participants):
             raise ValueError("not as many peaks as participants")
         how = str(card.get("LevelAndGain", ""))
