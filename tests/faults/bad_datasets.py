@@ -145,7 +145,7 @@ KINDS: dict[str, Kind] = {
     "a page of an error": Kind(T1W, content(lambda data: gzip.compress(b"<html>404" * 99)), "failed", ("damaged",)),
     "wrong checksum": Kind(PET, content(lambda data: data[:-8] + bytes(8)), "failed", ("damaged or truncated",)),
     "zeros for a half": Kind(T1W, content(lambda data: data[:3000] + bytes(len(data) - 3000)), "failed", ("damaged",)),
-    "image is a folder": Kind(T1W, instead(Path.mkdir), "failed", ("_T1w.nii.gz",)),
+    "image is a folder": Kind(T1W, instead(Path.mkdir), "skipped", (ONE_T1W,)),
     "image is a pipe": Kind(PET, instead(os.mkfifo), "failed", ("not a regular file",)),
     # Links and folders.
     "circular link": Kind(PET, LOOP, "failed", ("_pet.nii.gz",)),
@@ -162,9 +162,9 @@ KINDS: dict[str, Kind] = {
     "two T1w": Kind(T1W, copied("_T1w>_run-1_T1w", "_T1w>_run-2_T1w", keep=False), "failed", ("run-1_T1w", "run-2")),
     "two PET": Kind(PET, copied("_pet>_rec-a_pet", "_pet>_rec-b_pet", keep=False), "failed", ("rec-a", "rec-b")),
     ".nii beside .nii.gz": Kind(T1W, unpacked, "failed", ("_T1w.nii",)),
-    "name of another participant": Kind(T1W, lambda path: path.rename(path.with_name("sub-99_T1w.nii.gz")), "skipped",
-                                        (ONE_T1W,)),
-    "name with blanks": Kind(PET, copied("_trc-FDG>_trc-F DG", keep=False), "ok", ("no PET",)),
+    "name of another participant": Kind(T1W, lambda path: path.rename(path.with_name("sub-99_T1w.nii.gz")), "failed",
+                                        ("named sub-99", "but lies in sub-")),
+    "name with blanks": Kind(PET, copied("_trc-FDG>_trc-F DG", keep=False), "failed", ("letters and digits only",)),
     "name that is no UTF-8": Kind(PET, lambda path: shutil.copy(path, os.fsencode(path.parent) + b"/x\xff_pet.nii.gz"),
                                   "ok", ("not UTF-8",)),
     # Numbers of voxels.

@@ -16,8 +16,8 @@ _WHOLE = (0, 1, -1, 2, 7, 8, 127, 255, -32768, 32767, 2**31 - 1, -(2**31), 2**40
 _REAL = (0.0, -0.0, 1.0, -1.0, 1e-45, 1e-7, 0.5, 30.0, 1e4, 3e38, -3e38, 1e300, np.nan, np.inf, -np.inf)
 _CODES = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 511, 512, 768, 1024, 1280, 1536, 1792, 2048, 2304, -1, 255, 9999)
 _FIELDS = ("dim", "dim", "pixdim", "datatype", "bitpix", "vox_offset", "magic", "sform_code", "qform_code", "srow_x",
-           "srow_y", "srow_z", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "scl_slope", "scl_inter", "xyzt_units",
-           "intent_code", "sizeof_hdr", "dim_info", "slice_code", "toffset", "cal_max")  # fmt: skip
+           "srow_y", "srow_z", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "scl_slope", "scl_inter",
+           "xyzt_units", "intent_code", "sizeof_hdr", "dim_info", "slice_code", "toffset", "cal_max")  # fmt: skip
 
 
 def base(kind: type[nib.Nifti1Image], random: Random) -> bytes:

@@ -4,6 +4,7 @@ A test records ``tried`` and ``seen``, and ``number`` where it holds several cas
 same make one row. The properties travel with the reports, also from the processes of xdist.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 BEGIN, END = "<!-- faults: begin -->", "<!-- faults: end -->"
 _HEAD = ("| what was tried | number | what was seen | test |", "|---|--:|---|---|")
+_CASES = re.compile(r" \| ([\d,]+) \| ")
 
 
 @dataclass(frozen=True)
@@ -24,18 +26,22 @@ class Tried:
     properties: dict[str, str] = field(default_factory=dict)
 
 
-def table(ended: Iterable[Tried]) -> str:
-    """Markdown: a row for what each function of a test tried, sorted, and how many tests there were."""
+def table(ended: Iterable[Tried], before: str = "") -> str:
+    """Markdown: a row for what each function of a test tried, sorted; of files that were not run, the rows before."""
     tests = list(ended)
+    files = {_function(one.test).partition(":")[0] for one in tests}
+    kept = [line for line in before.splitlines() if line.startswith("| ") and line not in _HEAD]
+    kept = [line for line in kept if line.rpartition(" | ")[2].partition(":")[0] not in files]
     rows: dict[tuple[str, str], list[Tried]] = {}
     for one in tests:
         # Whoever failed before it could say what it tries has a row all the same.
         tried = one.properties.get("tried", _function(one.test) if one.failed else "")
         if tried and not one.skipped:
             rows.setdefault((tried, _function(one.test)), []).append(one)
-    failed, skipped = sum(one.failed for one in tests), sum(one.skipped for one in tests)
-    lines = [*_HEAD, *(_row(*key, rows[key]) for key in sorted(rows))]
-    return "\n".join([*lines, "", f"{len(tests)} tests, {failed} failed, {skipped} left out."])
+    lines = sorted([*kept, *(_row(*key, rows[key]) for key in rows)])
+    cases = sum(int(_CASES.search(line)[1].replace(",", "")) for line in lines)  # type: ignore[index]
+    failed = sum("| **failed**" in line for line in lines)
+    return "\n".join([*_HEAD, *lines, "", f"{cases:,} cases in {len(lines)} rows, {failed} of them failed."])
 
 
 def _row(tried: str, function: str, tests: list[Tried]) -> str:
@@ -57,10 +63,10 @@ def _function(test: str) -> str:
 def write_table(path: Path, ended: Iterable[Tried]) -> None:
     """Replace what stands between the two markers of a file."""
     before, begin, rest = path.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
+    old, end, after = rest.partition(END)
     if not begin or not end:
         raise pytest.UsageError(f"{path}: the markers {BEGIN} and {END} are missing")
-    path.write_text(f"{before}{BEGIN}\n\n{table(ended)}\n\n{END}{after}", encoding="utf-8")
+    path.write_text(f"{before}{BEGIN}\n\n{table(ended, old)}\n\n{END}{after}", encoding="utf-8")
 
 
 class _Collector:

@@ -94,7 +94,8 @@ def _run(sound: tuple[App, dict[str, bytes]], folder: Path, names: list[str]) ->
         result = app("--mode", "preprocess")
     assert result.code == ExitCode.SOME_FAILED, result.err
     faults = _faults(app, result, labels)
-    texts = {"console": result.err, **{path.name: path.read_text() for path in app.output_dir.glob("logs/*/*.log")}}
+    # run.log and nipype.log have what Nipype says of a step that failed, for whoever looks for the cause.
+    texts = {"console": result.err, **{path.name: path.read_text() for path in app.output_dir.glob("logs/*/sub-*.log")}}
     faults += [f"{name}: a traceback: {text[text.index('Traceback') :][:1500]}" for name, text in texts.items()
                if "Traceback" in text]  # fmt: skip
     assert not faults, "\n".join(faults)

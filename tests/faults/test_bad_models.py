@@ -223,6 +223,7 @@ KINDS: dict[str, Damage] = {
     "a member that is no object": ensemble(["fold-1"]),
     "members that are a number": ensemble(3),
     "no members": ensemble([]),
+    "a member twice": ensemble([{"folder": "fold-1", "fold": 1}] * 2),
     "10^5 members": ensemble([{"folder": "fold-1", "fold": 1}] * 10**5),
     "a fold of infinity": member("fold-1", float("inf")),
     "a fold of 10^400": member("fold-1", 10**400),

@@ -34,7 +34,7 @@ EXPECTED = """| what was tried | number | what was seen | test |
 | a header | 12,345 | refused | `test_some.py`: other |
 | bad \\| files | 3 | **failed**: test_reading__bad[3]; one line | `test_some.py`: reading bad |
 
-6 tests, 1 failed, 1 left out."""
+12,348 cases in 2 rows, 1 of them failed."""
 
 
 @pytest.mark.parametrize("processes", ["0", "1"])
@@ -53,6 +53,17 @@ def test_run__writes_what_tests_tried_between_the_markers(tmp_path: Path, proces
 def test_table__of_a_test_that_failed_before_it_said_anything() -> None:
     text = table([Tried("tests/faults/test_a.py::test_b", failed=True)])
     assert "**failed**: test_b" in text
+
+
+def test_table__rows_of_files_that_were_not_run_stay() -> None:
+    def tried(file: str, number: int) -> Tried:
+        return Tried(f"tests/faults/{file}::test_b", properties={"tried": "x", "number": str(number), "seen": "y"})
+
+    before = table([tried("test_a.py", 1), tried("test_b.py", 2000)])
+    text = table([tried("test_a.py", 5)], before)
+    assert "| x | 5 | y | `test_a.py`: b |" in text
+    assert "| x | 2,000 | y | `test_b.py`: b |" in text
+    assert text.endswith("2,005 cases in 2 rows, 0 of them failed.")
 
 
 def test_write_table__without_markers_is_refused(tmp_path: Path) -> None:
