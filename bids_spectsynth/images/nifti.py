@@ -114,7 +114,7 @@ def stored_shape(path: Path) -> tuple[int, ...]:
     """Shape of a NIfTI image by its header, without its voxels; raises what :func:`opened_image` does."""
     with _opened(path) as stream:
         kind, start = _checked_header(stream, path)
-    header = kind.header_class(start)
+    header = kind.header_class(start)  # type: ignore[no-untyped-call]
     return tuple(int(n) for n in header.get_data_shape())  # type: ignore[no-untyped-call]
 
 
@@ -160,9 +160,9 @@ def _checked_header(stream: Any, path: Path) -> tuple[type[nib.Nifti1Image], byt
     start: bytes = stream.read(_HEADER_BYTES)
     kind = _kind(start)
     start = start[: kind.header_class.sizeof_hdr]
-    header = kind.header_class(start, check=False)
+    header = kind.header_class(start, check=False)  # type: ignore[no-untyped-call]
     try:
-        shape, end = header.get_data_shape(), _end_of(header)
+        shape, end = header.get_data_shape(), _end_of(header)  # type: ignore[no-untyped-call]
     except KeyError as error:
         raise nib.filebasedimages.ImageFileError(f"type of voxels {error} is unknown") from error
     if any(n < 0 for n in shape) or int(header["vox_offset"]) > _MOST_BEHIND:

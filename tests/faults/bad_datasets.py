@@ -115,6 +115,11 @@ def unpacked(path: Path) -> None:
     path.with_suffix("").write_bytes(gzip.decompress(path.read_bytes()))
 
 
+def no_text(path: Path) -> None:
+    """A further image whose name is bytes."""
+    shutil.copy(path, os.fsencode(path.parent) + b"/sub-\xff_pet.nii.gz")
+
+
 def oblique(path: Path) -> None:
     image = nib.load(path)
     turn = nib.affines.from_matvec(nib.eulerangles.euler2mat(0.9, 0.7, 0.5))
@@ -165,8 +170,7 @@ KINDS: dict[str, Kind] = {
     "name of another participant": Kind(T1W, lambda path: path.rename(path.with_name("sub-99_T1w.nii.gz")), "failed",
                                         ("named sub-99", "but lies in sub-")),
     "name with blanks": Kind(PET, copied("_trc-FDG>_trc-F DG", keep=False), "failed", ("letters and digits only",)),
-    "name that is no UTF-8": Kind(PET, lambda path: shutil.copy(path, os.fsencode(path.parent) + b"/x\xff_pet.nii.gz"),
-                                  "ok", ("not UTF-8",)),
+    "name that is no UTF-8": Kind(PET, no_text, "ok", ("not UTF-8",)),
     # Numbers of voxels.
     "single slice": Kind(T1W, changed(lambda data: data[:, :, 10:11]), "failed", ("24 x 24 x 1",)),
     "two dimensions": Kind(PET, changed(lambda data: data[:, :, 10]), "failed", ("three dimensions",)),

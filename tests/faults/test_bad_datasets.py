@@ -3,7 +3,9 @@
 import hashlib
 import os
 import shutil
+import stat
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +30,10 @@ def _state(folder: Path) -> dict[str, str]:
     state = {}
     for path in sorted(Path(os.fsdecode(one)) for one in folder.rglob("*")):
         status = path.lstat()
-        readable = path.is_file() and not path.is_symlink() and os.access(path, os.R_OK)
-        content = hashlib.sha256(path.read_bytes()).hexdigest() if readable else ""
+        content = ""
+        # Asking whether a file can be read tells of the user, not of this thread.
+        with suppress(PermissionError):
+            content = hashlib.sha256(path.read_bytes()).hexdigest() if stat.S_ISREG(status.st_mode) else ""
         state[str(path)] = f"{status.st_mode} {status.st_size} {status.st_mtime_ns} {content}"
     return state
 
