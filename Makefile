@@ -1,7 +1,8 @@
 # make demo   install, simulate a cohort, run both levels, say where the reports are
 # make docs   install with Sphinx, build the documentation's site into docs/_build; a warning is an error
 # make test   install with the test extras, then style, types and the whole test suite
-# make faults install with the test extras, then all that is tried to break the program: an hour
+# make faults install with the test extras, then all that is tried to break the program, and its table in
+#             docs/reliability.md: an hour
 # make test-container   build the container image and run it: needs Docker, or root on Debian
 # Everything is installed into $(VENV) with the exact versions that were tested (constraints.txt).
 
@@ -62,7 +63,8 @@ test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 faults: install-test
-	$(BIN)/python -m pytest -m "faults or not faults" tests/faults
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "faults or not faults" -n $(TEST_PROCESSES) --dist loadfile \
+		--faults-table docs/reliability.md tests/faults
 
 test-container: install-test
 	$(BIN)/python -m pytest -m container tests/container

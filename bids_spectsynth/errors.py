@@ -13,9 +13,23 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Literal
 
+#: Characters of a message; what is longer came from a file.
+_LONGEST_LINE = 3000
+
 
 class SpectSynthError(Exception):
-    """Base of every error that is shown to the user without a traceback."""
+    r"""Base of every error that is shown to the user without a traceback: one line, whatever a library said in it.
+
+    Examples
+    --------
+    >>> print(SpectSynthError("sub-01_T1w.nii: Expected 6864 bytes\n - could the file be damaged?"))
+    sub-01_T1w.nii: Expected 6864 bytes - could the file be damaged?
+    """
+
+    def __str__(self) -> str:
+        line = " ".join(super().__str__().split())
+        # What to do stands at the end.
+        return line if len(line) <= _LONGEST_LINE else f"{line[: _LONGEST_LINE - 500]} [...] {line[-400:]}"
 
 
 class UsageError(SpectSynthError):

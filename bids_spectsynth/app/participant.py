@@ -9,8 +9,6 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import nibabel as nib
-
 from bids_spectsynth.app.checks import process_rank
 from bids_spectsynth.app.outcomes import flags_by_participant, participant_statuses
 from bids_spectsynth.app.stages import Context, Stage, one_by_one
@@ -24,7 +22,7 @@ from bids_spectsynth.bids.roles import INTERICTAL, T1W, ictal_names
 from bids_spectsynth.bids.validate import check_dataset
 from bids_spectsynth.bids.writing import folder_lock
 from bids_spectsynth.errors import ModelError, Outcome
-from bids_spectsynth.images.nifti import READ_ERRORS
+from bids_spectsynth.images.nifti import READ_ERRORS, stored_shape
 from bids_spectsynth.logs import LOGGER_NAME
 from bids_spectsynth.options.settings import FIELD_OF_VIEW_MM, T1W_SPACE, Settings
 
@@ -125,7 +123,7 @@ def _is_prepared(prepared: PreparedCase | None, case: Case, settings: Settings, 
     if not needed <= set(prepared.images):
         return False
     try:
-        return bool(nib.Nifti1Image.from_filename(prepared.images[T1W]).shape == grid)
+        return stored_shape(prepared.images[T1W]) == grid
     except READ_ERRORS:
         return False  # it is prepared again
 

@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from bids_spectsynth.bids.sidecars import read_object
+from bids_spectsynth.bids.sidecars import VALUE_ERRORS, read_object
 from bids_spectsynth.bids.writing import write_json
 
 logger = logging.getLogger(__name__)
@@ -118,7 +118,7 @@ def read_manifest(path: Path) -> Manifest | None:
             for part in ("inputs", "outputs")
         )
         return Manifest(inputs, dict(content["options"]), outputs)
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except VALUE_ERRORS:
         return None
 
 

@@ -10,6 +10,9 @@ import stat
 from pathlib import Path
 from typing import Any
 
+#: What reading a JSON file that is missing or damaged, and taking values from it that are of another type, may raise.
+VALUE_ERRORS = (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError)
+
 
 def load_object(path: Path) -> dict[str, Any]:
     """A JSON object that must be there.

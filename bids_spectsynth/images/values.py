@@ -62,7 +62,8 @@ def begin_at_zero(data: Float32Array) -> tuple[Float32Array, tuple[str, ...]]:
         background |= outliers
         notes.append(f"{np.count_nonzero(outliers)} voxels lie far below all others and are taken as 0")
     values = data[~background]
-    in_mask = bool(np.mean(data == 0) > _EMPTY_SHARE and _is_standardised(values[values != 0]))
+    held = values[values != 0]
+    in_mask = bool(held.size and np.mean(data == 0) > _EMPTY_SHARE and _is_standardised(held))
     if in_mask:
         # Inside the mask 0 is a value like others.
         background |= connected_to_border(data == 0)

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import struct
 import zlib
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from isal import igzip
 
 from bids_spectsynth.errors import ImageError
-from bids_spectsynth.images.nifti import READ_ERRORS, content_checksum, opened_image
+from bids_spectsynth.images.nifti import READ_ERRORS, content_checksum, opened_image, stored_shape
 from bids_spectsynth.images.reading import average_frames, load_image, sanitise
 
 DATA = np.random.default_rng(0).integers(-50, 1000, (7, 6, 5, 4)).astype(np.int16)
@@ -160,3 +161,44 @@ def test_load_image__voxels_too_large_for_a_brain(tmp_path: Path, edge: float) -
     nib.save(nib.Nifti1Image(np.ones((8, 8, 8), np.float32), np.diag([edge, 4, 4, 1])), tmp_path / "image.nii")
     with pytest.raises(ImageError, match=f"voxels of {edge} x 4 x 4 mm are too large to show a brain"):
         load_image(tmp_path / "image.nii")
+
+
+def _header(shape: tuple[int, ...], dtype: str, extension: int = 0) -> bytes:
+    header = nib.Nifti1Header()
+    header.set_data_shape(shape)
+    header.set_data_dtype(dtype)
+    header["magic"], header["vox_offset"] = b"n+1", 352 + (32 if extension else 0)
+    more = struct.pack("<ii", extension, 6) + bytes(24) if extension else b""
+    return bytes(header.binaryblock + bytes([bool(extension), 0, 0, 0]) + more)
+
+
+@pytest.mark.parametrize("name", ["x.nii", "x.nii.gz"])
+@pytest.mark.parametrize(
+    ("shape", "words"), [((30000, 30000, 30000), "claims 30000 x"), ((900, 900, 900), "the file holds no more than")]
+)
+def test_opened_image__what_the_file_cannot_hold_is_refused_before_memory_is_asked_for(
+    tmp_path: Path, name: str, shape: tuple[int, ...], words: str
+) -> None:
+    path = tmp_path / name
+    content = _header(shape, "float32") + bytes(1000)
+    path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    for read in (lambda: opened_image(path).__enter__(), lambda: stored_shape(path)):
+        with pytest.raises(nib.filebasedimages.ImageFileError, match=words):
+            read()
+
+
+def test_opened_image__lengths_of_extensions_ask_for_no_memory(tmp_path: Path) -> None:
+    path = tmp_path / "x.nii"
+    data = np.arange(24, dtype=np.uint8)
+    path.write_bytes(_header((2, 3, 4), "uint8", extension=2**31 - 16) + data.tobytes())
+    with opened_image(path) as image:
+        np.testing.assert_array_equal(np.asarray(image.dataobj), data.reshape((2, 3, 4), order="F"))
+
+
+def test_stored_shape__is_that_of_the_header(tmp_path: Path) -> None:
+    for kind in (nib.Nifti1Image, nib.Nifti2Image):
+        kind(DATA[..., 2].astype(np.float32), AFFINE).to_filename(tmp_path / "x.nii.gz")
+        assert stored_shape(tmp_path / "x.nii.gz") == DATA.shape[:3]
+    (tmp_path / "x.nii.gz").write_bytes(gzip.compress(_header((2, 3, 4), "uint8")[:200]))
+    with pytest.raises(READ_ERRORS):
+        stored_shape(tmp_path / "x.nii.gz")

@@ -101,3 +101,9 @@ def test_unwrap__only_what_wrapped(kind: str) -> None:
 def test_negative_note__gives_number_and_share() -> None:
     assert negative_note(np.array([0.0, 1.0])) is None
     assert negative_note(np.array([-1.0, 1, 1, 1])) == "1 voxels of the brain (25.00%) are below 0 and become 0"
+
+
+def test_begin_at_zero__of_padding_and_zeros_alone_nothing_is_left() -> None:
+    data, notes = begin_at_zero(np.where(AIR, -1024, 0).astype(np.float32))
+    assert not data.any()
+    assert len(notes) == 1

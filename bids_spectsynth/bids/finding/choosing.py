@@ -80,7 +80,8 @@ def take(chosen: Candidate, where: str, notes: Sequence[str] = ()) -> Choice:
     Raises
     ------
     ImageError
-        The sidecar of a PET or SPECT cannot be read, or no name of a derivative can hold an entity.
+        The sidecar of a PET or SPECT cannot be read, no name of a derivative can hold an entity, or the name tells of
+        another participant or session than the folder.
     """
     role, said = role_of(chosen.role), list(notes)
     if chosen.problem and role.is_nuclear:
@@ -91,6 +92,7 @@ def take(chosen: Candidate, where: str, notes: Sequence[str] = ()) -> Choice:
         said.append(f"{chosen.path.name}: no JSON sidecar; frames count alike and the tracer is unknown")
     entities = kept_entities(chosen)
     check_labels(chosen.path.name, entities)
+    _check_place(chosen)
     return Choice(chosen, entities, f"{chosen.reason}; {where}", tuple(said))
 
 
@@ -119,6 +121,15 @@ def check_labels(name: str, entities: Mapping[str, str]) -> None:
     for key, value in entities.items():
         if not is_label(value):
             raise ImageError(f"{name}: {key}-{value}: labels have letters and digits only; rename it")
+
+
+def _check_place(chosen: Candidate) -> None:
+    """Refuse a name that tells of another participant or session than its folders: it may be another head."""
+    for folder in chosen.path.parts[-4:-2]:
+        key, _, label = folder.partition("-")
+        if key in ("sub", "ses") and chosen.entities.get(key, label) != label:
+            name = f"{key}-{chosen.entities[key]}"
+            raise ImageError(f"{chosen.path}: named {name}, but lies in {folder}; move or rename it")
 
 
 def names(pool: Sequence[Candidate]) -> str:

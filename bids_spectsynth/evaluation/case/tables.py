@@ -4,7 +4,9 @@ import io
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from bids_spectsynth.errors import DatasetError
@@ -88,7 +90,13 @@ def parse_table(source: Path | io.BytesIO, columns: Sequence[str], numbers: Sequ
         It cannot be read, a number is none, or a column is missing.
     """
     frame = pd.read_csv(source, sep="\t", dtype=str, keep_default_na=False)[list(columns)]
-    return frame.assign(**{name: pd.to_numeric(frame[name].mask(frame[name] == "n/a")) for name in numbers})
+    return frame.assign(**{name: _numbers(frame[name].mask(frame[name] == "n/a")) for name in numbers})
+
+
+def _numbers(texts: "pd.Series[Any]") -> "pd.Series[Any]":
+    found = pd.to_numeric(texts)
+    # Whole numbers beyond 64 bits are left as objects.
+    return found.astype(np.float64) if found.dtype == object else found
 
 
 def in_order(rows: pd.DataFrame, further: Sequence[str]) -> pd.DataFrame:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from bids_spectsynth.bids.sidecars import load_object
+from bids_spectsynth.bids.sidecars import VALUE_ERRORS, load_object
 from bids_spectsynth.bids.writing import atomic_file, write_json
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.evaluation.uncertainty.calibration_fit import PLACE, Calibration, RegionalScale
@@ -158,7 +158,7 @@ def _load(folder: Path, stem: str) -> tuple[_Card, dict[str, Calibration]]:
         arrays = load(maps)
         found = {str(name): _calibration(one, arrays, name) for name, one in card["Calibrations"].items()}
         return _Card(str(card["Salt"]), str(card["Identity"])), found
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, SafetensorError) as error:
+    except (*VALUE_ERRORS, SafetensorError) as error:
         reason = " ".join(str(error).split())
         raise ModelError(f"{path}: cannot be read ({reason}); remove it, and it is made again") from error
 

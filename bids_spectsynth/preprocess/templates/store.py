@@ -3,7 +3,6 @@
 TemplateFlow's client is not used to look: it fills the folder with placeholders, and cannot where it may not write.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import nibabel as nib
 
 from bids_spectsynth.bids.names import parse_name
+from bids_spectsynth.bids.sidecars import VALUE_ERRORS, load_object
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.options.names import SURFACES, surface_message, templateflow_home
 from bids_spectsynth.options.spaces import BUILT_IN_TEMPLATE, Space, index_of
@@ -102,9 +102,9 @@ def _is_stored(file: Path) -> bool:
 
 def _species(folder: Path) -> str | None:
     try:
-        species = json.loads((folder / "template_description.json").read_text(encoding="utf-8"))["Species"]
+        species = load_object(folder / "template_description.json")["Species"]
     # None of it is needed: people copy folders without it.
-    except (OSError, ValueError, KeyError, TypeError):
+    except VALUE_ERRORS:
         return None
     return " and ".join(map(str, species)) if isinstance(species, list) else str(species)
 

@@ -8,7 +8,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from bids_spectsynth.bids.sidecars import load_object
+from bids_spectsynth.bids.sidecars import VALUE_ERRORS, load_object
 from bids_spectsynth.bids.writing import atomic_file, write_json
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.images.grid import Grid
@@ -16,6 +16,8 @@ from bids_spectsynth.siscom.significance.cohort_error import MIN_PARTICIPANTS, E
 from bids_spectsynth.synthesis.models.card import participant_hash
 
 FORMAT_VERSION = 2
+#: Smoothing, mm, beyond which no brain is left.
+_MOST_FWHM = 200
 #: Name of the files without extension.
 STEM = "siscom_error"
 _TENSORS = ("count", "total", "squares")
@@ -139,11 +141,13 @@ def load_error(folder: Path, stem: str = STEM) -> StoredError | None:
             participants=tuple(map(str, card["Participants"])),
             peaks=tuple(float("nan") if peak is None else float(peak) for peak in card["Peaks"]),
         )
+        if not 0 < sums.fwhm < _MOST_FWHM or not all(np.isfinite(one).all() for one in arrays.values()):
+            raise ValueError("a width or an array that is not finite")
         if len(sums.peaks) != len(sums.participants):
             raise ValueError("not as many peaks as participants")
         how = str(card.get("LevelAndGain", ""))
         return StoredError(sums, str(card["Baseline"]), str(card["Identity"]), str(card["Salt"]), how)
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+    except (*VALUE_ERRORS, SafetensorError) as error:
         reason = " ".join(str(error).split())
         raise ModelError(f"{path}: cannot be read ({reason}); remove it, and it is made again") from error
 

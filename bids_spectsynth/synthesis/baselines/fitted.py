@@ -1,6 +1,5 @@
 """The fitted baselines of a model, and their two files."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from bids_spectsynth.bids.sidecars import VALUE_ERRORS, load_object
 from bids_spectsynth.bids.writing import atomic_file, write_json
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.options.settings import Scaling
@@ -85,7 +85,7 @@ class Baselines:
             A file is missing, damaged, or of a newer version.
         """
         try:
-            card = json.loads((folder / CARD_FILE).read_text(encoding="utf-8"))
+            card = load_object(folder / CARD_FILE)
             if card["FormatVersion"] < FORMAT_VERSION:
                 raise ModelError(f"{folder / CARD_FILE}: written by an older version; train the model again")
             if card["FormatVersion"] > FORMAT_VERSION:
@@ -103,6 +103,6 @@ class Baselines:
                     name: (float(gain), float(offset)) for name, (gain, offset) in card["Calibration"].items()
                 },
             )
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        except (*VALUE_ERRORS, SafetensorError) as error:
             reason = " ".join(str(error).split())
             raise ModelError(f"{folder}: the baselines cannot be read ({reason}); train the model again") from error

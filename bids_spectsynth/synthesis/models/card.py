@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bids_spectsynth.bids.sidecars import VALUE_ERRORS, load_object
 from bids_spectsynth.errors import ModelError, label_problem, size_text
 from bids_spectsynth.options.presets import CONFIG_NAMES, PRESETS, RECIPE_OPTIONS
 from bids_spectsynth.options.settings import T1W_SPACE, Scaling
@@ -181,12 +182,12 @@ def load_card(folder: Path) -> ModelCard:
     if not folder.is_dir():
         raise ModelError(f"{folder}: no such model folder")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = load_object(path)
     except FileNotFoundError as error:
         raise ModelError(f"{path}: no such file; not a model folder, or its training is not finished") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise ModelError(f"{path}: cannot be read ({error}); copy the model folder again") from error
-    version = content.get("format_version") if isinstance(content, dict) else None
+    version = content.get("format_version")
     if isinstance(version, int) and version > FORMAT_VERSION:
         raise ModelError(
             f"{path}: card of version {version}, this software knows up to {FORMAT_VERSION}; update bids_spectsynth"
@@ -204,7 +205,7 @@ def _card_from(content: dict[str, Any], path: Path) -> ModelCard:
             values[name] = tuple(values[name])
         card = ModelCard(**values)
         _check_card(card)
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+    except VALUE_ERRORS as error:
         raise ModelError(f"{path}: incomplete or damaged card ({error}); copy the model folder again") from error
     return card
 

@@ -95,6 +95,14 @@ PARTS: Mapping[str, Mapping[str, tuple[str, Check]]] = {
         "log_step": ("numbers from -1000 to 1000", _each(_number(-1000, 1000), 1, 10_000)),
     },
 }
+#: What is taken from the training configuration, where the card has it: earlier ones had less.
+CONFIG: Mapping[str, tuple[str, Check]] = {
+    "configuration": ("a text", _text),
+    "cohort_prior": ("a text", _text),
+    "flip_average": ("a text", _text),
+    "neighbour_slices": ("a whole number from 0 to 50", _whole(0, 50)),
+    "seed": ("a whole number", _whole(-1, 2**63)),
+}
 
 
 def check_values(content: Mapping[str, Any]) -> None:
@@ -113,6 +121,8 @@ def check_values(content: Mapping[str, Any]) -> None:
     _check("", FIELDS, content)
     for name, parts in PARTS.items():
         _check(f"{name}: ", parts, content[name])
+    config = content["config"]
+    _check("config: ", {name: one for name, one in CONFIG.items() if name in config}, config)
 
 
 def _check(where: str, table: Mapping[str, tuple[str, Check]], content: Mapping[str, Any]) -> None:

@@ -4,12 +4,13 @@ A model folder ``models/<label>`` holds one network (``model.json`` in it), or t
 their own and ``ensemble.json``, which names them. Every member folder is a complete model folder.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bids_spectsynth.bids.output_files import models_folder
-from bids_spectsynth.bids.sidecars import load_object
+from bids_spectsynth.bids.sidecars import VALUE_ERRORS, load_object
 from bids_spectsynth.bids.writing import write_json
 from bids_spectsynth.errors import ModelError, label_problem
 from bids_spectsynth.synthesis.models.card import (
@@ -22,6 +23,9 @@ from bids_spectsynth.synthesis.models.card import (
 
 ENSEMBLE_FILE = "ensemble.json"
 FORMAT_VERSION = 1
+#: Names of folders as :func:`member_name` makes them, and how many networks anybody may have trained.
+_MEMBER = re.compile(r"[A-Za-z0-9_-]{1,120}")
+_MOST_MEMBERS = 1000
 
 
 @dataclass(frozen=True)
@@ -103,12 +107,14 @@ def read_ensemble(folder: Path) -> tuple[str, list[tuple[str, int]]]:
         named = [(str(one["folder"]), int(one["fold"])) for one in content["members"]]
         label = str(content["label"])
         # A name with separators could point out of the model's folder.
-        if not named or any(Path(name).name != name or name in ("", ".", "..") for name, _ in named):
-            raise ValueError("members are not named as folders")
+        if not 0 < len(named) <= _MOST_MEMBERS or not all(_MEMBER.fullmatch(name) for name, _ in named):
+            raise ValueError(f"1 to {_MOST_MEMBERS} members are needed, named by letters, digits, - and _")
+        if len({name for name, _ in named}) < len(named):
+            raise ValueError("a member is named twice")
         problem = label_problem(label)
         if problem:
             raise ValueError(f"label {label!r} {problem}")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except VALUE_ERRORS as error:
         raise ModelError(f"{path}: damaged ({error}); copy the model folder again or train anew") from error
     return label, named
 

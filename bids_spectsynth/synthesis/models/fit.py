@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-import nibabel as nib
-
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.errors import ImageError, ModelError, size_text
+from bids_spectsynth.images.nifti import READ_ERRORS, stored_shape
 from bids_spectsynth.options.spaces import option_of
 from bids_spectsynth.synthesis.models.card import ModelCard
 
@@ -54,8 +53,6 @@ def check_fit(card: ModelCard, prepared: PreparedCase, voxel_size: float | None 
 
 def _shape(path: Path) -> tuple[int, ...]:
     try:
-        image = nib.load(path)
-    except (OSError, nib.filebasedimages.ImageFileError) as error:
+        return stored_shape(path)
+    except READ_ERRORS as error:
         raise ImageError(f"{path}: cannot be read; prepare the participant again") from error
-    assert isinstance(image, nib.spatialimages.SpatialImage)
-    return tuple(int(n) for n in image.shape)

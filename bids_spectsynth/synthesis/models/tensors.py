@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from bids_spectsynth.bids.sidecars import parse_object
 from bids_spectsynth.bids.writing import temporary_path
 from bids_spectsynth.errors import ModelError, naming
 
@@ -95,9 +96,8 @@ def read_header(path: Path) -> dict[str, Any]:
     """
     try:
         with safetensors.safe_open(path, framework="pt", device="cpu") as file:
-            header: dict[str, Any] = json.loads((file.metadata() or {})[_HEADER])
-            return header
-    except (OSError, safetensors.SafetensorError, KeyError, ValueError) as error:
+            return parse_object((file.metadata() or {})[_HEADER])
+    except (OSError, safetensors.SafetensorError, KeyError, ValueError, TypeError) as error:
         raise ModelError(f"{path}: damaged or not of this software ({error}); copy it again or train anew") from error
 
 
@@ -111,10 +111,10 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     try:
         with safetensors.safe_open(path, framework="pt", device="cpu") as file:
-            header = json.loads((file.metadata() or {})[_HEADER])
+            header = parse_object((file.metadata() or {})[_HEADER])
             # Cloned, because the file is mapped into memory and may be replaced while the tensors are in use.
             return {name: file.get_tensor(name).clone() for name in file.keys()}, header  # noqa: SIM118
     except FileNotFoundError as error:
         raise ModelError(f"{path}: no such file; the model folder is not complete") from error
-    except (OSError, safetensors.SafetensorError, KeyError, ValueError) as error:
+    except (OSError, safetensors.SafetensorError, KeyError, ValueError, TypeError) as error:
         raise ModelError(f"{path}: damaged or not of this software ({error}); copy it again or train anew") from error

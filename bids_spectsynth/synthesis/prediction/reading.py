@@ -1,6 +1,5 @@
 """What is read back from images and their sidecars: the voxels of a participant's own T1w, and network output."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bids_spectsynth.bids.sidecars import sidecar_path
+from bids_spectsynth.bids.sidecars import VALUE_ERRORS, load_object, sidecar_path
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.images.nifti import READ_ERRORS, opened_image
 
@@ -35,7 +34,7 @@ def original_grid(path: Path) -> tuple[tuple[int, int, int], FloatArray]:
         affine = np.asarray(content[AFFINE_KEY], dtype=np.float64)
         if affine.shape != (4, 4) or not abs(np.linalg.det(affine)) > 0 or min(i, j, k) < 1:
             raise ValueError("not a usable grid")
-    except (KeyError, TypeError, ValueError) as error:
+    except VALUE_ERRORS as error:
         raise ImageError(
             f"{sidecar}: {SHAPE_KEY} or {AFFINE_KEY} missing or damaged ({error}); prepare the participant again"
         ) from error
@@ -44,12 +43,9 @@ def original_grid(path: Path) -> tuple[tuple[int, int, int], FloatArray]:
 
 def _read_sidecar(path: Path) -> Mapping[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return load_object(path)
+    except (OSError, ValueError, TypeError) as error:
         raise ImageError(f"{path}: cannot read the sidecar ({error}); run this participant again") from error
-    if not isinstance(content, dict):
-        raise ImageError(f"{path}: not a JSON object; run this participant again")
-    return content
 
 
 def network_output(path: Path) -> Volume:
@@ -71,7 +67,7 @@ def network_output(path: Path) -> Volume:
         intercept = np.asarray(content["ScaleIntercept"], dtype=np.float64)
         if values.ndim != 3 or slope.shape != (values.shape[2],) or intercept.shape != slope.shape:
             raise ValueError("the scales do not fit the image")
-    except (*READ_ERRORS, KeyError) as error:
+    except (*READ_ERRORS, *VALUE_ERRORS) as error:
         raise ImageError(
             f"{path}: no synthetic SPECT of this software, or damaged ({error}); apply the model again"
         ) from error

@@ -134,3 +134,23 @@ def test_find_cases__an_image_that_two_filters_take_is_refused(
     filters.write_text('{"ictal": {"datatype": "spect"}, "interictal": {"datatype": "spect"}}')
     with pytest.raises(UsageError, match=f"{Path(INTERICTAL).name}.nii.*is taken as ictal and as interictal"):
         find_cases(settings_for(root, bids_filter_file=filters))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (T1W, "sub-01/anat/sub-09_T1w", "named sub-09, but lies in sub-01"),
+        (PET, "sub-01/pet/sub-09_trc-FDG_pet", "named sub-09, but lies in sub-01"),
+        ("sub-01/ses-a/anat/sub-01_ses-a_T1w", "sub-01/ses-a/anat/sub-01_ses-b_T1w", "named ses-b, but lies in ses-a"),
+    ],
+)
+def test_find_cases__an_image_named_after_somebody_else_fails_its_participant_only(
+    dataset: Dataset, settings_for: MakeSettings, old: str, new: str, words: str
+) -> None:
+    root = dataset(*({T1W, PET, INTERICTAL} - {old}), new, "sub-02/anat/sub-02_T1w")
+    if "ses-a" in old:
+        (root / f"{T1W}.nii.gz").unlink()
+    (case,), (outcome,) = find_cases(settings_for(root))
+    assert case.participant == "02"
+    assert (outcome.participant, outcome.status) == ("01", "failed")
+    assert words in outcome.reason

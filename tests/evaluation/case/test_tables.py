@@ -136,6 +136,12 @@ def test_parse_table__numbers_may_be_missing_names_not() -> None:
         parse_table(io.BytesIO(text), ["absent"], [])
 
 
+def test_parse_table__whole_numbers_beyond_64_bits_are_numbers() -> None:
+    frame = parse_table(io.BytesIO(b"method\tssim\na\t100000000000000000000\nb\tn/a\n"), ["method", "ssim"], ["ssim"])
+    assert frame["ssim"].dtype == np.float64
+    np.testing.assert_array_equal(frame["ssim"], [1e20, np.nan])
+
+
 def test_in_order__network_first_then_the_baselines_as_listed() -> None:
     rows = pd.DataFrame({"space": "T1w", "model": "m", "method": ["zeta", "regression", "constant", "pix2pix"], "n": 0})
     assert in_order(rows, ["n"])["method"].tolist() == ["pix2pix", "constant", "regression", "zeta"]

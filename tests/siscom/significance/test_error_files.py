@@ -39,7 +39,7 @@ def test_error_files__come_back_as_they_were_without_a_label(tmp_path: Path) -> 
     assert [path.name for path in error_files(tmp_path)] == ["siscom_error.json", "siscom_error.safetensors"]
 
 
-@pytest.mark.parametrize("damage", ["cut", "absent", "other", "newer"])
+@pytest.mark.parametrize("damage", ["cut", "absent", "other", "newer", "width", "peak"])
 def test_load_error__damaged_files_are_one_line(tmp_path: Path, damage: str) -> None:
     save_error(tmp_path, sums(), "Best", "abc")
     tensors, card = tmp_path / "siscom_error.safetensors", tmp_path / "siscom_error.json"
@@ -49,6 +49,10 @@ def test_load_error__damaged_files_are_one_line(tmp_path: Path, damage: str) -> 
         tensors.unlink()
     elif damage == "other":
         card.write_text("[]")
+    elif damage in ("width", "peak"):
+        content = json.loads(card.read_text())
+        content |= {"SmoothingFWHM": float("nan")} if damage == "width" else {"Peaks": [10**400, 1]}
+        card.write_text(json.dumps(content))
     else:
         card.write_text(card.read_text().replace('"FormatVersion": 2', '"FormatVersion": 3'))
     with pytest.raises(ModelError, match=r"siscom_error\.json.*remove it") as error:

@@ -1,4 +1,5 @@
 import dataclasses
+import gzip
 
 import nibabel as nib
 import numpy as np
@@ -23,6 +24,7 @@ def test_fit(tmp_path, write_prepared):
     nib.Nifti1Image(np.zeros((32, 32, 12)), np.eye(4)).to_filename(prepared.images["pet"])
     with pytest.raises(ModelError, match=r"32 x 32 x 16 voxels, .*pet\.nii\.gz has 32 x 32 x 12"):
         check_fit(card, prepared)
-    prepared.images["T1w"].write_bytes(b"")
-    with pytest.raises(ImageError, match="prepare the participant again"):
-        check_fit(card, prepared, 2.0)
+    for content in (b"", gzip.compress(b"short"), gzip.compress(bytes(400))):
+        prepared.images["T1w"].write_bytes(content)
+        with pytest.raises(ImageError, match="prepare the participant again"):
+            check_fit(card, prepared, 2.0)
