@@ -3,6 +3,7 @@
 Only the standard library is imported before the arguments are parsed, so that ``--help`` answers at once.
 """
 
+import atexit
 import logging
 import os
 import sys
@@ -22,6 +23,9 @@ from bids_spectsynth.options.presets import GOVERNED
 from bids_spectsynth.options.settings import Settings, make_settings, option_names, read_config
 from bids_spectsynth.options.spaces import option_of
 from bids_spectsynth.options.study_grid import study_grid
+
+#: Codes of runs that were asked to end.
+_STOPPED = (ExitCode.INTERRUPTED, ExitCode.RESUBMIT, ExitCode.TERMINATED)
 
 
 def parse(argv: Sequence[str]) -> Settings:
@@ -157,7 +161,14 @@ def main(argv: Sequence[str]) -> int:
 
 def entry_point() -> None:
     """Console script."""
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    if code in _STOPPED:
+        # Python would take apart all that is loaded, which is a second of a processor that others may be using.
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 __all__ = ["entry_point", "main", "option_names", "parse"]

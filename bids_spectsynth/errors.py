@@ -50,14 +50,18 @@ class ModelError(SpectSynthError):
 
 #: What to change where memory does not suffice.
 MEMORY_ADVICE = "lower --nprocs or --batch-size, set --mem-mb to what this machine has, or use one with more"
-_NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "Cannot allocate memory")
+#: In small letters; a library that cannot be loaded, or a thread that cannot be started, is a lack of memory, too.
+_NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory",
+              "unable to allocate", "failed to map segment", "can't start new thread",
+              "cannot allocate write+execute memory")  # fmt: skip
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory did not suffice, in the words of Python, the system or torch."""
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
+    is_of_library = isinstance(error, RuntimeError | ImportError | OSError)
+    return is_of_library and any(words in str(error).lower() for words in _NO_MEMORY)
 
 
 def reason_of(error: BaseException) -> str:

@@ -3,11 +3,15 @@
 import multiprocessing
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from types import FrameType
+from typing import TypeVar
 
 from bids_spectsynth.errors import signal_code
+
+Result = TypeVar("Result")
 
 #: Signals that end a run: the system's, and the one by which a scheduler announces its time limit.
 END_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name))
@@ -40,6 +44,29 @@ def clean_end() -> Iterator[None]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def interruptible(function: Callable[[], Result]) -> Result:
+    """The result of a long call into a library, which a signal does not have to wait for.
+
+    Python handles signals between its own steps, and a network that looks at a head is one step, of seconds. It works
+    in a thread that is left to itself when a signal comes; what it raises is raised here.
+
+    Parameters
+    ----------
+    function : callable
+        Changes nothing that anybody needs after a signal.
+    """
+    done: Future[Result] = Future()
+
+    def work() -> None:
+        try:
+            done.set_result(function())
+        except BaseException as error:
+            done.set_exception(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    return done.result()
 
 
 def _raise(number: int, frame: FrameType | None) -> None:

@@ -1,3 +1,4 @@
+import atexit
 import json
 import os
 import subprocess
@@ -423,6 +424,8 @@ def test_a_defect_is_code_70_and_not_that_of_a_failed_participant(
         (PermissionError(13, "Permission denied", "/o/x"), 3, "/o/x: Permission denied"),
         (MemoryError(), 1, "out of memory; lower --nprocs"),
         (OSError(12, "Cannot allocate memory"), 1, "out of memory; lower --nprocs"),
+        (ImportError("x.so: failed to map segment from shared object"), 1, "out of memory; lower --nprocs"),
+        (RuntimeError("can't start new thread"), 1, "out of memory; lower --nprocs"),
         (
             RuntimeError("[enforce fail at x.cpp] DefaultCPUAllocator: not enough memory: you"),
             1,
@@ -558,3 +561,17 @@ def test_a_model_brings_its_voxels_and_its_space(tmp_path: Path, monkeypatch: py
     assert (kept.voxel_size, kept.output_spaces) == (2, ("T1w",))
     # A folder that there is not is named by the run.
     assert parse([*POSITIONAL, "--model", str(tmp_path / "gone")]).voxel_size == 1
+
+
+@pytest.mark.parametrize(("code", "at_once"), [(130, True), (138, True), (143, True), (0, False), (1, False)])
+def test_entry_point__a_run_that_was_asked_to_end_ends_at_once(
+    monkeypatch: pytest.MonkeyPatch, code: int, at_once: bool
+) -> None:
+    ended: list[object] = []
+    monkeypatch.setattr(cli, "main", lambda argv: code)
+    monkeypatch.setattr(atexit, "_run_exitfuncs", lambda: ended.append("what is to be done at the end"))
+    monkeypatch.setattr(os, "_exit", ended.append)
+    with pytest.raises(SystemExit) as left:
+        cli.entry_point()
+    assert left.value.code == code
+    assert ended == (["what is to be done at the end", code] if at_once else [])

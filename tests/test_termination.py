@@ -11,7 +11,7 @@ import pytest
 
 from bids_spectsynth.app import apply as application
 from bids_spectsynth.synthesis.training.state import Interrupted, StopSignals
-from bids_spectsynth.termination import Terminated, clean_end
+from bids_spectsynth.termination import Terminated, clean_end, interruptible
 
 #: Signals that end a run outside of training, and the exit code.
 ENDS = [(signal.SIGTERM, 143), (signal.SIGUSR1, 138)]
@@ -68,6 +68,33 @@ def test_signals_are_left_alone_in_other_threads() -> None:
     assert seen == [before]
 
 
+def test_interruptible__gives_what_the_function_gives_and_raises_what_it_raises() -> None:
+    assert interruptible(lambda: 7) == 7
+    with pytest.raises(ZeroDivisionError):
+        interruptible(lambda: 1 / 0)
+
+
+def test_interruptible__a_signal_does_not_wait_for_the_end_of_the_call() -> None:
+    released, begun = threading.Event(), threading.Event()
+    where: list[threading.Thread] = []
+
+    def library() -> bool:
+        where.append(threading.current_thread())
+        begun.set()
+        return released.wait(60)
+
+    def stop() -> None:
+        begun.wait(60)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=stop).start()
+    with pytest.raises(Terminated), clean_end():
+        interruptible(library)
+    assert where[0].is_alive(), "it is left to itself"
+    assert where[0] is not threading.main_thread(), "whose calls into a library nothing interrupts"
+    released.set()
+
+
 @pytest.mark.parametrize(("number", "code"), ENDS)
 def test_a_stopped_run_is_recorded_and_goes_on(
     finished: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, code: int
@@ -80,5 +107,9 @@ def test_a_stopped_run_is_recorded_and_goes_on(
         result = app("--mode", "apply", "--participant-label", "04")
     assert result.code == code
     assert result.err.splitlines()[-1] == f"bids_spectsynth: stopped by {number.name}; start again to go on from here"
+    row = app.participants()["sub-04"]
+    assert row["status"] == "stopped"
+    assert f"stopped by {number.name}" in row["reason"]
     assert app("--mode", "apply", "--participant-label", "04").code == 0
+    assert app.participants()["sub-04"]["status"] == "ok"
     assert len(app.files("sub-04/**/*_metrics.tsv")) == 2

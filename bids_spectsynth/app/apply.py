@@ -20,7 +20,7 @@ from bids_spectsynth.app.model_choice import AppliedModel
 from bids_spectsynth.bids.dataset import has_phantom_data
 from bids_spectsynth.bids.manifests import make_if_outdated
 from bids_spectsynth.bids.output_files import models_folder, rating_path, standard_deviation_path, synthetic_path
-from bids_spectsynth.bids.participants import FLAGS, read_participants
+from bids_spectsynth.bids.participants import FLAGGED, FLAGS, read_participants
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import INTERICTAL
 from bids_spectsynth.bids.sidecars import sidecar
@@ -31,7 +31,8 @@ from bids_spectsynth.evaluation.uncertainty.intervals import CALIBRATION, calibr
 from bids_spectsynth.evaluation.uncertainty.rating import calibrate_case
 from bids_spectsynth.evaluation.uncertainty.regional_table import write_regional_intervals
 from bids_spectsynth.options.settings import Settings
-from bids_spectsynth.quality.judge import QC, Flag, flagged_names
+from bids_spectsynth.quality.judge import Flag, flagged_names
+from bids_spectsynth.quality.marking import mark_as_judged
 from bids_spectsynth.synthesis.computing.devices import resolve_device
 from bids_spectsynth.synthesis.models.card import ModelCard, is_selection_participant, is_training_participant
 from bids_spectsynth.synthesis.models.ensemble import Member
@@ -44,8 +45,7 @@ logger = logging.getLogger(__name__)
 #: The model has seen nothing of these participants: those of its own cohort, and others.
 TEST = "test"
 RATED = (TEST, "external")
-#: Why a case with a SPECT is not rated.
-FLAGGED = "because its prepared images are doubtful: "
+#: Why a case with a SPECT is not rated, besides its flags.
 STATE_ASSUMED = "not rated, because nothing in the name of its SPECT says ictal or interictal"
 
 
@@ -98,9 +98,8 @@ def synthesise_case(
     settings: Settings,
     loader: NetworkLoader,
     calibrations: StoredCalibrations | None = None,
-    flags: Sequence[Flag] = (),
 ) -> Outcome:
-    """Write the synthetic image of a case, unless it is current.
+    """Write the synthetic image of a case, unless it is current; its sidecar has the quality flags of the case.
 
     Parameters
     ----------
@@ -111,8 +110,6 @@ def synthesise_case(
     loader : NetworkLoader
     calibrations : StoredCalibrations, optional
         Of the model; with them standard deviation, interval and the table of regional intervals are written too.
-    flags : sequence of Flag
-        What is doubtful about the prepared images; the sidecar says so.
 
     Returns
     -------
@@ -126,24 +123,20 @@ def synthesise_case(
     except Exception as error:
         return _failure(case, "synthesise", error)
 
-    facts = {QC: [flag.as_json() for flag in flags]} if flags else {}
-
     def make() -> None:
         remove_image(settings.output_dir, case, model.label)
         networks = loader.load(model.members_for(case.participant))
         if calibrations is None:
-            synthesise(networks, case, settings.output_dir, settings, label=model.label, facts=facts)
+            synthesise(networks, case, settings.output_dir, settings, label=model.label)
             return
         own = calibrations.of(case.participant)
         maps = partial(calibrated_maps, calibration=own)
-        synthesise(networks, case, settings.output_dir, settings, label=model.label, error_maps=maps, facts=facts)
+        synthesise(networks, case, settings.output_dir, settings, label=model.label, error_maps=maps)
         write_regional_intervals(settings.output_dir, case, model.label, own)
 
     try:
-        product = image_product(
-            model, case, settings, calibrated=calibrations is not None, flags=[flag.name for flag in flags]
-        )
-        make_if_outdated(product, make)
+        make_if_outdated(image_product(model, case, settings, calibrated=calibrations is not None), make)
+        mark_as_judged(settings.output_dir, case)
     except Exception as error:
         return _failure(case, "synthesise", error)
     return Outcome(case.participant, case.session, "synthesise", "ok")
@@ -188,7 +181,7 @@ def rate_case(
     except Exception as error:
         return _failure(case, "evaluate", error)
     if flags and INTERICTAL in case.images:
-        return Outcome(case.participant, case.session, "evaluate", "ok", f"not rated, {FLAGGED}{flagged_names(flags)}")
+        return Outcome(case.participant, case.session, "evaluate", "ok", f"{FLAGGED}{flagged_names(flags)}")
     if not case.is_state_assumed:
         return Outcome(case.participant, case.session, "evaluate", "ok")
     logger.info("%s, model %s: %s", case.name, model.label, STATE_ASSUMED)

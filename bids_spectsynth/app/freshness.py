@@ -33,7 +33,6 @@ from bids_spectsynth.evaluation.uncertainty.files import calibration_paths
 from bids_spectsynth.evaluation.uncertainty.intervals import CALIBRATION
 from bids_spectsynth.evaluation.uncertainty.rating import CALIBRATION_DICTIONARY
 from bids_spectsynth.options.settings import T1W_SPACE, Settings
-from bids_spectsynth.quality.judge import QC
 from bids_spectsynth.synthesis.baselines.files import baseline_files
 from bids_spectsynth.synthesis.models.card import ModelCard, card_checksum
 from bids_spectsynth.synthesis.prediction.reading import AFFINE_KEY, SHAPE_KEY
@@ -43,9 +42,7 @@ _MODEL, _SAMPLING, _RANGE, _SPLIT = "the model", "the sampling", "the data range
 _CARD = "the card of the model"
 
 
-def image_product(
-    model: AppliedModel, case: PreparedCase, settings: Settings, *, calibrated: bool = False, flags: Sequence[str] = ()
-) -> Product:
+def image_product(model: AppliedModel, case: PreparedCase, settings: Settings, *, calibrated: bool = False) -> Product:
     """The synthetic image of a case, in all geometries, and how far it may be wrong where that is requested.
 
     Parameters
@@ -57,16 +54,12 @@ def image_product(
         For ``output_dir`` and ``samples``.
     calibrated : bool
         Whether standard deviation and intervals come from the calibration in the model's folder.
-    flags : sequence of str
-        Names of quality flags.
     """
     output_dir, label = settings.output_dir, model.label
     cards = [member.card for member in model.members_for(case.participant)]
     path, deviation = (find(output_dir, case, label) for find in (synthetic_path, standard_deviation_path))
     inputs = prepared_files(case)
     options: dict[str, Any] = {_MODEL: model_checksum(cards), _CARD: [card_checksum(card) for card in cards]}
-    if flags or QC in sidecar(path):  # else of an earlier version, perhaps, which said nothing
-        options["the quality flags"] = list(flags)
     images = [path]
     if case.space == T1W_SPACE:
         own = sidecar(case.images[T1W])

@@ -3,6 +3,7 @@
 import logging
 from pathlib import Path
 
+from bids_spectsynth.bids.participants import rating_advice, to_be_rated
 from bids_spectsynth.evaluation.figures.bland_altman import write_agreement_figures
 from bids_spectsynth.evaluation.figures.paper import write_paper_figures
 from bids_spectsynth.evaluation.figures.violins import write_figures
@@ -42,6 +43,9 @@ def write_group_level(settings: Settings) -> Path:
     write_group_siscom(settings)
     for line in left_out_of_statistics(output_dir):
         logger.warning("%s", line)
+    waiting = to_be_rated(output_dir)
+    if waiting:
+        logger.warning("%s", rating_advice(waiting))
     tables = group_tables(output_dir, StatisticsOptions.of(settings))
     write_group_tables(tables, output_dir)
     write_paper_tables(tables, output_dir)

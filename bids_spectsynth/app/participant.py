@@ -5,22 +5,19 @@ entry in the list. What is slow to import is imported by the stage that needs it
 """
 
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bids_spectsynth.app.checks import process_rank
-from bids_spectsynth.app.outcomes import flags_by_participant, participant_statuses
+from bids_spectsynth.app.outcomes import participant_statuses, record_flags
 from bids_spectsynth.app.stages import Context, Stage, one_by_one
 from bids_spectsynth.bids.dataset import write_dataset_files
 from bids_spectsynth.bids.finding.cases import Case, find_cases
-from bids_spectsynth.bids.manifests import FOLDER as MANIFESTS
-from bids_spectsynth.bids.output_files import find_synthetic
 from bids_spectsynth.bids.participants import update_participants
-from bids_spectsynth.bids.prepared import PreparedCase, find_prepared, is_registered_to
+from bids_spectsynth.bids.prepared import PreparedCase, find_prepared, is_registered_to, is_unfinished
 from bids_spectsynth.bids.roles import INTERICTAL, T1W, ictal_names
 from bids_spectsynth.bids.validate import check_dataset
-from bids_spectsynth.bids.writing import folder_lock
 from bids_spectsynth.errors import ModelError, Outcome
 from bids_spectsynth.images.nifti import READ_ERRORS, stored_shape
 from bids_spectsynth.logs import LOGGER_NAME
@@ -28,7 +25,6 @@ from bids_spectsynth.options.settings import FIELD_OF_VIEW_MM, T1W_SPACE, Settin
 
 if TYPE_CHECKING:
     from bids_spectsynth.app.model_choice import AppliedModel
-    from bids_spectsynth.quality.judge import Flag
 
 logger = logging.getLogger(f"{LOGGER_NAME}.run")
 
@@ -113,7 +109,7 @@ def _unprepared(cases: list[Case], settings: Settings) -> list[Case]:
 
 def _is_prepared(prepared: PreparedCase | None, case: Case, settings: Settings, space: str) -> bool:
     """Whether the output folder holds all that the models need of a case, on the requested grid and template."""
-    if prepared is None or not is_registered_to(prepared, space):
+    if prepared is None or not is_registered_to(prepared, space) or is_unfinished(settings.output_dir, case.name):
         return False
     needed = {T1W, INTERICTAL, *(role for inputs in settings.inputs for role in inputs)}
     if settings.siscom == "on":
@@ -132,13 +128,13 @@ def _judge(context: Context) -> Iterable[Outcome]:
     """Judge all prepared cases of the output folder, and say what is doubtful about those of this run."""
     from bids_spectsynth.quality.cohort import judge_folder
     from bids_spectsynth.quality.judge import flagged_names
+    from bids_spectsynth.quality.marking import judging_lock
 
     settings = context.settings
     if process_rank()[0] == 0:
-        # Of jobs that judge at the same time the one that sees more cases must not be overwritten by the other.
-        with folder_lock(settings.output_dir / MANIFESTS):
+        with judging_lock(settings.output_dir):
             judged = judge_folder(settings.output_dir, settings.spaces, write=True)
-            _record_flags(judged, settings)
+            record_flags(judged, settings)
     else:
         judged = judge_folder(settings.output_dir, settings.spaces, write=False)
     context.flags = {case.name: flags for case, flags in judged}
@@ -151,20 +147,6 @@ def _judge(context: Context) -> Iterable[Outcome]:
         if settings.strict:
             reason = f"doubtful images: {flagged_names(flags)}"
             yield Outcome(case.participant, case.session, "quality", "failed", reason)
-
-
-def _record_flags(judged: "Sequence[tuple[PreparedCase, tuple[Flag, ...]]]", settings: Settings) -> None:
-    """Also of participants of other runs and jobs: the larger the cohort, the more is known of each."""
-    from bids_spectsynth.app.freshness import remove_ratings
-
-    flags = {case.name: found for case, found in judged}
-    labels = {case.participant for case, _ in judged}
-    update_participants(settings.output_dir, {label: flags_by_participant(flags, label) for label in sorted(labels)})
-    if settings.include_flagged:
-        return
-    for case, found in judged:
-        for image in find_synthetic(settings.output_dir, case) if found else ():
-            remove_ratings(settings.output_dir, case, image.model)
 
 
 def _train(context: Context) -> Iterable[Outcome]:
@@ -251,8 +233,7 @@ def _synthesise(context: Context) -> Iterable[Outcome]:
         if model.label not in calibrations:
             begin_model(model, sum(own is model for own, _ in pairs), loader, settings)
             calibrations[model.label] = provide_calibrations(model, settings, loader)
-        flags = (context.flags or {}).get(case.name, ())
-        outcome = synthesise_case(model, case, settings, loader, calibrations[model.label], flags)
+        outcome = synthesise_case(model, case, settings, loader, calibrations[model.label])
         if outcome.status == "ok":
             context.synthesised.append((model, case))
         return outcome

@@ -17,7 +17,7 @@ from bids_spectsynth.app.checks import (
     make_folders,
     process_rank,
 )
-from bids_spectsynth.app.outcomes import log_found, record_outcomes
+from bids_spectsynth.app.outcomes import log_found, record_outcomes, stopped_reasons
 from bids_spectsynth.app.stages import Context, Stage, run_stages
 from bids_spectsynth.bids.dataset import write_dataset_files
 from bids_spectsynth.bids.writing import remove_leftovers
@@ -76,8 +76,11 @@ def run_participant(settings: Settings) -> ExitCode:
     write_dataset_files(own, {})
     try:
         run_stages([stage for stage in stages if not stage.only_reads], context)
-    finally:
-        record_outcomes(own, context.run_folder, context.outcomes, context.flags)
+    except BaseException as error:
+        stopped = stopped_reasons(context.cases, context.outcomes, stages[-1].name, error)
+        record_outcomes(own, context.run_folder, context.outcomes, context.flags, stopped)
+        raise
+    record_outcomes(own, context.run_folder, context.outcomes, context.flags)
     return exit_code(context.outcomes)
 
 

@@ -41,6 +41,7 @@ DICTIONARY: dict[str, dict[str, Any]] = {
             "ok": "Everything asked for was done.",
             "skipped": "An image that is needed does not exist.",
             "failed": "A stage stopped with an error.",
+            "stopped": "The run ended before all was done; the same command goes on from there.",
         },
     },
     "reason": {"Description": "Why the participant was skipped or failed, in one line."},
@@ -51,6 +52,8 @@ DICTIONARY: dict[str, dict[str, Any]] = {
     },
 }
 _MISSING = "n/a"
+#: How the reason begins why a participant with flags has no ratings; the names of the flags follow.
+FLAGGED = "not rated, because its prepared images are doubtful: "
 
 
 def read_rows(path: Path, *, quoted: bool = False) -> tuple[list[str], list[dict[str, str]]]:
@@ -113,6 +116,29 @@ def read_participants(output_dir: Path) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=columns, dtype=str)
     wanted = dict.fromkeys((*COLUMNS, *columns))
     return frame.reindex(columns=list(wanted), fill_value=_MISSING).replace("", _MISSING)
+
+
+def to_be_rated(output_dir: Path) -> list[str]:
+    """Labels of participants that were left without ratings for flags that they do not have any more.
+
+    A job of an array judges everybody, but rates its own participants alone.
+
+    Raises
+    ------
+    DatasetError
+        The table exists and is not such a table.
+    """
+    table = read_participants(output_dir)
+    waiting = table["reason"].str.contains(FLAGGED, regex=False) & (table[FLAGS] == _MISSING)
+    return [bare_label(str(name), "sub") for name in table.loc[waiting, "participant_id"]]
+
+
+def rating_advice(labels: Sequence[str]) -> str:
+    """What to do about participants of :func:`to_be_rated`, in one line."""
+    return (
+        f"flagged by an earlier job and no longer, but not rated yet: {' '.join(f'sub-{label}' for label in labels)}; "
+        f"run: bids_spectsynth BIDS_DIR OUTPUT_DIR participant --mode apply --participant-label {' '.join(labels)}"
+    )
 
 
 def update_participants(output_dir: Path, rows: Mapping[str, Mapping[str, str]]) -> set[str]:

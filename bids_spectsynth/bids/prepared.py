@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from bids_spectsynth.bids.access import is_text
+from bids_spectsynth.bids.manifests import FOLDER as MANIFESTS
 from bids_spectsynth.bids.names import bare_label, parse_name
 from bids_spectsynth.bids.roles import ICTAL, INTERICTAL, ROLES, T1W, ictal_name, is_assumed, role_by_suffix
 from bids_spectsynth.bids.scans import ScanKey, recorded_case, scan_key_of
@@ -14,6 +15,8 @@ from bids_spectsynth.options.settings import T1W_SPACE
 from bids_spectsynth.options.spaces import parse_space
 
 PREPARED = "preproc"
+#: In the hidden folder of manifests: a file for each case whose preparation has begun and not ended.
+_UNFINISHED = Path(MANIFESTS, "unfinished")
 
 
 @dataclass(frozen=True)
@@ -184,3 +187,36 @@ def is_registered_to(case: PreparedCase, requested: str) -> bool:
     if space.resolution is None or case.template_xfm is None:
         return True
     return bool(sidecar(case.template_xfm).get("Template") == str(space))
+
+
+def begin_preparation(output_dir: Path, case: str) -> None:
+    """Note that files of a case are about to be written, so that no job takes some of them for all of them.
+
+    The note is of the case and outlives the process: what a run leaves that was killed is not complete either.
+
+    Parameters
+    ----------
+    output_dir : Path
+    case : str
+        Its name.
+    """
+    path = output_dir / _UNFINISHED / case
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+
+
+def end_preparation(output_dir: Path, case: str) -> None:
+    """Take back the note of :func:`begin_preparation`: all files of the case are as they should be.
+
+    Parameters
+    ----------
+    output_dir : Path
+    case : str
+        Its name.
+    """
+    (output_dir / _UNFINISHED / case).unlink(missing_ok=True)
+
+
+def is_unfinished(output_dir: Path, case: str) -> bool:
+    """Whether the preparation of a case has begun and not ended."""
+    return (output_dir / _UNFINISHED / case).exists()

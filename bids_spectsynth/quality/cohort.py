@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from bids_spectsynth.bids.prepared import PreparedCase, find_prepared
+from bids_spectsynth.bids.prepared import PreparedCase, find_prepared, is_unfinished
 from bids_spectsynth.bids.transforms import find_transforms
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.options.settings import T1W_SPACE
@@ -20,7 +20,8 @@ def judge_folder(
 ) -> list[tuple[PreparedCase, tuple[Flag, ...]]]:
     """Judge everybody who is prepared, each case once: in the T1w's space where that is one of the spaces.
 
-    An image that cannot be measured is left to the stages that need it, with a line.
+    An image that cannot be measured is left to the stages that need it, with a line. So is a case whose preparation
+    another job has begun and not ended: some of its images would be of before, some missing.
 
     Parameters
     ----------
@@ -40,6 +41,9 @@ def judge_folder(
     transforms = find_transforms(output_dir)
     measured: dict[str, CaseQuality] = {}
     for name in sorted(found):
+        if is_unfinished(output_dir, name):
+            logger.info("%s: not judged: its preparation has not ended, here or in another job", name)
+            continue
         try:
             measured[name] = case_quality(output_dir, found[name], transforms)
         except ImageError as error:
@@ -57,7 +61,7 @@ def judge_folder(
     flags = judge(comparable)
     if write:
         for name, quality in measured.items():
-            write_quality(output_dir, found[name], transforms, quality, flags[name])
+            write_quality(output_dir, found[name], quality, flags[name])
     return [(found[name], flags[name]) for name in measured]
 
 

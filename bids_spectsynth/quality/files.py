@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 import bids_spectsynth
-from bids_spectsynth.bids.manifests import file_record
+from bids_spectsynth.bids.manifests import (
+    FileRecord,
+    Manifest,
+    file_record,
+    manifest_path,
+    read_manifest,
+    write_manifest,
+)
 from bids_spectsynth.bids.names import case_folder
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import INTERICTAL, T1W, is_ictal
@@ -42,10 +49,13 @@ class CaseQuality:
         registrations.
     metrics : mapping of str to str
         What the scores are, by role.
+    inputs : mapping of str to FileRecord
+        The files that were measured, as they were then.
     """
 
     measures: Mapping[str, float]
     metrics: Mapping[str, str]
+    inputs: Mapping[str, FileRecord] = field(default_factory=dict)
 
 
 def quality_path(output_dir: Path, case: PreparedCase) -> Path:
@@ -66,40 +76,39 @@ def case_quality(output_dir: Path, case: PreparedCase, transforms: Sequence[Tran
     Raises
     ------
     ImageError
-        An image is missing or damaged.
+        An image is missing or damaged, or another job wrote it anew meanwhile.
     """
     own = [one for one in transforms if one.case_name == case.name and not is_ictal(one.role)]
-    inputs = _inputs(case, own)
+    inputs = _records(output_dir, case, own)
     stored = read_object(quality_path(output_dir, case))
     earlier = stored.get("Inputs") if stored.get("Version") == _VERSION else None
     is_whole = all(isinstance(stored.get(part), dict) for part in ("Inputs", "Measures", "Metrics"))
-    if not is_whole or not isinstance(earlier, dict) or not _are_same(inputs, earlier):
-        return CaseQuality(_measured(case) | _registered(own), {one.role: one.metric for one in own})
+    if not is_whole or earlier != _checksums(inputs):
+        measures = _measured(case) | _registered(own)
+        # What is recorded is what was measured, not what lies there by the time that it is written.
+        if _records(output_dir, case, own) != inputs:
+            raise ImageError("its images were written anew while they were measured; the next run judges them")
+        return CaseQuality(measures, {one.role: one.metric for one in own}, inputs)
     return CaseQuality(
         {str(name): _number(value) for name, value in stored["Measures"].items()},
         {str(role): str(metric) for role, metric in stored["Metrics"].items()},
+        inputs,
     )
 
 
-def write_quality(
-    output_dir: Path,
-    case: PreparedCase,
-    transforms: Sequence[Transform],
-    quality: CaseQuality,
-    flags: Sequence[Flag],
-) -> None:
+def write_quality(output_dir: Path, case: PreparedCase, quality: CaseQuality, flags: Sequence[Flag]) -> None:
     """Write the file of a case where it says something else.
+
+    Times of the files are kept in a manifest, so that the next job reads no image whose time is the same.
 
     Parameters
     ----------
     output_dir : Path
     case : PreparedCase
-    transforms : sequence of Transform
     quality : CaseQuality
     flags : sequence of Flag
     """
     path = quality_path(output_dir, case)
-    own = [one for one in transforms if one.case_name == case.name and not is_ictal(one.role)]
     before = read_object(path)
     content = {
         "Description": f"Quality of the prepared images of {case.name}: measurements, and what is doubtful.",
@@ -109,10 +118,13 @@ def write_quality(
         QC: [flag.as_json() for flag in flags],
         "Measures": dict(quality.measures),
         "Metrics": dict(quality.metrics),
-        "Inputs": {name: file_record(file).sha256 for name, file in _inputs(case, own).items()},
+        "Inputs": _checksums(quality.inputs),
     }
     if before != content:
         write_json(path, content)
+    manifest = Manifest(quality.inputs, {}, {})
+    if read_manifest(manifest_path(output_dir, path)) != manifest:
+        write_manifest(manifest_path(output_dir, path), manifest)
 
 
 def read_flags(output_dir: Path, case: PreparedCase) -> tuple[Flag, ...]:
@@ -140,10 +152,15 @@ def _inputs(case: PreparedCase, transforms: Sequence[Transform]) -> dict[str, Pa
     return files | {f"registration {one.role} {one.path.name}": sidecar_path(one.path) for one in transforms}
 
 
-def _are_same(inputs: Mapping[str, Path], earlier: Mapping[str, Any]) -> bool:
-    return set(inputs) == set(earlier) and all(
-        file_record(path).sha256 == earlier[name] for name, path in inputs.items()
-    )
+def _records(output_dir: Path, case: PreparedCase, transforms: Sequence[Transform]) -> dict[str, FileRecord]:
+    """What the files of a case are now; those whose size and time are as recorded are not read."""
+    manifest = read_manifest(manifest_path(output_dir, quality_path(output_dir, case)))
+    known = manifest.inputs if manifest is not None else {}
+    return {name: file_record(path, known.get(name)) for name, path in _inputs(case, transforms).items()}
+
+
+def _checksums(records: Mapping[str, FileRecord]) -> dict[str, str]:
+    return {name: record.sha256 for name, record in records.items()}
 
 
 def _registered(transforms: Sequence[Transform]) -> dict[str, float]:

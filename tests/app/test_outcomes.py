@@ -6,11 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from bids_spectsynth.app.outcomes import case_name, log_found, log_outcome, participant_statuses, record_outcomes
+from bids_spectsynth.app.outcomes import (
+    case_name,
+    log_found,
+    log_outcome,
+    participant_statuses,
+    record_outcomes,
+    stopped_reasons,
+)
 from bids_spectsynth.bids.finding.cases import Case, SourceImage
 from bids_spectsynth.bids.participants import read_participants
 from bids_spectsynth.errors import Outcome
 from bids_spectsynth.options.settings import Settings, make_settings
+from bids_spectsynth.termination import Terminated
 
 
 @pytest.fixture
@@ -70,3 +78,31 @@ def test_participant_statuses__folders_of_options_keep_their_name_alone(settings
     reason = f"{tmp_path}/n has no mean; {tmp_path}/n/best/model.json: damaged; {tmp_path}/fs/sub-01/aseg.mgz: cut"
     rows = participant_statuses(given, [Outcome("01", None, "siscom", "ok", reason)])
     assert rows["01"]["reason"] == "n has no mean; best/model.json: damaged; fs/sub-01/aseg.mgz: cut"
+
+
+def test_stopped_reasons__who_is_done_or_failed_before_is_not_among_them() -> None:
+    cases = [Case(label, None, {}, ()) for label in ("01", "02", "03", "04", "05")]
+    outcomes = [
+        Outcome("01", None, "preprocess", "ok"),
+        Outcome("02", None, "preprocess", "failed", "cut"),
+        Outcome("03", None, "report", "ok"),
+        Outcome("04", None, "find", "skipped", "no PET"),
+    ]
+    found = stopped_reasons(cases, outcomes, "report", Terminated())
+    words = "the run ended before this participant was done: stopped by SIGTERM; start again to go on from here"
+    assert found == {"01": words, "05": words}
+    full = OSError(28, "No space left on device", "group.html")
+    assert "group.html: No space left" in stopped_reasons(cases, outcomes, "report", full)["01"]
+
+
+def test_record_outcomes__stopped_is_no_success(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    run_folder = settings.output_dir / "logs"
+    run_folder.mkdir(parents=True)
+    outcomes = [Outcome("01", None, "preprocess", "ok"), Outcome("02", None, "preprocess", "failed", "cut")]
+    with caplog.at_level("INFO", logger="bids_spectsynth"):
+        record_outcomes(settings, run_folder, outcomes, None, {"01": "stopped by SIGTERM"})
+    table = read_participants(settings.output_dir)
+    assert list(table["status"]) == ["stopped", "failed"]
+    assert list(table["reason"]) == ["stopped by SIGTERM", "cut"]
+    assert "Participants: 0 ok, 0 skipped, 1 failed, 1 stopped" in caplog.text
+    assert "stopped stopped by SIGTERM" in (run_folder / "sub-01.log").read_text()

@@ -8,6 +8,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from bids_spectsynth.bids.prepared import begin_preparation, is_unfinished
+from bids_spectsynth.bids.sidecars import sidecar
 from bids_spectsynth.quality import cohort as stage
 from bids_spectsynth.quality.files import CaseQuality
 from bids_spectsynth.quality.judge import Flag
@@ -169,3 +171,45 @@ def test_include_flagged__rates_whom_the_training_left_out(app: App) -> None:
     assert app("--mode", "apply", "--include-flagged").code == 0
     (table,) = app.output_dir.glob("sub-02/spect/*_metrics.tsv")
     assert set(pd.read_csv(table, sep="\t")["split"]) == {"external"}
+
+
+def test_case_whose_preparation_has_not_ended__is_not_judged(app: App) -> None:
+    app("--mode", "preprocess")
+    (app.output_dir / "sub-03" / "sub-03_qc.json").unlink()
+    begin_preparation(app.output_dir, "sub-03")  # as another job does
+    result = app("--mode", "preprocess", "--participant-label", "01")
+    assert result.says("sub-03: not judged", "has not ended")
+    assert not (app.output_dir / "sub-03" / "sub-03_qc.json").exists()
+    app("--mode", "preprocess", "--participant-label", "03")
+    assert (app.output_dir / "sub-03" / "sub-03_qc.json").exists()
+
+
+def test_preparation_that_fails__leaves_its_case_unjudged(app: App) -> None:
+    app("--mode", "preprocess")
+    next(app.bids_dir.glob("sub-03/pet/*_pet.nii.gz")).write_bytes(b"no image")
+    assert is_unfinished(app.output_dir, "sub-03") is False
+    assert app("--mode", "preprocess").says("sub-03: not judged")
+    assert is_unfinished(app.output_dir, "sub-03") is True
+
+
+def test_flags_that_another_job_takes_back__sidecar_follows_and_somebody_says_who_is_to_be_rated(app: App) -> None:
+    split = app.bids_dir.parent / "split.tsv"
+    parts = dict(zip(LABELS, ("train", "test", "validation", "train", "train"), strict=True))
+    split.write_text("participant_id\tsplit\n" + "".join(f"sub-{k}\t{part}\n" for k, part in parts.items()))
+    flagging, app.judge = app.judge, lambda measures: dict.fromkeys(measures, ())
+    assert app("--split-file", str(split)).code == 0
+    (image,) = app.output_dir.glob("sub-02/spect/*_space-T1w_desc-pix2pixT1wPet_spect.nii.gz")
+    written = image.stat().st_mtime_ns
+    app.judge = flagging
+    assert not app("--mode", "apply", "--participant-label", "01").says("not rated yet")
+    assert sidecar(image)["QC"] == [FLAG.as_json()]
+    app.judge = lambda measures: dict.fromkeys(measures, ())
+    result = app("--mode", "apply", "--participant-label", "01")
+    assert "QC" not in sidecar(image)
+    assert result.says("sub-02", "not rated yet", "--mode apply --participant-label 02")
+    group = app(level="group")
+    assert group.says("sub-02", "not rated yet"), group.err
+    assert "--mode apply --participant-label 02" in (app.output_dir / "group.html").read_text()
+    assert not app("--mode", "apply", "--participant-label", "02").says("not rated yet")
+    assert image.stat().st_mtime_ns == written, "only its sidecar has changed"
+    assert list(app.output_dir.glob("sub-02/spect/*_metrics.tsv"))

@@ -8,6 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from bids_spectsynth.bids import manifests
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.transforms import Transform
 from bids_spectsynth.errors import ImageError
@@ -59,12 +60,12 @@ def test_write_quality__written_once_read_back_and_measured_anew_where_an_image_
     tmp_path: Path, case: PreparedCase, transforms: list[Transform], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = case_quality(tmp_path, case, transforms)
-    write_quality(tmp_path, case, transforms, found, [FLAG])
+    write_quality(tmp_path, case, found, [FLAG])
     path = quality_path(tmp_path, case)
     assert path == tmp_path / "sub-01" / "sub-01_qc.json"
     assert read_flags(tmp_path, case) == (FLAG,)
     before = path.stat().st_mtime_ns
-    write_quality(tmp_path, case, transforms, found, [FLAG])
+    write_quality(tmp_path, case, found, [FLAG])
     assert path.stat().st_mtime_ns == before
     monkeypatch.setattr(files, "_measured", lambda case: {"pet.spread": 7.0})
     assert case_quality(tmp_path, case, transforms) == found
@@ -116,7 +117,7 @@ def test_case_quality__damaged_file_counts_as_none(
     tmp_path: Path, case: PreparedCase, transforms: list[Transform], part: str, value: object
 ) -> None:
     found = case_quality(tmp_path, case, transforms)
-    write_quality(tmp_path, case, transforms, found, [])
+    write_quality(tmp_path, case, found, [])
     path = quality_path(tmp_path, case)
     path.write_text(json.dumps({**json.loads(path.read_text()), part: value}))
     assert case_quality(tmp_path, case, transforms) == found
@@ -125,7 +126,7 @@ def test_case_quality__damaged_file_counts_as_none(
 def test_case_quality__number_that_no_float_holds(
     tmp_path: Path, case: PreparedCase, transforms: list[Transform]
 ) -> None:
-    write_quality(tmp_path, case, transforms, case_quality(tmp_path, case, transforms), [FLAG])
+    write_quality(tmp_path, case, case_quality(tmp_path, case, transforms), [FLAG])
     path = quality_path(tmp_path, case)
     content = json.loads(path.read_text())
     path.write_text(json.dumps({**content, "Measures": {"pet.fwhm": 10**400}, "QC": [{"value": 10**400}]}))
@@ -140,3 +141,33 @@ def test_case_quality__worst_of_several_registrations_counts(
     other.with_suffix(".json").write_text("{}")
     good = replace(transforms[0], path=other, sidecar={"Score": 0.98, "Metric": "m", "Poor": False})
     assert case_quality(tmp_path, case, [*transforms, good]).measures["pet.poor"] == 1.0
+
+
+def test_case_quality__records_what_was_measured_and_not_what_came_after(
+    tmp_path: Path, case: PreparedCase, transforms: list[Transform]
+) -> None:
+    found = case_quality(tmp_path, case, transforms)
+    shutil.copy(case.images["interictal"], case.images["pet"])  # by another job, before this one writes
+    write_quality(tmp_path, case, found, [])
+    assert case_quality(tmp_path, case, transforms).measures != found.measures
+
+
+def test_case_quality__image_that_is_written_meanwhile_is_not_judged(
+    tmp_path: Path, case: PreparedCase, transforms: list[Transform], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measured(case: PreparedCase) -> dict[str, float]:
+        shutil.copy(case.images["interictal"], case.images["pet"])
+        return {}
+
+    monkeypatch.setattr(files, "_measured", measured)
+    with pytest.raises(ImageError, match="written anew while they were measured"):
+        case_quality(tmp_path, case, transforms)
+
+
+def test_case_quality__reads_no_image_whose_size_and_time_are_as_recorded(
+    tmp_path: Path, case: PreparedCase, transforms: list[Transform], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = case_quality(tmp_path, case, transforms)
+    write_quality(tmp_path, case, found, [])
+    monkeypatch.setattr(manifests, "_sha256", lambda path, *_: pytest.fail(f"{path} was read"))
+    assert case_quality(tmp_path, case, transforms) == found

@@ -12,6 +12,7 @@ from bids_spectsynth.images.masks import solid_component
 from bids_spectsynth.images.resampling import resample_image
 from bids_spectsynth.preprocess.backends.fluid_rim import remove_fluid_rim
 from bids_spectsynth.preprocess.registration.sampler import shrink
+from bids_spectsynth.termination import interruptible
 
 #: An image is brought to upright voxels first if an axis deviates from the world's by more than this (degrees).
 _MAX_OBLIQUITY = 15.0
@@ -63,7 +64,8 @@ def _brain_probability(data: npt.NDArray[np.float32], threads: int) -> npt.NDArr
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        probability = BrainExtraction(no_gpu=True).run_model(np.array(data, dtype=np.float32))
+        network = BrainExtraction(no_gpu=True)
+        probability = interruptible(lambda: network.run_model(np.array(data, dtype=np.float32)))
     except AssertionError as error:  # deepbet's way to say that its first, coarse network saw no brain
         raise ImageError("no brain was found in the T1w; check that the image shows a whole, upright head") from error
     finally:

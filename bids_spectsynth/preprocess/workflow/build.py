@@ -14,6 +14,7 @@ from nipype.pipeline.engine import Workflow
 
 import bids_spectsynth
 from bids_spectsynth.bids.finding.cases import Case
+from bids_spectsynth.bids.prepared import begin_preparation, end_preparation
 from bids_spectsynth.errors import Outcome, SpectSynthError
 from bids_spectsynth.logs import LOGS_FOLDER
 from bids_spectsynth.options.settings import Settings
@@ -106,9 +107,14 @@ def preprocess(cases: Sequence[Case], settings: Settings, log_dir: Path | None =
     with held(_held_names(cases if settings.clean_workdir else todo, settings), status(settings)):
         # Another run that was waited for may have done them.
         todo = [case for case in todo if not is_done(case, settings, identity)]
+        for case in todo:
+            begin_preparation(settings.output_dir, case.name)
         if todo:
             error = _run(todo, settings, identity, log_dir or settings.output_dir / LOGS_FOLDER)
         outcomes = [_outcome(case, settings, identity, error) for case in cases]
+        for case, outcome in zip(cases, outcomes, strict=True):
+            if outcome.status == "ok":
+                end_preparation(settings.output_dir, case.name)
         if settings.clean_workdir:
             # Afterwards, another run that waits may have begun in the same folders.
             failed = {case.name for case, outcome in zip(cases, outcomes, strict=True) if outcome.status != "ok"}

@@ -17,7 +17,7 @@ from bids_spectsynth.bids.output_files import (
     read_table,
     software_version,
 )
-from bids_spectsynth.bids.participants import FLAGS, read_participants
+from bids_spectsynth.bids.participants import FLAGS, rating_advice, read_participants, to_be_rated
 from bids_spectsynth.bids.sidecars import read_object, sidecar
 from bids_spectsynth.bids.transforms import find_transforms
 from bids_spectsynth.bids.writing import write_text
@@ -157,7 +157,7 @@ def _cohort_section(context: _GroupContext) -> Section:
     if people.empty:
         return Section("cohort", "Cohort", [Note("There is no participants.tsv in the output folder.", "warning")])
     counts = people.groupby(["split", "status"]).size()
-    statuses = [status for status in ("ok", "skipped", "failed") if status in set(people["status"])]
+    statuses = [status for status in ("ok", "skipped", "failed", "stopped") if status in set(people["status"])]
     statuses += sorted(set(people["status"]) - set(statuses))
     splits = [split for split in _SPLITS if split in set(people["split"])]
     splits += sorted(set(people["split"]) - set(splits))
@@ -176,7 +176,7 @@ def _cohort_section(context: _GroupContext) -> Section:
             for row in left_out.to_dict("records")
         ]
         columns = [Column("Participant"), Column("Status"), Column("Reason")]
-        blocks.append(Table(columns, cells, "Skipped and failed participants."))
+        blocks.append(Table(columns, cells, "Participants that were skipped, failed, or stopped with their run."))
     flagged = people[people[FLAGS] != "n/a"] if FLAGS in people else people.iloc[:0]
     if len(flagged):
         cells = [
@@ -185,6 +185,9 @@ def _cohort_section(context: _GroupContext) -> Section:
         ]
         columns = [Column("Participant"), Column("Quality flags")]
         blocks.append(Table(columns, cells, "Participants with doubtful images."))
+    waiting = to_be_rated(context.output_dir)
+    if waiting:
+        blocks.append(Note(rating_advice(waiting), "warning", "Not rated yet"))
     stale = left_out_of_statistics(context.output_dir)
     if stale:
         blocks.append(Items([(line, "") for line in stale]))

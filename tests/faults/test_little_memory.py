@@ -1,0 +1,92 @@
+"""Too little memory: the word, what to change, the right code; and without the limit the same command goes on."""
+
+import json
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bids_spectsynth.errors import MEMORY_ADVICE, ExitCode
+from tests.faults.program import Ended, Reference, contents, half_written, memory_limit, reference, start
+
+#: Of the whole process, below what imports need.
+SMALL_MB = (200, 300, 400, 600, 900, 1300, 1500)
+#: Above what imports need; the heads are small, and so are these.
+MORE_MB = (4, 8, 16, 32, 64, 128, 300, 600, 1000, 1500)
+_PROGRAM = "import sys; from bids_spectsynth.cli import main; sys.exit(main(sys.argv[1:]))"
+
+
+def check_memory(code: int, err: str) -> None:
+    """It sufficed; or of the run or of a participant one line has the word and the advice.
+
+    Where a library is loaded, the system's own may end the process with its own words, before anybody can catch it.
+    """
+    if code in (127, 134) and "cannot allocate memory" in err.splitlines()[-1]:
+        return
+    assert code in (ExitCode.OK, ExitCode.SOME_FAILED, ExitCode.NOBODY_LEFT), err
+    assert "Traceback" not in err
+    if code != ExitCode.OK:
+        lines = [line for line in err.splitlines() if "out of memory" in line or "lack of memory" in line]
+        assert lines, err
+        assert all(MEMORY_ADVICE in line for line in lines)
+
+
+def run_with(megabytes: int, *words: str) -> subprocess.CompletedProcess[str]:
+    """The program with so much address space in all."""
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (megabytes * 2**20,) * 2)
+
+    command = [sys.executable, "-c", _PROGRAM, *words]
+    return subprocess.run(command, capture_output=True, text=True, preexec_fn=limit, timeout=600, check=False)
+
+
+def test_run__too_little_memory_for_the_imports_is_one_line(finished: Any, tmp_path: Path) -> None:
+    done = run_with(300, str(finished.bids_dir), str(tmp_path / "out"), "participant", "--skip-bids-validation")
+    check_memory(done.returncode, done.stderr)
+    assert done.returncode == ExitCode.SOME_FAILED
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("megabytes", SMALL_MB)
+def test_run__little_memory_from_the_start(
+    finished: Any, tmp_path: Path, megabytes: int, record_property: Callable[[str, object], None]
+) -> None:
+    words = (str(finished.bids_dir), str(tmp_path / "out"), "participant", "--skip-bids-validation", "--nprocs", "2")
+    done = run_with(megabytes, *words, "--mode", "preprocess", "--participant-label", "04")
+    check_memory(done.returncode, done.stderr)
+    record_property("tried", f"{megabytes} MB of address space for the whole program, worker processes included")
+    record_property("seen", json.dumps(done.stderr.strip().splitlines()[-1:])[:160])
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Reference:
+    return reference(tmp_path_factory.getbasetemp())
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("level", ["participant", "group"])
+def test_level__little_memory_goes_on_without_the_limit(
+    uninterrupted: Reference, tmp_path: Path, level: str, record_property: Callable[[str, object], None]
+) -> None:
+    options, codes = uninterrupted.options_of(level), []
+    app = uninterrupted.again(tmp_path, level)
+    for megabytes in MORE_MB:
+        ended: Ended = start(app, *options, level=level, prepare=memory_limit(megabytes)).wait()
+        codes.append(ended.code)
+        check_memory(ended.code, ended.err)
+        assert half_written(app.output_dir) == []
+        if ended.code == ExitCode.OK:
+            break
+    assert start(app, *options, level=level).wait().code == 0
+    assert contents(app.output_dir) == uninterrupted.of(level)
+    shutil.rmtree(app.output_dir)
+    record_property(
+        "tried", f"{level} level with {', '.join(map(str, MORE_MB[: len(codes)]))} MB more than imports need"
+    )
+    record_property("seen", f"exit codes {' '.join(map(str, codes))}; then equal to an uninterrupted run")
