@@ -12,10 +12,10 @@ from bids_spectsynth.synthesis.computing.devices import Processes
 from bids_spectsynth.synthesis.computing.seeds import derived_seed, seed_dropout
 from bids_spectsynth.synthesis.network.adversarial import discriminator_loss
 from bids_spectsynth.synthesis.network.augmentation import augment
+from bids_spectsynth.synthesis.network.averaging import AveragedWeights
 from bids_spectsynth.synthesis.network.channels import generate
 from bids_spectsynth.synthesis.network.losses import GeneratorLoss, LossBatch, generator_loss
 from bids_spectsynth.synthesis.network.networks import PatchDiscriminator, UNetGenerator, init_weights
-from bids_spectsynth.synthesis.training.averaging import AveragedWeights
 from bids_spectsynth.synthesis.training.config import TrainingConfig
 from bids_spectsynth.synthesis.training.optimiser import Adam
 

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
+from bids_spectsynth.synthesis.network.averaging import AveragedWeights
 from bids_spectsynth.synthesis.network.networks import UNetGenerator
-from bids_spectsynth.synthesis.training.averaging import AveragedWeights
 
 
 def network(value):
