@@ -95,7 +95,7 @@ def registration(fixed: Array, moving: Array, mask: Mask, affine: Affine, names:
         Contour(mask.astype(np.float32), 0.5, FIXED),
         _level(fixed, mask, 55.0, FIXED, 1.0),
     ]
-    views = _strip(mask)
+    views = strip_views(mask)
     rows = [
         Row(f"{name} lines\non T1w", views, below, of_moving, positions=True),
         Row(f"T1w lines\non {name}", views, above, of_fixed),
@@ -125,10 +125,11 @@ def template_outline(image: Array, mask: Mask, template: Array, affine: Affine, 
     layer = Layer(image, 0.0, _bright(image, mask, 99.5))
     contours = [Contour(mask.astype(np.float32), 0.5, FIXED, 1.3), Contour(template, 0.5, TEMPLATE, 2.0)]
     frame = frame_of(mask | (template > 0.5), affine)
-    return mosaic([Row("Outlines\non T1w", _strip(mask), layer, contours, positions=True)], frame, title)
+    return mosaic([Row("Outlines\non T1w", strip_views(mask), layer, contours, positions=True)], frame, title)
 
 
-def _strip(mask: Mask) -> list[View]:
+def strip_views(mask: Mask) -> list[View]:
+    """The slices that a strip shows of a brain: the middle ones of each plane."""
     return [views_across(mask, plane, count)[at] for plane, (count, places) in _STRIP.items() for at in places]
 
 

@@ -23,7 +23,7 @@ from bids_spectsynth.reports.context import Figure, SubjectContext, viewer_name
 from bids_spectsynth.reports.html import Block, Fold, Heading, Jump, Note, Section, Text, number
 from bids_spectsynth.reports.pictures import reportlets
 from bids_spectsynth.reports.pictures.mosaic import Title
-from bids_spectsynth.reports.pictures.views import Array, frame_of
+from bids_spectsynth.reports.pictures.views import AXIS, Array, frame_of
 from bids_spectsynth.reports.reading import read_volume
 
 #: In every picture of a synthetic image.
@@ -141,7 +141,13 @@ def _template_figure(context: SubjectContext, case: PreparedCase, transform: Tra
         template = nib.funcs.as_closest_canonical(fetch_template(transform.template).mask)  # type: ignore[no-untyped-call]
         data = np.asarray(template.dataobj, dtype=np.float32)
         box = frame_of(mask, affine, reportlets.HEAD_MARGIN_MM).box
-        outline = resample_linear(data, template.affine, mask.shape, matrix @ affine, box)
+        # Only what the strip shows: the whole head would take longer than all else of the picture.
+        outline = np.zeros(mask.shape, dtype=np.float32)
+        for view in reportlets.strip_views(mask):
+            part = [*box]
+            part[AXIS[view.plane]] = slice(view.at, view.at + 1)
+            at = (part[0], part[1], part[2])
+            outline[at] = resample_linear(data, template.affine, mask.shape, matrix @ affine, at)[at]
         where = "carried over to the participant's own space" if native else "in template space"
         caption = (
             f"Pink: brain of {transform.target}, {where}. Blue: brain of the participant. An affine transform fits "
