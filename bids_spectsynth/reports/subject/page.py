@@ -28,6 +28,7 @@ from bids_spectsynth.reports.html import Block, Cell, Code, Column, Items, Note,
 from bids_spectsynth.reports.rating import rating_section
 from bids_spectsynth.reports.rendering import render
 from bids_spectsynth.reports.subject.asymmetry import asymmetry_section
+from bids_spectsynth.reports.subject.correction import correction_section
 from bids_spectsynth.reports.subject.glance import glance_section
 from bids_spectsynth.reports.subject.images import (
     SYNTHETIC_BANNER,
@@ -303,6 +304,7 @@ SECTIONS: tuple[Callable[[SubjectContext], Section | None], ...] = (
     brain_mask_section,
     registration_section,
     template_section,
+    correction_section,
     _summary_section,
     _methods_section,
     _about_section,
