@@ -65,7 +65,10 @@ def check_folders(settings: Settings) -> None:
     from_output = settings.reports_only or settings.boilerplate_only
     if settings.analysis_level == "participant" and settings.mode != "train" and not from_output:
         check_root(settings.bids_dir)
-    for what, folder in (("output", output_dir), ("work", settings.work_folder.resolve())):
+    kept = [("output", output_dir), ("work", settings.work_folder.resolve())]
+    if settings.bids_database_dir is not None:
+        kept.append(("database", settings.bids_database_dir.resolve()))
+    for what, folder in kept:
         inside = folder.is_relative_to(bids_dir) and not folder.is_relative_to(bids_dir / "derivatives")
         if inside or folder == bids_dir / "derivatives":
             raise DatasetError(

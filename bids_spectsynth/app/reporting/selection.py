@@ -33,7 +33,8 @@ def prepared_labels(output_dir: Path, chosen: Sequence[str] = ()) -> list[str]:
     DatasetError
         One of the chosen is not among them, or there is nobody.
     """
-    images = output_dir.glob("sub-*/**/*_desc-preproc_T1w.nii.gz")
+    places = ("sub-*", "sub-*/ses-*")
+    images = (path for place in places for path in output_dir.glob(f"{place}/anat/*_desc-preproc_T1w.nii.gz"))
     known = sorted({bare_label(path.relative_to(output_dir).parts[0], "sub") for path in images})
     if not known:
         raise DatasetError(f"{output_dir}: holds no prepared participant; run the participant level first")
