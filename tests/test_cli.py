@@ -13,6 +13,7 @@ from bids_spectsynth import __version__, cli
 from bids_spectsynth.app.registries import registered_losses
 from bids_spectsynth.cli import main, parse
 from bids_spectsynth.errors import UsageError
+from bids_spectsynth.options.declarations.derivatives import NamedFolder
 from bids_spectsynth.options.parser import build_parser
 from bids_spectsynth.options.presets import GOVERNED, PRESETS
 from bids_spectsynth.options.settings import Settings, option_names, to_toml
@@ -125,6 +126,9 @@ OPTIONS: list[tuple[list[str], str, Any]] = [
     (["--flirt-spect", "masked"], "flirt_spect", "masked"),
     (["--template-affine", "off"], "template_affine", "off"),
     (["--seed", "7"], "random_seed", 7),
+    (["--reports-only"], "reports_only", True),
+    (["--boilerplate-only"], "boilerplate_only", True),
+    (["--bids-database-dir", "/db"], "bids_database_dir", Path("/db")),
     (["--export", "dicom"], "export", ("dicom",)),
     (["--siscom", "off"], "siscom", "off"),
     (["--siscom-baselines", "pet", "real"], "siscom_baselines", ("real", "pet")),
@@ -135,7 +139,11 @@ OPTIONS: list[tuple[list[str], str, Any]] = [
     (["--siscom-gain", "off"], "siscom_gain", "off"),
     (["--siscom-trend", "off"], "siscom_trend", "off"),
     (["--normals", "/normals"], "normals", Path("/normals")),
-    (["--derivatives", "/a", "/b"], "derivatives", (Path("/a"), Path("/b"))),
+    (
+        ["--derivatives", "fs=/a", "/b"],
+        "derivatives",
+        (NamedFolder("fs", Path("/a")), NamedFolder("b", Path("/b"))),
+    ),
 ]
 
 
@@ -519,7 +527,8 @@ def test_parse__two_weights_of_one_loss_are_refused() -> None:
 @pytest.mark.parametrize(
     ("tokens", "named"),
     [
-        (["group", "--participant-label", "01"], "--participant-label"),
+        (["group", "--participant-label", "01", "--make-normals", "a=b"], "--participant-label"),
+        (["participant", "--reports-only", "--mode", "apply"], "--mode"),
         (["participant", "--model", "m", "--model-label", "mine"], "--model-label"),
         (["participant", "--model", "m", "--ema-decay", "0.5"], "--ema-decay"),
         (["participant", "--mode", "apply", "--model", "m", "--loss", "edge=1"], "--loss"),

@@ -75,6 +75,7 @@ FLOWS = {
     "faults/test_reach.py": "what the program writes to and reaches for",
     "faults/test_small_disk.py": "a disk that is really full",
     "preprocess/test_concurrency.py": "several jobs on one output folder",
+    "preprocess/test_external_steps.py": "masks and transforms made elsewhere, through the preparation",
     "preprocess/test_template_spaces.py": "a template's space through the preparation",
     "preprocess/test_several_ictal_scans.py": "several ictal scans of one participant, from the dataset and back",
     "reports/subject/test_accessibility.py": "both pages before axe-core",

@@ -9,6 +9,7 @@ from bids_spectsynth.bids.access import is_text, shown
 from bids_spectsynth.bids.finding.layout import check_root
 from bids_spectsynth.errors import DatasetError, UsageError
 from bids_spectsynth.logs import LOGGER_NAME
+from bids_spectsynth.options.declarations.derivatives import NamedFolder
 from bids_spectsynth.options.settings import Settings
 
 #: Options that name files or folders that are read.
@@ -61,9 +62,13 @@ def check_folders(settings: Settings) -> None:
         if not is_text(folder):
             raise DatasetError(f"{shown(folder)}: the path is not UTF-8, which no table or sidecar can hold; rename it")
     bids_dir, output_dir = settings.bids_dir.resolve(), settings.output_dir.resolve()
-    if settings.analysis_level == "participant" and settings.mode != "train":
+    from_output = settings.reports_only or settings.boilerplate_only
+    if settings.analysis_level == "participant" and settings.mode != "train" and not from_output:
         check_root(settings.bids_dir)
-    for what, folder in (("output", output_dir), ("work", settings.work_folder.resolve())):
+    kept = [("output", output_dir), ("work", settings.work_folder.resolve())]
+    if settings.bids_database_dir is not None:
+        kept.append(("database", settings.bids_database_dir.resolve()))
+    for what, folder in kept:
         inside = folder.is_relative_to(bids_dir) and not folder.is_relative_to(bids_dir / "derivatives")
         if inside or folder == bids_dir / "derivatives":
             raise DatasetError(
@@ -71,11 +76,11 @@ def check_folders(settings: Settings) -> None:
                 f"use a folder outside it or {bids_dir / 'derivatives' / 'bids_spectsynth'}"
             )
     for option in _READ:
-        value: Path | tuple[Path, ...] | None = getattr(settings, option)
-        for path in (value,) if isinstance(value, Path) else value or ():
+        value: Path | tuple[NamedFolder, ...] | None = getattr(settings, option)
+        for path in (value,) if isinstance(value, Path) else [one.path for one in value or ()]:
             if not path.exists():
                 raise UsageError(f"--{option.replace('_', '-')}: {path} does not exist")
-    if settings.analysis_level == "group" and not output_dir.is_dir():
+    if (settings.analysis_level == "group" or from_output) and not output_dir.is_dir():
         raise DatasetError(f"{settings.output_dir}: no such folder; run the participant level first")
     if not settings.dry_run:
         for folder in (settings.output_dir, settings.work_folder):
@@ -107,6 +112,8 @@ def check_backend(settings: Settings) -> None:
     UsageError
         FSL, or the program that starts its container, is missing; the plugin file cannot be followed.
     """
+    if settings.reports_only or settings.boilerplate_only:
+        return
     if settings.analysis_level == "participant" and settings.mode in ("auto", "preprocess"):
         from bids_spectsynth.preprocess.backends.choice import resolve_backend
 

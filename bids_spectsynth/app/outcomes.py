@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from bids_spectsynth.bids.finding.cases import Case
+from bids_spectsynth.bids.finding.external import replaced_steps
 from bids_spectsynth.bids.output_files import find_synthetic
 from bids_spectsynth.bids.participants import (
     FAILED_IN,
@@ -52,6 +53,7 @@ def log_found(settings: Settings, run_folder: Path, cases: Sequence[Case], outco
     for case in cases:
         lines = [f"{role}: {image.path} ({image.reason})" for role, image in case.images.items()]
         lines += [f"warning: {warning}" for warning in case.warnings]
+        lines += replaced_steps(case.external)
         write_case_log(run_folder, case.name, [without_places(line, settings) for line in lines])
     for outcome in outcomes:
         line = without_places(f"{outcome.status}: {outcome.reason}", settings)

@@ -71,11 +71,13 @@ def _find(context: Context) -> Iterable[Outcome]:
 
 
 def _prepare(context: Context) -> Iterable[Outcome]:
-    """Prepare the cases; in ``apply`` mode only those that the output folder does not hold yet."""
+    """Prepare the cases; in ``apply`` mode only those that the output folder does not hold yet, or not as given."""
     from bids_spectsynth.preprocess.workflow.build import clean_prepared, preprocess, used_tools
 
     settings, cases = context.settings, context.cases
     missing = _unprepared(cases, settings) if settings.mode == "apply" else cases
+    # What is given takes the place of what lies there; whether it has done so already, the preparation knows.
+    missing = [case for case in cases if case in missing or case.external]
     outcomes = [Outcome(c.participant, c.session, "preprocess", "ok") for c in cases if c not in missing]
     if missing:
         logger.info("Preparing %d of %d", len(missing), len(cases))

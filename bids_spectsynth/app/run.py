@@ -17,11 +17,12 @@ from bids_spectsynth.app.checks import (
     make_folders,
     process_rank,
 )
-from bids_spectsynth.app.outcomes import log_found, record_outcomes, stopped_reasons
+from bids_spectsynth.app.outcomes import log_found, log_outcome, record_outcomes, stopped_reasons
 from bids_spectsynth.app.stages import Context, Stage, run_stages
 from bids_spectsynth.bids.dataset import write_dataset_files
+from bids_spectsynth.bids.output_files import selection_file
 from bids_spectsynth.bids.writing import remove_leftovers
-from bids_spectsynth.errors import DatasetError, ExitCode, Outcome, exit_code
+from bids_spectsynth.errors import ExitCode, Outcome, exit_code
 from bids_spectsynth.logs import LOGGER_NAME, console_logging, open_run_log
 from bids_spectsynth.options.places import without_places
 from bids_spectsynth.options.settings import Settings, to_toml
@@ -56,6 +57,8 @@ def run_participant(settings: Settings) -> ExitCode:
     SpectSynthError
         The run as a whole cannot go on; outcomes so far are recorded.
     """
+    if settings.reports_only or settings.boilerplate_only:
+        return _write_again(settings)
     from bids_spectsynth.app.model_choice import choose_models
 
     own, models = choose_models(settings)
@@ -99,6 +102,27 @@ def _open_log(settings: Settings) -> Path:
     return open_run_log(settings.output_dir, level, recorded, partial(without_places, settings=settings))
 
 
+def _write_again(settings: Settings) -> ExitCode:
+    """Pages or texts of what lies in the output folder, and nothing else."""
+    from bids_spectsynth.app.reporting.pages import write_boilerplate, write_pages
+    from bids_spectsynth.app.reporting.selection import prepared_labels
+
+    labels = prepared_labels(settings.output_dir, settings.participant_label)
+    if settings.dry_run:
+        what = "pages" if settings.reports_only else "methods text"
+        logger.info("dry run: the %s of %s would be written", what, ", ".join(f"sub-{label}" for label in labels))
+        return ExitCode.OK
+    if settings.boilerplate_only:
+        logger.info("Methods text: %s", write_boilerplate(settings))
+        return ExitCode.OK
+    _open_log(settings)
+    outcomes = write_pages(settings)
+    for outcome in outcomes:
+        log_outcome(outcome)
+    logger.info("Reports: %d made again in %s", sum(one.status == "ok" for one in outcomes), settings.output_dir)
+    return exit_code(outcomes)
+
+
 def _plan(context: Context, stages: Sequence[Stage]) -> ExitCode:
     """Say what the stages would do; the exit code takes for granted that they end well."""
     from bids_spectsynth.app.plan import log_plan
@@ -109,22 +133,31 @@ def _plan(context: Context, stages: Sequence[Stage]) -> ExitCode:
 
 
 def run_group(settings: Settings) -> ExitCode:
-    """Tables, tests, figures and the report of the whole output folder; of the dataset only what is known of seizures.
+    """Tables, tests, figures and the report of the output folder; of the dataset only what is known of seizures.
 
     Raises
     ------
     DatasetError
-        Nobody is prepared, or a case's table is damaged.
+        Nobody is prepared, or not whom the settings choose, or a case's table is damaged.
     UsageError
         A reader study cannot be written or read.
     """
     from bids_spectsynth.app.group import write_group_level
+    from bids_spectsynth.app.reporting.selection import prepared_labels, write_for_selection
+    from bids_spectsynth.reports.group.page import group_report
 
+    prepared_labels(settings.output_dir, settings.participant_label)
     if settings.dry_run:
-        logger.info("dry run: tables and report of %s would be written", settings.output_dir)
+        whose = ", ".join(settings.participant_label) or "all"
+        what = "report" if settings.reports_only else "tables and report"
+        logger.info("dry run: %s of %s would be written, participants: %s", what, settings.output_dir, whose)
         return ExitCode.OK
-    if next(settings.output_dir.glob("sub-*/**/*_desc-preproc_T1w.nii.gz"), None) is None:
-        raise DatasetError(f"{settings.output_dir}: holds no prepared participant; run the participant level first")
     _open_log(settings)
-    logger.info("Group report: %s", write_group_level(settings))
+    if settings.reports_only:
+        logger.info("Group report: %s", group_report(settings.output_dir))
+    elif settings.participant_label:
+        logger.info("Group report: %s", write_for_selection(settings, write_group_level))
+    else:
+        selection_file(settings.output_dir).unlink(missing_ok=True)
+        logger.info("Group report: %s", write_group_level(settings))
     return ExitCode.OK

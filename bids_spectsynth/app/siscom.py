@@ -186,7 +186,7 @@ def _product(work: Work) -> Product:
             name = member.folder.relative_to(folder.parent).as_posix()
             inputs |= {f"{path.name} of {name}": path for path in baseline_files(member.folder)}
     inputs |= {f"the errors of {label}": path for label, path in work.errors.files.items()}
-    inputs |= naming_files(case, settings.derivatives)
+    inputs |= naming_files(case, settings.derivative_folders)
     inputs |= _normals_files(settings)
     # Latency, tracer, what a state was taken from, which model an image is of.
     inputs |= {f"the sidecar of {name}": sidecar_path(path) for name, path in inputs.items() if _is_image(path)}

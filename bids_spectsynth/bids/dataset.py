@@ -134,9 +134,12 @@ def dataset_description(settings: Settings, tools: Mapping[str, str]) -> dict[st
         "SourceDatasets": [{"URL": link, **source}],
         "DatasetLinks": {"raw": link},
     }
+    folders = {one.name: _relative_link(one.path, settings.output_dir) for one in settings.derivatives}
     if not has_input:
         # A stage that needs no input dataset must not forget where the images came from.
         origin |= {key: recorded[key] for key in origin if key in recorded}
+    # Sidecars of earlier runs may name folders that this one has not been given.
+    origin["DatasetLinks"] = {**_links(recorded), **origin["DatasetLinks"], **folders}
     simulated = {"PhantomData": True} if has_phantom_data(settings) else {}
     return {
         "Name": "Interictal SPECT synthesised from MRI and PET",
@@ -147,6 +150,11 @@ def dataset_description(settings: Settings, tools: Mapping[str, str]) -> dict[st
         **origin,
         **simulated,
     }
+
+
+def _links(recorded: Mapping[str, Any]) -> dict[str, str]:
+    links = recorded.get("DatasetLinks")
+    return {str(name): str(link) for name, link in links.items()} if isinstance(links, dict) else {}
 
 
 def has_phantom_data(settings: Settings) -> bool:

@@ -68,6 +68,11 @@ def group_page(output_dir: Path) -> Path:
     return output_dir / "group.html"
 
 
+def selection_file(output_dir: Path) -> Path:
+    """Names whom the group level was restricted to; there is none where it is of everybody."""
+    return output_dir / "group_selection.json"
+
+
 def subject_page(output_dir: Path, participant: str) -> Path:
     """The page of a participant, by the label without ``sub-``."""
     return output_dir / f"sub-{participant}.html"

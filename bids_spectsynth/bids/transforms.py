@@ -69,9 +69,20 @@ class Transform:
         return str(self.sidecar.get("Metric", "n/a"))
 
     @property
+    def external(self) -> str | None:
+        """URI of the file of ``--derivatives`` that it was taken from; None of our own."""
+        return external_source(self.sidecar)
+
+    @property
     def notes(self) -> list[str]:
         """One line each: why it is poor, how it was found."""
         return strings(self.sidecar.get("Notes"))
+
+
+def external_source(content: Mapping[str, Any]) -> str | None:
+    """URI of what took the place of one of our steps, by the sidecar of its result; None of our own."""
+    found = content.get("ExternalSource")
+    return found if isinstance(found, str) and found else None
 
 
 def find_transforms(output_dir: Path, participant: str = "*") -> list[Transform]:

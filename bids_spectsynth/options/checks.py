@@ -15,24 +15,96 @@ from bids_spectsynth.options.declare import flag
 from bids_spectsynth.options.losses import SCALE
 
 
-def check_level(level: AnalysisLevel, data: DataOptions, evaluation: EvaluationOptions) -> None:
-    """Refuse a selection of participants at the group level, which reads the whole output folder, and ratings before.
+def check_level(level: AnalysisLevel, evaluation: EvaluationOptions) -> None:
+    """Refuse ratings before the group level.
 
     Parameters
     ----------
     level : {'participant', 'group'}
-    data : DataOptions
     evaluation : EvaluationOptions
 
     Raises
     ------
     UsageError
-        Labels of participants are given at the group level, or a folder of ratings at the participant level.
+        A folder of ratings at the participant level.
     """
     if level == "participant" and evaluation.ratings is not None:
         raise UsageError("--ratings: is of the group level; leave it out, or run the group level")
+
+
+def check_selection(level: AnalysisLevel, data: DataOptions, siscom: SiscomOptions) -> None:
+    """Refuse participants at the group level beside what makes its own choice of them.
+
+    Parameters
+    ----------
+    level : {'participant', 'group'}
+    data : DataOptions
+    siscom : SiscomOptions
+
+    Raises
+    ------
+    UsageError
+        Normals or a reader study, which are of everybody that their options say.
+    """
     if level == "group" and data.participant_label:
-        raise UsageError("--participant-label: the group level is of everybody in the output folder; leave it out")
+        for name in ("make_normals", "reader_study", "reader_results"):
+            if getattr(siscom, name) is not None:
+                raise UsageError(f"--participant-label: {flag(name)} is of the whole output folder; leave one out")
+
+
+def check_database(level: AnalysisLevel, data: DataOptions, model: ModelOptions) -> None:
+    """Refuse an index of the dataset where the dataset is not read.
+
+    Parameters
+    ----------
+    level : {'participant', 'group'}
+    data : DataOptions
+    model : ModelOptions
+
+    Raises
+    ------
+    UsageError
+        At the group level, and in a training alone.
+    """
+    if data.bids_database_dir is not None and (level == "group" or model.mode == "train"):
+        what = "the group level" if level == "group" else "--mode train"
+        raise UsageError(f"--bids-database-dir: {what} reads the output folder; leave it out")
+
+
+def check_again(
+    level: AnalysisLevel, execution: ExecutionOptions, data: DataOptions, model: ModelOptions, dicom: DicomOptions
+) -> None:
+    """Refuse to compute and to write pages or texts alone.
+
+    Parameters
+    ----------
+    level : {'participant', 'group'}
+    execution : ExecutionOptions
+    data : DataOptions
+    model : ModelOptions
+    dicom : DicomOptions
+
+    Raises
+    ------
+    UsageError
+        Both are requested, or an option beside them that would have no effect.
+    """
+    alone = [name for name in ("reports_only", "boilerplate_only") if getattr(execution, name)]
+    if not alone:
+        return
+    if len(alone) > 1:
+        raise UsageError("--reports-only: --boilerplate-only writes no pages; leave one of the two options out")
+    name = flag(alone[0])
+    if level == "group" and (execution.boilerplate_only or data.participant_label):
+        what = "--participant-label" if data.participant_label else name
+        raise UsageError(f"{what}: has no effect on group.html, which shows the tables that lie there; leave it out")
+    others = {"mode": model.mode != "auto", "model": model.model is not None, "export": bool(dicom.export),
+              "derivatives": bool(data.derivatives), "session_label": bool(data.session_label),
+              "bids_database_dir": data.bids_database_dir is not None,
+              "bids_filter_file": data.bids_filter_file is not None}  # fmt: skip
+    given = [other for other, is_given in others.items() if is_given]
+    if given:
+        raise UsageError(f"{flag(given[0])}: {name} computes nothing; leave one of the two options out")
 
 
 def check_model(model: ModelOptions, of_training: Sequence[str]) -> None:

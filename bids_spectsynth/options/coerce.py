@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from bids_spectsynth.errors import UsageError, value_text
 from bids_spectsynth.options.declare import Declared, flag
+from bids_spectsynth.options.toml import plain_path
 
 
 def coerce(one: Declared, value: Any) -> Any:
@@ -37,7 +38,7 @@ def coerce(one: Declared, value: Any) -> Any:
 def _of_type(one: Declared, value: Any) -> Any:
     hint = one.hint
     if hint is Path:
-        return Path(value).expanduser().absolute()
+        return plain_path(value)
     if one.choices:
         if value not in one.choices:
             raise ValueError(f"choose from {', '.join(one.choices)}")
@@ -59,7 +60,7 @@ def _of_type(one: Declared, value: Any) -> Any:
 def _several(element: Any, values: Sequence[str]) -> tuple[Any, ...]:
     """Paths, texts, or some of the choices, these in one order so that one set has one meaning."""
     if element is Path:
-        return tuple(Path(value).expanduser().absolute() for value in values)
+        return tuple(plain_path(value) for value in values)
     choices = get_args(element) if get_origin(element) is Literal else ()
     if choices and (unknown := [value for value in values if value not in choices]):
         raise ValueError(f"{unknown[0]}: choose from {', '.join(choices)}")

@@ -185,7 +185,10 @@ def _check(settings: Settings, values: Mapping[str, Any], given: Collection[str]
     checks.check_quality(settings)
     checks.check_backend(settings)
     checks.check_model(settings, _of_training(settings, values, given))
-    checks.check_level(settings.analysis_level, settings, settings)
+    checks.check_level(settings.analysis_level, settings)
+    checks.check_selection(settings.analysis_level, settings, settings)
+    checks.check_database(settings.analysis_level, settings, settings)
+    checks.check_again(settings.analysis_level, settings, settings, settings, settings)
     checks.check_siscom(settings.analysis_level, settings)
     checks.check_dicom(settings.analysis_level, settings, settings)
 

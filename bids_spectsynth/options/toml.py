@@ -86,11 +86,16 @@ def to_toml(settings: object) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [_plain(one) for one in value]
-    return _short(value) if isinstance(value, Path) else value
+    return short_path(value) if isinstance(value, Path) else value
 
 
-def _short(path: Path) -> str:
+def short_path(path: Path) -> str:
     """A path as it can be read back; in the home folder without the user's name."""
     home = Path(os.path.expanduser("~"))  # noqa: PTH111  (Path.home raises where there is none)
     inside = home.is_absolute() and home != Path(home.anchor) and path.is_relative_to(home)
     return f"~/{path.relative_to(home).as_posix()}" if inside else str(path)
+
+
+def plain_path(value: str | Path) -> Path:
+    """An absolute path without ``.`` and ``..``, so that one folder has one name wherever a run is started."""
+    return Path(os.path.abspath(Path(value).expanduser()))  # noqa: PTH100  (Path.resolve follows links)

@@ -59,18 +59,26 @@ class StepRecord:
         Why an image that no model needs is not used; None where all went well.
     template : str or None
         Of a registration to a template: which, with the resolution that was taken, as ``--output-spaces`` takes it.
+    external : str or None
+        URI of the file that took the place of the step, see :class:`~bids_spectsynth.bids.finding.external.External`.
     """
 
     notes: tuple[str, ...] = field(default=())
     registration: Registration | None = None
     left_out: str | None = None
     template: str | None = None
+    external: str | None = None
 
 
 def save_record(path: Path, record: StepRecord) -> None:
     """Write a step's record as JSON; the matrix keeps all its digits."""
     found = record.registration
-    content: dict[str, Any] = {"notes": record.notes, "left_out": record.left_out, "template": record.template}
+    content: dict[str, Any] = {
+        "notes": record.notes,
+        "left_out": record.left_out,
+        "template": record.template,
+        "external": record.external,
+    }
     if found is not None:
         content["registration"] = {
             "matrix": np.asarray(found.matrix, dtype=np.float64).tolist(),
@@ -86,9 +94,9 @@ def save_record(path: Path, record: StepRecord) -> None:
 def load_record(path: Path) -> StepRecord:
     """Read the record that :func:`save_record` wrote."""
     content = load_object(path)
-    stored = content.get("registration")
+    stored, external = content.get("registration"), content.get("external")
     if stored is None:
-        return StepRecord(tuple(content["notes"]), None, content["left_out"])
+        return StepRecord(tuple(content["notes"]), None, content["left_out"], external=external)
     registration = Registration(
         matrix=np.array(stored["matrix"], dtype=np.float64),
         # JSON has no word for a score that is not finite.
@@ -98,7 +106,7 @@ def load_record(path: Path) -> StepRecord:
         poor=stored["poor"],
         notes=tuple(stored["notes"]),
     )
-    return StepRecord(tuple(content["notes"]), registration, content["left_out"], content.get("template"))
+    return StepRecord(tuple(content["notes"]), registration, content["left_out"], content.get("template"), external)
 
 
 def fingerprint(content: Mapping[str, Any]) -> str:

@@ -131,7 +131,7 @@ def make_siscom(work: Work) -> list[str]:
     if tuple(work.settings.siscom_baselines) != ALL_BASELINES:
         # Who names baselines is told which there are not; by default those are taken that there are.
         lines += missing
-    labeller = find_labeller(work.case, work.settings.derivatives, request.brain, request.affine)
+    labeller = find_labeller(work.case, work.settings.derivative_folders, request.brain, request.affine)
     common = _common(work, labeller)
     results: list[Siscom] = []
     for kind in in_order(_wanted(work)):

@@ -91,3 +91,10 @@ def test_check_metrics__a_margin_of_no_metric_is_refused_before_the_run(tmp_path
     with pytest.raises(UsageError, match="--equivalence-margins psrn: there is no such metric; did you mean psnr"):
         run(make_settings({**required, "equivalence_margins": "psrn=1"}))
     assert not (tmp_path / "out").exists()
+
+
+def test_check_folders__index_of_the_dataset_is_not_kept_within_it(folders: Path) -> None:
+    values = {"bids_dir": folders / "data", "output_dir": folders / "out", "analysis_level": "participant"}
+    check_folders(make_settings({**values, "bids_database_dir": folders / "data" / "derivatives" / "index"}))
+    with pytest.raises(DatasetError, match="the database folder lies inside the dataset"):
+        check_folders(make_settings({**values, "bids_database_dir": folders / "data" / "index"}))

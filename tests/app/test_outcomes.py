@@ -17,6 +17,7 @@ from bids_spectsynth.app.outcomes import (
 from bids_spectsynth.bids.finding.cases import Case, SourceImage
 from bids_spectsynth.bids.participants import read_participants
 from bids_spectsynth.errors import Outcome
+from bids_spectsynth.options.declarations.derivatives import NamedFolder
 from bids_spectsynth.options.settings import Settings, make_settings
 from bids_spectsynth.termination import Terminated
 
@@ -71,7 +72,11 @@ def test_record_outcomes__table_and_logs(settings: Settings, caplog: pytest.LogC
 
 
 def test_participant_statuses__folders_of_options_keep_their_name_alone(settings: Settings, tmp_path: Path) -> None:
-    options = {"normals": tmp_path / "n", "model": tmp_path / "n" / "best", "derivatives": (tmp_path / "fs",)}
+    options = {
+        "normals": tmp_path / "n",
+        "model": tmp_path / "n" / "best",
+        "derivatives": (NamedFolder("fs", tmp_path / "fs"),),
+    }
     for folder in (options["normals"], options["model"], tmp_path / "fs"):
         folder.mkdir()
     given = replace(settings, **options)

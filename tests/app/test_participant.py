@@ -10,9 +10,11 @@ from bids_spectsynth.app import participant
 from bids_spectsynth.app.participant import STAGES, check_trainable
 from bids_spectsynth.app.stages import Context
 from bids_spectsynth.bids.finding.cases import Case, SourceImage
+from bids_spectsynth.bids.finding.external import External
 from bids_spectsynth.dicom.export import participant as dicom_export
 from bids_spectsynth.errors import ModelError, Outcome
 from bids_spectsynth.options.settings import Settings, make_settings
+from bids_spectsynth.preprocess.workflow import build
 
 
 def settings(**values: Any) -> Settings:
@@ -82,3 +84,22 @@ def test_export__cases_of_the_run_with_its_options(monkeypatch: pytest.MonkeyPat
     # What lies in the output folder of other runs is left alone; who has nothing in T1w space is told why.
     assert [(one.participant, one.status) for one in outcomes] == [("02", "ok"), ("03", "failed")]
     assert "add T1w to --output-spaces" in outcomes[1].reason
+
+
+def test_stages__apply_prepares_also_whom_something_is_given_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared: list[str] = []
+
+    def prepare(cases: list[Case], *_: Any) -> list[Outcome]:
+        prepared.extend(case.name for case in cases)
+        return []
+
+    monkeypatch.setattr(participant, "_unprepared", lambda cases, settings: cases[:1])
+    monkeypatch.setattr(participant, "write_dataset_files", lambda *_: None)
+    monkeypatch.setattr(build, "used_tools", lambda _: {})
+    monkeypatch.setattr(build, "preprocess", prepare)
+    mask = External(Path("/d/sub-03/anat/mask.nii.gz"), "d", Path("/d"))
+    cases = [Case("01", None, {}), Case("02", None, {}), Case("03", None, {}, external={"T1w": mask})]
+    (stage,) = (stage for stage in STAGES if stage.name == "preprocess")
+    outcomes = list(stage.run(Context(settings(mode="apply"), cases=cases)))
+    assert prepared == ["sub-01", "sub-03"]
+    assert [outcome.participant for outcome in outcomes] == ["02"]

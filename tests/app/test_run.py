@@ -781,6 +781,8 @@ SHOWN_ELSEWHERE = {
 
 #: Options of the group level and of FSL, whose effect tests of those modules show.
 SHOWN_BY_MODULES = {
+    **dict.fromkeys(("reports_only", "boilerplate_only"), "app/reporting/test_pages.py"),
+    "bids_database_dir": "bids/finding/test_database.py",
     **dict.fromkeys(("strict", "include_flagged"), "quality/test_cohort.py"),
     "bootstrap_samples": "evaluation/group/test_comparisons.py",
     "equivalence_margins": "evaluation/group/test_comparisons.py",

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,21 +12,41 @@ from bids_spectsynth.options.declarations.model import ModelOptions
 from bids_spectsynth.options.declarations.preparation import PreparationOptions
 from bids_spectsynth.options.declarations.siscom import SiscomOptions
 from bids_spectsynth.options.declarations.training import TrainingOptions
+from bids_spectsynth.options.settings import make_settings
 
 
-def test_check_level__participants_are_chosen_at_their_own_level_alone() -> None:
-    both = DataOptions(participant_label=("01",), session_label=("a",))
-    checks.check_level("participant", both, EvaluationOptions())
-    checks.check_level("group", DataOptions(session_label=("a",)), EvaluationOptions())
-    with pytest.raises(UsageError, match="--participant-label"):
-        checks.check_level("group", both, EvaluationOptions())
+def test_check_selection__participants_are_not_chosen_beside_what_chooses_itself() -> None:
+    chosen = DataOptions(participant_label=("01",))
+    checks.check_selection("group", chosen, SiscomOptions())
+    checks.check_selection("participant", chosen, SiscomOptions(make_normals="a=b"))
+    with pytest.raises(UsageError, match="--participant-label: --make-normals"):
+        checks.check_selection("group", chosen, SiscomOptions(make_normals="a=b"))
 
 
 def test_check_level__ratings_are_read_at_the_group_level_alone() -> None:
     rated = EvaluationOptions(ratings=Path("/ratings"))
-    checks.check_level("group", DataOptions(), rated)
+    checks.check_level("group", rated)
     with pytest.raises(UsageError, match="--ratings: is of the group level"):
-        checks.check_level("participant", DataOptions(), rated)
+        checks.check_level("participant", rated)
+
+
+@pytest.mark.parametrize(
+    ("level", "values", "named"),
+    [
+        ("participant", {"reports_only": True, "boilerplate_only": True}, "--reports-only"),
+        ("group", {"boilerplate_only": True}, "--boilerplate-only"),
+        ("group", {"reports_only": True, "participant_label": ["01"]}, "--participant-label"),
+        ("participant", {"reports_only": True, "mode": "apply"}, "--mode"),
+        ("participant", {"boilerplate_only": True, "derivatives": ["/a"]}, "--derivatives"),
+        ("participant", {"reports_only": True, "bids_database_dir": "/a"}, "--bids-database-dir"),
+        ("group", {"bids_database_dir": "/a"}, "--bids-database-dir"),
+        ("participant", {"bids_database_dir": "/a", "mode": "train"}, "--bids-database-dir"),
+    ],
+)
+def test_checks__option_without_effect_is_refused(level: str, values: dict[str, Any], named: str) -> None:
+    base = {"bids_dir": "/b", "output_dir": "/o", "analysis_level": level}
+    with pytest.raises(UsageError, match=f"^{named}: "):
+        make_settings({**base, **values})
 
 
 def test_check_model__names_the_option_that_the_model_would_ignore() -> None:

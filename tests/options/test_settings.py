@@ -12,6 +12,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from bids_spectsynth.errors import UsageError
+from bids_spectsynth.options.declarations.derivatives import NamedFolder
 from bids_spectsynth.options.declare import declared
 from bids_spectsynth.options.presets import PRESETS, Preset
 from bids_spectsynth.options.settings import (
@@ -71,6 +72,9 @@ any_settings = st.fixed_dictionaries(
         "participant_label": _label_tuples,
         "session_label": _label_tuples,
         "bids_filter_file": _paths,
+        "bids_database_dir": _paths,
+        "reports_only": st.booleans(),
+        "boilerplate_only": st.booleans(),
         "work_dir": _paths,
         "clean_workdir": st.booleans(),
         "nprocs": _counts,
@@ -161,7 +165,9 @@ any_settings = st.fixed_dictionaries(
         "dicom_donor": _paths,
         "force": st.booleans(),
         "normals": _paths,
-        "derivatives": st.lists(_paths, max_size=2, unique=True).map(tuple),
+        "derivatives": st.lists(_paths, max_size=2, unique=True).map(
+            lambda paths: tuple(NamedFolder(f"n{number}", path) for number, path in enumerate(paths))
+        ),
         "make_normals": st.builds("{}={}".format, _labels, _labels),
         "reader_study": _paths,
         "reader_results": _paths,
@@ -175,10 +181,21 @@ def _that_go_together(values: Mapping[str, Any]) -> dict[str, Any]:
     excluded = {"model"} if values.get("mode") in ("train", "preprocess") else set()
     if "model" in values and "model" not in excluded:
         excluded |= {name for name, one in declared(Settings).items() if one.of_training}
+    if values.get("mode", "auto") != "auto" or values["analysis_level"] == "group" or values.get("reports_only"):
+        excluded.add("boilerplate_only")
+    again = {name for name in ("reports_only", "boilerplate_only") if values.get(name)} - excluded
+    if values.get("mode", "auto") != "auto":
+        excluded.add("reports_only")
+    elif again:
+        excluded |= {"mode", "model", "export", "derivatives", "session_label", "bids_database_dir", "bids_filter_file"}
     if values["analysis_level"] == "group":
-        excluded.add("participant_label")
+        excluded |= {"bids_database_dir"}
+        if values.get("reports_only") or {"make_normals", "reader_study", "reader_results"} & set(values):
+            excluded.add("participant_label")
     else:
         excluded |= {"make_normals", "reader_study", "reader_results", "ratings"}
+    if values.get("mode") == "train":
+        excluded.add("bids_database_dir")
     if values.get("mode") == "train" or values["analysis_level"] == "group":
         excluded.add("export")
     if not values.get("export") or "export" in excluded:
@@ -353,7 +370,7 @@ def test_numbers_must_be_finite(name: str, value: float) -> None:
         {"loss": 3},
         {"loss": "l1=50", "l1_weight": 60},
         {"adversarial_weight": 0, "l1_weight": 0, "ssim_weight": 0, "loss": "edge=0"},
-        {"participant_label": "01", "analysis_level": "group"},
+        {"participant_label": "01", "analysis_level": "group", "make_normals": "a=b"},
         {"model_label": "mine", "model": "m"},
         {"l1_weight": 50, "model": "m"},
         {"loss": "edge=1", "model": "m"},

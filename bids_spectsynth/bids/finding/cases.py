@@ -12,6 +12,8 @@ from typing import Any
 from bids_spectsynth.bids.access import is_text, odd_entries, shown
 from bids_spectsynth.bids.finding.candidates import Candidate, find_candidates
 from bids_spectsynth.bids.finding.choosing import ByRole, Choice, check_labels, choose, rivals
+from bids_spectsynth.bids.finding.database import stored_layout
+from bids_spectsynth.bids.finding.external import External, find_external, replaced_steps
 from bids_spectsynth.bids.finding.filters import distinguishing_query, read_filters
 from bids_spectsynth.bids.finding.ictal import ictal_scans
 from bids_spectsynth.bids.finding.layout import build_layout, closed_folders, find_participants, find_sessions
@@ -20,6 +22,7 @@ from bids_spectsynth.bids.public import kept_metadata
 from bids_spectsynth.bids.roles import DATATYPES, ICTAL, INTERICTAL, PET, T1W, ictal_name, is_assumed, role_of
 from bids_spectsynth.errors import ImageError, Outcome
 from bids_spectsynth.options.settings import Settings
+from bids_spectsynth.options.spaces import BUILT_IN_TEMPLATE, parse_space
 
 logger = logging.getLogger(__name__)
 
@@ -69,13 +72,15 @@ class Case:
 
     ``session`` is that of the interictal SPECT; without one, that of the PET; without one, that of the T1w.
     ``images`` maps roles to images and always holds ``T1w``. Further ictal scans, by session and name, have the names
-    ``ictal2``, ``ictal3``, ... (:func:`~bids_spectsynth.bids.roles.ictal_names`).
+    ``ictal2``, ``ictal3``, ... (:func:`~bids_spectsynth.bids.roles.ictal_names`). ``external`` maps steps to files that
+    take their place (:func:`~bids_spectsynth.bids.finding.external.find_external`).
     """
 
     participant: str
     session: str | None
     images: Mapping[str, SourceImage]
     warnings: tuple[str, ...] = field(default=())
+    external: Mapping[str, External] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -122,7 +127,10 @@ def find_cases(settings: Settings) -> tuple[list[Case], list[Outcome]]:
     participants = find_participants(bids_dir, settings.participant_label)
     sessions = find_sessions(bids_dir, participants, settings.session_label)
     closed = closed_folders(bids_dir, participants, sessions)
-    layout = build_layout(bids_dir, participants, sessions, closed)
+    if settings.bids_database_dir is None:
+        layout = build_layout(bids_dir, participants, sessions, closed)
+    else:
+        layout = stored_layout(bids_dir, participants, sessions, closed, settings.bids_database_dir)
     candidates = find_candidates(layout, bids_dir, mr_roles, filters)
     barred = _barred(bids_dir, closed)
     cases: list[Case] = []
@@ -134,7 +142,10 @@ def find_cases(settings: Settings) -> tuple[list[Case], list[Outcome]]:
         for result in _participant_cases(participant, candidates.get(participant, ()), inputs, sessions):
             if isinstance(result, Case):
                 case = replace(result, warnings=(*result.warnings, *_unused_names(bids_dir, result, inputs)))
-                _log(case)
+                external, unused = find_external(case.images, participant, settings.derivatives)
+                steps = {*case.images, *settings.spaces, parse_space(BUILT_IN_TEMPLATE).label}
+                case = replace(case, external={step: one for step, one in external.items() if step in steps})
+                _log(case, unused)
                 cases.append(case)
             else:
                 outcomes.append(_with_hint(bids_dir, result))
@@ -251,10 +262,14 @@ def _source_image(choice: Choice, session: str | None) -> SourceImage:
     return SourceImage(chosen.path, chosen.role, choice.entities, kept, choice.reason, own)
 
 
-def _log(case: Case) -> None:
+def _log(case: Case, unused: Sequence[str]) -> None:
     # A line a participant is enough for the console; why each file was taken is in the log.
     logger.info("%s: %s", case.name, ", ".join(role_of(role).sentence for role in case.images))
     for name, image in case.images.items():
         logger.debug("%s: %s is the %s (%s)", case.name, image.path.name, role_of(name).sentence, image.reason)
     for warning in case.warnings:
         logger.warning("%s: %s", case.name, warning)
+    for line in replaced_steps(case.external):
+        logger.info("%s: %s", case.name, line)
+    for line in unused:
+        logger.warning("%s: --derivatives: %s", case.name, line)

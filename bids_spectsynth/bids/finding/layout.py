@@ -163,9 +163,13 @@ def _is_chosen(name: str, sessions: Sequence[str]) -> bool:
 
 
 def build_layout(
-    bids_dir: Path, participants: Sequence[str], sessions: Sequence[str] = (), closed: Collection[Path] = ()
+    bids_dir: Path,
+    participants: Sequence[str],
+    sessions: Sequence[str] = (),
+    closed: Collection[Path] = (),
+    database: Path | None = None,
 ) -> "BIDSLayout":
-    """Index the images of some participants, in memory, without their metadata.
+    """Index the images of some participants, without their metadata.
 
     Images are those that lie directly in the folder of a datatype. What lies deeper (a backup, say) is not entered.
 
@@ -179,6 +183,8 @@ def build_layout(
         Labels without ``ses-``; other sessions are not entered. Empty for all. Images without a session always count.
     closed : collection of Path
         Folders that cannot be read (:func:`closed_folders`).
+    database : Path, optional
+        Folder that PyBIDS keeps the index in; what lies there is used as it is. None keeps it in memory.
 
     Returns
     -------
@@ -188,12 +194,21 @@ def build_layout(
     # PyBIDS takes a second to import; stages that read the output folder only need not wait for it.
     from bids.layout import BIDSLayout, BIDSLayoutIndexer
 
-    ignored = _ignored(participants, sessions, [path.relative_to(bids_dir).as_posix() for path in closed])
     indexer = BIDSLayoutIndexer(
-        validate=False, index_metadata=False, ignore=ignored, config_filename=f".no-such-file-{CONFIG_FILE}"
+        validate=False,
+        index_metadata=False,
+        ignore=ignored(bids_dir, participants, sessions, closed),
+        config_filename=f".no-such-file-{CONFIG_FILE}",
     )
     config = _anchored(read_config(), bids_dir)
-    return BIDSLayout(str(bids_dir), validate=False, derivatives=False, config=[config], indexer=indexer)
+    return BIDSLayout(
+        str(bids_dir),
+        validate=False,
+        derivatives=False,
+        config=[config],
+        indexer=indexer,
+        database_path=None if database is None else str(database),
+    )
 
 
 @functools.cache
@@ -219,15 +234,24 @@ def _anchored(config: Mapping[str, Any], bids_dir: Path) -> dict[str, Any]:
     return {**config, "entities": entities}
 
 
-def _ignored(participants: Sequence[str], sessions: Sequence[str], closed: Sequence[str]) -> list[re.Pattern[str]]:
-    """Patterns, matched against paths from the root with a leading slash, of what is not indexed."""
+def ignored(
+    bids_dir: Path, participants: Sequence[str], sessions: Sequence[str], closed: Collection[Path]
+) -> list[re.Pattern[str]]:
+    """Patterns, matched against paths from the root with a leading slash, of what is not indexed.
+
+    Parameters
+    ----------
+    bids_dir, participants, sessions, closed
+        See :func:`build_layout`.
+    """
     subjects, datatypes = ("|".join(map(re.escape, labels)) for labels in (participants, _datatypes()))
     labels = "|".join(map(re.escape, sessions)) if sessions else "[^/]+"
     image = r"/[^/]*\.nii(?:\.gz)?"
     wanted = rf"/(?:sub-(?:{subjects})(?:/ses-(?:{labels}))?(?:/(?:{datatypes})(?:{image})?)?)?"
     patterns = [rf"\A(?!{wanted}\Z)", r"[\ud800-\udfff]"]
     if closed:
-        patterns.append(rf"\A/(?:{'|'.join(map(re.escape, closed))})\Z")
+        barred = (re.escape(path.relative_to(bids_dir).as_posix()) for path in closed)
+        patterns.append(rf"\A/(?:{'|'.join(barred)})\Z")
     return [re.compile(pattern) for pattern in patterns]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bids_spectsynth.options.choices import AnalysisLevel, Device, SliceStorage
+from bids_spectsynth.options.declarations.derivatives import NamedFolder, read_derivatives, write_derivatives
 from bids_spectsynth.options.declarations.groups import COMPUTATION, DATA, EXECUTION
 from bids_spectsynth.options.declare import option
 from bids_spectsynth.options.ranges import not_negative, positive
@@ -42,7 +43,7 @@ class DataOptions:
         metadata=option(
             DATA,
             "participants to process, with or without sub-",
-            "participants, with or without `sub-`; refused at the group level, which is of everybody [all]",
+            "participants, with or without `sub-`; at the group level tables, tests and page are of these alone [all]",
             metavar="LABEL",
             action="extend",
         ),
@@ -67,9 +68,38 @@ class DataOptions:
             metavar="JSON",
         ),
     )
+    bids_database_dir: Path | None = field(
+        default=None,
+        metadata=option(
+            DATA,
+            "keep PyBIDS' index of the dataset in this folder and use it again; made anew where files have changed",
+            "keep PyBIDS' index of the whole dataset in this folder, so that later runs and jobs begin at once; it is "
+            "made anew, with a line, where images were added, removed or renamed",
+            metavar="FOLDER",
+        ),
+    )
+    derivatives: tuple[NamedFolder, ...] = field(
+        default=(),
+        metadata=option(
+            DATA,
+            "folders made elsewhere or by hand, also NAME=FOLDER: brain masks and transforms in place of our own, "
+            "segmentations for the names of regions",
+            "folders made elsewhere or by hand (fMRIPrep, PETPrep, FreeSurfer, ...), also `NAME=FOLDER`: [brain masks "
+            "and transforms](correction.md#what-is-taken-from-derivatives) in place of our own steps, and "
+            "[segmentations](#segmentations-for-the-names-of-foci) for the names of regions",
+            metavar="[NAME=]FOLDER",
+            read=read_derivatives,
+            write=write_derivatives,
+        ),
+    )
     skip_bids_validation: bool = field(
         default=False, metadata=option(DATA, "do not validate the input dataset", "do not validate the dataset")
     )
+
+    @property
+    def derivative_folders(self) -> tuple[Path, ...]:
+        """The folders of derivatives without their names."""
+        return tuple(one.path for one in self.derivatives)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,6 +206,23 @@ class ExecutionOptions:
             flags=("--random-seed", "--seed"),
             config_name="seed",
             of_training=True,
+        ),
+    )
+    reports_only: bool = field(
+        default=False,
+        metadata=option(
+            EXECUTION,
+            "make the pages again from the output folder; nothing is prepared or computed",
+            "make the participants' pages, or `group.html`, again from the output folder; nothing is prepared, trained "
+            "or computed",
+        ),
+    )
+    boilerplate_only: bool = field(
+        default=False,
+        metadata=option(
+            EXECUTION,
+            "write the methods text of what the output folder holds to logs/CITATION.md, and nothing else",
+            "write the methods text of what the output folder holds to `logs/CITATION.md`, and nothing else",
         ),
     )
     dry_run: bool = field(default=False, metadata=option(EXECUTION, "say what would be done, and do nothing"))

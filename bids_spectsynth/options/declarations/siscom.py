@@ -87,15 +87,6 @@ class SiscomOptions:
             metavar="FOLDER",
         ),
     )
-    derivatives: tuple[Path, ...] = field(
-        default=(),
-        metadata=option(
-            SISCOM,
-            "folders with segmentations of the participants (FreeSurfer, FastSurfer, SynthSeg, fMRIPrep), for the "
-            "names of regions",
-            metavar="FOLDER",
-        ),
-    )
     make_normals: str | None = field(
         default=None,
         metadata=option(

@@ -1,6 +1,7 @@
 """Names of what the preparation writes, what it replaces, and what all of its sidecars say."""
 
 from collections.abc import Collection, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -128,11 +129,20 @@ def backend_fields(backend: Backend) -> dict[str, Any]:
     return {**fields, "BackendOptions": dict(backend.options)} if backend.options else fields
 
 
+def external_fields() -> dict[str, Any]:
+    """What sidecars say of the tools where a transform was made elsewhere: what has read it."""
+    return {"Tools": {"nitransforms": version("nitransforms")}}
+
+
 def sources(inputs: PreparedInputs, role: str) -> list[str]:
-    """BIDS URIs of what a prepared image was made from: its source image, and the transforms on the way."""
+    """BIDS URIs of what a prepared image was made from.
+
+    They are its source image, the transforms on the way, and the brain mask where that was made elsewhere.
+    """
     files = [inputs.case.images[role].path]
     if role != T1W:
         files.append(transform_path(inputs, role, inverse=False))
     if inputs.space != T1W_SPACE:
         files.append(transform_path(inputs, inputs.space, inverse=False))
-    return [source_uri(file, inputs.bids_dir, inputs.output_dir) for file in files]
+    mask = inputs.records[T1W].external if role not in inputs.own_masks else None
+    return [*(source_uri(file, inputs.bids_dir, inputs.output_dir) for file in files), *([mask] if mask else [])]

@@ -167,12 +167,18 @@ def _write_mask(inputs: PreparedInputs, role: str, target: _Target, mask: npt.ND
         else "Brain mask of the T1w, which is used here.",
         "SpatialReference": target.reference,
         "Sources": sources(inputs, role if own else T1W),
+        **_external_mask(inputs, role),
         **case_field(inputs, role),
     }
     write_image(path, new_image(mask.astype(np.uint8), target.grid.affine), sidecar)
     if not is_ictal(role):
         remove_superseded(path)
     return with_sidecar(path)
+
+
+def _external_mask(inputs: PreparedInputs, role: str) -> dict[str, str]:
+    external = inputs.records[T1W].external
+    return {"ExternalSource": external} if external and role == T1W else {}
 
 
 def _title(inputs: PreparedInputs, role: str) -> str:

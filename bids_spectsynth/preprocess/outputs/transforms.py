@@ -12,6 +12,7 @@ from bids_spectsynth.preprocess.backends.base import Backend
 from bids_spectsynth.preprocess.outputs.files import (
     backend_fields,
     case_field,
+    external_fields,
     remove_other_scans,
     remove_superseded,
     transform_ends,
@@ -54,12 +55,13 @@ def _write_pair(inputs: CaseRecords, backend: Backend, name: str) -> list[Path]:
     """Both directions of the transform of a role to the T1w, or of the T1w to a template."""
     found = inputs.registration(name)
     rigid, template = name in inputs.case.images, inputs.records[name].template
+    external = inputs.records[name].external
     moving = name if rigid else T1W
     sidecar = {
         "Type": "rigid" if rigid else "affine",
         "Units": "mm",
         "Convention": CONVENTION,
-        **backend_fields(backend),
+        **(external_fields() if external else backend_fields(backend)),
         "Metric": found.metric,
         "Score": found.score,
         "Overlap": found.overlap,
@@ -69,7 +71,9 @@ def _write_pair(inputs: CaseRecords, backend: Backend, name: str) -> list[Path]:
         "Sources": [
             source_uri(inputs.case.images[role].path, inputs.bids_dir, inputs.output_dir)
             for role in dict.fromkeys((moving, T1W))
-        ],
+        ]
+        + ([external] if external else []),
+        **({"ExternalSource": external} if external else {}),
         **case_field(inputs, name),
     }
     written: list[Path] = []

@@ -16,6 +16,7 @@ from bids_spectsynth.preprocess.registration.long_field import long_field_target
 from bids_spectsynth.preprocess.registration.optimiser import (
     OptimisationResult,
     initial_transforms,
+    mean_distance,
     r_squared,
     refine,
     search,
@@ -139,6 +140,74 @@ def register_images(
         evidence = Evidence(result, refined, tuple(found), overlap, pair.model, pair.coarse, visible)
         poor, notes = check_quality(evidence, role=role, dof=dof)
     return Registration(result.matrix, result.score, METRIC, overlap, poor, notes)
+
+
+@dataclass(frozen=True, eq=False)
+class Rating:
+    """What a matrix that was found elsewhere is worth.
+
+    Parameters
+    ----------
+    registration : Registration
+        With its score, overlap and notes; as poor as one of our own would be.
+    smoothed, refined : float
+        R squared of the smoothed moving image there, and where an optimiser ends that begins there.
+    moved_mm : float
+        How far it has gone, mean over the brain.
+    outside : float
+        Part of the brain outside the moving image, 0 to 1.
+    """
+
+    registration: Registration
+    smoothed: float
+    refined: float
+    moved_mm: float
+    outside: float
+
+
+def rate_matrix(
+    moving: nib.Nifti1Image,
+    fixed: nib.Nifti1Image,
+    fixed_mask: nib.Nifti1Image,
+    matrix: FloatArray,
+    *,
+    dof: int,
+    role: str,
+) -> Rating:
+    """Rate an alignment by the same measures as those that :func:`register_images` finds.
+
+    Parameters
+    ----------
+    moving, fixed, fixed_mask, dof, role
+        See :func:`register_images`.
+    matrix : array, shape (4, 4)
+        World coordinates of ``fixed`` to those of ``moving``.
+    """
+    with threadpool_limits(limits=1):
+        pair = _prepare(moving, fixed, fixed_mask, dof, role)
+        overlap = brain_overlap(pair.model, pair.own_mask, matrix)
+        visible = visible_samples(pair.coarse, pair.coarse_model, matrix)
+        smoothed = r_squared(pair.coarse, matrix, visible)
+        if overlap < LEAST_OVERLAP and role_of(role).is_nuclear and smoothed > GOOD_SCORE:
+            overlap = overlap_around(pair.model, new_image(pair.coarse.values, pair.small.affine), matrix)
+        refined = refine(pair.coarse, matrix, visible, pair.model.centre, dof)
+        result = OptimisationResult(matrix, _fine_score(pair, matrix, dof))
+        evidence = Evidence(result, result, (refined,), overlap, pair.model, pair.coarse, visible)
+        poor, notes = check_quality(evidence, role=role, dof=dof)
+        points = pair.model.brain_points(3)
+        outside = 1 - float(pair.coarse.contains(matrix, points).mean())
+        moved = mean_distance(matrix, refined.matrix, points)
+    found = Registration(matrix, result.score, METRIC, overlap, poor, notes)
+    return Rating(found, smoothed, refined.score, moved, outside)
+
+
+def _fine_score(pair: _Pair, matrix: FloatArray, dof: int) -> float:
+    """R squared at the resolution of the last step of a registration."""
+    if dof == 6:
+        return r_squared(pair.fine, matrix, _fine_samples(pair, matrix))
+    smoothing, fwhm = pair.resolution.smoothing, pair.resolution.model
+    sampler = make_even_sampler(np.asanyarray(pair.own.dataobj), pair.own.affine, pair.blocks, matrix, smoothing)
+    return r_squared(sampler, matrix, visible_samples(sampler, shaded_samples(pair.model, fwhm), matrix))
 
 
 def _prepare(moving: nib.Nifti1Image, fixed: nib.Nifti1Image, mask: nib.Nifti1Image, dof: int, role: str) -> _Pair:

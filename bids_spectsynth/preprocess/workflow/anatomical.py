@@ -16,13 +16,14 @@ from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline.engine import Node, Workflow
 
 from bids_spectsynth.bids.finding.cases import Case
+from bids_spectsynth.bids.finding.external import External
 from bids_spectsynth.bids.roles import ICTAL, INTERICTAL, T1W
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.options.spaces import BUILT_IN_TEMPLATE, parse_space
 from bids_spectsynth.preprocess.backends.fsl.options import DEFAULT_OPTIONS, FslOptions
 from bids_spectsynth.preprocess.templates.templates import template_stamp
 from bids_spectsynth.preprocess.workflow.graph import nipype_name, record_field
-from bids_spectsynth.preprocess.workflow.interfaces import PrepareReference, RegisterToTemplate
+from bids_spectsynth.preprocess.workflow.interfaces import PrepareReference, RegisterToTemplate, external_inputs
 
 #: Name of the whole workflow, and of its folder in the work folder.
 WORKFLOW = "bids_spectsynth_wf"
@@ -56,11 +57,14 @@ class Anatomical:
     key : str
         A name that Nipype allows and that no other image of the dataset has.
     path : Path
+    external : tuple of (str, External)
+        Files that take the place of its steps: ``T1w`` (the brain mask), labels of templates.
     """
 
     name: str
     key: str
     path: Path
+    external: tuple[tuple[str, External], ...] = ()
 
 
 def anatomical_of(case: Case, settings: Settings) -> Anatomical:
@@ -69,7 +73,8 @@ def anatomical_of(case: Case, settings: Settings) -> Anatomical:
     name = path.name.partition(".")[0]
     place = path.relative_to(settings.bids_dir) if path.is_relative_to(settings.bids_dir) else path
     key = f"{nipype_name(name)}_{hashlib.sha256(place.as_posix().encode()).hexdigest()[:8]}"
-    return Anatomical(name, key, path)
+    external = tuple((step, one) for step, one in case.external.items() if step == T1W or step not in case.images)
+    return Anatomical(name, key, path, external)
 
 
 def anatomical_workflow_name(anatomical: Anatomical) -> str:
@@ -160,9 +165,9 @@ def init_anatomical_wf(
     fields = ["t1w_mask", *(record_field(step) for step in (T1W, *templates))]
     outputnode = Node(IdentityInterface(fields=fields), name="outputnode")
     common = common_inputs(anatomical.key, settings, identity)
-    threads = mask_threads(settings, identity)
+    threads, external = mask_threads(settings, identity), dict(anatomical.external)
     reference = Node(
-        PrepareReference(t1w=str(anatomical.path), threads=threads, **common),
+        PrepareReference(t1w=str(anatomical.path), threads=threads, **external_inputs(external.get(T1W)), **common),
         name="reference",
         mem_gb=MEMORY_GB["reference"],
         n_procs=min(threads, settings.nprocs),
@@ -170,7 +175,13 @@ def init_anatomical_wf(
     workflow.connect([(reference, outputnode, [("mask", "t1w_mask"), ("record", record_field(T1W))])])
     for label, requested in templates.items():
         stamp = template_stamp(requested)
-        interface = RegisterToTemplate(t1w=str(anatomical.path), template=requested, template_stamp=stamp, **common)
+        interface = RegisterToTemplate(
+            t1w=str(anatomical.path),
+            template=requested,
+            template_stamp=stamp,
+            **external_inputs(external.get(label)),
+            **common,
+        )
         register = Node(interface, name=nipype_name(f"to_{label}"), mem_gb=MEMORY_GB["template"], n_procs=1)
         workflow.connect(reference, "mask", register, "t1w_mask")
         workflow.connect(register, "record", outputnode, record_field(label))

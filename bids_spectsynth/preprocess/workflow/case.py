@@ -26,7 +26,7 @@ from bids_spectsynth.preprocess.workflow.anatomical import (
     status_folder,
 )
 from bids_spectsynth.preprocess.workflow.graph import mask_field, nipype_name, record_field
-from bids_spectsynth.preprocess.workflow.interfaces import RegisterToReference
+from bids_spectsynth.preprocess.workflow.interfaces import RegisterToReference, external_inputs
 from bids_spectsynth.preprocess.workflow.writers import WritePrepared, WriteTransforms
 
 
@@ -112,6 +112,8 @@ def part_key(case: Case, settings: Settings, identity: BackendIdentity, part: Pa
     str
         SHA-256, hexadecimal.
     """
+    external = {step: one for step, one in case.external.items() if step == T1W or step in part.steps}
+    made_elsewhere = {step: [one.uri, *one.superseded, file_stamp(one.path)] for step, one in external.items()}
     return fingerprint(
         {
             "case": case_to_text(case),
@@ -129,6 +131,8 @@ def part_key(case: Case, settings: Settings, identity: BackendIdentity, part: Pa
                 for label, requested in requested_templates(settings, case.images).items()
                 if label in part.steps
             ],
+            # The brain mask is what all registrations look at.
+            **({"external": made_elsewhere} if made_elsewhere else {}),
         }
     )
 
@@ -219,6 +223,7 @@ def _register_node(
         coreg_init=settings.coreg_init,
         own_mask=has_own_mask(kind, identity),
         optional=role in optional_roles(case, settings),
+        **external_inputs(case.external.get(role)),
         **common,
     )
     durations = case.images[role].frame_durations

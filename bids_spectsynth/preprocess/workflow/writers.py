@@ -125,15 +125,17 @@ class WriteTransforms(_Writer):
         known, turned = _with_turned_t1w(known)
         known = _with_named_headers(known)
         names = [name for name in self._steps if name in known.records]
-        poor = [_poor_line(known, name) for name in names]
-        return replace(write_transforms(known, backend, names), warnings=(*turned, *(line for line in poor if line)))
+        lines = [_warning(known, name) for name in names]
+        return replace(write_transforms(known, backend, names), warnings=(*turned, *(line for line in lines if line)))
 
 
-def _poor_line(known: CaseRecords, name: str) -> str | None:
-    found = known.records[name].registration
-    if found is None or not found.poor:
+def _warning(known: CaseRecords, name: str) -> str | None:
+    found, external = known.records[name].registration, known.records[name].external
+    if found is None or not (found.poor or (external and found.notes)):
         return None
     pair = f"{role_of(name).title} to the T1w" if name in known.case.images else f"T1w to {name}"
+    if not found.poor:
+        return f"the transform of the {pair} that was made elsewhere: {'; '.join(found.notes)}"
     return f"the registration of the {pair} is poor, look at it: {'; '.join(found.notes)}"
 
 

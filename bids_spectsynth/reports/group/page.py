@@ -15,10 +15,11 @@ from bids_spectsynth.bids.output_files import (
     is_phantom,
     models_folder,
     read_table,
+    selection_file,
     software_version,
 )
 from bids_spectsynth.bids.participants import FLAGS, rating_advice, read_participants, to_be_rated
-from bids_spectsynth.bids.sidecars import read_object, sidecar
+from bids_spectsynth.bids.sidecars import read_object, sidecar, strings
 from bids_spectsynth.bids.transforms import find_transforms
 from bids_spectsynth.bids.writing import write_text
 from bids_spectsynth.errors import SpectSynthError, reason_of
@@ -110,6 +111,10 @@ def group_report(output_dir: Path) -> Path:
     if context.errors:
         sections.append(Section("errors", "Errors", [Items([(error, "") for error in dict.fromkeys(context.errors)])]))
     banners = [Note(PHANTOM_TEXT, "warning", "Phantom data")] if is_phantom(output_dir) else []
+    chosen = strings(read_object(selection_file(output_dir)).get("Participants"))
+    if chosen:
+        text = f"Tables, tests and figures are of {', '.join(chosen)} alone (--participant-label)."
+        banners.append(Note(text, "warning", "Some participants only:"))
     page = Page("Group report", f"bids_spectsynth {software_version(output_dir)}", sections, banners, FOOTER)
     path = group_page(output_dir)
     write_text(path, render(page))

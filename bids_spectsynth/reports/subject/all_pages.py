@@ -21,6 +21,7 @@ def report_subjects(
     changed: Collection[str] = (),
     *,
     stop: bool = False,
+    again: bool = False,
 ) -> Iterator[Outcome]:
     """Write the reports of prepared participants where something that they show has changed, or their status.
 
@@ -37,6 +38,8 @@ def report_subjects(
         Labels of participants whose status is another than before.
     stop : bool
         Whether to write no further report after one that failed.
+    again : bool
+        Whether to write also those in which nothing has changed.
 
     Yields
     ------
@@ -45,7 +48,8 @@ def report_subjects(
     """
     outdated = {label for label in changed if subject_page(output_dir, label).exists()}
     for label in sorted({*prepared, *outdated}):
-        report = _report_product(output_dir, label, "the status changed" if label in changed else "")
+        forced = "it is asked for" if again else "the status changed" if label in changed else ""
+        report = _report_product(output_dir, label, forced)
         try:
             if make_if_outdated(report, partial(subject_report, output_dir, label, heads)):
                 logger.info("Report: %s", subject_page(output_dir, label))

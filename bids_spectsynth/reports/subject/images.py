@@ -12,7 +12,7 @@ from bids_spectsynth.bids.output_files import Synthetic
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import INTERICTAL, PET, T1W, role_of
 from bids_spectsynth.bids.sidecars import sidecar, strings
-from bids_spectsynth.bids.transforms import Transform
+from bids_spectsynth.bids.transforms import Transform, external_source
 from bids_spectsynth.bids.writing import read_matrix
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.images.resampling import resample_linear
@@ -48,6 +48,9 @@ def brain_mask_section(context: SubjectContext) -> Section:
         blocks += _session_heading(context, case)
         entities = {"space": T1W_SPACE, "desc": "brainmask"}
         draw = partial(_mask, context, case)
+        if (external := external_source(sidecar(case.masks[T1W]))) is not None:
+            notes = " ".join(f"{line}." for line in strings(sidecar(case.images[T1W]).get("Notes")))
+            blocks.append(Note(f"{external}, in place of our own. {notes}".strip(), "good", "Made elsewhere:"))
         blocks.append(context.picture(case, Figure(entities, "T1w", "Brain mask on the T1w", draw)))
     return Section("brain-mask", "Brain mask", blocks or [_nothing_prepared()])
 
@@ -90,6 +93,8 @@ def registration_note(transform: Transform) -> Note:
     numbers = f"Overlap of the brains (Dice) {number(transform.overlap, 2)}; score {number(transform.score, 3)}"
     numbers += f" ({transform.metric}; higher is better)." if transform.metric != "n/a" else "."
     text = " ".join([numbers, *(note.rstrip(".") + "." for note in transform.notes)])
+    if transform.external:
+        text = f"Made elsewhere: {transform.external}, in place of our own. {text}"
     if transform.poor:
         return Note(f"Do not trust this registration without looking. {text}", "danger", "Poor registration")
     return Note(text, "good", "Registered")

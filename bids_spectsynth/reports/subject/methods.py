@@ -77,6 +77,8 @@ class MethodFacts:
         Model cards (``model.json``), empty where only preprocessing was done.
     evaluated : bool
         Whether metrics were computed.
+    mask : str or None
+        URI of the T1w's brain mask, where that was made elsewhere.
     siscom : sequence of (str, mapping)
         Baseline's label and sidecar of the difference map, of each SISCOM.
     """
@@ -89,6 +91,7 @@ class MethodFacts:
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     evaluated: bool = False
     siscom: Sequence[tuple[str, Mapping[str, Any]]] = ()
+    mask: str | None = None
 
 
 def methods_text(facts: MethodFacts) -> tuple[list[str], list[tuple[str, str]]]:
@@ -170,16 +173,27 @@ def _preparation(facts: MethodFacts, tools: Mapping[str, str]) -> str:
         "(Gorgolewski 2011) on data in BIDS (Gorgolewski 2016) read with PyBIDS (Yarkoni 2019)"
         + (f", with the {backend} tools" if backend else "")
         + (f" ({named})" if named else "")
-        + ". The T1w image was brain extracted and resampled by third-order B-splines to an axial grid of "
-        f"{grid} voxels of {voxel}, centred on the brain."
+        + f". The T1w image was brain extracted{_by_mask(facts)} and resampled by third-order B-splines to an axial "
+        f"grid of {grid} voxels of {voxel}, centred on the brain."
     )
+
+
+def _by_mask(facts: MethodFacts) -> str:
+    return f" by a mask that was made elsewhere ({facts.mask})" if facts.mask else ""
 
 
 def _registration(facts: MethodFacts) -> list[str]:
     sentences = []
     for transform in facts.transforms:
         metric = f", optimising {transform.metric}" if transform.metric != "n/a" else ""
-        if transform.role == "T1w":
+        if transform.external:
+            what = role_of(transform.role).title
+            kind = "affine" if transform.role == "T1w" else "rigid"
+            sentences.append(
+                f"The {kind} transform of the {what} image to {transform.target} was made elsewhere "
+                f"({transform.external}) and read with nitransforms."
+            )
+        elif transform.role == "T1w":
             sentences.append(
                 f"The T1w image was registered to {transform.target} by an affine transform of 12 parameters{metric}."
             )

@@ -17,9 +17,9 @@ from bids_spectsynth.bids.output_files import (
 )
 from bids_spectsynth.bids.participants import FLAGS
 from bids_spectsynth.bids.prepared import PreparedCase
-from bids_spectsynth.bids.roles import ROLES, reading_order, role_of
+from bids_spectsynth.bids.roles import ROLES, T1W, reading_order, role_of
 from bids_spectsynth.bids.sidecars import read_object, sidecar, strings
-from bids_spectsynth.bids.transforms import find_transforms
+from bids_spectsynth.bids.transforms import external_source, find_transforms
 from bids_spectsynth.bids.writing import write_text
 from bids_spectsynth.errors import SpectSynthError, UsageError
 from bids_spectsynth.options.settings import T1W_SPACE
@@ -28,6 +28,7 @@ from bids_spectsynth.reports.html import Block, Cell, Code, Column, Items, Note,
 from bids_spectsynth.reports.rating import rating_section
 from bids_spectsynth.reports.rendering import render
 from bids_spectsynth.reports.subject.asymmetry import asymmetry_section
+from bids_spectsynth.reports.subject.correction import correction_section
 from bids_spectsynth.reports.subject.glance import glance_section
 from bids_spectsynth.reports.subject.images import (
     SYNTHETIC_BANNER,
@@ -48,7 +49,7 @@ from bids_spectsynth.reports.wording import FOOTER, PHANTOM_TEXT
 _LABEL = re.compile(r"[0-9A-Za-z+]+")
 _LOG_LINES = 60
 #: A path as a value of the settings, with its last name.
-_FOLDERS = re.compile(r'"(?:~|\.\.|[A-Za-z]:)?[/\\][^"\n]*?([^"\n/\\]+)"')
+_FOLDERS = re.compile(r'"((?:[\w.+-]+=)?)(?:~|\.\.|[A-Za-z]:)?[/\\][^"\n]*?([^"\n/\\]+)"')
 
 
 def subject_report(output_dir: Path, participant: str, heads: Mapping[str, Path] | None = None) -> Path:
@@ -79,15 +80,7 @@ def subject_report(output_dir: Path, participant: str, heads: Mapping[str, Path]
     label = bare_label(participant, "sub")
     if not _LABEL.fullmatch(label):
         raise UsageError(f"sub-{label}: a participant label has letters and digits only")
-    cases = find_cases(output_dir, label)
-    context = SubjectContext(
-        output_dir,
-        label,
-        cases,
-        find_transforms(output_dir, label),
-        [(case, synthetic) for case in cases for synthetic in find_synthetic(output_dir, case)],
-        heads or {},
-    )
+    context = _context(output_dir, label, heads or {})
     path = subject_page(output_dir, label)
     write_text(path, render(_page(context)))
     # What was not drawn this time would go on showing what was.
@@ -95,6 +88,36 @@ def subject_report(output_dir: Path, participant: str, heads: Mapping[str, Path]
     for old in {*folder.glob("figures/sub-*"), *folder.glob("ses-*/figures/sub-*")} - context.written:
         old.unlink()
     return path
+
+
+def _context(output_dir: Path, label: str, heads: Mapping[str, Path]) -> SubjectContext:
+    cases = find_cases(output_dir, label)
+    synthetic = [(case, one) for case in cases for one in find_synthetic(output_dir, case)]
+    return SubjectContext(output_dir, label, cases, find_transforms(output_dir, label), synthetic, heads)
+
+
+def subject_methods(output_dir: Path, participant: str) -> tuple[list[str], list[tuple[str, str]]]:
+    """Paragraphs and references of the methods text of one subject, from the output folder.
+
+    Parameters
+    ----------
+    output_dir : Path
+    participant : str
+        Label without ``sub-``.
+
+    Returns
+    -------
+    paragraphs : list of str
+        Empty where the subject has no image in its own space.
+    references : list of (str, str)
+        Text and link.
+
+    Raises
+    ------
+    ImageError
+        The brain mask cannot be read.
+    """
+    return _methods(_context(output_dir, participant, {}))
 
 
 def _page(context: SubjectContext) -> Page:
@@ -211,26 +234,33 @@ def _warnings(context: SubjectContext) -> list[str]:
 
 
 def _methods_section(context: SubjectContext) -> Section | None:
-    native = next((case for case in context.cases if case.space == T1W_SPACE), None)
-    if native is None:
-        return None
     try:
-        mask, affine = context.whole_brain(native)
+        paragraphs, references = _methods(context)
     except SpectSynthError as error:
         return Section("methods", "Methods", [context.problem("Methods text", error)])
+    if not paragraphs:
+        return None
+    hint = Text("This text may be copied into a manuscript; it describes what was done to this participant's images.")
+    return Section("methods", "Methods", [hint, *map(Text, paragraphs), Items(references)])
+
+
+def _methods(context: SubjectContext) -> tuple[list[str], list[tuple[str, str]]]:
+    native = next((case for case in context.cases if case.space == T1W_SPACE), None)
+    if native is None:
+        return [], []
+    mask, affine = context.whole_brain(native)
     facts = MethodFacts(
         version=software_version(context.output_dir),
-        anatomy=sidecar(native.images["T1w"]),
+        anatomy=sidecar(native.images[T1W]),
         shape=mask.shape,
         affine=affine,
         transforms=context.transforms,
         models=_cards(context),
         evaluated=any(synthetic.metrics for _, synthetic in context.synthetic),
         siscom=siscom_facts(context),
+        mask=external_source(sidecar(native.masks[T1W])),
     )
-    paragraphs, references = methods_text(facts)
-    hint = Text("This text may be copied into a manuscript; it describes what was done to this participant's images.")
-    return Section("methods", "Methods", [hint, *map(Text, paragraphs), Items(references)])
+    return methods_text(facts)
 
 
 def _about_section(context: SubjectContext) -> Section:
@@ -239,7 +269,7 @@ def _about_section(context: SubjectContext) -> Section:
     settings = run / "settings.toml" if run is not None else None
     if settings is not None and settings.is_file():
         # Of a path the last name says which file or folder is meant.
-        text = _FOLDERS.sub(r'"\1"', settings.read_text(encoding="utf-8", errors="replace"))
+        text = _FOLDERS.sub(r'"\1\2"', settings.read_text(encoding="utf-8", errors="replace"))
         blocks.append(Code(f"Settings of the last run ({settings.parent.name})", text))
     return Section("about", "About", blocks)
 
@@ -274,6 +304,7 @@ SECTIONS: tuple[Callable[[SubjectContext], Section | None], ...] = (
     brain_mask_section,
     registration_section,
     template_section,
+    correction_section,
     _summary_section,
     _methods_section,
     _about_section,

@@ -21,7 +21,7 @@ def test_siscom_options__by_default_every_baseline_is_subtracted() -> None:
     assert plain.siscom == "on"
     assert plain.siscom_baselines == ALL_BASELINES
     assert (plain.siscom_fwhm, plain.siscom_threshold, plain.siscom_extent, plain.siscom_level) == (12, 2, 1, "mode")
-    assert (plain.normals, plain.derivatives) == (None, ())
+    assert plain.normals is None
 
 
 def test_siscom_options__choices_are_those_of_the_registries() -> None:
@@ -29,10 +29,8 @@ def test_siscom_options__choices_are_those_of_the_registries() -> None:
     assert get_args(SiscomLevel) == tuple(LEVELS)
 
 
-def test_siscom_options__folders_are_paths() -> None:
-    made = settings(normals="/n", derivatives=["/a", "/b"])
-    assert made.normals == Path("/n")
-    assert made.derivatives == (Path("/a"), Path("/b"))
+def test_siscom_options__folder_is_a_path() -> None:
+    assert settings(normals="/n").normals == Path("/n")
 
 
 @pytest.mark.parametrize(

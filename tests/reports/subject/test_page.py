@@ -19,7 +19,8 @@ from bids_spectsynth.reports.subject import page
 from bids_spectsynth.reports.subject.page import subject_report
 
 SECTIONS = ["At a glance", "Viewer", "Synthesis", "Metrics per slice", "Brain mask", "Registration to the T1w",
-            "Registration to the template", "What was used", "Methods", "About", "Rating", "Errors"]  # fmt: skip
+            "Registration to the template", "If a step is wrong", "What was used", "Methods", "About", "Rating",
+            "Errors"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
