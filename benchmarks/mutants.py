@@ -38,11 +38,8 @@ GROUPS = {
 }
 #: Functions that run only while their module is imported, before a mutant can be chosen: they hold titles of metrics.
 AT_IMPORT = ("_rmse_metric", "_ssim_metric", "_psnr_metric")
-#: For the copy's conftest: a failing example is not made smaller, and what was imported is not looked through for
-#: garbage at each test of hypothesis and after all; both take longer than most tests.
+#: For the copy's conftest: a failing example is not made smaller, which takes longer than most tests.
 _QUICK = """
-
-import gc
 
 import hypothesis
 
@@ -50,11 +47,6 @@ hypothesis.settings.register_profile(
     "mutants", phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate), database=None, derandomize=True
 )
 hypothesis.settings.load_profile("mutants")
-
-
-def pytest_collection_finish() -> None:
-    gc.collect()
-    gc.freeze()
 """
 #: mutmut's exit codes of a mutant that nothing has seen; others are of failed tests and of what ran for ever.
 _SURVIVED, _NO_TESTS, _NOT_RUN = 0, 33, None
@@ -81,7 +73,7 @@ def configure(folder: Path, modules: list[str], tests: list[str]) -> None:
         "pytest_add_cli_args_test_selection": [f"tests/{name}" for name in tests],
     }
     path.write_text(tomli_w.dumps(project))
-    conftest = folder / "tests" / "conftest.py"
+    conftest = folder / "conftest.py"
     conftest.write_text(conftest.read_text() + _QUICK)
 
 
