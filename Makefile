@@ -65,6 +65,9 @@ test: lint
 
 coverage: install-test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --cov --cov-report=term:skip-covered
+	$(BIN)/coverage json -q -o - | $(BIN)/python -c 'import json, sys; \
+	  of = json.load(sys.stdin)["totals"]["percent_branches_covered"]; \
+	  print(f"branches alone: {of:.1f} %"); sys.exit(of < 90)'
 
 mutants: $(VENV)/.installed-mutants
 	$(BIN)/python benchmarks/mutants.py build/mutants.txt
