@@ -1,6 +1,8 @@
 # make demo   install, simulate a cohort, run both levels, say where the reports are
 # make docs   install with Sphinx, build the documentation's site into docs/_build; a warning is an error
 # make test   install with the test extras, then style, types and the whole test suite
+# make coverage   install with the test extras, then the whole test suite, and which branches of the package it takes
+# make mutants    install with mutmut, then its small errors in what numbers rest on, which the tests must find: hours
 # make faults install with the test extras, then all that is tried to break the program, and its table in
 #             docs/reliability.md: an hour
 # make test-container   build the container image and run it: needs Docker, or root on Debian
@@ -18,7 +20,7 @@ DEMO_OPTIONS ?= --preset demo
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo demo-data demo-participant demo-group docs faults install install-test test test-container lint boutiques usage clean
+.PHONY: coverage demo demo-data demo-participant demo-group docs faults install install-test mutants test test-container lint boutiques usage clean
 
 install: $(VENV)/.installed
 install-test: $(VENV)/.installed-test
@@ -61,6 +63,20 @@ lint: install-test
 # A file of tests stays with one process, and each process with one thread.
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
+
+coverage: install-test
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --cov --cov-report=term:skip-covered
+	$(BIN)/coverage json -q -o - | $(BIN)/python -c 'import json, sys; \
+	  of = json.load(sys.stdin)["totals"]["percent_branches_covered"]; \
+	  print(f"branches alone: {of:.1f} %"); sys.exit(of < 90)'
+
+mutants: $(VENV)/.installed-mutants
+	$(BIN)/python benchmarks/mutants.py build/mutants.txt
+
+$(VENV)/.installed-mutants: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --constraint constraints.txt --editable ".[mutants]"
+	touch $@ $(VENV)/.installed-test $(VENV)/.installed
 
 faults: install-test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "faults or not faults" -n $(TEST_PROCESSES) --dist loadfile \

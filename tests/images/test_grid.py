@@ -76,12 +76,68 @@ def test_coarse_grid_covers_exactly_the_fine_one() -> None:
 
 
 def test_empty_and_too_large_masks_are_refused() -> None:
-    with pytest.raises(ImageError, match="empty"):
+    with pytest.raises(
+        ImageError, match=r"^the brain mask is empty, so no grid can be centred on it; check the image$"
+    ):
         axial_grid(new_image(np.zeros((5, 5, 5), np.uint8), np.eye(4)), 1.0)
     tall = np.zeros((4, 4, 100), np.uint8)
     tall[2, 2, [0, 99]] = 1
-    with pytest.raises(ImageError, match="does not fit"):
+    with pytest.raises(
+        ImageError, match=r"^the brain mask measures 2 x 2 x 200 mm and does not fit into 256 x 256 x 192"
+    ):
         axial_grid(new_image(tall, np.diag([2.0, 2.0, 2.0, 1.0])), 1.0)
+
+
+@pytest.mark.parametrize(("bottom", "height", "fits"), [(0, 192, True), (0, 192.6, False), (0.4, 192.6, False)])
+def test_axial_grid__brain_as_high_as_the_field_of_view(bottom: float, height: float, fits: bool) -> None:
+    """The centre is rounded to whole millimetres, so a little too much may hang out on one side alone."""
+    affine = np.diag([1.0, 1.0, height, 1.0])
+    affine[2, 3] = bottom + height / 2
+    mask = new_image(np.ones((1, 1, 1), np.uint8), affine)
+    np.testing.assert_allclose([end[2] for end in mask_bounds(mask)], [bottom, bottom + height])
+    if fits:
+        np.testing.assert_array_equal(
+            axial_grid(mask, 1.0).affine, [[1, 0, 0, -127.5], [0, 1, 0, -127.5], [0, 0, 1, 0.5], [0, 0, 0, 1]]
+        )
+    else:
+        with pytest.raises(ImageError, match="does not fit"):
+            axial_grid(mask, 1.0)
+
+
+def test_axial_grid__voxel_edges_lie_at_whole_millimetres() -> None:
+    affine = np.diag([1.3, -1.7, 2.1, 1.0])
+    affine[:3, 3] = (0.11, 20.3, -7.77)
+    for voxel_size in (1.0, 2.0, 4.0):
+        grid = axial_grid(new_image(np.ones((50, 60, 40), np.uint8), affine), voxel_size)
+        edges = grid.affine[:3, 3] - voxel_size / 2
+        np.testing.assert_array_equal(edges, np.round(edges))
+        np.testing.assert_array_equal(grid.affine[3], [0, 0, 0, 1])
+
+
+def test_equals__a_difference_at_the_far_corner_alone_counts() -> None:
+    grid = Grid((11, 21, 31), np.eye(4))
+    for axis, n in enumerate(grid.shape):
+        stretched = np.eye(4)
+        stretched[axis, axis] += 0.5 / (n - 1)
+        other = Grid(grid.shape, stretched)
+        assert grid.equals(other, tolerance=0.5001)
+        assert not grid.equals(other, tolerance=0.4999)
+    # A turn about the far corner moves the near one alone.
+    turned = np.eye(4)
+    turned[0, 1], turned[0, 3] = 0.01, -0.2
+    assert grid.equals(Grid(grid.shape, turned), tolerance=0.2001)
+    assert not grid.equals(Grid(grid.shape, turned), tolerance=0.1999)
+    assert grid.equals(Grid(grid.shape, np.eye(4)), tolerance=0)
+
+
+def test_new_image__keeps_the_header_that_it_is_given() -> None:
+    header = nib.Nifti1Header()
+    header["descrip"] = b"of another image"
+    image = new_image(np.zeros((2, 2, 2), np.int16), np.diag([3.0, 3.0, 3.0, 1.0]), header)
+    assert image.header["descrip"] == b"of another image"
+    assert image.header is not header
+    np.testing.assert_array_equal(image.affine, np.diag([3, 3, 3, 1]))
+    assert new_image(np.zeros((2, 2, 2), np.int16), np.eye(4)).get_data_dtype() == np.int16
 
 
 def test_grid_of_takes_three_dimensions_and_equality_sees_shifts() -> None:

@@ -207,3 +207,37 @@ def test_session_rules(t1w: list[Any], pet: list[Any], interictal: list[Any]) ->
 @pytest.mark.parametrize(("stated", "durations"), [([30, 60.5], [30.0, 60.5]), (30, None), (["a"], None), (None, None)])
 def test_frame_durations(stated: Any, durations: list[float] | None) -> None:
     assert SourceImage(Path("a"), "pet", {}, {"FrameDuration": stated}, "").frame_durations == durations
+
+
+def test_find_cases__reasons_and_warnings_word_for_word(
+    dataset: Dataset, settings_for: MakeSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    images = ["sub-01/ses-a/anat/sub-01_ses-a_T1w", PET, "sub-02/ses-a/pet/sub-02_ses-a_pet"]
+    root = dataset(*images, sidecars={PET: None})
+    with caplog.at_level("DEBUG"):
+        (case,), (outcome,) = find_cases(settings_for(root, session_label=["a"]))
+    assert (case.participant, case.session, list(case.images)) == ("01", None, ["T1w", "pet"])
+    assert sorted(case.warnings, reverse=True) == [
+        "sub-01_trc-FDG_pet.nii.gz: no JSON sidecar; frames count alike and the tracer is unknown",
+        "sub-01_ses-a_T1w.nii.gz: T1w taken from the only other session, ses-a",
+        "no interictal SPECT: not usable for training or evaluation",
+    ]
+    assert (outcome.participant, outcome.session, outcome.stage, outcome.status) == ("02", None, "find", "skipped")
+    assert outcome.reason == "no T1w image in session a or outside sessions"
+    said = [(record.levelname, record.getMessage()) for record in caplog.records if record.name.endswith("cases")]
+    reason = "the only candidate; from the only other session, ses-a"
+    assert said == [
+        ("INFO", "sub-01: T1w, PET"),
+        ("DEBUG", f"sub-01: sub-01_ses-a_T1w.nii.gz is the T1w ({reason})"),
+        ("DEBUG", "sub-01: sub-01_trc-FDG_pet.nii.gz is the PET (the only candidate; in the same session)"),
+        *(("WARNING", f"sub-01: {line}") for line in case.warnings),
+    ]
+
+
+def test_find_cases__order_of_images_and_of_sessions(dataset: Dataset, settings_for: MakeSettings) -> None:
+    nuclear = [f"sub-01/ses-{s}/spect/sub-01_ses-{s}_task-interictal_spect" for s in "ba"]
+    root = dataset("sub-01/anat/sub-01_T2w", "sub-01/anat/sub-01_FLAIR", PET, *nuclear, T1W)
+    cases, _ = find_cases(settings_for(root, inputs=[["T2w", "pet"], ["FLAIR"]]))
+    assert [case.name for case in cases] == ["sub-01_ses-a", "sub-01_ses-b"]
+    assert [list(case.images) for case in cases] == [["T1w", "FLAIR", "T2w", "interictal", "pet"]] * 2
+    assert [case.session_of("pet") for case in cases] == ["a", "b"]

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from bids.layout import Query
 
 from bids_spectsynth.bids.finding.cases import Case, find_cases
+from bids_spectsynth.bids.finding.filters import distinguishing_query, read_filters
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.options.settings import Settings
 
@@ -150,3 +152,66 @@ def test_find_cases__a_spect_that_says_nothing_is_no_target_until_a_filter_says_
     assert not one.is_state_assumed
     assert {"pet", "ictal"} <= set(one.images)
     assert two.images["pet"].path == root / f"{named[1]}.nii.gz"
+
+
+def test_read_filters__names_and_values_as_pybids_has_them(tmp_path: Path) -> None:
+    path = tmp_path / "filter.json"
+    query = {"ses": "ses-a", "subject": ["sub-01", 2], "run": ["1", 2], "acq": None, "trc": "*", "rec": "Query.NONE"}
+    others = {"direction": "Query.REQUIRED", "proc": "Query.ANY", "ce": "Query.OPTIONAL", "mod": "sub-x", "echo": 1}
+    path.write_text(json.dumps({"T1w": {**query, **others}, "flair": {}, "DWI": {}}), encoding="utf-8-sig")
+    assert read_filters(path, ["dwi"]) == {
+        "t1w": {
+            "session": "a",
+            "subject": ["01", "2"],
+            "run": [1, 2],
+            "acquisition": Query.NONE,
+            "tracer": Query.ANY,
+            "reconstruction": Query.NONE,
+            "direction": Query.ANY,
+            "processing": Query.ANY,
+            "ceagent": Query.OPTIONAL,
+            "modality": "sub-x",
+            "echo": "1",
+        },
+        "flair": {},
+        "dwi": {},
+    }
+    assert read_filters(None, []) == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"bold": {}}', "unknown image 'bold'; known: t1w, .*, flair, t2w$"),
+        ('{"t1w": {"colour": "red"}}', "t1w: unknown entity 'colour'; known: subject, session, "),
+        ('{"t1w": {"run": "x"}}', "run: 'x' is not a number$"),
+        ('{"t1w": {"run": [1, true]}}', "run: .*rue is not a label; give text, a number, a list of them or null$"),
+        ('{"t1w": {"session": 1.5}}', "session: 1.5 is not a label"),
+        ('{"t1w": {"session": {"a": 1}}}', "session: .* is not a label"),
+        ('{"t1w": {"session": [["a"]]}}', "session: .* is not a label"),
+        ("[1]", r'not an object of objects such as \{"t1w": \{"run": 1\}\}$'),
+        ('{"t1w": {}, "pet": 1}', r'not an object of objects such as \{"t1w": \{"run": 1\}\}$'),
+    ],
+)
+def test_read_filters__messages_begin_with_the_file(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "filter.json"
+    path.write_text(content)
+    with pytest.raises(UsageError, match=f"^{re.escape(str(path))}: {message}"):
+        read_filters(path, [])
+
+
+def test_distinguishing_query__the_shortest_and_the_keys_that_are_asked_for_first() -> None:
+    chosen = Path("/raw/sub-01/pet/sub-01_trc-FDG_rec-a_run-01_pet.nii.gz")
+    other = Path("/raw/sub-01/pet/sub-01_trc-PIB_rec-b_run-2_pet.nii")
+    assert distinguishing_query(chosen, [other], ["run"]) == {"run": 1}
+    assert distinguishing_query(chosen, [other], ["trc", "run"]) == {"trc": "FDG"}
+    assert distinguishing_query(chosen, [other], ["extension"]) == {"extension": ".nii.gz"}
+    cross = [
+        Path("/raw/sub-01/pet/sub-01_trc-PIB_rec-a_run-1_pet.nii.gz"),
+        Path("/raw/sub-01/pet/sub-01_trc-FDG_rec-b_run-1_pet.nii.gz"),
+    ]
+    assert distinguishing_query(chosen, cross) == {"trc": "FDG", "rec": "a"}
+    assert distinguishing_query(chosen, [chosen]) is None
+    plain = Path("/raw/sub-01/pet/sub-01_pet.nii.gz")
+    assert distinguishing_query(plain, [chosen], ["trc"]) == {"trc": None}
+    assert distinguishing_query(chosen, [Path("/raw/sub-01/spect") / chosen.name], []) == {"datatype": "pet"}

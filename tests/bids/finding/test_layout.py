@@ -17,6 +17,7 @@ from bids_spectsynth.bids.finding.layout import (
     closed_folders,
     find_participants,
     find_sessions,
+    list_labels,
     read_metadata,
 )
 from bids_spectsynth.errors import DatasetError, ImageError
@@ -214,4 +215,62 @@ def test_unreadable_sidecar_is_named(dataset: Dataset, content: str) -> None:
     root = dataset(name)
     (root / f"{name}.json").write_text(content)
     with pytest.raises(ImageError, match=r"sub-01_pet\.json: "):
+        read_metadata(root / f"{name}.nii.gz", root)
+
+
+def test_list_labels__a_dozen_and_how_many_more() -> None:
+    labels = [f"{n:02d}" for n in range(14)]
+    assert list_labels([]) == "none"
+    assert list_labels(labels[:2]) == "00, 01"
+    assert list_labels(labels[:12]).endswith(", 10, 11")
+    assert list_labels(labels) == f"{', '.join(labels[:12])} and 2 more"
+
+
+def test_find_participants__messages_name_the_folder_and_the_way_out(dataset: Dataset, tmp_path: Path) -> None:
+    root = dataset(*NAMES)
+    gone, file = tmp_path / "gone", root / "sub-01/anat/sub-01_T1w.json"
+    for missing in (gone, file):
+        with pytest.raises(DatasetError) as error:
+            find_participants(missing)
+        assert str(error.value) == f"{missing}: no such folder; give the root of a BIDS dataset"
+    with pytest.raises(DatasetError) as error:
+        find_participants(root, ("8", "sub-9"))
+    assert str(error.value) == f"{root}: no participant 8, 9; there are 01"
+    description = root / "dataset_description.json"
+    for content, reason in (("[]", "not a JSON object; correct the file"), ("{", "not valid JSON (")):
+        description.write_text(content)
+        with pytest.raises(DatasetError) as error:
+            find_participants(root)
+        assert str(error.value).startswith(f"{description}: {reason}")
+    description.unlink()
+    with pytest.raises(DatasetError) as error:
+        find_participants(root)
+    line = "not a BIDS dataset (dataset_description.json: No such file or directory); give the root of one"
+    assert str(error.value) == f"{root}: {line}"
+
+
+def test_find_sessions__of_all_participants_and_once(dataset: Dataset) -> None:
+    root = dataset("sub-01/ses-a/anat/sub-01_ses-a_T1w", "sub-02/ses-b/anat/sub-02_ses-b_T1w", "sub-03/anat/x_T1w")
+    assert find_sessions(root, ("01", "02", "03"), ("a", "ses-a")) == ("a",)
+    with pytest.raises(DatasetError) as error:
+        find_sessions(root, ("01", "02", "03"), ("x", "a", "ses-y"))
+    assert str(error.value) == f"{root}: no session x, y; there are a, b"
+    with pytest.raises(DatasetError, match=r"there are none$"):
+        find_sessions(root, ("03",), ("a",))
+
+
+def test_read_metadata__of_equally_near_sidecars_the_one_with_more_entities_wins(dataset: Dataset) -> None:
+    name = "sub-01/pet/sub-01_trc-FDG_run-1_pet"
+    root = dataset(name, sidecars={name: None})
+    (root / "sub-01/pet/sub-01_trc-FDG_pet.json").write_text('{"A": 1, "B": 1}')
+    (root / "sub-01/pet/sub-01_pet.json").write_text('{"A": 2, "C": 2}')
+    (root / "sub-01/pet/sub-01_trc-FDG_run-2_pet.json").write_text('{"A": 3}')
+    (root / "sub-01/pet/sub-01_trc-FDG_run-1_xpet.json").write_text('{"A": 4}')
+    assert read_metadata(root / f"{name}.nii.gz", root) == {"A": 1, "B": 1, "C": 2}
+    (root / "pet.json").write_text("[1]")
+    with pytest.raises(ImageError) as error:
+        read_metadata(root / f"{name}.nii.gz", root)
+    assert str(error.value) == f"{root / 'pet.json'}: the sidecar is not a JSON object; correct or remove it"
+    (root / "pet.json").write_text("{")
+    with pytest.raises(ImageError, match=r"pet[.]json: cannot read the sidecar: .*; correct or remove it$"):
         read_metadata(root / f"{name}.nii.gz", root)

@@ -179,3 +179,37 @@ def test_a_one_sided_brain_has_no_regions() -> None:
 
 def test_asymmetry_index_by_hand() -> None:
     np.testing.assert_allclose(asymmetry_index([1.1, 1, 0, 3], [0.9, 1, 0, 0]), [20, 0, np.nan, 200])
+
+
+@pytest.mark.parametrize(("n", "counts"), [(24, True), (23, False)])
+def test_regions_of__a_block_needs_three_millilitres_on_each_side(n: int, counts: bool) -> None:
+    left = np.tile([[-12.0], [-12.0], [12.0]], 24)
+    right = np.tile([[12.0], [-12.0], [12.0]], n)
+    table = regions_of(np.hstack([left, right]), 0.125).table
+    assert MIN_VOLUME_ML == 24 * 0.125
+    assert table["region"].tolist() == ["x12_y-12_z12"] * 2 * counts + [HEMISPHERE] * 2
+    assert table["voxels"].tolist() == [24, n] * (1 + counts)
+    assert table["volume_ml"].tolist() == [24 * 0.125, n * 0.125] * (1 + counts)
+
+
+def test_regions_of__borders_belong_to_the_block_that_begins_there() -> None:
+    points = np.array([[0.0, -24, 24, -24.0001], [0, 24, 24, 23.9], [-0.1, 48, 48, 0]])
+    regions = regions_of(points, 10.0)
+    assert regions.table["region"].tolist() == ["x36_y36_z60"] * 2 + [HEMISPHERE] * 2
+    assert regions.table[["x_mm", "y_mm", "z_mm"]][:2].to_numpy().tolist() == [[-36, 36, 60], [36, 36, 60]]
+    # x = 0 is right; without a partner on the other side there is no block.
+    assert regions.members.tolist() == [[-1, 3], [0, 2], [1, 3], [-1, 2]]
+    np.testing.assert_allclose(regions.means(np.array([1.0, 2, 4, 6])), [2, 4, 4, 2.5])
+    whole = regions_of(points, 10.0, blocks=False)
+    assert whole.members.tolist() == [[1], [0], [1], [0]]
+
+
+def test_case_regions__volume_of_voxels_of_any_handedness() -> None:
+    affine = np.diag([-2.0, 3.0, 4.0, 1.0])
+    affine[:3, 3] = (3, 0, 0)
+    table = case_regions(case(), np.ones((4, 1, 1), dtype=bool), affine).table
+    assert table["volume_ml"].tolist() == [pytest.approx(0.048), pytest.approx(0.048)]
+
+
+def test_asymmetry_index__of_lists_and_of_a_sum_that_is_not_above_zero() -> None:
+    np.testing.assert_array_equal(asymmetry_index([-1, 1, 3], [0.5, -1, 1]), [np.nan, np.nan, 100])

@@ -44,3 +44,23 @@ def test_a_slice_holds_no_volume_in_memory() -> None:
     real, synthetic, mask, rated = volumes("F")
     base = slice_on_paper_scale(real, synthetic, mask, rated, 3).base
     assert base is None or base.size == SHAPE[0] * SHAPE[1]
+
+
+def test_on_one_scale__both_with_the_real_ones_ends() -> None:
+    real = np.zeros((2, 2, 2), np.float32)
+    real[..., 0], real[..., 1] = [[2, 4], [6, 10]], [[0, 5], [10, 20]]
+    mask = np.ones(real.shape, dtype=bool)
+    synthetic = 0.5 * real
+    for scale, expected in (
+        ("slice", [[[-1, -1], [-0.5, -0.5]], [[0, 0], [1, 1]]]),
+        ("volume", 2 * np.minimum(real / np.percentile(real, 99.8), 1) - 1),
+    ):
+        for image in on_one_scale(real, synthetic, mask, mask, scale):
+            np.testing.assert_allclose(image, expected, atol=1e-6)
+            assert image.dtype == np.float32
+    # The level is matched where the SPECT was measured alone, and what is too bright is cut.
+    rated = mask.copy()
+    rated[..., 1] = False
+    bright = on_one_scale(real, 2 * real * rated + 30 * ~rated, mask, rated, "slice")[1]
+    np.testing.assert_allclose(bright[..., 0], [[-1, -0.5], [0, 1]], atol=1e-6)
+    np.testing.assert_allclose(bright[..., 1], 2 * 15 / 20 - 1, atol=1e-6)

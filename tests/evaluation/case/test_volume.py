@@ -109,3 +109,24 @@ def test_no_sharpness_without_neighbours_or_detail() -> None:
     mask[..., ::2] = False
     assert np.isnan(sharpness_ratio(volume(1), volume(2), mask, (1, 1, 1)))
     assert np.isnan(sharpness_ratio(np.ones(SHAPE, dtype=np.float32), volume(2), rated(), (1, 1, 1)))
+
+
+def test_measures_by_hand() -> None:
+    mask = np.ones((1, 1, 4), dtype=bool)
+    real, synthetic = (np.array([[values]], np.float32) for values in ([1, 2, 4, 5], [2, 2, 3, 9]))
+    assert volume_rmse(real, synthetic, mask) == pytest.approx(np.sqrt((1 + 0 + 1 + 16) / 4))
+    assert volume_correlation(real, synthetic, mask) == pytest.approx(np.corrcoef([1, 2, 4, 5], [2, 2, 3, 9])[0, 1])
+    assert through_slice_ratio(real, synthetic, mask) == pytest.approx((0 + 1 + 6) / (1 + 2 + 1))
+    np.testing.assert_allclose(relative_uptake(real, mask), real / 3)
+    assert relative_uptake(0.01 * real, mask) is not None
+    part = np.array([[[True, True, False, True]]])
+    assert through_slice_ratio(real, synthetic, part) == 0
+    assert volume_rmse(real, synthetic, part) == pytest.approx(np.sqrt(17 / 3))
+
+
+@pytest.mark.parametrize(("spread", "known"), [(1e-3, True), (1e-9, False)])
+def test_correlation__a_spread_of_rounding_is_none(spread: float, known: bool) -> None:
+    mask = np.ones((1, 1, 6), dtype=bool)
+    wave = np.array([[[0, 1, 2, 3, 4, 6]]])
+    found = volume_correlation(1 + spread * wave, 1 - spread * wave, mask)
+    assert found == pytest.approx(-1) if known else np.isnan(found)

@@ -190,3 +190,66 @@ def test_sign_agreement_of_marked_values() -> None:
     n, share = sign_agreement([1, -2], [1, -2])
     assert n == 0
     assert math.isnan(share)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_limits_of_agreement__intervals_of_repeated_values_by_their_formula(seed: int) -> None:
+    n, m = 5, 3
+    d, subjects = repeated(seed, n, m, between=0.1 if seed == 7 else 1.0)
+    table = d.reshape(n, m)
+    around = table.var(axis=1)
+    parts = np.array([table.mean(axis=1).var(ddof=1), around.mean()])
+    # Degrees of freedom of the second part from how it varies between subjects, at most those of its values.
+    freedom = np.array([n - 1, np.clip(2 * parts[1] ** 2 * n / around.var(ddof=1), 1, n * (m - 1))])
+    below = parts * (1 - freedom / stats.chi2.ppf(0.975, freedom))
+    above = parts * (freedom / stats.chi2.ppf(0.025, freedom) - 1)
+    variance = parts.sum()
+    ends = np.sqrt([max(variance - np.sqrt(np.square(below).sum()), 0), variance + np.sqrt(np.square(above).sum())])
+    z, half = stats.norm.ppf(0.975), stats.t.ppf(0.975, n - 1) * math.sqrt(parts[0] / n)
+    narrow, wide = np.hypot(half, z * (math.sqrt(variance) - ends))
+    found, limit = limits_of_agreement(d, subjects), d.mean() + z * math.sqrt(variance)
+    assert (found.bias.low, found.bias.high) == pytest.approx((d.mean() - half, d.mean() + half))
+    assert (found.upper.low, found.upper.value, found.upper.high) == pytest.approx(
+        (limit - narrow, limit, limit + wide)
+    )
+    mirrored = limits_of_agreement(-d, subjects).lower
+    assert (-mirrored.high, -mirrored.value, -mirrored.low) == pytest.approx((limit - narrow, limit, limit + wide))
+
+
+def test_limits_of_agreement__subjects_without_any_spread_within_add_none() -> None:
+    d, subjects = np.repeat([1.0, 2.0, 4.0], 2), np.repeat([0, 1, 2], 2)
+    found, plain = limits_of_agreement(d, subjects), limits_of_agreement([1.0, 2.0, 4.0], [0, 1, 2])
+    assert found.sd_within == 0
+    assert (found.upper.low, found.upper.high) == pytest.approx((plain.upper.low, plain.upper.high))
+    assert found.sd_between == pytest.approx(plain.sd_between)
+
+
+def test_mean_correlation__of_lines_is_one_and_four_pairs_suffice() -> None:
+    x = np.array([1.0, 2, 3, 4])
+    one = mean_correlation(x, -2 * x, [0] * 4)
+    assert one.value == pytest.approx(-1)
+    assert math.isnan(one.low)
+    assert math.isnan(one.high)
+    assert math.isnan(mean_correlation(x[:3], x[:3], [0] * 3).value)
+    two = mean_correlation(np.r_[x, x], np.r_[x, 3 * x], np.repeat([0, 1], 4))
+    assert (two.value, two.low, two.high) == pytest.approx((1, 1, 1))
+
+
+def test_concordance__three_subjects_have_an_interval_and_two_have_none() -> None:
+    rng = np.random.default_rng(1)
+    x, subjects = rng.normal(size=12), np.repeat([0, 1, 2], 4)
+    y = x + rng.normal(size=12) / 4
+    three = concordance(x, y, subjects)
+    assert three.low < three.value < three.high
+    two = concordance(x[:8], y[:8], subjects[:8])
+    assert two.value > 0
+    assert math.isnan(two.high)
+    # Far from zero and apart: no digits are lost.
+    assert concordance(x + 1e6, y + 1e6, subjects).value == pytest.approx(three.value, rel=1e-8)
+    shift = concordance(x, x + 3, subjects)
+    assert shift.value == pytest.approx(2 * x.var() / (2 * x.var() + 9))
+
+
+def test_sign_agreement__other_least() -> None:
+    assert sign_agreement([2.0, -1.5, 1.6], [1.0, -1.0, -1.0], least=1.5) == (2, 0.5)
+    assert sign_agreement([], [])[0] == 0

@@ -52,3 +52,34 @@ def test_cohen_kappa__one_category_alone_has_none() -> None:
 def test_cohen_kappa__other_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match="cannot be paired"):
         cohen_kappa(["L"], [])
+
+
+@pytest.mark.parametrize("confidence", [0.8, 0.99])
+def test_exact_share__another_confidence(confidence: float) -> None:
+    low, high = proportion_confint(5, 12, alpha=1 - confidence, method="beta")
+    own = exact_share(5, 12, confidence)
+    assert (own.k, own.n) == (5, 12)
+    assert (own.low, own.high) == pytest.approx((low, high), abs=1e-10)
+
+
+def test_exact_share__of_nothing_has_its_counts_and_no_ends() -> None:
+    own = exact_share(0, 0)
+    assert (own.k, own.n) == (0, 0)
+    assert math.isnan(own.low)
+    assert math.isnan(own.high)
+
+
+def test_cohen_kappa__interval_of_another_confidence_is_as_much_wider_as_the_normal_quantile() -> None:
+    first, second = "LLLLRRRRBBLR" * 8, "LLRLRRLRBRLB" * 8
+    usual, wide = cohen_kappa(first, second), cohen_kappa(first, second, confidence=0.99)
+    assert usual.n == 96
+    assert (wide.high - wide.kappa) / (usual.high - usual.kappa) == pytest.approx(2.5758293 / 1.9599640, rel=1e-6)
+    assert wide.kappa - wide.low == pytest.approx(wide.high - wide.kappa)
+
+
+def test_cohen_kappa__ends_stay_within_minus_one_and_one() -> None:
+    agree, differ = cohen_kappa("LLLRRR", "LLRRRR"), cohen_kappa("LRLRLR", "RLRLRL")
+    assert agree.high == 1
+    assert (differ.kappa, differ.low) == (-1, -1)
+    mostly = cohen_kappa("LRLRLR", "RLRLRR")
+    assert mostly.low == -1 < mostly.kappa < 0

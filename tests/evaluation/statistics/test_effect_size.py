@@ -158,3 +158,36 @@ def test_an_effect_of_three_subjects_has_no_bounds() -> None:
     ):
         assert math.isnan(found.low)
         assert "few subjects" in found.note
+
+
+@pytest.mark.parametrize("confidence", [0.5, 0.9])
+def test_intervals__another_confidence_is_that_of_scipy_and_of_the_definition(confidence: float) -> None:
+    values = differences(4, 11)
+    expected = stats.bootstrap(
+        (values,), lambda v, axis: v.mean(axis=-1), n_resamples=500, method="BCa", vectorized=True,
+        confidence_level=confidence, random_state=np.random.default_rng(4),
+    ).confidence_interval  # fmt: skip
+    found = bca_interval(values, mean, 500, np.random.default_rng(4), confidence)
+    assert (found.low, found.high, found.note) == (pytest.approx(expected.low), pytest.approx(expected.high), "")
+    t = np.sqrt(11) * cohens_dz(values[np.random.default_rng(4).integers(0, 11, (500, 11))] - values.mean())
+    low, high = np.quantile(t, ((1 - confidence) / 2, (1 + confidence) / 2))
+    found = studentised_interval(values, 500, np.random.default_rng(4), confidence)
+    assert found.low == pytest.approx(values.mean() - high * stats.sem(values))
+    assert found.high == pytest.approx(values.mean() - low * stats.sem(values))
+
+
+def test_cohens_dz__of_one_value_is_unknown_in_the_shape_of_the_others() -> None:
+    assert np.isnan(cohens_dz(np.ones((2, 3, 1)))).tolist() == [[True] * 3] * 2
+    np.testing.assert_allclose(cohens_dz(np.array([[[1.0, 3.0]], [[2.0, 2.0]]])), [[2 / math.sqrt(2)], [np.inf]])
+
+
+def test_hedges_factor__needs_more_than_one_degree_of_freedom() -> None:
+    assert math.isnan(hedges_factor(1))
+    assert 0 < hedges_factor(1.5) < hedges_factor(2) < 1
+
+
+def test_intervals__three_values_have_one_unless_they_are_equal_but_for_rounding() -> None:
+    found = bca_interval([1.0, 2.0, 4.0], mean, 200, np.random.default_rng(0))
+    assert found.low < 7 / 3 < found.high
+    equal = bca_interval([0.1 + 0.2, 0.3, 0.3], mean, 200, np.random.default_rng(0))
+    assert equal.note == "no bootstrap interval: all differences are equal"

@@ -123,3 +123,25 @@ def test_infinite_pairs_are_left_out(test) -> None:
 def test_unequal_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match="cannot be paired"):
         paired_t_test([1.0, 2.0], [1.0])
+
+
+def test_signed_rank__note_where_the_least_p_is_not_below_the_level() -> None:
+    first = np.array([1.0, 2.1, 3.3, 4.6, 5.8, 7.1, 8.5])
+    # The least p of n pairs is 2 ** (1 - n); pairs that are equal do not count.
+    assert signed_rank_test(first, 0 * first, alpha=2.0**-6).note == "so few pairs cannot give a p below 0.0156"
+    assert signed_rank_test(first, 0 * first, alpha=2.0**-5).note == ""
+    assert signed_rank_test(np.r_[first, 0.0], np.zeros(8), alpha=2.0**-6).note != ""
+    assert signed_rank_test(first[:6], np.zeros(6)).note == "so few pairs cannot give a p below 0.0312"
+    assert math.isnan(signed_rank_test(first, 0 * first).df)
+
+
+def test_paired_tests__pairs_of_which_one_value_is_not_finite_are_left_out() -> None:
+    first, second = [1.0, 2.0, np.nan, 4.5, 6.0], [0.5, np.inf, 1.0, 3.0, 4.0]
+    assert paired_t_test(first, second) == paired_t_test([1.0, 4.5, 6.0], [0.5, 3.0, 4.0])
+
+
+def test_paired_tests__a_spread_of_rounding_is_none_and_a_small_one_is_one() -> None:
+    second = np.array([1e3, 2e3, 3e3])
+    assert paired_t_test(second + 0.1, second).note == "all differences are equal"
+    assert paired_t_test(second + np.array([0.1, 0.1001, 0.1002]), second).note == ""
+    assert paired_t_test([1.0, 2.0], [0.5, 0.9]).df == 1

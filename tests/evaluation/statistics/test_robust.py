@@ -59,3 +59,16 @@ def test_robust_scores__unit_and_zero_do_not_matter(values: list[float], factor:
     first = robust_scores(values).z
     second = robust_scores(-factor * np.array(values)).z
     np.testing.assert_allclose(second, -first, atol=1e-4, rtol=1e-4)
+
+
+def test_robust_scores__few_values_still_have_median_and_spread() -> None:
+    scores = robust_scores([1.0, 2.0, 4.0, np.nan])
+    assert (scores.median, scores.mad, scores.n) == (2, 1, 3)
+    assert scores.z.shape == (4,)
+    empty = robust_scores([np.nan, np.inf])
+    assert (empty.n, np.isnan(empty.mad), np.isnan(empty.z).all()) == (0, True, True)
+
+
+def test_robust_scores__exactly_as_many_values_as_needed() -> None:
+    z = robust_scores([1.0, 2, 3, 4, 100]).z
+    np.testing.assert_allclose(z, (np.array([1.0, 2, 3, 4, 100]) - 3) * 0.6744898, rtol=1e-6)

@@ -85,3 +85,31 @@ def test_training_without_the_dataset_and_the_column(tmp_path, output):
         held_out(settings)
     (tmp_path / "out" / "participants.tsv").write_text(TABLE)
     assert held_out(settings) == {"01", "03"}
+
+
+def test_a_value_may_hold_an_equals_sign(find):
+    assert find("note=a=b", dataset="participant_id\tnote\nsub-01\ta=b\nsub-02\tb\n") == {"01"}
+
+
+@pytest.mark.parametrize(("n", "end"), [(10, "v08, v09"), (11, "v08, v09, ...")])
+def test_at_most_ten_values_are_shown(find, n, end):
+    rows = "".join(f"sub-{k:02d}\tv{k:02d}\n" for k in range(n))
+    with pytest.raises(UsageError, match=rf"; there are v00, v01, .*{end.replace('.', '[.]')}$"):
+        find("site=x", dataset=f"participant_id\tsite\n{rows}")
+
+
+def test_messages_name_the_option_the_file_and_the_columns(find, tmp_path):
+    with pytest.raises(UsageError, match=r"^--hold-out: .*data/participants\.tsv cannot be read \(No such file"):
+        find("a=b", dataset=None)
+    with pytest.raises(UsageError, match=r"has no participants; participant_id and further columns needed$"):
+        find("a=b", dataset="id\ta\n01\tb\n")
+    (tmp_path / "data" / "participants.tsv").write_bytes(b"\xff\xfe\x00\x81")
+    with pytest.raises(UsageError, match=r"^--hold-out: .* is not a tab-separated text table \("):
+        find("a=b", dataset=None)
+
+
+def test_without_the_dataset_every_column_must_be_in_the_output_folder(find):
+    own = "participant_id\tresection\nsub-09\tyes\n"
+    with pytest.raises(UsageError, match=r"has no column age and resection; give the folder"):
+        find("resection = yes", "age=20", dataset=None, output=own, mode="train")
+    assert find("resection = yes", dataset=None, output=own, mode="train") == {"09"}

@@ -237,3 +237,35 @@ def test_finished_models_of_the_spaces_asked_for(settings_for, monkeypatch):
     monkeypatch.setattr(cohort, "load_members", members)
     assert [folder.name for folder in finished_models(settings)] == ["a", "c"]
     assert [folder.name for folder in finished_models(settings_for(output_spaces=["MNI152NLin6Sym"]))] == ["b"]
+
+
+def test_cohort__counts_in_words():
+    one = {"a": "train", "b": "train", "c": "validation", "d": "test"}
+    other = {"a": "test", "b": "train", "c": "train", "d": "validation"}
+    assert Cohort({}, (one,)).counts() == "2 train, 1 validation, 1 test"
+    assert Cohort({}, (one,), frozenset("xy")).counts() == "2 train, 1 validation, 1 test; 2 excluded"
+    two = Cohort({}, (one, other))
+    assert two.counts() == "2 folds that hold out 1, 1; fold 1: 2 train, 1 validation, 1 test"
+    assert two.split == {"a": "cross-validated", "b": "train", "c": "cross-validated", "d": "cross-validated"}
+
+
+def test_cohort__folds_are_counted_from_one():
+    cases = [prepared("a"), prepared("b"), prepared("b", session="2"), prepared("c", ("T1w", "interictal"))]
+    folds = ({"a": "train", "b": "test", "c": "train"}, {"a": "test", "b": "train"})
+    found = Cohort({"T1w": cases}, folds)
+    parts = [found.part("T1w", ("pet",), "train", fold) for fold in (0, 1, 2)]
+    assert [[case.participant for case in part] for part in parts] == [["a"], ["a"], ["b", "b"]]
+    assert [case.participant for case in found.part("T1w", ("T1w",), "train")] == ["a", "c"]
+
+
+def test_split_cohort__says_what_nobody_has(settings_for, hold, tmp_path):
+    hold(prepared("01", ("T1w", "interictal")))
+    with pytest.raises(ModelError) as error:
+        make_cohort(settings_for(inputs=[["pet"], ["T1w", "T2w"]]), None)
+    line = "no participant has an interictal SPECT and pet or T1w+T2w, so there is nothing to train on; use"
+    assert str(error.value).startswith(f"{tmp_path / 'out'}: {line} --mode preprocess to prepare only, or --model to")
+    # Whoever is in the dataset, but cannot take part, is in no part and not left out.
+    hold(*(prepared(f"0{n}") for n in range(1, 5)), prepared("05", ("T1w",)))
+    found = make_cohort(settings_for(), None)
+    assert list(found.split) == ["01", "02", "03", "04"]
+    assert found.left_out == frozenset()

@@ -1,3 +1,5 @@
+import hashlib
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -26,6 +28,12 @@ def labels(n):
         (3, PAPER, (1, 1, 1)),
         (4, PAPER, (2, 1, 1)),
         (10, (8.0, 2.0, 0.0), (8, 2, 0)),
+        # Ties go to the earlier part; what a part lacks is taken from the largest.
+        (4, (1.0, 1.0, 1.0), (2, 1, 1)),
+        (5, (1.0, 1.0, 1.0), (2, 2, 1)),
+        (10, (98.0, 1.0, 1.0), (8, 1, 1)),
+        (10, (1.0, 98.0, 1.0), (1, 8, 1)),
+        (3, (0.0, 1.0, 1.0), (0, 2, 1)),
     ],
 )
 def test_counts(n, proportions, counts):
@@ -135,13 +143,26 @@ def test_split_file(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("participant_id\tsplit\n01\ttrain\n02\tvalidation\n03\ttest\n09\ttrain\n", "unknown participant 09"),
+        (
+            "participant_id\tsplit\n01\ttrain\n02\tvalidation\n03\ttest\n09\ttrain\n",
+            "unknown participant 09; known: 01, 02, 03$",
+        ),
         ("participant_id\tsplit\n01\ttrain\n02\tvalidation\n", "no split for participant 03"),
-        ("participant_id\tsplit\n01\ttrain\n02\tvalidation\n03\tTest\n", "line 4: split 'Test'"),
+        (
+            "participant_id\tsplit\n01\ttrain\n02\tvalidation\n03\tTest\n",
+            "line 4: split 'Test' is none of train, validation, test, n/a, excluded$",
+        ),
         ("participant_id\tsplit\n01\ttrain\n02\tvalidation\n01\ttest\n", "line 4: participant 01 is listed twice"),
-        ("participant_id\tsplit\n01\ttrain\n02\ttrain\n03\ttest\n", "no usable participant is in validation"),
-        ("participant_id,split\n01,train\n", "no column participant_id"),
-        ("participant_id\n01\n", "no column split"),
+        (
+            "participant_id\tsplit\n01\ttrain\n02\ttrain\n03\ttest\n",
+            "no usable participant is in validation; at least one needed$",
+        ),
+        ("participant_id\tsplit\n01\ttrain\n", "no split for participant 02, 03; add a line for each$"),
+        (
+            "participant_id,split\n01,train\n",
+            "no column participant_id; participant_id<TAB>split needed in the first line$",
+        ),
+        ("participant_id\n01\n", "no column split;"),
         ("", "no column participant_id"),
     ],
 )
@@ -159,3 +180,27 @@ def test_unreadable_split_file(tmp_path):
     path.write_bytes(b"\xff\xfe\x00\x81")
     with pytest.raises(UsageError, match="not a tab-separated"):
         read_split_file(path, labels(3))
+
+
+def test_too_few_participants__says_what_for() -> None:
+    with pytest.raises(ModelError, match=r"^2 participant\(s\) .*, at least 3 needed to train; run --mode preprocess"):
+        split_participants(["01", "02", "02"], PAPER, 0)
+    assert set(split_participants(["01", "02", "03"], PAPER, 0).values()) == {"train", "validation", "test"}
+
+
+def test_split_by_counts__order_is_that_of_the_hashes_of_seed_and_label() -> None:
+    order = sorted(labels(9), key=lambda label: hashlib.sha256(f"5:{label}".encode()).hexdigest())
+    split = split_by_counts(labels(9), (3, 2, 1), 5)
+    parts = dict(zip(order, ["train"] * 3 + ["validation"] * 2 + ["test"], strict=False))
+    assert split == parts
+    assert list(split) == sorted(parts)
+
+
+def test_fold_splits__folds_are_dealt_out_and_the_next_ones_validate() -> None:
+    order = sorted(labels(7), key=lambda label: hashlib.sha256(f"1:{label}".encode()).hexdigest())
+    groups = [order[0::3], order[1::3], order[2::3]]
+    for fold, split in enumerate(fold_splits(labels(7), 3, (3.0, 1.0, 9.0), 1)):
+        assert members(split, "test") == set(groups[fold])
+        rest = [*groups[(fold + 1) % 3], *groups[(fold + 2) % 3]]
+        assert members(split, "validation") == set(rest[:1])
+        assert members(split, "train") == set(rest[1:])

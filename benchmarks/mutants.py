@@ -1,0 +1,132 @@
+"""Mutation testing of what numbers rest on: small errors are put into the code, one at a time; do its tests see them?
+
+mutmut makes the errors and forks a process for each; only the tests that mirror the modules run, until one fails.
+All is done in a copy. Prints a table, and writes what no test has seen with its changed lines to a file.
+
+    python benchmarks/mutants.py build/mutants.txt
+    python benchmarks/mutants.py build/mutants.txt --only grid split
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections import Counter
+from pathlib import Path
+
+import tomli_w
+
+ROOT = Path(__file__).parents[1]
+#: Modules and the tests that mirror them, by what they hold.
+GROUPS = {
+    "grid": (["images/grid.py"], ["images/test_grid.py"]),
+    "registration matrices": (
+        ["preprocess/registration/optimiser.py", "preprocess/backends/fsl/flirt_matrix.py"],
+        ["preprocess/registration/test_optimiser.py", "preprocess/backends/fsl/test_flirt_matrix.py"],
+    ),
+    "metrics": (
+        [f"evaluation/case/{name}.py" for name in ("metrics", "similarity", "volume", "scales", "regions")],
+        [f"evaluation/case/test_{name}.py" for name in ("metrics", "similarity", "volume", "scales", "regions")],
+    ),
+    "statistics": (["evaluation/statistics/*.py"], ["evaluation/statistics"]),
+    "case selection": (["bids/finding/*.py"], ["bids/finding"]),
+    "split": (["synthesis/cohort/*.py"], ["synthesis/cohort"]),
+}
+#: Functions that run only while their module is imported, before a mutant can be chosen: they hold titles of metrics.
+AT_IMPORT = ("_rmse_metric", "_ssim_metric", "_psnr_metric")
+#: For the copy's conftest: a failing example is not made smaller, which takes longer than most tests.
+_QUICK = """
+
+import hypothesis
+
+hypothesis.settings.register_profile(
+    "mutants", phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate), database=None, derandomize=True
+)
+hypothesis.settings.load_profile("mutants")
+"""
+#: mutmut's exit codes of a mutant that nothing has seen; others are of failed tests and of what ran for ever.
+_SURVIVED, _NO_TESTS, _NOT_RUN = 0, 33, None
+
+
+def copy_tree(target: Path) -> None:
+    """The files that git knows or does not ignore."""
+    listed = subprocess.run(
+        [shutil.which("git") or "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target / name)
+
+
+def configure(folder: Path, modules: list[str], tests: list[str]) -> None:
+    """Add one group's modules and tests to the settings that pyproject.toml has for all."""
+    path = folder / "pyproject.toml"
+    project = tomllib.loads(path.read_text())
+    project["tool"]["mutmut"] |= {
+        "only_mutate": [f"bids_spectsynth/{name}" for name in modules],
+        "pytest_add_cli_args_test_selection": [f"tests/{name}" for name in tests],
+    }
+    path.write_text(tomli_w.dumps(project))
+    conftest = folder / "conftest.py"
+    conftest.write_text(conftest.read_text() + _QUICK)
+
+
+def run_group(folder: Path) -> dict[str, int | None]:
+    """mutmut's exit code of each mutant."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "mutmut", "run", "--max-children", "1"]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    results: dict[str, int | None] = {}
+    for path in sorted((folder / "mutants").rglob("*.py.meta")):
+        results |= json.loads(path.read_text())["exit_code_by_key"]
+    if done.returncode or not results or _NOT_RUN in results.values():
+        sys.exit(f"mutmut ended with {done.returncode}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
+    return {
+        name: code
+        for name, code in results.items()
+        if name.partition(".x_")[2].partition("__mutmut")[0] not in AT_IMPORT
+    }
+
+
+def shown(folder: Path, mutant: str) -> str:
+    """What a mutant changes, as a difference of lines."""
+    command = [sys.executable, "-m", "mutmut", "show", mutant]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("survivors", type=Path, help="file for the mutants that no test has seen")
+    parser.add_argument("--only", nargs="+", choices=GROUPS, default=list(GROUPS), metavar="GROUP")
+    args = parser.parse_args()
+    lines = []
+    print("| modules | mutants | killed | survivors | % |\n|---|---:|---:|---:|---:|", flush=True)
+    for group in args.only:
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary)
+            copy_tree(folder)
+            configure(folder, *GROUPS[group])
+            results = run_group(folder)
+            alive = sorted(name for name, code in results.items() if code in (_SURVIVED, _NO_TESTS))
+            by_module = Counter(name.rpartition(".")[0] for name in alive)
+            for module, n in sorted(Counter(name.rpartition(".")[0] for name in results).items()):
+                row(module.removeprefix("bids_spectsynth."), n, by_module[module])
+            row(f"**{group}**", len(results), len(alive))
+            lines += [shown(folder, name) for name in alive]
+    args.survivors.parent.mkdir(parents=True, exist_ok=True)
+    args.survivors.write_text("\n".join(lines))
+
+
+def row(name: str, n: int, alive: int) -> None:
+    """Print a row of the table."""
+    print(f"| {name} | {n} | {n - alive} | {alive} | {100 * alive / n:.1f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
