@@ -85,6 +85,11 @@ OPTIONS: list[tuple[list[str], str, Any]] = [
     (["--batch-size", "4"], "batch_size", 4),
     (["--learning-rate", "2e-4"], "learning_rate", 2e-4),
     (["--learning-rate-decay-epochs", "3"], "learning_rate_decay_epochs", 3),
+    (["--learning-rate-schedule", "cosine"], "learning_rate_schedule", "cosine"),
+    (["--warmup-epochs", "2"], "warmup_epochs", 2),
+    (["--patience", "20"], "patience", 20),
+    (["--initial-model", "/m"], "initial_model", Path("/m")),
+    (["--freeze", "encoder", "--initial-model", "/m"], "freeze", "encoder"),
     (["--base-filters", "16"], "base_filters", 16),
     (["--checkpoint-every", "2"], "checkpoint_every", 2),
     (["--slices-per-subject", "20"], "slices_per_subject", 20),
@@ -202,7 +207,9 @@ def test_a_preset_sets_what_it_governs_and_nothing_else() -> None:
     assert {name: getattr(best, name) for name in GOVERNED} == PRESETS["best"]
     assert (best.voxel_size, default.voxel_size) == (2, 1)
     assert (best.crop, default.crop) == ("brain", "none")
-    others = [name for name in option_names() if name not in (*GOVERNED, "preset", "voxel_size", "crop")]
+    assert (best.patience, default.patience) == (50, 0)
+    suggested = ("preset", "voxel_size", "crop", "patience")
+    others = [name for name in option_names() if name not in (*GOVERNED, *suggested)]
     assert [getattr(best, name) for name in others] == [getattr(default, name) for name in others]
 
 

@@ -164,12 +164,13 @@ def _estimates(settings: Settings, loads: Sequence[estimate.Load], cases: Sequen
         "synthetic images": sizes.synthetic,
     }
     named = ", ".join(f"{name} {estimate.size_words(size)}" for name, size in parts.items() if size > 0)
+    at_most = "at most " if any(load.model.settings.patience for load in loads) else ""
     seconds = estimate.estimated_seconds(
         loads, lambda config: estimate.measure_step(config, settings.device, settings.nprocs)
     )
     lines = [
         f"estimate, disk: {estimate.size_words(sizes.total)} ({named})",
-        f"estimate, time: training {duration_words(seconds)}, from a step measured now on this machine",
+        f"estimate, time: training {at_most}{duration_words(seconds)}, from a step measured now on this machine",
     ]
     if cases:
         each = estimate.PREPARATION_SECONDS[settings.voxel_size]

@@ -131,6 +131,25 @@ def check_training(training: TrainingOptions, scaling: Scaling) -> None:
         )
 
 
+def check_start(training: TrainingOptions, model: ModelOptions) -> None:
+    """Refuse what needs a model to start from where there is none, and two ways in which the learning rate falls.
+
+    Raises
+    ------
+    UsageError
+        Frozen weights or a rate of 0 without an initial model, or a cosine beside a linear decay.
+    """
+    if model.initial_model is None and training.freeze != "none":
+        raise UsageError("--freeze: random weights would stay as they are; add --initial-model, or leave it out")
+    if model.initial_model is None and training.learning_rate == 0:
+        raise UsageError("--learning-rate: 0 is not above zero; without --initial-model nothing would be learned")
+    if training.learning_rate_schedule == "cosine" and training.learning_rate_decay_epochs:
+        raise UsageError(
+            "--learning-rate-decay-epochs: with --learning-rate-schedule cosine the rate falls already; leave one of "
+            "the two options out"
+        )
+
+
 def check_split(cohort: CohortOptions) -> None:
     """Refuse two ways to split one cohort.
 

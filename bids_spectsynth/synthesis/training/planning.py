@@ -1,5 +1,6 @@
 """Which networks a run trains, on whom, and whether it can."""
 
+import dataclasses
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,8 +17,10 @@ from bids_spectsynth.synthesis.data.orientation import ORIENTATIONS, Orientation
 from bids_spectsynth.synthesis.data.slices import PreparedCases
 from bids_spectsynth.synthesis.models.card import CARD_FILE
 from bids_spectsynth.synthesis.models.ensemble import ENSEMBLE_FILE, load_members, member_name
+from bids_spectsynth.synthesis.models.initial_model import InitialModel, find_initial_model, load_initial_model
 from bids_spectsynth.synthesis.network.losses import predicts_scale
 from bids_spectsynth.synthesis.study import PlannedModel, planned_models
+from bids_spectsynth.synthesis.training.checkpoint import checkpoint_path
 from bids_spectsynth.synthesis.training.config import TrainingConfig, follow_scale, training_config
 from bids_spectsynth.synthesis.training.finished import begun_config, check_replaceable, finished_card
 
@@ -93,12 +96,28 @@ def check_trainable(settings: Settings, cases: Sequence[Case]) -> None:
         try:
             for fold in {network.fold for network in planned_networks(model)}:
                 _fold_parts(cohort, model, fold)
+            check_initial_model(model)
         except NobodyError as error:
             refused.append(error)
     if refused and (settings.study is None or len(refused) == len(models)):
         raise refused[0]
     for reason in refused:
         logger.warning("will be left out of the study: %s", reason)
+
+
+def check_initial_model(model: PlannedModel) -> None:
+    """Refuse an initial model that is missing or damaged, or that a network of the model cannot start from.
+
+    Raises
+    ------
+    ModelError
+        Says which, and what differs.
+    """
+    if model.settings.initial_model is None:
+        return
+    for network in planned_networks(model):
+        config = training_config(model.settings, model.inputs, model.space, orientation=network.orientation)
+        _initial_model(model.settings.initial_model, network, config)
 
 
 @dataclass(frozen=True)
@@ -110,6 +129,7 @@ class PlannedTraining:
     config: TrainingConfig
     training: PreparedCases
     validation: PreparedCases
+    initial: InitialModel | None = None
 
     @property
     def is_finished(self) -> bool:
@@ -176,12 +196,40 @@ def _plan_model(settings: Settings, cohort: Cohort[PreparedCase], model: Planned
             seed=network.seed,
             orientation=network.orientation,
         )
+        initial = None
+        if model.settings.initial_model is not None:
+            initial = _initial_model(model.settings.initial_model, network, config)
+            config = dataclasses.replace(config, initial_weights=initial.checksum)
+            _warn_of_known(cohort, model, network, initial)
         begun = begun_config(folder / network.name)
         if begun is not None and not predicts_scale(dict(model.settings.loss)):
             config = follow_scale(config, begun)
         check_replaceable(folder / network.name, config)
-        trainings.append(PlannedTraining(folder / network.name, network, config, *data[network.fold]))
+        trainings.append(PlannedTraining(folder / network.name, network, config, *data[network.fold], initial))
     return trainings
+
+
+def _initial_model(folder: Path, network: PlannedNetwork, config: TrainingConfig) -> InitialModel:
+    member = find_initial_model(folder, network.name, config.as_json())
+    return load_initial_model(member, checkpoint_path(member.folder))
+
+
+def _warn_of_known(
+    cohort: Cohort[PreparedCase], model: PlannedModel, network: PlannedNetwork, initial: InitialModel
+) -> None:
+    """Say who is held out from a network but not from the model that it starts from; the new card counts them too."""
+    split = cohort.folds[max(network.fold - 1, 0)]
+    for part, effect in {
+        "validation": "they choose the epoch all the same, and favour the initial model",
+        "test": "they will not be rated",
+    }.items():
+        known = initial.known_among([label for label, own in split.items() if own == part])
+        if known:
+            logger.warning(
+                "Model %s: its initial model %s has learned from participants of the %s part: %s; %s. Labels are "
+                "compared, not people; with --split-file they can train",
+                model.label, initial.card.label, part, " ".join(known), effect,
+            )  # fmt: skip
 
 
 def _check_layout(folder: Path, networks: Sequence[PlannedNetwork]) -> None:
