@@ -19,6 +19,7 @@ from bids_spectsynth.synthesis.computing.seeds import derived_seed
 from bids_spectsynth.synthesis.data.batches import shuffled_batches
 from bids_spectsynth.synthesis.data.slices import CaseArrays
 from bids_spectsynth.synthesis.data.storage import Storage, decoded_on
+from bids_spectsynth.synthesis.models.card import ModelCard
 from bids_spectsynth.synthesis.models.folder import save_model
 from bids_spectsynth.synthesis.models.initial_model import InitialModel
 from bids_spectsynth.synthesis.models.tensors import LARGEST_WEIGHT, unusable
@@ -165,26 +166,34 @@ class TrainingLoop:
         self.state.best_weights = {name: value.detach().cpu().clone() for name, value in weights.items()}
 
     def _write_model(self, phantom: bool | None) -> None:
-        state, slices = self.state, self.slices
-        card = make_card(
+        state = self.state
+        save_model(self.folder, self.card(phantom), state.best_weights)
+        rmse, ssim = state.best["rmse"], state.best["ssim"]
+        words = "Model %s: best epoch %d of %d, validation RMSE %.4f, SSIM %.4f"
+        logger.info(words, self.config.label, state.best_epoch, state.epoch, rmse, ssim)
+
+    def card(self, phantom: bool | None) -> ModelCard:
+        """What is to be known of the model; ``phantom`` as in :meth:`fit`."""
+        slices = self.slices
+        return make_card(
             self.config,
             slices.statistics,
-            state,
+            self.state,
             self.stepper,
             len(slices.data),
             slices.selection,
             slice_shape=slices.slice_shape,
             phantom=phantom,
-            prior=baselines_checksum(self.folder) if self.config.recipe.prior else "",
+            prior=self._prior_checksum(),
             initial=self.initial,
         )
-        save_model(self.folder, card, state.best_weights)
-        rmse, ssim = state.best["rmse"], state.best["ssim"]
-        words = "Model %s: best epoch %d of %d, validation RMSE %.4f, SSIM %.4f"
-        logger.info(words, self.config.label, state.best_epoch, state.epoch, rmse, ssim)
+
+    def _prior_checksum(self) -> str:
+        return baselines_checksum(self.folder) if self.config.recipe.prior else ""
 
     def _epoch(self, stop: StopSignals, bar: "tqdm[Any]") -> None:
         """The steps of one epoch that are still to do, validation, and the record of both."""
+        self._begin_epoch()
         state, config, data = self.state, self.config, self.slices.data
         started = time.monotonic() - state.seconds
         rate = config.rate(state.epoch)
@@ -209,6 +218,9 @@ class TrainingLoop:
         if self.processes.largest(int(not all(map(math.isfinite, metrics.values())))):
             raise not_finite(self.folder, self.config, "the error of the validation participants", self.state.epoch)
         self._record(losses, metrics, rate, time.monotonic() - started)
+
+    def _begin_epoch(self) -> None:
+        """Nothing; a training on ever new slices gets those of the epoch here."""
 
     def _validate(self, stop: StopSignals) -> dict[str, float]:
         if not self.processes.is_first:
