@@ -98,6 +98,8 @@ OPTIONS: list[tuple[list[str], str, Any]] = [
     (["--split-file", "/s.tsv"], "split_file", Path("/s.tsv")),
     (["--hold-out", "resection=yes", "site=2"], "hold_out", ("resection=yes", "site=2")),
     (["--cross-validate", "4"], "cross_validate", 4),
+    (["--cross-validate", "site"], "cross_validate", "site"),
+    (["--cross-validate", "site", "--site-column", "centre"], "site_column", "centre"),
     (["--study", "fard2024"], "study", "fard2024"),
     (["--preset", "fard2024"], "preset", "fard2024"),
     (["--loss", "nmi=2", "edge=0.5"], "loss", (("edge", 0.5), ("nmi", 2.0))),

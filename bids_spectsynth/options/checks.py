@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.options.choices import AnalysisLevel, Scaling
-from bids_spectsynth.options.declarations.cohort import CohortOptions, EvaluationOptions
+from bids_spectsynth.options.declarations.cohort import BY_SITE, CohortOptions, EvaluationOptions
 from bids_spectsynth.options.declarations.dicom import DicomOptions
 from bids_spectsynth.options.declarations.execution import DataOptions, ExecutionOptions
 from bids_spectsynth.options.declarations.model import ModelOptions
@@ -156,8 +156,10 @@ def check_split(cohort: CohortOptions) -> None:
     Raises
     ------
     UsageError
-        Cross-validation beside a split, or a split file beside counts or conditions.
+        Cross-validation beside a split, a split file beside counts or conditions, or a column of sites without them.
     """
+    if cohort.site_column != "site" and cohort.cross_validate != BY_SITE:
+        raise UsageError("--site-column: names the sites of --cross-validate site; add that, or leave it out")
     others = [name for name in ("split_counts", "split_file") if getattr(cohort, name) is not None]
     if cohort.cross_validate and others:
         raise UsageError(f"--cross-validate: makes its own splits; leave {flag(others[0])} out")

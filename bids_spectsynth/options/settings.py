@@ -33,6 +33,7 @@ from bids_spectsynth.options.choices import SliceStorage as SliceStorage
 from bids_spectsynth.options.choices import Switch as Switch
 from bids_spectsynth.options.choices import TemplateAffine as TemplateAffine
 from bids_spectsynth.options.coerce import coerce
+from bids_spectsynth.options.declarations.cohort import BY_SITE as BY_SITE
 from bids_spectsynth.options.declarations.cohort import CALIBRATED as CALIBRATED
 from bids_spectsynth.options.declarations.cohort import CohortOptions, EvaluationOptions
 from bids_spectsynth.options.declarations.dicom import DicomOptions

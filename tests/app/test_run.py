@@ -788,6 +788,7 @@ SHOWN_BY_MODULES = {
     "equivalence_margins": "evaluation/group/test_comparisons.py",
     "crop": "synthesis/data/test_cropping.py",
     "patience": "synthesis/training/test_loop.py",
+    "site_column": "synthesis/cohort/test_sites.py",
     **dict.fromkeys(("initial_model", "freeze"), "synthesis/models/test_initial_model.py"),
     "loss": "synthesis/network/test_losses.py",
     **dict.fromkeys(

@@ -138,7 +138,8 @@ any_settings = st.fixed_dictionaries(
         "split_counts": st.tuples(_counts, _counts, st.integers(0, 100)),
         "split_file": _paths,
         "hold_out": st.lists(st.builds("{}={}".format, _labels, _labels), max_size=2, unique=True).map(tuple),
-        "cross_validate": st.just(0) | st.integers(3, 100),
+        "cross_validate": st.just(0) | st.integers(3, 100) | st.just("site"),
+        "site_column": _labels,
         "data_range": _positive,
         "preset": st.sampled_from(get_args(Preset)),
         "study": _names,
@@ -194,6 +195,8 @@ def _that_go_together(values: Mapping[str, Any]) -> dict[str, Any]:
         excluded.add("force")
     splits = [name for name in ("cross_validate", "split_counts", "split_file") if values.get(name)]
     excluded |= set(splits[1:])
+    if values.get("cross_validate") != "site" or "cross_validate" in excluded:
+        excluded.add("site_column")
     if "initial_model" not in values or "initial_model" in excluded:
         excluded.add("freeze")
     if values.get("learning_rate_schedule") == "cosine":
@@ -308,6 +311,11 @@ def test_numbers_must_be_finite(name: str, value: float) -> None:
         {"split_counts": (30, 6, -1)},
         {"split_counts": (30, 6, 12), "split_file": "s.tsv"},
         {"cross_validate": 1},
+        {"cross_validate": "centre"},
+        {"cross_validate": "site", "split_file": "s.tsv"},
+        {"site_column": "centre"},
+        {"site_column": "centre", "cross_validate": 3},
+        {"site_column": " ", "cross_validate": "site"},
         {"cross_validate": 2},
         {"cross_validate": 3, "split_file": "s.tsv"},
         {"cross_validate": 3, "split_counts": (30, 6, 12)},

@@ -47,14 +47,20 @@ class PlannedNetwork:
     orientation: Orientation
 
 
-def planned_networks(model: PlannedModel) -> tuple[PlannedNetwork, ...]:
+def planned_networks(model: PlannedModel, n_folds: int) -> tuple[PlannedNetwork, ...]:
     """The networks that a model consists of: every fold, member and orientation.
 
     The first member has the model's own seed, so that it equals a model without further members; the seeds of the
     others follow from it and do not meet those of models with neighbouring seeds.
+
+    Parameters
+    ----------
+    model : PlannedModel
+    n_folds : int
+        Of the cohort; 0 without a cross-validation.
     """
     settings = model.settings
-    n_folds, n_members = settings.cross_validate, settings.ensemble_members
+    n_members = settings.ensemble_members
     orientations = ORIENTATIONS if settings.orientations == "three" else ORIENTATIONS[:1]
     counts = {"n_folds": n_folds, "n_members": n_members, "n_orientations": len(orientations)}
     return tuple(
@@ -94,9 +100,9 @@ def check_trainable(settings: Settings, cases: Sequence[Case]) -> None:
     refused: list[NobodyError] = []
     for model in models:
         try:
-            for fold in {network.fold for network in planned_networks(model)}:
+            for fold in {network.fold for network in planned_networks(model, cohort.n_folds)}:
                 _fold_parts(cohort, model, fold)
-            check_initial_model(model)
+            check_initial_model(model, cohort.n_folds)
         except NobodyError as error:
             refused.append(error)
     if refused and (settings.study is None or len(refused) == len(models)):
@@ -105,8 +111,14 @@ def check_trainable(settings: Settings, cases: Sequence[Case]) -> None:
         logger.warning("will be left out of the study: %s", reason)
 
 
-def check_initial_model(model: PlannedModel) -> None:
+def check_initial_model(model: PlannedModel, n_folds: int) -> None:
     """Refuse an initial model that is missing or damaged, or that a network of the model cannot start from.
+
+    Parameters
+    ----------
+    model : PlannedModel
+    n_folds : int
+        Of the cohort; 0 without a cross-validation.
 
     Raises
     ------
@@ -115,7 +127,7 @@ def check_initial_model(model: PlannedModel) -> None:
     """
     if model.settings.initial_model is None:
         return
-    for network in planned_networks(model):
+    for network in planned_networks(model, n_folds):
         config = training_config(model.settings, model.inputs, model.space, orientation=network.orientation)
         _initial_model(model.settings.initial_model, network, config)
 
@@ -179,7 +191,7 @@ class NobodyError(ModelError):
 
 def _plan_model(settings: Settings, cohort: Cohort[PreparedCase], model: PlannedModel) -> list[PlannedTraining]:
     folder = settings.output_dir / "models" / model.label
-    networks = planned_networks(model)
+    networks = planned_networks(model, cohort.n_folds)
     _check_layout(folder, networks)
     prior = model.settings.cohort_prior != "none"
     data = {fold: _fold_data(cohort, model, fold) for fold in {network.fold for network in networks}}

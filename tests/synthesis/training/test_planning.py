@@ -68,13 +68,13 @@ def test_initial_model__of_several_networks_gives_each_its_namesake(trained):
     assert len({one.config.initial_weights for one in trainings}) == 3
     single = dataclasses.replace(settings, cross_validate=0)
     with pytest.raises(ModelError, match="it has the networks fold-1, fold-2, fold-3; give the folder of one of them"):
-        check_initial_model(planned_models(single)[0])
+        check_initial_model(planned_models(single)[0], 0)
 
 
 def test_initial_model__that_does_not_fit_is_refused_before_anything_is_prepared(trained):
     folder, _ = trained
     parent = folder / "out" / "models" / "parent"
     with pytest.raises(ModelError, match="its inputs is T1w pet, that of the model to train pet"):
-        check_initial_model(planned_models(options(folder, initial_model=parent, inputs="pet"))[0])
+        check_initial_model(planned_models(options(folder, initial_model=parent, inputs="pet"))[0], 0)
     with pytest.raises(ModelError, match="no such model folder"):
-        check_initial_model(planned_models(options(folder, initial_model=folder / "none"))[0])
+        check_initial_model(planned_models(options(folder, initial_model=folder / "none"))[0], 0)
