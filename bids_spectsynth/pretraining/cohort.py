@@ -103,10 +103,10 @@ def scaled_cases(
     name : str
         Begins their labels.
     """
-    cases = [_case(head, request, f"{name}x{index}") for index, head in enumerate(heads)]
+    cases = [scaled_case(head, request, f"{name}x{index}") for index, head in enumerate(heads)]
     if not request.prior:
         return cases
-    priors = _priors(heads, plan.others, request)
+    priors = head_priors(heads, plan.others, request)
     lines = StraightLine()
     for head, case, prior in zip(heads, cases, priors, strict=True):
         assert case.target is not None
@@ -118,7 +118,15 @@ def scaled_cases(
     ]
 
 
-def _case(head: SimulatedHead, request: CohortRequest, label: str) -> CaseArrays:
+def scaled_case(head: SimulatedHead, request: CohortRequest, label: str) -> CaseArrays:
+    """A head as training takes it, without a prior.
+
+    Parameters
+    ----------
+    head : SimulatedHead
+    request : CohortRequest
+    label : str
+    """
     scaled = {}
     for role in dict.fromkeys((*request.inputs, INTERICTAL)):
         volume = head.images[role]
@@ -137,10 +145,23 @@ def _case(head: SimulatedHead, request: CohortRequest, label: str) -> CaseArrays
     )
 
 
-def _priors(
+def head_priors(
     heads: Sequence[SimulatedHead], chosen: Sequence[npt.NDArray[np.int_]], request: CohortRequest
 ) -> list[Float32]:
-    """The mean SPECT of the chosen others, times the PET ratio where the model sees PET; as the baselines have it."""
+    """The mean SPECT of others, times the PET ratio where the model sees PET; as the baselines have it, uncalibrated.
+
+    Parameters
+    ----------
+    heads : sequence of SimulatedHead
+    chosen : sequence of array of int
+        Whose images make the mean for each head.
+    request : CohortRequest
+
+    Returns
+    -------
+    list of array, shape (I, J, K), float32
+        Scaled to [-1, 1].
+    """
     size = request.voxel_size
     i, j, k = (int(np.ceil(n)) + 1 for n in (BOX_UPPER - BOX_LOWER) / size)
     affine = np.diag([size, size, size, 1.0])

@@ -149,7 +149,8 @@ def _mr_image(
     i, j, k = mask.shape
     image = resample_linear(signal.astype(np.float32), placed, (i, j, k), affine)
     image = image + np.float32(rng.uniform(0.01, 0.05)) * rng.standard_normal(mask.shape, dtype=np.float32)
-    return np.abs(image) * mask
+    brain: Float32 = np.abs(image) * mask
+    return brain
 
 
 def _uptake(
@@ -159,9 +160,8 @@ def _uptake(
     uptake = anatomy.grey + white * anatomy.white + np.float32(making.fluid[tracer]) * anatomy.fluid
     gain = regional_gain(anatomy, "fdg" if tracer == "fdg" else "hmpao", making.regions)
     uptake = uptake * anatomy.nodes.refine((gain * np.exp(deviation)).astype(np.float32))
-    modality = PET if tracer == "fdg" else INTERICTAL
     for focus in foci:
-        change = {**focus.change}.get("pet" if modality == PET else "interictal")
+        change = focus.change.get("pet" if tracer == "fdg" else "interictal")
         if change is not None and focus.kind != "cavity":
             uptake *= 1 + np.float32(change) * focus.weight(anatomy)
     uptake *= attenuation_residual(rng, anatomy)
