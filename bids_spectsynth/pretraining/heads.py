@@ -164,8 +164,8 @@ def _uptake(
         change = focus.change.get("pet" if tracer == "fdg" else "interictal")
         if change is not None and focus.kind != "cavity":
             uptake *= 1 + np.float32(change) * focus.weight(anatomy)
-    uptake *= attenuation_residual(rng, anatomy)
-    return uptake.astype(np.float32)
+    recorded: Float32 = (uptake * attenuation_residual(rng, anatomy)).astype(np.float32)
+    return recorded
 
 
 def _recorded(

@@ -158,6 +158,11 @@ def is_training_participant(card: ModelCard, participant: str) -> bool:
     return any(participant_hash(salt, participant) in hashes for salt, hashes in known)
 
 
+def has_trained(card: ModelCard, participant: str) -> bool:
+    """Whether the model's own training had a participant of this label; what is fitted beside it has seen the same."""
+    return participant_hash(card.salt, participant) in card.participants
+
+
 def is_selection_participant(card: ModelCard, participant: str) -> bool:
     """Whether a participant of this label (without ``sub-``) was among those that chose the model's epoch.
 

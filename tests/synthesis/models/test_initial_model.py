@@ -9,6 +9,7 @@ import torch
 
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.synthesis.models.card import (
+    has_trained,
     is_selection_participant,
     is_training_participant,
     load_card,
@@ -135,6 +136,7 @@ def test_the_card_keeps_the_chain_and_whom_each_has_seen(tmp_path, parent, make_
     assert [label for label in ("01", "03", "06", "09", "10") if is_selection_participant(card, label)] == [
         "03", "06", "09"
     ]  # fmt: skip
+    assert [label for label in ("01", "04", "07", "09") if has_trained(card, label)] == ["07"]
     # A held-out participant that the first model has learned from is none.
     member = find_initial_model(tmp_path / "grandchild", "", SMALL.as_json())
     initial = load_initial_model(member, tmp_path / "none")
