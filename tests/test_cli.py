@@ -88,8 +88,6 @@ OPTIONS: list[tuple[list[str], str, Any]] = [
     (["--learning-rate-schedule", "cosine"], "learning_rate_schedule", "cosine"),
     (["--warmup-epochs", "2"], "warmup_epochs", 2),
     (["--patience", "20"], "patience", 20),
-    (["--initial-model", "/m"], "initial_model", Path("/m")),
-    (["--freeze", "encoder", "--initial-model", "/m"], "freeze", "encoder"),
     (["--base-filters", "16"], "base_filters", 16),
     (["--checkpoint-every", "2"], "checkpoint_every", 2),
     (["--slices-per-subject", "20"], "slices_per_subject", 20),
@@ -99,7 +97,6 @@ OPTIONS: list[tuple[list[str], str, Any]] = [
     (["--hold-out", "resection=yes", "site=2"], "hold_out", ("resection=yes", "site=2")),
     (["--cross-validate", "4"], "cross_validate", 4),
     (["--cross-validate", "site"], "cross_validate", "site"),
-    (["--cross-validate", "site", "--site-column", "centre"], "site_column", "centre"),
     (["--study", "fard2024"], "study", "fard2024"),
     (["--preset", "fard2024"], "preset", "fard2024"),
     (["--loss", "nmi=2", "edge=0.5"], "loss", (("edge", 0.5), ("nmi", 2.0))),
@@ -180,12 +177,25 @@ def test_an_option_of_the_export_sets_its_field(tokens: list[str], name: str, ex
     assert getattr(parse([*POSITIONAL, *export, *tokens]), name) == expected
 
 
+#: Options that need another one, or that others follow.
+WITH_OTHERS = [
+    (["--initial-model", "/m"], "initial_model", Path("/m")),
+    (["--freeze", "encoder", "--initial-model", "/m"], "freeze", "encoder"),
+    (["--site-column", "centre", "--cross-validate", "site"], "site_column", "centre"),
+]
+
+
+@pytest.mark.parametrize(("tokens", "name", "expected"), WITH_OTHERS, ids=lambda value: str(value))
+def test_an_option_that_goes_with_others_sets_its_field(tokens: list[str], name: str, expected: Any) -> None:
+    assert getattr(parse([*POSITIONAL, *tokens]), name) == expected
+
+
 def test_every_spelling_of_every_option_is_in_the_tables_above() -> None:
     known = {word for action in build_parser()._actions for word in action.option_strings}
     known -= {"-h", "--help", "--version", "--config-file"}
     tried = {
         word
-        for tokens, _, _ in (*OPTIONS, *OF_THE_GROUP_LEVEL, *OF_THE_EXPORT)
+        for tokens, _, _ in (*OPTIONS, *OF_THE_GROUP_LEVEL, *OF_THE_EXPORT, *WITH_OTHERS)
         for word in tokens
         if word.startswith("-")
     }
