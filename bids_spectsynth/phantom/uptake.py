@@ -157,7 +157,15 @@ def resect(anatomy: Anatomy, foci: tuple[Focus, ...]) -> Anatomy:
 
 
 def regional_gain(anatomy: Anatomy, tracer: Literal["fdg", "hmpao"], regions: Sequence[Region] = REGIONS) -> Array:
-    """Cohort's regional pattern at the anatomy's nodes, 1 on average."""
+    """Cohort's regional pattern at the anatomy's nodes, 1 on average.
+
+    Parameters
+    ----------
+    anatomy : Anatomy
+    tracer : {'fdg', 'hmpao'}
+    regions : sequence of Region
+        The phantom's, or those of another cohort.
+    """
     x, y, z = anatomy.atlas_nodes
     gain = np.ones(x.shape, dtype=np.float32)
     for region in regions:
