@@ -87,6 +87,9 @@ OPTIONS: list[tuple[list[str], str, Any]] = [
     (["--batch-size", "4"], "batch_size", 4),
     (["--learning-rate", "2e-4"], "learning_rate", 2e-4),
     (["--learning-rate-decay-epochs", "3"], "learning_rate_decay_epochs", 3),
+    (["--learning-rate-schedule", "cosine"], "learning_rate_schedule", "cosine"),
+    (["--warmup-epochs", "2"], "warmup_epochs", 2),
+    (["--patience", "20"], "patience", 20),
     (["--base-filters", "16"], "base_filters", 16),
     (["--checkpoint-every", "2"], "checkpoint_every", 2),
     (["--slices-per-subject", "20"], "slices_per_subject", 20),
@@ -95,6 +98,7 @@ OPTIONS: list[tuple[list[str], str, Any]] = [
     (["--split-file", "/s.tsv"], "split_file", Path("/s.tsv")),
     (["--hold-out", "resection=yes", "site=2"], "hold_out", ("resection=yes", "site=2")),
     (["--cross-validate", "4"], "cross_validate", 4),
+    (["--cross-validate", "site"], "cross_validate", "site"),
     (["--study", "fard2024"], "study", "fard2024"),
     (["--preset", "fard2024"], "preset", "fard2024"),
     (["--loss", "nmi=2", "edge=0.5"], "loss", (("edge", 0.5), ("nmi", 2.0))),
@@ -182,12 +186,25 @@ def test_an_option_of_the_export_sets_its_field(tokens: list[str], name: str, ex
     assert getattr(parse([*POSITIONAL, *export, *tokens]), name) == expected
 
 
+#: Options that need another one, or that others follow.
+WITH_OTHERS = [
+    (["--initial-model", "/m"], "initial_model", Path("/m")),
+    (["--freeze", "encoder", "--initial-model", "/m"], "freeze", "encoder"),
+    (["--site-column", "centre", "--cross-validate", "site"], "site_column", "centre"),
+]
+
+
+@pytest.mark.parametrize(("tokens", "name", "expected"), WITH_OTHERS, ids=lambda value: str(value))
+def test_an_option_that_goes_with_others_sets_its_field(tokens: list[str], name: str, expected: Any) -> None:
+    assert getattr(parse([*POSITIONAL, *tokens]), name) == expected
+
+
 def test_every_spelling_of_every_option_is_in_the_tables_above() -> None:
     known = {word for action in build_parser()._actions for word in action.option_strings}
     known -= {"-h", "--help", "--version", "--config-file"}
     tried = {
         word
-        for tokens, _, _ in (*OPTIONS, *OF_THE_GROUP_LEVEL, *OF_THE_EXPORT)
+        for tokens, _, _ in (*OPTIONS, *OF_THE_GROUP_LEVEL, *OF_THE_EXPORT, *WITH_OTHERS)
         for word in tokens
         if word.startswith("-")
     }
@@ -211,7 +228,9 @@ def test_a_preset_sets_what_it_governs_and_nothing_else() -> None:
     assert {name: getattr(best, name) for name in GOVERNED} == PRESETS["best"]
     assert (best.voxel_size, default.voxel_size) == (2, 1)
     assert (best.crop, default.crop) == ("brain", "none")
-    others = [name for name in option_names() if name not in (*GOVERNED, "preset", "voxel_size", "crop")]
+    assert (best.patience, default.patience) == (50, 0)
+    suggested = ("preset", "voxel_size", "crop", "patience")
+    others = [name for name in option_names() if name not in (*GOVERNED, *suggested)]
     assert [getattr(best, name) for name in others] == [getattr(default, name) for name in others]
 
 

@@ -11,6 +11,7 @@ from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.options.spaces import option_of
 from bids_spectsynth.synthesis.cohort.hold_out import held_out
 from bids_spectsynth.synthesis.cohort.select import finished_models
+from bids_spectsynth.synthesis.cohort.sites import read_sites
 from bids_spectsynth.synthesis.computing.computation import training_computation
 from bids_spectsynth.synthesis.computing.devices import environment_rank, resolve_device
 from bids_spectsynth.synthesis.models.card import ModelCard
@@ -92,10 +93,12 @@ def choose_models(settings: Settings) -> tuple[Settings, tuple[AppliedModel, ...
     settings = merge_models(settings, planned)
     if trains(settings):
         held_out(settings)
+        read_sites(settings)
         settings = _with_affine(settings, any(model.settings.cohort_prior != "none" for model in planned))
     if settings.model is not None:
         models = load_models([settings.model])
         _check_weights(models)
+        _check_people(models)
     elif settings.mode == "apply":
         models = tuple(AppliedModel(folder, members) for folder, members in finished_models(settings).items())
     else:
@@ -122,6 +125,16 @@ def _check_weights(models: Sequence[AppliedModel]) -> None:
     for model in models:
         for member in model.members:
             load_model(member.folder, torch.device("cpu"), member.card)
+
+
+def _check_people(models: Sequence[AppliedModel]) -> None:
+    """Refuse to apply what has seen no measured image at all."""
+    for card in (member.card for model in models for member in model.members):
+        if card.phantom and not card.participants:
+            raise ModelError(
+                f"model {card.label} has learned from simulated heads alone and is no model to apply; "
+                "train one that starts from it with --initial-model"
+            )
 
 
 def _check_grids(models: Sequence[AppliedModel], settings: Settings) -> None:

@@ -14,6 +14,7 @@ from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.preprocess.templates.templates import planned_template
 from bids_spectsynth.preprocess.workflow.anatomical import templates_of
 from bids_spectsynth.synthesis.cohort.select import AnyCase, Cohort, make_cohort, split_cohort
+from bids_spectsynth.synthesis.cohort.sites import n_folds
 from bids_spectsynth.synthesis.study import PlannedModel, planned_models, trains
 from bids_spectsynth.synthesis.training.planning import check_trainable, planned_networks
 
@@ -111,14 +112,14 @@ def plan_lines(
         lines += map(planned_template, templates_of(cases, settings) or settings.templates)
     if trains(settings):
         models = planned_models(settings)
-        lines += [*_model_lines(models), *_cohort_lines(settings, cases, models)]
+        lines += [*_model_lines(models, n_folds(settings)), *_cohort_lines(settings, cases, models)]
     return lines
 
 
-def _model_lines(models: Sequence[PlannedModel]) -> list[str]:
+def _model_lines(models: Sequence[PlannedModel], folds: int) -> list[str]:
     lines = [f"models to train: {len(models)}"]
     for model in models:
-        count = len(planned_networks(model))
+        count = len(planned_networks(model, folds))
         networks = "1 network" if count == 1 else f"{count} networks"
         inputs = " + ".join(model.inputs)
         preset, seed = f"recipe {model.preset_name}", f"seed {model.seed}"
@@ -146,7 +147,7 @@ def _loads(cohort: Cohort[AnyCase], models: Sequence[PlannedModel]) -> list[esti
     loads = []
     for model in models:
         cases = []
-        for network in planned_networks(model):
+        for network in planned_networks(model, cohort.n_folds):
             where = model.space, model.inputs
             training, validation = (cohort.part(*where, part, network.fold) for part in ("train", "validation"))
             cases.append((len(training), len(validation)))
@@ -164,12 +165,13 @@ def _estimates(settings: Settings, loads: Sequence[estimate.Load], cases: Sequen
         "synthetic images": sizes.synthetic,
     }
     named = ", ".join(f"{name} {estimate.size_words(size)}" for name, size in parts.items() if size > 0)
+    at_most = "at most " if any(load.model.settings.patience for load in loads) else ""
     seconds = estimate.estimated_seconds(
         loads, lambda config: estimate.measure_step(config, settings.device, settings.nprocs)
     )
     lines = [
         f"estimate, disk: {estimate.size_words(sizes.total)} ({named})",
-        f"estimate, time: training {duration_words(seconds)}, from a step measured now on this machine",
+        f"estimate, time: training {at_most}{duration_words(seconds)}, from a step measured now on this machine",
     ]
     if cases:
         each = estimate.PREPARATION_SECONDS[settings.voxel_size]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.options.choices import AnalysisLevel, Scaling
-from bids_spectsynth.options.declarations.cohort import CohortOptions, EvaluationOptions
+from bids_spectsynth.options.declarations.cohort import BY_SITE, CohortOptions, EvaluationOptions
 from bids_spectsynth.options.declarations.dicom import DicomOptions
 from bids_spectsynth.options.declarations.execution import DataOptions, ExecutionOptions
 from bids_spectsynth.options.declarations.model import ModelOptions
@@ -203,14 +203,35 @@ def check_training(training: TrainingOptions, scaling: Scaling) -> None:
         )
 
 
+def check_start(training: TrainingOptions, model: ModelOptions) -> None:
+    """Refuse what needs a model to start from where there is none, and two ways in which the learning rate falls.
+
+    Raises
+    ------
+    UsageError
+        Frozen weights or a rate of 0 without an initial model, or a cosine beside a linear decay.
+    """
+    if model.initial_model is None and training.freeze != "none":
+        raise UsageError("--freeze: random weights would stay as they are; add --initial-model, or leave it out")
+    if model.initial_model is None and training.learning_rate == 0:
+        raise UsageError("--learning-rate: 0 is not above zero; without --initial-model nothing would be learned")
+    if training.learning_rate_schedule == "cosine" and training.learning_rate_decay_epochs:
+        raise UsageError(
+            "--learning-rate-decay-epochs: with --learning-rate-schedule cosine the rate falls already; leave one of "
+            "the two options out"
+        )
+
+
 def check_split(cohort: CohortOptions) -> None:
     """Refuse two ways to split one cohort.
 
     Raises
     ------
     UsageError
-        Cross-validation beside a split, or a split file beside counts or conditions.
+        Cross-validation beside a split, a split file beside counts or conditions, or a column of sites without them.
     """
+    if cohort.site_column != "site" and cohort.cross_validate != BY_SITE:
+        raise UsageError("--site-column: names the sites of --cross-validate site; add that, or leave it out")
     others = [name for name in ("split_counts", "split_file") if getattr(cohort, name) is not None]
     if cohort.cross_validate and others:
         raise UsageError(f"--cross-validate: makes its own splits; leave {flag(others[0])} out")

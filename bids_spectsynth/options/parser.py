@@ -121,15 +121,28 @@ def build_parser(losses: Mapping[str, str] | None = None, options: type = Settin
         added = parser.add_argument_group(group.title, group.description)
         for one in every:
             if one.option.group == group:
-                added.add_argument(*one.flags, dest=one.name, help=one.text(one.option.help, **words), **_kind(one))
-                for spelling, unit in one.option.units.items():
-                    added.add_argument(spelling, dest=one.name, type=_in(unit), help=argparse.SUPPRESS)
+                add_option(added, one, words)
         if group == DATA:
             # It says where options come from, and is none itself.
             added.add_argument(
                 "--config-file", type=Path, metavar="TOML", help="options from a file; the command line wins"
             )
     return parser
+
+
+def add_option(parser: argparse._ActionsContainer, one: Declared, words: Mapping[str, str]) -> None:
+    """Add an option in all of its spellings.
+
+    Parameters
+    ----------
+    parser : ArgumentParser or a group of one
+    one : Declared
+    words : mapping of str to str
+        What is filled into its help.
+    """
+    parser.add_argument(*one.flags, dest=one.name, help=one.text(one.option.help, **words), **_kind(one))
+    for spelling, unit in one.option.units.items():
+        parser.add_argument(spelling, dest=one.name, type=_in(unit), help=argparse.SUPPRESS)
 
 
 def parsed_options(parser: argparse.ArgumentParser) -> list[argparse.Action]:

@@ -26,7 +26,7 @@ def without_places(text: str, settings: Settings) -> str:
     for folder in (settings.output_dir, settings.bids_dir):
         text = text.replace(f"{folder}/", "").replace(f"{folder.resolve()}/", "")
     named = {str(path): "work" for path in (settings.work_folder, settings.work_folder.resolve())}
-    folders = (settings.normals, settings.model, *settings.derivative_folders)
+    folders = (settings.normals, settings.model, settings.initial_model, *settings.derivative_folders)
     options = [folder for folder in folders if folder is not None]
     named |= {str(path): path.resolve().name for option in options for path in (option, option.resolve())}
     for name in ("output_dir", "bids_dir"):

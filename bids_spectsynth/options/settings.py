@@ -19,18 +19,21 @@ from bids_spectsynth.options.choices import DicomClass as DicomClass
 from bids_spectsynth.options.choices import Export as Export
 from bids_spectsynth.options.choices import FlirtCost as FlirtCost
 from bids_spectsynth.options.choices import FlirtSpect as FlirtSpect
+from bids_spectsynth.options.choices import Freeze as Freeze
 from bids_spectsynth.options.choices import FslRunner as FslRunner
 from bids_spectsynth.options.choices import MemoryFormat as MemoryFormat
 from bids_spectsynth.options.choices import Mode as Mode
 from bids_spectsynth.options.choices import Orientations as Orientations
 from bids_spectsynth.options.choices import Precision as Precision
 from bids_spectsynth.options.choices import Scaling as Scaling
+from bids_spectsynth.options.choices import Schedule as Schedule
 from bids_spectsynth.options.choices import SiscomBaseline as SiscomBaseline
 from bids_spectsynth.options.choices import SiscomLevel as SiscomLevel
 from bids_spectsynth.options.choices import SliceStorage as SliceStorage
 from bids_spectsynth.options.choices import Switch as Switch
 from bids_spectsynth.options.choices import TemplateAffine as TemplateAffine
 from bids_spectsynth.options.coerce import coerce
+from bids_spectsynth.options.declarations.cohort import BY_SITE as BY_SITE
 from bids_spectsynth.options.declarations.cohort import CALIBRATED as CALIBRATED
 from bids_spectsynth.options.declarations.cohort import CohortOptions, EvaluationOptions
 from bids_spectsynth.options.declarations.dicom import DicomOptions
@@ -181,6 +184,7 @@ def settings_of(options: type[SettingsT], values: Mapping[str, Any], given: Coll
 
 def _check(settings: Settings, values: Mapping[str, Any], given: Collection[str]) -> None:
     checks.check_training(settings, settings.intensity_scaling)
+    checks.check_start(settings, settings)
     checks.check_split(settings)
     checks.check_quality(settings)
     checks.check_backend(settings)

@@ -5,6 +5,7 @@ metabolism and perfusion do between seizures; each has a component of its own. V
 not fitted to patients.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -155,11 +156,19 @@ def resect(anatomy: Anatomy, foci: tuple[Focus, ...]) -> Anatomy:
     return anatomy
 
 
-def regional_gain(anatomy: Anatomy, tracer: Literal["fdg", "hmpao"]) -> Array:
-    """Cohort's regional pattern at the anatomy's nodes, 1 on average."""
+def regional_gain(anatomy: Anatomy, tracer: Literal["fdg", "hmpao"], regions: Sequence[Region] = REGIONS) -> Array:
+    """Cohort's regional pattern at the anatomy's nodes, 1 on average.
+
+    Parameters
+    ----------
+    anatomy : Anatomy
+    tracer : {'fdg', 'hmpao'}
+    regions : sequence of Region
+        The phantom's, or those of another cohort.
+    """
     x, y, z = anatomy.atlas_nodes
     gain = np.ones(x.shape, dtype=np.float32)
-    for region in REGIONS:
+    for region in regions:
         cx, cy, cz = region.centre
         squared = (np.abs(x) - cx) ** 2 + (y - cy) ** 2 + (z - cz) ** 2
         change = region.fdg if tracer == "fdg" else region.hmpao

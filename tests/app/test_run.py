@@ -338,6 +338,7 @@ MODEL_OPTIONS: dict[str, ModelOption] = {
     "batch_size": (("--batch-size", "3"), "batch_size", 3),
     "learning_rate": (("--learning-rate", "0.01"), "learning_rate", 0.01),
     "learning_rate_decay_epochs": (("--learning-rate-decay-epochs", "3"), "learning_rate_decay_epochs", 3),
+    "warmup_epochs": (("--warmup-epochs", "1"), "warmup_epochs", 1),
     "base_filters": (("--base-filters", "3"), "base_filters", 3),
     "slices_per_subject": (("--slices-per-subject", "7"), "slices_per_subject", 7),
     "inputs": (("--inputs", "pet"), "inputs", ["pet"]),
@@ -787,6 +788,11 @@ SHOWN_BY_MODULES = {
     "bootstrap_samples": "evaluation/group/test_comparisons.py",
     "equivalence_margins": "evaluation/group/test_comparisons.py",
     "crop": "synthesis/data/test_cropping.py",
+    "patience": "synthesis/training/test_loop.py",
+    # Of one epoch, as these tests train, it changes nothing.
+    "learning_rate_schedule": "synthesis/training/test_config.py",
+    "site_column": "synthesis/cohort/test_sites.py",
+    **dict.fromkeys(("initial_model", "freeze"), "synthesis/models/test_initial_model.py"),
     "loss": "synthesis/network/test_losses.py",
     **dict.fromkeys(
         ("bet_fractional_intensity", "bet_robust", "fsl_runner", "fsl_image"), "preprocess/backends/fsl/test_runners.py"

@@ -28,12 +28,14 @@ from bids_spectsynth.options.settings import (
     Export,
     FlirtCost,
     FlirtSpect,
+    Freeze,
     FslRunner,
     MemoryFormat,
     Mode,
     Orientations,
     Precision,
     Scaling,
+    Schedule,
     Settings,
     SiscomBaseline,
     SiscomLevel,
@@ -127,6 +129,11 @@ any_settings = st.fixed_dictionaries(
         "batch_size": _counts,
         "learning_rate": _positive,
         "learning_rate_decay_epochs": st.integers(0, 10**6),
+        "learning_rate_schedule": st.sampled_from(get_args(Schedule)),
+        "warmup_epochs": st.integers(0, 10**6),
+        "patience": st.integers(0, 10**6),
+        "initial_model": _paths,
+        "freeze": st.sampled_from(get_args(Freeze)),
         "base_filters": _counts,
         "checkpoint_every": _counts,
         "voxel_size": st.sampled_from([1, 2, 4, 1.0, 2.0, 4.0]),
@@ -135,7 +142,8 @@ any_settings = st.fixed_dictionaries(
         "split_counts": st.tuples(_counts, _counts, st.integers(0, 100)),
         "split_file": _paths,
         "hold_out": st.lists(st.builds("{}={}".format, _labels, _labels), max_size=2, unique=True).map(tuple),
-        "cross_validate": st.just(0) | st.integers(3, 100),
+        "cross_validate": st.just(0) | st.integers(3, 100) | st.just("site"),
+        "site_column": _labels,
         "data_range": _positive,
         "preset": st.sampled_from(get_args(Preset)),
         "study": _names,
@@ -204,6 +212,12 @@ def _that_go_together(values: Mapping[str, Any]) -> dict[str, Any]:
         excluded.add("force")
     splits = [name for name in ("cross_validate", "split_counts", "split_file") if values.get(name)]
     excluded |= set(splits[1:])
+    if values.get("cross_validate") != "site" or "cross_validate" in excluded:
+        excluded.add("site_column")
+    if "initial_model" not in values or "initial_model" in excluded:
+        excluded.add("freeze")
+    if values.get("learning_rate_schedule") == "cosine":
+        excluded.add("learning_rate_decay_epochs")
     if values.get("backend") == "embedded":
         excluded |= {"bet_fractional_intensity", "bet_robust", "bet_pet", "flirt_cost", "flirt_spect"}
         excluded |= {"fsl_runner", "fsl_image"}
@@ -243,7 +257,7 @@ def test_making_settings_twice_changes_nothing(values: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["nprocs", "omp_nthreads", "mem_mb", "epochs", "batch_size", "learning_rate", "base_filters", "checkpoint_every",
+    ["nprocs", "omp_nthreads", "mem_mb", "epochs", "batch_size", "base_filters", "checkpoint_every",
      "slices_per_subject", "data_range", "ensemble_members"],
 )  # fmt: skip
 @pytest.mark.parametrize("value", [0, -1])
@@ -256,7 +270,7 @@ def test_what_counts_or_scales_must_be_above_zero(name: str, value: int) -> None
 @pytest.mark.parametrize(
     "name",
     ["adversarial_weight", "l1_weight", "ssim_weight", "learning_rate_decay_epochs", "random_seed", "neighbour_slices",
-     "uncertainty", "cross_validate", "bootstrap_samples"],
+     "patience", "warmup_epochs", "uncertainty", "cross_validate", "bootstrap_samples"],
 )  # fmt: skip
 def test_weights_and_the_seed_must_not_be_negative(name: str) -> None:
     assert getattr(_settings(**{name: 0}), name) == 0
@@ -314,6 +328,11 @@ def test_numbers_must_be_finite(name: str, value: float) -> None:
         {"split_counts": (30, 6, -1)},
         {"split_counts": (30, 6, 12), "split_file": "s.tsv"},
         {"cross_validate": 1},
+        {"cross_validate": "centre"},
+        {"cross_validate": "site", "split_file": "s.tsv"},
+        {"site_column": "centre"},
+        {"site_column": "centre", "cross_validate": 3},
+        {"site_column": " ", "cross_validate": "site"},
         {"cross_validate": 2},
         {"cross_validate": 3, "split_file": "s.tsv"},
         {"cross_validate": 3, "split_counts": (30, 6, 12)},
@@ -345,6 +364,14 @@ def test_numbers_must_be_finite(name: str, value: float) -> None:
         {"cohort_prior": "sum"},
         {"flip_average": True},
         {"crop": "skull"},
+        {"freeze": "encoder"},
+        {"freeze": "decoder", "initial_model": "m"},
+        {"learning_rate": 0},
+        {"learning_rate": -1e-4, "initial_model": "m"},
+        {"learning_rate_schedule": "linear"},
+        {"learning_rate_schedule": "cosine", "learning_rate_decay_epochs": 1},
+        {"initial_model": "m", "model": "n"},
+        {"patience": 3, "model": "m"},
         {"bet_fractional_intensity": 1.1},
         {"bet_fractional_intensity": -0.1},
         {"bet_fractional_intensity": math.nan},
@@ -473,3 +500,18 @@ def test_make_settings__options_of_training_beside_a_model_are_named_together() 
 def test_uncertainty__that_is_none_is_told_what_it_may_be(value: str) -> None:
     with pytest.raises(UsageError, match=r"--uncertainty: .*calibrated or a whole number needed"):
         _settings(uncertainty=value)
+
+
+def test_make_settings__fine_tuning_is_slow_and_short_unless_told_otherwise() -> None:
+    names = ("learning_rate", "learning_rate_schedule", "warmup_epochs", "epochs")
+    tuned, plain = _settings(initial_model="m"), _settings()
+    assert tuple(getattr(plain, name) for name in names) == (1e-4, "constant", 0, 1000)
+    assert tuple(getattr(tuned, name) for name in names) == (3e-5, "cosine", 3, 200)
+    told = _settings(initial_model="m", learning_rate=1e-3, warmup_epochs=0, epochs=7, learning_rate_decay_epochs=2)
+    assert tuple(getattr(told, name) for name in names) == (1e-3, "constant", 0, 7)
+    assert _settings(initial_model="m", learning_rate=0).learning_rate == 0
+
+
+def test_make_settings__patience_is_of_the_recommended_preset() -> None:
+    assert (_settings().patience, _settings(preset="best").patience) == (0, 50)
+    assert _settings(preset="best", patience=0).patience == 0

@@ -51,6 +51,9 @@ def training_fingerprint(card: ModelCard, model_folder: Path) -> str:
     if options.get("crop") == "none":
         # Cards of earlier versions, which could not crop, do not have it.
         del options["crop"]
+    if options.get("initial_weights"):
+        # Folds and seeds of one model may start from those of another: they are trained alike.
+        options["initial_weights"] = [one["label"] for one in card.initial_models]
     content = {"options": options, "networks": networks, "folds": folds}
     return "t" + hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:_DIGITS]
 

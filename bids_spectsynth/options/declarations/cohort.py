@@ -1,5 +1,6 @@
 """Options of who trains, how many networks, and how the models are evaluated."""
 
+import contextlib
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,34 @@ from bids_spectsynth.options.ranges import conditions, not_negative, parts, posi
 CALIBRATED: Literal["calibrated"] = "calibrated"
 #: That, or a number of samples; 0 for none.
 Uncertainty = int | Literal["calibrated"]
+
+
+#: Folds of a cross-validation by the site of the scans.
+BY_SITE: Literal["site"] = "site"
+#: That, or a number of folds; 0 for none.
+CrossValidation = int | Literal["site"]
+
+
+def _read_folds(value: Any) -> CrossValidation:
+    if value == BY_SITE:
+        return BY_SITE
+    number = math.nan
+    with contextlib.suppress(ValueError, TypeError):
+        number = math.nan if isinstance(value, bool) else float(value)
+    if not number.is_integer():
+        raise ValueError(f"{BY_SITE} or a whole number needed")
+    return int(number)
+
+
+def _folds(value: CrossValidation) -> str | None:
+    if value == BY_SITE:
+        return None
+    least = zero_or_at_least(3, "3 folds at least (one held out, one to choose the epoch, one to train on)")
+    return least(int(value))
+
+
+def _column(value: str) -> str | None:
+    return None if value.strip() else "the name of a column needed"
 
 
 def _read_uncertainty(value: Any) -> Uncertainty:
@@ -99,14 +128,27 @@ class CohortOptions:
             check=conditions,
         ),
     )
-    cross_validate: int = field(
+    cross_validate: CrossValidation = field(
         default=0,
         metadata=option(
             COHORT,
-            "K models, each on other participants; all are held out once",
-            "K networks per model, 3 or more, each on other participants; everybody is held out once",
-            metavar="K",
-            check=zero_or_at_least(3, "3 folds at least (one held out, one to choose the epoch, one to train on)"),
+            "K models, each on other participants; all are held out once. site: one model for each site, which holds "
+            "its participants out",
+            "K networks per model, 3 or more, each on other participants; everybody is held out once. `site`: one for "
+            "each site, in alphabetical order, that holds out all of its participants",
+            metavar="K|site",
+            read=_read_folds,
+            check=_folds,
+        ),
+    )
+    site_column: str = field(
+        default="site",
+        metadata=option(
+            COHORT,
+            "column of the dataset's participants.tsv that names the site, for --cross-validate site ({default})",
+            "column of the dataset's `participants.tsv` that names the site, for `--cross-validate site` [`{default}`]",
+            metavar="COLUMN",
+            check=_column,
         ),
     )
 

@@ -82,6 +82,16 @@ class ModelOptions:
             check=label,
         ),
     )
+    initial_model: Path | None = field(
+        default=None,
+        metadata=option(
+            SYNTHESIS,
+            "a trained model of the same inputs, voxels and recipe, from whose weights the training starts",
+            "a trained model of the same inputs, voxels and recipe, from whose weights the training starts "
+            "([fine-tuning](method.md#fine-tuning))",
+            metavar="FOLDER",
+        ),
+    )
     inputs: tuple[tuple[str, ...], ...] = field(
         default=(("T1w", "pet"),),
         metadata=option(

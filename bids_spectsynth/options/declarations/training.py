@@ -4,7 +4,7 @@ Where an option is added here, it is in the help, the configuration file, the ch
 Boutiques descriptor and the usage page.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
@@ -14,9 +14,11 @@ from bids_spectsynth.options.choices import (
     CohortPrior,
     Compile,
     Crop,
+    Freeze,
     MemoryFormat,
     Orientations,
     Precision,
+    Schedule,
     Switch,
 )
 from bids_spectsynth.options.declarations.groups import COMPUTATION, PREPARATION, RECIPE, SYNTHESIS
@@ -27,6 +29,10 @@ from bids_spectsynth.options.ranges import not_negative, one_of, positive, withi
 #: At this voxel size, in millimetres, the recommended preset crops slices to the brain where ``--crop`` is not given:
 #: there no loss was shown. At 4 mm nothing of a usual head's slice is left to cut. No part of the recipe.
 _CROP_AT = 2.0
+#: Epochs without a better one after which the recommended preset ends a training; the article trains all of its 1,000.
+_PATIENCE = 50
+#: How a model that has learned already goes on: slower, and not as long. Reasoned, not measured on patients.
+_TUNED_RATE, _TUNED_EPOCHS, _TUNED_WARMUP = 3e-5, 200, 3
 
 
 def _voxel_size(preset: str, values: Mapping[str, Any]) -> float:
@@ -37,6 +43,20 @@ def _voxel_size(preset: str, values: Mapping[str, Any]) -> float:
 
 def _crop(preset: str, values: Mapping[str, Any]) -> Crop:
     return "brain" if preset == "best" and values["voxel_size"] == _CROP_AT else "none"
+
+
+def _if_fine_tuned(otherwise: Any, suggestion: Any) -> Callable[[str, Mapping[str, Any]], Any]:
+    """One value where the training starts from a model, another where it starts from random weights."""
+    return lambda preset, values: otherwise if values.get("initial_model") is None else suggestion
+
+
+def _schedule(preset: str, values: Mapping[str, Any]) -> Schedule:
+    return "cosine" if values.get("initial_model") and not values.get("learning_rate_decay_epochs") else "constant"
+
+
+def _patience(preset: str, values: Mapping[str, Any]) -> int:
+    # No part of the recipe: a study has one patience for all of its models.
+    return _PATIENCE if preset == "best" else 0
 
 
 def _read_augmentation(value: Any) -> tuple[str, ...]:
@@ -95,14 +115,73 @@ class TrainingOptions:
     )
     epochs: int = field(
         default=1000,
-        metadata=option(SYNTHESIS, "epochs of training ({default}, as in the article)", metavar="N", check=positive),
+        metadata=option(
+            SYNTHESIS,
+            "epochs of training ({default}, as in the article; from an initial model 200), at most where there is "
+            "--patience",
+            "epochs of training, with `--patience` at most [{default}, as in the article; 200 with `--initial-model`]",
+            metavar="N",
+            check=positive,
+            suggest=_if_fine_tuned(1000, _TUNED_EPOCHS),
+        ),
+    )
+    patience: int = field(
+        default=0,
+        metadata=option(
+            SYNTHESIS,
+            "end the training when N epochs have brought no better one; 0: train all epochs ({default}; with --preset "
+            "best 50)",
+            "end the training when N epochs have brought none that is better on the validation participants; 0 trains "
+            "all epochs [{default}; 50 with `--preset best`; in a study one value for all models]",
+            metavar="N",
+            check=not_negative,
+            suggest=_patience,
+        ),
     )
     batch_size: int = field(
         default=8, metadata=option(SYNTHESIS, "slices in a batch ({default})", metavar="N", check=positive)
     )
     learning_rate: float = field(
         default=1e-4,
-        metadata=option(SYNTHESIS, "learning rate of Adam (1e-4)", metavar="R", check=positive),
+        metadata=option(
+            SYNTHESIS,
+            "learning rate of Adam (1e-4; from an initial model 3e-5)",
+            "learning rate of Adam; 0, with `--initial-model` alone, changes nothing [1e-4; 3e-5 with "
+            "`--initial-model`]",
+            metavar="R",
+            check=not_negative,
+            suggest=_if_fine_tuned(1e-4, _TUNED_RATE),
+        ),
+    )
+    learning_rate_schedule: Schedule = field(
+        default="constant",
+        metadata=option(
+            SYNTHESIS,
+            "cosine: the rate falls as half a cosine wave over all epochs ({default}; from an initial model cosine)",
+            "`constant`, or `cosine`: the rate falls as half a cosine wave over all epochs [`{default}`; `cosine` with "
+            "`--initial-model`]",
+            suggest=_schedule,
+        ),
+    )
+    warmup_epochs: int = field(
+        default=0,
+        metadata=option(
+            SYNTHESIS,
+            "the rate rises linearly over the first N epochs ({default}; from an initial model 3)",
+            "the rate rises linearly over the first N epochs [{default}; 3 with `--initial-model`]",
+            metavar="N",
+            check=not_negative,
+            suggest=_if_fine_tuned(0, _TUNED_WARMUP),
+        ),
+    )
+    freeze: Freeze = field(
+        default="none",
+        metadata=option(
+            SYNTHESIS,
+            "which weights of the initial model stay as they are ({default})",
+            "which weights of the initial model stay as they are: `encoder`, the way down of the U-Net with the "
+            "statistics of its batch norm [`{default}`]",
+        ),
     )
     learning_rate_decay_epochs: int = field(
         default=0,

@@ -268,8 +268,21 @@ def _training_details(card: Mapping[str, Any]) -> list[str]:
         details.append(f"trained on {training['participants']} participants")
     if "best_epoch" in training and "epochs" in training:
         details.append(f"epoch {training['best_epoch']} of {training['epochs']}, the best on validation participants")
+    if training.get("ended_by") == "patience":
+        details.append(f"ended when {training.get('patience')} epochs had brought none that was better")
+    details += _start_details(card)
     weights = [f"{name} {value:g}" for name, value in losses.items() if isinstance(value, int | float) and value]
     return [*details, f"loss weights {', '.join(weights)}"] if weights else details
+
+
+def _start_details(card: Mapping[str, Any]) -> list[str]:
+    """Which model's weights the training started from, and what stayed of them."""
+    earlier, config = card.get("initial_models"), card.get("config")
+    if not isinstance(earlier, list) or not earlier or not isinstance(earlier[0], dict):
+        return []
+    simulated = " of simulated heads" if earlier[0].get("phantom") else ""
+    frozen = isinstance(config, dict) and config.get("freeze") == "encoder"
+    return [f"started from the model {earlier[0].get('label')}{simulated}" + (", its encoder frozen" * frozen)]
 
 
 def strings_of(card: Mapping[str, Any], key: str) -> list[str]:

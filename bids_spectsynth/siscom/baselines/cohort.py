@@ -16,7 +16,7 @@ from bids_spectsynth.synthesis.baselines.cohort_mean import sample_in_brain
 from bids_spectsynth.synthesis.baselines.files import TENSORS_FILE, has_baselines
 from bids_spectsynth.synthesis.baselines.fitted import Baselines
 from bids_spectsynth.synthesis.baselines.mean import pet_ratio, without_cases
-from bids_spectsynth.synthesis.models.card import ModelCard, is_training_participant
+from bids_spectsynth.synthesis.models.card import ModelCard, has_trained
 from bids_spectsynth.synthesis.models.ensemble import load_members, members_for
 
 logger = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ def _mean_of(folder: Path, request: Request) -> TrainingMean | None:
     if "mean_spect" not in baselines.arrays or case.through(baselines.template).template != baselines.template:
         return None
     own: list[PreparedCase] = []
-    seen = is_training_participant(member.card, case.participant)
+    seen = has_trained(member.card, case.participant)
     if seen and folder.resolve().parent == models_folder(request.output_dir).resolve():
         own = _training_cases(request, member.card)
     n_participants = baselines.n_subjects

@@ -78,10 +78,21 @@ class CohortMean:
         affine : array, shape (4, 4)
             Of both, to world RAS+ mm.
         """
+        self.add_through(template_matrix(case), volume, mask, affine)
+
+    def add_through(self, matrix: Float64, volume: Float32, mask: Mask, affine: Float64) -> None:
+        """Add one image of a head whose way to the template is known, see :meth:`add`.
+
+        Parameters
+        ----------
+        matrix : array, shape (4, 4)
+            World coordinates of the template to those of the image, mm.
+        volume, mask, affine : array
+        """
         mean = float(volume[mask].mean(dtype=np.float64))
         if not mean > 0:
             return
-        wanted = template_matrix(case) @ self.grid.affine
+        wanted = matrix @ self.grid.affine
         inside = mask.astype(np.float32)
         self._sum += _resample(volume * inside / np.float32(mean), affine, self.grid.shape, wanted)
         self._coverage += _resample(inside, affine, self.grid.shape, wanted)
@@ -111,6 +122,13 @@ class CohortMean:
         left = CohortMean(self.grid)
         left._sum, left._coverage = self._sum - other._sum, self._coverage - other._coverage
         return left
+
+    def with_others(self, others: Sequence["CohortMean"]) -> "CohortMean":
+        """The sums and those of others on the same grid."""
+        total = CohortMean(self.grid)
+        total._sum = sum((one._sum for one in others), self._sum)
+        total._coverage = sum((one._coverage for one in others), self._coverage)
+        return total
 
     def result(self) -> Float32:
         """The mean, shape of the grid; beyond all brains the value of the nearest covered voxel, far away 0.
@@ -155,7 +173,24 @@ def sample_in_brain(mean: Float32, mean_affine: Float64, case: PreparedCase, mas
     -------
     array, shape (I, J, K), float32
     """
-    to_voxels = np.linalg.inv(mean_affine) @ np.linalg.inv(template_matrix(case)) @ affine
+    return sample_through(mean, mean_affine, template_matrix(case), mask, affine)
+
+
+def sample_through(mean: Float32, mean_affine: Float64, matrix: Float64, mask: Mask, affine: Float64) -> Float32:
+    """Bring a mean image to a head whose way to the template is known, see :func:`sample_in_brain`.
+
+    Parameters
+    ----------
+    mean, mean_affine : array
+    matrix : array, shape (4, 4)
+        World coordinates of the template to those of the head's images, mm.
+    mask, affine : array
+
+    Returns
+    -------
+    array, shape (I, J, K), float32
+    """
+    to_voxels = np.linalg.inv(mean_affine) @ np.linalg.inv(matrix) @ affine
     points = to_voxels[:3, :3] @ np.stack(np.nonzero(mask)) + to_voxels[:3, 3:]
     volume = np.zeros(mask.shape, dtype=np.float32)
     volume[mask] = ndimage.map_coordinates(mean, points, order=1, mode="nearest")

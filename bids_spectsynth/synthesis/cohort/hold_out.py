@@ -56,7 +56,8 @@ def fulfilling(settings: Settings, conditions: Sequence[str], option: str) -> fr
     """
     if not conditions:
         return frozenset()
-    path, rows = _table(settings, conditions, option)
+    columns = [condition.partition("=")[0].strip() for condition in conditions]
+    path, rows = read_table(settings, columns, option)
     labels: set[str] = set()
     for condition in conditions:
         column, _, value = (part.strip() for part in condition.partition("="))
@@ -71,16 +72,36 @@ def fulfilling(settings: Settings, conditions: Sequence[str], option: str) -> fr
     return frozenset(labels)
 
 
-def _table(settings: Settings, conditions: Sequence[str], option: str) -> tuple[Path, Rows]:
+def read_table(settings: Settings, columns: Sequence[str], option: str) -> tuple[Path, Rows]:
+    """The dataset's ``participants.tsv``; where a training runs without the dataset, that of the output folder.
+
+    Parameters
+    ----------
+    settings : Settings
+    columns : sequence of str
+        That the table of the output folder must have to stand for the dataset's.
+    option : str
+        That needs them, for messages.
+
+    Returns
+    -------
+    path : Path
+    rows : list of dict
+        Texts by column.
+
+    Raises
+    ------
+    UsageError
+        There is no such table.
+    """
     path = participants_file(settings.bids_dir)
     if path.is_file() or settings.mode != "train":
         return path, _read(path, option)
     own = participants_file(settings.output_dir)
-    columns = {condition.partition("=")[0].strip() for condition in conditions}
     rows = _read(own, option) if own.is_file() else []
-    if not rows or not columns <= set(rows[0]):
+    if not rows or not set(columns) <= set(rows[0]):
         raise UsageError(
-            f"{option}: {path} does not exist, and {own} has no column {' and '.join(sorted(columns))}; "
+            f"{option}: {path} does not exist, and {own} has no column {' and '.join(sorted(set(columns)))}; "
             "give the folder of the dataset, or say with --split-file who is in which part"
         )
     return own, rows

@@ -9,8 +9,9 @@ from bids_spectsynth.bids.names import bare_label
 from bids_spectsynth.bids.prepared import PreparedCase, find_prepared
 from bids_spectsynth.bids.roles import INTERICTAL
 from bids_spectsynth.errors import ModelError
-from bids_spectsynth.options.settings import Settings
+from bids_spectsynth.options.settings import BY_SITE, Settings
 from bids_spectsynth.synthesis.cohort.hold_out import held_out
+from bids_spectsynth.synthesis.cohort.sites import read_sites, site_splits
 from bids_spectsynth.synthesis.cohort.split import (
     PARTS,
     Part,
@@ -83,6 +84,11 @@ class Cohort(Generic[AnyCase]):
     cases: Mapping[str, Sequence[AnyCase]]
     folds: tuple[Mapping[str, Part], ...]
     left_out: frozenset[str] = frozenset()
+
+    @property
+    def n_folds(self) -> int:
+        """How many folds a cross-validation has; 0 for one split."""
+        return len(self.folds) if len(self.folds) > 1 else 0
 
     @property
     def split(self) -> dict[str, str]:
@@ -185,7 +191,9 @@ def _folds(settings: Settings, usable: Sequence[str], everybody: Collection[str]
     others = [label for label in usable if label not in kept]
     seed = settings.random_seed
     folds: tuple[dict[str, Part], ...]
-    if settings.cross_validate:
+    if settings.cross_validate == BY_SITE:
+        folds = site_splits(others, read_sites(settings), settings.split, seed)
+    elif settings.cross_validate:
         folds = fold_splits(others, settings.cross_validate, settings.split, seed)
     elif settings.split_counts is not None:
         folds = (split_by_counts(others, settings.split_counts, seed),)

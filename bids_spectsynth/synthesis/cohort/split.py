@@ -16,7 +16,7 @@ MINIMUM = 3
 
 
 def split_participants(
-    participants: Sequence[str], proportions: tuple[float, float, float], seed: int
+    participants: Sequence[str], proportions: tuple[float, float, float], seed: int, minimum: int = MINIMUM
 ) -> dict[str, Part]:
     """Assign every participant, with all of its slices, to one part.
 
@@ -28,6 +28,8 @@ def split_participants(
         Of training, validation and test; only their ratios count.
     seed : int
         Same seed, same participants: same split, on any machine. The order is that of SHA-256 of seed and label.
+    minimum : int
+        Participants that there must be.
 
     Returns
     -------
@@ -38,9 +40,9 @@ def split_participants(
     Raises
     ------
     ModelError
-        There are fewer than three participants.
+        There are fewer than ``minimum`` participants.
     """
-    shuffled = _shuffled(participants, seed, MINIMUM, "to train")
+    shuffled = _shuffled(participants, seed, minimum, "to train")
     return _assigned(shuffled, part_counts(len(shuffled), proportions))
 
 

@@ -75,6 +75,9 @@ class ModelCard:
     licence, created, statement : str
     phantom : bool or None
         Whether it was trained on simulated data; None if unknown.
+    initial_models : tuple of mapping
+        The model whose weights the training started from, the one that this started from, and so on: ``label``,
+        ``weights_sha256``, ``created``, ``phantom``, ``salt``, ``participants`` and ``selection_participants`` of each.
     """
 
     label: str
@@ -100,6 +103,7 @@ class ModelCard:
     licence: str = "unspecified; ask the authors"
     statement: str = STATEMENT
     phantom: bool | None = None
+    initial_models: tuple[Mapping[str, Any], ...] = ()
     format_version: int = field(default=FORMAT_VERSION)
 
     @property
@@ -147,21 +151,32 @@ def participant_hash(salt: str, participant: str) -> str:
 
 
 def is_training_participant(card: ModelCard, participant: str) -> bool:
-    """Whether the model was trained on a participant of this label (without ``sub-``).
+    """Whether the model was trained on a participant of this label (without ``sub-``), or one that it started from was.
 
     Labels are compared, not people: ``01`` of another dataset counts as the ``01`` that trained.
     """
+    known = ((card.salt, card.participants), *((one["salt"], one["participants"]) for one in card.initial_models))
+    return any(participant_hash(salt, participant) in hashes for salt, hashes in known)
+
+
+def has_trained(card: ModelCard, participant: str) -> bool:
+    """Whether the model's own training had a participant of this label; what is fitted beside it has seen the same."""
     return participant_hash(card.salt, participant) in card.participants
 
 
 def is_selection_participant(card: ModelCard, participant: str) -> bool:
-    """Whether a participant of this label (without ``sub-``) was among those that chose the model's epoch."""
-    return participant_hash(card.salt, participant) in card.selection_participants
+    """Whether a participant of this label (without ``sub-``) was among those that chose the model's epoch.
+
+    Or that of a model that it started from.
+    """
+    earlier = ((one["salt"], one["selection_participants"]) for one in card.initial_models)
+    known = ((card.salt, card.selection_participants), *earlier)
+    return any(participant_hash(salt, participant) in hashes for salt, hashes in known)
 
 
 #: Fields that say how a model came to be; its images and their sidecars have nothing of them.
-_HISTORY = ("created", "licence", "participants", "salt", "selection_participants", "statement", "training",
-            "validation", "versions")  # fmt: skip
+_HISTORY = ("created", "initial_models", "licence", "participants", "salt", "selection_participants", "statement",
+            "training", "validation", "versions")  # fmt: skip
 
 
 def card_checksum(card: ModelCard) -> str:
@@ -203,6 +218,7 @@ def _card_from(content: dict[str, Any], path: Path) -> ModelCard:
     try:
         for name in ("inputs", "participants", "selection_participants", "grid_shape"):
             values[name] = tuple(values[name])
+        values["initial_models"] = tuple(values.get("initial_models", ()))
         card = ModelCard(**values)
         _check_card(card)
     except VALUE_ERRORS as error:

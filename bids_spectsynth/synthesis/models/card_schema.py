@@ -52,6 +52,15 @@ def _space(value: Any) -> bool:
     return value == T1W_SPACE or bool(re.fullmatch(r"[A-Za-z0-9]+(\+[A-Za-z0-9]+)?", value))
 
 
+def _initial_model(value: Any) -> bool:
+    """What a card keeps of a model that the training started from."""
+    return _object(value) and all(
+        name in value and check(value[name])
+        for name, (_, check) in FIELDS.items()
+        if name in ("label", "weights_sha256", "created", "phantom", "salt", "participants", "selection_participants")
+    )
+
+
 #: What each field of a card must be, in words and as a check.
 FIELDS: Mapping[str, tuple[str, Check]] = {
     "label": ("letters and digits", _matching(_LABEL)),
@@ -77,6 +86,10 @@ FIELDS: Mapping[str, tuple[str, Check]] = {
     "licence": ("a text", _text),
     "statement": ("a text", _text),
     "phantom": ("true, false or null", lambda value: value is None or isinstance(value, bool)),
+    "initial_models": (
+        "objects with label, checksums and participants of earlier models",
+        _each(_initial_model, 0, 100),
+    ),
 }
 #: The same of what is computed with in the objects of a card; those without an entry here are descriptions.
 PARTS: Mapping[str, Mapping[str, tuple[str, Check]]] = {

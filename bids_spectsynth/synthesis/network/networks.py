@@ -6,6 +6,7 @@ switched on again to sample the uncertainty (:mod:`bids_spectsynth.synthesis.pre
 """
 
 import math
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -87,6 +88,21 @@ class UNetGenerator(nn.Module):
             self.ups.append(_up_block(incoming, widths[level - 1], dropout=dropout))
         self.last = nn.Sequential(nn.ReLU(), nn.ConvTranspose2d(2 * widths[0], 1, 4, stride=2, padding=1), nn.Tanh())
         self.scale = ScaleHead(2 * widths[0], input_channels, base_filters) if output_channels == 2 else None
+        self._frozen: tuple[nn.Module, ...] = ()
+
+    def freeze(self, part: nn.Module) -> None:
+        """Keep the statistics of batch norm in a part of the network, or in the whole of it, as they are."""
+        self._frozen = (part,)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch between training and evaluation; a frozen part stays in evaluation, or batch norm would learn."""
+        super().train(mode)
+        for part in self._frozen:
+            # Not the network's own method, which may be what is running.
+            for module in part.modules():
+                module.training = False
+        return self
 
     def forward(self, image: Tensor) -> Tensor:
         """Slices (N, input_channels, H, W) in (-1, 1) to slices (N, output_channels, H, W), the first in (-1, 1)."""

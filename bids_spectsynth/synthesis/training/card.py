@@ -15,6 +15,7 @@ from bids_spectsynth.synthesis.data.cropping import Size
 from bids_spectsynth.synthesis.data.through_slice import NODES
 from bids_spectsynth.synthesis.models.card import ModelCard, participant_hash
 from bids_spectsynth.synthesis.models.folder import weights_checksum
+from bids_spectsynth.synthesis.models.initial_model import InitialModel
 from bids_spectsynth.synthesis.network.networks import parameter_count
 from bids_spectsynth.synthesis.training.config import TrainingConfig
 from bids_spectsynth.synthesis.training.state import TrainingState
@@ -32,6 +33,7 @@ def make_card(
     slice_shape: Size,
     phantom: bool | None = None,
     prior: str = "",
+    initial: InitialModel | None = None,
 ) -> ModelCard:
     """Describe a finished training.
 
@@ -53,12 +55,10 @@ def make_card(
         Whether the images are simulated; None if unknown.
     prior : str
         Checksum of the files that the cohort prior is made of.
+    initial : InitialModel, optional
+        Whose weights the training started from.
     """
-    counts = {
-        "participants": len(statistics.participants),
-        "slices": n_slices,
-        "validation_participants": len(selection),
-    }
+    parts = (statistics.participants, selection)
     return ModelCard(
         label=config.label,
         inputs=config.inputs,
@@ -69,14 +69,15 @@ def make_card(
         scaling=config.scaling,
         architecture={**_architecture(config, stepper), "slice_shape": list(slice_shape)},
         losses=config.loss_weights,
-        training={**_training(config, state, stepper), **counts},
+        training={**_training(config, state, stepper), **_counts(*parts, n_slices)},
         versions=_versions(),
         target_statistics=_target_statistics(statistics),
         validation=state.best,
         config=config.as_json(),
-        **_participants(statistics.participants, selection),
+        **_participants(*parts),
         weights_sha256=weights_checksum(state.best_weights),
         phantom=phantom,
+        initial_models=() if initial is None else initial.record(),
         prior_sha256=prior,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
@@ -92,6 +93,10 @@ def _participants(training: Sequence[str], selection: Sequence[str]) -> _Partici
     salt = secrets.token_hex(16)
     hashes = (tuple(sorted(participant_hash(salt, label) for label in labels)) for labels in (training, selection))
     return _Participants(salt=salt, participants=next(hashes), selection_participants=next(hashes))
+
+
+def _counts(training: Sequence[str], selection: Sequence[str], n_slices: int) -> dict[str, int]:
+    return {"participants": len(training), "slices": n_slices, "validation_participants": len(selection)}
 
 
 def _versions() -> dict[str, str]:
@@ -145,4 +150,18 @@ def _training(config: TrainingConfig, state: TrainingState, stepper: Stepper) ->
         **stepper.computation.facts(),
         **stepper.computation.trial_facts(),
         "slice_format": "16-bit integers, 65,535 steps from -1 to 1",
+        **_end(config, state),
     }
+
+
+def _end(config: TrainingConfig, state: TrainingState) -> dict[str, object]:
+    """What is to be said of a training with a model to start from, or with patience."""
+    facts: dict[str, object] = {}
+    if state.start:
+        facts["initial_validation"] = state.start
+    if config.learning_rate_schedule != "constant" or config.warmup_epochs:
+        facts |= {"learning_rate_schedule": config.learning_rate_schedule, "warmup_epochs": config.warmup_epochs}
+    if config.patience:
+        ended = "patience" if state.epoch - state.best_epoch >= config.patience else "epochs"
+        facts |= {"patience": config.patience, "epochs_at_most": config.epochs, "ended_by": ended}
+    return facts

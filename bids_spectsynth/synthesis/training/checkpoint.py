@@ -72,7 +72,8 @@ def resume(folder: Path, config: TrainingConfig, stepper: Stepper, state: Traini
     stepper.restore(tensors)
     stepper.n_parts = int(header.get("batch_parts", 1))
     best = {k.removeprefix("best."): v for k, v in tensors.items() if k.startswith("best.")}
-    numbers = {name: header[name] for name in state.numbers()}
+    # What an earlier version did not write is as at the start.
+    numbers = {name: header.get(name, value) for name, value in state.numbers().items()}
     resumed = TrainingState(sums=tensors["sums"], best_weights=best, **numbers)
     logger.info("Model %s: going on after epoch %d, step %d", config.label, resumed.epoch, resumed.step)
     return resumed

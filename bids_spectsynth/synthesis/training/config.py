@@ -1,6 +1,7 @@
 """Everything that the weights of a model depend on."""
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -55,7 +56,7 @@ class TrainingConfig(TrainingOptions):
     Besides the fields below it has those of
     :class:`bids_spectsynth.options.declarations.training.TrainingOptions`. ``batch_size`` is that of one process. The
     learning rate is constant until the last ``learning_rate_decay_epochs`` epochs, over which it falls linearly
-    towards 0.
+    towards 0; or it falls as half a cosine wave from the end of the ``warmup_epochs`` on.
 
     Parameters
     ----------
@@ -72,6 +73,9 @@ class TrainingConfig(TrainingOptions):
     configuration : str
         The label without the seed.
     orientation : {'axial', 'coronal', 'sagittal'}
+    initial_weights : str
+        Checksum of the weights that the training starts from
+        (:class:`bids_spectsynth.synthesis.models.initial_model.InitialModel`); empty where they are random.
     """
 
     label: str
@@ -83,6 +87,7 @@ class TrainingConfig(TrainingOptions):
     data: str = ""
     configuration: str = ""
     orientation: Orientation = "axial"
+    initial_weights: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Values of types that JSON has, in the order of a card."""
@@ -112,8 +117,18 @@ class TrainingConfig(TrainingOptions):
 
     def rate(self, epoch: int) -> float:
         """Learning rate of an epoch, counted from 0."""
+        if epoch < self.warmup_epochs:
+            return self.learning_rate * (epoch + 1) / (self.warmup_epochs + 1)
+        if self.learning_rate_schedule == "cosine":
+            passed = (epoch - self.warmup_epochs) / max(1, self.epochs - self.warmup_epochs)
+            return self.learning_rate * (1 + math.cos(math.pi * passed)) / 2
         left = (self.epochs - epoch) / (self.learning_rate_decay_epochs + 1)
         return self.learning_rate * min(1.0, left)
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether the training leaves the weights that it starts from, batch norm's statistics included."""
+        return self.learning_rate == 0
 
     def filled(self, saved: Mapping[str, Any]) -> dict[str, Any]:
         """Saved values of an earlier version with the defaults of the options that it did not have."""
@@ -125,7 +140,8 @@ class TrainingConfig(TrainingOptions):
         own, saved = self.as_json(), self.filled(saved)
         names = {name for name in {*own, *saved} if own.get(name) != saved.get(name)}
         # Where the learning rate falls towards the last epoch, another last epoch is another training.
-        return names <= ({*_FREE} if self.learning_rate_decay_epochs > 0 else {*_FREE, "epochs"})
+        falls = self.learning_rate_decay_epochs > 0 or self.learning_rate_schedule == "cosine"
+        return names <= ({*_FREE} if falls else {*_FREE, "epochs"})
 
     def same_as(self, saved: Mapping[str, Any]) -> bool:
         """Whether a finished training with the values ``saved`` is the one that this configuration asks for.
@@ -169,6 +185,7 @@ def training_config(
     configuration: str | None = None,
     seed: int | None = None,
     orientation: Orientation = "axial",
+    initial_weights: str = "",
     kind: type[TrainingConfig] = TrainingConfig,
 ) -> TrainingConfig:
     """Configuration of the model for one set of inputs and one space, from the settings of a run.
@@ -185,6 +202,8 @@ def training_config(
     seed : int, optional
         By default ``random_seed`` of the settings, which also makes the split.
     orientation : {'axial', 'coronal', 'sagittal'}
+    initial_weights : str
+        Checksum of the weights to start from; empty for random ones.
     kind : type
         :class:`TrainingConfig`, or a subclass with further options of the settings.
     """
@@ -204,5 +223,6 @@ def training_config(
         "data": data,
         "configuration": configuration or chosen,
         "orientation": orientation,
+        "initial_weights": initial_weights,
     }
     return kind(**values if seed is None else {**values, "seed": seed})

@@ -17,7 +17,9 @@ from bids_spectsynth.synthesis.computing.seeds import derived_seed
 from bids_spectsynth.synthesis.data.batches import shuffled_batches
 from bids_spectsynth.synthesis.data.slices import CaseArrays
 from bids_spectsynth.synthesis.data.storage import Storage, decoded_on
+from bids_spectsynth.synthesis.models.card import ModelCard
 from bids_spectsynth.synthesis.models.folder import save_model
+from bids_spectsynth.synthesis.models.initial_model import InitialModel
 from bids_spectsynth.synthesis.models.tensors import LARGEST_WEIGHT, unusable
 from bids_spectsynth.synthesis.training import checkpoint
 from bids_spectsynth.synthesis.training.card import make_card
@@ -47,6 +49,8 @@ class TrainingLoop:
     processes : Processes
     storage : Storage
         Where the slices lie.
+    initial : InitialModel, optional
+        Whose weights the networks start from.
     """
 
     def __init__(
@@ -58,6 +62,7 @@ class TrainingLoop:
         device: torch.device,
         processes: Processes,
         storage: Storage,
+        initial: InitialModel | None = None,
     ) -> None:
         self.config, self.folder, self.device, self.processes = config, folder, device, processes
         self.slices = gather_training_slices(training, validation, config, device, processes, storage)
@@ -69,7 +74,8 @@ class TrainingLoop:
         begun = checkpoint.begun_header(folder, config)
         size = self.slices.slice_shape
         computation = tried(rule, config, levels, size, processes, n_steps=n_steps, begun=begun)
-        self.stepper = Stepper(config, config.recipe.n_channels, levels, computation, processes)
+        self.stepper = Stepper(config, config.recipe.n_channels, levels, computation, processes, initial)
+        self.initial = initial
         self._losses = loss_names(config)
         self.state = TrainingState(sums=torch.zeros(len(self._losses), dtype=torch.float64))
 
@@ -120,35 +126,72 @@ class TrainingLoop:
             # None: only on a terminal, so that the log of a batch job is not filled with bars.
             disable=None if progress and self.processes.is_first else True,
         ) as bar:
-            while state.epoch < config.epochs:
+            if self.initial is not None and state.epoch == state.step == 0:
+                self._take_start(stop)
+            ended = self._is_ended()
+            while not ended:
                 self._epoch(stop, bar)
-                if state.epoch % config.checkpoint_every == 0 or state.epoch == config.epochs:
+                ended = self._is_ended()
+                if state.epoch % config.checkpoint_every == 0 or ended:
                     self.save()
-                if state.epoch < config.epochs:
+                if not ended:
                     self._stop_on_signal(stop)
         if self.processes.is_first:
             self._write_model(phantom)
 
+    def _is_ended(self) -> bool:
+        """Whether all epochs are done, or so many in a row without a better one that patience is at its end."""
+        state, patience = self.state, self.config.patience
+        # The first process alone knows how good an epoch was.
+        waited = self.processes.largest(int(self.processes.is_first and state.epoch - state.best_epoch >= patience))
+        return state.epoch >= self.config.epochs or bool(patience and waited)
+
+    def _take_start(self, stop: StopSignals) -> None:
+        """Rate the model that the training starts from: it is kept where no epoch is better."""
+        metrics = self._validate(stop)
+        self._stop_on_signal(stop)
+        if self.processes.is_first:
+            self.state.start = metrics
+            self._keep(metrics)
+            words = "Model %s: validation RMSE %.4f, SSIM %.4f before the first epoch, with the weights of %s"
+            label = self.initial.card.label if self.initial else ""
+            logger.info(words, self.config.label, metrics["rmse"], metrics["ssim"], label)
+
+    def _keep(self, metrics: dict[str, float]) -> None:
+        """Take the present weights as the best so far."""
+        self.state.best_epoch, self.state.best = self.state.epoch, metrics
+        weights = self.stepper.weights()
+        self.state.best_weights = {name: value.detach().cpu().clone() for name, value in weights.items()}
+
     def _write_model(self, phantom: bool | None) -> None:
-        state, slices = self.state, self.slices
-        card = make_card(
+        state = self.state
+        save_model(self.folder, self.card(phantom), state.best_weights)
+        rmse, ssim = state.best["rmse"], state.best["ssim"]
+        words = "Model %s: best epoch %d of %d, validation RMSE %.4f, SSIM %.4f"
+        logger.info(words, self.config.label, state.best_epoch, state.epoch, rmse, ssim)
+
+    def card(self, phantom: bool | None) -> ModelCard:
+        """What is to be known of the model; ``phantom`` as in :meth:`fit`."""
+        slices = self.slices
+        return make_card(
             self.config,
             slices.statistics,
-            state,
+            self.state,
             self.stepper,
             len(slices.data),
             slices.selection,
             slice_shape=slices.slice_shape,
             phantom=phantom,
-            prior=baselines_checksum(self.folder) if self.config.recipe.prior else "",
+            prior=self._prior_checksum(),
+            initial=self.initial,
         )
-        save_model(self.folder, card, state.best_weights)
-        rmse, ssim = state.best["rmse"], state.best["ssim"]
-        words = "Model %s: best epoch %d, validation RMSE %.4f, SSIM %.4f"
-        logger.info(words, self.config.label, state.best_epoch, rmse, ssim)
+
+    def _prior_checksum(self) -> str:
+        return baselines_checksum(self.folder) if self.config.recipe.prior else ""
 
     def _epoch(self, stop: StopSignals, bar: "tqdm[Any]") -> None:
         """The steps of one epoch that are still to do, validation, and the record of both."""
+        self._begin_epoch()
         state, config, data = self.state, self.config, self.slices.data
         started = time.monotonic() - state.seconds
         rate = config.rate(state.epoch)
@@ -173,6 +216,9 @@ class TrainingLoop:
         if self.processes.largest(int(not all(map(math.isfinite, metrics.values())))):
             raise not_finite(self.folder, self.config, "the error of the validation participants", self.state.epoch)
         self._record(losses, metrics, rate, time.monotonic() - started)
+
+    def _begin_epoch(self) -> None:
+        """Nothing; a training on ever new slices gets those of the epoch here."""
 
     def _validate(self, stop: StopSignals) -> dict[str, float]:
         if not self.processes.is_first:
@@ -230,12 +276,10 @@ class TrainingLoop:
         if not self.processes.is_first:
             return
         if not state.best or metrics["rmse"] < state.best["rmse"]:
-            state.best_epoch, state.best = state.epoch, metrics
-            weights = self.stepper.weights()
-            state.best_weights = {name: value.detach().cpu().clone() for name, value in weights.items()}
+            self._keep(metrics)
         write_history(self.folder, state.history, self._losses)
         logger.info(
-            "Model %s, epoch %d of %d: generator loss %.4g, validation RMSE %.4f, SSIM %.4f; %s",
-            self.config.label, state.epoch, self.config.epochs, losses[0], metrics["rmse"], metrics["ssim"],
-            remaining_words(state.history, self.config.epochs),
+            "Model %s, epoch %d of %s%d: generator loss %.4g, validation RMSE %.4f, SSIM %.4f; %s",
+            self.config.label, state.epoch, "at most " if self.config.patience else "", self.config.epochs, losses[0],
+            metrics["rmse"], metrics["ssim"], remaining_words(state.history, self.config.epochs),
         )  # fmt: skip

@@ -1,5 +1,6 @@
 """Which networks a run trains, on whom, and whether it can."""
 
+import dataclasses
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,8 +17,10 @@ from bids_spectsynth.synthesis.data.orientation import ORIENTATIONS, Orientation
 from bids_spectsynth.synthesis.data.slices import PreparedCases
 from bids_spectsynth.synthesis.models.card import CARD_FILE
 from bids_spectsynth.synthesis.models.ensemble import ENSEMBLE_FILE, load_members, member_name
+from bids_spectsynth.synthesis.models.initial_model import InitialModel, find_initial_model, load_initial_model
 from bids_spectsynth.synthesis.network.losses import predicts_scale
 from bids_spectsynth.synthesis.study import PlannedModel, planned_models
+from bids_spectsynth.synthesis.training.checkpoint import checkpoint_path
 from bids_spectsynth.synthesis.training.config import TrainingConfig, follow_scale, training_config
 from bids_spectsynth.synthesis.training.finished import begun_config, check_replaceable, finished_card
 
@@ -44,14 +47,20 @@ class PlannedNetwork:
     orientation: Orientation
 
 
-def planned_networks(model: PlannedModel) -> tuple[PlannedNetwork, ...]:
+def planned_networks(model: PlannedModel, n_folds: int) -> tuple[PlannedNetwork, ...]:
     """The networks that a model consists of: every fold, member and orientation.
 
     The first member has the model's own seed, so that it equals a model without further members; the seeds of the
     others follow from it and do not meet those of models with neighbouring seeds.
+
+    Parameters
+    ----------
+    model : PlannedModel
+    n_folds : int
+        Of the cohort; 0 without a cross-validation.
     """
     settings = model.settings
-    n_folds, n_members = settings.cross_validate, settings.ensemble_members
+    n_members = settings.ensemble_members
     orientations = ORIENTATIONS if settings.orientations == "three" else ORIENTATIONS[:1]
     counts = {"n_folds": n_folds, "n_members": n_members, "n_orientations": len(orientations)}
     return tuple(
@@ -91,14 +100,36 @@ def check_trainable(settings: Settings, cases: Sequence[Case]) -> None:
     refused: list[NobodyError] = []
     for model in models:
         try:
-            for fold in {network.fold for network in planned_networks(model)}:
+            for fold in {network.fold for network in planned_networks(model, cohort.n_folds)}:
                 _fold_parts(cohort, model, fold)
+            check_initial_model(model, cohort.n_folds)
         except NobodyError as error:
             refused.append(error)
     if refused and (settings.study is None or len(refused) == len(models)):
         raise refused[0]
     for reason in refused:
         logger.warning("will be left out of the study: %s", reason)
+
+
+def check_initial_model(model: PlannedModel, n_folds: int) -> None:
+    """Refuse an initial model that is missing or damaged, or that a network of the model cannot start from.
+
+    Parameters
+    ----------
+    model : PlannedModel
+    n_folds : int
+        Of the cohort; 0 without a cross-validation.
+
+    Raises
+    ------
+    ModelError
+        Says which, and what differs.
+    """
+    if model.settings.initial_model is None:
+        return
+    for network in planned_networks(model, n_folds):
+        config = training_config(model.settings, model.inputs, model.space, orientation=network.orientation)
+        _initial_model(model.settings.initial_model, network, config)
 
 
 @dataclass(frozen=True)
@@ -110,6 +141,7 @@ class PlannedTraining:
     config: TrainingConfig
     training: PreparedCases
     validation: PreparedCases
+    initial: InitialModel | None = None
 
     @property
     def is_finished(self) -> bool:
@@ -159,7 +191,7 @@ class NobodyError(ModelError):
 
 def _plan_model(settings: Settings, cohort: Cohort[PreparedCase], model: PlannedModel) -> list[PlannedTraining]:
     folder = settings.output_dir / "models" / model.label
-    networks = planned_networks(model)
+    networks = planned_networks(model, cohort.n_folds)
     _check_layout(folder, networks)
     prior = model.settings.cohort_prior != "none"
     data = {fold: _fold_data(cohort, model, fold) for fold in {network.fold for network in networks}}
@@ -176,12 +208,40 @@ def _plan_model(settings: Settings, cohort: Cohort[PreparedCase], model: Planned
             seed=network.seed,
             orientation=network.orientation,
         )
+        initial = None
+        if model.settings.initial_model is not None:
+            initial = _initial_model(model.settings.initial_model, network, config)
+            config = dataclasses.replace(config, initial_weights=initial.checksum)
+            _warn_of_known(cohort, model, network, initial)
         begun = begun_config(folder / network.name)
         if begun is not None and not predicts_scale(dict(model.settings.loss)):
             config = follow_scale(config, begun)
         check_replaceable(folder / network.name, config)
-        trainings.append(PlannedTraining(folder / network.name, network, config, *data[network.fold]))
+        trainings.append(PlannedTraining(folder / network.name, network, config, *data[network.fold], initial))
     return trainings
+
+
+def _initial_model(folder: Path, network: PlannedNetwork, config: TrainingConfig) -> InitialModel:
+    member = find_initial_model(folder, network.name, config.as_json())
+    return load_initial_model(member, checkpoint_path(member.folder))
+
+
+def _warn_of_known(
+    cohort: Cohort[PreparedCase], model: PlannedModel, network: PlannedNetwork, initial: InitialModel
+) -> None:
+    """Say who is held out from a network but not from the model that it starts from; the new card counts them too."""
+    split = cohort.folds[max(network.fold - 1, 0)]
+    for part, effect in {
+        "validation": "they choose the epoch all the same, and favour the initial model",
+        "test": "they will not be rated",
+    }.items():
+        known = initial.known_among([label for label, own in split.items() if own == part])
+        if known:
+            logger.warning(
+                "Model %s: its initial model %s has learned from participants of the %s part: %s; %s. Labels are "
+                "compared, not people; with --split-file they can train",
+                model.label, initial.card.label, part, " ".join(known), effect,
+            )  # fmt: skip
 
 
 def _check_layout(folder: Path, networks: Sequence[PlannedNetwork]) -> None:

@@ -56,6 +56,7 @@ class TrainingState:
     """How far a training has come, besides networks and optimisers.
 
     ``epoch`` counts finished epochs, ``step`` finished steps of the epoch under way, ``sums`` its summed losses.
+    ``start`` are the metrics of the model that the training started from, where there is one.
     Random numbers need no state: each epoch's order and each step's dropout are seeded from seed, epoch and step.
     """
 
@@ -65,10 +66,11 @@ class TrainingState:
     seconds: float = 0.0
     best_epoch: int = 0
     best: dict[str, float] = field(default_factory=dict)
+    start: dict[str, float] = field(default_factory=dict)
     best_weights: dict[str, Tensor] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
 
     def numbers(self) -> dict[str, Any]:
         """What goes into the file's header."""
-        names = ("epoch", "step", "seconds", "best_epoch", "best", "history")
+        names = ("epoch", "step", "seconds", "best_epoch", "best", "start", "history")
         return {name: getattr(self, name) for name in names}

@@ -10,6 +10,7 @@ from bids_spectsynth.errors import ModelError
 from bids_spectsynth.synthesis.computing.computation import Computation
 from bids_spectsynth.synthesis.computing.devices import Processes
 from bids_spectsynth.synthesis.computing.seeds import derived_seed, seed_dropout
+from bids_spectsynth.synthesis.models.initial_model import InitialModel
 from bids_spectsynth.synthesis.network.adversarial import discriminator_loss
 from bids_spectsynth.synthesis.network.augmentation import augment
 from bids_spectsynth.synthesis.network.averaging import AveragedWeights
@@ -42,6 +43,8 @@ class Stepper:
     computation : Computation
     processes : Processes
         Gradients are averaged over them.
+    initial : InitialModel, optional
+        Whose weights the networks start from.
 
     Attributes
     ----------
@@ -56,6 +59,7 @@ class Stepper:
         levels: int,
         computation: Computation,
         processes: Processes,
+        initial: InitialModel | None = None,
     ) -> None:
         self.config, self.computation, self.processes = config, computation, processes
         self.device = computation.device
@@ -70,6 +74,13 @@ class Stepper:
             init_weights(self.discriminator, torch.Generator().manual_seed(derived_seed(config.seed, "discriminator")))
         networks: dict[str, nn.Module | None] = {"generator": self.generator, "discriminator": self.discriminator}
         self.networks = {name: network for name, network in networks.items() if network is not None}
+        if initial is not None:
+            initial.start(self.networks, levels)
+        if config.freeze == "encoder":
+            self.generator.downs.requires_grad_(False)
+            self.generator.freeze(self.generator.downs)
+        elif config.changes_nothing:
+            self.generator.freeze(self.generator)
         self.optimizers: dict[str, Adam] = {}
         self._layout = computation.memory_format
         for name, network in self.networks.items():

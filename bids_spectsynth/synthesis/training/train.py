@@ -14,6 +14,7 @@ from bids_spectsynth.synthesis.computing.devices import Processes, connected_pro
 from bids_spectsynth.synthesis.data.slices import CaseArrays
 from bids_spectsynth.synthesis.data.storage import Storage
 from bids_spectsynth.synthesis.models.card import ModelCard, load_card
+from bids_spectsynth.synthesis.models.initial_model import InitialModel
 from bids_spectsynth.synthesis.network.prior_channel import with_prior
 from bids_spectsynth.synthesis.training.config import TrainingConfig
 from bids_spectsynth.synthesis.training.finished import finished_card
@@ -34,6 +35,7 @@ def train(
     threads: int | None = None,
     phantom: bool | None = None,
     storage: Storage | None = None,
+    initial: InitialModel | None = None,
 ) -> ModelCard:
     """Train a model, or go on with its training, or return it where it is finished.
 
@@ -56,6 +58,8 @@ def train(
         Whether the images are simulated, for the card.
     storage : Storage, optional
         Where the slices lie while the training lasts; by default in memory.
+    initial : InitialModel, optional
+        Whose weights the networks start from; ``config.initial_weights`` is its checksum.
 
     Returns
     -------
@@ -75,7 +79,7 @@ def train(
     if threads is not None:
         torch.set_num_threads(threads)
     where = resolve_device(device, environment_rank().local_rank)
-    number = _run(training, validation, config, folder, where, storage or Storage(), progress, phantom)
+    number = _run(training, validation, config, folder, where, storage or Storage(), progress, phantom, initial)
     if number:
         raise Interrupted(number)
     return load_card(folder)
@@ -90,6 +94,7 @@ def _run(
     storage: Storage,
     progress: bool,
     phantom: bool | None,
+    initial: InitialModel | None,
 ) -> int:
     """Train to the end; returns the number of a signal that came in the last moment, or 0."""
     with connected_processes(device) as processes, _own_random_numbers(device), _removed_at_the_end(storage, processes):
@@ -97,7 +102,7 @@ def _run(
             training = with_prior(training, folder, fitted_to=True)
             validation = with_prior(validation, folder, fitted_to=False)
         # Images are read before signals are put off: until there is a step to finish, they end the run at once.
-        loop = TrainingLoop(training, validation, config, folder, device, processes, storage)
+        loop = TrainingLoop(training, validation, config, folder, device, processes, storage, initial)
         with StopSignals() as stop:
             loop.resume()
             if not processes.agree(loop.state.epoch, loop.state.step):

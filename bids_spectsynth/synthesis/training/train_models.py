@@ -112,6 +112,7 @@ def _train_network(
         threads=settings.nprocs,
         phantom=has_phantom_data(settings) or None,
         storage=storage_for(settings, planned.folder, processes.count),
+        initial=planned.initial,
     )
 
 

@@ -26,6 +26,7 @@ class Card:
         self.label, self.salt = label, "s"
         self.inputs, self.space, self.scaling, self.voxel_size = ("pet",), "T1w", "slice", 2.0
         self.participants = tuple(participant_hash("s", one) for one in training)
+        self.initial_models = ()
         self.selection_participants = tuple(participant_hash("s", one) for one in selection)
 
 

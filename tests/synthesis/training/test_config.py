@@ -2,6 +2,8 @@ import dataclasses
 import json
 from typing import Any
 
+import pytest
+
 from bids_spectsynth.options.declarations.training import TrainingOptions
 from bids_spectsynth.options.settings import Settings, make_settings
 from bids_spectsynth.synthesis.training.config import TrainingConfig, training_config
@@ -34,7 +36,7 @@ def test_as_json__keys_of_a_card_are_in_the_order_of_earlier_cards() -> None:
     keys = list(TrainingConfig(label="a", inputs=("T1w",)).as_json())
     assert keys[:6] == ["label", "inputs", "space", "scaling", "voxel_size", "slices_per_subject"]
     assert keys[-3:] == ["orientations", "orientation", "crop"]
-    assert len(keys) == len(set(keys)) == len(dataclasses.fields(TrainingConfig)) - 1
+    assert len(keys) == len(set(keys)) == len(dataclasses.fields(TrainingConfig)) - 6
 
 
 def test_filled__an_earlier_card_is_the_same_model() -> None:
@@ -42,3 +44,22 @@ def test_filled__an_earlier_card_is_the_same_model() -> None:
     earlier = {name: value for name, value in config.as_json().items() if name not in ("crop", "orientation")}
     assert config.filled(earlier) == config.as_json()
     assert config.same_as(earlier)
+
+
+def test_rate__rises_over_the_warm_up_and_falls_as_half_a_cosine() -> None:
+    config = TrainingConfig(
+        label="a", inputs=("T1w",), epochs=10, learning_rate=1.0, learning_rate_schedule="cosine", warmup_epochs=2
+    )
+    rates = [config.rate(epoch) for epoch in range(10)]
+    assert rates[:3] == pytest.approx([1 / 3, 2 / 3, 1])
+    assert rates[6] == pytest.approx(0.5)
+    assert rates[2:] == sorted(rates[2:], reverse=True)
+    assert 0 < rates[-1] < 0.05
+    # Another last epoch is another training.
+    assert not dataclasses.replace(config, epochs=11).continues(config.as_json())
+
+
+def test_continues__with_patience_more_epochs_are_the_same_training_and_another_patience_is_none() -> None:
+    config = TrainingConfig(label="a", inputs=("T1w",), epochs=10, patience=3)
+    assert dataclasses.replace(config, epochs=20).continues(config.as_json())
+    assert not dataclasses.replace(config, patience=4).continues(config.as_json())

@@ -45,7 +45,7 @@ def test_networks_of_a_model(tmp_path_factory, n_folds, n_members, three, seed):
     if three:
         values |= {"orientations": "three", "intensity_scaling": "volume"}
     (model,) = planned_models(options(tmp_path_factory.getbasetemp(), **values))
-    networks = planned_networks(model)
+    networks = planned_networks(model, n_folds)
     assert len(networks) == max(1, n_folds) * n_members * (3 if three else 1)
     assert len({network.name for network in networks}) == len(networks)
     assert (networks[0].name == "") == (len(networks) == 1)
@@ -57,7 +57,7 @@ def test_networks_of_a_model(tmp_path_factory, n_folds, n_members, three, seed):
 
 def test_members_of_neighbouring_seeds_differ(tmp_path):
     seeds = [
-        {network.seed for network in planned_networks(planned_models(options(tmp_path, random_seed=s, **members))[0])}
+        {one.seed for one in planned_networks(planned_models(options(tmp_path, random_seed=s, **members))[0], 0)}
         for s, members in itertools.product(range(4), [{"ensemble_members": 3}])
     ]
     assert len(set.union(*seeds)) == 12
