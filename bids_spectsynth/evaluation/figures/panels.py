@@ -220,9 +220,11 @@ def draw_panel(
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_visible(False)
-    ink = "white" if dark else "black"
+    ink, ground = ("white", "black") if dark else ("black", "white")
+    # Whatever lies in the corner, a strong difference for one, the sides can be read.
+    box = {"boxstyle": "square,pad=0.12", "facecolor": ground, "alpha": 0.7, "edgecolor": "none"}
     for x, side, where in ((0.03, "L", "left"), (0.97, "R", "right")):
-        axes.text(x, 0.985, side, color=ink, ha=where, va="top", transform=axes.transAxes, fontsize=FONT_SIZE)
+        axes.text(x, 0.975, side, color=ink, ha=where, va="top", transform=axes.transAxes, fontsize=FONT_SIZE, bbox=box)
     if label:
         axes.text(0.5, 0.02, label, color=ink, ha="center", va="bottom", transform=axes.transAxes, fontsize=FONT_SIZE)
 

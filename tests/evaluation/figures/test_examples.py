@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 
 from bids_spectsynth.evaluation.figures import examples as example_figures_module
 from bids_spectsynth.evaluation.figures.examples import example_figures
+from bids_spectsynth.evaluation.figures.palette import DIFFERENCE
 from bids_spectsynth.evaluation.figures.panels import Page, Window, draw_panel, window_of
-from bids_spectsynth.evaluation.figures.style import WIDTH_MM, svg_text
+from bids_spectsynth.evaluation.figures.style import WIDTH_MM, Drawing, svg_text
 from bids_spectsynth.evaluation.paper.example_images import ExampleImages
 from bids_spectsynth.evaluation.paper.examples import Example
 
@@ -53,6 +54,23 @@ def test_sides_are_named_where_they_are():
     draw_panel(axes, np.zeros((30, 30), np.float32), one, window_of([one]), ("gray", 0.0, 1.0))
     places = {text.get_text(): text.get_position()[0] for text in axes.texts}
     assert places["L"] < 0.5 < places["R"]
+
+
+@pytest.mark.parametrize("cmap", ["gray", DIFFERENCE])
+@pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
+def test_sides_are_read_on_any_image(cmap, value):
+    one = example_of(np.ones((30, 30), dtype=bool))
+    figure = Figure(figsize=(1, 1), dpi=200)
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.add_axes((0, 0, 1, 1))
+    draw_panel(axes, np.full((30, 30), value, np.float32), one, window_of([one]), (cmap, 0.0, 1.0))
+    canvas.draw()
+    pixels = np.asarray(canvas.buffer_rgba())[..., :3] @ [0.299, 0.587, 0.114]
+    for text in axes.texts:
+        box = text.get_window_extent()
+        ink = pixels[round(200 - box.y1) : round(200 - box.y0), round(box.x0) : round(box.x1)]
+        assert np.ptp(ink) > 150, text.get_text()
+    assert [text for text in texts(svg_text(Drawing(figure, "sides"))) if text in "LR"] == ["L", "R"]
 
 
 @settings(max_examples=20, deadline=None)
