@@ -170,6 +170,24 @@ def test_rendering__left_is_left_from_the_front_and_from_behind(deep):
         assert letters == (["R", "L"] if left_is_right else ["L", "R"])
 
 
+@pytest.mark.parametrize(("azimuth", "near", "far"), [(90, reddish, bluish), (270, bluish, reddish)])
+@pytest.mark.parametrize("turned", [-25, 0, 25])
+def test_rendering__from_a_side_its_letter_alone_is_shown_and_not_on_the_head(deep, azimuth, turned, near, far):
+    # The spot of that side is seen and hides the other: that side faces the eye.
+    look(deep, azimuth, more=f"{NO_HEAD}; viewer.state.view.cut = ''")
+    pixels, _ = tile(deep)
+    assert near(pixels).sum() > 100
+    assert far(pixels).sum() == 0
+    look(deep, azimuth + turned)
+    pixels, _ = tile(deep)
+    assert letter(pixels) == ("L" if near is reddish else "R")
+    height, width = pixels.shape[:2]
+    # Letters of two would fill more than a corner.
+    inner = np.array(pixels)
+    inner[height - 40 :, : width // 2] = 0
+    assert not (np.abs(inner - np.array(YELLOW)) <= 60).all(axis=-1).any()
+
+
 def test_rendering__a_click_moves_the_cross_to_what_is_seen_there(deep):
     pixels, (left, top) = tile(deep)
     column, row = middle(reddish(pixels))
@@ -179,6 +197,41 @@ def test_rendering__a_click_moves_the_cross_to_what_is_seen_there(deep):
     assert np.abs(at - SPOT)[[0, 2]].max() < 1, "half a voxel"
     assert at[1] == pytest.approx(SPOT[1] + HALF, abs=2), "its front"
     assert float(deep.run("return viewer.state.numbers.z.textContent")) == pytest.approx(2.6, abs=0.1)
+
+
+def test_rendering__the_first_click_after_two_fingers_in_a_plane_moves_the_cross(deep):
+    _, (left, top) = tile(deep, "axial")
+    deep.run("root.scrollIntoView(); viewer.parts.canvas.scrollIntoView({block: 'end', behavior: 'instant'})")
+    for kind, apart in (("touchStart", 10), ("touchMove", 30), ("touchEnd", None)):
+        box = deep.run("const b = viewer.parts.canvas.getBoundingClientRect(); return [b.left, b.top]")
+        fingers = [] if apart is None else [
+            {"x": box[0] + left + 60 + side * apart, "y": box[1] + top + 60, "id": number}
+            for number, side in enumerate((-1, 1))
+        ]  # fmt: skip
+        deep.devtools("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
+    assert deep.run("return viewer.state.zoom") > 1, "two fingers enlarge"
+    deep.run("viewer.moveTo([0, 0, 0])")
+    pixels, (left, top) = tile(deep)
+    column, row = middle(reddish(pixels))
+    send_mouse(deep, left + column, top + row, "mousePressed", "mouseReleased")
+    assert np.abs(np.array(deep.run("return viewer.state.at")) - SPOT)[[0, 2]].max() < 1
+
+
+def test_rendering__a_pointer_that_is_taken_away_has_not_clicked(deep):
+    pixels, (left, top) = tile(deep)
+    column, row = middle(reddish(pixels))
+    deep.run("root.scrollIntoView(); viewer.parts.canvas.scrollIntoView({block: 'end', behavior: 'instant'})")
+    before = deep.run("return viewer.state.at")
+    send_mouse(deep, left + column, top + row, "mousePressed")
+    deep.run(
+        "const b = viewer.parts.canvas.getBoundingClientRect(); viewer.turning = true;"
+        "viewer.parts.canvas.dispatchEvent(new PointerEvent('pointercancel', {pointerId: 1, bubbles: true,"
+        "clientX: b.left + arguments[0], clientY: b.top + arguments[1]}))",
+        left + column,
+        top + row,
+    )
+    send_mouse(deep, left + column, top + row, "mouseReleased")
+    assert deep.run("return [viewer.state.at, viewer.turning]") == [before, False]
 
 
 def test_rendering__the_cross_of_the_planes_is_that_of_the_view(deep):
@@ -278,6 +331,49 @@ def test_rendering__closing_gives_the_graphics_back(deep):
     look(deep, FRONT)
     assert reddish(tile(deep)[0]).sum() > 100, "and opens again"
     assert deep.run("return document.scripts.length") == 2, "niivue ran once"
+
+
+def test_rendering__closing_gives_the_graphics_back_whatever_niivue_says(deep):
+    closed = deep.run(
+        "const gl = viewer.state.rendering.canvas.getContext('webgl2');"
+        "viewer.state.rendering.nv.cleanup = () => { throw new Error('no order'); };"
+        "try { viewer.setRendering(false).catch(() => {}); } finally {"
+        "return [gl.isContextLost(), viewer.state.rendering, Object.keys(viewer.state.layout.tiles).length]; }"
+    )
+    assert closed == [True, None, 3]
+    assert [line for line in said(deep) if "no order" not in line] == []
+
+
+def test_rendering__closed_while_it_opens_it_stays_closed(deep):
+    assert deep.run(
+        "viewer.setRendering(false); viewer.setRendering(true); viewer.parts.rendering.click(); return viewer.opening"
+    )
+    deep.wait("return !viewer.opening")
+    assert deep.run("return [Boolean(viewer.state.rendering), viewer.state.active, viewer.parts.why.hidden]") == [
+        False, "axial", True,
+    ]  # fmt: skip
+    # Asked for again meanwhile, it opens, once.
+    deep.run("for (let n = 0; n < 3; n += 1) viewer.parts.rendering.click()")
+    deep.wait(OPEN)
+    look(deep, FRONT)
+    assert reddish(tile(deep)[0]).sum() > 100
+
+
+def test_rendering__graphics_that_are_lost_while_it_opens_are_said(deep):
+    deep.run("viewer.setRendering(false)")
+    deep.run(
+        "const make = niivue.NVImage.new; niivue.NVImage.new = async (...all) => { niivue.NVImage.new = make;"
+        "const image = await make(...all); window.taken.getExtension('WEBGL_lose_context').loseContext();"
+        "await new Promise((done) => setTimeout(done, 200)); return image; };"
+        "const get = HTMLCanvasElement.prototype.getContext; HTMLCanvasElement.prototype.getContext = function (kind,"
+        "...all) { const made = get.call(this, kind, ...all); if (kind === 'webgl2') { window.taken = made;"
+        "HTMLCanvasElement.prototype.getContext = get; } return made; };"
+        "viewer.setRendering(true)"
+    )
+    deep.wait("return !viewer.opening")
+    assert not deep.run("return Boolean(viewer.state.rendering)")
+    assert "the graphics were taken away" in deep.run("return viewer.parts.why.textContent")
+    assert tile(deep, "axial")[0].any()
 
 
 def test_rendering__another_script_in_its_place_is_refused(window, path, tmp_path):

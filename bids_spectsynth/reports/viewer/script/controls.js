@@ -56,7 +56,7 @@ function bindControls(viewer) {
     if (element.value !== "" && Number.isFinite(Number(element.value))) point[axis] = Number(element.value);
     viewer.moveTo(point);
   }));
-  on("rendering", "click", () => viewer.setRendering(!state.rendering));
+  on("rendering", "click", () => viewer.setRendering(!viewer.wanted));
   on("cut", "change", (element) => (state.view.cut = element.value));
   on("flicker", "click", () => viewer.setFlicker(!state.flicker));
   on("radiological", "click", () => viewer.setRadiological(!state.radiological));

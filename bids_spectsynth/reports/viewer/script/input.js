@@ -9,6 +9,8 @@ function bindInput(viewer) {
     canvas.focus({ preventScroll: true });
     canvas.setPointerCapture(event.pointerId);
     pointers.set(event.pointerId, place(canvas, event));
+    // What the last gesture left, in whichever tile, says nothing of this one.
+    if (pointers.size === 1) viewer.drawn = 0;
     const tile = tileAt(viewer.state, ...place(canvas, event));
     if (tile) viewer.state.active = tile.plane;
     if (pointers.size === 1 && !event.shiftKey && viewer.state.active !== TILE) pointAt(viewer, event);
@@ -28,7 +30,10 @@ function bindInput(viewer) {
   });
   const end = (event) => {
     const last = pointers.delete(event.pointerId) && !pointers.size;
-    if (last && viewer.state.active === TILE) releaseRendering(viewer, place(canvas, event));
+    // What the system has taken over, to scroll for one, was no click.
+    const clicked = last && event.type === "pointerup" && viewer.drawn < CLICK;
+    if (last) viewer.turning = false;
+    if (clicked && viewer.state.active === TILE) clickRendering(viewer, place(canvas, event));
     viewer.update();
   };
   canvas.addEventListener("pointerup", end);
@@ -131,7 +136,7 @@ function actionOf(viewer, event) {
     2: () => viewer.setActive("coronal"),
     3: () => viewer.setActive("sagittal"),
     4: () => state.rendering && (state.active = TILE),
-    d: () => viewer.setRendering(!state.rendering),
+    d: () => viewer.setRendering(!viewer.wanted),
     x: () => (state.view.cut = CUTS[(CUTS.indexOf(state.view.cut) + 1) % CUTS.length]),
     n: () => viewer.nextFocus(1),
     p: () => viewer.nextFocus(-1),

@@ -11,6 +11,7 @@ const KEPT = 3;
 const TURNING_MS = 60;
 const RESTING_MS = 600;
 const COARSEST = 0.25;
+const TAKEN_AWAY = "the graphics were taken away";
 // What lies nearer than a plane through the cross can be cut away.
 const CUTS = ["", "axial", "coronal", "sagittal"];
 
@@ -146,9 +147,10 @@ class Rendering {
     const made = new Rendering(state, lost);
     try {
       await made.begin(niivue, state);
+      if (made.lost) throw new Error(TAKEN_AWAY);
     } catch (error) {
       made.close();
-      throw error;
+      throw made.lost ? new Error(TAKEN_AWAY) : error;
     }
     return made;
   }
@@ -159,7 +161,11 @@ class Rendering {
     this.voxels = new Map();
     this.canvas = document.createElement("canvas");
     this.canvas.width = this.canvas.height = 16;
-    this.canvas.addEventListener("webglcontextlost", () => !this.closed && lost());
+    this.canvas.addEventListener("webglcontextlost", () => {
+      if (this.closed) return;
+      this.lost = true;
+      lost();
+    });
     // niivue wants a parent to colour; it is never part of the page.
     document.createElement("div").append(this.canvas);
     // What was drawn last: WebGL forgets it.
@@ -310,7 +316,12 @@ class Rendering {
   close() {
     this.closed = true;
     if (!this.nv) return;
-    this.nv.cleanup();
+    try {
+      this.nv.cleanup();
+    } catch (error) {
+      // All that it holds of the graphics goes with the context; the planes must go on.
+      console.warn(`niivue did not tidy up: ${error.message}`);
+    }
     const context = this.canvas.getContext("webgl2");
     if (context) giveBack(context);
     this.nv = null;

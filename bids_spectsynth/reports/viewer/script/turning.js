@@ -6,6 +6,8 @@ const KEY_DEGREES = 5;
 const PIXEL_DEGREES = 0.5;
 // A pointer that has moved less than this, pixels, has clicked.
 const CLICK = 4;
+// Cosine of the angle to the line of sight, 37°, below which an axis is seen end on: of one axis at most at a time.
+const FACING = 0.8;
 const NO_WEBGL2 = "3D needs WebGL 2, which this browser or computer does not offer. All else works without it.";
 
 // Says on the button whether there is such a view, as soon as the page has nothing better to do.
@@ -23,17 +25,29 @@ function refuse(viewer, sentence, forGood) {
 
 async function setRendering(viewer, on) {
   const { state } = viewer;
-  if (!on) closeRendering(viewer);
-  if (!on || state.rendering || viewer.opening) return;
+  if (!on) {
+    if (viewer.opening) refuse(viewer, "");
+    closeRendering(viewer);
+    return;
+  }
+  if (state.rendering) return;
   if (!hasWebgl2()) {
     refuse(viewer, NO_WEBGL2, true);
     return;
   }
   refuse(viewer, "Opening 3D…");
+  viewer.wanted = true;
+  if (viewer.opening) return;
   viewer.opening = true;
   try {
     const niivue = await loadNiivue();
-    state.rendering = await Rendering.open(niivue, state, () => failed(viewer, "the graphics were taken away"));
+    const opened = await Rendering.open(niivue, state, () => failed(viewer, TAKEN_AWAY));
+    // Somebody may have changed their mind meanwhile.
+    if (!viewer.wanted) {
+      opened.close();
+      return;
+    }
+    state.rendering = opened;
     refuse(viewer, "");
     state.active = TILE;
     viewer.resize();
@@ -46,7 +60,11 @@ async function setRendering(viewer, on) {
 
 function closeRendering(viewer) {
   const { state } = viewer;
+  viewer.wanted = false;
   if (!state.rendering) return;
+  // A pointer may be down on it, which then clicks on nothing.
+  viewer.turning = false;
+  viewer.drawn = CLICK;
   const closing = state.rendering;
   state.rendering = null;
   if (state.active === TILE) state.active = state.planes === "three" ? "axial" : state.planes;
@@ -84,12 +102,19 @@ function drawRendering(state, context, tile) {
   context.restore();
 }
 
-// Letters at the ends of the axes: L and R always, the others where they do not lie on them.
+// Letters at the ends of the axes: L and R always, the others where they do not lie on them. Of an axis that points at
+// the eye both would lie on the head, the far one on what it does not name: a corner says which end faces the eye.
 function drawSides(state, context, tile) {
   const { frame, rendering } = state;
   const middle = frame.low.map((low, axis) => low + ((frame.size[axis] - 1) * frame.step) / 2);
   const taken = [];
   for (const [letters, axis] of [["LR", 0], ["PA", 1], ["IS", 2]]) {
+    const style = axis ? { size: 13 } : { size: 18, weight: 700, colour: SIDES };
+    const facing = rendering.towards[axis] / Math.hypot(...rendering.towards);
+    if (Math.abs(facing) > FACING) {
+      drawFacing(context, tile, letters[facing > 0 ? 1 : 0], style);
+      continue;
+    }
     [...letters].forEach((letter, end) => {
       const point = [...middle];
       point[axis] += (end ? 0.56 : -0.56) * frame.size[axis] * frame.step;
@@ -100,10 +125,16 @@ function drawSides(state, context, tile) {
       ];
       if (axis && taken.some((other) => Math.hypot(other[0] - place[0], other[1] - place[1]) < 26)) return;
       taken.push(place);
-      const style = axis ? { size: 13 } : { size: 18, weight: 700, colour: SIDES };
       label(context, letter, ...place, { ...style, align: "center", baseline: "middle" });
     });
   }
+}
+
+// With a word before it, so that nobody takes the corner itself for that side.
+function drawFacing(context, tile, letter, style) {
+  const [left, bottom] = [tile.left + 9, tile.top + tile.height - 9];
+  label(context, "from", left, bottom, { size: 12, weight: 500 });
+  label(context, letter, left + context.measureText("from ").width, bottom, style);
 }
 
 // Turns the view, or makes it larger, by steps of a key.
@@ -125,17 +156,14 @@ function turnBy(viewer, right, up) {
 // What a pointer does in the tile: draw to turn, click to move the cross.
 function dragRendering(viewer, before, now) {
   viewer.turning = true;
-  viewer.drawn = (viewer.drawn || 0) + Math.hypot(now[0] - before[0], now[1] - before[1]);
+  viewer.drawn += Math.hypot(now[0] - before[0], now[1] - before[1]);
   turnBy(viewer, (now[0] - before[0]) * PIXEL_DEGREES, (now[1] - before[1]) * PIXEL_DEGREES);
 }
 
-function releaseRendering(viewer, [x, y]) {
+function clickRendering(viewer, [x, y]) {
   const { state } = viewer;
   const tile = state.layout.tiles[TILE];
-  const clicked = (viewer.drawn || 0) < CLICK;
-  viewer.turning = false;
-  viewer.drawn = 0;
-  if (!tile || !clicked || tileAt(state, x, y) !== tile) return;
+  if (!tile || tileAt(state, x, y) !== tile) return;
   const point = state.rendering.pick((x - tile.left) / tile.width, (y - tile.top) / tile.height, state);
   if (point) viewer.moveTo(point);
 }
