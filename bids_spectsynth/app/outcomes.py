@@ -66,6 +66,7 @@ def record_outcomes(
     outcomes: Sequence[Outcome],
     flags: Mapping[str, Sequence[Flag]] | None = None,
     stopped: Mapping[str, str] | None = None,
+    stopped_in: str = "",
 ) -> None:
     """Write what became of each participant to ``participants.tsv`` and the logs; one line counts them.
 
@@ -80,10 +81,12 @@ def record_outcomes(
         What is doubtful about prepared images, by name of the case.
     stopped : mapping of str to str, optional
         Reasons, by label, of those whom the end of the run found unfinished: see :func:`stopped_reasons`.
+    stopped_in : str
+        Name of the stage in which it ended; what was made before that stage is of this run, the rest may be older.
     """
     rows = participant_statuses(settings, outcomes)
     for label, reason in (stopped or {}).items():
-        rows[label] = {"status": "stopped", "reason": without_places(reason, settings), FAILED_IN: "n/a"}
+        rows[label] = {"status": "stopped", "reason": without_places(reason, settings), FAILED_IN: stopped_in}
     for label, row in rows.items():
         write_case_log(run_folder, f"sub-{label}", [f"{row['status']} {row['reason']}".removesuffix(" n/a")])
     update_participants(settings.output_dir, rows)

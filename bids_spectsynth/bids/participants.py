@@ -45,7 +45,10 @@ DICTIONARY: dict[str, dict[str, Any]] = {
         },
     },
     "reason": {"Description": "Why the participant was skipped or failed, in one line."},
-    FAILED_IN: {"Description": "Stages of the last run in which the participant failed, separated by commas."},
+    FAILED_IN: {
+        "Description": "Stages of the last run in which the participant failed, separated by commas; of one who is "
+        "stopped, the stage in which the run ended."
+    },
     FLAGS: {
         "Description": "Names of what is doubtful about the prepared images, separated by commas; values, thresholds "
         "and sentences are in sub-*_qc.json, under QC."
