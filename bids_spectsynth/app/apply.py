@@ -32,7 +32,7 @@ from bids_spectsynth.evaluation.uncertainty.rating import calibrate_case
 from bids_spectsynth.evaluation.uncertainty.regional_table import write_regional_intervals
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.quality.judge import Flag, flagged_names
-from bids_spectsynth.quality.marking import mark_as_judged
+from bids_spectsynth.quality.marking import judging_lock, mark_as_judged
 from bids_spectsynth.synthesis.computing.devices import resolve_device
 from bids_spectsynth.synthesis.models.card import ModelCard, is_selection_participant, is_training_participant
 from bids_spectsynth.synthesis.models.ensemble import Member
@@ -124,8 +124,10 @@ def synthesise_case(
         return _failure(case, "synthesise", error)
 
     def make() -> None:
-        remove_image(settings.output_dir, case, model.label)
         networks = loader.load(model.members_for(case.participant))
+        # Under the lock: a judge that has read the sidecars of before must not write them over those of the new image.
+        with judging_lock(settings.output_dir):
+            remove_image(settings.output_dir, case, model.label)
         if calibrations is None:
             synthesise(networks, case, settings.output_dir, settings, label=model.label)
             return
