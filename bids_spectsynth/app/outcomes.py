@@ -11,6 +11,7 @@ from bids_spectsynth.bids.participants import (
     FAILED_IN,
     FLAGGED,
     FLAGS,
+    note_unrated,
     rating_advice,
     read_participants,
     to_be_rated,
@@ -155,9 +156,11 @@ def record_flags(judged: Sequence[tuple[PreparedCase, tuple[Flag, ...]]], settin
         if not found or settings.include_flagged:
             continue
         for image in find_synthetic(settings.output_dir, case):
-            if image.metrics is not None and reasons.get(f"sub-{case.participant}", "n/a") == "n/a":
+            if image.metrics is not None:
                 # By which one knows whom to rate, should a later job, with more participants, take the flag back.
-                rows[case.participant]["reason"] = f"{FLAGGED}{flagged_names(found)}"
+                note_unrated(settings.output_dir, case.name, case.participant, image.model)
+                if reasons.get(f"sub-{case.participant}", "n/a") == "n/a":
+                    rows[case.participant]["reason"] = f"{FLAGGED}{flagged_names(found)}"
             remove_ratings(settings.output_dir, case, image.model)
     update_participants(settings.output_dir, dict(sorted(rows.items())))
 

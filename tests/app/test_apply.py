@@ -12,7 +12,7 @@ from bids_spectsynth.app.apply import STATE_ASSUMED, rate_case, split_of, synthe
 from bids_spectsynth.app.model_choice import AppliedModel
 from bids_spectsynth.bids.manifests import Product, manifest_path
 from bids_spectsynth.bids.output_files import rating_path, synthetic_path
-from bids_spectsynth.bids.participants import update_participants
+from bids_spectsynth.bids.participants import to_be_rated, update_participants
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import ASSUMED_STATE
 from bids_spectsynth.bids.sidecars import sidecar_path
@@ -163,3 +163,21 @@ def test_rate_case__a_spect_that_may_be_ictal_is_no_reference(
         assert table.exists() is (label == "04")
         assert outcome.reason == ("" if label == "04" else STATE_ASSUMED)
     assert rated == ["04"]
+
+
+def test_rate_case__who_is_to_be_rated_when_the_flags_are_gone(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(application, "_rate", lambda *_: None)
+    model = AppliedModel(tmp_path / "models" / "m", (Member(tmp_path / "models" / "m", card("01", "02")),))
+    update_participants(settings.output_dir, {"01": {}, "03": {}})
+    flag = Flag("pet-flat", 0.05, 0.12, "the PET hardly varies")
+    for label in ("01", "03"):
+        prepared = PreparedCase(label, None, "T1w", {"interictal": tmp_path / "spect.nii.gz"}, {}, None, None)
+        image = synthetic_path(settings.output_dir, prepared, "m")
+        image.parent.mkdir(parents=True)
+        image.touch()
+        rate_case(model, prepared, settings, flags=[flag])
+    assert to_be_rated(settings.output_dir) == ["03"], "the model has learned from 01"
+    rate_case(model, prepared, settings)
+    assert to_be_rated(settings.output_dir) == []
