@@ -52,8 +52,9 @@ class ModelError(SpectSynthError):
 MEMORY_ADVICE = "lower --nprocs or --batch-size, set --mem-mb to what this machine has, or use one with more"
 #: In small letters; a library that cannot be loaded, or a thread that cannot be started, is a lack of memory, too.
 _NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory",
-              "unable to allocate", "failed to map segment", "can't start new thread",
-              "cannot allocate write+execute memory")  # fmt: skip
+              "unable to allocate", "can't start new thread", "cannot allocate write+execute memory")  # fmt: skip
+#: Newer C libraries name no cause behind this. One that is named is another: a disk whose files may not be executed.
+_NO_PLACE_FOR_LIBRARY = re.compile("failed to map segment from shared object$")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -61,7 +62,9 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         return True
     is_of_library = isinstance(error, RuntimeError | ImportError | OSError)
-    return is_of_library and any(words in str(error).lower() for words in _NO_MEMORY)
+    message = str(error).lower().rstrip()
+    unplaced = _NO_PLACE_FOR_LIBRARY.search(message) is not None
+    return is_of_library and (unplaced or any(words in message for words in _NO_MEMORY))
 
 
 def reason_of(error: BaseException) -> str:
@@ -78,7 +81,9 @@ def reason_of(error: BaseException) -> str:
     if isinstance(error, SpectSynthError):
         return message
     if is_out_of_memory(error):
-        return f"out of memory; {MEMORY_ADVICE}"
+        # Which library or thread it was may be the only trace of another cause.
+        by_whom = f" ({message})" if isinstance(error, ImportError | RuntimeError) and message else ""
+        return f"out of memory; {MEMORY_ADVICE}{by_whom}"
     if isinstance(error, OSError) and error.strerror:
         where = "" if error.filename is None else f"{error.filename}: "
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bids_spectsynth.errors import (
+    MEMORY_ADVICE,
     DatasetError,
     ExitCode,
     ImageError,
@@ -15,7 +16,9 @@ from bids_spectsynth.errors import (
     UsageError,
     error_code,
     exit_code,
+    is_out_of_memory,
     printable,
+    reason_of,
     size_text,
     value_text,
 )
@@ -157,3 +160,13 @@ def test_printable__other_text_stays() -> None:
     text = "Zoë's SPECT:\t20 µCi,\u202f5 mm\nnext line"
     assert printable(text) == text
     assert printable("a\x1b]0;b\x07\ud800") == "a\\x1b]0;b\\x07\\ud800"
+
+
+def test_reason_of__library_on_a_disk_whose_files_may_not_be_executed_is_no_lack_of_memory() -> None:
+    words = "libfoo.so: failed to map segment from shared object"
+    assert not is_out_of_memory(ImportError(f"{words}: Operation not permitted"))
+    assert reason_of(ImportError(f"{words}: Operation not permitted")).endswith("Operation not permitted")
+    assert is_out_of_memory(ImportError(f"{words}: Cannot allocate memory"))
+    # Of newer C libraries: the name of the library is what leads to another cause.
+    assert reason_of(ImportError(words)) == f"out of memory; {MEMORY_ADVICE} ({words})"
+    assert reason_of(MemoryError("n")) == f"out of memory; {MEMORY_ADVICE}"

@@ -20,7 +20,7 @@ from bids_spectsynth.app.model_choice import AppliedModel
 from bids_spectsynth.bids.dataset import has_phantom_data
 from bids_spectsynth.bids.manifests import make_if_outdated
 from bids_spectsynth.bids.output_files import models_folder, rating_path, standard_deviation_path, synthetic_path
-from bids_spectsynth.bids.participants import FLAGGED, FLAGS, read_participants
+from bids_spectsynth.bids.participants import FLAGGED, FLAGS, forget_unrated, note_unrated, read_participants
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import INTERICTAL
 from bids_spectsynth.bids.sidecars import sidecar
@@ -32,7 +32,7 @@ from bids_spectsynth.evaluation.uncertainty.rating import calibrate_case
 from bids_spectsynth.evaluation.uncertainty.regional_table import write_regional_intervals
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.quality.judge import Flag, flagged_names
-from bids_spectsynth.quality.marking import mark_as_judged
+from bids_spectsynth.quality.marking import judging_lock, mark_as_judged
 from bids_spectsynth.synthesis.computing.devices import resolve_device
 from bids_spectsynth.synthesis.models.card import ModelCard, is_selection_participant, is_training_participant
 from bids_spectsynth.synthesis.models.ensemble import Member
@@ -124,8 +124,10 @@ def synthesise_case(
         return _failure(case, "synthesise", error)
 
     def make() -> None:
-        remove_image(settings.output_dir, case, model.label)
         networks = loader.load(model.members_for(case.participant))
+        # Under the lock: a judge that has read the sidecars of before must not write them over those of the new image.
+        with judging_lock(settings.output_dir):
+            remove_image(settings.output_dir, case, model.label)
         if calibrations is None:
             synthesise(networks, case, settings.output_dir, settings, label=model.label)
             return
@@ -173,11 +175,17 @@ def rate_case(
     try:
         members = model.members_for(case.participant)
         split = split_of([member.card for member in members], model.folder, case, settings)
-        if INTERICTAL not in case.images or split not in RATED or case.is_state_assumed or flags:
+        key = settings.output_dir, case.name, case.participant, model.label
+        is_reference = INTERICTAL in case.images and split in RATED and not case.is_state_assumed
+        if is_reference and flags:
+            note_unrated(*key)
+        if flags or not is_reference:
             # A table of an earlier training, which had not seen this participant, must not stay.
             remove_ratings(settings.output_dir, case, model.label)
         else:
             _rate(model, case, split, settings, calibrations)
+        if not (is_reference and flags):
+            forget_unrated(*key)
     except Exception as error:
         return _failure(case, "evaluate", error)
     if flags and INTERICTAL in case.images:

@@ -195,7 +195,9 @@ def remove_ratings(output_dir: Path, case: PreparedCase, label: str) -> None:
 
 
 def remove_image(output_dir: Path, case: PreparedCase, label: str) -> None:
-    """Remove what goes with a synthetic image that is made anew: standard deviation, intervals and ratings.
+    """Remove a synthetic image that is made anew, and what goes with it: standard deviation, intervals and ratings.
+
+    The image's own manifest stays: it does not fit what is made until that is complete.
 
     Parameters
     ----------
@@ -208,6 +210,9 @@ def remove_image(output_dir: Path, case: PreparedCase, label: str) -> None:
     intervals = interval_paths(output_dir, case, label)
     table = regional_intervals_path(output_dir, case, label)
     _remove([standard_deviation_path(output_dir, case, label), *intervals, table], output_dir)
+    own = synthetic_path(output_dir, case, label), synthetic_path(output_dir, case, label, space=ORIGINAL_SPACE)
+    for path in _with_sidecars(own):
+        path.unlink(missing_ok=True)
 
 
 def _remove(paths: Sequence[Path], output_dir: Path) -> None:

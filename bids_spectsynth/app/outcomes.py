@@ -11,6 +11,7 @@ from bids_spectsynth.bids.participants import (
     FAILED_IN,
     FLAGGED,
     FLAGS,
+    note_unrated,
     rating_advice,
     read_participants,
     to_be_rated,
@@ -66,6 +67,7 @@ def record_outcomes(
     outcomes: Sequence[Outcome],
     flags: Mapping[str, Sequence[Flag]] | None = None,
     stopped: Mapping[str, str] | None = None,
+    stopped_in: str = "",
 ) -> None:
     """Write what became of each participant to ``participants.tsv`` and the logs; one line counts them.
 
@@ -80,10 +82,12 @@ def record_outcomes(
         What is doubtful about prepared images, by name of the case.
     stopped : mapping of str to str, optional
         Reasons, by label, of those whom the end of the run found unfinished: see :func:`stopped_reasons`.
+    stopped_in : str
+        Name of the stage in which it ended; what was made before that stage is of this run, the rest may be older.
     """
     rows = participant_statuses(settings, outcomes)
     for label, reason in (stopped or {}).items():
-        rows[label] = {"status": "stopped", "reason": without_places(reason, settings), FAILED_IN: "n/a"}
+        rows[label] = {"status": "stopped", "reason": without_places(reason, settings), FAILED_IN: stopped_in}
     for label, row in rows.items():
         write_case_log(run_folder, f"sub-{label}", [f"{row['status']} {row['reason']}".removesuffix(" n/a")])
     update_participants(settings.output_dir, rows)
@@ -152,9 +156,11 @@ def record_flags(judged: Sequence[tuple[PreparedCase, tuple[Flag, ...]]], settin
         if not found or settings.include_flagged:
             continue
         for image in find_synthetic(settings.output_dir, case):
-            if image.metrics is not None and reasons.get(f"sub-{case.participant}", "n/a") == "n/a":
+            if image.metrics is not None:
                 # By which one knows whom to rate, should a later job, with more participants, take the flag back.
-                rows[case.participant]["reason"] = f"{FLAGGED}{flagged_names(found)}"
+                note_unrated(settings.output_dir, case.name, case.participant, image.model)
+                if reasons.get(f"sub-{case.participant}", "n/a") == "n/a":
+                    rows[case.participant]["reason"] = f"{FLAGGED}{flagged_names(found)}"
             remove_ratings(settings.output_dir, case, image.model)
     update_participants(settings.output_dir, dict(sorted(rows.items())))
 

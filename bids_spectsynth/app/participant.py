@@ -128,17 +128,20 @@ def _is_prepared(prepared: PreparedCase | None, case: Case, settings: Settings, 
 
 def _judge(context: Context) -> Iterable[Outcome]:
     """Judge all prepared cases of the output folder, and say what is doubtful about those of this run."""
-    from bids_spectsynth.quality.cohort import judge_folder
+    from bids_spectsynth.quality.cohort import judge_folder, measure_folder
     from bids_spectsynth.quality.judge import flagged_names
     from bids_spectsynth.quality.marking import judging_lock
 
     settings = context.settings
     if process_rank()[0] == 0:
+        # Without the lock, for which every image that another job synthesises would wait meanwhile.
+        known = measure_folder(settings.output_dir, settings.spaces)
         with judging_lock(settings.output_dir):
-            judged = judge_folder(settings.output_dir, settings.spaces, write=True)
-            record_flags(judged, settings)
+            judgement = judge_folder(settings.output_dir, settings.spaces, write=True, known=known)
+            record_flags(judgement.judged, settings)
     else:
-        judged = judge_folder(settings.output_dir, settings.spaces, write=False)
+        judgement = judge_folder(settings.output_dir, settings.spaces, write=False)
+    judged, context.unjudged = judgement.judged, judgement.unjudged
     context.flags = {case.name: flags for case, flags in judged}
     own = {case.name for case in context.cases} if _reads_dataset(settings) else set(context.flags)
     for case, flags in judged:
@@ -169,31 +172,41 @@ def _train(context: Context) -> Iterable[Outcome]:
 
 
 def _train_unflagged(context: Context, names: Collection[str] | None) -> tuple[list[Path], list[Outcome]]:
-    """Train on those of the named cases, or of all, whose prepared images are not doubtful."""
+    """Train on those of the named cases, or of all, whose prepared images are judged and not doubtful."""
     from bids_spectsynth.synthesis.training.train_models import train_models
 
-    settings, left_out = context.settings, context.left_out
+    settings = context.settings
+    everybody = [case for space in settings.spaces for case in find_prepared(settings.output_dir, space)]
+    # Again, because another job may have begun to prepare some since they were judged.
+    unjudged = context.unjudged | {case.name for case in everybody if is_unfinished(settings.output_dir, case.name)}
+    left_out = context.left_out | unjudged
     if not left_out:
         return train_models(settings, names)
-    everybody = [case for space in settings.spaces for case in find_prepared(settings.output_dir, space)]
     requested = set(settings.participant_label)
     everybody = [case for case in everybody if not requested or case.participant in requested]
     chosen = {case.name for case in everybody} if names is None else set(names)
     # With --strict the flagged have failed before, and are not among the names any more.
-    lost = sorted((chosen | {case.name for case in context.cases}) & left_out)
+    everyone = chosen | {case.name for case in context.cases}
+    lost, unknown = sorted(everyone & context.flagged - unjudged), sorted(everyone & unjudged)
     if lost:
         logger.warning("Not trained on, because of quality flags: %s (--include-flagged takes them)", " ".join(lost))
+    if unknown:
+        logger.warning("Not trained on, because they are not judged: %s (prepare them first)", " ".join(unknown))
     try:
         found = train_models(settings, chosen - left_out)
     except ModelError as error:
-        if not lost:
-            raise
-        hint = f"{len(lost)} of {len(chosen)} cases are left out by quality flags, --include-flagged takes them"
-        raise ModelError(f"{error}; {hint}") from error
+        of_all, hints = f"of {len(chosen)} cases are", []
+        if lost:
+            hints.append(f"{len(lost)} {of_all} left out by quality flags, --include-flagged takes them")
+        if unknown:
+            hints.append(f"{len(unknown)} {of_all} not judged, prepare them first")
+        raise ModelError("; ".join([str(error), *hints])) from error
     kept = {case.participant for case in everybody if case.name in chosen - left_out}
-    gone = {case.participant for case in everybody if case.name in lost} - kept
-    if gone and process_rank()[0] == 0:
-        update_participants(settings.output_dir, {label: {"split": "excluded"} for label in gone})
+    # Who could not be judged is no part of this split, and may be rated once it is prepared.
+    parts = {case.participant: {"split": "n/a"} for case in everybody if case.name in unknown}
+    parts |= {case.participant: {"split": "excluded"} for case in everybody if case.name in lost}
+    if process_rank()[0] == 0:
+        update_participants(settings.output_dir, {label: part for label, part in parts.items() if label not in kept})
     return found
 
 
@@ -255,7 +268,7 @@ def _evaluate(context: Context) -> Iterable[Outcome]:
     from bids_spectsynth.app.apply import rate_case
 
     def rate(model: "AppliedModel", case: PreparedCase) -> Outcome:
-        flags = (context.flags or {}).get(case.name, ()) if case.name in context.left_out else ()
+        flags = (context.flags or {}).get(case.name, ()) if case.name in context.flagged else ()
         return rate_case(model, case, context.settings, context.calibrations.get(model.label), flags)
 
     return one_by_one(context, context.synthesised, rate)

@@ -81,7 +81,7 @@ def run_participant(settings: Settings) -> ExitCode:
         run_stages([stage for stage in stages if not stage.only_reads], context)
     except BaseException as error:
         stopped = stopped_reasons(context.cases, context.outcomes, stages[-1].name, error)
-        record_outcomes(own, context.run_folder, context.outcomes, context.flags, stopped)
+        record_outcomes(own, context.run_folder, context.outcomes, context.flags, stopped, context.stage)
         raise
     record_outcomes(own, context.run_folder, context.outcomes, context.flags)
     return exit_code(context.outcomes)

@@ -44,8 +44,12 @@ class Context:
     flags : mapping of str to tuple of Flag
         What is doubtful about the prepared images of a case, by its name; of all cases of the output folder that
         could be judged. None until they are judged.
+    unjudged : frozenset of str
+        Names of the cases of the output folder that could not be judged, or whose preparation has not ended.
     outcomes : list of Outcome
         So far.
+    stage : str
+        Name of the one that runs, or ran last.
     """
 
     settings: Settings
@@ -55,14 +59,21 @@ class Context:
     synthesised: "list[tuple[AppliedModel, PreparedCase]]" = field(default_factory=list)
     calibrations: "dict[str, StoredCalibrations | None]" = field(default_factory=dict)
     flags: "Mapping[str, tuple[Flag, ...]] | None" = None
+    unjudged: frozenset[str] = frozenset()
     outcomes: list[Outcome] = field(default_factory=list)
+    stage: str = ""
 
     @property
-    def left_out(self) -> frozenset[str]:
+    def flagged(self) -> frozenset[str]:
         """Names of the cases that are neither trained on nor rated, because their images are flagged."""
         if self.settings.include_flagged:
             return frozenset()
         return frozenset(name for name, flags in (self.flags or {}).items() if flags)
+
+    @property
+    def left_out(self) -> frozenset[str]:
+        """Names of the cases from which nothing is learned: those that are flagged, and those that nobody judged."""
+        return self.flagged | self.unjudged
 
     @property
     def unfailed(self) -> frozenset[str]:
@@ -121,6 +132,7 @@ def run_stages(stages: Sequence[Stage], context: Context) -> None:
     context : Context
     """
     for stage in stages:
+        context.stage = stage.name
         for outcome in stage.run(context):
             # One name for a stage, whoever describes what happened in it.
             own = replace(outcome, stage=stage.name)

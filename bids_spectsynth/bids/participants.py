@@ -8,6 +8,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from bids_spectsynth.bids.access import is_special
+from bids_spectsynth.bids.manifests import FOLDER as MANIFESTS
 from bids_spectsynth.bids.names import bare_label
 from bids_spectsynth.bids.output_files import participants_file
 from bids_spectsynth.bids.sidecars import sidecar
@@ -45,13 +46,18 @@ DICTIONARY: dict[str, dict[str, Any]] = {
         },
     },
     "reason": {"Description": "Why the participant was skipped or failed, in one line."},
-    FAILED_IN: {"Description": "Stages of the last run in which the participant failed, separated by commas."},
+    FAILED_IN: {
+        "Description": "Stages of the last run in which the participant failed, separated by commas; of one who is "
+        "stopped, the stage in which the run ended."
+    },
     FLAGS: {
         "Description": "Names of what is doubtful about the prepared images, separated by commas; values, thresholds "
         "and sentences are in sub-*_qc.json, under QC."
     },
 }
 _MISSING = "n/a"
+#: In the hidden folder of manifests, by participant and model: a file for each case that flags keep from being rated.
+_UNRATED = Path(MANIFESTS, "unrated")
 #: How the reason begins why a participant with flags has no ratings; the names of the flags follow.
 FLAGGED = "not rated, because its prepared images are doubtful: "
 
@@ -118,6 +124,42 @@ def read_participants(output_dir: Path) -> pd.DataFrame:
     return frame.reindex(columns=list(wanted), fill_value=_MISSING).replace("", _MISSING)
 
 
+def note_unrated(output_dir: Path, case: str, participant: str, model: str) -> None:
+    """Note that an image has no ratings for its flags alone, before ratings are removed: see :func:`to_be_rated`.
+
+    A file of its own, because what stands in the table is written over by the next run that ends.
+
+    Parameters
+    ----------
+    output_dir : Path
+    case : str
+        Its name.
+    participant : str
+        Label.
+    model : str
+        Label.
+    """
+    path = output_dir / _UNRATED / participant / model / case
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+
+
+def forget_unrated(output_dir: Path, case: str, participant: str, model: str) -> None:
+    """Take the note of :func:`note_unrated` back: the image is rated, or is not to be for another reason.
+
+    Parameters
+    ----------
+    output_dir : Path
+    case : str
+        Its name.
+    participant : str
+        Label.
+    model : str
+        Label.
+    """
+    (output_dir / _UNRATED / participant / model / case).unlink(missing_ok=True)
+
+
 def to_be_rated(output_dir: Path) -> list[str]:
     """Labels of participants that were left without ratings for flags that they do not have any more.
 
@@ -129,8 +171,14 @@ def to_be_rated(output_dir: Path) -> list[str]:
         The table exists and is not such a table.
     """
     table = read_participants(output_dir)
-    waiting = table["reason"].str.contains(FLAGGED, regex=False) & (table[FLAGS] == _MISSING)
-    return [bare_label(str(name), "sub") for name in table.loc[waiting, "participant_id"]]
+    labels = [bare_label(str(name), "sub") for name in table.loc[table[FLAGS] == _MISSING, "participant_id"]]
+    return [label for label in labels if _is_unrated(output_dir, label)]
+
+
+def _is_unrated(output_dir: Path, label: str) -> bool:
+    # A model that was removed with its images has nothing that could be rated.
+    models = [folder.name for folder in (output_dir / _UNRATED / label).glob("*") if any(folder.iterdir())]
+    return any(any((output_dir / f"sub-{label}").rglob(f"*_desc-{model}_spect.nii.gz")) for model in models)
 
 
 def rating_advice(labels: Sequence[str]) -> str:

@@ -167,6 +167,11 @@ def _checked_header(stream: Any, path: Path) -> tuple[type[nib.Nifti1Image], byt
         raise nib.filebasedimages.ImageFileError(f"type of voxels {error} is unknown") from error
     if any(n < 0 for n in shape) or int(header["vox_offset"]) > _MOST_BEHIND:
         raise nib.filebasedimages.ImageFileError("the header has impossible dimensions or a too large offset")
+    first = int(kind.header_class.single_vox_offset)
+    if int(header["vox_offset"]) < first:
+        # nibabel takes 0 for a place like any other, and the header for the first voxels.
+        begin = f"the header claims that the voxels begin at byte {int(header['vox_offset'])}"
+        raise nib.filebasedimages.ImageFileError(f"{begin}, within the header itself, which needs {first}")
     if math.prod(shape[:3]) > _MOST_VOXELS:
         raise nib.filebasedimages.ImageFileError(f"the header claims {size_text(shape[:3])} voxels")
     held = path.stat().st_size * (_MOST_FROM_A_BYTE if path.suffix == ".gz" else 1)

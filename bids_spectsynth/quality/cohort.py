@@ -3,6 +3,8 @@
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from bids_spectsynth.bids.prepared import PreparedCase, find_prepared, is_unfinished
@@ -15,13 +17,52 @@ from bids_spectsynth.quality.judge import Flag, common_rules, judge
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Judgement:
+    """What is known of everybody who is prepared.
+
+    Parameters
+    ----------
+    judged : list of (PreparedCase, tuple of Flag)
+        By name.
+    unjudged : frozenset of str
+        Names of the cases that could not be measured, or whose preparation has not ended: nothing speaks for them.
+    """
+
+    judged: list[tuple[PreparedCase, tuple[Flag, ...]]]
+    unjudged: frozenset[str]
+
+
+def measure_folder(output_dir: Path, spaces: Sequence[str]) -> dict[str, CaseQuality]:
+    """Measure everybody who is prepared, which takes its time, before :func:`judge_folder` is called under the lock.
+
+    Parameters
+    ----------
+    output_dir : Path
+    spaces : sequence of str
+        Labels.
+
+    Returns
+    -------
+    dict
+        By name; without cases that could not be measured, of which the judge says why.
+    """
+    found, transforms = _find(output_dir, spaces), find_transforms(output_dir)
+    measured = {}
+    for name, case in found.items():
+        with suppress(ImageError):
+            if not is_unfinished(output_dir, name):
+                measured[name] = case_quality(output_dir, case, transforms)
+    return measured
+
+
 def judge_folder(
-    output_dir: Path, spaces: Sequence[str], *, write: bool
-) -> list[tuple[PreparedCase, tuple[Flag, ...]]]:
+    output_dir: Path, spaces: Sequence[str], *, write: bool, known: Mapping[str, CaseQuality] | None = None
+) -> Judgement:
     """Judge everybody who is prepared, each case once: in the T1w's space where that is one of the spaces.
 
-    An image that cannot be measured is left to the stages that need it, with a line. So is a case whose preparation
-    another job has begun and not ended: some of its images would be of before, some missing.
+    A case with an image that cannot be measured is not judged, with a line. Nor is one whose preparation has begun and
+    not ended: some of its images would be of before, some missing.
 
     Parameters
     ----------
@@ -30,22 +71,17 @@ def judge_folder(
         Labels.
     write : bool
         Whether the files of measurements and flags are written.
-
-    Returns
-    -------
-    list of (PreparedCase, tuple of Flag)
-        By name; without cases that could not be measured.
+    known : mapping of str to CaseQuality, optional
+        What :func:`measure_folder` found, by name; taken where the images are still those.
     """
-    ordered = sorted(spaces, key=lambda space: space != T1W_SPACE)
-    found = {case.name: case for space in reversed(ordered) for case in find_prepared(output_dir, space)}
-    transforms = find_transforms(output_dir)
+    found, transforms = _find(output_dir, spaces), find_transforms(output_dir)
     measured: dict[str, CaseQuality] = {}
     for name in sorted(found):
         if is_unfinished(output_dir, name):
-            logger.info("%s: not judged: its preparation has not ended, here or in another job", name)
+            logger.warning("%s: not judged: its preparation has not ended, here or in another job", name)
             continue
         try:
-            measured[name] = case_quality(output_dir, found[name], transforms)
+            measured[name] = case_quality(output_dir, found[name], transforms, (known or {}).get(name))
         except ImageError as error:
             logger.warning("%s: not judged: %s", name, error)
     common = _common_metrics(measured.values())
@@ -62,7 +98,12 @@ def judge_folder(
     if write:
         for name, quality in measured.items():
             write_quality(output_dir, found[name], quality, flags[name])
-    return [(found[name], flags[name]) for name in measured]
+    return Judgement([(found[name], flags[name]) for name in measured], frozenset(found) - frozenset(measured))
+
+
+def _find(output_dir: Path, spaces: Sequence[str]) -> dict[str, PreparedCase]:
+    ordered = sorted(spaces, key=lambda space: space != T1W_SPACE)
+    return {case.name: case for space in reversed(ordered) for case in find_prepared(output_dir, space)}
 
 
 def _common_metrics(qualities: Iterable[CaseQuality]) -> Mapping[str, str]:

@@ -63,7 +63,9 @@ def quality_path(output_dir: Path, case: PreparedCase) -> Path:
     return case_folder(output_dir, case.participant, case.session) / f"{case.name}_qc.json"
 
 
-def case_quality(output_dir: Path, case: PreparedCase, transforms: Sequence[Transform]) -> CaseQuality:
+def case_quality(
+    output_dir: Path, case: PreparedCase, transforms: Sequence[Transform], known: CaseQuality | None = None
+) -> CaseQuality:
     """Measure a case, or take its measurements from its file where the images are those that were measured.
 
     Parameters
@@ -72,6 +74,8 @@ def case_quality(output_dir: Path, case: PreparedCase, transforms: Sequence[Tran
     case : PreparedCase
     transforms : sequence of Transform
         Of all cases.
+    known : CaseQuality, optional
+        Measured a moment ago, and taken where the images are still those.
 
     Raises
     ------
@@ -80,6 +84,8 @@ def case_quality(output_dir: Path, case: PreparedCase, transforms: Sequence[Tran
     """
     own = [one for one in transforms if one.case_name == case.name and not is_ictal(one.role)]
     inputs = _records(output_dir, case, own)
+    if known is not None and known.inputs == inputs:
+        return known
     stored = read_object(quality_path(output_dir, case))
     earlier = stored.get("Inputs") if stored.get("Version") == _VERSION else None
     is_whole = all(isinstance(stored.get(part), dict) for part in ("Inputs", "Measures", "Metrics"))

@@ -8,14 +8,18 @@ from typing import Any
 import pytest
 
 from bids_spectsynth.app import apply as application
-from bids_spectsynth.app.apply import STATE_ASSUMED, rate_case, split_of
+from bids_spectsynth.app.apply import STATE_ASSUMED, rate_case, split_of, synthesise_case
 from bids_spectsynth.app.model_choice import AppliedModel
-from bids_spectsynth.bids.output_files import rating_path
-from bids_spectsynth.bids.participants import update_participants
+from bids_spectsynth.bids.manifests import Product, manifest_path
+from bids_spectsynth.bids.output_files import rating_path, synthetic_path
+from bids_spectsynth.bids.participants import to_be_rated, update_participants
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import ASSUMED_STATE
+from bids_spectsynth.bids.sidecars import sidecar_path
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.options.settings import Settings, make_settings
+from bids_spectsynth.quality.judge import Flag
+from bids_spectsynth.quality.marking import judging_lock, mark_images
 from bids_spectsynth.synthesis.models.card import participant_hash
 from bids_spectsynth.synthesis.models.ensemble import Member
 
@@ -93,6 +97,39 @@ def test_rate_case__failure_is_an_outcome_and_leaves_the_others(
     assert len(app.files("sub-05/**/*_metrics.tsv")) == 2
 
 
+def test_synthesise_case__a_judge_cannot_write_the_sidecar_of_before_over_the_new_one(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "models" / "m"
+    model, prepared = AppliedModel(folder, (Member(folder, card("01", "02")),)), case("03")
+    image = synthetic_path(settings.output_dir, prepared, "m")
+    image.parent.mkdir(parents=True)
+    image.write_bytes(b"old")
+    sidecar_path(image).write_text(json.dumps({"Synthetic": True, "ModelChecksum": "old"}))
+    flag = Flag("pet-flat", 0.05, 0.12, "the PET hardly varies")
+    left: list[bool] = []
+
+    def synthesise(*args: Any, **options: Any) -> None:
+        # Meanwhile another job judges.
+        with judging_lock(settings.output_dir):
+            mark_images(settings.output_dir, prepared, [flag])
+        left.extend((image.exists(), sidecar_path(image).exists()))
+        image.write_bytes(b"new")
+        sidecar_path(image).write_text(json.dumps({"Synthetic": True, "ModelChecksum": "new"}))
+
+    product = Product(
+        name="image", manifest=manifest_path(settings.output_dir, image), inputs={},
+        outputs=(image, sidecar_path(image)), is_current=lambda: False,
+    )  # fmt: skip
+    monkeypatch.setattr(application, "check_fit", lambda *_: None)
+    monkeypatch.setattr(application, "image_product", lambda *_, **__: product)
+    monkeypatch.setattr(application, "synthesise", synthesise)
+    loader: Any = SimpleNamespace(load=lambda members: [])
+    assert synthesise_case(model, prepared, settings, loader).status == "ok"
+    assert left == [False, False]
+    assert json.loads(sidecar_path(image).read_text())["ModelChecksum"] == "new"
+
+
 def test_rate_case__table_of_an_earlier_training_does_not_outlive_it(settings: Settings, tmp_path: Path) -> None:
     prepared = PreparedCase("01", None, "T1w", {"interictal": tmp_path}, {}, None, None)
     table = rating_path(settings.output_dir, prepared, "m", "metrics")
@@ -126,3 +163,21 @@ def test_rate_case__a_spect_that_may_be_ictal_is_no_reference(
         assert table.exists() is (label == "04")
         assert outcome.reason == ("" if label == "04" else STATE_ASSUMED)
     assert rated == ["04"]
+
+
+def test_rate_case__who_is_to_be_rated_when_the_flags_are_gone(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(application, "_rate", lambda *_: None)
+    model = AppliedModel(tmp_path / "models" / "m", (Member(tmp_path / "models" / "m", card("01", "02")),))
+    update_participants(settings.output_dir, {"01": {}, "03": {}})
+    flag = Flag("pet-flat", 0.05, 0.12, "the PET hardly varies")
+    for label in ("01", "03"):
+        prepared = PreparedCase(label, None, "T1w", {"interictal": tmp_path / "spect.nii.gz"}, {}, None, None)
+        image = synthetic_path(settings.output_dir, prepared, "m")
+        image.parent.mkdir(parents=True)
+        image.touch()
+        rate_case(model, prepared, settings, flags=[flag])
+    assert to_be_rated(settings.output_dir) == ["03"], "the model has learned from 01"
+    rate_case(model, prepared, settings)
+    assert to_be_rated(settings.output_dir) == []

@@ -14,8 +14,10 @@ import pytest
 
 from bids_spectsynth.app import freshness
 from bids_spectsynth.app.freshness import is_output_of, remove_image
-from bids_spectsynth.bids.output_files import standard_deviation_path
+from bids_spectsynth.bids.manifests import manifest_path
+from bids_spectsynth.bids.output_files import standard_deviation_path, synthetic_path
 from bids_spectsynth.bids.prepared import PreparedCase
+from bids_spectsynth.bids.sidecars import sidecar_path
 from bids_spectsynth.bids.writing import write_image
 
 KEPT = ("sub-04/**/*", "sub-04.html")
@@ -218,9 +220,15 @@ def test_is_same_sampling__these_networks_and_as_many_samples(tmp_path: Path) ->
 
 def test_remove_image__standard_deviation_and_ratings_go_with_it(tmp_path: Path) -> None:
     prepared = PreparedCase("01", None, "T1w", {}, {}, None, None)
-    paths = [standard_deviation_path(tmp_path, prepared, "m"), *freshness.rating_tables(tmp_path, prepared, "m")]
+    images = synthetic_path(tmp_path, prepared, "m"), synthetic_path(tmp_path, prepared, "m", space="orig")
+    paths = [*images, *map(sidecar_path, images)]
+    paths += [standard_deviation_path(tmp_path, prepared, "m"), *freshness.rating_tables(tmp_path, prepared, "m")]
     paths[0].parent.mkdir(parents=True)
     for path in paths:
         path.write_text("old")
+    manifest = manifest_path(tmp_path, images[0])
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text("what was made")
     remove_image(tmp_path, prepared, "m")
     assert not [path for path in paths if path.exists()]
+    assert manifest.exists()

@@ -105,9 +105,10 @@ def test_record_outcomes__stopped_is_no_success(settings: Settings, caplog: pyte
     run_folder.mkdir(parents=True)
     outcomes = [Outcome("01", None, "preprocess", "ok"), Outcome("02", None, "preprocess", "failed", "cut")]
     with caplog.at_level("INFO", logger="bids_spectsynth"):
-        record_outcomes(settings, run_folder, outcomes, None, {"01": "stopped by SIGTERM"})
+        record_outcomes(settings, run_folder, outcomes, None, {"01": "stopped by SIGTERM"}, "synthesise")
     table = read_participants(settings.output_dir)
     assert list(table["status"]) == ["stopped", "failed"]
     assert list(table["reason"]) == ["stopped by SIGTERM", "cut"]
+    assert list(table["failed_in"]) == ["synthesise", "preprocess"]
     assert "Participants: 0 ok, 0 skipped, 1 failed, 1 stopped" in caplog.text
     assert "stopped stopped by SIGTERM" in (run_folder / "sub-01.log").read_text()

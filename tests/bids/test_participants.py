@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from bids_spectsynth.bids import writing
-from bids_spectsynth.bids.participants import read_participants, read_rows, update_participants
+from bids_spectsynth.bids.participants import (
+    forget_unrated,
+    note_unrated,
+    read_participants,
+    read_rows,
+    to_be_rated,
+    update_participants,
+)
 from bids_spectsynth.errors import DatasetError
 
 NOTHING = {"failed_in": "n/a", "quality_flags": "n/a"}
@@ -108,3 +115,22 @@ def test_read_rows__marks_short_and_long_rows(tmp_path: Path, quoted: bool, valu
     (tmp_path / "t.tsv").write_bytes(b"participant_id\n\xff\xfe\n")
     with pytest.raises(ValueError, match="decode"):
         read_rows(tmp_path / "t.tsv")
+
+
+def test_to_be_rated__whatever_a_run_that_ends_later_writes_into_the_row(tmp_path: Path) -> None:
+    flagged = {"status": "ok", "reason": "not rated, because its prepared images are doubtful: x", "quality_flags": "x"}
+    update_participants(tmp_path, {"07": flagged, "08": {"status": "ok"}})
+    folder = tmp_path / "sub-07" / "ses-1" / "spect"
+    folder.mkdir(parents=True)
+    for model in ("a", "b", "gone"):
+        if model != "gone":
+            (folder / f"sub-07_ses-1_task-interictal_space-T1w_desc-{model}_spect.nii.gz").touch()
+        note_unrated(tmp_path, "sub-07_ses-1", "07", model)
+    assert to_be_rated(tmp_path) == []
+    update_participants(tmp_path, {"07": {"reason": "n/a"}})  # of a run that had rated it before it was flagged
+    update_participants(tmp_path, {"07": {"quality_flags": "n/a"}})
+    assert to_be_rated(tmp_path) == ["07"]
+    forget_unrated(tmp_path, "sub-07_ses-1", "07", "a")
+    assert to_be_rated(tmp_path) == ["07"]
+    forget_unrated(tmp_path, "sub-07_ses-1", "07", "b")
+    assert to_be_rated(tmp_path) == []

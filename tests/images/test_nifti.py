@@ -202,3 +202,23 @@ def test_stored_shape__is_that_of_the_header(tmp_path: Path) -> None:
     (tmp_path / "x.nii.gz").write_bytes(gzip.compress(_header((2, 3, 4), "uint8")[:200]))
     with pytest.raises(READ_ERRORS):
         stored_shape(tmp_path / "x.nii.gz")
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+@pytest.mark.parametrize(("kind", "place", "first"), [("scaled", 108, 352), ("nifti2", 168, 544)])
+def test_opened_image__voxels_that_begin_within_the_header(
+    kind: str, place: int, first: int, suffix: str, tmp_path: Path
+) -> None:
+    content = bytearray(IMAGES[kind]().to_bytes())
+    form = "<f" if first == 352 else "<q"
+    path = tmp_path / f"image{suffix}"
+    for offset, is_refused in ((0, True), (first - 1, True), (first, False)):
+        content[place : place + struct.calcsize(form)] = struct.pack(form, offset)
+        path.write_bytes(gzip.compress(content) if suffix == ".nii.gz" else content)
+        if not is_refused:
+            load_image(path)
+            continue
+        with pytest.raises(ImageError, match=f"begin at byte {offset}, within the header itself, which needs {first}"):
+            load_image(path)
+        with pytest.raises(nib.filebasedimages.ImageFileError):
+            stored_shape(path)

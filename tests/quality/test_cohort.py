@@ -1,16 +1,19 @@
 """The stage that judges prepared images: who is flagged neither trains nor is rated, and everybody is told."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from bids_spectsynth.bids.prepared import begin_preparation, is_unfinished
+from bids_spectsynth.bids.manifests import file_record
+from bids_spectsynth.bids.prepared import PreparedCase, begin_preparation, is_unfinished
 from bids_spectsynth.bids.sidecars import sidecar
 from bids_spectsynth.quality import cohort as stage
+from bids_spectsynth.quality import files, marking
 from bids_spectsynth.quality.files import CaseQuality
 from bids_spectsynth.quality.judge import Flag
 from tests.conftest import App
@@ -125,6 +128,65 @@ def test_damaged_prepared_image__is_not_judged_and_costs_nobody_else(app: App) -
     result = app("--mode", "train")
     assert result.says("sub-03: not judged", "prepare the participant again")
     assert (app.output_dir / "sub-04" / "sub-04_qc.json").exists()
+
+
+@pytest.mark.parametrize("options", [(), ("--include-flagged",)])
+def test_train_mode__never_takes_a_case_that_is_not_judged(app: App, options: tuple[str, ...]) -> None:
+    app("--mode", "preprocess")
+    app.judge = lambda measures: dict.fromkeys(measures, ())
+    begin_preparation(app.output_dir, "sub-03")  # as another job does
+    next(app.output_dir.glob("sub-04/pet/*_desc-preproc_pet.nii.gz")).write_bytes(b"no image")
+    result = app("--mode", "train", "--split-counts", "2", "1", "0", *options)
+    assert result.code == 0, result.err
+    assert result.says("Not trained on, because they are not judged: sub-03 sub-04 (prepare them first)")
+    splits = {name: row["split"] for name, row in app.participants().items()}
+    assert splits.pop("sub-03") == splits.pop("sub-04") == "n/a"
+    assert sorted(splits.values()) == ["train", "train", "validation"]
+
+
+def test_train_mode__half_prepared_and_flagged_before_are_told_apart(app: App) -> None:
+    app("--mode", "preprocess")
+    begin_preparation(app.output_dir, "sub-03")
+    app.judge = lambda measures: {name: () if name == "sub-01" else (FLAG,) for name in measures}
+    result = app("--mode", "train")
+    assert result.code == 5
+    assert "3 of 5 cases are left out by quality flags" in result.errors[0]
+    assert "1 of 5 cases are not judged, prepare them first" in result.errors[0]
+
+
+def test_judging__measures_without_the_lock(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[bool] = [False]
+    measured: list[bool] = []
+    lock, measure = marking.judging_lock, files._measured
+
+    @contextmanager
+    def watched(output_dir: Path) -> Iterator[None]:
+        with lock(output_dir):
+            held[0] = True
+            yield
+            held[0] = False
+
+    def seen(case: PreparedCase) -> dict[str, float]:
+        measured.append(held[0])
+        return measure(case)
+
+    monkeypatch.setattr(marking, "judging_lock", watched)
+    monkeypatch.setattr(files, "_measured", seen)
+    app("--mode", "preprocess")
+    assert measured == [False] * len(LABELS)
+    assert (app.output_dir / "sub-02" / "sub-02_qc.json").exists()
+
+
+def test_judge_folder__measures_again_what_changed_before_the_lock(app: App) -> None:
+    app("--mode", "preprocess")
+    known = stage.measure_folder(app.output_dir, ["T1w"])
+    assert sorted(known) == [f"sub-{label}" for label in LABELS]
+    image, other = (next(app.output_dir.glob(f"sub-{n}/pet/*_desc-preproc_pet.nii.gz")) for n in ("03", "04"))
+    image.write_bytes(other.read_bytes())
+    stage.judge_folder(app.output_dir, ["T1w"], write=True, known=known)
+    content = json.loads((app.output_dir / "sub-03" / "sub-03_qc.json").read_text())
+    assert content["Inputs"]["image pet"] == file_record(image).sha256
+    assert content["Inputs"]["image pet"] != known["sub-03"].inputs["image pet"].sha256
 
 
 def test_measures__are_taken_from_the_file_while_the_images_stay(app: App, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,7 @@ def write_pages(settings: Settings) -> list[Outcome]:
     Returns
     -------
     list of Outcome
-        One for each participant.
+        One for each participant; with ``stop_on_first_crash`` none after one that failed.
 
     Raises
     ------
@@ -40,11 +40,7 @@ def write_pages(settings: Settings) -> list[Outcome]:
 
     labels = prepared_labels(settings.output_dir, settings.participant_label)
     heads = _heads(settings.output_dir, settings.bids_dir, labels)
-    failed = {
-        one.participant: one
-        for one in report_subjects(settings.output_dir, heads, labels, stop=settings.stop_on_first_crash, again=True)
-    }
-    return [failed.get(label, Outcome(label, None, "report", "ok")) for label in labels]
+    return list(report_subjects(settings.output_dir, heads, labels, stop=settings.stop_on_first_crash, again=True))
 
 
 def _heads(output_dir: Path, bids_dir: Path, labels: Iterable[str]) -> dict[str, Path]:

@@ -125,7 +125,9 @@ def check_labels(name: str, entities: Mapping[str, str]) -> None:
 
 def _check_place(chosen: Candidate) -> None:
     """Refuse a name that tells of another participant or session than its folders: it may be another head."""
-    for folder in chosen.path.parts[-4:-2]:
+    above, own = ("", "", *chosen.path.parts)[-4:-2]
+    # Only a session lies in a folder of a participant; the dataset's own folder may be called sub-anything.
+    for folder in [own, *([above] if own.startswith("ses-") else [])]:
         key, _, label = folder.partition("-")
         if key in ("sub", "ses") and chosen.entities.get(key, label) != label:
             name = f"{key}-{chosen.entities[key]}"

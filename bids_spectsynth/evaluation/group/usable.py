@@ -8,7 +8,8 @@ from bids_spectsynth.bids.output_files import RATINGS, Rating, find_ratings
 from bids_spectsynth.bids.participants import FAILED_IN, read_participants
 from bids_spectsynth.bids.table_records import table_fault
 
-#: A failure in one of these stages leaves ratings of an earlier run behind; one of a report, say, does not.
+#: A run that failed or ended in one of these stages leaves ratings of an earlier one behind; a failed report, say, does
+#: not.
 _BEFORE_RATINGS = frozenset({"find", "preprocess", "quality", "train", "synthesise", "evaluate", "n/a"})
 
 
@@ -42,8 +43,8 @@ def left_out_of_statistics(output_dir: Path) -> list[str]:
     paths = [path for rating in RATINGS for path in find_ratings(output_dir, rating)]
     rated = {_participant(output_dir, path) for path in paths}
     lines = [
-        f"sub-{label}: left out of the statistics, its ratings are older than its last run, which failed ({reason})"
-        for label, reason in stale.items()
+        f"sub-{label}: left out of the statistics, its ratings are older than its last run, which {status} ({reason})"
+        for label, (status, reason) in stale.items()
         if label in rated
     ]
     return [*lines, *_damaged(output_dir, [path for path in paths if _participant(output_dir, path) not in stale])]
@@ -68,12 +69,13 @@ def _participant(output_dir: Path, path: Path) -> str:
     return bare_label(path.relative_to(output_dir).parts[0], "sub")
 
 
-def _stale(output_dir: Path) -> dict[str, str]:
-    """Reasons of participants whose last run failed before it could rate them, by label."""
+def _stale(output_dir: Path) -> dict[str, tuple[str, str]]:
+    """What became of participants whose last run failed or ended before it could rate them, and why, by label."""
     table = read_participants(output_dir)
-    failed = table[table["status"] == "failed"].to_dict("records")
+    words = {"failed": "failed", "stopped": "was stopped"}
+    failed = table[table["status"].isin(list(words))].to_dict("records")
     return {
-        bare_label(str(row["participant_id"]), "sub"): str(row["reason"])
+        bare_label(str(row["participant_id"]), "sub"): (words[row["status"]], str(row["reason"]))
         for row in failed
         if _BEFORE_RATINGS & set(str(row[FAILED_IN]).split(", "))
     }

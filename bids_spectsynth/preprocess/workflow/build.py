@@ -14,7 +14,7 @@ from nipype.pipeline.engine import Workflow
 
 import bids_spectsynth
 from bids_spectsynth.bids.finding.cases import Case
-from bids_spectsynth.bids.prepared import begin_preparation, end_preparation
+from bids_spectsynth.bids.prepared import begin_preparation, end_preparation, is_unfinished
 from bids_spectsynth.errors import Outcome, SpectSynthError
 from bids_spectsynth.logs import LOGS_FOLDER
 from bids_spectsynth.options.settings import Settings
@@ -104,16 +104,16 @@ def preprocess(cases: Sequence[Case], settings: Settings, log_dir: Path | None =
     for requested in templates_of(todo, settings):
         inspect_template(requested)
     error = None
-    with held(_held_names(cases if settings.clean_workdir else todo, settings), status(settings)):
+    # Whose preparation has begun and not ended may be another run's at this moment, though it is done here.
+    noted = [case for case in cases if case in todo or is_unfinished(settings.output_dir, case.name)]
+    with held(_held_names(cases if settings.clean_workdir else noted, settings), status(settings)):
         # Another run that was waited for may have done them.
         todo = [case for case in todo if not is_done(case, settings, identity)]
-        for case in todo:
-            begin_preparation(settings.output_dir, case.name)
         if todo:
             error = _run(todo, settings, identity, log_dir or settings.output_dir / LOGS_FOLDER)
         outcomes = [_outcome(case, settings, identity, error) for case in cases]
         for case, outcome in zip(cases, outcomes, strict=True):
-            if outcome.status == "ok":
+            if outcome.status == "ok" and case in noted:
                 end_preparation(settings.output_dir, case.name)
         if settings.clean_workdir:
             # Afterwards, another run that waits may have begun in the same folders.
@@ -171,6 +171,9 @@ def _run(cases: Sequence[Case], settings: Settings, identity: BackendIdentity, l
     folder = Path.cwd()
     try:
         with clean_end(), quick_collection():
+            # Not before: where no workflow can be made, the files stay as they are.
+            for case in cases:
+                begin_preparation(settings.output_dir, case.name)
             _run_or_end(workflow, plugin, arguments)
     # Nipype raises what the first failing step raised, of any type; the others have run by then.
     except Exception as error:

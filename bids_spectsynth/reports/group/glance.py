@@ -89,7 +89,7 @@ def _row(
     status, result = row.get("status", "n/a"), numbers.siscom.get(name)
     thumbnail = thumbnails.get(name)
     verdict = numbers.verdict.get(name, "")
-    flags = ([status] if status in ("failed", "skipped") else []) + _flags(name, numbers)
+    flags = ([status] if status in ("failed", "skipped", "stopped") else []) + _flags(name, numbers)
     quality = row.get(FLAGS, "n/a")
     flags += [] if quality == "n/a" else quality.split(", ")
     model, baseline = numbers.model_error.get(name, math.nan), numbers.baseline_error.get(name, math.nan)

@@ -6,8 +6,9 @@ from functools import partial
 from pathlib import Path
 
 from bids_spectsynth.bids.manifests import Product, is_younger, make_if_outdated, manifest_path
-from bids_spectsynth.bids.names import parse_name
+from bids_spectsynth.bids.names import bare_label, parse_name
 from bids_spectsynth.bids.output_files import card_file, is_phantom, subject_page
+from bids_spectsynth.bids.participants import read_participants
 from bids_spectsynth.errors import Outcome, reason_of
 from bids_spectsynth.reports.subject.page import subject_report
 
@@ -44,12 +45,14 @@ def report_subjects(
     Yields
     ------
     Outcome
-        Of each report that could not be written.
+        Of each report of somebody prepared, once it is current, and of each that could not be written. Who is not
+        prepared has an outcome already, which an earlier page that is written anew does not change.
     """
     outdated = {label for label in changed if subject_page(output_dir, label).exists()}
+    table = read_participants(output_dir).set_index("participant_id")
+    rows = {bare_label(str(name), "sub"): {str(k): str(v) for k, v in row.items()} for name, row in table.iterrows()}
     for label in sorted({*prepared, *outdated}):
-        forced = "it is asked for" if again else "the status changed" if label in changed else ""
-        report = _report_product(output_dir, label, forced)
+        report = _report_product(output_dir, label, rows.get(label, {}), label in changed, again)
         try:
             if make_if_outdated(report, partial(subject_report, output_dir, label, heads)):
                 logger.info("Report: %s", subject_page(output_dir, label))
@@ -58,12 +61,17 @@ def report_subjects(
             yield Outcome(label, None, "report", "failed", f"the report could not be written: {reason_of(error)}")
             if stop:
                 return
+            continue
+        if label in prepared:
+            yield Outcome(label, None, "report", "ok")
 
 
-def _report_product(output_dir: Path, label: str, forced: str) -> Product:
+def _report_product(output_dir: Path, label: str, row: Mapping[str, str], changed: bool, again: bool) -> Product:
     """The report, and everything that it may show: the participant's files, cards of models, whether it is a phantom.
 
-    The settings of the last run are not looked at: they change with every run.
+    Of the participant's row it matters what the page was made with: a run that was stopped has written another one
+    since, but not the page, and all pages would be made again after every time limit. The settings of the last run are
+    not looked at: they change with every run.
     """
     page, folder = subject_page(output_dir, label), output_dir / f"sub-{label}"
     files = sorted(path for path in folder.rglob("[!.]*") if path.is_file() and path.parent.name != "figures")
@@ -76,7 +84,7 @@ def _report_product(output_dir: Path, label: str, forced: str) -> Product:
         manifest=manifest_path(output_dir, page),
         inputs=inputs,
         outputs=(page,),
-        is_current=lambda: is_younger((page,), tuple(inputs.values())),
-        options={"whether the images were simulated": is_phantom(output_dir)},
-        forced=forced,
+        is_current=lambda: not changed and is_younger((page,), tuple(inputs.values())),
+        options={"whether the images were simulated": is_phantom(output_dir), "the row in participants.tsv": dict(row)},
+        forced="it is asked for" if again else "",
     )

@@ -142,7 +142,7 @@ def _banners(context: SubjectContext, row: Mapping[str, str]) -> list[Note]:
         simulated = list(dict.fromkeys(one.model for one in of_phantoms))
         text = f"{', '.join(simulated)} learned from simulated heads; what it makes of a real head means nothing."
         banners += [Note(text, "danger", "Model of phantoms:")] if simulated else []
-    if row.get("status") in ("failed", "skipped"):
+    if row.get("status") in ("failed", "skipped", "stopped"):
         level = "danger" if row["status"] == "failed" else "warning"
         banners.append(Note(row.get("reason", ""), level, f"Participant {row['status']}:"))  # type: ignore[arg-type]
     poor = [transform.title for transform in context.transforms if transform.poor]

@@ -91,3 +91,23 @@ def test_rivals__a_filter_that_only_narrows_the_choice_meets_its_own_role_alone(
     pet, ictal = candidate("pet", "run-1"), candidate("ictal", "run-2")
     assert rivals({"pet": [pet], "ictal": [ictal]}, "pet", []) == []
     assert rivals({"pet": [pet], "ictal": [ictal]}, "ictal", []) == [pet.path]
+
+
+@pytest.mark.parametrize(
+    ("path", "named"),
+    [
+        ("/data/sub-study/sub-01/anat/sub-01_ses-a_T1w.nii.gz", ""),
+        ("/data/ses-x/sub-01/anat/sub-01_ses-a_T1w.nii.gz", ""),
+        ("/data/sub-study/sub-01/ses-a/anat/sub-01_ses-a_T1w.nii.gz", ""),
+        ("/data/sub-02/ses-a/anat/sub-01_ses-a_T1w.nii.gz", "named sub-01, but lies in sub-02"),
+        ("/data/sub-01/ses-b/anat/sub-01_ses-a_T1w.nii.gz", "named ses-a, but lies in ses-b"),
+        ("/data/sub-02/anat/sub-01_ses-a_T1w.nii.gz", "named sub-01, but lies in sub-02"),
+    ],
+)
+def test_take__only_folders_of_participant_and_session_tell_whose_it_is(path: str, named: str) -> None:
+    chosen = Candidate(Path(path), "T1w", "a", {"sub": "01", "ses": "a"}, {}, "why", "")
+    if named:
+        with pytest.raises(ImageError, match=named):
+            take(chosen, "here")
+    else:
+        take(chosen, "here")

@@ -46,9 +46,18 @@ def test_group_tables__old_ratings_of_a_failed_participant(output: Path, stage: 
     assert "(damaged PET)" in line
 
 
+@pytest.mark.parametrize("stage", ["preprocess", "evaluate", ""])
+def test_group_tables__old_ratings_of_a_participant_whose_run_was_stopped(output: Path, stage: str) -> None:
+    update_participants(output, {"02": {"status": "stopped", "reason": "the run ended", "failed_in": stage}})
+    assert rated(output) == {"sub-01", "sub-03"}
+    (line,) = left_out_of_statistics(output)
+    assert "older than its last run, which was stopped (the run ended)" in line
+
+
+@pytest.mark.parametrize("status", ["failed", "stopped"])
 @pytest.mark.parametrize("stage", ["siscom", "report"])
-def test_group_tables__failure_after_the_rating_takes_nobody_away(output: Path, stage: str) -> None:
-    update_participants(output, {"02": {"status": "failed", "reason": "no", "failed_in": stage}})
+def test_group_tables__failure_after_the_rating_takes_nobody_away(output: Path, stage: str, status: str) -> None:
+    update_participants(output, {"02": {"status": status, "reason": "no", "failed_in": stage}})
     assert rated(output) == {"sub-01", "sub-02", "sub-03"}
 
 

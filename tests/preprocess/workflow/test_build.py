@@ -8,6 +8,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ import numpy as np
 import psutil
 import pytest
 
-from bids_spectsynth.bids.prepared import find_prepared
+from bids_spectsynth.bids.prepared import begin_preparation, find_prepared, is_unfinished
 from bids_spectsynth.bids.writing import read_matrix
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.images.grid import axial_grid, new_image
@@ -73,6 +75,42 @@ def test_one_broken_case_does_not_stop_the_other_and_a_second_run_is_free(
     broken.images["pet"].path.write_bytes(whole)
     assert [outcome.status for outcome in preprocess([good, broken], options)] == ["ok", "ok"]
     assert tiny.calls == ["register pet 6 auto"]
+
+
+def test_note_of_a_case__is_held_before_it_is_taken_back(
+    tiny: Any, make_case: Any, make_options: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done, noted = make_case("01", ("T1w",)), make_case("02", ("T1w",))
+    options, output = make_options(), tmp_path / "out"
+    assert [outcome.status for outcome in preprocess([done, noted], options)] == ["ok", "ok"]
+    begin_preparation(output, "sub-02")  # as a run does that was killed
+    holding: list[list[str]] = []
+
+    @contextmanager
+    def held(names: list[str], folder: Path) -> Iterator[None]:
+        holding.append([name for name in names if name in ("sub-01", "sub-02")])
+        # A job that begins only now, with something else of this case.
+        begin_preparation(output, "sub-01")
+        yield
+
+    monkeypatch.setattr(workflow, "held", held)
+    assert [outcome.status for outcome in preprocess([done, noted], options)] == ["ok", "ok"]
+    assert holding == [["sub-02"]]
+    assert is_unfinished(output, "sub-01")
+    assert not is_unfinished(output, "sub-02")
+
+
+def test_note_of_a_case__is_not_written_where_no_workflow_can_be_made(
+    tiny: Any, make_case: Any, make_options: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        assert not is_unfinished(tmp_path / "out", "sub-01")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(workflow, "make_plugin", full)
+    with pytest.raises(OSError, match="No space left"):
+        preprocess([make_case("01", ("T1w",))], make_options())
+    assert not is_unfinished(tmp_path / "out", "sub-01")
 
 
 def test_what_is_written(tiny: Any, make_case: Any, make_options: Any, tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ def cohort(tmp_path_factory, write):
         write.synthetic(out, label, "pix2pixT1w", "test", error=0.3)
         rows[label] = {"split": "test", "status": "ok", "reason": ""}
     rows["07"] = {"status": "skipped", "reason": "no PET"}
+    rows["05"] |= {"status": "stopped", "reason": "the run ended"}
     update_participants(out, rows)
     for label in ("01", "08"):
         (out / f"sub-{label}.html").write_text("<!DOCTYPE html>")
@@ -72,6 +73,7 @@ def test_glance_section__everybody_has_a_row_with_status_and_link(rows):
     assert [rows[f"sub-0{n}"]["Participant"].href for n in (1, 2, 8)] == ["sub-01.html", "", "sub-08.html"]
     assert [rows[f"sub-0{n}"]["Status"].text for n in (1, 7, 8)] == ["ok", "skipped", "n/a"]
     assert rows["sub-07"]["Flags"].text == "skipped"
+    assert rows["sub-05"]["Flags"].text == "stopped"
     assert rows["sub-07"]["RMSE model"].text == "–"
 
 

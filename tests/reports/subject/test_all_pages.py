@@ -3,8 +3,10 @@
 import json
 import os
 
+from bids_spectsynth.bids.manifests import manifest_path
 from bids_spectsynth.bids.output_files import card_file, description_file
 from bids_spectsynth.bids.participants import update_participants
+from bids_spectsynth.errors import Outcome
 from bids_spectsynth.reports.subject.all_pages import report_subjects
 
 PREPARED = ("01",)
@@ -16,10 +18,44 @@ def write_reports(tree, prepared, changed=()):
 
 def test_a_report_stays_until_images_or_status_change(tree):
     page = tree / "sub-01.html"
-    assert write_reports(tree, PREPARED) == []
+    assert write_reports(tree, PREPARED) == [Outcome("01", None, "report", "ok")]
     written = page.stat().st_mtime_ns
-    write_reports(tree, PREPARED)
+    assert write_reports(tree, PREPARED) == [Outcome("01", None, "report", "ok")]
     assert page.stat().st_mtime_ns == written
+    write_reports(tree, PREPARED, update_participants(tree, {"01": {"status": "failed", "reason": "no"}}))
+    assert page.stat().st_mtime_ns > written
+
+
+def test_a_report__stays_after_a_run_that_was_stopped(tree):
+    page = tree / "sub-01.html"
+    done = {"01": {"status": "ok", "reason": "n/a", "failed_in": "n/a"}}
+    update_participants(tree, done)
+    write_reports(tree, PREPARED)
+    written = page.stat().st_mtime_ns
+    update_participants(tree, {"01": {"status": "stopped", "reason": "the run ended", "failed_in": "report"}})
+    changed = update_participants(tree, done)
+    assert changed == {"01"}
+    write_reports(tree, PREPARED, changed)
+    assert page.stat().st_mtime_ns == written
+
+
+def test_a_report__says_that_the_run_was_stopped_and_no_longer_when_it_was_not(tree, parse):
+    def text():
+        return parse((tree / "sub-01.html").read_text(encoding="utf-8")).text
+
+    update_participants(tree, {"01": {"status": "stopped", "reason": "the run ended by SIGTERM"}})
+    write_reports(tree, PREPARED)
+    assert "Participant stopped" in text()
+    assert "the run ended by SIGTERM" in text()
+    write_reports(tree, PREPARED, update_participants(tree, {"01": {"status": "ok", "reason": "n/a"}}))
+    assert "Participant stopped" not in text()
+
+
+def test_a_report__of_an_earlier_version_is_made_again_where_the_status_changed(tree):
+    page = tree / "sub-01.html"
+    write_reports(tree, PREPARED)
+    written = page.stat().st_mtime_ns
+    manifest_path(tree, page).unlink()
     write_reports(tree, PREPARED, {"01"})
     assert page.stat().st_mtime_ns > written
 
