@@ -280,10 +280,11 @@ def test_every_combination_is_a_model_of_its_own_label(
 def own_values(model: PlannedModel) -> dict[str, Any]:
     """Options of one model, as they would be given for it alone."""
     loss = {name: getattr(model.settings, name) for name in LOSS_OPTIONS}
-    # A study has one voxel size, whatever its presets would take alone.
+    # A study has one voxel size and one patience, whatever its presets would take alone.
     base = options(
-        preset=model.settings.preset, inputs=[list(model.inputs)], output_spaces=[model.space], voxel_size=1, **loss
-    )
+        preset=model.settings.preset, inputs=[list(model.inputs)], output_spaces=[model.space], voxel_size=1,
+        patience=0, **loss,
+    )  # fmt: skip
     return {name: getattr(base, name) for name in base.__dataclass_fields__}
 
 
