@@ -40,7 +40,7 @@ def card(train: str, validation: str) -> Any:
     return SimpleNamespace(
         label="m", salt="s", participants=(participant_hash("s", train),),
         selection_participants=(participant_hash("s", validation),), space="MNI", inputs=("T1w",),
-        weights_sha256="abc", prior_sha256="",
+        weights_sha256="abc", prior_sha256="", initial_models=(),
     )  # fmt: skip
 
 
