@@ -20,7 +20,6 @@ from bids_spectsynth.app.checks import (
 from bids_spectsynth.app.outcomes import log_found, log_outcome, record_outcomes, stopped_reasons
 from bids_spectsynth.app.stages import Context, Stage, run_stages
 from bids_spectsynth.bids.dataset import write_dataset_files
-from bids_spectsynth.bids.output_files import selection_file
 from bids_spectsynth.bids.writing import remove_leftovers
 from bids_spectsynth.errors import ExitCode, Outcome, exit_code
 from bids_spectsynth.logs import LOGGER_NAME, console_logging, open_run_log
@@ -156,8 +155,7 @@ def run_group(settings: Settings) -> ExitCode:
     if settings.reports_only:
         logger.info("Group report: %s", group_report(settings.output_dir))
     elif settings.participant_label:
-        logger.info("Group report: %s", write_for_selection(settings, write_group_level))
+        logger.info("Group report: %s", write_for_selection(settings, partial(write_group_level, of_everybody=False)))
     else:
-        selection_file(settings.output_dir).unlink(missing_ok=True)
         logger.info("Group report: %s", write_group_level(settings))
     return ExitCode.OK
