@@ -142,8 +142,7 @@ def run_group(settings: Settings) -> ExitCode:
         A reader study cannot be written or read.
     """
     from bids_spectsynth.app.group import write_group_level
-    from bids_spectsynth.app.reporting.selection import prepared_labels, write_for_selection
-    from bids_spectsynth.reports.group.page import group_report
+    from bids_spectsynth.app.reporting.selection import prepared_labels, write_for_selection, write_page
 
     prepared_labels(settings.output_dir, settings.participant_label)
     if settings.dry_run:
@@ -153,7 +152,7 @@ def run_group(settings: Settings) -> ExitCode:
         return ExitCode.OK
     _open_log(settings)
     if settings.reports_only:
-        logger.info("Group report: %s", group_report(settings.output_dir))
+        logger.info("Group report: %s", write_page(settings))
     elif settings.participant_label:
         logger.info("Group report: %s", write_for_selection(settings, partial(write_group_level, of_everybody=False)))
     else:

@@ -29,7 +29,7 @@ def write_pages(settings: Settings) -> list[Outcome]:
     Returns
     -------
     list of Outcome
-        One for each participant.
+        One for each participant whose page was made or failed; none of those behind a stop, whom the log names.
 
     Raises
     ------
@@ -44,7 +44,14 @@ def write_pages(settings: Settings) -> list[Outcome]:
         one.participant: one
         for one in report_subjects(settings.output_dir, heads, labels, stop=settings.stop_on_first_crash, again=True)
     }
-    return [failed.get(label, Outcome(label, None, "report", "ok")) for label in labels]
+    outcomes = [failed.get(label, Outcome(label, None, "report", "ok")) for label in labels]
+    if settings.stop_on_first_crash and failed:
+        # Pages are written in the order of the labels.
+        outcomes = outcomes[: labels.index(min(failed)) + 1]
+        behind = ", ".join(f"sub-{label}" for label in labels[len(outcomes) :])
+        if behind:
+            logger.warning("--stop-on-first-crash: stopped; no page was made of %s", behind)
+    return outcomes
 
 
 def _heads(output_dir: Path, bids_dir: Path, labels: Iterable[str]) -> dict[str, Path]:

@@ -10,6 +10,7 @@ from bids_spectsynth.bids.finding.layout import list_labels
 from bids_spectsynth.bids.names import bare_label
 from bids_spectsynth.bids.output_files import group_figures, group_files, group_page, selection_file
 from bids_spectsynth.bids.participants import read_participants
+from bids_spectsynth.bids.sidecars import read_object, strings
 from bids_spectsynth.bids.writing import atomic_file, write_json, write_text
 from bids_spectsynth.errors import DatasetError, SpectSynthError
 from bids_spectsynth.options.settings import Settings
@@ -50,7 +51,7 @@ def prepared_labels(output_dir: Path, chosen: Sequence[str] = ()) -> list[str]:
     return sorted(labels) if labels else known
 
 
-def write_for_selection(settings: Settings, write: Callable[[Settings], Path]) -> Path:
+def write_for_selection(settings: Settings, write: Callable[[Settings], Path], *, keep: bool = False) -> Path:
     """Write the group level of the chosen participants in place of that of all.
 
     Parameters
@@ -59,6 +60,8 @@ def write_for_selection(settings: Settings, write: Callable[[Settings], Path]) -
         Its ``participant_label`` chooses.
     write : callable
         Writes the group level of an output folder.
+    keep : bool
+        Whether ``write`` sees the tables and figures that there are, which stay; it then writes the page alone.
 
     Returns
     -------
@@ -76,6 +79,8 @@ def write_for_selection(settings: Settings, write: Callable[[Settings], Path]) -
     with tempfile.TemporaryDirectory(dir=settings.work_folder, prefix="group-") as folder:
         view = Path(folder)
         _show(output_dir, view, labels)
+        if keep:
+            _show_tables(output_dir, view)
         try:
             write(replace(settings, output_dir=view, work_dir=settings.work_folder, participant_label=()))
         except SpectSynthError as error:
@@ -83,6 +88,27 @@ def write_for_selection(settings: Settings, write: Callable[[Settings], Path]) -
             raise type(error)(str(error).replace(str(view), str(output_dir))) from error
         _take_over(view, output_dir)
     return group_page(output_dir)
+
+
+def write_page(settings: Settings) -> Path:
+    """Write ``group.html`` from the tables that lie there: of whom the last group level was restricted to, if it was.
+
+    Parameters
+    ----------
+    settings : Settings
+
+    Raises
+    ------
+    SpectSynthError
+        See :func:`write_for_selection`.
+    """
+    from bids_spectsynth.reports.group.page import group_report
+
+    chosen = strings(read_object(selection_file(settings.output_dir)).get("Participants"))
+    if not chosen:
+        return group_report(settings.output_dir)
+    own = replace(settings, participant_label=tuple(chosen))
+    return write_for_selection(own, lambda view: group_report(view.output_dir), keep=True)
 
 
 def _show(output_dir: Path, view: Path, labels: Sequence[str]) -> None:
@@ -104,10 +130,20 @@ def _show(output_dir: Path, view: Path, labels: Sequence[str]) -> None:
     write_json(selection_file(view), {"Participants": sorted(names)})
 
 
+def _show_tables(output_dir: Path, view: Path) -> None:
+    """Links to the tables and figures of a selection; what people have said is of everybody."""
+    pages = {group_page(view).name, selection_file(view).name}
+    tables = [output_dir / name for name in group_files() - _OF_PEOPLE - pages]
+    for path in (*tables, *group_figures(output_dir).glob("*.*")):
+        if path.is_file():
+            (view / path.relative_to(output_dir)).symlink_to(path.absolute())
+
+
 def _take_over(view: Path, output_dir: Path) -> None:
     """Bring what was written into the output folder, and remove there what the group level did not write now."""
-    written = [path for path in view.rglob("*") if path.is_file() and not path.is_symlink() and path.name != _TABLE]
-    names = {path.relative_to(view) for path in written}
+    there = [path for path in view.rglob("*") if path.is_file() and path.name != _TABLE]
+    written = [path for path in there if not path.is_symlink()]
+    names = {path.relative_to(view) for path in there}
     # From here on the page of an interrupted run says whose the tables are; the page itself comes last.
     first, last = selection_file(view), group_page(view)
     for path in sorted(written, key=lambda path: (path != first, path == last, path)):

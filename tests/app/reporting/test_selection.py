@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bids_spectsynth.app.reporting.selection import write_for_selection
+from bids_spectsynth.app.reporting.selection import write_for_selection, write_page
 from bids_spectsynth.bids.output_files import group_page, selection_file
 from bids_spectsynth.errors import DatasetError, SpectSynthError
 from bids_spectsynth.options.settings import Settings, make_settings
@@ -80,6 +80,33 @@ def test_write_for_selection__banner_comes_first_and_the_page_last(out: Path, mo
     write_for_selection(of(out, "01"), write)
     assert (names[0], names[-1]) == (selection_file(out).name, "group.html")
     assert not list(out.rglob(".*.tmp"))
+
+
+def test_write_page__shows_nobody_outside_the_selection_and_keeps_its_tables(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bids_spectsynth.reports.group import page
+
+    def report(folder: Path) -> Path:
+        group_page(folder).write_text(" ".join(sorted(path.name for path in folder.rglob("*"))))
+        return group_page(folder)
+
+    for name in ("sub-02.html", "group_ratings.tsv"):
+        (out / name).write_text("sub-02")
+    monkeypatch.setattr(page, "group_report", report)
+    write_page(of(out))
+    assert "sub-02" in group_page(out).read_text(), "without a selection everybody is shown"
+    write_for_selection(of(out, "01"), write)
+    before = texts(out)
+    write_page(of(out))
+    after = texts(out)
+    shown = after.pop("group.html")
+    assert "sub-01" in shown
+    assert "group_metrics.tsv" in shown
+    assert "group_rmse.svg" in shown
+    assert "sub-02" not in shown
+    assert "group_ratings" not in shown
+    assert after == {name: text for name, text in before.items() if name != "group.html"}
 
 
 @pytest.mark.parametrize("label", ["../x", "*", "", "0\n1", "sub-", "é"])
