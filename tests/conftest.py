@@ -180,11 +180,12 @@ class App:
 
     def __call__(self, *options: str, level: str = "participant", validate: bool = False) -> Result:
         """Run ``main``; options come after the quick defaults and so win over them."""
-        quick = QUICK if "--model" in options else {**QUICK, **QUICK_TRAINING}
-        defaults = [word for pair in quick.items() for word in pair] + ([] if validate else ["--skip-bids-validation"])
+        alone = {"--reports-only", "--boilerplate-only"} & {*options}  # they refuse options of what would be computed
+        quick = {} if alone else QUICK if "--model" in options else {**QUICK, **QUICK_TRAINING}
+        unchecked = [] if validate or alone else ["--skip-bids-validation"]
+        defaults = [*(word for pair in quick.items() for word in pair), *unchecked]
         argv = [str(self.bids_dir), str(self.output_dir), level, *defaults, *map(str, options)]
-        error = io.StringIO()
-        logger = logging.getLogger("bids_spectsynth")
+        error, logger = io.StringIO(), logging.getLogger("bids_spectsynth")
         with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(error):
             self._replace_slow_parts(patch)
             try:
@@ -239,8 +240,7 @@ class App:
 
     def stamps(self, *patterns: str) -> dict[str, int]:
         """Modification times (ns) by file."""
-        names = sorted(name for pattern in patterns for name in self.files(pattern))
-        return {name: (self.output_dir / name).stat().st_mtime_ns for name in names}
+        return {name: (self.output_dir / name).stat().st_mtime_ns for one in patterns for name in self.files(one)}
 
     def card(self, label: str) -> dict[str, Any]:
         """The card of a model in the output folder."""

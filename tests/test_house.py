@@ -19,7 +19,6 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init_
 
 #: Modules that no test of their own folder imports, and where they are tested.
 TESTED_ELSEWHERE = {
-    "app/group.py": "tests/test_template_space.py: both levels through the program",
     "evaluation/figures/bland_altman.py": "tests/evaluation/group/test_bland_altman.py: from tables to the figure",
     "evaluation/figures/palette.py": "colours: nothing that runs",
     "evaluation/group/regions.py": "tests/evaluation/group/test_bland_altman.py: tables that it has gathered",

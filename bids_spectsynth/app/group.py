@@ -3,6 +3,7 @@
 import logging
 from pathlib import Path
 
+from bids_spectsynth.bids.output_files import selection_file
 from bids_spectsynth.bids.participants import rating_advice, to_be_rated
 from bids_spectsynth.evaluation.figures.bland_altman import write_agreement_figures
 from bids_spectsynth.evaluation.figures.paper import write_paper_figures
@@ -24,8 +25,14 @@ from bids_spectsynth.siscom.group.write import write_group_siscom
 logger = logging.getLogger(__name__)
 
 
-def write_group_level(settings: Settings) -> Path:
+def write_group_level(settings: Settings, *, of_everybody: bool = True) -> Path:
     """Write all group tables, figures and ``group.html``; returns the path of the report.
+
+    Parameters
+    ----------
+    settings : Settings
+    of_everybody : bool
+        Whether an earlier restriction to some participants ends with it.
 
     Raises
     ------
@@ -59,4 +66,7 @@ def write_group_level(settings: Settings) -> Path:
     write_figures(tables, output_dir)
     write_paper_figures(tables, output_dir)
     write_agreement_figures(agreement, output_dir)
+    if of_everybody:
+        # Not before: a run that fails leaves tables of some participants alone, and the page is to go on saying so.
+        selection_file(output_dir).unlink(missing_ok=True)
     return group_report(output_dir)

@@ -20,7 +20,6 @@ from bids_spectsynth.app.checks import (
 from bids_spectsynth.app.outcomes import log_found, log_outcome, record_outcomes, stopped_reasons
 from bids_spectsynth.app.stages import Context, Stage, run_stages
 from bids_spectsynth.bids.dataset import write_dataset_files
-from bids_spectsynth.bids.output_files import selection_file
 from bids_spectsynth.bids.writing import remove_leftovers
 from bids_spectsynth.errors import ExitCode, Outcome, exit_code
 from bids_spectsynth.logs import LOGGER_NAME, console_logging, open_run_log
@@ -143,8 +142,7 @@ def run_group(settings: Settings) -> ExitCode:
         A reader study cannot be written or read.
     """
     from bids_spectsynth.app.group import write_group_level
-    from bids_spectsynth.app.reporting.selection import prepared_labels, write_for_selection
-    from bids_spectsynth.reports.group.page import group_report
+    from bids_spectsynth.app.reporting.selection import prepared_labels, write_for_selection, write_page
 
     prepared_labels(settings.output_dir, settings.participant_label)
     if settings.dry_run:
@@ -154,10 +152,9 @@ def run_group(settings: Settings) -> ExitCode:
         return ExitCode.OK
     _open_log(settings)
     if settings.reports_only:
-        logger.info("Group report: %s", group_report(settings.output_dir))
+        logger.info("Group report: %s", write_page(settings))
     elif settings.participant_label:
-        logger.info("Group report: %s", write_for_selection(settings, write_group_level))
+        logger.info("Group report: %s", write_for_selection(settings, partial(write_group_level, of_everybody=False)))
     else:
-        selection_file(settings.output_dir).unlink(missing_ok=True)
         logger.info("Group report: %s", write_group_level(settings))
     return ExitCode.OK

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import pandas as pd
 
@@ -257,6 +257,12 @@ GroupTable = Literal[
 def group_table_path(output_dir: Path, table: GroupTable) -> Path:
     """``group_<table>.tsv``; its data dictionary lies beside it."""
     return output_dir / f"group_{table}.tsv"
+
+
+def group_files() -> frozenset[str]:
+    """Names of all that the group level writes at the top of an output folder; others there are not its own."""
+    tables = {f"group_{table}{suffix}" for table in get_args(GroupTable) for suffix in (".tsv", ".json")}
+    return frozenset({*tables, group_page(Path()).name, selection_file(Path()).name})
 
 
 def group_figures(output_dir: Path) -> Path:

@@ -71,9 +71,14 @@ def check_database(level: AnalysisLevel, data: DataOptions, model: ModelOptions)
         raise UsageError(f"--bids-database-dir: {what} reads the output folder; leave it out")
 
 
-def check_again(
-    level: AnalysisLevel, execution: ExecutionOptions, data: DataOptions, model: ModelOptions, dicom: DicomOptions
-) -> None:
+#: Options that have their effect where nothing is computed, or whose bound is kept all the same.
+_OF_PAGES = {
+    "participant_label", "work_dir", "nprocs", "omp_nthreads", "mem_mb", "reports_only", "boilerplate_only", "dry_run",
+    "verbose",
+}  # fmt: skip
+
+
+def check_again(level: AnalysisLevel, execution: ExecutionOptions, data: DataOptions, given: Sequence[str]) -> None:
     """Refuse to compute and to write pages or texts alone.
 
     Parameters
@@ -81,8 +86,8 @@ def check_again(
     level : {'participant', 'group'}
     execution : ExecutionOptions
     data : DataOptions
-    model : ModelOptions
-    dicom : DicomOptions
+    given : sequence of str
+        Names of the options that are asked for one by one; those of a file may be what a run has recorded.
 
     Raises
     ------
@@ -98,13 +103,10 @@ def check_again(
     if level == "group" and (execution.boilerplate_only or data.participant_label):
         what = "--participant-label" if data.participant_label else name
         raise UsageError(f"{what}: has no effect on group.html, which shows the tables that lie there; leave it out")
-    others = {"mode": model.mode != "auto", "model": model.model is not None, "export": bool(dicom.export),
-              "derivatives": bool(data.derivatives), "session_label": bool(data.session_label),
-              "bids_database_dir": data.bids_database_dir is not None,
-              "bids_filter_file": data.bids_filter_file is not None}  # fmt: skip
-    given = [other for other, is_given in others.items() if is_given]
-    if given:
-        raise UsageError(f"{flag(given[0])}: {name} computes nothing; leave one of the two options out")
+    one_by_one = {"stop_on_first_crash"} if execution.reports_only and level == "participant" else set()
+    others = [other for other in given if other not in _OF_PAGES | one_by_one]
+    if others:
+        raise UsageError(f"{', '.join(map(flag, others))}: {name} computes nothing; leave that or the option out")
 
 
 def check_model(model: ModelOptions, of_training: Sequence[str]) -> None:

@@ -192,9 +192,14 @@ def _check(settings: Settings, values: Mapping[str, Any], given: Collection[str]
     checks.check_level(settings.analysis_level, settings)
     checks.check_selection(settings.analysis_level, settings, settings)
     checks.check_database(settings.analysis_level, settings, settings)
-    checks.check_again(settings.analysis_level, settings, settings, settings, settings)
+    checks.check_again(settings.analysis_level, settings, settings, _one_by_one(settings, given))
     checks.check_siscom(settings.analysis_level, settings)
     checks.check_dicom(settings.analysis_level, settings, settings)
+
+
+def _one_by_one(settings: Settings, given: Collection[str]) -> list[str]:
+    """Options that are asked for one by one, without the arguments that every run has."""
+    return [name for name in names_of_options(type(settings)) if name in given]
 
 
 def _of_training(settings: Settings, values: Mapping[str, Any], given: Collection[str]) -> list[str]:

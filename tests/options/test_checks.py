@@ -1,3 +1,4 @@
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from bids_spectsynth.options.declarations.model import ModelOptions
 from bids_spectsynth.options.declarations.preparation import PreparationOptions
 from bids_spectsynth.options.declarations.siscom import SiscomOptions
 from bids_spectsynth.options.declarations.training import TrainingOptions
-from bids_spectsynth.options.settings import make_settings
+from bids_spectsynth.options.declare import flag
+from bids_spectsynth.options.settings import make_settings, option_names, to_toml
 
 
 def test_check_selection__participants_are_not_chosen_beside_what_chooses_itself() -> None:
@@ -37,6 +39,14 @@ def test_check_level__ratings_are_read_at_the_group_level_alone() -> None:
         ("group", {"boilerplate_only": True}, "--boilerplate-only"),
         ("group", {"reports_only": True, "participant_label": ["01"]}, "--participant-label"),
         ("participant", {"reports_only": True, "mode": "apply"}, "--mode"),
+        (
+            "participant",
+            {"reports_only": True, "voxel_size": 1, "session_label": ["a"]},
+            "--session-label, --voxel-size",
+        ),
+        ("participant", {"reports_only": True, "random_seed": 1234}, "--random-seed"),
+        ("participant", {"boilerplate_only": True, "stop_on_first_crash": True}, "--stop-on-first-crash"),
+        ("group", {"reports_only": True, "bootstrap_samples": 10}, "--bootstrap-samples"),
         ("participant", {"boilerplate_only": True, "derivatives": ["/a"]}, "--derivatives"),
         ("participant", {"reports_only": True, "bids_database_dir": "/a"}, "--bids-database-dir"),
         ("group", {"bids_database_dir": "/a"}, "--bids-database-dir"),
@@ -46,7 +56,22 @@ def test_check_level__ratings_are_read_at_the_group_level_alone() -> None:
 def test_checks__option_without_effect_is_refused(level: str, values: dict[str, Any], named: str) -> None:
     base = {"bids_dir": "/b", "output_dir": "/o", "analysis_level": level}
     with pytest.raises(UsageError, match=f"^{named}: "):
-        make_settings({**base, **values})
+        make_settings({**base, **values}, given={*base, *values})
+
+
+def test_check_again__options_with_an_effect_and_those_of_a_recorded_run_are_taken() -> None:
+    base = {"bids_dir": "/b", "output_dir": "/o", "analysis_level": "participant", "reports_only": True}
+    effective = {
+        "participant_label": ["01"], "work_dir": "/w", "nprocs": 2, "omp_nthreads": 1, "mem_mb": "8G", "verbose": 1,
+        "stop_on_first_crash": True, "dry_run": True,
+    }  # fmt: skip
+    assert make_settings({**base, **effective}, given={*base, *effective}).reports_only
+    own = make_settings({**base, "reports_only": False, "mode": "apply", "voxel_size": 2, "session_label": ["a"]})
+    recorded = tomllib.loads(to_toml(own))
+    assert make_settings({**recorded, **base}, given=base).voxel_size == 2
+    for name in set(option_names()) - {*effective, "reports_only", "boilerplate_only"}:
+        with pytest.raises(UsageError, match=f"^{flag(name)}: --reports-only computes nothing"):
+            make_settings(base, given=[name])
 
 
 def test_check_model__names_the_option_that_the_model_would_ignore() -> None:

@@ -29,7 +29,7 @@ def write_pages(settings: Settings) -> list[Outcome]:
     Returns
     -------
     list of Outcome
-        One for each participant; with ``stop_on_first_crash`` none after one that failed.
+        One for each participant whose page was made or failed; none of those behind a stop, whom the log names.
 
     Raises
     ------
@@ -40,7 +40,12 @@ def write_pages(settings: Settings) -> list[Outcome]:
 
     labels = prepared_labels(settings.output_dir, settings.participant_label)
     heads = _heads(settings.output_dir, settings.bids_dir, labels)
-    return list(report_subjects(settings.output_dir, heads, labels, stop=settings.stop_on_first_crash, again=True))
+    outcomes = list(report_subjects(settings.output_dir, heads, labels, stop=settings.stop_on_first_crash, again=True))
+    seen = {one.participant for one in outcomes}
+    behind = ", ".join(f"sub-{label}" for label in labels if label not in seen)
+    if behind and settings.stop_on_first_crash:
+        logger.warning("--stop-on-first-crash: stopped; no page was made of %s", behind)
+    return outcomes
 
 
 def _heads(output_dir: Path, bids_dir: Path, labels: Iterable[str]) -> dict[str, Path]:

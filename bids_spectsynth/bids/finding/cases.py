@@ -127,7 +127,8 @@ def find_cases(settings: Settings) -> tuple[list[Case], list[Outcome]]:
     participants = find_participants(bids_dir, settings.participant_label)
     sessions = find_sessions(bids_dir, participants, settings.session_label)
     closed = closed_folders(bids_dir, participants, sessions)
-    if settings.bids_database_dir is None:
+    # A dry run leaves no index behind.
+    if settings.bids_database_dir is None or settings.dry_run:
         layout = build_layout(bids_dir, participants, sessions, closed)
     else:
         layout = stored_layout(bids_dir, participants, sessions, closed, settings.bids_database_dir)

@@ -14,7 +14,7 @@ from bids_spectsynth.bids.access import subfolders
 from bids_spectsynth.bids.finding.layout import build_layout, closed_folders, find_participants, ignored, read_config
 from bids_spectsynth.bids.sidecars import read_object
 from bids_spectsynth.bids.writing import folder_lock, write_json
-from bids_spectsynth.errors import UsageError
+from bids_spectsynth.errors import SpectSynthError, UsageError
 
 if TYPE_CHECKING:
     from bids.layout import BIDSLayout
@@ -69,7 +69,7 @@ def stored_layout(
     Raises
     ------
     UsageError
-        The folder cannot be written.
+        The folder cannot be written, or PyBIDS cannot make the index there.
     """
     everybody = find_participants(bids_dir)
     barred = closed_folders(bids_dir, everybody, ())
@@ -82,6 +82,7 @@ def stored_layout(
             if known is not None and known != stamp:
                 logger.info("--bids-database-dir: the dataset is not as it was indexed; the index is made anew")
             layout = _open(bids_dir, everybody, barred, database, anew=known != stamp)
+            # The last step, so that it vouches for a whole index.
             write_json(database / _STAMP, {"Stamp": stamp})
     except OSError as error:
         raise UsageError(f"--bids-database-dir: {database}: {error.strerror or error}") from error
@@ -96,8 +97,16 @@ def _open(bids_dir: Path, everybody: Sequence[str], barred: Collection[Path], da
         except Exception as error:
             reason = " ".join(str(error).split())[:100]
             logger.warning("--bids-database-dir: the index cannot be read (%s); it is made anew", reason)
+    # First the stamp: one that outlived a killed process would vouch for what that left of an index.
+    (database / _STAMP).unlink(missing_ok=True)
     (database / INDEX).unlink(missing_ok=True)
-    return build_layout(bids_dir, everybody, (), barred, database)
+    try:
+        return build_layout(bids_dir, everybody, (), barred, database)
+    except (SpectSynthError, OSError):
+        raise
+    # SQLAlchemy's errors (a full disk, a file system without locks) have no base in common with the system's.
+    except Exception as error:
+        raise UsageError(f"--bids-database-dir: {database}: {' '.join(str(error).split())[:200]}") from error
 
 
 def _stamp(bids_dir: Path, everybody: Sequence[str]) -> str:

@@ -10,9 +10,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from bids_spectsynth.app.reporting import pages
 from bids_spectsynth.app.reporting.pages import write_boilerplate
 from bids_spectsynth.app.reporting.selection import prepared_labels
 from bids_spectsynth.errors import DatasetError
+from bids_spectsynth.options.settings import make_settings
 from tests.packed import unpacked
 
 PEOPLE = ("01", "02", "03")
@@ -92,9 +94,28 @@ def test_prepared_labels__empty_folder_is_refused(tmp_path: Path) -> None:
         prepared_labels(tmp_path)
 
 
-def test_write_boilerplate__empty_folder_is_refused(tmp_path: Path) -> None:
-    from bids_spectsynth.options.settings import make_settings
+def test_write_pages__those_behind_a_stop_are_not_taken_for_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from bids_spectsynth.reports.subject import all_pages
 
+    def report(_: Path, label: str, __: Any) -> None:
+        if label == "02":
+            raise ValueError("damaged")
+
+    for label in PEOPLE:
+        (tmp_path / f"sub-{label}/anat").mkdir(parents=True)
+        (tmp_path / f"sub-{label}/anat/sub-{label}_desc-preproc_T1w.nii.gz").touch()
+    monkeypatch.setattr(all_pages, "subject_report", report)
+    monkeypatch.setattr(pages, "find_cases", lambda *_: [])
+    plain = {"bids_dir": tmp_path, "output_dir": tmp_path, "analysis_level": "participant", "reports_only": True}
+    assert [one.status for one in pages.write_pages(make_settings(plain))] == ["ok", "failed", "ok"]
+    outcomes = pages.write_pages(make_settings({**plain, "stop_on_first_crash": True}))
+    assert [(one.participant, one.status) for one in outcomes] == [("01", "ok"), ("02", "failed")]
+    assert "no page was made of sub-03" in caplog.text
+
+
+def test_write_boilerplate__empty_folder_is_refused(tmp_path: Path) -> None:
     settings = make_settings({"bids_dir": tmp_path, "output_dir": tmp_path, "analysis_level": "participant"})
     with pytest.raises(DatasetError, match="no prepared participant"):
         write_boilerplate(settings)

@@ -80,6 +80,45 @@ def test_stored_layout__folder_that_cannot_be_made_is_one_line(dataset: Dataset,
         stored_layout(dataset(*IMAGES), ("02",), (), (), tmp_path / "file")
 
 
+def test_stored_layout__index_of_a_killed_process_is_not_taken(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = dataset(*IMAGES)
+    before = names(root, tmp_path / "db", ("02",))
+    (tmp_path / "db" / INDEX).unlink()
+
+    def killed(*arguments: Any) -> Any:
+        build_layout(root, (), (), (), arguments[-1])
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(stored, "build_layout", killed)
+        with pytest.raises(KeyboardInterrupt):
+            names(root, tmp_path / "db", ("02",))
+    assert (tmp_path / "db" / INDEX).exists()
+    assert names(root, tmp_path / "db", ("02",)) == before
+
+
+def test_stored_layout__index_that_pybids_cannot_make_is_one_line(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> Any:
+        raise RuntimeError("(sqlite3.OperationalError) disk I/O error\n[SQL: INSERT]")
+
+    monkeypatch.setattr(stored, "build_layout", fails)
+    with pytest.raises(UsageError, match=r"^--bids-database-dir: .*/db: \(sqlite3\.OperationalError\) disk I/O error"):
+        names(dataset(*IMAGES), tmp_path / "db", ("02",))
+
+
+def test_find_cases__dry_run_writes_no_index(
+    dataset: Dataset, settings_for: Callable[..., Settings], tmp_path: Path
+) -> None:
+    root = dataset(*IMAGES)
+    plain, _ = find_cases(settings_for(root))
+    assert find_cases(settings_for(root, bids_database_dir=tmp_path / "db", dry_run=True))[0] == plain
+    assert not (tmp_path / "db").exists()
+
+
 def test_find_cases__same_with_an_index_that_is_kept(
     dataset: Dataset, settings_for: Callable[..., Settings], tmp_path: Path
 ) -> None:
