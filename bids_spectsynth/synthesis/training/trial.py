@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
+from bids_spectsynth.errors import ModelError
 from bids_spectsynth.options.settings import MemoryFormat, Precision
 from bids_spectsynth.synthesis.computing.computation import Computation, has_bfloat16
 from bids_spectsynth.synthesis.computing.devices import Processes
@@ -70,9 +71,17 @@ def tried(
     -------
     Computation
         With what was measured in ``trial``, where there was a trial.
+
+    Raises
+    ------
+    ModelError
+        Only some of the processes see the checkpoint.
     """
     ways = ways_left_open(rule, config)
     earlier = recorded(begun, ways) if begun is not None else None
+    # A process that goes on while another one tries would leave that one waiting.
+    if not processes.agree(0 if earlier is None else ways.index(earlier) + 1):
+        raise ModelError("the processes do not see the same checkpoint; use a folder that all share")
     if earlier is not None:
         return earlier
     if len(ways) == 1 or n_steps < MIN_STEPS_TO_TRY:
