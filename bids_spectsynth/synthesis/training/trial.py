@@ -91,13 +91,23 @@ def tried(
     seconds = dict.fromkeys(ways, math.inf)
     for _ in range(_ROUNDS):
         for way in ways:
-            seconds[way] = min(seconds[way], timer(way))
+            seconds[way] = min(seconds[way], timer(way) if way == rule else _seconds_or_never(timer, way))
     place = processes.largest(ways.index(fastest(seconds, rule)) if processes.is_first else 0)
-    trial = {f"{way.precision}, {way.layout}": seconds[way] for way in ways}
+    # What cannot be computed has no time that JSON could hold.
+    trial = {f"{way.precision}, {way.layout}": seconds[way] for way in ways if math.isfinite(seconds[way])}
     chosen = dataclasses.replace(ways[place], trial=tuple(trial.items()))
     words = "; ".join(f"{name} {value:.3g} s" for name, value in trial.items())
     logger.info("Steps tried: %s; taken: %s, %s", words, chosen.precision, chosen.layout)
     return chosen
+
+
+def _seconds_or_never(timer: Timer, way: Computation) -> float:
+    """Seconds per step; infinite where this hardware or this version of torch cannot compute so."""
+    try:
+        return timer(way)
+    except (RuntimeError, ModelError) as error:
+        logger.debug("Steps cannot be computed in %s, %s: %s", way.precision, way.layout, error)
+        return math.inf
 
 
 def ways_left_open(rule: Computation, config: TrainingConfig) -> list[Computation]:

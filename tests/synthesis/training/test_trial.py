@@ -99,6 +99,26 @@ def test_a_training_that_was_begun_goes_on_in_its_way():
     assert chosen({RULE: 0.1}, begun={**PLAIN.facts(), "device": "cuda"}) == RULE
 
 
+@pytest.mark.parametrize("error", [RuntimeError("no such kernel"), ModelError("no memory")])
+def test_tried__a_way_that_cannot_be_computed_is_not_taken(error):
+    def timer(way):
+        if way.precision == "bfloat16":
+            raise error
+        return 0.5 if way == PLAIN else 1.0
+
+    found = tried(RULE, OPEN, 5, (32, 32), Processes(), n_steps=MIN_STEPS_TO_TRY, timer=timer)
+    assert found == PLAIN
+    assert dict(found.trial) == {"float32, channels_last": 1.0, "float32, contiguous": 0.5}
+
+
+def test_tried__the_rule_that_cannot_be_computed_is_an_error():
+    def timer(way):
+        raise ModelError("no memory")
+
+    with pytest.raises(ModelError, match="no memory"):
+        tried(RULE, OPEN, 5, (32, 32), Processes(), n_steps=MIN_STEPS_TO_TRY, timer=timer)
+
+
 class _Divided(Processes):
     """Processes of which another one sees another checkpoint."""
 
