@@ -79,19 +79,14 @@ def tried(
     """
     ways = ways_left_open(rule, config)
     earlier = recorded(begun, ways) if begun is not None else None
-    # A process that goes on while another one tries would leave that one waiting.
-    if not processes.agree(0 if earlier is None else ways.index(earlier) + 1):
-        raise ModelError("the processes do not see the same checkpoint; use a folder that all share")
+    _check_shared(0 if earlier is None else ways.index(earlier) + 1, processes)
     if earlier is not None:
         return earlier
     if len(ways) == 1 or n_steps < MIN_STEPS_TO_TRY:
         return rule
     if timer is None:
         timer = _step_timer(config, levels, slice_size)
-    seconds = dict.fromkeys(ways, math.inf)
-    for _ in range(_ROUNDS):
-        for way in ways:
-            seconds[way] = min(seconds[way], timer(way) if way == rule else _seconds_or_never(timer, way))
+    seconds = _least_seconds(ways, timer)
     place = processes.largest(ways.index(fastest(seconds, rule)) if processes.is_first else 0)
     # What cannot be computed has no time that JSON could hold.
     trial = {f"{way.precision}, {way.layout}": seconds[way] for way in ways if math.isfinite(seconds[way])}
@@ -99,6 +94,21 @@ def tried(
     words = "; ".join(f"{name} {value:.3g} s" for name, value in trial.items())
     logger.info("Steps tried: %s; taken: %s, %s", words, chosen.precision, chosen.layout)
     return chosen
+
+
+def _check_shared(place: int, processes: Processes) -> None:
+    # A process that goes on while another one tries would leave that one waiting.
+    if not processes.agree(place):
+        raise ModelError("the processes do not see the same checkpoint; use a folder that all share")
+
+
+def _least_seconds(ways: Sequence[Computation], timer: Timer) -> dict[Computation, float]:
+    """Seconds per step of each way; the first one, the rule, must be possible."""
+    seconds = dict.fromkeys(ways, math.inf)
+    for _ in range(_ROUNDS):
+        for way in ways:
+            seconds[way] = min(seconds[way], timer(way) if way == ways[0] else _seconds_or_never(timer, way))
+    return seconds
 
 
 def _seconds_or_never(timer: Timer, way: Computation) -> float:
