@@ -233,7 +233,9 @@ def rows_of(seed: int, args: argparse.Namespace, work: Path, start: Path) -> lis
             initial = None
             if settings.initial_model is not None:
                 member = find_initial_model(start, "", config.as_json())
-                initial = load_initial_model(member, checkpoint_path(member.folder))
+                initial = load_initial_model(
+                    member, checkpoint_path(member.folder) if config.has_discriminator else None
+                )
                 config = dataclasses.replace(config, initial_weights=initial.checksum)
                 found["start untrained"] = errors(start, cases[-N_TEST:], config)
             found[name] = fitted(work / config.label, cases, size, config, initial)

@@ -21,12 +21,14 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from bids_spectsynth.errors import ModelError
+from bids_spectsynth.synthesis.computing.computation import Computation
 from bids_spectsynth.synthesis.computing.devices import Processes, connected_processes, environment_rank
 from bids_spectsynth.synthesis.models.tensors import load_tensors
 from bids_spectsynth.synthesis.network.networks import PatchDiscriminator, UNetGenerator, init_weights
 from bids_spectsynth.synthesis.training.config import TrainingConfig
 from bids_spectsynth.synthesis.training.steps import Stepper
 from bids_spectsynth.synthesis.training.train import train
+from bids_spectsynth.synthesis.training.trial import tried
 
 CPU = torch.device("cpu")
 #: Few enough that every slice shows some brain, and none equals another.
@@ -211,6 +213,24 @@ def test_shared_gradients_are_the_mean_of_those_of_the_processes() -> None:
         assert result["again"] == 1
         assert not result["connected"]
     assert results[0]["buffers"] != results[1]["buffers"], "nobody's batch norm is written over"
+
+
+def worker_tried() -> None:
+    """Only the first process sees the checkpoint that the training is to go on from."""
+    rule = Computation(CPU, "float32", "channels_last")
+    config = dataclasses.replace(CONFIG, memory_format="auto")
+    with connected_processes(CPU) as processes:
+        begun = rule.facts() if processes.is_first else None
+        try:
+            tried(rule, config, 5, (32, 32), processes, n_steps=10**6, begun=begun, timer=lambda way: 1.0)
+            refusal = ""
+        except ModelError as error:
+            refusal = str(error)
+    print(json.dumps(refusal))
+
+
+def test_a_checkpoint_that_one_of_two_processes_sees_is_refused_by_both() -> None:
+    assert all("do not see the same checkpoint" in refusal for refusal in start("worker_tried", count=2))
 
 
 @pytest.mark.parametrize("make", [lambda: UNetGenerator(2, 1, 2, 5), lambda: PatchDiscriminator(3, 2)])

@@ -16,9 +16,12 @@ from bids_spectsynth.synthesis.data.orientation import ORIENTATIONS, slice_size
 from bids_spectsynth.synthesis.models.card_schema import check_values
 from bids_spectsynth.synthesis.network.recipe import recipe_of
 
-#: 1 had no recipes, 2 no cropped slices: earlier software refuses what it would apply wrongly.
-FORMAT_VERSION = 3
-_READABLE = (1, 2, 3)
+#: 1 had no recipes, 2 no cropped slices, 3 no initial models: earlier software refuses what it would apply wrongly, or
+#: whose participants it would take for held out.
+FORMAT_VERSION = 4
+#: Of a card without initial models, which earlier software may read.
+PLAIN_FORMAT_VERSION = 3
+_READABLE = (1, 2, 3, 4)
 CARD_FILE = "model.json"
 STATEMENT = (
     "This model makes synthetic interictal SPECT. Its images are estimates from other scans, not measurements, and are "
@@ -104,7 +107,7 @@ class ModelCard:
     statement: str = STATEMENT
     phantom: bool | None = None
     initial_models: tuple[Mapping[str, Any], ...] = ()
-    format_version: int = field(default=FORMAT_VERSION)
+    format_version: int = field(default=PLAIN_FORMAT_VERSION)
 
     @property
     def configuration(self) -> str:

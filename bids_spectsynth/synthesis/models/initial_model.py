@@ -1,6 +1,7 @@
 """The model that a training starts from: whether it fits, what is taken over, and what the new card keeps of it."""
 
 import hashlib
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,9 @@ from bids_spectsynth.synthesis.models.card import ModelCard, is_selection_partic
 from bids_spectsynth.synthesis.models.ensemble import Member, load_members
 from bids_spectsynth.synthesis.models.folder import load_model, weights_checksum
 from bids_spectsynth.synthesis.models.tensors import load_tensors
+from bids_spectsynth.synthesis.network.losses import predicts_scale
+
+logger = logging.getLogger(__name__)
 
 #: What two models must share that one can start from the other's weights, by name in a training's configuration; each
 #: with the value that an older card, which lacks it, stands for.
@@ -28,6 +32,8 @@ _SHARED: Mapping[str, Any] = {
 }
 #: Of the checkpoint in a model's folder.
 _DISCRIMINATOR = "discriminator."
+#: What may differ between a model and the last checkpoint of its training.
+_ASIDE = ("epochs", "patience", "checkpoint_every", "label", "configuration", "precision", "memory_format", "compile")
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +59,11 @@ class InitialModel:
         parts = [self.card.weights_sha256]
         parts += [weights_checksum(self.discriminator)] if self.discriminator else []
         return hashlib.sha256(" ".join(parts).encode()).hexdigest()
+
+    @property
+    def has_scale(self) -> bool:
+        """Whether its generator predicts the scale of its error."""
+        return int(self.card.architecture["output_channels"]) > 1
 
     def start(self, networks: Mapping[str, nn.Module], levels: int) -> None:
         """Give networks these weights, in place; a head that only one side has, of the error's scale, stays random.
@@ -140,6 +151,12 @@ def _check_fits(member: Member, config: Mapping[str, Any]) -> None:
         if there != here:
             words = f"its {name.replace('_', ' ')} is {_text(there)}, that of the model to train {_text(here)}"
             raise ModelError(_refusal(member.folder, words))
+    learns_scale = (
+        predicts_scale(dict(config.get("loss") or {})) and int(member.card.architecture["output_channels"]) == 1
+    )
+    if learns_scale and config["learning_rate"] == 0:
+        words = "it predicts no scale of its error, which cannot be learned with --learning-rate 0"
+        raise ModelError(f"--initial-model {member.folder}: {words}; give another rate, or train without that scale")
 
 
 def _text(value: Any) -> str:
@@ -152,14 +169,15 @@ def _refusal(folder: Path, words: str) -> str:
     return f"--initial-model {folder}: does not fit, {words}; train with the options of that model, or leave it out"
 
 
-def load_initial_model(member: Member, checkpoint: Path) -> InitialModel:
+def load_initial_model(member: Member, checkpoint: Path | None) -> InitialModel:
     """Read the weights of a model that a training starts from.
 
     Parameters
     ----------
     member : Member
-    checkpoint : Path
-        Of its training; where it is gone, a discriminator starts from random weights.
+    checkpoint : Path or None
+        Of its training; where it is gone, or of another training, a discriminator starts from random weights. None for
+        a training without a discriminator, for which it makes no difference.
 
     Raises
     ------
@@ -167,8 +185,22 @@ def load_initial_model(member: Member, checkpoint: Path) -> InitialModel:
         A file is damaged, or weights and card do not belong together.
     """
     model = load_model(member.folder, "cpu", member.card)
-    tensors = load_tensors(checkpoint)[0] if checkpoint.exists() else {}
-    discriminator = {
+    discriminator = _discriminator(checkpoint, model.card) if checkpoint is not None else {}
+    if checkpoint is not None and not discriminator:
+        words = "--initial-model %s: no discriminator in %s that belongs to the model; it starts from random weights"
+        logger.warning(words, member.folder, checkpoint)
+    return InitialModel(member.folder, model.card, model.generator.state_dict(), discriminator)
+
+
+def _discriminator(checkpoint: Path, card: ModelCard) -> dict[str, Tensor]:
+    """State of the discriminator in a checkpoint; empty where there is none, or it is not of the card's training."""
+    if not checkpoint.exists():
+        return {}
+    tensors, header = load_tensors(checkpoint)
+    configs = (header.get("config"), card.config)
+    own, wanted = ({**config, **dict.fromkeys(_ASIDE)} if isinstance(config, dict) else None for config in configs)
+    if own != wanted:
+        return {}
+    return {
         name.removeprefix(_DISCRIMINATOR): value for name, value in tensors.items() if name.startswith(_DISCRIMINATOR)
     }
-    return InitialModel(member.folder, model.card, model.generator.state_dict(), discriminator)

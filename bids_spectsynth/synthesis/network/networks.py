@@ -245,5 +245,5 @@ def init_weights(network: nn.Module, generator: torch.Generator) -> None:
 
 
 def parameter_count(network: nn.Module) -> int:
-    """Number of trainable values."""
-    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+    """Number of values that a training can change, those of frozen parts included."""
+    return sum(parameter.numel() for parameter in network.parameters())

@@ -13,7 +13,7 @@ from bids_spectsynth.bids.roles import INTERICTAL
 from bids_spectsynth.synthesis.data.cohort_statistics import CohortStatistics
 from bids_spectsynth.synthesis.data.cropping import Size
 from bids_spectsynth.synthesis.data.through_slice import NODES
-from bids_spectsynth.synthesis.models.card import ModelCard, participant_hash
+from bids_spectsynth.synthesis.models.card import FORMAT_VERSION, PLAIN_FORMAT_VERSION, ModelCard, participant_hash
 from bids_spectsynth.synthesis.models.folder import weights_checksum
 from bids_spectsynth.synthesis.models.initial_model import InitialModel
 from bids_spectsynth.synthesis.network.networks import parameter_count
@@ -69,7 +69,7 @@ def make_card(
         scaling=config.scaling,
         architecture={**_architecture(config, stepper), "slice_shape": list(slice_shape)},
         losses=config.loss_weights,
-        training={**_training(config, state, stepper), **_counts(*parts, n_slices)},
+        training={**_training(config, state, stepper), **_start(config, initial), **_counts(*parts, n_slices)},
         versions=_versions(),
         target_statistics=_target_statistics(statistics),
         validation=state.best,
@@ -78,6 +78,7 @@ def make_card(
         weights_sha256=weights_checksum(state.best_weights),
         phantom=phantom,
         initial_models=() if initial is None else initial.record(),
+        format_version=PLAIN_FORMAT_VERSION if initial is None else FORMAT_VERSION,
         prior_sha256=prior,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
@@ -128,7 +129,6 @@ def _architecture(config: TrainingConfig, stepper: Stepper) -> dict[str, object]
         "parameters": parameter_count(generator),
     }
     if stepper.discriminator is not None:
-        stepper.discriminator.requires_grad_(True)
         architecture["discriminator"] = "70 x 70 PatchGAN, 3 layers"
         architecture["discriminator_parameters"] = parameter_count(stepper.discriminator)
     return architecture
@@ -152,6 +152,13 @@ def _training(config: TrainingConfig, state: TrainingState, stepper: Stepper) ->
         "slice_format": "16-bit integers, 65,535 steps from -1 to 1",
         **_end(config, state),
     }
+
+
+def _start(config: TrainingConfig, initial: InitialModel | None) -> dict[str, object]:
+    """Where the discriminator's first weights are from, in a training that starts from a model."""
+    if initial is None or not config.has_discriminator:
+        return {}
+    return {"initial_discriminator": "taken" if initial.discriminator else "random"}
 
 
 def _end(config: TrainingConfig, state: TrainingState) -> dict[str, object]:

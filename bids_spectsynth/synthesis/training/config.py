@@ -23,8 +23,8 @@ from bids_spectsynth.synthesis.study import model_label
 
 #: How the network is computed changes weights as another machine or another seed does: it makes no other model.
 COMPUTATION = ("precision", "memory_format", "compile")
-#: What may differ between a checkpoint and the training that goes on from it.
-_FREE = ("checkpoint_every", "label", "configuration", *COMPUTATION)
+#: What may differ between a checkpoint and the training that goes on from it; patience changes no epoch's weights.
+_FREE = ("checkpoint_every", "label", "configuration", "patience", *COMPUTATION)
 #: What every card has, in its order; what came later follows where it is not the default, so that the cards of models
 #: that do not use it stay as they are.
 _CARD_ORDER = (

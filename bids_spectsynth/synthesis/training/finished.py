@@ -1,5 +1,6 @@
 """Whether a folder holds a model already: the one that is asked for, or another that must not be written over."""
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,36 @@ from bids_spectsynth.synthesis.training.config import TrainingConfig
 
 
 def finished_card(folder: Path, config: TrainingConfig) -> ModelCard | None:
-    """Card of the model in a folder, if its training had the same configuration (besides the checkpoints)."""
+    """Card of the model in a folder, if its training had the same configuration (besides the checkpoints).
+
+    Of another patience it is the same where that keeps the same epoch.
+    """
     if not (folder / CARD_FILE).exists():
         return None
     card = load_card(folder)
-    return card if config.same_as(card.config) else None
+    if config.same_as(card.config):
+        return card
+    alike = dataclasses.replace(config, patience=_patience(card)).same_as(card.config)
+    return card if alike and _has_ended(card, config) and _reaches_best(card, config.patience) else None
+
+
+def _patience(card: ModelCard) -> int:
+    return int(card.config.get("patience", 0))
+
+
+def _has_ended(card: ModelCard, config: TrainingConfig) -> bool:
+    """Whether a training with this configuration would not go beyond the epochs that a model was trained for."""
+    n, best = int(card.training.get("epochs", 0)), int(card.training.get("best_epoch", 0))
+    return n >= config.epochs or 0 < config.patience <= n - best
+
+
+def _reaches_best(card: ModelCard, patience: int) -> bool:
+    """Whether a training with this patience surely comes to the epoch that a model has kept.
+
+    It does where it waits as long as the model's own did, or longer than all epochs up to the best one.
+    """
+    own = _patience(card)
+    return not patience or 0 < own <= patience or int(card.training.get("best_epoch", 0)) <= patience
 
 
 def begun_config(folder: Path) -> Mapping[str, Any] | None:
@@ -45,7 +71,14 @@ def check_replaceable(folder: Path, config: TrainingConfig) -> None:
     """
     if not (folder / CARD_FILE).exists() or finished_card(folder, config) is not None:
         return
-    earlier = config.filled(load_card(folder).config)
+    card = load_card(folder)
+    earlier = config.filled(card.config)
+    if config.continues(earlier) and not _reaches_best(card, config.patience):
+        # Trained anew it might end before its best epoch.
+        raise ModelError(
+            f"{folder}: holds a model that was trained with more patience; give --patience {_patience(card)}, or "
+            "--model-label NAME to train another beside it, or remove the folder"
+        )
     if not config.continues(earlier) or int(earlier.get("epochs", 0)) > config.epochs:
         own = config.as_json()
         differing = sorted(name for name in {*own, *earlier} if own.get(name) != earlier.get(name))

@@ -126,7 +126,9 @@ class TrainingLoop:
             # None: only on a terminal, so that the log of a batch job is not filled with bars.
             disable=None if progress and self.processes.is_first else True,
         ) as bar:
-            if self.initial is not None and state.epoch == state.step == 0:
+            # A head that has learned nothing yet must not be kept.
+            whole = self.initial is not None and (self.initial.has_scale or not config.predicts_scale)
+            if whole and state.epoch == state.step == 0:
                 self._take_start(stop)
             ended = self._is_ended()
             while not ended:

@@ -15,7 +15,7 @@ from bids_spectsynth.synthesis.cohort.split import PARTS
 from bids_spectsynth.synthesis.computing.seeds import derived_seed
 from bids_spectsynth.synthesis.data.orientation import ORIENTATIONS, Orientation
 from bids_spectsynth.synthesis.data.slices import PreparedCases
-from bids_spectsynth.synthesis.models.card import CARD_FILE
+from bids_spectsynth.synthesis.models.card import CARD_FILE, load_card
 from bids_spectsynth.synthesis.models.ensemble import ENSEMBLE_FILE, load_members, member_name
 from bids_spectsynth.synthesis.models.initial_model import InitialModel, find_initial_model, load_initial_model
 from bids_spectsynth.synthesis.network.losses import predicts_scale
@@ -211,7 +211,7 @@ def _plan_model(settings: Settings, cohort: Cohort[PreparedCase], model: Planned
         initial = None
         if model.settings.initial_model is not None:
             initial = _initial_model(model.settings.initial_model, network, config)
-            config = dataclasses.replace(config, initial_weights=initial.checksum)
+            config = dataclasses.replace(config, initial_weights=_initial_weights(folder / network.name, initial))
             _warn_of_known(cohort, model, network, initial)
         begun = begun_config(folder / network.name)
         if begun is not None and not predicts_scale(dict(model.settings.loss)):
@@ -223,7 +223,20 @@ def _plan_model(settings: Settings, cohort: Cohort[PreparedCase], model: Planned
 
 def _initial_model(folder: Path, network: PlannedNetwork, config: TrainingConfig) -> InitialModel:
     member = find_initial_model(folder, network.name, config.as_json())
-    return load_initial_model(member, checkpoint_path(member.folder))
+    return load_initial_model(member, checkpoint_path(member.folder) if config.has_discriminator else None)
+
+
+def _initial_weights(folder: Path, initial: InitialModel) -> str:
+    """Checksum of the weights to start from: that of a model in the folder which has started from this one.
+
+    Whether the initial model still has its discriminator makes no difference to a training that is finished.
+    """
+    if (folder / CARD_FILE).exists():
+        card = load_card(folder)
+        parents = [one["weights_sha256"] for one in card.initial_models[:1]]
+        if parents == [initial.card.weights_sha256]:
+            return str(card.config.get("initial_weights", initial.checksum))
+    return initial.checksum
 
 
 def _warn_of_known(

@@ -76,11 +76,12 @@ class Stepper:
         self.networks = {name: network for name, network in networks.items() if network is not None}
         if initial is not None:
             initial.start(self.networks, levels)
-        if config.freeze == "encoder":
+        # Without a rate batch norm would still learn where the encoder alone is frozen.
+        if config.changes_nothing:
+            self.generator.freeze(self.generator)
+        elif config.freeze == "encoder":
             self.generator.downs.requires_grad_(False)
             self.generator.freeze(self.generator.downs)
-        elif config.changes_nothing:
-            self.generator.freeze(self.generator)
         self.optimizers: dict[str, Adam] = {}
         self._layout = computation.memory_format
         for name, network in self.networks.items():

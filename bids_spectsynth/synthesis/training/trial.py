@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
+from bids_spectsynth.errors import ModelError
 from bids_spectsynth.options.settings import MemoryFormat, Precision
 from bids_spectsynth.synthesis.computing.computation import Computation, has_bfloat16
 from bids_spectsynth.synthesis.computing.devices import Processes
@@ -70,25 +71,53 @@ def tried(
     -------
     Computation
         With what was measured in ``trial``, where there was a trial.
+
+    Raises
+    ------
+    ModelError
+        Only some of the processes see the checkpoint.
     """
     ways = ways_left_open(rule, config)
     earlier = recorded(begun, ways) if begun is not None else None
+    _check_shared(0 if earlier is None else ways.index(earlier) + 1, processes)
     if earlier is not None:
         return earlier
     if len(ways) == 1 or n_steps < MIN_STEPS_TO_TRY:
         return rule
     if timer is None:
         timer = _step_timer(config, levels, slice_size)
-    seconds = dict.fromkeys(ways, math.inf)
-    for _ in range(_ROUNDS):
-        for way in ways:
-            seconds[way] = min(seconds[way], timer(way))
+    seconds = _least_seconds(ways, timer)
     place = processes.largest(ways.index(fastest(seconds, rule)) if processes.is_first else 0)
-    trial = {f"{way.precision}, {way.layout}": seconds[way] for way in ways}
+    # What cannot be computed has no time that JSON could hold.
+    trial = {f"{way.precision}, {way.layout}": seconds[way] for way in ways if math.isfinite(seconds[way])}
     chosen = dataclasses.replace(ways[place], trial=tuple(trial.items()))
     words = "; ".join(f"{name} {value:.3g} s" for name, value in trial.items())
     logger.info("Steps tried: %s; taken: %s, %s", words, chosen.precision, chosen.layout)
     return chosen
+
+
+def _check_shared(place: int, processes: Processes) -> None:
+    # A process that goes on while another one tries would leave that one waiting.
+    if not processes.agree(place):
+        raise ModelError("the processes do not see the same checkpoint; use a folder that all share")
+
+
+def _least_seconds(ways: Sequence[Computation], timer: Timer) -> dict[Computation, float]:
+    """Seconds per step of each way; the first one, the rule, must be possible."""
+    seconds = dict.fromkeys(ways, math.inf)
+    for _ in range(_ROUNDS):
+        for way in ways:
+            seconds[way] = min(seconds[way], timer(way) if way == ways[0] else _seconds_or_never(timer, way))
+    return seconds
+
+
+def _seconds_or_never(timer: Timer, way: Computation) -> float:
+    """Seconds per step; infinite where this hardware or this version of torch cannot compute so."""
+    try:
+        return timer(way)
+    except (RuntimeError, ModelError) as error:
+        logger.debug("Steps cannot be computed in %s, %s: %s", way.precision, way.layout, error)
+        return math.inf
 
 
 def ways_left_open(rule: Computation, config: TrainingConfig) -> list[Computation]:

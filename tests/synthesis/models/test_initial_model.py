@@ -32,7 +32,7 @@ def cohort(make_case, *seeds):
 
 def tune(parent, cases, config, folder):
     member = find_initial_model(parent, "", config.as_json())
-    initial = load_initial_model(member, checkpoint_path(parent))
+    initial = load_initial_model(member, checkpoint_path(parent) if config.has_discriminator else None)
     config = dataclasses.replace(config, initial_weights=initial.checksum)
     return train(*cases, config, folder, device="cpu", progress=False, initial=initial)
 
@@ -77,6 +77,9 @@ def test_fine_tuning__goes_on_from_the_weights_and_the_discriminator(tmp_path, p
         if name.endswith(".weight")
     )
     assert set(card.training["initial_validation"]) == {"rmse", "ssim"}
+    assert card.training["initial_discriminator"] == "taken"
+    # Software that does not know of initial models would take their participants for held out.
+    assert (load_card(parent).format_version, card.format_version) == (3, 4)
 
 
 def test_fine_tuning__without_the_discriminator_starts_elsewhere(tmp_path, parent, make_case):
@@ -84,11 +87,34 @@ def test_fine_tuning__without_the_discriminator_starts_elsewhere(tmp_path, paren
     there, gone = load_initial_model(member, checkpoint_path(parent)), load_initial_model(member, tmp_path / "none")
     assert not gone.discriminator
     assert there.checksum != gone.checksum
+    assert load_initial_model(member, None).checksum == gone.checksum
+
+
+def test_load_initial_model__a_discriminator_of_another_training_is_left_with_a_warning(tmp_path, parent, caplog):
+    member = find_initial_model(parent, "", SMALL.as_json())
+    other = dataclasses.replace(member, card=dataclasses.replace(member.card, config={**member.card.config, "seed": 9}))
+    assert load_initial_model(member, checkpoint_path(parent)).discriminator
+    assert load_initial_model(member, None).discriminator == {}
+    assert not caplog.records
+    assert not load_initial_model(other, checkpoint_path(parent)).discriminator
+    assert "no discriminator in" in caplog.text
+
+
+def test_a_scale_that_the_start_lacks_is_never_kept_untrained(tmp_path, parent, make_case, monkeypatch):
+    config = dataclasses.replace(SMALL, loss=(("scale", 1.0),))
+    with pytest.raises(ModelError, match=r"predicts no scale of its error.*--learning-rate 0; give another rate"):
+        find_initial_model(parent, "", dataclasses.replace(config, learning_rate=0.0).as_json())
+    errors = iter([0.1, 0.2, 0.3])
+    monkeypatch.setattr(loop, "validate", lambda *args: {"rmse": next(errors), "ssim": 0.5})
+    card = tune(parent, cohort(make_case, 4, 5, 6), config, tmp_path)
+    assert card.training["best_epoch"] == 1
+    assert "initial_validation" not in card.training
 
 
 def test_a_frozen_encoder_does_not_move(tmp_path, parent, make_case):
     config = dataclasses.replace(SMALL, freeze="encoder", learning_rate=1e-2)
-    tune(parent, cohort(make_case, 4, 5, 6), config, tmp_path)
+    card = tune(parent, cohort(make_case, 4, 5, 6), config, tmp_path)
+    assert card.architecture["parameters"] == load_card(parent).architecture["parameters"]
     before = weights(parent)
     after = {k.removeprefix("generator."): v for k, v in load_state(tmp_path).items() if k.startswith("generator.")}
     moved = {name for name, value in before.items() if not torch.equal(value, after[name])}

@@ -81,6 +81,7 @@ def test_another_number_of_processes(tmp_path, cohort, monkeypatch, caplog, at_s
                 fit(cohort, config, tmp_path)
     # Of the two processes there is only one, which has nobody to share gradients with.
     monkeypatch.setattr(Processes, "with_shared_gradients", lambda self, network: network)
+    monkeypatch.setattr(Processes, "agree", lambda self, *numbers: True)
     run = training.TrainingLoop(*cohort, CONFIG, tmp_path, torch.device("cpu"), Processes(rank=0, count=2), Storage())
     run.resume()
     assert ("number" in caplog.text or "process(es)" in caplog.text) is not kept

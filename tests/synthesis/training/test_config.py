@@ -59,7 +59,10 @@ def test_rate__rises_over_the_warm_up_and_falls_as_half_a_cosine() -> None:
     assert not dataclasses.replace(config, epochs=11).continues(config.as_json())
 
 
-def test_continues__with_patience_more_epochs_are_the_same_training_and_another_patience_is_none() -> None:
+def test_continues__with_patience_more_epochs_or_another_patience_are_the_same_training() -> None:
     config = TrainingConfig(label="a", inputs=("T1w",), epochs=10, patience=3)
     assert dataclasses.replace(config, epochs=20).continues(config.as_json())
-    assert not dataclasses.replace(config, patience=4).continues(config.as_json())
+    assert dataclasses.replace(config, patience=4).continues(config.as_json())
+    cosine = dataclasses.replace(config, learning_rate_schedule="cosine")
+    assert dataclasses.replace(cosine, patience=0).continues(cosine.as_json())
+    assert not dataclasses.replace(config, patience=4).same_as(config.as_json())

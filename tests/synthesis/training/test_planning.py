@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import shutil
 
 import pytest
 
@@ -78,3 +79,18 @@ def test_initial_model__that_does_not_fit_is_refused_before_anything_is_prepared
         check_initial_model(planned_models(options(folder, initial_model=parent, inputs="pet"))[0], 0)
     with pytest.raises(ModelError, match="no such model folder"):
         check_initial_model(planned_models(options(folder, initial_model=folder / "none"))[0], 0)
+
+
+@pytest.mark.parametrize("adversarial_weight", [0, 1])
+def test_initial_model__that_has_lost_its_checkpoint_leaves_a_finished_model_finished(
+    trained, tmp_path, adversarial_weight
+):
+    folder, _ = trained
+    parent = tmp_path / "parent"
+    shutil.copytree(folder / "out" / "models" / "parent", parent)
+    label = f"lost{adversarial_weight}"
+    settings = options(folder, model_label=label, initial_model=parent, adversarial_weight=adversarial_weight)
+    train_models(settings, None)
+    shutil.rmtree(parent / "checkpoint")
+    ((planned,),) = plan_trainings(settings, make_cohort(settings, None), planned_models(settings)).values()
+    assert planned.is_finished

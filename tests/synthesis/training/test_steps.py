@@ -71,3 +71,11 @@ def test_a_step_changes_each_network_by_its_own_loss(batch):
     # The generator's loss goes through the discriminator but must not move it: one update of size lr each.
     for fresh, moved in zip(discriminator.parameters(), stepper.discriminator.parameters(), strict=True):
         assert (fresh - moved).abs().max() <= 1.001 * CONFIG.learning_rate
+
+
+@pytest.mark.parametrize("freeze", ["none", "encoder"])
+def test_a_step_at_rate_0_changes_nothing_of_the_generator(batch, freeze):
+    stepper = make_stepper(dataclasses.replace(CONFIG, learning_rate=0.0, freeze=freeze))
+    before = {name: value.clone() for name, value in stepper.generator.state_dict().items()}
+    stepper.step(*batch, 1)
+    assert all(torch.equal(value, before[name]) for name, value in stepper.generator.state_dict().items())

@@ -8,6 +8,7 @@ import signal
 import pytest
 import torch
 
+from bids_spectsynth.errors import ModelError
 from bids_spectsynth.synthesis.computing.computation import Computation
 from bids_spectsynth.synthesis.computing.devices import Processes
 from bids_spectsynth.synthesis.models.card import load_card
@@ -96,6 +97,39 @@ def test_a_training_that_was_begun_goes_on_in_its_way():
     assert found.trial == (("float32, contiguous", 0.25),)
     # Of a machine that could what this one cannot.
     assert chosen({RULE: 0.1}, begun={**PLAIN.facts(), "device": "cuda"}) == RULE
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no such kernel"), ModelError("no memory")])
+def test_tried__a_way_that_cannot_be_computed_is_not_taken(error):
+    def timer(way):
+        if way.precision == "bfloat16":
+            raise error
+        return 0.5 if way == PLAIN else 1.0
+
+    found = tried(RULE, OPEN, 5, (32, 32), Processes(), n_steps=MIN_STEPS_TO_TRY, timer=timer)
+    assert found == PLAIN
+    assert dict(found.trial) == {"float32, channels_last": 1.0, "float32, contiguous": 0.5}
+
+
+def test_tried__the_rule_that_cannot_be_computed_is_an_error():
+    def timer(way):
+        raise ModelError("no memory")
+
+    with pytest.raises(ModelError, match="no memory"):
+        tried(RULE, OPEN, 5, (32, 32), Processes(), n_steps=MIN_STEPS_TO_TRY, timer=timer)
+
+
+class _Divided(Processes):
+    """Processes of which another one sees another checkpoint."""
+
+    def agree(self, *numbers):
+        return False
+
+
+@pytest.mark.parametrize("begun", [None, PLAIN.facts()])
+def test_tried__a_checkpoint_that_only_some_processes_see_is_refused(begun):
+    with pytest.raises(ModelError, match="do not see the same checkpoint; use a folder that all share"):
+        tried(RULE, OPEN, 5, (32, 32), _Divided(), n_steps=MIN_STEPS_TO_TRY, begun=begun, timer=lambda way: 1.0)
 
 
 def test_steps_are_timed_and_the_training_is_the_same_afterwards(cohort, tmp_path, monkeypatch):
