@@ -82,9 +82,9 @@ def check_held_out_sites(kept: Collection[str], others: Collection[str], sites: 
     if mates:
         names = ", ".join(sorted({sites[label] for label in mates}))
         raise UsageError(
-            f"--hold-out: participant {', '.join(mates)} is of a site that {_OPTION} trains on ({names}): networks that "
-            "know the site would serve; leave --hold-out out (everybody is held out with the site), or hold out whole "
-            "sites"
+            f"--hold-out: participant {', '.join(mates)} is of a site that {_OPTION} trains on ({names}): networks "
+            "that know the site would serve; leave --hold-out out (everybody is held out with the site), or hold out "
+            "whole sites"
         )
 
 
