@@ -138,7 +138,7 @@ def _training_lines(settings: Settings, cases: Sequence[Case], models: Sequence[
             words, folds = f"split, if all can be prepared: {found.counts()}", found.n_folds
             loads = _loads(found, models)
     except ModelError as error:
-        # The table of participants has sites of people who cannot take part: without a cohort there is no better number.
+        # Sites of the whole table: without a cohort there is no better number.
         lines = _model_lines(models, n_folds(settings))
         return [*lines, f"split: not possible with what there is now ({error})"]
     estimates = _estimates(settings, loads, () if settings.mode == "train" else cases)
