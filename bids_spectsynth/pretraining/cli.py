@@ -60,7 +60,8 @@ def _settings(given: dict[str, Any], out: Path) -> Settings:
     if str(given.get("preset")) == "demo":
         raise UsageError("--preset demo: trains several models; choose fard2024 or best")
     # There is neither a dataset nor an output folder: the model's own folder stands for both.
-    settings = make_settings({"bids_dir": out, "output_dir": out, "analysis_level": "participant", **DEFAULTS, **given})
+    plain = {"bids_dir": out, "output_dir": out, "analysis_level": "participant"}
+    settings = make_settings({**plain, **DEFAULTS, **given}, given)
     if len(settings.inputs) > 1:
         raise UsageError("--inputs: one set of images for one model; call the command once for each")
     unknown = [role for role in settings.inputs[0] if role not in SIMULATED_ROLES]
