@@ -27,7 +27,7 @@ from bids_spectsynth.preprocess.registration.register import register_images
 from bids_spectsynth.preprocess.registration.result import Registration
 from bids_spectsynth.synthesis.computing.devices import as_device
 from bids_spectsynth.synthesis.models.card import ModelCard, is_selection_participant, is_training_participant
-from bids_spectsynth.synthesis.models.ensemble import Member, load_members, members_for, model_name
+from bids_spectsynth.synthesis.models.ensemble import Member, check_has_measured, load_members, members_for, model_name
 from bids_spectsynth.synthesis.models.fit import check_fit
 from bids_spectsynth.synthesis.models.folder import Model
 from bids_spectsynth.synthesis.models.folder import load_model as load_network
@@ -117,7 +117,8 @@ def load_model(folder: str | Path, device: str | torch.device | None = None) -> 
     Raises
     ------
     ModelError
-        A file is missing or damaged, was written by a newer version, or there is no such device.
+        A file is missing or damaged, was written by a newer version, or there is no such device; or the model has
+        learned from simulated heads alone.
 
     Examples
     --------
@@ -127,6 +128,7 @@ def load_model(folder: str | Path, device: str | torch.device | None = None) -> 
     """
     folder, place = Path(folder), as_device(device)
     members = load_members(folder)
+    check_has_measured(members)
     return SynthesisModel(folder, members, tuple(load_network(one.folder, place, one.card) for one in members))
 
 

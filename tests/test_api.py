@@ -99,6 +99,12 @@ def test_load_model__what_is_wrong_is_one_line(tmp_path: Path, folder: Path) -> 
         bs.load_model(folder, "gpu")
 
 
+def test_load_model__of_simulated_heads_alone_is_a_start_and_no_model(tmp_path: Path) -> None:
+    make_model(tmp_path / "start", participants=(), selection_participants=(), phantom=True)
+    with pytest.raises(ModelError, match=r"learned from simulated heads alone.*--initial-model"):
+        bs.load_model(tmp_path / "start", "cpu")
+
+
 def test_find_prepared__folder_and_participants_as_text(case: PreparedCase, tmp_path: Path) -> None:
     out = case.images["T1w"].parents[2]
     for found in (

@@ -15,7 +15,7 @@ from bids_spectsynth.synthesis.cohort.sites import read_sites
 from bids_spectsynth.synthesis.computing.computation import training_computation
 from bids_spectsynth.synthesis.computing.devices import environment_rank, resolve_device
 from bids_spectsynth.synthesis.models.card import ModelCard
-from bids_spectsynth.synthesis.models.ensemble import Member, load_members, members_for, model_name
+from bids_spectsynth.synthesis.models.ensemble import Member, check_has_measured, load_members, members_for, model_name
 from bids_spectsynth.synthesis.models.folder import load_model
 from bids_spectsynth.synthesis.study import merge_models, planned_models, trains
 
@@ -98,11 +98,12 @@ def choose_models(settings: Settings) -> tuple[Settings, tuple[AppliedModel, ...
     if settings.model is not None:
         models = load_models([settings.model])
         _check_weights(models)
-        _check_people(models)
     elif settings.mode == "apply":
         models = tuple(AppliedModel(folder, members) for folder, members in finished_models(settings).items())
     else:
         return settings, ()
+    for model in models:
+        check_has_measured(model.members)
     _check_grids(models, settings)
     settings = _with_affine(settings, any(member.card.prior_sha256 for model in models for member in model.members))
     inputs = tuple(dict.fromkeys(member.card.inputs for model in models for member in model.members))
@@ -125,16 +126,6 @@ def _check_weights(models: Sequence[AppliedModel]) -> None:
     for model in models:
         for member in model.members:
             load_model(member.folder, torch.device("cpu"), member.card)
-
-
-def _check_people(models: Sequence[AppliedModel]) -> None:
-    """Refuse to apply what has seen no measured image at all."""
-    for card in (member.card for model in models for member in model.members):
-        if card.phantom and not card.participants:
-            raise ModelError(
-                f"model {card.label} has learned from simulated heads alone and is no model to apply; "
-                "train one that starts from it with --initial-model"
-            )
 
 
 def _check_grids(models: Sequence[AppliedModel], settings: Settings) -> None:

@@ -111,8 +111,7 @@ def plan_lines(
         # The same options go to every stage of a cluster: templates of the preparation may be missing in training.
         lines += map(planned_template, templates_of(cases, settings) or settings.templates)
     if trains(settings):
-        models = planned_models(settings)
-        lines += [*_model_lines(models, n_folds(settings)), *_cohort_lines(settings, cases, models)]
+        lines += _training_lines(settings, cases, planned_models(settings))
     return lines
 
 
@@ -128,19 +127,22 @@ def _model_lines(models: Sequence[PlannedModel], folds: int) -> list[str]:
     return lines
 
 
-def _cohort_lines(settings: Settings, cases: Sequence[Case], models: Sequence[PlannedModel]) -> list[str]:
-    """The split and the estimates: in ``train`` mode of what is prepared, else of what was found."""
+def _training_lines(settings: Settings, cases: Sequence[Case], models: Sequence[PlannedModel]) -> list[str]:
+    """Models, split and estimates: in ``train`` mode of what is prepared, else of what was found."""
     try:
         if settings.mode == "train":
             prepared = make_cohort(settings, None)
-            return [f"split: {prepared.counts()}", *_estimates(settings, _loads(prepared, models), ())]
-        found = split_cohort(settings, dict.fromkeys(settings.spaces, cases))
-        return [
-            f"split, if all can be prepared: {found.counts()}",
-            *_estimates(settings, _loads(found, models), cases),
-        ]
+            words, folds, loads = f"split: {prepared.counts()}", prepared.n_folds, _loads(prepared, models)
+        else:
+            found = split_cohort(settings, dict.fromkeys(settings.spaces, cases))
+            words, folds = f"split, if all can be prepared: {found.counts()}", found.n_folds
+            loads = _loads(found, models)
     except ModelError as error:
-        return [f"split: not possible with what there is now ({error})"]
+        # Sites of the whole table: without a cohort there is no better number.
+        lines = _model_lines(models, n_folds(settings))
+        return [*lines, f"split: not possible with what there is now ({error})"]
+    estimates = _estimates(settings, loads, () if settings.mode == "train" else cases)
+    return [*_model_lines(models, folds), words, *estimates]
 
 
 def _loads(cohort: Cohort[AnyCase], models: Sequence[PlannedModel]) -> list[estimate.Load]:

@@ -1,6 +1,6 @@
 """Which options go together; what single values are usable, each option says itself."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from bids_spectsynth.errors import UsageError
 from bids_spectsynth.options.choices import AnalysisLevel, Scaling
@@ -221,6 +221,27 @@ def check_start(training: TrainingOptions, model: ModelOptions) -> None:
         raise UsageError(
             "--learning-rate-decay-epochs: with --learning-rate-schedule cosine the rate falls already; leave one of "
             "the two options out"
+        )
+
+
+def check_warmup(training: TrainingOptions, given: Collection[str]) -> None:
+    """Refuse a learning rate that would rise all the time and never be what was asked for.
+
+    Parameters
+    ----------
+    training : TrainingOptions
+    given : collection of str
+        Names of the options that were asked for; the number that an initial model suggests is no mistake.
+
+    Raises
+    ------
+    UsageError
+        The rate rises over all epochs.
+    """
+    if "warmup_epochs" in given and training.warmup_epochs >= training.epochs:
+        raise UsageError(
+            f"--warmup-epochs: {training.warmup_epochs} of {training.epochs} epochs leave none at the learning rate; "
+            "give fewer, or more --epochs"
         )
 
 

@@ -185,6 +185,7 @@ def settings_of(options: type[SettingsT], values: Mapping[str, Any], given: Coll
 def _check(settings: Settings, values: Mapping[str, Any], given: Collection[str]) -> None:
     checks.check_training(settings, settings.intensity_scaling)
     checks.check_start(settings, settings)
+    checks.check_warmup(settings, given)
     checks.check_split(settings)
     checks.check_quality(settings)
     checks.check_backend(settings)

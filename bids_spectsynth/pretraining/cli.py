@@ -1,6 +1,7 @@
 """Command line of the simulated start: ``bids_spectsynth-pretrain OUT --preset best``."""
 
 import argparse
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from bids_spectsynth.logs import console_logging
 from bids_spectsynth.options.declare import declared
 from bids_spectsynth.options.parser import Parser, add_option, parse_arguments
 from bids_spectsynth.options.settings import Settings, make_settings
+from bids_spectsynth.termination import clean_end
 
 #: Options of ``bids_spectsynth`` that this command has too, with the same meaning and, but for :data:`DEFAULTS`, the
 #: same defaults: a model that was made with some of them fits a training with the same ones.
@@ -58,7 +60,8 @@ def _settings(given: dict[str, Any], out: Path) -> Settings:
     if str(given.get("preset")) == "demo":
         raise UsageError("--preset demo: trains several models; choose fard2024 or best")
     # There is neither a dataset nor an output folder: the model's own folder stands for both.
-    settings = make_settings({"bids_dir": out, "output_dir": out, "analysis_level": "participant", **DEFAULTS, **given})
+    plain = {"bids_dir": out, "output_dir": out, "analysis_level": "participant"}
+    settings = make_settings({**plain, **DEFAULTS, **given}, given)
     if len(settings.inputs) > 1:
         raise UsageError("--inputs: one set of images for one model; call the command once for each")
     unknown = [role for role in settings.inputs[0] if role not in SIMULATED_ROLES]
@@ -85,16 +88,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         out, n_heads = Path(given.pop("out")).resolve(), int(given.pop("heads", HEADS))
         if n_heads < _FEWEST:
             raise UsageError(f"--heads: {n_heads} is below {_FEWEST}, with which each head has a mean of two others")
+        if int(os.environ.get("WORLD_SIZE") or 1) > 1:
+            raise UsageError("torchrun: this command trains in one process, and several would write one folder")
         settings = _settings(given, out)
         console_logging(settings.verbose)
         from bids_spectsynth.pretraining.train import pretrain
-        from bids_spectsynth.synthesis.training.state import Interrupted
 
         try:
-            card = pretrain(settings, out, n_heads)
-        except Interrupted as stopped:
-            print(f"{PROGRAM}: {stopped}", file=sys.stderr)
-            return stopped.exit_code
+            with clean_end():
+                card = pretrain(settings, out, n_heads)
+        except KeyboardInterrupt as stopped:
+            print(f"{PROGRAM}: {str(stopped) or 'interrupted; start again to go on from here'}", file=sys.stderr)
+            return int(getattr(stopped, "exit_code", ExitCode.INTERRUPTED))
     except SpectSynthError as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
         return int(error_code(error))

@@ -1,7 +1,7 @@
 """Simulated cohorts one after the other, each drawn in the background while the one before is learned from."""
 
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 from types import TracebackType
 
@@ -9,6 +9,9 @@ from bids_spectsynth.phantom.atlas import load_atlas
 from bids_spectsynth.pretraining.cohort import CohortPlan, CohortRequest, draw_planned, plan_cohort, scaled_cases
 from bids_spectsynth.pretraining.heads import SimulatedHead
 from bids_spectsynth.synthesis.data.slices import CaseArrays
+
+#: How often a training that waits for heads looks whether it is to stop.
+_POLL_SECONDS = 0.2
 
 
 class CohortStream(AbstractContextManager["CohortStream"]):
@@ -36,16 +39,34 @@ class CohortStream(AbstractContextManager["CohortStream"]):
         number : int
             From 0.
         """
-        for wanted in (number, number + 1):
-            if wanted not in self._begun:
-                self._begun[wanted] = self._begin(wanted)
+        self._begin_two(number)
         plan, drawn = self._begun.pop(number)
         return scaled_cases(self.request, plan, [head.result() for head in drawn], str(number))
 
-    def _begin(self, number: int) -> tuple[CohortPlan, list["Future[SimulatedHead]"]]:
-        plan = plan_cohort(self.request, number)
-        heads = range(self.request.n_heads)
-        return plan, [self._threads.submit(draw_planned, self.request, plan, index) for index in heads]
+    def wait(self, number: int, stopped: Callable[[], bool]) -> bool:
+        """Wait until a cohort is drawn, which takes minutes where training is fast; whether it is.
+
+        Parameters
+        ----------
+        number : int
+        stopped : callable
+            Asked again and again; True ends the waiting.
+        """
+        self._begin_two(number)
+        while not stopped():
+            if not wait(self._begun[number][1], timeout=_POLL_SECONDS).not_done:
+                return True
+        return False
+
+    def draw(self, request: CohortRequest, plan: CohortPlan) -> list["Future[SimulatedHead]"]:
+        """Begin to draw the heads of a plan."""
+        return [self._threads.submit(draw_planned, request, plan, index) for index in range(request.n_heads)]
+
+    def _begin_two(self, number: int) -> None:
+        for wanted in (number, number + 1):
+            if wanted not in self._begun:
+                plan = plan_cohort(self.request, wanted)
+                self._begun[wanted] = plan, self.draw(self.request, plan)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import torch
 
+from bids_spectsynth.errors import ModelError
 from bids_spectsynth.options.settings import Settings
-from bids_spectsynth.pretraining.cohort import CohortRequest, draw_planned, plan_cohort, scaled_cases
+from bids_spectsynth.pretraining.cohort import CohortRequest, plan_cohort, scaled_cases
 from bids_spectsynth.pretraining.making import CONTRASTS
 from bids_spectsynth.pretraining.stream import CohortStream
 from bids_spectsynth.synthesis.computing.devices import Processes, resolve_device
@@ -52,15 +53,23 @@ class StreamLoop(TrainingLoop):
 
     def __init__(self, stream: CohortStream, config: TrainingConfig, folder: Path, device: torch.device) -> None:
         self._stream = stream
-        held_out = _validation_cases(stream.request)
+        held_out = _validation_cases(stream)
         super().__init__(stream.cohort(0), held_out, config, folder, device, Processes(), Storage())
         self._first = self.slices
         self._n_held_out, self._present = len(held_out), 0
+        self._stop = StopSignals()
+
+    def fit(self, stop: StopSignals, *, progress: bool, phantom: bool | None = None) -> None:
+        """As of every training; the wait for a cohort looks at ``stop`` too."""
+        self._stop = stop
+        super().fit(stop, progress=progress, phantom=phantom)
 
     def _begin_epoch(self) -> None:
         number = self.state.epoch
         if number == self._present:
             return
+        if not self._stream.wait(number, lambda: self._stop.number != 0):
+            self._stop_on_signal(self._stop)
         config, size = self.config, self._first.slice_shape
         data, _ = gather_slices(
             self._stream.cohort(number),
@@ -101,15 +110,31 @@ class StreamLoop(TrainingLoop):
         )
 
 
-def _validation_cases(request: CohortRequest) -> list[CaseArrays]:
+def _validation_cases(stream: CohortStream) -> list[CaseArrays]:
     """Heads of several cohorts, always the same."""
-    request = dataclasses.replace(request, n_heads=VALIDATION_HEADS)
+    request = dataclasses.replace(stream.request, n_heads=VALIDATION_HEADS)
+    plans = {number: plan_cohort(request, _FIRST_VALIDATION + number) for number in range(VALIDATION_COHORTS)}
+    begun = {number: stream.draw(request, plan) for number, plan in plans.items()}
     cases = []
-    for number in range(_FIRST_VALIDATION, _FIRST_VALIDATION + VALIDATION_COHORTS):
-        plan = plan_cohort(request, number)
-        heads = [draw_planned(request, plan, index) for index in range(request.n_heads)]
-        cases += scaled_cases(request, plan, heads, f"validation{number}")
+    for number, plan in plans.items():
+        heads = [head.result() for head in begun[number]]
+        cases += scaled_cases(request, plan, heads, f"validation{_FIRST_VALIDATION + number}")
     return cases
+
+
+def _check_replaceable(folder: Path, config: TrainingConfig) -> None:
+    """Refuse to train over another start, in words of this command's options."""
+    try:
+        check_replaceable(folder, config)
+    except ModelError as error:
+        own, earlier = config.as_json(), config.filled(load_card(folder).config)
+        differing = sorted(name for name in {*own, *earlier} if own.get(name) != earlier.get(name))
+        # What is drawn also follows from other options, which then differ themselves.
+        named = [name for name in differing if name != "data"] or ["heads"]
+        raise ModelError(
+            f"{folder}: holds a start that was trained otherwise ({', '.join(named)} differ); give those options as "
+            "they were, or another OUT, or remove the folder"
+        ) from error
 
 
 def pretrain(settings: Settings, folder: Path, n_heads: int) -> ModelCard:
@@ -143,17 +168,19 @@ def pretrain(settings: Settings, folder: Path, n_heads: int) -> ModelCard:
     label = settings.model_label or f"{model.label}Simulated"
     recipe = hashlib.sha256(f"simulated heads {RECIPE_VERSION} {request}".encode()).hexdigest()
     config = training_config(settings, model.inputs, model.space, recipe, label=label, configuration=label)
-    check_replaceable(folder, config)
+    _check_replaceable(folder, config)
     finished = finished_card(folder, config)
     if finished is not None:
         logger.info("Model %s is trained already", label)
         return finished
     torch.set_num_threads(settings.nprocs)
     device = resolve_device(settings.device)
-    with CohortStream(request, settings.nprocs) as stream, StopSignals() as stop:
+    with CohortStream(request, settings.nprocs) as stream:
+        # Before the first step there is nothing to keep: a signal ends the drawing of the first heads at once.
         loop = StreamLoop(stream, config, folder, device)
         loop.resume()
-        loop.fit(stop, progress=True, phantom=True)
+        with StopSignals() as stop:
+            loop.fit(stop, progress=True, phantom=True)
     if stop.number:
         raise Interrupted(stop.number)
     return load_card(folder)

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from bids_spectsynth.app.model_choice import AppliedModel, check_all_applied
+from bids_spectsynth.app.model_choice import AppliedModel, check_all_applied, choose_models
 from bids_spectsynth.errors import ModelError, Outcome
 from bids_spectsynth.options.settings import Settings, make_settings
 from bids_spectsynth.synthesis.models.ensemble import Member
+from tests.synthesis.models.conftest import make_model
 
 
 @pytest.fixture
@@ -37,6 +38,16 @@ def test_check_all_applied__one_model_that_fits_is_enough(settings: Settings, mo
 def test_check_all_applied__space_that_nobody_is_prepared_in(settings: Settings, models: list[AppliedModel]) -> None:
     with pytest.raises(ModelError, match=r"space MNI, not T1w; use --output-spaces MNI"):
         check_all_applied([], models, settings)
+
+
+@pytest.mark.parametrize("given", [True, False], ids=["--model", "of the output folder"])
+def test_choose_models__of_simulated_heads_alone_is_no_model(tmp_path: Path, given: bool) -> None:
+    folder = tmp_path / "out" / "models" / "start"
+    make_model(folder, participants=(), selection_participants=(), phantom=True)
+    plain = {"bids_dir": tmp_path / "data", "output_dir": tmp_path / "out", "analysis_level": "participant"}
+    own = {"mode": "apply", "voxel_size": 2, "device": "cpu", **({"model": folder} if given else {})}
+    with pytest.raises(ModelError, match=r"learned from simulated heads alone.*--initial-model"):
+        choose_models(make_settings({**plain, **own}))
 
 
 @pytest.fixture

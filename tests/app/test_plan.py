@@ -100,6 +100,17 @@ def test_a_cross_validation_is_planned(measured: list[Any]) -> None:
     )
 
 
+def test_folds_by_site_are_those_of_who_can_take_part(measured: list[Any], tmp_path: Path) -> None:
+    sites = "".join(f"sub-{n}\t{'ABCD'[n // 2]}\n" for n in range(8))
+    (tmp_path / "participants.tsv").write_text(f"participant_id\tsite\n{sites}")
+    chosen = settings(bids_dir=tmp_path, cross_validate="site", epochs=1, voxel_size=4)
+    # Nobody of the fourth site has a SPECT.
+    cases = [complete(f"{n}") for n in range(6)] + [complete(f"{n}", ("T1w", "pet")) for n in (6, 7)]
+    lines = plan_lines(chosen, cases, [])
+    assert "  pix2pixT1wPet: T1w + pet in T1w, L1+BCE, recipe fard2024, seed 1234, 3 networks" in lines
+    assert any("3 folds that hold out 2, 2, 2" in line for line in lines)
+
+
 def test_a_split_that_is_not_possible_is_said(measured: list[Any]) -> None:
     lines = plan_lines(settings(), [complete("1"), complete("2")], [])
     assert len([line for line in lines if line.startswith("split: not possible") and "2 participant(s)" in line]) == 1

@@ -89,6 +89,16 @@ def test_check_training__one_term_above_zero_is_enough() -> None:
         checks.check_training(TrainingOptions(**none), "slice")
 
 
+def test_check_warmup__leaves_an_epoch_at_the_full_rate() -> None:
+    chosen = {"warmup_epochs": 4}
+    checks.check_warmup(TrainingOptions(epochs=5, warmup_epochs=4), chosen)
+    # As an initial model suggests it, or as a run has recorded that.
+    checks.check_warmup(TrainingOptions(epochs=3, warmup_epochs=3), ())
+    base = {"bids_dir": "/b", "output_dir": "/o", "analysis_level": "participant", "epochs": 4}
+    with pytest.raises(UsageError, match=r"^--warmup-epochs: 4 of 4 epochs"):
+        make_settings({**base, **chosen}, chosen)
+
+
 def test_check_quality__flagged_cannot_fail_and_be_taken() -> None:
     for one in (ExecutionOptions(), ExecutionOptions(strict=True), ExecutionOptions(include_flagged=True)):
         checks.check_quality(one)

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import time
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ import torch
 from bids_spectsynth.app.model_choice import choose_models
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.options.settings import make_settings
-from bids_spectsynth.pretraining import train
+from bids_spectsynth.pretraining import stream, train
 from bids_spectsynth.pretraining.cli import DEFAULTS, OPTIONS, build_parser, main
+from bids_spectsynth.pretraining.cohort import CohortRequest
 from bids_spectsynth.pretraining.stream import CohortStream
 from bids_spectsynth.pretraining.train import STATEMENT
 from bids_spectsynth.synthesis.models.card import is_training_participant, load_card
@@ -103,6 +105,38 @@ def test_a_training_that_is_killed_goes_on_to_the_same_weights(trained, tmp_path
     assert (trained / "model.json").stat().st_mtime_ns == before
     assert main([str(trained), *SMALL, "--random-seed", "7"]) == 5
     assert "seed" in capsys.readouterr().err
+
+
+def test_another_number_of_heads_is_said_in_words_of_this_command(trained, capsys):
+    options = ["4" if option == "3" and SMALL[at - 1] == "--heads" else option for at, option in enumerate(SMALL)]
+    assert main([str(trained), *options]) == 5
+    error = capsys.readouterr().err
+    assert "(heads differ)" in error
+    assert "another OUT" in error
+    assert "--model-label" not in error
+
+
+def test_several_processes_are_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main([str(tmp_path / "m"), *SMALL]) == 2
+    assert "torchrun: this command trains in one process" in capsys.readouterr().err
+
+
+def test_a_signal_while_the_first_heads_are_drawn_ends_at_once(tmp_path, monkeypatch, capsys):
+    def kill(stream):
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError("the signal was kept for later")
+
+    monkeypatch.setattr(train, "_validation_cases", kill)
+    assert main([str(tmp_path / "m"), *SMALL]) == 143
+    assert "stopped by SIGTERM" in capsys.readouterr().err
+
+
+def test_wait__ends_when_it_is_told_to(monkeypatch):
+    monkeypatch.setattr(stream, "draw_planned", lambda *_: time.sleep(1))
+    request = CohortRequest(seed=3, n_heads=3, inputs=("T1w",), voxel_size=4.0, scaling="volume", prior=False)
+    with stream.CohortStream(request, 1) as cohorts:
+        assert not cohorts.wait(0, lambda: True)
 
 
 def test_every_epoch_is_another_cohort(monkeypatch, tmp_path):

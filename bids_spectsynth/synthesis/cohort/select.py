@@ -11,7 +11,7 @@ from bids_spectsynth.bids.roles import INTERICTAL
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.options.settings import BY_SITE, Settings
 from bids_spectsynth.synthesis.cohort.hold_out import held_out
-from bids_spectsynth.synthesis.cohort.sites import read_sites, site_splits
+from bids_spectsynth.synthesis.cohort.sites import check_held_out_sites, read_sites, site_splits
 from bids_spectsynth.synthesis.cohort.split import (
     PARTS,
     Part,
@@ -192,7 +192,9 @@ def _folds(settings: Settings, usable: Sequence[str], everybody: Collection[str]
     seed = settings.random_seed
     folds: tuple[dict[str, Part], ...]
     if settings.cross_validate == BY_SITE:
-        folds = site_splits(others, read_sites(settings), settings.split, seed)
+        sites = read_sites(settings)
+        check_held_out_sites(kept, others, sites)
+        folds = site_splits(others, sites, settings.split, seed)
     elif settings.cross_validate:
         folds = fold_splits(others, settings.cross_validate, settings.split, seed)
     elif settings.split_counts is not None:

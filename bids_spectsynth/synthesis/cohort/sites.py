@@ -1,6 +1,6 @@
 """The sites of a cross-validation that holds out one site after the other."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from bids_spectsynth.errors import ModelError, UsageError
 from bids_spectsynth.options.settings import BY_SITE, Settings
@@ -23,7 +23,7 @@ def read_sites(settings: Settings) -> dict[str, str]:
     Raises
     ------
     UsageError
-        There is no such table or column, or it has one value alone.
+        There is no such table or column, it has one value alone, or two for one participant.
     """
     if settings.cross_validate != BY_SITE:
         return {}
@@ -32,7 +32,17 @@ def read_sites(settings: Settings) -> dict[str, str]:
     if column not in rows[0]:
         columns = ", ".join(rows[0])
         raise UsageError(f"{_OPTION}: {path} has no column {column}; it has {columns}; name another with --site-column")
-    sites = {row["participant_id"].removeprefix("sub-"): row[column] for row in rows if row[column] not in _MISSING}
+    sites: dict[str, str] = {}
+    for row in rows:
+        label, site = row["participant_id"].removeprefix("sub-"), row[column]
+        if site in _MISSING:
+            continue
+        # Whoever is listed twice would otherwise be of the site of the last row, and may train its own network.
+        if sites.setdefault(label, site) != site:
+            raise UsageError(
+                f"{_OPTION}: the column {column} of {path} has two values for participant {label}, {sites[label]} and "
+                f"{site}; correct the table"
+            )
     if len(set(sites.values())) < 2:
         raise UsageError(
             f"{_OPTION}: the column {column} of {path} has {len(set(sites.values()))} value(s), two at least needed; "
@@ -46,6 +56,36 @@ def n_folds(settings: Settings) -> int:
     if settings.cross_validate != BY_SITE:
         return int(settings.cross_validate)
     return len(set(read_sites(settings).values()))
+
+
+def check_held_out_sites(kept: Collection[str], others: Collection[str], sites: Mapping[str, str]) -> None:
+    """Refuse participants that are held out besides, where others of their site train.
+
+    Every network would serve them, and all but one have learned from their site.
+
+    Parameters
+    ----------
+    kept : collection of str
+        Labels of those that no network is trained on.
+    others : collection of str
+        Labels of those that the sites are made of.
+    sites : mapping of str to str
+        By label.
+
+    Raises
+    ------
+    UsageError
+        Names the participants.
+    """
+    training = {sites[label] for label in others if label in sites}
+    mates = sorted(label for label in kept if sites.get(label) in training)
+    if mates:
+        names = ", ".join(sorted({sites[label] for label in mates}))
+        raise UsageError(
+            f"--hold-out: participant {', '.join(mates)} is of a site that {_OPTION} trains on ({names}): networks "
+            "that know the site would serve; leave --hold-out out (everybody is held out with the site), or hold out "
+            "whole sites"
+        )
 
 
 def site_splits(

@@ -138,6 +138,22 @@ def load_members(folder: Path) -> tuple[Member, ...]:
     return members
 
 
+def check_has_measured(members: Sequence[Member]) -> None:
+    """Refuse to apply what has seen no measured image at all.
+
+    Raises
+    ------
+    ModelError
+        A network has learned from simulated heads alone.
+    """
+    for card in (member.card for member in members):
+        if card.phantom and not card.participants:
+            raise ModelError(
+                f"model {card.label} has learned from simulated heads alone and is no model to apply; "
+                "train one that starts from it with --initial-model"
+            )
+
+
 def model_name(members: Sequence[Member]) -> str:
     """Label of the whole model, whatever its folder is called: the ``desc-`` of its images."""
     return members[0].ensemble or members[0].card.label

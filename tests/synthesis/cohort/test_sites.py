@@ -45,6 +45,7 @@ def test_read_sites__by_label_and_by_another_column(settings_for):
         (None, {}, r"participants.tsv cannot be read"),
         (TABLE.replace("site", "place"), {}, "has no column site; it has participant_id, place, centre; name another"),
         (TABLE, {"site_column": "hospital"}, "has no column hospital"),
+        (TABLE + "sub-02\tB\tx\n", {}, "has two values for participant 02, A and B; correct the table"),
         (TABLE.replace("B", "A").replace("C", "n/a"), {}, r"has 1 value\(s\), two at least needed"),
     ],
 )
@@ -52,6 +53,10 @@ def test_read_sites__what_is_wrong_is_one_line(settings_for, table, values, word
     with pytest.raises(UsageError, match=f"^--cross-validate site: .*{words}") as error:
         read_sites(settings_for(table, **values))
     assert len(str(error.value).splitlines()) == 1
+
+
+def test_read_sites__a_row_that_says_the_same_again_is_no_fault(settings_for):
+    assert read_sites(settings_for(TABLE + "sub-02\tA\ty\nsub-02\tn/a\tx\n")) == SITES
 
 
 @given(st.dictionaries(st.integers(1, 99).map(str), st.sampled_from("ABCD"), min_size=4), st.integers(0, 9))
@@ -95,3 +100,16 @@ def test_split_cohort__who_is_held_out_besides_needs_no_site(settings_for, tmp_p
     found = split_cohort(settings_for(table, hold_out="participant_id=sub-04"), {"T1w": cases})
     assert found.n_folds == 2
     assert found.split["04"] == "test"
+
+
+def test_split_cohort__who_is_held_out_besides_is_of_no_site_that_trains(settings_for, tmp_path, write_prepared):
+    cases = {"T1w": [write_prepared(tmp_path / "out", label, seed) for seed, label in enumerate(SITES)]}
+    with pytest.raises(
+        UsageError, match=r"^--hold-out: participant 02, 05 is of a site .* trains on \(A, B\)"
+    ) as error:
+        split_cohort(settings_for(hold_out=["participant_id=sub-05", "participant_id=sub-02"]), cases)
+    assert len(str(error.value).splitlines()) == 1
+    # A whole site is nobody's whom a network knows.
+    found = split_cohort(settings_for(hold_out="site=C"), cases)
+    assert found.n_folds == 2
+    assert {label for label, part in found.split.items() if part == "test"} == {"04"}
