@@ -52,7 +52,8 @@ class ModelError(SpectSynthError):
 MEMORY_ADVICE = "lower --nprocs or --batch-size, set --mem-mb to what this machine has, or use one with more"
 #: In small letters; a library that cannot be loaded, or a thread that cannot be started, is a lack of memory, too.
 _NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory",
-              "unable to allocate", "can't start new thread", "cannot allocate write+execute memory")  # fmt: skip
+              "unable to allocate", "can't start new thread", "cannot allocate write+execute memory",
+              "bad_alloc")  # fmt: skip
 #: Newer C libraries name no cause behind this. One that is named is another: a disk whose files may not be executed.
 _NO_PLACE_FOR_LIBRARY = re.compile("failed to map segment from shared object$")
 

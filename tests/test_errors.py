@@ -162,6 +162,11 @@ def test_printable__other_text_stays() -> None:
     assert printable("a\x1b]0;b\x07\ud800") == "a\\x1b]0;b\\x07\\ud800"
 
 
+def test_reason_of__lack_of_memory_in_a_library_of_c() -> None:
+    assert is_out_of_memory(RuntimeError("std::bad_alloc"))
+    assert reason_of(RuntimeError("std::bad_alloc")) == f"out of memory; {MEMORY_ADVICE} (std::bad_alloc)"
+
+
 def test_reason_of__library_on_a_disk_whose_files_may_not_be_executed_is_no_lack_of_memory() -> None:
     words = "libfoo.so: failed to map segment from shared object"
     assert not is_out_of_memory(ImportError(f"{words}: Operation not permitted"))

@@ -91,7 +91,10 @@ def _open_log(settings: Settings) -> Path:
 
     What runs that were killed left half-written is removed first.
     """
-    removed = remove_leftovers(settings.output_dir, settings.work_folder)
+    work = settings.work_folder
+    removed = remove_leftovers(settings.output_dir, work)
+    # Of the work folder, which holds a great many files, what tells which steps are done; the rest is Nipype's.
+    removed += remove_leftovers(work / "status", work / "status")
     if removed:
         logger.info("Removed %d temporary files of runs that were killed", removed)
     # Read back as a configuration file, the settings take both folders from the command line.

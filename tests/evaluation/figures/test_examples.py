@@ -63,7 +63,8 @@ def test_sides_are_read_on_any_image(cmap, value):
     figure = Figure(figsize=(1, 1), dpi=200)
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_axes((0, 0, 1, 1))
-    draw_panel(axes, np.full((30, 30), value, np.float32), one, window_of([one]), (cmap, 0.0, 1.0))
+    # Within the image: beyond it the ground is another one.
+    draw_panel(axes, np.full((30, 30), value, np.float32), one, Window(20, 20, 20), (cmap, 0.0, 1.0))
     canvas.draw()
     pixels = np.asarray(canvas.buffer_rgba())[..., :3] @ [0.299, 0.587, 0.114]
     for text in axes.texts:
