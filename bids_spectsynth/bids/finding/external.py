@@ -12,7 +12,7 @@ from typing import Protocol
 
 from bids_spectsynth.bids.access import folder_problem, is_text, subfolders
 from bids_spectsynth.bids.names import bare_label, parse_name
-from bids_spectsynth.bids.roles import DATATYPES, T1W, role_of
+from bids_spectsynth.bids.roles import DATATYPES, ROLES, T1W, role_of
 from bids_spectsynth.options.declarations.derivatives import NamedFolder
 
 #: Extensions of transforms; of two files of one name, the one that comes first is taken.
@@ -149,7 +149,8 @@ def _steps_of(
         rank = (0, TRANSFORM_EXTENSIONS.index(extension))
         if end == T1W:
             return _to_t1w(entities, start, session, images, rank)
-        if start != T1W or not end:
+        # The inverse of a registration, which lies beside ours, is none of the T1w to a template.
+        if start != T1W or not end or _is_image(end, images):
             return {}, []
         step = end
     problem, place = _place(entities, session, images[T1W])
@@ -172,6 +173,11 @@ def _to_t1w(
         titles = " or ".join(role_of(name).sentence for name in found)
         return {}, [f"its name does not say whether it is of the {titles}; add task- or run-"]
     return found, [] if found else problems[:1]
+
+
+def _is_image(label: str, images: Mapping[str, Image]) -> bool:
+    """Whether an end of a transform is an image of a participant, and so no template."""
+    return any(label.lower() in _names_of(role) for role in (*ROLES, *(image.role for image in images.values())))
 
 
 def _names_of(role: str) -> set[str]:

@@ -18,6 +18,7 @@ class Source:
 IMAGES = {
     "T1w": Source(Path("/data/sub-01/ses-a/anat/sub-01_ses-a_run-1_T1w.nii.gz"), "T1w"),
     "pet": Source(Path("/data/sub-01/ses-a/pet/sub-01_ses-a_trc-FDG_pet.nii.gz"), "pet", {"trc": "FDG"}),
+    "T2w": Source(Path("/data/sub-01/ses-a/anat/sub-01_ses-a_T2w.nii.gz"), "T2w"),
     "interictal": Source(
         Path("/data/sub-01/ses-a/spect/sub-01_ses-a_spect.nii.gz"), "interictal", {"task": "interictal"}
     ),
@@ -106,6 +107,17 @@ def test_find_external__what_is_of_another_session_or_not_clear_is_said(found: F
     assert "interictal SPECT or ictal SPECT; add task-" in found.notes[0]
     name = "sub-01/ses-b/spect/sub-01_ses-b_from-spect_to-T1w_mode-image_xfm.txt"
     assert found(f"g/{name}", folders=("g",)) == {"ictal": f"bids:G:{name}"}, "the interictal one is of ses-a"
+
+
+@pytest.mark.parametrize(("folder", "name"), [("pet", "pet"), ("anat", "T2w"), ("spect", "interictal")])
+def test_find_external__inverse_beside_a_registration_is_not_taken_for_it(
+    folder: str, name: str, found: Finder
+) -> None:
+    forth, back = (f"{folder}/sub-01_from-{a}_to-{b}_mode-image_xfm.txt" for a, b in ((name, "T1w"), ("T1w", name)))
+    assert found(f"d/sub-01/{forth}", f"d/sub-01/{back}") == {name: f"bids:D:sub-01/{forth}"}
+    assert len(found.lines) == 1, "nor is it named as one that would have served"
+    assert found(f"e/sub-01/{back}", folders=("e",)) == {}
+    assert not found.notes
 
 
 def test_find_external__nothing_in_a_folder_of_others(found: Finder) -> None:
