@@ -77,7 +77,7 @@ def _reader(path: Path) -> Callable[[Path, nib.Nifti1Image, nib.Nifti1Image], An
     if path.suffix == ".lta":
         return _read_lta
     start = path.read_bytes()[:400]
-    if path.suffix == ".txt":
+    if path.suffix in (".txt", ".tfm"):
         return _read_itk_text if start.startswith(_ITK_TEXT.encode()) else _read_own
     return _read_flirt if _is_numbers(start) else _read_itk_binary
 

@@ -28,7 +28,7 @@ _THEN = (
     "Then run this in the output folder. What does not rest on the corrected file is not done again, as long as the "
     "work folder is there; leave the option in whenever you run again."
 )
-_FORMATS = "or .mat of FLIRT or ITK, .lta, .h5"
+_FORMATS = "or .mat of FLIRT or ITK, .lta, .h5; with the .json beside it, which says of which T1w it is"
 
 
 def correction_section(context: SubjectContext) -> Section | None:
@@ -70,6 +70,9 @@ def _places(context: SubjectContext, path: Path, image: Path) -> tuple[str, str]
         session = own.get("ses") or next((p[4:] for p in raw.split("/")[:-1] if p.startswith("ses-")), None)
         entities = {key: value for key, value in entities.items() if key != "ses"}
         entities |= {"ses": session} if session else {}
+        if path.parent.name == "anat":
+            # Of several T1w a correction says of which it is.
+            entities |= {key: own[key] for key in ("acq", "run") if key in own}
     folder = case_folder(Path(f"../{CORRECTIONS}"), context.participant, entities.get("ses")) / path.parent.name
     name = file_name(entities, suffix, extension)
     return path.relative_to(context.output_dir).as_posix(), (folder / name).as_posix()
