@@ -222,7 +222,7 @@ def _to_t1w(path: Path, start: str, session: str | None, wanted: _Wanted, rank: 
     images = wanted.images
     meant = [name for name, image in images.items() if name != T1W and start.lower() in _names_of(image.role)]
     found: dict[str, tuple[object, ...]] = {}
-    problems = []
+    problems: list[str] = []
     for name in meant:
         problem, place = _place(entities, session, images[name])
         if place and not _leads_to_t1w(path, session, images[name], wanted):
