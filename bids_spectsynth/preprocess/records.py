@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from bids_spectsynth.bids.access import read_problem
 from bids_spectsynth.bids.finding.cases import Case, SourceImage
 from bids_spectsynth.bids.sidecars import load_object, read_object
 from bids_spectsynth.bids.writing import write_json, write_text
@@ -121,6 +122,17 @@ def file_stamp(path: Path) -> list[int]:
     except OSError:
         return []
     return [stat.st_size, stat.st_mtime_ns]
+
+
+def content_stamp(path: Path) -> str:
+    """SHA-256 of a small file, hexadecimal; empty for one that cannot be read."""
+    # A pipe would be waited for without end.
+    if read_problem(path) is not None:
+        return ""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
 
 
 @dataclass(frozen=True)

@@ -103,3 +103,30 @@ def test_stages__apply_prepares_also_whom_something_is_given_for(monkeypatch: py
     outcomes = list(stage.run(Context(settings(mode="apply"), cases=cases)))
     assert prepared == ["sub-01", "sub-03"]
     assert [outcome.participant for outcome in outcomes] == ["02"]
+
+
+@pytest.mark.parametrize("name", ["space-T1w_desc-brain_mask", "from-pet_to-T1w_mode-image_xfm"])
+def test_stages__apply_prepares_also_whose_file_is_not_given_any_more(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def prepare(cases: list[Case], *_: Any) -> list[Outcome]:
+        return [Outcome(case.participant, None, "preprocess", "ok", "anew") for case in cases]
+
+    monkeypatch.setattr(participant, "_unprepared", lambda cases, settings: [])
+    monkeypatch.setattr(participant, "write_dataset_files", lambda *_: None)
+    monkeypatch.setattr(build, "used_tools", lambda _: {})
+    monkeypatch.setattr(build, "preprocess", prepare)
+    for label in ("01", "02", "03"):
+        folder = tmp_path / f"sub-{label}" / "anat"
+        folder.mkdir(parents=True)
+        for stem in ("space-T1w_desc-preproc_T1w", "space-T1w_desc-brain_mask"):
+            (folder / f"sub-{label}_{stem}.nii.gz").touch()
+        (folder / f"sub-{label}_from-pet_to-T1w_mode-image_xfm.txt").touch()
+        content = {"01": "{}", "02": '{"ExternalSource": "bids:d:a"}', "03": '{"ExternalSource": "bids:d:b"}'}[label]
+        (folder / f"sub-{label}_{name}.json").write_text(content)
+    chosen = settings(mode="apply", output_dir=tmp_path)
+    given = External(Path("/d/a"), "d", Path("/d"))
+    cases = [Case("01", None, {}), Case("02", None, {}, external={"pet": given}), Case("03", None, {})]
+    (stage,) = (stage for stage in STAGES if stage.name == "preprocess")
+    outcomes = {one.participant: one.reason for one in stage.run(Context(chosen, cases=cases))}
+    assert outcomes == {"01": "", "02": "anew", "03": "anew"}

@@ -142,6 +142,22 @@ def test_preprocess__transform_of_one_image_costs_no_other_registration(
     assert contents(tmp_path / "fresh") == corrected
 
 
+def test_preprocess__other_content_of_the_same_size_and_time_is_noticed(
+    tiny: Any, make_case: Any, make_options: Any, hand: Path, with_hand: Any, tmp_path: Path
+) -> None:
+    case, found = make_case("01", ROLES), []
+    for shift in (2, 3):
+        matrix = np.eye(4)
+        matrix[0, 3] = shift
+        np.savetxt(hand / f"{PET}.txt", matrix)
+        os.utime(hand / f"{PET}.txt", ns=(10**9, 10**9))
+        (outcome,) = preprocess([with_hand(case)], make_options())
+        assert outcome.status == "ok", outcome.reason
+        name = "sub-01/pet/sub-01_trc-FDG_from-pet_to-T1w_mode-image_xfm.txt"
+        found.append(read_matrix(tmp_path / "out" / name)[0, 3])
+    assert found == [2, 3]
+
+
 def test_preprocess__flirt_itk_and_freesurfer_give_the_same_image(
     tiny: Any, make_case: Any, make_options: Any, hand: Path, with_hand: Any, tmp_path: Path
 ) -> None:

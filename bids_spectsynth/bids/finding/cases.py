@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bids_spectsynth.bids.access import is_text, odd_entries, shown
+from bids_spectsynth.bids.access import is_text, odd_entries, shown, subfolders
 from bids_spectsynth.bids.finding.candidates import Candidate, find_candidates
 from bids_spectsynth.bids.finding.choosing import ByRole, Choice, check_labels, choose, rivals
 from bids_spectsynth.bids.finding.database import stored_layout
@@ -143,14 +143,32 @@ def find_cases(settings: Settings) -> tuple[list[Case], list[Outcome]]:
         for result in _participant_cases(participant, candidates.get(participant, ()), inputs, sessions):
             if isinstance(result, Case):
                 case = replace(result, warnings=(*result.warnings, *_unused_names(bids_dir, result, inputs)))
-                external, unused = find_external(case.images, participant, settings.derivatives)
-                steps = {*case.images, *settings.spaces, parse_space(BUILT_IN_TEMPLATE).label}
-                case = replace(case, external={step: one for step, one in external.items() if step in steps})
-                _log(case, unused)
+                try:
+                    case = _with_external(case, settings)
+                except ImageError as error:
+                    outcomes.append(Outcome(participant, case.session, "find", "failed", str(error)))
+                    continue
                 cases.append(case)
             else:
                 outcomes.append(_with_hint(bids_dir, result))
+    for folder in settings.derivatives:
+        there = {path.name for path in subfolders(folder.path, "sub-")}
+        if participants and there.isdisjoint(f"sub-{label}" for label in participants):
+            logger.warning("--derivatives: %s holds no folder sub-* of anybody in this run", folder.name)
     return cases, outcomes
+
+
+def _with_external(case: Case, settings: Settings) -> Case:
+    """A case with what takes the place of its steps."""
+    subject, files = settings.bids_dir / f"sub-{case.participant}", f"anat/*_{T1W}.nii*"
+    t1w_files = [*subject.glob(files), *subject.glob(f"ses-*/{files}")] if settings.derivatives else []
+    templates = {*settings.spaces, parse_space(BUILT_IN_TEMPLATE).label} - {T1W}
+    external, unused = find_external(
+        case.images, case.participant, settings.derivatives, t1w_files=t1w_files, templates=templates
+    )
+    case = replace(case, external=external)
+    _log(case, unused)
+    return case
 
 
 def _barred(bids_dir: Path, closed: Mapping[Path, str]) -> dict[str, str]:

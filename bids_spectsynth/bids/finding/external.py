@@ -4,24 +4,31 @@ A file takes the place of the step of this program that would make the same: the
 an image to the T1w, or that of the T1w to a template.
 """
 
+import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from bids_spectsynth.bids.access import folder_problem, is_text, subfolders
+from bids_spectsynth.bids.access import ASK_OWNER, folder_problem, is_text, subfolders
 from bids_spectsynth.bids.names import bare_label, parse_name
-from bids_spectsynth.bids.roles import DATATYPES, T1W, role_of
+from bids_spectsynth.bids.roles import DATATYPES, PET, ROLES, T1W, role_of
+from bids_spectsynth.bids.sidecars import sidecar, strings
+from bids_spectsynth.errors import ImageError
 from bids_spectsynth.options.declarations.derivatives import NamedFolder
 
 #: Extensions of transforms; of two files of one name, the one that comes first is taken.
-TRANSFORM_EXTENSIONS = (".txt", ".mat", ".lta", ".h5")
+TRANSFORM_EXTENSIONS = (".txt", ".tfm", ".mat", ".lta", ".h5")
 _MASK_EXTENSIONS = (".nii.gz", ".nii")
 #: ``space-`` of masks that lie where the T1w does: on its own voxels, or on others in its world.
 _T1W_SPACES = (None, "orig", T1W)
 # Entities that say what a derivative is, and not of which image.
 _OF_DERIVATIVES = ("sub", "ses", "from", "to", "mode", "space", "desc", "res")
+_TELLING = ("ses", "run", "acq")
+# Of MR images that no model of a run may need; and PETPrep's word for the mean of a dynamic PET.
+_OTHER_MR = ("T2w", "FLAIR", "PDw", "T2starw")
+_PET_REFERENCE = "petref"
 
 
 class Image(Protocol):
@@ -75,13 +82,18 @@ class External:
 
 
 def find_external(
-    images: Mapping[str, Image], participant: str, folders: Sequence[NamedFolder]
+    images: Mapping[str, Image],
+    participant: str,
+    folders: Sequence[NamedFolder],
+    *,
+    t1w_files: Sequence[Path] = (),
+    templates: Collection[str] | None = None,
 ) -> tuple[dict[str, External], list[str]]:
     """What serves in place of our steps for one case.
 
     Of several files for one step the first is taken: by folder as given, then those of the image's session before
-    those without one, then those whose names say more of the image's entities, then by extension (``.txt``, ``.mat``,
-    ``.lta``, ``.h5``) and name.
+    those without one, then those whose names say more of the image's entities, then by extension (``.txt``, ``.tfm``,
+    ``.mat``, ``.lta``, ``.h5``) and name.
 
     Parameters
     ----------
@@ -90,6 +102,10 @@ def find_external(
     participant : str
         Label without ``sub-``.
     folders : sequence of NamedFolder
+    t1w_files : sequence of Path
+        All T1w of the participant in the dataset: what does not say of which it is, is not used.
+    templates : collection of str, optional
+        Labels of those that matter; by default all.
 
     Returns
     -------
@@ -97,13 +113,19 @@ def find_external(
         By what the step is called: ``T1w`` (the brain mask), names of roles (to the T1w), labels of templates.
     notes : list of str
         One line for each file that seems to be meant and is not used.
+
+    Raises
+    ------
+    ImageError
+        A folder of the participant cannot be read.
     """
     ranked: dict[str, list[tuple[tuple[object, ...], External]]] = {}
     notes: list[str] = []
+    wanted = _Wanted(images, tuple(t1w_files), templates)
     for number, folder in enumerate(folders):
         for path, session in _files(folder.path, participant):
             external = External(path, folder.name, folder.path)
-            found, more = _steps_of(path, session, images)
+            found, more = _steps_of(path, session, wanted)
             notes += [f"{external.uri}: {line}; not used" for line in more]
             for step, rank in found.items():
                 ranked.setdefault(step, []).append(((number, *rank, path.name, path.as_posix()), external))
@@ -115,83 +137,188 @@ def find_external(
     return chosen, notes
 
 
+@dataclass(frozen=True)
+class _Wanted:
+    """What files are looked for: see :func:`find_external`."""
+
+    images: Mapping[str, Image]
+    t1w_files: tuple[Path, ...]
+    templates: Collection[str] | None
+
+
+_Steps = tuple[dict[str, tuple[object, ...]], list[str]]
+
+
 def _files(folder: Path, participant: str) -> Iterator[tuple[Path, str | None]]:
     """Masks and transforms of a participant with the session that folder or name gives, in one order."""
     subject = folder / f"sub-{participant}"
+    if not _is_open(subject):
+        return
     for place in (subject, *subfolders(subject, "ses-")):
         beside = bare_label(place.name, "ses") if place != subject else None
         for datatype in DATATYPES:
-            if folder_problem(place / datatype) is not None:
+            if not _is_open(place) or not _is_open(place / datatype):
                 continue
             for path in sorted((place / datatype).iterdir()):
-                entities, suffix, _ = parse_name(path.name) if is_text(path.name) else ({}, "", "")
-                if entities.get("sub") == participant and suffix in ("mask", "xfm"):
+                entities, suffix, extension = parse_name(path.name) if is_text(path.name) else ({}, "", "")
+                if entities.get("sub") == participant and suffix in ("mask", "xfm") and extension != ".json":
                     yield path, entities.get("ses", beside)
 
 
-def _steps_of(
-    path: Path, session: str | None, images: Mapping[str, Image]
-) -> tuple[dict[str, tuple[object, ...]], list[str]]:
+def _is_open(folder: Path) -> bool:
+    """Whether a folder is there; one that cannot be read may hold what somebody relies on."""
+    problem = folder_problem(folder)
+    if problem is None:
+        return True
+    if problem == ASK_OWNER or os.path.isdir(folder):  # noqa: PTH112  (Path.is_dir raises without permission)
+        raise ImageError(f"{folder}: {problem}")
+    return False
+
+
+def _steps_of(path: Path, session: str | None, wanted: _Wanted) -> _Steps:
     """The steps that a file may take the place of, each with its rank, and why it seems to be meant and cannot be."""
     entities, suffix, extension = parse_name(path.name)
     if suffix == "mask":
-        if entities.get("desc") != "brain" or path.parent.name != "anat" or extension not in _MASK_EXTENSIONS:
-            return {}, []
-        if entities.get("space") not in _T1W_SPACES:
-            return {}, []
-        # On the T1w's own voxels before what has been resampled.
-        where = _T1W_SPACES.index(entities.get("space"))
-        step, rank = T1W, (where, _MASK_EXTENSIONS.index(extension))
-    else:
-        start, end = entities.get("from", ""), entities.get("to", "")
-        if extension not in TRANSFORM_EXTENSIONS or entities.get("mode", "image") != "image":
-            return {}, []
-        rank = (0, TRANSFORM_EXTENSIONS.index(extension))
-        if end == T1W:
-            return _to_t1w(entities, start, session, images, rank)
-        if start != T1W or not end:
-            return {}, []
-        step = end
-    problem, place = _place(entities, session, images[T1W])
-    return ({step: (*place, *rank)}, []) if place else ({}, [problem] if problem else [])
+        return _mask_step(path, session, wanted)
+    start, end = (_anatomical(entities.get(key, "")) for key in ("from", "to"))
+    # An image lies at either end of what is meant; the inverse of a registration lies beside it.
+    forth = end.lower() == T1W.lower() and _is_image(start, wanted.images)
+    out = start.lower() == T1W.lower() and end and not _is_image(end, wanted.images)
+    if entities.get("mode", "image") != "image" or not (forth or out):
+        return {}, []
+    if out and wanted.templates is not None and end not in wanted.templates:
+        return {}, []
+    if T1W not in (start, end):
+        return {}, [f"write {T1W} for {end if forth else start}, as BIDS does"]
+    if extension not in TRANSFORM_EXTENSIONS:
+        return {}, [f"of transforms {', '.join(TRANSFORM_EXTENSIONS)} are read"]
+    rank = (0, TRANSFORM_EXTENSIONS.index(extension))
+    if forth:
+        return _to_t1w(path, start, session, wanted, rank)
+    problem, place = _of_t1w(path, session, wanted)
+    return ({end: (*place, *rank)}, []) if place else ({}, [problem])
 
 
-def _to_t1w(
-    entities: Mapping[str, str], start: str, session: str | None, images: Mapping[str, Image], rank: tuple[int, int]
-) -> tuple[dict[str, tuple[object, ...]], list[str]]:
+def _mask_step(path: Path, session: str | None, wanted: _Wanted) -> _Steps:
+    entities, _, extension = parse_name(path.name)
+    space = entities.get("space")
+    # One in a template's space lies beside every other.
+    if entities.get("desc") != "brain" or (space or T1W).lower() not in ("orig", T1W.lower()):
+        return {}, []
+    if path.parent.name != "anat":
+        return {}, ["the brain mask of the T1w alone is taken, from the folder anat"]
+    if space not in _T1W_SPACES:
+        return {}, [f"write {T1W} or orig for {space}, as BIDS does"]
+    if extension not in _MASK_EXTENSIONS:
+        return {}, ["of masks .nii and .nii.gz are read; convert it"]
+    # On the T1w's own voxels before what has been resampled.
+    rank = (_T1W_SPACES.index(space), _MASK_EXTENSIONS.index(extension))
+    problem, place = _of_t1w(path, session, wanted)
+    return ({T1W: (*place, *rank)}, []) if place else ({}, [problem])
+
+
+def _to_t1w(path: Path, start: str, session: str | None, wanted: _Wanted, rank: tuple[int, int]) -> _Steps:
+    entities, _, _ = parse_name(path.name)
+    images = wanted.images
     meant = [name for name, image in images.items() if name != T1W and start.lower() in _names_of(image.role)]
     found: dict[str, tuple[object, ...]] = {}
-    problems = []
+    problems: list[str] = []
     for name in meant:
         problem, place = _place(entities, session, images[name])
-        if place:
+        if place and not _leads_to_t1w(path, session, images[name], wanted):
+            of = images[T1W].path.name
+            problems.insert(0, f"it may lead to another T1w; name {of} in Sources of a JSON file beside it")
+        elif place:
             found[name] = (*place, *rank)
-        elif problem:
+        else:
             problems.append(problem)
     if len(found) > 1:
         titles = " or ".join(role_of(name).sentence for name in found)
         return {}, [f"its name does not say whether it is of the {titles}; add task- or run-"]
-    return found, [] if found else problems[:1]
+    return found, [] if found else (problems[:1] or [f"there is no image {start} here"])
+
+
+def _leads_to_t1w(path: Path, session: str | None, moving: Image, wanted: _Wanted) -> bool:
+    """Whether a transform of an image to the T1w can be of no other T1w, or its JSON file says of which it is."""
+    t1w = wanted.images[T1W].path
+    own = _session_of(t1w)
+    others = _other_t1ws(wanted)
+    alike = any(one["ses"] == own for one in others) or (others and session != own)
+    return not (alike or own not in (None, _session_of(moving.path))) or _says(path, t1w)
+
+
+def _of_t1w(path: Path, session: str | None, wanted: _Wanted) -> tuple[str, tuple[object, ...] | None]:
+    """Rank of a mask of the T1w or of its transform to a template; None, with the reason, where it is not of it."""
+    entities, _, _ = parse_name(path.name)
+    t1w = wanted.images[T1W]
+    problem, place = _place(entities, session, t1w)
+    if place is None:
+        return problem, None
+    own, said = _telling(t1w.path), {**entities, **({"ses": session} if session else {})}
+    telling = [key for key in _TELLING if own[key] and any(other[key] != own[key] for other in _other_t1ws(wanted))]
+    missing = [f"{key}-{own[key]}" for key in telling if key not in said]
+    if missing and not _says(path, t1w.path):
+        return f"there are several T1w, and its name does not say of which it is; add {', '.join(missing)}", None
+    return "", place
+
+
+def _other_t1ws(wanted: _Wanted) -> list[dict[str, str | None]]:
+    own = _telling(wanted.images[T1W].path)
+    return [other for other in map(_telling, wanted.t1w_files) if other != own]
+
+
+def _telling(path: Path) -> dict[str, str | None]:
+    """Entities that tell T1w images of a participant apart."""
+    named, _, _ = parse_name(path.name)
+    return {**{key: named.get(key) for key in _TELLING}, "ses": _session_of(path)}
+
+
+def _says(path: Path, t1w: Path) -> bool:
+    """Whether the JSON file beside a file names the T1w."""
+    content = sidecar(path)
+    reference = content.get("SpatialReference")
+    named = [*strings(content.get("Sources")), *(reference.values() if isinstance(reference, dict) else [reference])]
+    return any(re.split("[/:]", str(one))[-1] == t1w.name for one in named)
+
+
+def _is_image(label: str, images: Mapping[str, Image]) -> bool:
+    """Whether an end of a transform is an image of a participant, and so no template."""
+    roles = (*ROLES, *_OTHER_MR, *(image.role for image in images.values()))
+    return any(label.lower() in _names_of(role) for role in roles)
 
 
 def _names_of(role: str) -> set[str]:
-    return {role.lower(), role_of(role).suffix.lower()}
+    more = {_PET_REFERENCE} if role == PET else set()
+    return {role.lower(), role_of(role).suffix.lower()} | more
 
 
-def _place(
-    entities: Mapping[str, str], session: str | None, image: Image
-) -> tuple[str | None, tuple[object, ...] | None]:
-    """Rank of a file by how well its name fits to an image; None, perhaps with the reason, where it does not."""
+def _anatomical(label: str) -> str:
+    # PETPrep's word for the T1w.
+    return T1W if label == "anat" else label
+
+
+def _place(entities: Mapping[str, str], session: str | None, image: Image) -> tuple[str, tuple[object, ...] | None]:
+    """Rank of a file by how well its name fits to an image; None, with the reason, where it does not."""
     named, _, _ = parse_name(image.path.name)
     own = {**named, **image.entities}
-    its_session = named.get("ses", _session_folder(image.path))
+    its_session = _session_of(image.path)
     said = {key: value for key, value in entities.items() if key not in _OF_DERIVATIVES}
-    if any(own.get(key) != value for key, value in said.items()):
-        return None, None
+    for key, value in said.items():
+        if _number(key, own.get(key)) != _number(key, value):
+            return f"{key}-{value} is not of the image {image.path.name}", None
     if session not in (None, its_session):
         of = f"ses-{its_session}" if its_session else "no session"
         return f"it is of ses-{session}, the image {image.path.name} of {of}", None
-    return None, (session != its_session, -len(said))
+    return "", (session != its_session, -len(said))
+
+
+def _number(key: str, value: str | None) -> str | int | None:
+    """A label as it is compared: ``run-01`` is ``run-1``."""
+    return int(value) if key == "run" and value and value.isdecimal() else value
+
+
+def _session_of(path: Path) -> str | None:
+    return parse_name(path.name)[0].get("ses", _session_folder(path))
 
 
 def _session_folder(path: Path) -> str | None:

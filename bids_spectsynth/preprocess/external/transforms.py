@@ -4,6 +4,7 @@ Whatever the format, a file ``from-A_to-B_mode-image_xfm`` resamples an image of
 that from the world of B to the world of A, as everywhere here.
 """
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from bids_spectsynth.images.grid import FloatArray
 
 _ITK_TEXT = "#Insight Transform File"
 _DEFORMATION = "DisplacementFieldTransform"
+_MOST_BYTES = 64 * 1024
+# Between voxels, and between RAS coordinates.
+_LTA_TYPES = (0, 1)
 # A rigid transform of another program may be written with few digits; one that scales by more than this is not rigid.
 _MOST_STRETCH = 0.02
 # Volumes of a head and a template differ by less than these factors.
@@ -33,8 +37,8 @@ def read_transform(
     Parameters
     ----------
     path : Path
-        ITK's ``.txt``, ``.mat`` (binary) or ``.h5``; FLIRT's ``.mat`` (text); FreeSurfer's ``.lta``; or ``.txt`` with
-        four rows of four numbers, as this program writes it.
+        ITK's ``.txt`` and ``.tfm``, ``.mat`` (binary) or ``.h5``; FLIRT's ``.mat`` (text); FreeSurfer's ``.lta``; or
+        ``.txt`` with four rows of four numbers, as this program writes it.
     moving, fixed : Nifti1Image
         What FLIRT's coordinates are of; only shape and affine are used.
     rigid : bool
@@ -74,10 +78,13 @@ def read_transform(
 
 
 def _reader(path: Path) -> Callable[[Path, nib.Nifti1Image, nib.Nifti1Image], Any]:
+    if path.stat().st_size > _MOST_BYTES:
+        raise ImageError(f"{path}: longer than {_MOST_BYTES} bytes, which no file of one matrix is; give another")
     if path.suffix == ".lta":
         return _read_lta
-    start = path.read_bytes()[:400]
-    if path.suffix == ".txt":
+    with path.open("rb") as file:
+        start = file.read(400)
+    if path.suffix in (".txt", ".tfm"):
         return _read_itk_text if start.startswith(_ITK_TEXT.encode()) else _read_own
     return _read_flirt if _is_numbers(start) else _read_itk_binary
 
@@ -99,6 +106,9 @@ def _read_itk_text(path: Path, *_: Any) -> Any:
     text = path.read_text()
     kinds = [line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("Transform:")]
     _refuse_kinds(path, kinds)
+    if len(kinds) > 1:
+        # Readers differ in which of them comes first.
+        raise ImageError(f"{path}: holds {len(kinds)} transforms that nothing composes; write them as one")
     return _composed(ITKLinearTransformArray.from_string(text).to_ras())
 
 
@@ -124,13 +134,24 @@ def _refuse_kinds(path: Path, kinds: list[str]) -> None:
 def _read_flirt(path: Path, moving: nib.Nifti1Image, fixed: nib.Nifti1Image) -> Any:
     from nitransforms.io.fsl import FSLLinearTransform
 
-    return FSLLinearTransform.from_string(path.read_text()).to_ras(moving=moving, reference=fixed)
+    text = path.read_text()
+    rows = [line.split() for line in text.splitlines() if line.strip()]
+    if [len(row) for row in rows] != [4, 4, 4, 4]:
+        raise ImageError(f"{path}: cannot be read as a transform of FLIRT: not four lines of four numbers")
+    return FSLLinearTransform.from_string(text).to_ras(moving=moving, reference=fixed)
 
 
 def _read_lta(path: Path, *_: Any) -> Any:
     from nitransforms.io.lta import FSLinearTransformArray
 
-    return _composed(FSLinearTransformArray.from_string(path.read_text()).to_ras())
+    text = path.read_text()
+    kind = re.search(r"^type\s*=\s*(\d+)", text, re.MULTILINE)
+    if kind and int(kind[1]) not in _LTA_TYPES:
+        raise ImageError(f"{path}: an LTA of type {kind[1]}, which is not read; write it from RAS to RAS (type 1) with "
+                         "lta_convert")  # fmt: skip
+    if re.search(r"^valid\s*=\s*0", text, re.MULTILINE):
+        raise ImageError(f"{path}: does not say of which volumes it is (valid = 0); write it with both of them")
+    return _composed(FSLinearTransformArray.from_string(text).to_ras())
 
 
 def _read_h5(path: Path) -> tuple[Any, bool]:

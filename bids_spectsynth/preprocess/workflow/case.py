@@ -15,7 +15,7 @@ from nipype.pipeline.engine import Node, Workflow
 from bids_spectsynth.bids.finding.cases import Case
 from bids_spectsynth.bids.roles import INTERICTAL, T1W, role_of
 from bids_spectsynth.options.settings import Settings
-from bids_spectsynth.preprocess.records import case_to_text, file_stamp, fingerprint, is_written
+from bids_spectsynth.preprocess.records import case_to_text, content_stamp, file_stamp, fingerprint, is_written
 from bids_spectsynth.preprocess.templates.templates import template_stamp
 from bids_spectsynth.preprocess.workflow.anatomical import (
     MEMORY_GB,
@@ -113,7 +113,7 @@ def part_key(case: Case, settings: Settings, identity: BackendIdentity, part: Pa
         SHA-256, hexadecimal.
     """
     external = {step: one for step, one in case.external.items() if step == T1W or step in part.steps}
-    made_elsewhere = {step: [one.uri, *one.superseded, file_stamp(one.path)] for step, one in external.items()}
+    made_elsewhere = {step: [one.uri, *one.superseded, content_stamp(one.path)] for step, one in external.items()}
     return fingerprint(
         {
             "case": case_to_text(case),

@@ -19,7 +19,7 @@ from bids_spectsynth.images.values import negative_note
 from bids_spectsynth.preprocess.backends.base import Backend
 from bids_spectsynth.preprocess.external.masks import read_external_mask
 from bids_spectsynth.preprocess.external.registrations import external_registration
-from bids_spectsynth.preprocess.records import StepRecord, one_line_reason, save_record
+from bids_spectsynth.preprocess.records import StepRecord, content_stamp, one_line_reason, save_record
 from bids_spectsynth.preprocess.registration.plausibility import (
     brain_notes,
     upright_note,
@@ -35,6 +35,7 @@ RIGID, AFFINE = 6, 12
 
 class _ExternalInputs(CommonInputs):
     external = File(desc="what takes the place of this step")
+    external_content = Str(desc="hash of its content: hands and programs may leave size and time as they were")
     external_uri = Str(desc="its BIDS URI")
     external_notes = traits.List(Str(), desc="what was passed over")
 
@@ -43,7 +44,12 @@ def external_inputs(external: External | None) -> dict[str, Any]:
     """Inputs of a step that a file may take the place of; none where there is no file."""
     if external is None:
         return {}
-    return {"external": str(external.path), "external_uri": external.uri, "external_notes": list(external.notes)}
+    return {
+        "external": str(external.path),
+        "external_content": content_stamp(external.path),
+        "external_uri": external.uri,
+        "external_notes": list(external.notes),
+    }
 
 
 def _external(inputs: Any) -> tuple[Path | None, str | None, tuple[str, ...]]:

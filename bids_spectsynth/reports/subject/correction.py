@@ -28,7 +28,9 @@ _THEN = (
     "Then run this in the output folder. What does not rest on the corrected file is not done again, as long as the "
     "work folder is there; leave the option in whenever you run again."
 )
-_FORMATS = "or .mat of FLIRT or ITK, .lta, .h5"
+_DATASET, _FOLDER = "DATASET", "FOLDER"
+_FILL_IN = f"For {_DATASET} write the folder of the dataset, for {_FOLDER} that of the derivatives of this name."
+_FORMATS = "or .mat of FLIRT or ITK, .lta, .h5; with the .json beside it, which says of which T1w it is"
 
 
 def correction_section(context: SubjectContext) -> Section | None:
@@ -43,7 +45,8 @@ def correction_section(context: SubjectContext) -> Section | None:
     blocks: list[Block] = [Text(_HOW), Table(columns, cells, caption, sortable=False)]
     command = rerun_command(context.output_dir, context.participant)
     if command is not None:
-        blocks.append(Text(_THEN))
+        hidden = {_DATASET, f"={_FOLDER}"}
+        blocks.append(Text(f"{_THEN} {_FILL_IN}" if any(word in command for word in hidden) else _THEN))
         blocks.append(Code("Command", command))
     return Section("correction", "If a step is wrong", blocks)
 
@@ -70,6 +73,9 @@ def _places(context: SubjectContext, path: Path, image: Path) -> tuple[str, str]
         session = own.get("ses") or next((p[4:] for p in raw.split("/")[:-1] if p.startswith("ses-")), None)
         entities = {key: value for key, value in entities.items() if key != "ses"}
         entities |= {"ses": session} if session else {}
+        if path.parent.name == "anat":
+            # Of several T1w a correction says of which it is.
+            entities |= {key: own[key] for key in ("acq", "run") if key in own}
     folder = case_folder(Path(f"../{CORRECTIONS}"), context.participant, entities.get("ses")) / path.parent.name
     name = file_name(entities, suffix, extension)
     return path.relative_to(context.output_dir).as_posix(), (folder / name).as_posix()
@@ -87,7 +93,8 @@ def rerun_command(output_dir: Path, participant: str) -> str | None:
     Returns
     -------
     str
-        To be run in the output folder: no place of this machine stands in it.
+        To be run in the output folder: no place of this machine stands in it. Where a folder lies elsewhere than beside
+        or above the output folder, DATASET and FOLDER stand for it.
     """
     links = read_object(description_file(output_dir)).get("DatasetLinks")
     links = links if isinstance(links, dict) else {}
@@ -100,11 +107,19 @@ def rerun_command(output_dir: Path, participant: str) -> str | None:
     except (TypeError, ValueError):
         names = []
     # The first folder wins.
-    others = [f"{name}={links[name]}" for name in names if name != CORRECTIONS and isinstance(links.get(name), str)]
-    words = ["bids_spectsynth", links["raw"], ".", "participant",
+    others = [f"{name}={_place_of(links[name], _FOLDER)}" for name in names
+              if name != CORRECTIONS and isinstance(links.get(name), str)]  # fmt: skip
+    words = ["bids_spectsynth", _place_of(links["raw"], _DATASET), ".", "participant",
              "--config-file", f"{LOGS_FOLDER}/{run.name}/settings.toml", "--participant-label", participant,
              "--derivatives", f"{CORRECTIONS}=../{CORRECTIONS}", *others]  # fmt: skip
     return shlex.join(words)
+
+
+def _place_of(link: str, placeholder: str) -> str:
+    """A link as a page may have it: one beside or above the output folder, else no folder of this machine."""
+    parts = link.rstrip("/").split("/")
+    is_near = parts[0] == ".." and (len(parts) <= 2 or set(parts) == {".."})
+    return link if is_near else placeholder
 
 
 def _last_settings(output_dir: Path) -> tuple[Path, dict[str, Any]] | None:

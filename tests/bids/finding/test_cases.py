@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from bids_spectsynth.bids.finding import external
 from bids_spectsynth.bids.finding.candidates import Candidate
 from bids_spectsynth.bids.finding.cases import Case, SourceImage, _participant_cases, find_cases
 from bids_spectsynth.errors import DatasetError
@@ -241,3 +242,21 @@ def test_find_cases__order_of_images_and_of_sessions(dataset: Dataset, settings_
     assert [case.name for case in cases] == ["sub-01_ses-a", "sub-01_ses-b"]
     assert [list(case.images) for case in cases] == [["T1w", "FLAIR", "T2w", "interictal", "pet"]] * 2
     assert [case.session_of("pet") for case in cases] == ["a", "b"]
+
+
+def test_find_cases__derivatives_of_nobody_and_a_closed_folder_are_said(
+    dataset: Dataset, settings_for: MakeSettings, tmp_path: Path, monkeypatch: Any, caplog: Any
+) -> None:
+    root = dataset(T1W, "sub-02/anat/sub-02_T1w")
+    (tmp_path / "d" / "sub-99").mkdir(parents=True)
+    cases, outcomes = find_cases(settings_for(root, derivatives=[f"d={tmp_path / 'd'}"]))
+    assert (len(cases), outcomes) == (2, [])
+    assert [record.message for record in caplog.records if "derivatives" in record.message] == [
+        "--derivatives: d holds no folder sub-* of anybody in this run"
+    ]
+    (tmp_path / "d" / "sub-02" / "anat").mkdir(parents=True)
+    real = external.folder_problem
+    monkeypatch.setattr(external, "folder_problem", lambda folder: "denied" if folder.name == "anat" else real(folder))
+    (case,), (outcome,) = find_cases(settings_for(root, derivatives=[f"d={tmp_path / 'd'}"]))
+    assert (case.participant, outcome.participant, outcome.status) == ("01", "02", "failed")
+    assert outcome.reason.endswith("sub-02/anat: denied")

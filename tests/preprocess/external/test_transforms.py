@@ -44,6 +44,7 @@ def fixed() -> nib.Nifti1Image:
 WRITERS: dict[str, Callable[..., Path]] = {
     "flirt.mat": write_flirt,
     "itk.txt": lambda path, world, *_: write_itk(path, world),
+    "itk.tfm": lambda path, world, *_: write_itk(path, world),
     "itk.mat": lambda path, world, *_: write_itk(path, world),
     "itk.h5": lambda path, world, *_: write_itk(path, world),
     "voxels.lta": write_lta,
@@ -94,6 +95,24 @@ def euler(path: Path) -> Path:
     return path
 
 
+def several(path: Path) -> Path:
+    text = write_itk(path, rigid()).read_text()
+    return written_text(path, text + text.partition("\n")[2].replace("#Transform 0", "#Transform 1"))
+
+
+def written_text(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def lta(path: Path, old: str, new: str) -> Path:
+    head = image((10, 10, 10), (2, 2, 2))
+    return written_text(path, write_lta(path, rigid(), head, head).read_text().replace(old, new))
+
+
+FOUR = "1 0 0 0\n0 1 0 0\n0 0 1 0\n0 0 0 1\n"
+
+
 def without_parameters(path: Path) -> Path:
     with h5py.File(path, "w") as file:
         file["nothing"] = 1
@@ -118,6 +137,12 @@ def without_parameters(path: Path) -> Path:
         ("a.mat", euler, "Euler3DTransform of ITK"),
         ("a.h5", euler, "Euler3DTransform of ITK"),
         ("a.txt", lambda path: None, "no such file"),
+        ("a.txt", several, "holds 2 transforms that nothing composes"),
+        ("a.mat", lambda path: written_text(path, FOUR + "0 0 0 1\n"), "not four lines of four numbers"),
+        ("a.mat", lambda path: written_text(path, FOUR.replace("\n", " ") + "\n"), "not four lines of four numbers"),
+        ("a.lta", lambda path: lta(path, "valid = 1", "valid = 0"), "does not say of which volumes"),
+        ("a.lta", lambda path: lta(path, "type      = 0", "type      = 14"), "an LTA of type 14"),
+        ("a.txt", lambda path: written_text(path, FOUR + " " * 70_000), "longer than 65536 bytes"),
     ],
 )
 def test_read_transform__what_cannot_be_used_is_one_line(

@@ -111,3 +111,29 @@ def test_rerun_command__earlier_folders_come_behind_the_corrections(prepared: An
 def test_rerun_command__none_without_a_record(tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
     assert rerun_command(tmp_path, "01") is None
+
+
+@pytest.mark.parametrize(
+    ("raw", "other", "expected"),
+    [
+        ("../data", "../fmri prep", ("../data", "'fp=../fmri prep'")),
+        ("../..", "../fp", ("../..", "fp=../fp")),
+        ("../home/anna.smith/my study", "../../home/anna.smith/f p", ("DATASET", "fp=FOLDER")),
+        ("file:///home/anna.smith/study", "file:///home/anna.smith/fp", ("DATASET", "fp=FOLDER")),
+        ("/home/anna.smith/study", "../home/anna.smith", ("DATASET", "fp=FOLDER")),
+    ],
+)
+def test_rerun_command__names_no_folder_of_this_machine(
+    raw: str, other: str, expected: tuple[str, str], tmp_path: Path
+) -> None:
+    links = {"raw": raw, "fp": other}
+    (tmp_path / "dataset_description.json").write_text(json.dumps({"DatasetLinks": links}))
+    run = tmp_path / "logs" / "20260101T000000Z-participant-aa"
+    run.mkdir(parents=True)
+    (run / "settings.toml").write_text('mode = "auto"\nderivatives = ["fp=/x"]\n')
+    command = rerun_command(tmp_path, "01")
+    assert command is not None
+    dataset, folder = expected
+    assert command.startswith(f"bids_spectsynth {dataset} . participant ")
+    assert command.endswith(f" {folder}")
+    assert "anna.smith" not in command
