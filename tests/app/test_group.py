@@ -17,7 +17,7 @@ def test_write_group_level__restriction_ends_when_all_is_written_and_not_before(
     for name in (*names, "left_out_of_statistics", "to_be_rated"):
         result = nothing if name.startswith("group_") else []
         monkeypatch.setattr(group, name, lambda *_, result=result: result)
-    monkeypatch.setattr(group.StatisticsOptions, "of", lambda _: None)
+    monkeypatch.setattr("bids_spectsynth.app.group.StatisticsOptions.of", lambda _: None)
     there: list[bool] = []
     monkeypatch.setattr(group, "group_report", lambda folder: there.append(selection_file(folder).exists()))
     settings = make_settings({"bids_dir": tmp_path, "output_dir": tmp_path, "analysis_level": "group"})

@@ -8,6 +8,7 @@ import pytest
 
 from bids_spectsynth.app.reporting.selection import write_for_selection, write_page
 from bids_spectsynth.bids.output_files import group_page, selection_file
+from bids_spectsynth.bids.writing import atomic_file
 from bids_spectsynth.errors import DatasetError, SpectSynthError
 from bids_spectsynth.options.settings import Settings, make_settings
 
@@ -75,8 +76,13 @@ def test_write_for_selection__failure_leaves_tables_and_figures_of_all(out: Path
 def test_write_for_selection__banner_comes_first_and_the_page_last(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from bids_spectsynth.app.reporting import selection
 
-    names, atomic_file = [], selection.atomic_file
-    monkeypatch.setattr(selection, "atomic_file", lambda path: (names.append(path.name), atomic_file(path))[1])
+    names: list[str] = []
+
+    def noted(path: Path) -> Any:
+        names.append(path.name)
+        return atomic_file(path)
+
+    monkeypatch.setattr(selection, "atomic_file", noted)
     write_for_selection(of(out, "01"), write)
     assert (names[0], names[-1]) == (selection_file(out).name, "group.html")
     assert not list(out.rglob(".*.tmp"))
