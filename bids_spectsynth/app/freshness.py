@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from bids_spectsynth.app.model_choice import AppliedModel
+from bids_spectsynth.bids.finding.cases import Case
 from bids_spectsynth.bids.manifests import Product, file_record, is_younger, manifest_path
 from bids_spectsynth.bids.output_files import (
     ORIGINAL_SPACE,
@@ -22,10 +23,11 @@ from bids_spectsynth.bids.output_files import (
     standard_deviation_path,
     synthetic_path,
 )
-from bids_spectsynth.bids.prepared import PreparedCase
+from bids_spectsynth.bids.prepared import PreparedCase, find_prepared
 from bids_spectsynth.bids.roles import T1W, role_of
 from bids_spectsynth.bids.sidecars import sidecar, sidecar_path
 from bids_spectsynth.bids.table_records import table_fault
+from bids_spectsynth.bids.transforms import external_source, find_transforms
 from bids_spectsynth.evaluation.case.region_columns import REGIONS_DICTIONARY, VOLUME_DICTIONARY
 from bids_spectsynth.evaluation.case.slice_columns import slice_dictionary
 from bids_spectsynth.evaluation.columns import Dictionary
@@ -33,6 +35,7 @@ from bids_spectsynth.evaluation.uncertainty.files import calibration_paths
 from bids_spectsynth.evaluation.uncertainty.intervals import CALIBRATION
 from bids_spectsynth.evaluation.uncertainty.rating import CALIBRATION_DICTIONARY
 from bids_spectsynth.options.settings import T1W_SPACE, Settings
+from bids_spectsynth.options.spaces import BUILT_IN_TEMPLATE, parse_space
 from bids_spectsynth.synthesis.baselines.files import baseline_files
 from bids_spectsynth.synthesis.models.card import ModelCard, card_checksum
 from bids_spectsynth.synthesis.prediction.reading import AFFINE_KEY, SHAPE_KEY
@@ -287,3 +290,16 @@ def _is_same_rating(table: Path, data_range: float, split: str) -> bool:
     if not rated["training"].astype(str).str.startswith("t").all():
         return False  # a fingerprint of an earlier version, which equals none of today's
     return set(rated["data_range"]) == {data_range} and set(rated["split"]) == {split}
+
+
+def holds_what_is_gone(case: Case, settings: Settings) -> bool:
+    """Whether the output folder holds of a case what was made elsewhere and is not given any more."""
+    given = {None, *(one.uri for one in case.external.values())}
+    everything = [
+        one for space in settings.spaces for one in find_prepared(settings.output_dir, space, [case.participant])
+    ]
+    found = [external_source(sidecar(one.masks[T1W])) for one in everything if one.name == case.name]
+    targets = {T1W, *settings.spaces, parse_space(BUILT_IN_TEMPLATE).label}
+    transforms = find_transforms(settings.output_dir, case.participant)
+    found += [one.external for one in transforms if one.case_name == case.name and one.target in targets]
+    return not given.issuperset(found)

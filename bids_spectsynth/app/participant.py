@@ -17,14 +17,11 @@ from bids_spectsynth.bids.finding.cases import Case, find_cases
 from bids_spectsynth.bids.participants import update_participants
 from bids_spectsynth.bids.prepared import PreparedCase, find_prepared, is_registered_to, is_unfinished
 from bids_spectsynth.bids.roles import INTERICTAL, T1W, ictal_names
-from bids_spectsynth.bids.sidecars import sidecar
-from bids_spectsynth.bids.transforms import external_source, find_transforms
 from bids_spectsynth.bids.validate import check_dataset
 from bids_spectsynth.errors import ModelError, Outcome
 from bids_spectsynth.images.nifti import READ_ERRORS, stored_shape
 from bids_spectsynth.logs import LOGGER_NAME
 from bids_spectsynth.options.settings import FIELD_OF_VIEW_MM, T1W_SPACE, Settings
-from bids_spectsynth.options.spaces import BUILT_IN_TEMPLATE, parse_space
 
 if TYPE_CHECKING:
     from bids_spectsynth.app.model_choice import AppliedModel
@@ -75,12 +72,13 @@ def _find(context: Context) -> Iterable[Outcome]:
 
 def _prepare(context: Context) -> Iterable[Outcome]:
     """Prepare the cases; in ``apply`` mode only those that the output folder does not hold yet, or not as given."""
+    from bids_spectsynth.app.freshness import holds_what_is_gone
     from bids_spectsynth.preprocess.workflow.build import clean_prepared, preprocess, used_tools
 
     settings, cases = context.settings, context.cases
     missing = _unprepared(cases, settings) if settings.mode == "apply" else cases
     # What is given takes the place of what lies there; whether it has done so already, the preparation knows.
-    missing = [c for c in cases if c in missing or c.external or _holds_what_is_gone(c, settings)]
+    missing = [c for c in cases if c in missing or c.external or holds_what_is_gone(c, settings)]
     outcomes = [Outcome(c.participant, c.session, "preprocess", "ok") for c in cases if c not in missing]
     if missing:
         logger.info("Preparing %d of %d", len(missing), len(cases))
@@ -90,19 +88,6 @@ def _prepare(context: Context) -> Iterable[Outcome]:
         failed = {(outcome.participant, outcome.session) for outcome in outcomes if outcome.status != "ok"}
         clean_prepared(cases, {c.name for c in cases if (c.participant, c.session) in failed}, settings)
     return outcomes
-
-
-def _holds_what_is_gone(case: Case, settings: Settings) -> bool:
-    """Whether the output folder holds of a case what was made elsewhere and is not given any more."""
-    given = {None, *(one.uri for one in case.external.values())}
-    everything = [
-        one for space in settings.spaces for one in find_prepared(settings.output_dir, space, [case.participant])
-    ]
-    found = [external_source(sidecar(one.masks[T1W])) for one in everything if one.name == case.name]
-    targets = {T1W, *settings.spaces, parse_space(BUILT_IN_TEMPLATE).label}
-    transforms = find_transforms(settings.output_dir, case.participant)
-    found += [one.external for one in transforms if one.case_name == case.name and one.target in targets]
-    return not given.issuperset(found)
 
 
 def _plan_preparation(settings: Settings) -> str:

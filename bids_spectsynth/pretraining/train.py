@@ -60,7 +60,15 @@ class StreamLoop(TrainingLoop):
         self._stop = StopSignals()
 
     def fit(self, stop: StopSignals, *, progress: bool, phantom: bool | None = None) -> None:
-        """As of every training; the wait for a cohort looks at ``stop`` too."""
+        """Train as every loop does; the wait for a cohort looks at ``stop`` too.
+
+        Parameters
+        ----------
+        stop : StopSignals
+        progress : bool
+        phantom : bool, optional
+            See :meth:`bids_spectsynth.synthesis.training.loop.TrainingLoop.fit`.
+        """
         self._stop = stop
         super().fit(stop, progress=progress, phantom=phantom)
 

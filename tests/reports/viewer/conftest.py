@@ -7,6 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from chromium import CHROMIUM, DRIVER, browser
+from viewer_depth import FRONT, OPEN, look
+from viewer_depth import page as depth_page
 
 from bids_spectsynth.reports.html import Cell, Column, Jump, Page, Section, Table
 from bids_spectsynth.reports.rendering import render
@@ -87,3 +89,29 @@ def shown(window: object, tmp_path: Path) -> Callable[..., object]:
         return window
 
     return show
+
+
+@pytest.fixture(scope="module")
+def deep_page(tmp_path_factory):
+    made = tmp_path_factory.mktemp("page") / "sub-01.html"
+    made.write_text(depth_page(), encoding="utf-8")
+    return made
+
+
+@pytest.fixture(scope="module")
+def deep_window(tmp_path_factory):
+    with browser(tmp_path_factory.mktemp("webgl"), webgl=True) as opened:
+        # Small: each picture element is computed on the processor here.
+        opened.size(560, 500)
+        yield opened
+
+
+@pytest.fixture
+def deep(deep_window, deep_page):
+    """The browser with the view open, as at the beginning, from the front."""
+    if not deep_window.run("return Boolean(viewer && viewer.state.rendering)"):
+        deep_window.open(deep_page, "return Boolean(viewer)")
+        deep_window.run("viewer.setRendering(true)")
+        deep_window.wait(OPEN)
+    look(deep_window, FRONT)
+    return deep_window
