@@ -101,6 +101,7 @@ def shown(folder: Path, mutant: str) -> str:
 
 
 def main() -> None:
+    """Print the table and write the survivors."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("survivors", type=Path, help="file for the mutants that no test has seen")
     parser.add_argument("--only", nargs="+", choices=GROUPS, default=list(GROUPS), metavar="GROUP")

@@ -90,6 +90,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise UsageError(f"--heads: {n_heads} is below {_FEWEST}, with which each head has a mean of two others")
         if int(os.environ.get("WORLD_SIZE") or 1) > 1:
             raise UsageError("torchrun: this command trains in one process, and several would write one folder")
+        if (out / "dataset_description.json").exists():
+            raise UsageError(f"{out}: is a dataset or its derivatives; give a new folder for the model")
         settings = _settings(given, out)
         console_logging(settings.verbose)
         from bids_spectsynth.pretraining.train import pretrain

@@ -122,6 +122,13 @@ def test_several_processes_are_refused(tmp_path, monkeypatch, capsys):
     assert "torchrun: this command trains in one process" in capsys.readouterr().err
 
 
+def test_a_dataset_is_no_place_for_a_model(tmp_path, capsys):
+    (tmp_path / "dataset_description.json").write_text("{}")
+    assert main([str(tmp_path), *SMALL]) == 2
+    assert "give a new folder for the model" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["dataset_description.json"]
+
+
 def test_a_signal_while_the_first_heads_are_drawn_ends_at_once(tmp_path, monkeypatch, capsys):
     def kill(stream):
         os.kill(os.getpid(), signal.SIGTERM)
