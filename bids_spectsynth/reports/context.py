@@ -1,6 +1,7 @@
 """What the sections of one subject's report share: where things lie, images that were read, errors that were met."""
 
 import logging
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,15 +77,17 @@ class SubjectContext:
     errors: list[str] = field(default_factory=list)
     written: set[Path] = field(default_factory=set)
     _made: dict[Callable[["SubjectContext"], Any], Any] = field(default_factory=dict, repr=False)
+    _making: threading.RLock = field(default_factory=threading.RLock, repr=False)
     _images: dict[Path, Array] = field(default_factory=dict, repr=False)
     _masks: dict[Path, tuple[Mask, Affine]] = field(default_factory=dict, repr=False)
     _parts: dict[Path, tuple[Mask, Affine]] = field(default_factory=dict, repr=False)
 
     def once(self, make: Callable[["SubjectContext"], T]) -> T:
-        """What a function makes of this subject's output, made when it is first asked for."""
-        if make not in self._made:
-            self._made[make] = make(self)
-        made: T = self._made[make]
+        """What a function makes of this subject's output, made when it is first asked for; others wait meanwhile."""
+        with self._making:
+            if make not in self._made:
+                self._made[make] = make(self)
+            made: T = self._made[make]
         return made
 
     def whole_brain(self, case: PreparedCase) -> tuple[Mask, Affine]:

@@ -32,7 +32,7 @@ from tests.packed import unpacked
 #: A process that a signal ends before the app listens for it ends as the system has it; for shells it is the same.
 SHELL = 128
 #: What a file says of when it was made, and where; a card, hidden by its salt, of whom.
-_OWN = {"created", "salt", "participants", "selection_participants", "seconds", "URL", "raw"}
+_OWN = {"created", "salt", "participants", "selection_participants", "seconds", "URL", "raw", "Identity"}
 #: Logs say when; manifests hold the times of files; the work folder is of the machine.
 _NOT_COMPARED = ("logs", ".manifests", "work")
 _TIMES = re.compile(rb"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?( UTC|Z)?|\d{8}T\d{6}Z-\w+-[0-9a-f]{8}")

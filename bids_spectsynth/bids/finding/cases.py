@@ -142,7 +142,7 @@ def find_cases(settings: Settings) -> tuple[list[Case], list[Outcome]]:
             continue
         for result in _participant_cases(participant, candidates.get(participant, ()), inputs, sessions):
             if isinstance(result, Case):
-                case = replace(result, warnings=(*result.warnings, *_unused_names(bids_dir, result, inputs)))
+                case = replace(result, warnings=(*result.warnings, *_odd_names(bids_dir / f"sub-{participant}")))
                 try:
                     case = _with_external(case, settings)
                 except ImageError as error:
@@ -181,14 +181,8 @@ def _barred(bids_dir: Path, closed: Mapping[Path, str]) -> dict[str, str]:
     return reasons
 
 
-def _unused_names(bids_dir: Path, case: Case, inputs: Collection[str]) -> list[str]:
-    """Of a case that lacks an image: those whose names are not text, and so were passed over."""
-    if all(role in case.images for role in (INTERICTAL, *inputs)):
-        return []
-    return _odd_names(bids_dir / f"sub-{case.participant}")
-
-
 def _odd_names(folder: Path) -> list[str]:
+    """Images and folders of a participant whose names are not text, and so were passed over."""
     odd = [path for path in odd_entries(folder) if not is_text(path.name)]
     wanted = [path for path in odd if path.name.endswith((".nii", ".nii.gz")) or path.is_dir()]
     names = [shown(path.relative_to(folder)) for path in wanted]

@@ -14,7 +14,12 @@ import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 from matplotlib.colors import Colormap
-from PIL import Image, ImageDraw, ImageFont
+from PIL import (
+    Image,
+    ImageDraw,
+    ImageFont,
+    WebPImagePlugin,  # noqa: F401  (else Pillow loads all its formats to find it)
+)
 
 from bids_spectsynth import __version__
 

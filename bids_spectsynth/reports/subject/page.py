@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,12 @@ def subject_methods(output_dir: Path, participant: str) -> tuple[list[str], list
 
 def _page(context: SubjectContext) -> Page:
     row = context.once(participant_row)
-    sections = [section for make in SECTIONS if (section := make(context)) is not None]
+    # The viewer is about half of the work, most of it in libraries that leave the interpreter to the pictures.
+    with ThreadPoolExecutor(1) as pool:
+        beside = {make: pool.submit(make, context) for make in SECTIONS if make is viewer_section}
+        others = {make: make(context) for make in SECTIONS if make not in beside}
+        made = others | {make: future.result() for make, future in beside.items()}
+    sections = [section for make in SECTIONS if (section := made[make]) is not None]
     sessions = sorted({case.session for case in context.cases if case.session})
     subtitle = f"Sessions: {', '.join(sessions)}" if sessions else "Participant level"
     rated = [section for section in sections if section.name in RATED_SECTIONS]
@@ -275,7 +281,8 @@ def _about_section(context: SubjectContext) -> Section:
 
 
 def _errors_section(context: SubjectContext, row: Mapping[str, str]) -> Section:
-    errors = list(context.errors)
+    # Sections made side by side meet them in no order.
+    errors = sorted(dict.fromkeys(context.errors))
     if row.get("status") == "failed":
         errors.insert(0, row.get("reason", "failed"))
     blocks: list[Block] = [Items([(error, "") for error in errors])] if errors else [Text("No errors to report.")]

@@ -11,6 +11,7 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 Affine = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int16] | npt.NDArray[np.int32]
 
 #: Steps from the lowest to the highest value: one byte for anatomy, which is looked at; two for what is read off.
 COARSE, FINE = 254, 1022
@@ -81,20 +82,22 @@ def pack(values: Array, affine: Affine, steps: int = FINE, highest: float | None
     zero = round(-bottom / slope)
     bits = 8 if steps <= 254 else 16
     stored = np.clip(np.rint(values / slope) + zero, 0, steps + 1)
-    axes, changes = _changes(stored.astype(np.int32))
+    # Changes along three axes are sums of eight values: those of most maps fit into two bytes.
+    axes, changes = _changes(stored.astype(np.int16 if 8 * (steps + 1) < 2**15 else np.int32))
     flat = changes.ravel(order="F")
     # As an integer of so many bits, with its sign: what is beyond wraps around.
-    signed = (flat.astype(np.int8) if bits == 8 else flat.astype(np.int16)).astype(np.int32)
+    signed = flat.astype(np.int8 if bits == 8 else np.int16)
     # Small changes of either sign become small numbers, whose high bytes are 0.
-    numbers = (signed << 1) ^ (signed >> 31)
-    parts = [numbers] if bits == 8 else [numbers & 0xFF, numbers >> 8]
-    stream = b"".join(part.astype(np.uint8).tobytes() for part in parts)
+    zigzag = np.bitwise_xor(np.left_shift(signed, 1), np.right_shift(signed, bits - 1))
+    numbers = zigzag.view(np.uint8 if bits == 8 else np.uint16)
+    parts = [numbers] if bits == 8 else [(numbers & 0xFF).astype(np.uint8), (numbers >> 8).astype(np.uint8)]
+    stream = b"".join(part.tobytes() for part in parts)
     text = base64.b64encode(gzip.compress(stream, _EFFORT, mtime=0)).decode("ascii")
     i, j, k = values.shape
     return Packed((i, j, k), np.array(affine, dtype=np.float64), bits, slope, -zero * slope, axes, text)
 
 
-def _changes(stored: npt.NDArray[np.int32]) -> tuple[int, npt.NDArray[np.int32]]:
+def _changes(stored: Integers) -> tuple[int, Integers]:
     """Changes along one axis or all three, whichever are smaller: smooth maps have hardly any along three."""
     one = np.diff(stored, axis=0, prepend=0)
     three = np.diff(np.diff(one, axis=1, prepend=0), axis=2, prepend=0)

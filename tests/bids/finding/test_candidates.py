@@ -109,7 +109,8 @@ def test_find_cases__names_that_are_not_utf8(
     (root / "sub-01" / "anat" / f"sub-01_acq-{odd}_T1w.nii.gz").write_bytes(b"")
     (root / f"sub-{odd}").mkdir()
     (one, three), (two,) = find_cases(settings_for(root))
-    assert one.warnings == ()
+    # Nothing is lacking, and yet somebody meant this file to count.
+    assert one.warnings == (r"anat/sub-01_acq-\udce9_T1w.nii.gz: the name is not UTF-8; left out; rename it",)
     assert (two.participant, two.status) == ("02", "skipped")
     assert r"anat/sub-02_acq-\udce9_T1w.nii.gz: the name is not UTF-8" in two.reason
     assert any(r"pet/sub-03_acq-\udce9_trc-FDG_pet.nii.gz: the name is not UTF-8" in line for line in three.warnings)
