@@ -1,6 +1,12 @@
 """Hooks of pytest for all tests; what they share is in tests/conftest.py."""
 
 import gc
+import os
+
+import matplotlib as mpl
+
+#: The program would have Matplotlib's cache in the work folder of its first run, which is gone with the test.
+os.environ.setdefault("MPLCONFIGDIR", mpl.get_cachedir())
 
 
 def pytest_collection_finish() -> None:

@@ -44,6 +44,8 @@ def run(settings: Settings) -> ExitCode:
     check_export(settings)
     check_folders(settings)
     check_backend(settings)
+    # Else Matplotlib's list of fonts would go to the home folder, which a run has no business with.
+    os.environ.setdefault("MPLCONFIGDIR", str(settings.work_folder / "matplotlib"))
     with clean_end():
         return run_group(settings) if settings.analysis_level == "group" else run_participant(settings)
 

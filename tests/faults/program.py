@@ -176,10 +176,11 @@ class Reference:
     data: Mapping[str, tuple[int, str]]
 
     def again(self, folder: Path, level: str) -> App:
-        """The same dataset and the output folder as it is before a level, in another place."""
+        """The same dataset and the output folder as it is before a level, in another place, side by side as here."""
+        shutil.copytree(self.app.bids_dir, folder / "data")
         if level == "group":
-            shutil.copytree(self.after_participant, folder / "out")
-        return App(self.app.bids_dir, folder / "out", reports=True)
+            shutil.copytree(self.after_participant, folder / "out", dirs_exist_ok=True)
+        return App(folder / "data", folder / "out", reports=True)
 
     def options_of(self, level: str) -> tuple[str, ...]:
         return self.options if level == "participant" else ()

@@ -94,8 +94,8 @@ def interrupted(
         assert temporary_files(app.output_dir) == []
         found, wanted = contents(app.output_dir), whole.of(level)
         assert {name for name in found | wanted if found.get(name) != wanted.get(name)} == set()
+        assert untouched(app.bids_dir) == whole.data
         compared += 1
-    assert untouched(whole.app.bids_dir) == whole.data
     return ends, compared
 
 

@@ -19,7 +19,7 @@ ROOM = 4096 * 2**10
 
 
 class Disk:
-    """A small disk in memory, whose size can be changed."""
+    """A small disk in memory, whose size can be changed: the output folder, beside the dataset on a large one."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -46,7 +46,7 @@ class Disk:
 def disk(tmp_path: Path) -> Iterator[Disk]:
     if os.geteuid() != 0 or shutil.which("mount") is None:
         pytest.skip("mounting a small disk needs root")
-    made = Disk(tmp_path / "disk")
+    made = Disk(tmp_path / "out")
     yield made
     made.end()
 
@@ -68,8 +68,8 @@ def size(folder: Path) -> int:
 
 @pytest.mark.parametrize("room", [4096])
 def test_apply__full_and_then_with_room(finished: Any, disk: Disk, room: int) -> None:
-    shutil.copytree(finished.output_dir, disk.folder / "out", ignore=shutil.ignore_patterns("work"))
-    app = App(finished.bids_dir, disk.folder / "out")
+    shutil.copytree(finished.output_dir, disk.folder, ignore=shutil.ignore_patterns("work"), dirs_exist_ok=True)
+    app = App(finished.bids_dir, disk.folder)
     options = ("--mode", "apply", "--participant-label", "04")
     for name in app.files("sub-04/spect/*pix2pixT1wPet_*"):
         (app.output_dir / name).unlink()
@@ -93,7 +93,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Reference:
 def test_level__full_again_and_again(
     uninterrupted: Reference, disk: Disk, level: str, record_property: Callable[[str, object], None]
 ) -> None:
-    app, options = uninterrupted.again(disk.folder, level), uninterrupted.options_of(level)
+    app, options = uninterrupted.again(disk.folder.parent, level), uninterrupted.options_of(level)
     before = size(app.output_dir) if level == "group" else 0
     needed = size(uninterrupted.app.output_dir if level == "group" else uninterrupted.after_participant) - before
     codes = []

@@ -5,6 +5,8 @@ import gc
 import logging
 import multiprocessing
 import os
+import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -73,7 +75,24 @@ def make_plugin(settings: Settings, log_file: Path, status_callback: Any) -> tup
     return ResilientMultiProcPlugin(arguments), arguments
 
 
+#: Of a socket's path, in bytes, on Linux and elsewhere; and what Python adds to the folder for temporary files.
+_LONGEST_SOCKET = 107 if sys.platform == "linux" else 103
+_SOCKET = "/pymp-xxxxxxxx/listener-xxxxxxxx"
+
+
+def _check_sockets() -> None:
+    """Refuse a folder for temporary files in which the workers' sockets would have too long a path."""
+    folder, longest = tempfile.gettempdir(), _LONGEST_SOCKET - len(_SOCKET)
+    size = len(os.fsencode(folder))
+    if size > longest:
+        raise UsageError(
+            f"{folder}: sockets of worker processes have no room in a name of {size} characters; set TMPDIR to a "
+            f"folder of {longest} at most, or use --nprocs 1"
+        )
+
+
 def _pool_arguments(settings: Settings, log_file: Path) -> dict[str, Any]:
+    _check_sockets()
     return {
         "n_procs": settings.nprocs,
         "memory_gb": memory_gb(settings),

@@ -15,7 +15,7 @@ from nipype.pipeline.engine import Workflow
 import bids_spectsynth
 from bids_spectsynth.bids.finding.cases import Case
 from bids_spectsynth.bids.prepared import begin_preparation, end_preparation, is_unfinished
-from bids_spectsynth.errors import Outcome, SpectSynthError
+from bids_spectsynth.errors import Outcome, SpectSynthError, naming
 from bids_spectsynth.logs import LOGS_FOLDER
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.preprocess.backends.choice import make_backend, resolve_backend
@@ -192,7 +192,9 @@ def _run(cases: Sequence[Case], settings: Settings, identity: BackendIdentity, l
 
 def _run_or_end(workflow: Workflow, plugin: Any, arguments: Mapping[str, Any]) -> None:
     try:
-        workflow.run(plugin=plugin, plugin_args=arguments)
+        # What Nipype itself writes goes there, and a full disk names no file.
+        with naming(Path(workflow.base_dir)):
+            workflow.run(plugin=plugin, plugin_args=arguments)
     except (KeyboardInterrupt, SystemExit):
         end_processes(plugin)
         raise

@@ -3,12 +3,14 @@
 import gc
 import subprocess
 import sys
+import tempfile
 import weakref
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bids_spectsynth.errors import UsageError
 from bids_spectsynth.preprocess.plugins.pool import ResilientMultiProcPlugin, make_plugin, quick_collection
 from bids_spectsynth.preprocess.workflow.build import preprocess
 
@@ -21,6 +23,7 @@ class Loop:
 
 
 def test_old_objects_are_not_looked_at_inside_the_block_only() -> None:
+    gc.unfreeze()  # what the tests themselves have frozen
     assert gc.get_freeze_count() == 0
     with quick_collection():
         assert gc.get_freeze_count() > 10_000
@@ -37,6 +40,7 @@ def test_old_objects_are_not_looked_at_inside_the_block_only() -> None:
 def test_workers_are_forked_with_everything_loaded(tmp_path: Path) -> None:
     # In a process of its own, because the server of the workers is one per process.
     code = f"""
+from bids_spectsynth.errors import UsageError
 from bids_spectsynth.preprocess.plugins.pool import ResilientMultiProcPlugin
 if __name__ == "__main__":
     plugin = ResilientMultiProcPlugin({{"n_procs": 1, "memory_gb": 1, "mp_context": "forkserver",
@@ -75,3 +79,15 @@ def test_make_plugin__multiproc_of_a_file_survives_a_killed_worker_too(make_opti
     plugin.close()
     assert isinstance(plugin, ResilientMultiProcPlugin)
     assert (arguments["n_procs"], arguments["raise_insufficient"]) == (1, False)
+
+
+@pytest.mark.parametrize("nprocs", [1, 2])
+def test_make_plugin__no_room_for_the_paths_of_sockets_is_said(
+    make_options: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nprocs: int
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / ("t" * 60)))
+    if nprocs == 1:
+        make_plugin(make_options(nprocs=1), tmp_path / "nipype.log", print)
+        return
+    with pytest.raises(UsageError, match=r"set TMPDIR to a folder of 7[15] at most, or use --nprocs 1"):
+        make_plugin(make_options(nprocs=nprocs), tmp_path / "nipype.log", print)
