@@ -5,11 +5,17 @@ All is done in a copy. Prints a table, and writes what no test has seen with its
 
     python benchmarks/mutants.py build/mutants.txt
     python benchmarks/mutants.py build/mutants.txt --only grid split
+    python benchmarks/mutants.py build/mutants.txt --sample 150
+
+All of them take hours. With ``--sample`` so many are drawn of each group, and the share of survivors gets its 95 %
+interval (Wilson), finite numbers considered.
 """
 
 import argparse
 import json
+import math
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -77,21 +83,50 @@ def configure(folder: Path, modules: list[str], tests: list[str]) -> None:
     conftest.write_text(conftest.read_text() + _QUICK)
 
 
-def run_group(folder: Path) -> dict[str, int | None]:
-    """mutmut's exit code of each mutant."""
+def mutmut(folder: Path, *names: str) -> subprocess.CompletedProcess[str]:
+    """Make the mutants and try those of some names; all without one."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "mutmut", "run", "--max-children", "1"]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    results: dict[str, int | None] = {}
+    command = [sys.executable, "-m", "mutmut", "run", "--max-children", "1", *names]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def codes(folder: Path) -> dict[str, int | None]:
+    """mutmut's exit code of each mutant that can be chosen; None of one that was not tried."""
+    found: dict[str, int | None] = {}
     for path in sorted((folder / "mutants").rglob("*.py.meta")):
-        results |= json.loads(path.read_text())["exit_code_by_key"]
+        found |= json.loads(path.read_text())["exit_code_by_key"]
+    return {
+        name: code for name, code in found.items() if name.partition(".x_")[2].partition("__mutmut")[0] not in AT_IMPORT
+    }
+
+
+def run_group(folder: Path, sample: int, seed: int) -> tuple[dict[str, int | None], int]:
+    """Exit code of each mutant that was tried, and how many there are."""
+    drawn: list[str] = []
+    if sample:
+        # With a name that nobody has, the mutants are made and none is tried.
+        mutmut(folder, "no.such.mutant")
+        names = sorted(codes(folder))
+        drawn = random.Random(seed).sample(names, min(sample, len(names)))
+    done = mutmut(folder, *drawn)
+    everything = codes(folder)
+    results = {name: everything[name] for name in drawn} if drawn else everything
     if done.returncode or not results or _NOT_RUN in results.values():
         sys.exit(f"mutmut ended with {done.returncode}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
-    return {
-        name: code
-        for name, code in results.items()
-        if name.partition(".x_")[2].partition("__mutmut")[0] not in AT_IMPORT
-    }
+    return results, len(everything)
+
+
+def share(alive: int, tried: int, of: int) -> str:
+    """Survivors in percent, with the 95 % interval of Wilson where not all were tried."""
+    percent = f"{100 * alive / tried:.1f}"
+    if tried == of:
+        return percent
+    # Of a finite number: as if so many more had been tried.
+    n = tried * (of - 1) / (of - tried)
+    p, z = alive / tried, 1.96
+    centre, half = p + z**2 / (2 * n), z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    low, high = ((centre + sign * half) / (1 + z**2 / n) for sign in (-1, 1))
+    return f"{percent} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def shown(folder: Path, mutant: str) -> str:
@@ -105,28 +140,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("survivors", type=Path, help="file for the mutants that no test has seen")
     parser.add_argument("--only", nargs="+", choices=GROUPS, default=list(GROUPS), metavar="GROUP")
+    parser.add_argument("--sample", type=int, default=0, help="tried of each group; 0 for all")
+    parser.add_argument("--seed", type=int, default=1, help="of the sample")
     args = parser.parse_args()
     lines = []
-    print("| modules | mutants | killed | survivors | % |\n|---|---:|---:|---:|---:|", flush=True)
+    print("| modules | mutants | tried | survivors | % |\n|---|---:|---:|---:|---:|", flush=True)
     for group in args.only:
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
             copy_tree(folder)
             configure(folder, *GROUPS[group])
-            results = run_group(folder)
+            results, of = run_group(folder, args.sample, args.seed)
             alive = sorted(name for name, code in results.items() if code in (_SURVIVED, _NO_TESTS))
             by_module = Counter(name.rpartition(".")[0] for name in alive)
             for module, n in sorted(Counter(name.rpartition(".")[0] for name in results).items()):
-                row(module.removeprefix("bids_spectsynth."), n, by_module[module])
-            row(f"**{group}**", len(results), len(alive))
+                print(f"| {module.removeprefix('bids_spectsynth.')} | | {n} | {by_module[module]} | |", flush=True)
+            n = len(results)
+            print(f"| **{group}** | {of} | {n} | {len(alive)} | {share(len(alive), n, of)} |", flush=True)
             lines += [shown(folder, name) for name in alive]
-    args.survivors.parent.mkdir(parents=True, exist_ok=True)
-    args.survivors.write_text("\n".join(lines))
-
-
-def row(name: str, n: int, alive: int) -> None:
-    """Print a row of the table."""
-    print(f"| {name} | {n} | {n - alive} | {alive} | {100 * alive / n:.1f} |", flush=True)
+            # Kept after each group: the next one takes long.
+            args.survivors.parent.mkdir(parents=True, exist_ok=True)
+            args.survivors.write_text("\n".join(lines))
 
 
 if __name__ == "__main__":
