@@ -54,6 +54,8 @@ MEMORY_ADVICE = "lower --nprocs or --batch-size, set --mem-mb to what this machi
 _NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory",
               "unable to allocate", "can't start new thread", "cannot allocate write+execute memory",
               "bad_alloc")  # fmt: skip
+#: Characters of what a library said.
+_LONGEST_QUOTE = 300
 #: Newer C libraries name no cause behind this. One that is named is another: a disk whose files may not be executed.
 _NO_PLACE_FOR_LIBRARY = re.compile("failed to map segment from shared object$")
 
@@ -66,6 +68,13 @@ def is_out_of_memory(error: BaseException) -> bool:
     message = str(error).lower().rstrip()
     unplaced = _NO_PLACE_FOR_LIBRARY.search(message) is not None
     return is_of_library and (unplaced or any(words in message for words in _NO_MEMORY))
+
+
+def _telling_line(error: BaseException) -> str:
+    """Of what a library said of a lack of memory, the line with it: before and behind it may stand whole tracebacks."""
+    lines = [" ".join(line.split()) for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if any(words in line.lower() for words in _NO_MEMORY)]
+    return next(iter([*telling, *lines[:1]]), "")[:_LONGEST_QUOTE]
 
 
 def reason_of(error: BaseException) -> str:
@@ -83,8 +92,8 @@ def reason_of(error: BaseException) -> str:
         return message
     if is_out_of_memory(error):
         # Which library or thread it was may be the only trace of another cause.
-        by_whom = f" ({message})" if isinstance(error, ImportError | RuntimeError) and message else ""
-        return f"out of memory; {MEMORY_ADVICE}{by_whom}"
+        said = _telling_line(error) if isinstance(error, ImportError | RuntimeError) else ""
+        return f"out of memory; {MEMORY_ADVICE}" + (f" ({said})" if said else "")
     if isinstance(error, OSError) and error.strerror:
         where = "" if error.filename is None else f"{error.filename}: "
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)

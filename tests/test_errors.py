@@ -167,6 +167,17 @@ def test_reason_of__lack_of_memory_in_a_library_of_c() -> None:
     assert reason_of(RuntimeError("std::bad_alloc")) == f"out of memory; {MEMORY_ADVICE} (std::bad_alloc)"
 
 
+def test_reason_of__lack_of_memory_in_a_saved_network_is_one_line_without_its_traceback() -> None:
+    error = RuntimeError(
+        "The following operation failed in the TorchScript interpreter.\nTraceback of TorchScript (most recent call "
+        'last):\n  File "/home/x/conv.py", line 2, in forward\nRuntimeError: DefaultCPUAllocator: can\'t allocate '
+        "memory: you tried to allocate 134217728 bytes.\nframe #0"
+    )
+    told = "RuntimeError: DefaultCPUAllocator: can't allocate memory: you tried to allocate 134217728 bytes."
+    assert reason_of(error) == f"out of memory; {MEMORY_ADVICE} ({told})"
+    assert len(reason_of(RuntimeError("out of memory " + "x" * 9999))) < 500
+
+
 def test_reason_of__library_on_a_disk_whose_files_may_not_be_executed_is_no_lack_of_memory() -> None:
     words = "libfoo.so: failed to map segment from shared object"
     assert not is_out_of_memory(ImportError(f"{words}: Operation not permitted"))
