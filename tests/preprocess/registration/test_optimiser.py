@@ -11,7 +11,9 @@ from bids_spectsynth.preprocess.registration.cost import ModelSamples, Samples
 from bids_spectsynth.preprocess.registration.optimiser import (
     _distinct,
     _normal_equations,
+    _shift,
     _step_matrix,
+    _turn,
     initial_transforms,
     mean_distance,
     r_squared,
@@ -119,8 +121,25 @@ def test_r_squared__is_that_of_a_regression() -> None:
     values = moving().read(matrix, samples.points).astype(np.float64)
     expected = 1 - 2 * unexplained(matrix, samples) / np.square(values - values.mean()).sum()
     assert r_squared(moving(), matrix, samples) == pytest.approx(expected, abs=1e-5)
+    # Of any unit.
+    small = make_sampler(1e-3 * moving().values, AFFINE, 0.0)
+    assert r_squared(small, matrix, samples) == pytest.approx(expected, abs=1e-5)
     flat = make_sampler(np.ones(SHAPE, np.float32), AFFINE, 0.0)
     assert r_squared(flat, np.eye(4), samples) == 0
+
+
+def test_refine__the_first_step_of_a_long_way_is_8_mm() -> None:
+    samples = model().orthonormal()
+    start = rotation_about(np.eye(3), CENTRE, CENTRE + np.array([14.0, 0, 0]))
+    step = np.linalg.inv(start) @ refine(moving(), start, samples, CENTRE, iterations=1).matrix
+    assert np.linalg.norm(apply_affine(step, CENTRE[None])[0] - CENTRE) == pytest.approx(8)
+
+
+def test_turn_and_shift__norms_of_the_parts_of_a_step() -> None:
+    for size in (6, 12):
+        step = np.arange(1.0, size + 1)
+        assert _turn(step) == pytest.approx(np.sqrt((step[: size - 3] ** 2).sum()))
+        assert _shift(step) == pytest.approx(np.sqrt((step[size - 3 :] ** 2).sum()))
 
 
 def test_step_matrix__turns_or_stretches_about_the_centre_and_shifts() -> None:
@@ -159,7 +178,12 @@ def test_initial_transforms__all_turns_by_whole_axes_and_by_25_degrees_from_each
             if np.linalg.det(sign[:, None] * np.eye(3)[list(order)]) > 0
         ]
         assert len(cube) == 24
-        asked += [whole * Rotation.from_euler(axis, 25, degrees=True) for whole in cube for axis in "xyz"] + cube
+        asked += [
+            whole * Rotation.from_euler(axis, turn, degrees=True)
+            for whole in cube
+            for axis in "xyz"
+            for turn in (-25, 0, 25)
+        ]
         nearest = [min(np.degrees((turns.inv() * one).magnitude())) for one in asked]
         assert max(nearest) < 1e-3
 
@@ -226,3 +250,6 @@ def test_distinct__the_first_of_those_that_are_alike() -> None:
     for degrees, expected in ((35, [0]), (37, [0, 1])):
         turned = rotation_about(Rotation.from_euler("z", degrees, degrees=True).as_matrix(), CENTRE, CENTRE)
         assert _distinct([np.eye(4), turned], [0, 1], CENTRE, 8) == expected
+    # About a diagonal, which two of them lie on.
+    diagonal = Rotation.from_rotvec(np.deg2rad(60) * np.ones(3) / np.sqrt(3)).as_matrix()
+    assert _distinct([np.eye(4), rotation_about(diagonal, CENTRE, CENTRE)], [0, 1], CENTRE, 8) == [0, 1]

@@ -51,7 +51,7 @@ def fsl_ready(image: nib.Nifti1Image, data: npt.NDArray[Any] | None = None) -> n
     A qform cannot hold shear; FSL prefers the sform, so nothing is lost where there is some.
     """
     values = np.asarray(image.dataobj if data is None else data, dtype=np.float32)
-    ready = nib.Nifti1Image(values, image.affine)  # type: ignore[no-untyped-call]
+    ready = nib.Nifti1Image(values, None)  # type: ignore[no-untyped-call]
     ready.set_sform(image.affine, code=1)  # type: ignore[no-untyped-call]
     ready.set_qform(image.affine, code=1)  # type: ignore[no-untyped-call]
     ready.header.set_xyzt_units("mm", "sec")  # type: ignore[no-untyped-call]
@@ -59,8 +59,8 @@ def fsl_ready(image: nib.Nifti1Image, data: npt.NDArray[Any] | None = None) -> n
 
 
 def _fslpy(image: nib.Nifti1Image) -> Nifti:
-    # Only the header matters: a broadcast zero has the shape without the memory.
-    shell = nib.Nifti1Image(np.broadcast_to(np.float32(0), image.shape[:3]), image.affine)  # type: ignore[no-untyped-call]
-    shell.set_sform(image.affine, code=1)  # type: ignore[no-untyped-call]
-    shell.set_qform(image.affine, code=1)  # type: ignore[no-untyped-call]
-    return Nifti(shell.header)
+    header = nib.Nifti1Header()  # type: ignore[no-untyped-call]
+    header.set_data_shape(image.shape[:3])  # type: ignore[no-untyped-call]
+    header.set_sform(image.affine, code=1)  # type: ignore[no-untyped-call]
+    header.set_qform(image.affine, code=1)  # type: ignore[no-untyped-call]
+    return Nifti(header)

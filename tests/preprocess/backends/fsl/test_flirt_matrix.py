@@ -136,6 +136,7 @@ def test_images_for_fsl_have_both_forms_equal() -> None:
     affine = rigid((10, 20, 30), (5, 6, 7)) @ np.diag([-1.0, 2.0, 3.0, 1.0])
     ready = fsl_ready(nib.Nifti1Image(np.ones((4, 4, 4), dtype=np.int16), affine))
     assert ready.get_data_dtype() == np.float32
+    assert ready.header.get_xyzt_units() == ("mm", "sec")
     np.testing.assert_allclose(ready.get_sform(), affine, atol=1e-5)
     np.testing.assert_allclose(ready.get_qform(), affine, atol=1e-4)
 
