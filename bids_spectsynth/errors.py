@@ -53,7 +53,10 @@ MEMORY_ADVICE = "lower --nprocs or --batch-size, set --mem-mb to what this machi
 #: In small letters; a library that cannot be loaded, or a thread that cannot be started, is a lack of memory, too.
 _NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory",
               "unable to allocate", "can't start new thread", "cannot allocate write+execute memory",
-              "bad_alloc")  # fmt: skip
+              "bad_alloc",
+              # Of oneDNN, of Pillow where zlib gets none, of Python where one of its own functions did.
+              "could not create a primitive", "could not execute a primitive",
+              "codec configuration error when writing", "error return without exception set")  # fmt: skip
 #: Characters of what a library said.
 _LONGEST_QUOTE = 300
 #: Newer C libraries name no cause behind this. One that is named is another: a disk whose files may not be executed.
@@ -64,7 +67,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory did not suffice, in the words of Python, the system or torch."""
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         return True
-    is_of_library = isinstance(error, RuntimeError | ImportError | OSError)
+    is_of_library = isinstance(error, RuntimeError | ImportError | OSError | SystemError)
     message = str(error).lower().rstrip()
     unplaced = _NO_PLACE_FOR_LIBRARY.search(message) is not None
     return is_of_library and (unplaced or any(words in message for words in _NO_MEMORY))
@@ -92,7 +95,7 @@ def reason_of(error: BaseException) -> str:
         return message
     if is_out_of_memory(error):
         # Which library or thread it was may be the only trace of another cause.
-        said = _telling_line(error) if isinstance(error, ImportError | RuntimeError) else ""
+        said = _telling_line(error) if isinstance(error, ImportError | RuntimeError | SystemError) else ""
         return f"out of memory; {MEMORY_ADVICE}" + (f" ({said})" if said else "")
     if isinstance(error, OSError) and error.strerror:
         where = "" if error.filename is None else f"{error.filename}: "

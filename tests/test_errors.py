@@ -178,6 +178,20 @@ def test_reason_of__lack_of_memory_in_a_saved_network_is_one_line_without_its_tr
     assert len(reason_of(RuntimeError("out of memory " + "x" * 9999))) < 500
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        SystemError("error return without exception set"),
+        RuntimeError("could not create a primitive"),
+        OSError("codec configuration error when writing image file"),
+    ],
+)
+def test_is_out_of_memory__in_other_words_of_libraries(error: Exception) -> None:
+    assert is_out_of_memory(error)
+    assert reason_of(error).startswith(f"out of memory; {MEMORY_ADVICE}")
+    assert not is_out_of_memory(type(error)("odd"))
+
+
 def test_reason_of__library_on_a_disk_whose_files_may_not_be_executed_is_no_lack_of_memory() -> None:
     words = "libfoo.so: failed to map segment from shared object"
     assert not is_out_of_memory(ImportError(f"{words}: Operation not permitted"))

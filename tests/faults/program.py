@@ -1,5 +1,6 @@
 """The app in a process of its own, which can be killed, watched and given little memory; and what it leaves behind."""
 
+import contextlib
 import functools
 import gzip
 import hashlib
@@ -141,11 +142,20 @@ def start(app: App, *options: str, level: str = "participant", prepare: Callable
     return Running(app, options, level, prepare)
 
 
+#: What a process holds so that others have no use of it.
+_BALLAST: list[bytearray] = []
+
+
 def memory_limit(megabytes: int) -> Callable[[], None]:
-    """For :func:`start`: so much more address space than the process has with all that is imported."""
+    """For :func:`start`: so much memory is left, once what the process has got and does not use is filled."""
 
     def prepare() -> None:
-        limit = psutil.Process().memory_info().vms + megabytes * 2**20
+        has, most = psutil.Process().memory_info().vms, resource.getrlimit(resource.RLIMIT_AS)[1]
+        resource.setrlimit(resource.RLIMIT_AS, (has, most))
+        with contextlib.suppress(MemoryError):
+            while True:
+                _BALLAST.append(bytearray(2**16))
+        limit = has + megabytes * 2**20
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
     return prepare
