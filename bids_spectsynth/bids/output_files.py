@@ -8,7 +8,7 @@ import pandas as pd
 
 from bids_spectsynth.bids.names import case_folder, output_path, parse_name
 from bids_spectsynth.bids.prepared import PreparedCase, find_prepared
-from bids_spectsynth.bids.roles import INTERICTAL, role_of
+from bids_spectsynth.bids.roles import INTERICTAL, T1W, role_of
 from bids_spectsynth.bids.sidecars import read_object, sidecar
 from bids_spectsynth.logs import LOGS_FOLDER
 from bids_spectsynth.options.settings import T1W_SPACE
@@ -84,6 +84,13 @@ def _spect_path(
     entities = {"task": INTERICTAL, "space": space or prepared.space, "desc": label}
     datatype = role_of(INTERICTAL).datatype
     return output_path(output_dir, prepared.participant, prepared.session, datatype, entities, suffix, extension)
+
+
+def lesion_path(output_dir: Path, prepared: PreparedCase) -> Path:
+    """The prepared lesion mask of a case, whether or not it has one."""
+    entities = {"space": prepared.space, "label": "lesion"}
+    folder = role_of(T1W).datatype
+    return output_path(output_dir, prepared.participant, prepared.session, folder, entities, "mask", ".nii.gz")
 
 
 def synthetic_path(output_dir: Path, prepared: PreparedCase, label: str, *, space: str | None = None) -> Path:
