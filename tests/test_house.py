@@ -80,6 +80,7 @@ FLOWS = {
     "reports/viewer/test_browser.py": "the viewer in a browser",
     "reports/viewer/test_rendering.py": "its view in three dimensions in a browser",
     "reports/viewer/test_rendering_ends.py": "the view in three dimensions, its end and what goes wrong",
+    "siscom/test_lesions.py": "lesion masks through baselines, maps and errors",
     "synthesis/test_distributed.py": "training in several processes",
     "synthesis/test_model_names.py": "names of models, from options to folders",
     "test_bad_input.py": "the program on files that are damaged or missing",
