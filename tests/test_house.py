@@ -58,6 +58,7 @@ FLOWS = {
     "container/test_image.py": "the container image",
     "dicom/test_circle.py": "from DICOM to DICOM, through four commands",
     "evaluation/group/test_agreement_templates.py": "regions of two templates in one output folder",
+    "evaluation/test_lesions.py": "ratings that leave out a lesion",
     "evaluation/test_added_metric.py": "a further metric, from its registry to the reports",
     "faults/test_bad_cards.py": "mutated model cards and ensembles through their readers",
     "faults/test_bad_datasets.py": "participants that are damaged in sixty ways, through the program",

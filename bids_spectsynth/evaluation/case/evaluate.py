@@ -1,7 +1,7 @@
 """Metrics of one case: the synthetic SPECT of a model, and the model's baselines, against the real SPECT."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +18,14 @@ from bids_spectsynth.evaluation.case.model_identity import model_identity
 from bids_spectsynth.evaluation.case.region_tables import write_case_tables
 from bids_spectsynth.evaluation.case.scales import on_one_scale
 from bids_spectsynth.evaluation.case.slice_columns import slice_dictionary
-from bids_spectsynth.evaluation.columns import NETWORK
+from bids_spectsynth.evaluation.columns import LESION_KEY, NETWORK
 from bids_spectsynth.images.reading import load_image
 from bids_spectsynth.options.settings import Scaling
 from bids_spectsynth.synthesis.baselines.files import baselines_checksum, has_baselines
 from bids_spectsynth.synthesis.baselines.fitted import Baselines
 from bids_spectsynth.synthesis.baselines.predict import predict
-from bids_spectsynth.synthesis.data.scaling import slice_block
-from bids_spectsynth.synthesis.data.slices import load_case
+from bids_spectsynth.synthesis.data.scaling import apply_scaling, scaling_coefficients, slice_block
+from bids_spectsynth.synthesis.data.slices import lesion_mask, load_case
 from bids_spectsynth.synthesis.models.card import ModelCard, load_card
 from bids_spectsynth.synthesis.prediction.reading import network_output
 
@@ -47,13 +47,16 @@ def evaluate_case(
 ) -> Path:
     """Rate a synthetic SPECT and the model's baselines against the real one: by slice, by region, and as a volume.
 
+    A lesion mask of the case is left out of everything: both images are background there, scales and levels are those
+    of the rest, and nothing depends on the images in it.
+
     Slices of network and baselines are rated on the scale of the model's training, those of the network also on the
     other scale. Regions and volumes: on relative uptake, the network always, baselines of a volume-scaled model.
 
     Parameters
     ----------
     prepared : PreparedCase
-        With an interictal SPECT, in the model's space.
+        With an interictal SPECT, in the model's space; its lesion mask, where it has one, is left out.
     model_folder : Path
         Of the network that made the image; without ``baselines.json`` in it the network is rated alone.
     output_dir : Path
@@ -87,13 +90,17 @@ def evaluate_case(
     card = card or load_card(model_folder)
     label = label or card.label
     case = _read_case(prepared, card, synthetic_path(output_dir, prepared, label))
-    outputs = {NETWORK: case.output} | _baseline_images((model_folder, *further_folders), prepared)
+    baselines = _baseline_images((model_folder, *further_folders), prepared)
+    outputs = {NETWORK: case.output} | {name: case.without_lesion(image, -1) for name, image in baselines.items()}
     identity = {**model_identity(prepared, card, model_folder, label), "split": split}
     volumes = {NETWORK: case.synthetic} | _relative_baselines(outputs, card)
-    write_case_tables(output_dir, prepared, label, identity, volumes, case.real, case.evaluation_mask, case.affine)
+    facts = {} if case.lesion is None else {LESION_KEY: True}
+    write_case_tables(
+        output_dir, prepared, label, identity, volumes, case.real, case.evaluation_mask, case.affine, facts
+    )
     table = _rate_slices(case, outputs, card, data_range).assign(**identity, data_range=data_range)
     path = rating_path(output_dir, prepared, label, "metrics")
-    write_table(path, table[list(slice_dictionary())], slice_dictionary(), recorded=True)
+    write_table(path, table[list(slice_dictionary())], slice_dictionary(), facts, recorded=True)
     return path
 
 
@@ -103,7 +110,7 @@ class _RatedCase:
 
     ``target`` and ``output`` are the real SPECT and the network's output on the scale of its training, ``real`` and
     ``synthetic`` the same in their own units; ``mask`` is the brain, ``evaluation_mask`` where the SPECT was measured
-    in it.
+    in it. ``lesion``, where there is one, is background in the images and no part of ``evaluation_mask``.
     """
 
     target: Volume
@@ -113,6 +120,11 @@ class _RatedCase:
     mask: Mask
     evaluation_mask: Mask
     affine: npt.NDArray[np.float64]
+    lesion: Mask | None = None
+
+    def without_lesion(self, image: Volume, background: float) -> Volume:
+        """An image on the grid of the case with background in the lesion."""
+        return image if self.lesion is None else np.where(self.lesion, np.float32(background), image)
 
 
 def _read_case(prepared: PreparedCase, card: ModelCard, synthetic: Path) -> _RatedCase:
@@ -129,8 +141,25 @@ def _read_case(prepared: PreparedCase, card: ModelCard, synthetic: Path) -> _Rat
             "apply the model again"
         )
     real = _units(prepared.images[INTERICTAL])
-    return _RatedCase(
+    found = _RatedCase(
         arrays.target, output, real, _units(synthetic), arrays.mask, arrays.evaluation_mask, arrays.affine
+    )
+    lesion = lesion_mask(prepared, arrays.mask.shape)
+    return found if lesion is None else _without_lesion(found, lesion, prepared, card)
+
+
+def _without_lesion(case: _RatedCase, lesion: Mask, prepared: PreparedCase, card: ModelCard) -> _RatedCase:
+    """The images as they are rated without a lesion: scaled by what lies outside of it, and background in it."""
+    case = replace(case, lesion=lesion, evaluation_mask=case.evaluation_mask & ~lesion)
+    if not case.evaluation_mask.any():
+        raise ImageError(f"{prepared.lesion}: covers all of the brain that the SPECT shows; nothing can be rated")
+    real = case.without_lesion(case.real, 0)
+    return replace(
+        case,
+        target=apply_scaling(real, *scaling_coefficients(real, case.mask & ~lesion, card.scaling)),
+        output=case.without_lesion(case.output, -1),
+        real=real,
+        synthetic=case.without_lesion(case.synthetic, 0),
     )
 
 
@@ -141,7 +170,8 @@ def _rate_slices(case: _RatedCase, outputs: Mapping[str, Volume], card: ModelCar
         for name, output in outputs.items()
     ]
     other = _OTHER_SCALE[card.scaling]
-    pair = on_one_scale(case.real, case.synthetic, case.mask, case.evaluation_mask, other)
+    mask = case.mask if case.lesion is None else case.mask & ~case.lesion
+    pair = on_one_scale(case.real, case.synthetic, mask, case.evaluation_mask, other)
     tables.append(slice_metrics(*pair, case.evaluation_mask, data_range).assign(method=NETWORK, scale=other))
     return _positioned(pd.concat(tables, ignore_index=True), card, case)
 

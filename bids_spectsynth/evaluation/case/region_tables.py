@@ -42,6 +42,7 @@ def write_case_tables(
     real: Float32,
     evaluation_mask: Mask,
     affine: Float64,
+    facts: Mapping[str, Any] | None = None,
 ) -> tuple[Path, Path]:
     """Rate every method's volume by region and as a whole, and write both tables with their dictionaries.
 
@@ -61,6 +62,8 @@ def write_case_tables(
         Brain where the SPECT was measured.
     affine : array, shape (4, 4)
         Of all of them, to world RAS+ mm.
+    facts : mapping, optional
+        What the JSON files say of the whole tables.
 
     Returns
     -------
@@ -90,8 +93,9 @@ def write_case_tables(
         rating_path(output_dir, prepared, label, "regions"),
         rating_path(output_dir, prepared, label, "volume"),
     )
-    write_table(paths[0], rows, REGIONS_DICTIONARY, recorded=True)
-    write_table(paths[1], pd.DataFrame(by_volume, columns=list(VOLUME_DICTIONARY)), VOLUME_DICTIONARY, recorded=True)
+    volume_rows = pd.DataFrame(by_volume, columns=list(VOLUME_DICTIONARY))
+    write_table(paths[0], rows, REGIONS_DICTIONARY, facts, recorded=True)
+    write_table(paths[1], volume_rows, VOLUME_DICTIONARY, facts, recorded=True)
     return paths
 
 
