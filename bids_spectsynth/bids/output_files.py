@@ -21,6 +21,7 @@ _NAMES = (
     "measure", "sampled_by", "bin", "metric_unit", "measure_unit", "ictal", "baseline", "baseline_a", "baseline_b",
     "other", "reader", "other_reader", "case", "modality", "quantity", "of", "side", "rater", "section", "verdict",
     "comment", "version", "asymmetry_flag", "real_flag", "asymmetry_real_flag",
+    "lesion", "lesion_left_out",
 )  # fmt: skip
 
 #: Tables that rate a synthetic image against the real one; the last one rates its standard-deviation map.
@@ -257,7 +258,7 @@ GroupTable = Literal[
     "metrics", "summary", "ttests", "regions", "agreement", "volumes", "calibration",
     "table2", "table3", "table4", "comparisons",
     "siscom", "siscom_concordance", "siscom_localisation", "siscom_readers", "siscom_jafroc",
-    "quality", "outliers", "ratings",
+    "quality", "outliers", "ratings", "lesions",
 ]  # fmt: skip
 
 

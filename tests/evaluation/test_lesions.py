@@ -109,7 +109,7 @@ def test_evaluate_case__a_lesion_of_all_or_on_another_grid_is_said(tmp_path: Pat
     with pytest.raises(ImageError, match="covers all of the brain that the SPECT shows"):
         evaluate_case(with_lesion(case, brain()), model, tmp_path, 2.0, "test")
     with pytest.raises(ImageError, match=r"lesion.nii.gz: 12 x 12 x 12 voxels, the brain mask has"):
-        evaluate_case(with_lesion(case, np.ones((12, 12, 12))), model, tmp_path, 2.0, "test")
+        evaluate_case(with_lesion(case, np.arange(12**3).reshape(12, 12, 12) > 9), model, tmp_path, 2.0, "test")
 
 
 def test_calibrate_case__the_same_whatever_lies_in_the_lesion(tmp_path: Path) -> None:
