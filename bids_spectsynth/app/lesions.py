@@ -9,16 +9,16 @@ from bids_spectsynth.app.freshness import transform_files
 from bids_spectsynth.bids.finding.cases import Case
 from bids_spectsynth.bids.finding.external import External
 from bids_spectsynth.bids.manifests import Product, make_if_outdated, manifest_path
-from bids_spectsynth.bids.output_files import lesion_path
+from bids_spectsynth.bids.output_files import lesion_path, lesion_volumes
 from bids_spectsynth.bids.participants import LESION_VOLUME, update_participants
 from bids_spectsynth.bids.prepared import PreparedCase, find_prepared
 from bids_spectsynth.bids.roles import T1W
-from bids_spectsynth.bids.sidecars import as_number, sidecar, sidecar_path
+from bids_spectsynth.bids.sidecars import sidecar_path
 from bids_spectsynth.errors import Outcome, reason_of
 from bids_spectsynth.images.grid import Grid
 from bids_spectsynth.logs import LOGGER_NAME
 from bids_spectsynth.options.settings import Settings
-from bids_spectsynth.preprocess.outputs.lesions import VOLUME_KEY, write_lesion
+from bids_spectsynth.preprocess.outputs.lesions import write_lesion
 from bids_spectsynth.preprocess.records import content_stamp
 from bids_spectsynth.synthesis.prediction.reading import original_grid
 
@@ -75,13 +75,8 @@ def _prepare(case: Case, settings: Settings) -> float:
                 _remove(path, settings.output_dir)
                 continue
             _write(path, prepared, case.lesion, settings.output_dir)
-            volume = max(volume, lesion_volume(path))
+            volume = max(volume, lesion_volumes(path)[0])
     return volume
-
-
-def lesion_volume(path: Path) -> float:
-    """Volume of a prepared lesion mask as it was drawn, mL; NaN where its sidecar does not say it."""
-    return as_number(sidecar(path).get(VOLUME_KEY))
 
 
 def _remove(path: Path, output_dir: Path) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 from bids_spectsynth.bids.names import case_folder, output_path, parse_name
 from bids_spectsynth.bids.prepared import PreparedCase, find_prepared
 from bids_spectsynth.bids.roles import INTERICTAL, T1W, role_of
-from bids_spectsynth.bids.sidecars import read_object, sidecar
+from bids_spectsynth.bids.sidecars import as_number, read_object, sidecar
 from bids_spectsynth.logs import LOGS_FOLDER
 from bids_spectsynth.options.settings import T1W_SPACE
 
@@ -27,6 +27,8 @@ _NAMES = (
 #: Tables that rate a synthetic image against the real one; the last one rates its standard-deviation map.
 Rating = Literal["metrics", "regions", "volume", "calibration"]
 RATINGS: tuple[Rating, ...] = ("metrics", "regions", "volume", "calibration")
+#: What the sidecar of a lesion mask has: mL of the mask as it was drawn, and of what lies in the brain.
+LESION_KEYS = ("Volume", "VolumeInBrain")
 #: Label of the participant's own T1w as a space.
 ORIGINAL_SPACE = "orig"
 
@@ -92,6 +94,13 @@ def lesion_path(output_dir: Path, prepared: PreparedCase) -> Path:
     entities = {"space": prepared.space, "label": "lesion"}
     folder = role_of(T1W).datatype
     return output_path(output_dir, prepared.participant, prepared.session, folder, entities, "mask", ".nii.gz")
+
+
+def lesion_volumes(path: Path) -> tuple[float, float]:
+    """Volume of a prepared lesion mask as it was drawn, and of what lies in the brain, mL; NaN if unknown."""
+    facts = sidecar(path)
+    drawn, inside = (as_number(facts.get(key)) for key in LESION_KEYS)
+    return drawn, inside
 
 
 def synthetic_path(output_dir: Path, prepared: PreparedCase, label: str, *, space: str | None = None) -> Path:

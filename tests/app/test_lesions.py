@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from bids_spectsynth.bids.validate import validate_dataset
-from tests.conftest import ALL, App, Result, volume, write_dataset
+from tests.conftest import ALL, TWO_MODELS, App, Result, volume, write_dataset
 from tests.packed import unpacked
 
 COHORT = {"01": (*ALL, "ictal"), "02": ("T1w", "interictal")}
@@ -196,3 +196,44 @@ def test_dry_run__names_the_mask(bids_dir: Path, hand: Path, tmp_path: Path) -> 
     draw(hand)
     result = run(App(bids_dir, tmp_path / "out"), hand, "--dry-run")
     assert result.says(f"lesion mask: bids:hand:{MASK}")
+
+
+def test_all__leaves_the_lesion_out_of_the_ratings_and_the_group_has_its_rows(
+    finished: App, hand: Path, tmp_path: Path
+) -> None:
+    """A held-out participant with a lesion: rated anew with ``all``, as before with ``siscom``, in rows of its own."""
+    app = finished.copy(tmp_path)
+    (hand / "sub-04" / "anat").mkdir(parents=True)
+    path = hand / "sub-04" / "anat" / "sub-04_label-lesion_mask.nii.gz"
+    nib.save(nib.Nifti1Image(ball(CAVITY, 24).astype(np.uint8), volume(1, 1, 0).affine), path)
+    tables = ("sub-*/**/*_metrics.tsv", "sub-*/**/*_volume.tsv", "sub-*/**/*_regions.tsv")
+    stamps, images = app.stamps(*tables), app.stamps("sub-*/**/*.nii.gz")
+    options = (*TWO_MODELS, "--split-file", str(app.split_file), "--derivatives", f"hand={hand}")
+
+    assert app(*options, "--participant-label", "04").code == 0
+    assert app.stamps(*tables) == stamps, "by default the metrics pay no heed to it"
+    assert app(level="group").code == 0
+    group = pd.read_csv(app.output_dir / "group_lesions.tsv", sep="\t", keep_default_na=False)
+    own = group[(group["metric"] == "mask_rmse") & (group["lesion"] == "with")]
+    assert set(own["n_subjects"].astype(int)) == {1}
+    assert set(group[group["lesion"] == "with"]["lesion_left_out"]) == {"no"}
+
+    plain = {name: (app.output_dir / name).read_bytes() for name in stamps}
+    assert app(*options, "--participant-label", "04", "--lesion-mask", "all").code == 0
+    changed = {name for name, when in app.stamps(*tables).items() if when != stamps[name]}
+    assert changed == {name for name in stamps if name.startswith("sub-04/")}
+    assert all((app.output_dir / name).read_bytes() != plain[name] for name in changed)
+    now = app.stamps("sub-*/**/*.nii.gz")
+    assert {name for name in now if now[name] != images.get(name)} == {
+        "sub-04/anat/sub-04_space-T1w_label-lesion_mask.nii.gz"
+    }
+    assert app(level="group").code == 0
+    group = pd.read_csv(app.output_dir / "group_lesions.tsv", sep="\t", keep_default_na=False)
+    assert set(group[group["lesion"] == "with"]["lesion_left_out"]) == {"yes"}
+    assert "With and without a lesion" in (app.output_dir / "group.html").read_text()
+
+    path.unlink()
+    assert app(*options, "--participant-label", "04").code == 0
+    assert {name: (app.output_dir / name).read_bytes() for name in stamps} == plain
+    assert app(level="group").code == 0
+    assert not (app.output_dir / "group_lesions.tsv").exists()

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from bids_spectsynth.bids.finding.external import External
+from bids_spectsynth.bids.output_files import LESION_KEYS
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import T1W
 from bids_spectsynth.bids.sidecars import sidecar, strings
@@ -14,9 +15,6 @@ from bids_spectsynth.images.grid import Grid, grid_of, new_image
 from bids_spectsynth.images.reading import load_image
 from bids_spectsynth.options.settings import T1W_SPACE
 from bids_spectsynth.preprocess.external.lesions import Lesion, lesion_on_grid
-
-#: Keys of the sidecar: mL of the mask as it was drawn, and of what lies in the brain of the prepared images.
-VOLUME_KEY, IN_BRAIN_KEY = "Volume", "VolumeInBrain"
 
 
 def write_lesion(path: Path, case: PreparedCase, source: External, t1w: Grid) -> Lesion:
@@ -60,8 +58,7 @@ def write_lesion(path: Path, case: PreparedCase, source: External, t1w: Grid) ->
         "Interpolation": "once from the source voxels, linear; what is covered by half",
         "Sources": [*own, source.uri],
         "ExternalSource": source.uri,
-        VOLUME_KEY: round(found.volume_ml, 3),
-        IN_BRAIN_KEY: round(found.brain_ml, 3),
+        **{key: round(ml, 3) for key, ml in zip(LESION_KEYS, (found.volume_ml, found.brain_ml), strict=True)},
         "Notes": [*found.notes, *source.notes],
     }
     write_image(path, new_image(found.mask.astype(np.uint8), image.affine), content)
