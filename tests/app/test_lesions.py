@@ -208,9 +208,9 @@ def test_all__leaves_the_lesion_out_of_the_ratings_and_the_group_has_its_rows(
     nib.save(nib.Nifti1Image(ball(CAVITY, 24).astype(np.uint8), volume(1, 1, 0).affine), path)
     tables = ("sub-*/**/*_metrics.tsv", "sub-*/**/*_volume.tsv", "sub-*/**/*_regions.tsv")
     stamps, images = app.stamps(*tables), app.stamps("sub-*/**/*.nii.gz")
-    options = (*TWO_MODELS, "--split-file", str(app.split_file), "--derivatives", f"hand={hand}")
+    options = (*TWO_MODELS, "--mode", "apply", "--derivatives", f"hand={hand}", "--participant-label", "04")
 
-    assert app(*options, "--participant-label", "04").code == 0
+    assert app(*options).code == 0
     assert app.stamps(*tables) == stamps, "by default the metrics pay no heed to it"
     assert app(level="group").code == 0
     group = pd.read_csv(app.output_dir / "group_lesions.tsv", sep="\t", keep_default_na=False)
@@ -219,7 +219,7 @@ def test_all__leaves_the_lesion_out_of_the_ratings_and_the_group_has_its_rows(
     assert set(group[group["lesion"] == "with"]["lesion_left_out"]) == {"no"}
 
     plain = {name: (app.output_dir / name).read_bytes() for name in stamps}
-    assert app(*options, "--participant-label", "04", "--lesion-mask", "all").code == 0
+    assert app(*options, "--lesion-mask", "all").code == 0
     changed = {name for name, when in app.stamps(*tables).items() if when != stamps[name]}
     assert changed == {name for name in stamps if name.startswith("sub-04/")}
     assert all((app.output_dir / name).read_bytes() != plain[name] for name in changed)
@@ -233,7 +233,7 @@ def test_all__leaves_the_lesion_out_of_the_ratings_and_the_group_has_its_rows(
     assert "With and without a lesion" in (app.output_dir / "group.html").read_text()
 
     path.unlink()
-    assert app(*options, "--participant-label", "04").code == 0
+    assert app(*options).code == 0
     assert {name: (app.output_dir / name).read_bytes() for name in stamps} == plain
     assert app(level="group").code == 0
     assert not (app.output_dir / "group_lesions.tsv").exists()
