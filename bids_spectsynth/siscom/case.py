@@ -28,8 +28,8 @@ _TREND = (
     "(see --siscom-trend off)."
 )
 _LESION = (
-    "The lesion mask ({} of the brain) was kept out of alignment, level, fits, standard deviation and null. The map "
-    "goes on in it, beside the null of the brain around; foci in it or near it are flagged."
+    "The lesion mask ({} of the brain that both scans show) was kept out of alignment, level, fits, deviation and "
+    "null. The map goes on in it, beside the null of the brain around; foci in it or near it are flagged."
 )
 _UNCHECKED = (
     "The corrected p rests on simulated maps alone, not on held-out participants: with this baseline it is too small."

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bids_spectsynth.bids.names import BIDS_VERSION
+from bids_spectsynth.bids.output_files import lesion_volumes
 from bids_spectsynth.bids.validate import validate_dataset
+from bids_spectsynth.phantom.participants import truth_folder
+from bids_spectsynth.phantom.plan import SubjectPlan
+from bids_spectsynth.phantom.subject import make_subject
 from tests.conftest import ALL, TWO_MODELS, App, Result, volume, write_dataset
 from tests.packed import unpacked
 
@@ -237,3 +244,29 @@ def test_all__leaves_the_lesion_out_of_the_ratings_and_the_group_has_its_rows(
     assert {name: (app.output_dir / name).read_bytes() for name in stamps} == plain
     assert app(level="group").code == 0
     assert not (app.output_dir / "group_lesions.tsv").exists()
+
+
+def test_phantom__a_simulated_resection_and_its_truth_as_derivatives(tmp_path: Path) -> None:
+    """The second subject has a cavity; its mask passes all checks, with the real brain extraction."""
+    data = tmp_path / "data"
+    make_subject(SubjectPlan(1, "small", 3), data, truth_folder(data))
+    for datatype in ("pet", "spect"):
+        shutil.rmtree(data / "sub-02" / datatype)  # nothing of the mask depends on them
+    (data / "dataset_description.json").write_text(json.dumps({"Name": "phantom", "BIDSVersion": BIDS_VERSION}))
+    options = ["participant", "--mode", "preprocess", "--backend", "embedded", "--voxel-size", "4", "--nprocs", "1",
+               "--skip-bids-validation", "--derivatives", f"truth={truth_folder(data)}"]  # fmt: skip
+    program = [sys.executable, "-c", "from bids_spectsynth.cli import entry_point; entry_point()"]
+    result = subprocess.run([*program, data, tmp_path / "out", *options], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    path = tmp_path / "out" / "sub-02" / "anat" / "sub-02_space-T1w_label-lesion_mask.nii.gz"
+    drawn, inside = lesion_volumes(path)
+    truth = nib.load(truth_folder(data) / "sub-02" / "anat" / "sub-02_label-lesion_mask.nii.gz")
+    voxels = np.asarray(truth.dataobj) > 0
+    assert drawn == pytest.approx(np.count_nonzero(voxels) * abs(np.linalg.det(truth.affine[:3, :3])) / 1000, abs=0.01)
+    assert inside > 0.7 * drawn
+    image = nib.load(path)
+    own, true = (
+        nib.affines.apply_affine(one.affine, np.argwhere(np.asarray(one.dataobj) > 0)) for one in (image, truth)
+    )
+    np.testing.assert_allclose(own.mean(axis=0), true.mean(axis=0), atol=1)
+    assert "lesion mask: bids:truth:sub-02/anat/sub-02_label-lesion_mask.nii.gz" in result.stderr
