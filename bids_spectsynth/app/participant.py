@@ -73,7 +73,7 @@ def _find(context: Context) -> Iterable[Outcome]:
 def _prepare(context: Context) -> Iterable[Outcome]:
     """Prepare the cases; in ``apply`` mode only those that the output folder does not hold yet, or not as given."""
     from bids_spectsynth.app.freshness import holds_what_is_gone
-    from bids_spectsynth.app.lesions import prepare_lesions
+    from bids_spectsynth.app.preparation.lesions import prepare_lesions
     from bids_spectsynth.preprocess.workflow.build import clean_prepared, preprocess, used_tools
 
     settings, cases = context.settings, context.cases

@@ -128,15 +128,15 @@ def subtract(
     # The brain fills a quarter of the prepared grid.
     box = ndimage.find_objects(both.astype(np.uint8))[0]
     inside = replace(baseline, values=baseline.values[box], mask=baseline.mask[box])
-    own = (
-        None
-        if error is None
-        else replace(error, mean=error.mean[box], standard_deviation=error.standard_deviation[box])
-    )
+    own = None if error is None else _cut(error, box)
     near, apart = (None if mask is None else mask[box] for mask in (cerebellum, lesion))
     grid = affine @ first_voxel(box)
     found = _in_box(ictal, inside, t1w[box], (both[box], apart), grid, choices, own, near, to_template)
     return replace(found, baseline=baseline, error=error, maps=on_whole_grid(found.maps, both.shape, box))
+
+
+def _cut(error: CohortError, box: tuple[slice, ...]) -> CohortError:
+    return replace(error, mean=error.mean[box], standard_deviation=error.standard_deviation[box])
 
 
 @dataclass(frozen=True, eq=False)

@@ -47,16 +47,13 @@ def evaluate_case(
 ) -> Path:
     """Rate a synthetic SPECT and the model's baselines against the real one: by slice, by region, and as a volume.
 
-    A lesion mask of the case is left out of everything: both images are background there, scales and levels are those
-    of the rest, and nothing depends on the images in it.
-
     Slices of network and baselines are rated on the scale of the model's training, those of the network also on the
     other scale. Regions and volumes: on relative uptake, the network always, baselines of a volume-scaled model.
 
     Parameters
     ----------
     prepared : PreparedCase
-        With an interictal SPECT, in the model's space; its lesion mask, where it has one, is left out.
+        With an interictal SPECT, in the model's space. In its lesion mask, if any, both images are background.
     model_folder : Path
         Of the network that made the image; without ``baselines.json`` in it the network is rated alone.
     output_dir : Path
@@ -85,22 +82,18 @@ def evaluate_case(
     ModelError
         The model card or the baselines cannot be read.
     """
-    if INTERICTAL not in prepared.images:
-        raise ImageError(f"{prepared.name}: no interictal SPECT to compare with; only the synthetic one is written")
     card = card or load_card(model_folder)
     label = label or card.label
     case = _read_case(prepared, card, synthetic_path(output_dir, prepared, label))
-    baselines = _baseline_images((model_folder, *further_folders), prepared)
-    outputs = {NETWORK: case.output} | {name: case.without_lesion(image, -1) for name, image in baselines.items()}
+    outputs = {NETWORK: case.output} | case.baselines((model_folder, *further_folders), prepared)
     identity = {**model_identity(prepared, card, model_folder, label), "split": split}
     volumes = {NETWORK: case.synthetic} | _relative_baselines(outputs, card)
-    facts = {} if case.lesion is None else {LESION_KEY: True}
     write_case_tables(
-        output_dir, prepared, label, identity, volumes, case.real, case.evaluation_mask, case.affine, facts
+        output_dir, prepared, label, identity, volumes, case.real, case.evaluation_mask, case.affine, case.facts
     )
     table = _rate_slices(case, outputs, card, data_range).assign(**identity, data_range=data_range)
     path = rating_path(output_dir, prepared, label, "metrics")
-    write_table(path, table[list(slice_dictionary())], slice_dictionary(), facts, recorded=True)
+    write_table(path, table[list(slice_dictionary())], slice_dictionary(), case.facts, recorded=True)
     return path
 
 
@@ -122,12 +115,24 @@ class _RatedCase:
     affine: npt.NDArray[np.float64]
     lesion: Mask | None = None
 
+    @property
+    def facts(self) -> dict[str, bool]:
+        """What the JSON files of the tables say."""
+        return {} if self.lesion is None else {LESION_KEY: True}
+
+    def baselines(self, folders: Sequence[Path], prepared: PreparedCase) -> dict[str, Volume]:
+        """The baselines of networks, as :func:`_baseline_images` has them, with background in the lesion."""
+        found = _baseline_images(folders, prepared)
+        return {name: self.without_lesion(image, -1) for name, image in found.items()}
+
     def without_lesion(self, image: Volume, background: float) -> Volume:
         """An image on the grid of the case with background in the lesion."""
         return image if self.lesion is None else np.where(self.lesion, np.float32(background), image)
 
 
 def _read_case(prepared: PreparedCase, card: ModelCard, synthetic: Path) -> _RatedCase:
+    if INTERICTAL not in prepared.images:
+        raise ImageError(f"{prepared.name}: no interictal SPECT to compare with; only the synthetic one is written")
     output = network_output(synthetic)
     # No input channel is needed here but the loader reads at least one.
     arrays = load_case(prepared, card.inputs[:1], card.scaling)

@@ -55,10 +55,8 @@ def pet_as_spect(
         Brain where the PET was measured, and the part of it where the ictal scan was too, without a lesion.
     affine : array, shape (4, 4)
         Voxels to world, RAS+ mm.
-    kernel : float
-        Gaussian (FWHM, mm) that makes the PET as blurred as the SPECT.
-    fwhm : float
-        Gaussian of the SISCOM, mm: the fit is made where the map will be.
+    kernel, fwhm : float
+        Gaussians (FWHM, mm): what makes the PET as blurred as the SPECT; that of the SISCOM, in which the fit is made.
     to_template : array, shape (4, 4), optional
         World to template, mm; without it there are no regional terms.
     apart : array of bool, shape (I, J, K), optional
@@ -88,9 +86,7 @@ def pet_as_spect(
     regional = regional_terms(mask.shape, None if to_template is None else to_template @ affine @ first_voxel(box))
     volumes = [smooth_pet * term for term in regional.values()] + [smooth_white]
     found = fit_to_scan(volumes, ictal[box] / np.float32(levels[1]), both, sizes, fwhm)
-    part = np.zeros(mask.shape, dtype=np.float32)
-    for coefficient, volume in zip(found, volumes, strict=True):
-        part += np.float32(coefficient * levels[1]) * volume
+    part = sum(np.float32(weight * levels[1]) * volume for weight, volume in zip(found, volumes, strict=True))
     values = np.zeros(masks[0].shape, dtype=np.float32)
     values[box] = np.where(mask, np.maximum(part, 0), np.float32(0))
     names = [*(f"PET*{name}" if name != "1" else "PET" for name in regional), "white matter"]
