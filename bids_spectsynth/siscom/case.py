@@ -31,6 +31,7 @@ _LESION = (
     "The lesion mask ({} of the brain that both scans show) was kept out of alignment, level, fits, deviation and "
     "null. The map goes on in it, beside the null of the brain around; foci in it or near it are flagged."
 )
+_NOTHING_LEFT = "the lesion mask leaves nothing of the brain that both scans have measured"
 _UNCHECKED = (
     "The corrected p rests on simulated maps alone, not on held-out participants: with this baseline it is too small."
 )
@@ -162,7 +163,7 @@ def _masks(both: Mask, lesion: Mask | None, affine: Float64) -> _Masks:
     if not found.evaluated.any():
         raise ValueError("the brain that both scans have measured is nowhere thick enough")
     if not found.reference.any():
-        raise ValueError("the lesion mask leaves nothing of the brain that both scans have measured")
+        raise ValueError(_NOTHING_LEFT)
     return found
 
 
@@ -181,7 +182,10 @@ def _in_box(
     outside = ictal
     if lesion is not None:
         outside = replace(ictal, image=without_lesion(ictal.image, ictal.matrix, lesion, affine))
-    route = choose_route(outside, baseline, _masks(both, lesion, affine).healthy, affine)
+    healthy = _Masks(both, both, lesion).healthy
+    if not healthy.any():
+        raise ValueError(_NOTHING_LEFT)
+    route = choose_route(outside, baseline, healthy, affine)
     # Along this route the scan's field of view may end elsewhere than along that of the preparation.
     masks = _masks(both & inside_field(ictal.image, route.matrix, both, affine), lesion, affine)
     moved = resample_ictal(outside.image, route.matrix, masks.both, affine)
