@@ -142,6 +142,7 @@ OPTIONS: list[tuple[list[str], str, Any]] = [
     (["--siscom-level", "median"], "siscom_level", "median"),
     (["--siscom-gain", "off"], "siscom_gain", "off"),
     (["--siscom-trend", "off"], "siscom_trend", "off"),
+    (["--lesion-mask", "all"], "lesion_mask", "all"),
     (["--normals", "/normals"], "normals", Path("/normals")),
     (
         ["--derivatives", "fs=/a", "/b"],

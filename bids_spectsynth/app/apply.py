@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -183,7 +184,8 @@ def rate_case(
             # A table of an earlier training, which had not seen this participant, must not stay.
             remove_ratings(settings.output_dir, case, model.label)
         else:
-            _rate(model, case, split, settings, calibrations)
+            rated = case if settings.lesion_mask == "all" else replace(case, lesion=None)
+            _rate(model, rated, split, settings, calibrations)
         if not (is_reference and flags):
             forget_unrated(*key)
     except Exception as error:

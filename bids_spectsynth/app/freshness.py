@@ -104,7 +104,7 @@ def ratings_product(model: AppliedModel, case: PreparedCase, split: str, setting
     ----------
     model : AppliedModel
     case : PreparedCase
-        With an interictal SPECT.
+        With an interictal SPECT; with a lesion mask if that is left out.
     split : str
         The side of the model's split that it is on.
     settings : Settings
@@ -124,6 +124,7 @@ def ratings_product(model: AppliedModel, case: PreparedCase, split: str, setting
         "the sidecar of the synthetic image": sidecar_path(image),
         **prepared_files(case),
         **transform_files(case),
+        **_lesion_files(case),
         **baselines,
     }
     # The rule of earlier versions, which neither looked at the sidecar nor at the transform.
@@ -157,7 +158,7 @@ def calibration_product(model: AppliedModel, case: PreparedCase, split: str, set
     ----------
     model : AppliedModel
     case : PreparedCase
-        With an interictal SPECT.
+        With an interictal SPECT; with a lesion mask if that is left out.
     split : str
         The side of the model's split that it is on.
     settings : Settings
@@ -169,6 +170,7 @@ def calibration_product(model: AppliedModel, case: PreparedCase, split: str, set
         "the synthetic image": synthetic_path(output_dir, case, label),
         "its standard deviation": standard_deviation_path(output_dir, case, label),
         **prepared_files(case),
+        **_lesion_files(case),
     }
     return Product(
         name=f"{case.name}: calibration of {label}",
@@ -228,6 +230,11 @@ def prepared_files(case: PreparedCase) -> dict[str, Path]:
     """The prepared images of a case and their masks, by what a line of the log calls them."""
     images = {f"the {role_of(role).title}": path for role, path in case.images.items()}
     return images | {f"the brain mask of the {role_of(role).title}": path for role, path in case.masks.items()}
+
+
+def _lesion_files(case: PreparedCase) -> dict[str, Path]:
+    """The lesion mask of a case, if it has one."""
+    return {} if case.lesion is None else {"the lesion mask": case.lesion}
 
 
 def transform_files(case: PreparedCase) -> dict[str, Path]:

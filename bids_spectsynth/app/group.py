@@ -11,6 +11,7 @@ from bids_spectsynth.evaluation.figures.violins import write_figures
 from bids_spectsynth.evaluation.group.bland_altman import group_agreement, write_agreement_tables
 from bids_spectsynth.evaluation.group.calibration import write_group_calibration
 from bids_spectsynth.evaluation.group.comparisons import StatisticsOptions
+from bids_spectsynth.evaluation.group.lesions import group_lesions, write_group_lesions
 from bids_spectsynth.evaluation.group.outliers import group_outliers, write_group_outliers
 from bids_spectsynth.evaluation.group.page_ratings import write_page_ratings
 from bids_spectsynth.evaluation.group.quality import group_quality, write_group_quality
@@ -58,6 +59,7 @@ def write_group_level(settings: Settings, *, of_everybody: bool = True) -> Path:
     write_paper_tables(tables, output_dir)
     agreement = group_agreement(output_dir)
     write_agreement_tables(agreement, output_dir)
+    write_group_lesions(group_lesions(output_dir, tables.metrics, agreement.volumes), output_dir)
     write_group_calibration(output_dir)
     quality = group_quality(output_dir, tables.metrics, agreement.volumes)
     write_group_quality(quality, output_dir)

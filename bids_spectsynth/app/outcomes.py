@@ -54,7 +54,7 @@ def log_found(settings: Settings, run_folder: Path, cases: Sequence[Case], outco
     for case in cases:
         lines = [f"{role}: {image.path} ({image.reason})" for role, image in case.images.items()]
         lines += [f"warning: {warning}" for warning in case.warnings]
-        lines += replaced_steps(case.external)
+        lines += replaced_steps(case.external, case.lesion)
         write_case_log(run_folder, case.name, [without_places(line, settings) for line in lines])
     for outcome in outcomes:
         line = without_places(f"{outcome.status}: {outcome.reason}", settings)

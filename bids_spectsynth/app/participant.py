@@ -73,6 +73,7 @@ def _find(context: Context) -> Iterable[Outcome]:
 def _prepare(context: Context) -> Iterable[Outcome]:
     """Prepare the cases; in ``apply`` mode only those that the output folder does not hold yet, or not as given."""
     from bids_spectsynth.app.freshness import holds_what_is_gone
+    from bids_spectsynth.app.preparation.lesions import prepare_lesions
     from bids_spectsynth.preprocess.workflow.build import clean_prepared, preprocess, used_tools
 
     settings, cases = context.settings, context.cases
@@ -84,6 +85,7 @@ def _prepare(context: Context) -> Iterable[Outcome]:
         logger.info("Preparing %d of %d", len(missing), len(cases))
         write_dataset_files(settings, used_tools(settings))
         outcomes += preprocess(missing, settings, context.run_folder)
+    outcomes = prepare_lesions(cases, outcomes, settings)
     if settings.clean_workdir and len(missing) < len(cases):
         failed = {(outcome.participant, outcome.session) for outcome in outcomes if outcome.status != "ok"}
         clean_prepared(cases, {c.name for c in cases if (c.participant, c.session) in failed}, settings)

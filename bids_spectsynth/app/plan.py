@@ -102,6 +102,7 @@ def plan_lines(
             path = image.path
             shown = path.relative_to(settings.bids_dir) if path.is_relative_to(settings.bids_dir) else path
             lines.append(f"  {role}: {shown} ({image.reason})")
+        lines += [f"  lesion mask: {case.lesion.uri}"] if case.lesion else []
         lines.extend(f"  warning: {warning}" for warning in case.warnings)
     for outcome in outcomes:
         session = f" ses-{outcome.session}" if outcome.session else ""

@@ -77,6 +77,9 @@ def siscom_outcomes(context: Context) -> Iterable[Outcome]:
     """
     settings, names = context.settings, context.unfailed_in(_NEEDED_STAGES)
     everybody = find_prepared(settings.output_dir, T1W_SPACE)
+    if settings.lesion_mask == "none":
+        # Masks of participants whom this run does not prepare.
+        everybody = [replace(case, lesion=None) for case in everybody]
     cases = [case for case in everybody if case.name in names and ictal_names(case.images)]
     if not cases:
         if any(ictal_names(case.images) for case in context.cases if case.name in names):
@@ -179,6 +182,7 @@ def _left_out(work: Work) -> list[str]:
 def _product(work: Work) -> Product:
     settings, case, request = work.settings, work.case, work.request
     inputs: dict[str, Path] = {**prepared_files(case), **transform_files(case)}
+    inputs |= {} if case.lesion is None else {"the lesion mask": case.lesion}
     inputs |= {f"the transform to {template}": path for template, path in case.template_xfms.items()}
     inputs |= {f"the image of {one.model}": one.path for one in find_synthetic(settings.output_dir, case)}
     for folder in request.models:

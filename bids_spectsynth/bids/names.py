@@ -22,6 +22,7 @@ ENTITY_ORDER = (
     "mode",
     "space",
     "res",
+    "label",
     "desc",
     "stat",
 )

@@ -8,8 +8,8 @@ import pandas as pd
 
 from bids_spectsynth.bids.names import case_folder, output_path, parse_name
 from bids_spectsynth.bids.prepared import PreparedCase, find_prepared
-from bids_spectsynth.bids.roles import INTERICTAL, role_of
-from bids_spectsynth.bids.sidecars import read_object, sidecar
+from bids_spectsynth.bids.roles import INTERICTAL, T1W, role_of
+from bids_spectsynth.bids.sidecars import as_number, read_object, sidecar
 from bids_spectsynth.logs import LOGS_FOLDER
 from bids_spectsynth.options.settings import T1W_SPACE
 
@@ -21,11 +21,14 @@ _NAMES = (
     "measure", "sampled_by", "bin", "metric_unit", "measure_unit", "ictal", "baseline", "baseline_a", "baseline_b",
     "other", "reader", "other_reader", "case", "modality", "quantity", "of", "side", "rater", "section", "verdict",
     "comment", "version", "asymmetry_flag", "real_flag", "asymmetry_real_flag",
+    "lesion", "lesion_left_out",
 )  # fmt: skip
 
 #: Tables that rate a synthetic image against the real one; the last one rates its standard-deviation map.
 Rating = Literal["metrics", "regions", "volume", "calibration"]
 RATINGS: tuple[Rating, ...] = ("metrics", "regions", "volume", "calibration")
+#: What the sidecar of a lesion mask has: mL of the mask as it was drawn, and of what lies in the brain.
+LESION_KEYS = ("Volume", "VolumeInBrain")
 #: Label of the participant's own T1w as a space.
 ORIGINAL_SPACE = "orig"
 
@@ -84,6 +87,20 @@ def _spect_path(
     entities = {"task": INTERICTAL, "space": space or prepared.space, "desc": label}
     datatype = role_of(INTERICTAL).datatype
     return output_path(output_dir, prepared.participant, prepared.session, datatype, entities, suffix, extension)
+
+
+def lesion_path(output_dir: Path, prepared: PreparedCase) -> Path:
+    """The prepared lesion mask of a case, whether or not it has one."""
+    entities = {"space": prepared.space, "label": "lesion"}
+    folder = role_of(T1W).datatype
+    return output_path(output_dir, prepared.participant, prepared.session, folder, entities, "mask", ".nii.gz")
+
+
+def lesion_volumes(path: Path) -> tuple[float, float]:
+    """Volume of a prepared lesion mask as it was drawn, and of what lies in the brain, mL; NaN if unknown."""
+    facts = sidecar(path)
+    drawn, inside = (as_number(facts.get(key)) for key in LESION_KEYS)
+    return drawn, inside
 
 
 def synthetic_path(output_dir: Path, prepared: PreparedCase, label: str, *, space: str | None = None) -> Path:
@@ -250,7 +267,7 @@ GroupTable = Literal[
     "metrics", "summary", "ttests", "regions", "agreement", "volumes", "calibration",
     "table2", "table3", "table4", "comparisons",
     "siscom", "siscom_concordance", "siscom_localisation", "siscom_readers", "siscom_jafroc",
-    "quality", "outliers", "ratings",
+    "quality", "outliers", "ratings", "lesions",
 ]  # fmt: skip
 
 

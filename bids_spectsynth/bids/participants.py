@@ -16,8 +16,8 @@ from bids_spectsynth.bids.writing import folder_lock, write_table
 from bids_spectsynth.errors import DatasetError
 
 #: Names of columns that are looked up.
-FAILED_IN, FLAGS = "failed_in", "quality_flags"
-COLUMNS = ("participant_id", "split", "status", "reason", FAILED_IN, FLAGS)
+FAILED_IN, FLAGS, LESION_VOLUME = "failed_in", "quality_flags", "lesion_ml"
+COLUMNS = ("participant_id", "split", "status", "reason", FAILED_IN, FLAGS, LESION_VOLUME)
 DICTIONARY: dict[str, dict[str, Any]] = {
     "participant_id": {"Description": "Participant, as named in the input dataset."},
     "split": {
@@ -53,6 +53,11 @@ DICTIONARY: dict[str, dict[str, Any]] = {
     FLAGS: {
         "Description": "Names of what is doubtful about the prepared images, separated by commas; values, thresholds "
         "and sentences are in sub-*_qc.json, under QC."
+    },
+    LESION_VOLUME: {
+        "Description": "Volume of the lesion mask that was given and used, of several sessions the largest; n/a "
+        "without one.",
+        "Units": "mL",
     },
 }
 _MISSING = "n/a"

@@ -40,6 +40,8 @@ class PreparedCase:
         The template that it leads to.
     template_xfms : mapping of str to Path
         All such transforms, by template.
+    lesion : Path or None
+        ``label-lesion_mask`` on the same grid, see ``--lesion-mask``.
     """
 
     participant: str
@@ -50,6 +52,7 @@ class PreparedCase:
     template_xfm: Path | None
     template: str | None
     template_xfms: Mapping[str, Path] = field(default_factory=dict)
+    lesion: Path | None = None
 
     @property
     def name(self) -> str:
@@ -137,10 +140,14 @@ def _prepared_case(
     """The case of a folder without its ictal scans; those of the folder are added to ``scans``."""
     images: dict[str, Path] = {}
     masks: dict[str, Path] = {}
+    lesion: Path | None = None
     name = f"sub-{participant}" + (f"_ses-{session}" if session else "")
     for path in sorted(folder.glob("*/*.nii.gz")):
         entities, suffix, _ = parse_name(path.name)
         if entities.get("space") != space:
+            continue
+        if is_lesion_mask(path):
+            lesion = path
             continue
         role, desc, is_mask = _role(path.parent.name, suffix, entities), entities.get("desc"), suffix == "mask"
         if desc != ("brain" if is_mask else PREPARED):
@@ -154,7 +161,13 @@ def _prepared_case(
     found = _template_transforms(folder)
     template = next(iter(found), None) if space == T1W_SPACE else (space if space in found else None)
     xfm = None if template is None else found[template]
-    return PreparedCase(participant, session, space, images, masks, xfm, template, found)
+    return PreparedCase(participant, session, space, images, masks, xfm, template, found, lesion)
+
+
+def is_lesion_mask(path: Path) -> bool:
+    """Whether a file is the prepared lesion mask of a case, by its name."""
+    entities, suffix, _ = parse_name(path.name)
+    return suffix == "mask" and entities.get("label") == "lesion"
 
 
 def _role(datatype: str, suffix: str, entities: Mapping[str, str]) -> str:

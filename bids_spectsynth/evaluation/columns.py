@@ -5,6 +5,8 @@ from typing import Any
 from bids_spectsynth.synthesis.baselines.registry import BASELINES
 from bids_spectsynth.synthesis.network.losses import LOSSES
 
+#: What the JSON file of a table of ratings says where a lesion was left out of them.
+LESION_KEY = "LesionLeftOut"
 #: Label of the network among the methods; the others are baselines.
 NETWORK = "pix2pix"
 

@@ -110,3 +110,40 @@ def smooth_in_mask(values: npt.NDArray[np.floating], mask: Mask, voxel_sizes: np
     np.float32(3.0)
     """
     return MaskedSmoother(mask, voxel_sizes, fwhm)(values)
+
+
+def smooth_apart(
+    values: npt.NDArray[np.floating], mask: Mask, apart: Mask | None, voxel_sizes: npt.ArrayLike, fwhm: float
+) -> Float32:
+    """Smooth in a mask, so that nothing outside a part of it depends on the values in that part.
+
+    Outside the part, only the rest of the mask is looked at; in it, all of the mask.
+
+    Parameters
+    ----------
+    values : array, shape (I, J, K)
+        Finite in the mask.
+    mask : array of bool, shape (I, J, K)
+    apart : array of bool, shape (I, J, K), or None
+        A lesion, say; None for no such part.
+    voxel_sizes : array, shape (3,)
+        mm.
+    fwhm : float
+        Full width at half maximum, mm.
+
+    Returns
+    -------
+    array, shape (I, J, K), float32
+        0 outside the mask.
+
+    Raises
+    ------
+    ValueError
+        Nothing of the mask lies outside the part.
+    """
+    if apart is None or not (mask & apart).any():
+        return smooth_in_mask(values, mask, voxel_sizes, fwhm)
+    out = smooth_in_mask(values, mask & ~apart, voxel_sizes, fwhm)
+    within = mask & apart
+    out[within] = smooth_in_mask(values, mask, voxel_sizes, fwhm)[within]
+    return out

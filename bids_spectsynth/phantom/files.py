@@ -24,7 +24,7 @@ STUDY_COLUMNS = ("scan", "side", "lobe", "volume_ml", "strength", "depth_mm")
 def write_truth(
     folder: Path, anatomy: Anatomy, foci: Sequence[Focus], scans: Mapping[str, Scan], seizure: Seizure | None = None
 ) -> None:
-    """Matrices, brain mask, grey matter and foci.
+    """Matrices, brain mask, grey matter and foci; of a cavity its lesion mask.
 
     Parameters
     ----------
@@ -47,6 +47,13 @@ def write_truth(
         np.savetxt(folder / f"{prefix}_{source}_to-T1w_mode-image_xfm.txt", matrix, fmt="%.10g")
     mask = (sample(anatomy.brain, anatomy.affine, scans["T1w"]) >= 0.5).astype(np.uint8)
     write_volume(folder / f"{prefix}_desc-brain_mask.nii.gz", mask, scans["T1w"].affine)
+    cavities = [focus.weight(anatomy) for focus in foci if focus.kind == "cavity"]
+    if cavities:
+        # In a folder and under a name in which the truth can be given to the program as derivatives.
+        (folder / "anat").mkdir(exist_ok=True)
+        cavity = sample(np.maximum.reduce(cavities) * anatomy.brain, anatomy.affine, scans["T1w"]) >= 0.5
+        path = folder / "anat" / f"{prefix}_label-lesion_mask.nii.gz"
+        write_volume(path, cavity.astype(np.uint8), scans["T1w"].affine)
     grid = _truth_scan(anatomy, scans["T1w"])
     grey = sample(anatomy.grey * anatomy.brain, anatomy.affine, grid)
     write_volume(folder / f"{prefix}_label-GM_probseg.nii.gz", grey, grid.affine, slope=1 / 1000)

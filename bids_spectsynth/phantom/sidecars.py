@@ -36,6 +36,8 @@ Truth of the simulated phantom cohort beside this folder
 *_from-A_to-T1w_mode-image_xfm.txt   4x4 matrix, millimetres, RAS+: maps world coordinates of the raw T1w to those of
                                      the raw scan A (x_A = matrix @ x_T1w)
 *_desc-brain_mask.nii.gz             brain with ventricles and sulcal fluid, on the voxels of the raw T1w
+anat/*_label-lesion_mask.nii.gz      resection cavity, on the voxels of the raw T1w; give this folder to bids_spectsynth
+                                     with --derivatives, and it is used as a lesion mask
 *_label-GM_probseg.nii.gz            grey matter fraction, 3 mm grid in the T1w's world
 *_desc-noisefree_spect.nii.gz        SPECT as blurred by the camera, without noise, same grid; cortex is about 1
 *_foci.tsv                           centre in the T1w's world (mm), radius (mm), and relative change of uptake in each

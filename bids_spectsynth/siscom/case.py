@@ -15,6 +15,7 @@ from bids_spectsynth.siscom.significance.null import Null
 from bids_spectsynth.siscom.significance.patient_null import coarse_pair, on_prepared_grid, patient_null
 from bids_spectsynth.siscom.significance.trend import RADIUS_MM, Trend
 from bids_spectsynth.siscom.subtraction.alignment import inside_field, resample_ictal
+from bids_spectsynth.siscom.subtraction.lesion import without_lesion
 from bids_spectsynth.siscom.subtraction.level import WARN_PERCENT, disagreement, levels
 from bids_spectsynth.siscom.subtraction.maps import cohort_z, on_whole_grid, own_z, percent_difference, voxelwise_z
 from bids_spectsynth.siscom.subtraction.mask import siscom_mask
@@ -26,6 +27,11 @@ _TREND = (
     f"the brain more than {RADIUS_MM:g} mm away, and taken off: a change of more than 30 mL looks weaker than it is "
     "(see --siscom-trend off)."
 )
+_LESION = (
+    "The lesion mask ({} of the brain that both scans show) was kept out of alignment, level, fits, deviation and "
+    "null. The map goes on in it, beside the null of the brain around; foci in it or near it are flagged."
+)
+_NOTHING_LEFT = "the lesion mask leaves nothing of the brain that both scans have measured"
 _UNCHECKED = (
     "The corrected p rests on simulated maps alone, not on held-out participants: with this baseline it is too small."
 )
@@ -80,8 +86,12 @@ def subtract(
     error: CohortError | None = None,
     cerebellum: Mask | None = None,
     to_template: Float64 | None = None,
+    lesion: Mask | None = None,
 ) -> Siscom:
     """Subtract a baseline from an ictal scan.
+
+    Outside a lesion nothing depends on the scans in it: not the alignment, level, fits and standard deviation, nor the
+    null. In it the map is what all of this makes of the scans there.
 
     Parameters
     ----------
@@ -99,6 +109,8 @@ def subtract(
     cerebellum : array of bool, shape (I, J, K), optional
     to_template : array, shape (4, 4), optional
         World of the T1w to that of a template; without it there is no smooth gain.
+    lesion : array of bool, shape (I, J, K), optional
+        Lesion mask, or that of a cavity.
 
     Returns
     -------
@@ -110,42 +122,80 @@ def subtract(
         A scan is constant in the brain, or they have no brain in common; the message says which.
     """
     both = brain & baseline.mask & ictal.mask
+    if lesion is not None and not (lesion & both).any():
+        lesion = None
     if not siscom_mask(both, tuple(np.linalg.norm(affine[:3, :3], axis=0))).any():
         raise ValueError("the brain that both scans have measured is nowhere thick enough")
     # The brain fills a quarter of the prepared grid.
     box = ndimage.find_objects(both.astype(np.uint8))[0]
     inside = replace(baseline, values=baseline.values[box], mask=baseline.mask[box])
-    own = (
-        None
-        if error is None
-        else replace(error, mean=error.mean[box], standard_deviation=error.standard_deviation[box])
-    )
-    near = None if cerebellum is None else cerebellum[box]
-    found = _in_box(ictal, inside, t1w[box], both[box], affine @ first_voxel(box), choices, own, near, to_template)
+    own = None if error is None else _cut(error, box)
+    near, apart = (None if mask is None else mask[box] for mask in (cerebellum, lesion))
+    grid = affine @ first_voxel(box)
+    found = _in_box(ictal, inside, t1w[box], (both[box], apart), grid, choices, own, near, to_template)
     return replace(found, baseline=baseline, error=error, maps=on_whole_grid(found.maps, both.shape, box))
+
+
+def _cut(error: CohortError, box: tuple[slice, ...]) -> CohortError:
+    return replace(error, mean=error.mean[box], standard_deviation=error.standard_deviation[box])
+
+
+@dataclass(frozen=True, eq=False)
+class _Masks:
+    """Brain that both scans have measured, where the map is, and the lesion that has no say."""
+
+    both: Mask
+    evaluated: Mask
+    lesion: Mask | None
+
+    @property
+    def healthy(self) -> Mask:
+        return self.both if self.lesion is None else self.both & ~self.lesion
+
+    @property
+    def reference(self) -> Mask:
+        return self.evaluated if self.lesion is None else self.evaluated & ~self.lesion
+
+
+def _masks(both: Mask, lesion: Mask | None, affine: Float64) -> _Masks:
+    """The masks of a map; around a lesion, beside which one looks, no edge is taken off."""
+    found = _Masks(both, siscom_mask(both, tuple(np.linalg.norm(affine[:3, :3], axis=0))), lesion)
+    if not found.evaluated.any():
+        raise ValueError("the brain that both scans have measured is nowhere thick enough")
+    if not found.reference.any():
+        raise ValueError(_NOTHING_LEFT)
+    return found
 
 
 def _in_box(
     ictal: IctalScan,
     baseline: BaselineImage,
     t1w: Float32,
-    both: Mask,
+    both_and_lesion: tuple[Mask, Mask | None],
     affine: Float64,
     choices: Choices,
     error: CohortError | None,
     cerebellum: Mask | None,
     to_template: Float64 | None,
 ) -> Siscom:
-    route = choose_route(ictal, baseline, both, affine)
+    both, lesion = both_and_lesion
+    outside = ictal
+    if lesion is not None:
+        outside = replace(ictal, image=without_lesion(ictal.image, ictal.matrix, lesion, affine))
+    healthy = _Masks(both, both, lesion).healthy
+    if not healthy.any():
+        raise ValueError(_NOTHING_LEFT)
+    route = choose_route(outside, baseline, healthy, affine)
     # Along this route the scan's field of view may end elsewhere than along that of the preparation.
-    both = both & inside_field(ictal.image, route.matrix, both, affine)
-    evaluated = siscom_mask(both, tuple(np.linalg.norm(affine[:3, :3], axis=0)))
-    if not evaluated.any():
-        raise ValueError("the brain that both scans have measured is nowhere thick enough")
-    moved = resample_ictal(ictal.image, route.matrix, both, affine)
-    pair = comparable(moved, baseline, t1w, both, affine, choices, to_template)
-    ratios = levels(*pair.smooth, evaluated, cerebellum)
-    return _judged(baseline, route, pair, ratios, (both, evaluated), affine, choices, error)
+    masks = _masks(both & inside_field(ictal.image, route.matrix, both, affine), lesion, affine)
+    moved = resample_ictal(outside.image, route.matrix, masks.both, affine)
+    if lesion is not None:
+        within = masks.both & lesion
+        if within.any():
+            moved[within] = resample_ictal(ictal.image, route.matrix, within, affine)[within]
+    pair = comparable(moved, baseline, t1w, masks.both, affine, choices, to_template, lesion)
+    ratios = levels(*pair.smooth, masks.reference, cerebellum)
+    return _judged(baseline, route, pair, ratios, masks, affine, choices, error)
 
 
 def _judged(
@@ -153,24 +203,25 @@ def _judged(
     route: Route,
     pair: Comparable,
     ratios: dict[str, float],
-    masks: tuple[Mask, Mask],
+    masks: _Masks,
     affine: Float64,
     choices: Choices,
     error: CohortError | None,
 ) -> Siscom:
     """The maps of a comparable pair, and their foci beside what there is without a seizure."""
-    both, evaluated = masks
+    evaluated, reference = masks.evaluated, masks.reference
     used = usable_level(choices.level, ratios)
-    difference = percent_difference(*pair.smooth, ratios[used], evaluated)
-    coarse = coarse_pair(pair.equally_sharp(both, affine), ratios[used], both, evaluated, affine, choices.fwhm)
+    difference = percent_difference(*pair.smooth, ratios[used], evaluated, reference)
+    sharp = pair.equally_sharp(masks.healthy, affine)
+    coarse = coarse_pair(sharp, ratios[used], masks.healthy, reference, affine, choices.fwhm)
     trend, slow = None, None
     if choices.trend and baseline.kind in WITH_TREND:
         trend = coarse.fit_trend()
-        slow = coarse.trend_of(trend, difference, evaluated, affine)
+        slow = coarse.trend_of(trend, difference, evaluated, affine, masks.lesion)
         difference = difference - slow
     null = patient_null(coarse, threshold=choices.threshold, seed=choices.seed, trend=trend)
     deviation = on_prepared_grid(null, null.standard_deviation, evaluated, affine)
-    maps = _maps(difference, slow, evaluated, deviation, error)
+    maps = _maps(difference, slow, masks, deviation, error)
     budget = {name: on_prepared_grid(null, part, evaluated, affine) for name, part in null.parts.items()}
     if error is not None:
         budget["synthesis"] = error.standard_deviation
@@ -192,12 +243,22 @@ def _judged(
             least_ml=choices.least_ml,
             p_of=_chance(null, trend is not None, error),
             budget=budget,
-            brain=both,
+            brain=masks.both,
             heights=coarse.on_coarse(maps.znull),
             seen=baseline.seen,
         ),
-        notes=_notes(baseline, (pair.note, *_trend_notes(trend, error)), route, ratios, used, choices),
-    )
+        notes=_notes(
+            baseline, (pair.note, *_lesion_notes(masks, affine), *_trend_notes(trend, error)), route, ratios, used,
+            choices,
+        ),
+    )  # fmt: skip
+
+
+def _lesion_notes(masks: _Masks, affine: Float64) -> list[str]:
+    if masks.lesion is None:
+        return []
+    volume = np.count_nonzero(masks.both & masks.lesion) * float(abs(np.linalg.det(affine[:3, :3]))) / 1000
+    return [_LESION.format(f"{volume:.1f} mL")]
 
 
 def _chance(null: Null, trended: bool, error: CohortError | None) -> Callable[[float, float], float]:
@@ -217,9 +278,10 @@ def _trend_notes(trend: Trend | None, error: CohortError | None) -> list[str]:
 
 
 def _maps(
-    difference: Float32, trend: Float32 | None, mask: Mask, null_deviation: Float32, error: CohortError | None
+    difference: Float32, trend: Float32 | None, masks: _Masks, null_deviation: Float32, error: CohortError | None
 ) -> Maps:
-    z, deviation = own_z(difference, mask)
+    mask = masks.evaluated
+    z, deviation = own_z(difference, mask, masks.reference)
     return Maps(
         mask=mask,
         difference=difference,
@@ -228,6 +290,7 @@ def _maps(
         znull=voxelwise_z(difference, null_deviation, mask),
         zcohort=cohort_z(difference, error, mask),
         sd_percent=deviation,
+        lesion=masks.lesion,
     )
 
 

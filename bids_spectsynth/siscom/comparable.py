@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bids_spectsynth.bids.roles import T1W
-from bids_spectsynth.images.smoothing import MaskedSmoother
+from bids_spectsynth.images.smoothing import MaskedSmoother, smooth_apart
 from bids_spectsynth.siscom.baselines.regional import regional_gain
 from bids_spectsynth.siscom.baselines.request import Request
 from bids_spectsynth.siscom.baselines.residuals import Difference
@@ -87,6 +87,7 @@ def comparable(
     affine: Float64,
     choices: Choices,
     to_template: Float64 | None,
+    apart: Mask | None = None,
 ) -> Comparable:
     """Fit the gain, find what makes both equally sharp, and smooth them.
 
@@ -102,19 +103,23 @@ def comparable(
     choices : Choices
     to_template : array, shape (4, 4), or None
         World of the T1w to that of a template; without it there is no gain.
+    apart : array of bool, shape (I, J, K), optional
+        A lesion: nothing outside of it depends on the scans in it.
     """
+    healthy = mask if apart is None else mask & ~apart
     values = baseline.values
     fitted = choices.gain and baseline.kind in FITTED
     if fitted and to_template is not None:
-        values = regional_gain(values, scan, mask, affine, choices.fwhm, to_template)
+        values = regional_gain(values, scan, mask, affine, choices.fwhm, to_template, apart)
         # A gain of 1 on average: what the scans differ by as a whole is left to the level.
-        values = values * np.float32(baseline.values[mask].mean(dtype=np.float64) / values[mask].mean(dtype=np.float64))
-    blur = AnatomicalBlur(t1w, mask, affine)
+        means = [float(one[healthy].mean(dtype=np.float64)) for one in (baseline.values, values)]
+        values = values * np.float32(means[0] / means[1])
+    blur = AnatomicalBlur(t1w, healthy, affine)
     widths = blur.fwhm(scan), blur.fwhm(values)
     matching = match(*widths)
     sizes = np.linalg.norm(affine[:3, :3], axis=0)
     x, y = (
-        MaskedSmoother(mask, sizes, float(np.hypot(choices.fwhm, kernel)))(one)
+        smooth_apart(one, mask, apart, sizes, float(np.hypot(choices.fwhm, kernel)))
         for one, kernel in ((scan, matching.ictal), (values, matching.baseline))
     )
     note = "" if not fitted else _GAIN if to_template is not None else _NO_GAIN
@@ -135,10 +140,11 @@ def residual_difference(choices: Choices) -> Difference:
     """
 
     def difference(scan: Float32, baseline: BaselineImage, mask: Mask, request: Request) -> tuple[Float32, float]:
-        t1w = request.image(T1W)
+        t1w, whole = request.image(T1W), mask
+        mask = request.healthy(whole)
         pair = comparable(scan, baseline, t1w, mask, request.affine, choices, request.to_template)
         # Level and percent as in a map, the rim as well: another head's edge lies elsewhere.
-        evaluated = siscom_mask(mask, tuple(request.voxel_sizes))
+        evaluated = siscom_mask(whole, tuple(request.voxel_sizes)) & mask
         ratios = levels(*pair.smooth, evaluated)
         level = ratios[usable_level(choices.level, ratios)]
         base = pair.smooth[1][evaluated].mean(dtype=np.float64) / pair.smooth[1][mask].mean(dtype=np.float64)

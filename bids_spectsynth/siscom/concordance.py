@@ -160,8 +160,8 @@ def rank_in(focus: Focus | None, foci: Sequence[Focus]) -> int | str:
 
 
 def correlation(a: Maps, b: Maps) -> float:
-    """Pearson's correlation of two difference maps in the mask of both; NaN where one is constant."""
-    common = a.mask & b.mask
+    """Pearson's correlation of two difference maps in both masks without the lesion; NaN where one is constant."""
+    common = a.reference & b.reference
     x, y = (maps.difference[common].astype(np.float64) for maps in (a, b))
     if x.size < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return math.nan
@@ -169,7 +169,7 @@ def correlation(a: Maps, b: Maps) -> float:
 
 
 def dice(a: Maps, b: Maps, threshold: float) -> float:
-    """Dice overlap of hyperperfusion in the mask of both; NaN where neither has any.
+    """Dice overlap of hyperperfusion in the mask of both, without the lesion; NaN where neither has any.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ def dice(a: Maps, b: Maps, threshold: float) -> float:
     threshold : float
         z from which a voxel counts.
     """
-    common = a.mask & b.mask
+    common = a.reference & b.reference
     x, y = (maps.z[common] >= threshold for maps in (a, b))
     total = np.count_nonzero(x) + np.count_nonzero(y)
     return 2 * float(np.count_nonzero(x & y)) / total if total else math.nan

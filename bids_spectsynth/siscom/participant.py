@@ -12,6 +12,7 @@ import nibabel as nib
 import numpy as np
 
 from bids_spectsynth.bids.names import source_uri
+from bids_spectsynth.bids.output_files import lesion_volumes
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import T1W, role_of
 from bids_spectsynth.bids.sidecars import sidecar, strings
@@ -205,6 +206,7 @@ def _one(work: Work, scan: IctalScan, baseline: BaselineImage, t1w: Float32, lab
         error=error,
         cerebellum=labeller.mask_of("cerebellum"),
         to_template=request.to_template,
+        lesion=request.lesion,
     )
     names = labeller.name([focus.peak_mm for focus in found.foci]) if found.foci else []
     return replace(found, foci=with_names(found.foci, names))
@@ -237,11 +239,13 @@ def _error(work: Work, baseline: BaselineImage) -> tuple[CohortError | None, str
 def _common(work: Work, labeller: Labeller) -> dict[str, Any]:
     settings, prepared = work.settings, sidecar(work.ictal)
     injection = injection_context(prepared)
+    files = [work.ictal, *([work.case.lesion] if work.case.lesion else [])]
     return {
-        "Sources": [source_uri(work.ictal, settings.bids_dir, settings.output_dir)],
+        "Sources": [source_uri(path, settings.bids_dir, settings.output_dir) for path in files],
         "SpatialReference": prepared.get("SpatialReference", "orig"),
         "Resolution": prepared.get("Resolution", "n/a"),
         "SkullStripped": True,
+        **({"LesionVolume": lesion_volumes(work.case.lesion)[0]} if work.case.lesion else {}),
         "RegionNames": labeller.source,
         "RegionNotes": list(labeller.notes),
         "InjectionNotes": list(injection.notes),
@@ -255,8 +259,8 @@ def _write(work: Work, result: Siscom, labeller: Labeller, common: Mapping[str, 
     voxel_ml = float(abs(np.linalg.det(affine[:3, :3]))) / 1000
     # A hemisphere is wider than what a trend leaves.
     whole = maps.difference if maps.trend is None else maps.difference + maps.trend
-    limit = max(work.choices.threshold * float(whole[maps.mask].std(dtype=np.float64)), 1e-6)
-    halves = hemispheric_index(whole, maps.mask, labeller.side_map(), limit, voxel_ml)
+    limit = max(work.choices.threshold * float(whole[maps.reference].std(dtype=np.float64)), 1e-6)
+    halves = hemispheric_index(whole, maps.reference, labeller.side_map(), limit, voxel_ml)
     own = {
         **common,
         "Sources": [

@@ -95,6 +95,8 @@ class Maps:
         ``difference`` less the cohort's mean error, over the cohort's standard deviation.
     sd_percent : float
         The standard deviation behind ``z``.
+    lesion : array of bool or None
+        Lesion mask, whose voxels count neither for level, standard deviation nor null; None without one.
     """
 
     mask: Mask
@@ -104,6 +106,12 @@ class Maps:
     znull: Float32
     zcohort: Float32 | None
     sd_percent: float
+    lesion: Mask | None = None
+
+    @property
+    def reference(self) -> Mask:
+        """The mask without the lesion: where statistics are taken."""
+        return self.mask if self.lesion is None else self.mask & ~self.lesion
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,6 +167,8 @@ class Focus:
         ``resolution``, ``synthesis``.
     flags : tuple of str
         Words for readers, such as ``edge``, ``within-null``, ``seen``.
+    lesion_percent, lesion_mm : float
+        Part of the cluster in the lesion mask, percent, and distance of the peak to it, 0 inside; NaN without one.
     """
 
     rank: int
@@ -176,3 +186,5 @@ class Focus:
     names: Names = Names()
     budget: Mapping[str, float] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
+    lesion_percent: float = float("nan")
+    lesion_mm: float = float("nan")

@@ -823,6 +823,7 @@ SHOWN_BY_MODULES = {
     "normals": "siscom/baselines/test_normals.py",
     "make_normals": "siscom/baselines/test_make_normals.py",
     "derivatives": "siscom/foci/test_segmentations.py",
+    "lesion_mask": "app/preparation/test_lesions.py",
 }
 
 

@@ -17,7 +17,7 @@ from bids_spectsynth.bids.participants import (
 )
 from bids_spectsynth.errors import DatasetError
 
-NOTHING = {"failed_in": "n/a", "quality_flags": "n/a"}
+NOTHING = {"failed_in": "n/a", "quality_flags": "n/a", "lesion_ml": "n/a"}
 
 
 def record(output_dir: Path) -> list[dict[str, str]]:

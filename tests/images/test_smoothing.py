@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from bids_spectsynth.images.smoothing import smooth_in_mask
+from bids_spectsynth.images.smoothing import smooth_apart, smooth_in_mask
 
 
 def brain(shape=(14, 15, 13)):
@@ -40,3 +40,25 @@ def test_smooth_in_mask__equals_the_quotient_of_two_filtered_volumes():
 def test_smooth_in_mask__refuses(mask, fwhm):
     with pytest.raises(ValueError, match=r"empty|width"):
         smooth_in_mask(np.zeros(mask.shape), mask, (1, 1, 1), fwhm)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 99), fwhm=st.floats(0, 20), size=st.integers(1, 5))
+def test_smooth_apart__nothing_outside_a_part_depends_on_it(seed, fwhm, size):
+    values, mask = np.random.default_rng(seed).normal(size=(14, 15, 13)), brain()
+    apart = np.zeros_like(mask)
+    apart[5 : 5 + size, 4 : 4 + size, 3 : 3 + size] = True
+    first = smooth_apart(values, mask, apart, (2, 3, 4), fwhm)
+    again = smooth_apart(np.where(apart, 99.0, values), mask, apart, (2, 3, 4), fwhm)
+    np.testing.assert_array_equal(again[~apart], first[~apart])
+    np.testing.assert_array_equal(first[apart], smooth_in_mask(values, mask, (2, 3, 4), fwhm)[apart])
+    np.testing.assert_array_equal(first[~apart], smooth_in_mask(values, mask & ~apart, (2, 3, 4), fwhm)[~apart])
+
+
+def test_smooth_apart__without_a_part_is_plain_smoothing():
+    values, mask = np.random.default_rng(0).normal(size=(14, 15, 13)), brain()
+    for apart in (None, ~mask):
+        plain = smooth_in_mask(values, mask, (2, 3, 4), 9)
+        np.testing.assert_array_equal(smooth_apart(values, mask, apart, (2, 3, 4), 9), plain)
+    with pytest.raises(ValueError, match="empty"):
+        smooth_apart(values, mask, mask, (2, 3, 4), 9)

@@ -30,6 +30,7 @@ from bids_spectsynth.options.settings import (
     FlirtSpect,
     Freeze,
     FslRunner,
+    LesionUse,
     MemoryFormat,
     Mode,
     Orientations,
@@ -176,6 +177,7 @@ any_settings = st.fixed_dictionaries(
         "derivatives": st.lists(_paths, max_size=2, unique=True).map(
             lambda paths: tuple(NamedFolder(f"n{number}", path) for number, path in enumerate(paths))
         ),
+        "lesion_mask": st.sampled_from(get_args(LesionUse)),
         "make_normals": st.builds("{}={}".format, _labels, _labels),
         "reader_study": _paths,
         "reader_results": _paths,

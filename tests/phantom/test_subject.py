@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from bids_spectsynth.bids.finding.cases import SourceImage
+from bids_spectsynth.bids.finding.external import find_external
+from bids_spectsynth.options.declarations.derivatives import NamedFolder
 from bids_spectsynth.phantom import participants
 from bids_spectsynth.phantom.participants import make_cohort, truth_folder
 from bids_spectsynth.phantom.plan import SubjectPlan
@@ -113,3 +116,31 @@ def test_make_cohort__study_says_so_in_the_dataset_and_names_the_focus(monkeypat
     assert (person["focus_side"], person["focus_lobe"]) == ("R", "parietal")
     assert {"focus_side", "focus_lobe"} <= set(json.loads((tmp_path / "out/participants.json").read_text()))
     assert "run-2 without" in (tmp_path / "out-truth/README").read_text()
+
+
+def test_make_subject__cavity_has_a_lesion_mask_that_derivatives_take(cohort):
+    truth = truth_folder(cohort)
+    assert not (truth / "sub-01" / "anat").exists(), "nothing was resected"
+    raw = nib.load(cohort / "sub-02/anat/sub-02_T1w.nii.gz")
+    mask = nib.load(truth / "sub-02/anat/sub-02_label-lesion_mask.nii.gz")
+    np.testing.assert_allclose(mask.affine, raw.affine, atol=1e-6)
+    inside = np.asarray(mask.dataobj) > 0
+    (cavity,) = [row for row in rows(truth / "sub-02/sub-02_foci.tsv") if row["kind"] == "cavity"]
+    centre = np.array([float(cavity[axis]) for axis in "xyz"])
+    places = nib.affines.apply_affine(mask.affine, np.argwhere(inside))
+    distance = np.linalg.norm(places - centre, axis=1)
+    assert distance.max() < float(cavity["radius"]) + 3
+    brain = np.asarray(nib.load(truth / "sub-02/sub-02_desc-brain_mask.nii.gz").dataobj) > 0
+    volume = np.count_nonzero(inside) * abs(np.linalg.det(mask.affine[:3, :3]))
+    ball = 4 / 3 * np.pi * float(cavity["radius"]) ** 3
+    # A part of the ball may lie outside the brain.
+    assert 0.3 * ball < volume < 1.1 * ball
+    assert (inside & ~brain).mean() == pytest.approx(0, abs=1e-4)
+    # Fluid, which is dark.
+    values = np.asarray(raw.dataobj, dtype=float)
+    assert np.median(values[inside]) < 0.5 * np.median(values[brain & ~inside])
+    folder = NamedFolder("truth", truth)
+    image = SourceImage(cohort / "sub-02/anat/sub-02_T1w.nii.gz", "T1w", {}, {}, "")
+    found, notes = find_external({"T1w": image}, "02", [folder])
+    assert found["lesion"].uri == "bids:truth:sub-02/anat/sub-02_label-lesion_mask.nii.gz"
+    assert notes == []

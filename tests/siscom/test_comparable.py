@@ -27,7 +27,8 @@ pytestmark = pytest.mark.usefixtures("few_simulations")
 
 def head(to_template: np.ndarray | None = None) -> Any:
     """What a difference asks of a request."""
-    return SimpleNamespace(voxel_sizes=np.full(3, SIZE), affine=AFFINE, image=lambda role: T1W, to_template=to_template)
+    return SimpleNamespace(voxel_sizes=np.full(3, SIZE), affine=AFFINE, image=lambda role: T1W, to_template=to_template,
+                           healthy=lambda mask: mask)  # fmt: skip
 
 
 def test_residual_difference__nothing_where_scans_differ_by_their_units() -> None:

@@ -13,7 +13,7 @@ from bids_spectsynth.bids.access import is_text, odd_entries, shown, subfolders
 from bids_spectsynth.bids.finding.candidates import Candidate, find_candidates
 from bids_spectsynth.bids.finding.choosing import ByRole, Choice, check_labels, choose, rivals
 from bids_spectsynth.bids.finding.database import stored_layout
-from bids_spectsynth.bids.finding.external import External, find_external, replaced_steps
+from bids_spectsynth.bids.finding.external import LESION, External, find_external, replaced_steps
 from bids_spectsynth.bids.finding.filters import distinguishing_query, read_filters
 from bids_spectsynth.bids.finding.ictal import ictal_scans
 from bids_spectsynth.bids.finding.layout import build_layout, closed_folders, find_participants, find_sessions
@@ -73,7 +73,7 @@ class Case:
     ``session`` is that of the interictal SPECT; without one, that of the PET; without one, that of the T1w.
     ``images`` maps roles to images and always holds ``T1w``. Further ictal scans, by session and name, have the names
     ``ictal2``, ``ictal3``, ... (:func:`~bids_spectsynth.bids.roles.ictal_names`). ``external`` maps steps to files that
-    take their place (:func:`~bids_spectsynth.bids.finding.external.find_external`).
+    take their place (:func:`~bids_spectsynth.bids.finding.external.find_external`). ``lesion`` is the lesion mask.
     """
 
     participant: str
@@ -81,6 +81,7 @@ class Case:
     images: Mapping[str, SourceImage]
     warnings: tuple[str, ...] = field(default=())
     external: Mapping[str, External] = field(default_factory=dict)
+    lesion: External | None = None
 
     @property
     def name(self) -> str:
@@ -159,14 +160,15 @@ def find_cases(settings: Settings) -> tuple[list[Case], list[Outcome]]:
 
 
 def _with_external(case: Case, settings: Settings) -> Case:
-    """A case with what takes the place of its steps."""
+    """A case with what takes the place of its steps, and its lesion mask."""
     subject, files = settings.bids_dir / f"sub-{case.participant}", f"anat/*_{T1W}.nii*"
     t1w_files = [*subject.glob(files), *subject.glob(f"ses-*/{files}")] if settings.derivatives else []
     templates = {*settings.spaces, parse_space(BUILT_IN_TEMPLATE).label} - {T1W}
     external, unused = find_external(
         case.images, case.participant, settings.derivatives, t1w_files=t1w_files, templates=templates
     )
-    case = replace(case, external=external)
+    lesion = external.pop(LESION, None)
+    case = replace(case, external=external, lesion=None if settings.lesion_mask == "none" else lesion)
     _log(case, unused)
     return case
 
@@ -282,7 +284,7 @@ def _log(case: Case, unused: Sequence[str]) -> None:
         logger.debug("%s: %s is the %s (%s)", case.name, image.path.name, role_of(name).sentence, image.reason)
     for warning in case.warnings:
         logger.warning("%s: %s", case.name, warning)
-    for line in replaced_steps(case.external):
+    for line in replaced_steps(case.external, case.lesion):
         logger.info("%s: %s", case.name, line)
     for line in unused:
         logger.warning("%s: --derivatives: %s", case.name, line)

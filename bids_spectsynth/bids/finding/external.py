@@ -1,7 +1,7 @@
-"""Brain masks and transforms that other programs or a hand have made, found by their names in folders of derivatives.
+"""Masks and transforms that other programs or a hand have made, found by their names in folders of derivatives.
 
 A file takes the place of the step of this program that would make the same: the T1w's brain mask, the registration of
-an image to the T1w, or that of the T1w to a template.
+an image to the T1w, or that of the T1w to a template. A lesion mask takes no step's place.
 """
 
 import os
@@ -21,10 +21,20 @@ from bids_spectsynth.options.declarations.derivatives import NamedFolder
 #: Extensions of transforms; of two files of one name, the one that comes first is taken.
 TRANSFORM_EXTENSIONS = (".txt", ".tfm", ".mat", ".lta", ".h5")
 _MASK_EXTENSIONS = (".nii.gz", ".nii")
+#: What :func:`find_external` calls the lesion mask of the T1w.
+LESION = "lesion"
+# What names of masks say: step, key and value of an entity, suffix. Of lesion masks the first is taken.
+_MASKS = (
+    (LESION, "label", "lesion", "mask"),
+    (LESION, "desc", "lesion", "mask"),
+    (LESION, "label", "lesion", "roi"),
+    (T1W, "desc", "brain", "mask"),
+)
+_MASK_TITLES = {T1W: "brain mask", LESION: "lesion mask"}
 #: ``space-`` of masks that lie where the T1w does: on its own voxels, or on others in its world.
 _T1W_SPACES = (None, "orig", T1W)
 # Entities that say what a derivative is, and not of which image.
-_OF_DERIVATIVES = ("sub", "ses", "from", "to", "mode", "space", "desc", "res")
+_OF_DERIVATIVES = ("sub", "ses", "from", "to", "mode", "space", "desc", "res", "label")
 _TELLING = ("ses", "run", "acq")
 # Of MR images that no model of a run may need; and PETPrep's word for the mean of a dynamic PET.
 _OTHER_MR = ("T2w", "FLAIR", "PDw", "T2starw")
@@ -110,7 +120,8 @@ def find_external(
     Returns
     -------
     external : dict of str to External
-        By what the step is called: ``T1w`` (the brain mask), names of roles (to the T1w), labels of templates.
+        By what the step is called: ``T1w`` (the brain mask), names of roles (to the T1w), labels of templates;
+        :data:`LESION`.
     notes : list of str
         One line for each file that seems to be meant and is not used.
 
@@ -161,7 +172,7 @@ def _files(folder: Path, participant: str) -> Iterator[tuple[Path, str | None]]:
                 continue
             for path in sorted((place / datatype).iterdir()):
                 entities, suffix, extension = parse_name(path.name) if is_text(path.name) else ({}, "", "")
-                if entities.get("sub") == participant and suffix in ("mask", "xfm") and extension != ".json":
+                if entities.get("sub") == participant and suffix in ("mask", "roi", "xfm") and extension != ".json":
                     yield path, entities.get("ses", beside)
 
 
@@ -178,7 +189,7 @@ def _is_open(folder: Path) -> bool:
 def _steps_of(path: Path, session: str | None, wanted: _Wanted) -> _Steps:
     """The steps that a file may take the place of, each with its rank, and why it seems to be meant and cannot be."""
     entities, suffix, extension = parse_name(path.name)
-    if suffix == "mask":
+    if suffix != "xfm":
         return _mask_step(path, session, wanted)
     start, end = (_anatomical(entities.get(key, "")) for key in ("from", "to"))
     # An image lies at either end of what is meant; the inverse of a registration lies beside it.
@@ -200,21 +211,23 @@ def _steps_of(path: Path, session: str | None, wanted: _Wanted) -> _Steps:
 
 
 def _mask_step(path: Path, session: str | None, wanted: _Wanted) -> _Steps:
-    entities, _, extension = parse_name(path.name)
+    entities, suffix, extension = parse_name(path.name)
     space = entities.get("space")
+    kinds = [n for n, (_, key, value, end) in enumerate(_MASKS) if entities.get(key) == value and suffix == end]
     # One in a template's space lies beside every other.
-    if entities.get("desc") != "brain" or (space or T1W).lower() not in ("orig", T1W.lower()):
+    if not kinds or (space or T1W).lower() not in ("orig", T1W.lower()):
         return {}, []
+    step = _MASKS[kinds[0]][0]
     if path.parent.name != "anat":
-        return {}, ["the brain mask of the T1w alone is taken, from the folder anat"]
+        return {}, [f"the {_MASK_TITLES[step]} of the T1w alone is taken, from the folder anat"]
     if space not in _T1W_SPACES:
         return {}, [f"write {T1W} or orig for {space}, as BIDS does"]
     if extension not in _MASK_EXTENSIONS:
         return {}, ["of masks .nii and .nii.gz are read; convert it"]
     # On the T1w's own voxels before what has been resampled.
-    rank = (_T1W_SPACES.index(space), _MASK_EXTENSIONS.index(extension))
+    rank = (kinds[0], _T1W_SPACES.index(space), _MASK_EXTENSIONS.index(extension))
     problem, place = _of_t1w(path, session, wanted)
-    return ({T1W: (*place, *rank)}, []) if place else ({}, [problem])
+    return ({step: (*place, *rank)}, []) if place else ({}, [problem])
 
 
 def _to_t1w(path: Path, start: str, session: str | None, wanted: _Wanted, rank: tuple[int, int]) -> _Steps:
@@ -326,9 +339,11 @@ def _session_folder(path: Path) -> str | None:
     return found[1] if found else None
 
 
-def replaced_steps(external: Mapping[str, External]) -> Iterable[str]:
-    """One line for each step that is not done, because something made elsewhere takes its place."""
+def replaced_steps(external: Mapping[str, External], lesion: External | None = None) -> Iterable[str]:
+    """One line for each step that is not done, because something made elsewhere takes its place; the lesion mask."""
     for step, one in external.items():
         what = "brain mask of the T1w" if step == T1W else f"transform of {step}"
         yield f"{what}: {one.uri}, in place of our own"
         yield from one.notes
+    if lesion is not None:
+        yield from (f"lesion mask: {lesion.uri}", *lesion.notes)

@@ -1,7 +1,7 @@
 """Metrics of one case: the synthetic SPECT of a model, and the model's baselines, against the real SPECT."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +18,14 @@ from bids_spectsynth.evaluation.case.model_identity import model_identity
 from bids_spectsynth.evaluation.case.region_tables import write_case_tables
 from bids_spectsynth.evaluation.case.scales import on_one_scale
 from bids_spectsynth.evaluation.case.slice_columns import slice_dictionary
-from bids_spectsynth.evaluation.columns import NETWORK
+from bids_spectsynth.evaluation.columns import LESION_KEY, NETWORK
 from bids_spectsynth.images.reading import load_image
 from bids_spectsynth.options.settings import Scaling
 from bids_spectsynth.synthesis.baselines.files import baselines_checksum, has_baselines
 from bids_spectsynth.synthesis.baselines.fitted import Baselines
 from bids_spectsynth.synthesis.baselines.predict import predict
-from bids_spectsynth.synthesis.data.scaling import slice_block
-from bids_spectsynth.synthesis.data.slices import load_case
+from bids_spectsynth.synthesis.data.scaling import apply_scaling, scaling_coefficients, slice_block
+from bids_spectsynth.synthesis.data.slices import lesion_mask, load_case
 from bids_spectsynth.synthesis.models.card import ModelCard, load_card
 from bids_spectsynth.synthesis.prediction.reading import network_output
 
@@ -53,7 +53,7 @@ def evaluate_case(
     Parameters
     ----------
     prepared : PreparedCase
-        With an interictal SPECT, in the model's space.
+        With an interictal SPECT, in the model's space. In its lesion mask, if any, both images are background.
     model_folder : Path
         Of the network that made the image; without ``baselines.json`` in it the network is rated alone.
     output_dir : Path
@@ -82,18 +82,18 @@ def evaluate_case(
     ModelError
         The model card or the baselines cannot be read.
     """
-    if INTERICTAL not in prepared.images:
-        raise ImageError(f"{prepared.name}: no interictal SPECT to compare with; only the synthetic one is written")
     card = card or load_card(model_folder)
     label = label or card.label
     case = _read_case(prepared, card, synthetic_path(output_dir, prepared, label))
-    outputs = {NETWORK: case.output} | _baseline_images((model_folder, *further_folders), prepared)
+    outputs = {NETWORK: case.output} | case.baselines((model_folder, *further_folders), prepared)
     identity = {**model_identity(prepared, card, model_folder, label), "split": split}
     volumes = {NETWORK: case.synthetic} | _relative_baselines(outputs, card)
-    write_case_tables(output_dir, prepared, label, identity, volumes, case.real, case.evaluation_mask, case.affine)
+    write_case_tables(
+        output_dir, prepared, label, identity, volumes, case.real, case.evaluation_mask, case.affine, case.facts
+    )
     table = _rate_slices(case, outputs, card, data_range).assign(**identity, data_range=data_range)
     path = rating_path(output_dir, prepared, label, "metrics")
-    write_table(path, table[list(slice_dictionary())], slice_dictionary(), recorded=True)
+    write_table(path, table[list(slice_dictionary())], slice_dictionary(), case.facts, recorded=True)
     return path
 
 
@@ -103,7 +103,7 @@ class _RatedCase:
 
     ``target`` and ``output`` are the real SPECT and the network's output on the scale of its training, ``real`` and
     ``synthetic`` the same in their own units; ``mask`` is the brain, ``evaluation_mask`` where the SPECT was measured
-    in it.
+    in it. ``lesion``, where there is one, is background in the images and no part of ``evaluation_mask``.
     """
 
     target: Volume
@@ -113,9 +113,26 @@ class _RatedCase:
     mask: Mask
     evaluation_mask: Mask
     affine: npt.NDArray[np.float64]
+    lesion: Mask | None = None
+
+    @property
+    def facts(self) -> dict[str, bool]:
+        """What the JSON files of the tables say."""
+        return {} if self.lesion is None else {LESION_KEY: True}
+
+    def baselines(self, folders: Sequence[Path], prepared: PreparedCase) -> dict[str, Volume]:
+        """The baselines of networks, as :func:`_baseline_images` has them, with background in the lesion."""
+        found = _baseline_images(folders, prepared)
+        return {name: self.without_lesion(image, -1) for name, image in found.items()}
+
+    def without_lesion(self, image: Volume, background: float) -> Volume:
+        """An image on the grid of the case with background in the lesion."""
+        return image if self.lesion is None else np.where(self.lesion, np.float32(background), image)
 
 
 def _read_case(prepared: PreparedCase, card: ModelCard, synthetic: Path) -> _RatedCase:
+    if INTERICTAL not in prepared.images:
+        raise ImageError(f"{prepared.name}: no interictal SPECT to compare with; only the synthetic one is written")
     output = network_output(synthetic)
     # No input channel is needed here but the loader reads at least one.
     arrays = load_case(prepared, card.inputs[:1], card.scaling)
@@ -129,8 +146,25 @@ def _read_case(prepared: PreparedCase, card: ModelCard, synthetic: Path) -> _Rat
             "apply the model again"
         )
     real = _units(prepared.images[INTERICTAL])
-    return _RatedCase(
+    found = _RatedCase(
         arrays.target, output, real, _units(synthetic), arrays.mask, arrays.evaluation_mask, arrays.affine
+    )
+    lesion = lesion_mask(prepared, arrays.mask.shape)
+    return found if lesion is None else _without_lesion(found, lesion, prepared, card)
+
+
+def _without_lesion(case: _RatedCase, lesion: Mask, prepared: PreparedCase, card: ModelCard) -> _RatedCase:
+    """The images as they are rated without a lesion: scaled by what lies outside of it, and background in it."""
+    case = replace(case, lesion=lesion, evaluation_mask=case.evaluation_mask & ~lesion)
+    if not case.evaluation_mask.any():
+        raise ImageError(f"{prepared.lesion}: covers all of the brain that the SPECT shows; nothing can be rated")
+    real = case.without_lesion(case.real, 0)
+    return replace(
+        case,
+        target=apply_scaling(real, *scaling_coefficients(real, case.mask & ~lesion, card.scaling)),
+        output=case.without_lesion(case.output, -1),
+        real=real,
+        synthetic=case.without_lesion(case.synthetic, 0),
     )
 
 
@@ -141,7 +175,8 @@ def _rate_slices(case: _RatedCase, outputs: Mapping[str, Volume], card: ModelCar
         for name, output in outputs.items()
     ]
     other = _OTHER_SCALE[card.scaling]
-    pair = on_one_scale(case.real, case.synthetic, case.mask, case.evaluation_mask, other)
+    mask = case.mask if case.lesion is None else case.mask & ~case.lesion
+    pair = on_one_scale(case.real, case.synthetic, mask, case.evaluation_mask, other)
     tables.append(slice_metrics(*pair, case.evaluation_mask, data_range).assign(method=NETWORK, scale=other))
     return _positioned(pd.concat(tables, ignore_index=True), card, case)
 

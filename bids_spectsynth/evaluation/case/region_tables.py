@@ -42,6 +42,7 @@ def write_case_tables(
     real: Float32,
     evaluation_mask: Mask,
     affine: Float64,
+    facts: Mapping[str, Any] | None = None,
 ) -> tuple[Path, Path]:
     """Rate every method's volume by region and as a whole, and write both tables with their dictionaries.
 
@@ -61,6 +62,8 @@ def write_case_tables(
         Brain where the SPECT was measured.
     affine : array, shape (4, 4)
         Of all of them, to world RAS+ mm.
+    facts : mapping, optional
+        What the JSON files say of the tables.
 
     Returns
     -------
@@ -73,8 +76,7 @@ def write_case_tables(
     """
     regions = case_regions(prepared, evaluation_mask, affine)
     template = (prepared.template if prepared.space == T1W_SPACE else prepared.space) or "n/a"
-    measured, spacing = relative_uptake(real, evaluation_mask), np.linalg.norm(affine[:3, :3], axis=0).tolist()
-    sampling = _sampling(prepared, evaluation_mask, affine)
+    measured, sampling = relative_uptake(real, evaluation_mask), _sampling(prepared, evaluation_mask, affine)
     by_region, by_volume = [], []
     for method, volume in volumes.items():
         synthetic = relative_uptake(volume, evaluation_mask)
@@ -83,16 +85,19 @@ def write_case_tables(
         table, measures = _rate(measured, synthetic, evaluation_mask, regions, sampling, f"{prepared.name}: {method}")
         by_region.append(table.assign(**identity, method=method, template=template))
         by_volume.append({**identity, "method": method, **measures})
-        by_volume[-1]["sharpness_ratio"] = sharpness_ratio(measured, synthetic, evaluation_mask, spacing)
-    columns = list(REGIONS_DICTIONARY)
-    rows = pd.concat(by_region, ignore_index=True)[columns] if by_region else pd.DataFrame(columns=columns)
-    paths = (
-        rating_path(output_dir, prepared, label, "regions"),
-        rating_path(output_dir, prepared, label, "volume"),
-    )
-    write_table(paths[0], rows, REGIONS_DICTIONARY, recorded=True)
-    write_table(paths[1], pd.DataFrame(by_volume, columns=list(VOLUME_DICTIONARY)), VOLUME_DICTIONARY, recorded=True)
-    return paths
+        by_volume[-1]["sharpness_ratio"] = sharpness_ratio(measured, synthetic, evaluation_mask, _spacing(affine))
+    rows = pd.concat(by_region, ignore_index=True) if by_region else pd.DataFrame(columns=list(REGIONS_DICTIONARY))
+    measured_volumes = pd.DataFrame(by_volume, columns=list(VOLUME_DICTIONARY))
+    first = rating_path(output_dir, prepared, label, "regions")
+    second = rating_path(output_dir, prepared, label, "volume")
+    write_table(first, rows[list(REGIONS_DICTIONARY)], REGIONS_DICTIONARY, facts, recorded=True)
+    write_table(second, measured_volumes, VOLUME_DICTIONARY, facts, recorded=True)
+    return first, second
+
+
+def _spacing(affine: Float64) -> list[float]:
+    sizes: list[float] = np.linalg.norm(affine[:3, :3], axis=0).tolist()
+    return sizes
 
 
 def _rate(

@@ -15,14 +15,14 @@ from bids_spectsynth.bids.sidecars import sidecar
 from bids_spectsynth.bids.writing import write_table
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.evaluation.case.volume import relative_uptake
-from bids_spectsynth.evaluation.columns import OF_MEASURE, Dictionary, counted, unitless
+from bids_spectsynth.evaluation.columns import LESION_KEY, OF_MEASURE, Dictionary, counted, unitless
 from bids_spectsynth.evaluation.uncertainty.calibration_fit import RegionalScale
 from bids_spectsynth.evaluation.uncertainty.factors import LEVELS
 from bids_spectsynth.evaluation.uncertainty.intervals import CALIBRATION
 from bids_spectsynth.evaluation.uncertainty.residuals import ASYMMETRY, UPTAKE, regional_errors, regional_measures
 from bids_spectsynth.images.reading import load_image
 from bids_spectsynth.images.tissue import TISSUES, tissue_classes
-from bids_spectsynth.synthesis.data.slices import brain_and_evaluation_mask
+from bids_spectsynth.synthesis.data.slices import brain_and_evaluation_mask, lesion_mask
 
 #: Bins of equally many voxels.
 N_BINS = 10
@@ -210,7 +210,7 @@ def calibrate_case(
     Parameters
     ----------
     prepared : PreparedCase
-        With an interictal SPECT.
+        With an interictal SPECT; its lesion mask, where it has one, is left out.
     synthetic, sd_map, table : Path
         The synthetic SPECT, its standard-deviation map, and the table to write.
     facts : dict
@@ -228,6 +228,9 @@ def calibrate_case(
     _, evaluation_mask, affine = brain_and_evaluation_mask(prepared)
     if len({volume.shape for volume in (*volumes, evaluation_mask)}) > 1:
         raise ImageError(f"{sd_map}: not on the grid of the prepared images; apply the model again")
+    lesion = lesion_mask(prepared, evaluation_mask.shape)
+    if lesion is not None:
+        evaluation_mask = evaluation_mask & ~lesion
     try:
         factors = _interval_factors(sd_map)
         frame = calibration(volumes[0], volumes[1], volumes[2], evaluation_mask, t1w=volumes[3], factors=factors)
@@ -247,5 +250,6 @@ def calibrate_case(
         space=prepared.space,
         **facts,
     )
-    write_table(table, frame[list(CALIBRATION_DICTIONARY)], CALIBRATION_DICTIONARY, recorded=True)
+    left_out = {} if lesion is None else {LESION_KEY: True}
+    write_table(table, frame[list(CALIBRATION_DICTIONARY)], CALIBRATION_DICTIONARY, left_out, recorded=True)
     return table

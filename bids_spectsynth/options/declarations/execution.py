@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bids_spectsynth.options.choices import AnalysisLevel, Device, SliceStorage
+from bids_spectsynth.options.choices import AnalysisLevel, Device, LesionUse, SliceStorage
 from bids_spectsynth.options.declarations.derivatives import NamedFolder, read_derivatives, write_derivatives
 from bids_spectsynth.options.declarations.groups import COMPUTATION, DATA, EXECUTION
 from bids_spectsynth.options.declare import option
@@ -90,6 +90,16 @@ class DataOptions:
             metavar="[NAME=]FOLDER",
             read=read_derivatives,
             write=write_derivatives,
+        ),
+    )
+    lesion_mask: LesionUse = field(
+        default="siscom",
+        metadata=option(
+            DATA,
+            "what a lesion mask among --derivatives is kept out of: nothing, the level, fits and null of SISCOM, the "
+            "metrics too ({default})",
+            "what a [lesion mask](correction.md#lesion-masks) among `--derivatives` is kept out of: nothing; the "
+            "level, the fits and the null of SISCOM; or (`all`) the metrics too [`{default}`]",
         ),
     )
     skip_bids_validation: bool = field(

@@ -49,7 +49,7 @@ def read_external_mask(path: Path, t1w: nib.Nifti1Image) -> tuple[nib.Nifti1Imag
     ImageError
         It cannot be read, is no mask, empty, of no brain's volume, lies elsewhere than the head, or is mirrored.
     """
-    inside, grid = _read(path)
+    inside, grid = read_voxels(path)
     if not inside.any():
         raise ImageError(f"{path}: the mask is empty; draw the brain, or remove the file")
     own = grid_of(t1w)
@@ -64,7 +64,14 @@ def read_external_mask(path: Path, t1w: nib.Nifti1Image) -> tuple[nib.Nifti1Imag
     return mask, notes
 
 
-def _read(path: Path) -> tuple[npt.NDArray[np.bool_], Grid]:
+def read_voxels(path: Path) -> tuple[npt.NDArray[np.bool_], Grid]:
+    """The voxels of a mask, shape (i, j, k), and where they lie.
+
+    Raises
+    ------
+    ImageError
+        It cannot be read, or is no mask.
+    """
     problem = read_problem(path)
     if problem is not None:
         raise ImageError(f"{path}: {problem}")
@@ -84,7 +91,7 @@ def _read(path: Path) -> tuple[npt.NDArray[np.bool_], Grid]:
     values = np.unique(data)
     between = values.min() >= 0 and values.max() <= 1
     if len(values) > _MOST_VALUES and not between:
-        raise ImageError(f"{path}: no mask: it holds {len(values)} different values; write 1 in the brain and 0 around")
+        raise ImageError(f"{path}: no mask: it holds {len(values)} different values; write 1 inside and 0 around")
     i, j, k = data.shape
     return data > (0.5 if between else 0), Grid((i, j, k), affine)
 
@@ -93,7 +100,34 @@ def _resampled(
     path: Path, inside: npt.NDArray[np.bool_], grid: Grid, own: Grid
 ) -> tuple[nib.Nifti1Image, tuple[str, ...]]:
     """A mask on the T1w's voxels, through the world that both are in."""
+    line = check_place(path, inside, grid, own)
     share = new_image(inside.astype(np.float32), grid.affine)
+    mask = np.asanyarray(resample_image(share, own, np.eye(4), 1).dataobj) >= 0.5
+    return new_image(mask.astype(np.uint8), own.affine), (line,)
+
+
+def check_place(path: Path, inside: npt.NDArray[np.bool_], grid: Grid, own: Grid) -> str:
+    """Refuse a mask on another grid than the T1w that does not lie where the T1w does.
+
+    Parameters
+    ----------
+    path : Path
+        Of the mask.
+    inside : array of bool, shape of ``grid``
+        Not empty.
+    grid, own : Grid
+        Of the mask and of the T1w.
+
+    Returns
+    -------
+    str
+        A line on the other grid.
+
+    Raises
+    ------
+    ImageError
+        More than a tenth of it lies outside the T1w's field of view.
+    """
     voxels = apply_affine(np.linalg.inv(own.affine) @ grid.affine, np.argwhere(inside))
     outside = 1 - np.all((voxels > -1) & (voxels < np.array(own.shape)), axis=1).mean()
     if outside > _MOST_OUTSIDE:
@@ -101,9 +135,7 @@ def _resampled(
             f"{path}: lies on another grid than the T1w ({_shape(grid)} voxels, not {_shape(own)}), and {outside:.0%} "
             "of it outside the T1w's field of view; draw it on the T1w, or resample it in the T1w's world"
         )
-    mask = np.asanyarray(resample_image(share, own, np.eye(4), 1).dataobj) >= 0.5
-    line = f"the mask lies on another grid ({_shape(grid)} voxels, the T1w {_shape(own)}); resampled in world space"
-    return new_image(mask.astype(np.uint8), own.affine), (line,)
+    return f"the mask lies on another grid ({_shape(grid)} voxels, the T1w {_shape(own)}); resampled in world space"
 
 
 def _shape(grid: Grid) -> str:
@@ -116,7 +148,7 @@ def _check_head(path: Path, mask: nib.Nifti1Image, t1w: nib.Nifti1Image) -> None
     head = solid_component(data > _HEAD_SHARE * otsu_threshold(data)) > 0
     grid, spread = grid_of(t1w), float(data[head].std())
     straight = _contrast(data, inside, grid)
-    for name, mirrored in _mirror_images(inside, grid).items():
+    for name, mirrored in mirror_images(inside, grid).items():
         lies_in_head = _outside(mirrored, head) <= _MOST_OUTSIDE
         if lies_in_head and _contrast(data, mirrored, grid) - straight > _MIRROR_GAIN * spread:
             raise ImageError(f"{path}: mirrored: exchanging left and right {name} makes it follow the brain better; "
@@ -150,7 +182,7 @@ def _contrast(data: npt.NDArray[np.float32], inside: npt.NDArray[np.bool_], grid
     return float(data[box][within].mean() - data[box][around].mean())
 
 
-def _mirror_images(inside: npt.NDArray[np.bool_], grid: Grid) -> dict[str, npt.NDArray[np.bool_]]:
+def mirror_images(inside: npt.NDArray[np.bool_], grid: Grid) -> dict[str, npt.NDArray[np.bool_]]:
     """The mask with its voxels in the other order from left to right, and with its world mirrored at x = 0."""
     axis = int(np.abs(grid.affine[0, :3]).argmax())
     mirror: FloatArray = np.diag([-1.0, 1.0, 1.0, 1.0])

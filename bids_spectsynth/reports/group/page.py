@@ -30,6 +30,7 @@ from bids_spectsynth.reports.group.bland_altman import agreement_section
 from bids_spectsynth.reports.group.calibration import calibration_section
 from bids_spectsynth.reports.group.glance import glance_section
 from bids_spectsynth.reports.group.leads import LEADS, RESIDUAL, RMSE
+from bids_spectsynth.reports.group.lesions import lesions_section
 from bids_spectsynth.reports.group.paper import (
     paper_comparisons_section,
     paper_examples_section,
@@ -294,6 +295,7 @@ SECTIONS: tuple[Callable[[_GroupContext], Section | None], ...] = (
     _registration_section,
     _models_section,
     _summary_section,
+    _of_output(lesions_section),
     _tests_section,
     _of_output(paper_tables_section),
     _of_output(paper_comparisons_section),

@@ -37,8 +37,10 @@ _STRIP: Mapping[Plane, tuple[int, tuple[int, ...]]] = {
 GLANCE_WIDTH = 1040
 
 
-def mask_outline(image: Array, mask: Mask, affine: Affine, title: Title) -> bytes:
+def mask_outline(image: Array, mask: Mask, affine: Affine, title: Title, lesion: Mask | None = None) -> bytes:
     """Outline of a brain mask on the image that it was made from: seven axial slices, then coronal and sagittal ones.
+
+    With a lesion mask its outline as well, in slices through its middle too.
 
     Parameters
     ----------
@@ -47,6 +49,7 @@ def mask_outline(image: Array, mask: Mask, affine: Affine, title: Title) -> byte
     mask : array of bool, shape (i, j, k)
     affine : array, shape (4, 4)
     title : Title
+    lesion : array of bool, shape (i, j, k), optional
 
     Returns
     -------
@@ -54,13 +57,24 @@ def mask_outline(image: Array, mask: Mask, affine: Affine, title: Title) -> byte
         WebP.
     """
     layer = Layer(image, 0.0, _bright(image, mask, 99.5) * 1.15)
-    contour = Contour(mask.astype(np.float32), 0.5, FIXED)
+    contours = [Contour(mask.astype(np.float32), 0.5, FIXED)]
+    has_lesion = lesion is not None and bool(lesion.any())
+    if lesion is not None and has_lesion:
+        contours.append(Contour(lesion.astype(np.float32), 0.5, MOVING))
     others = [*views_across(mask, "coronal", 4), *views_across(mask, "sagittal", 3)]
     rows = [
-        Row("Brain mask\non T1w", views_across(mask, "axial", 7), layer, [contour], positions=True),
-        Row("", others, layer, [contour], positions=True),
+        Row("Brain mask\non T1w", views_across(mask, "axial", 7), layer, contours, positions=True),
+        Row("", others, layer, contours, positions=True),
     ]
+    if lesion is not None and has_lesion:
+        rows.append(Row("Lesion mask\non T1w", _lesion_views(lesion), layer, contours, positions=True))
     return mosaic(rows, frame_of(mask, affine, HEAD_MARGIN_MM), title)
+
+
+def _lesion_views(lesion: Mask) -> list[View]:
+    """Seven slices that show a lesion."""
+    counts: tuple[tuple[Plane, int], ...] = (("axial", 3), ("coronal", 2), ("sagittal", 2))
+    return [view for plane, count in counts for view in views_across(lesion, plane, count)]
 
 
 def registration(fixed: Array, moving: Array, mask: Mask, affine: Affine, names: tuple[str, Title]) -> bytes:

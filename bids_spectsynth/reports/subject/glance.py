@@ -20,7 +20,7 @@ from bids_spectsynth.reports.html import Block, Glance, Jump, Section, Verdict, 
 from bids_spectsynth.reports.pictures import reportlets
 from bids_spectsynth.reports.pictures.mosaic import Title
 from bids_spectsynth.reports.plain_table import read_plain
-from bids_spectsynth.reports.subject.images import SIDES, SYNTHETIC_WARNING, input_roles, real_image
+from bids_spectsynth.reports.subject.images import SIDES, SYNTHETIC_WARNING, input_roles, lesion_text, real_image
 from bids_spectsynth.reports.subject.metrics import read_metrics
 from bids_spectsynth.reports.subject.siscom.foci import place_of, planes_of
 from bids_spectsynth.reports.subject.siscom.results import Result, case_of, chosen, layer_name, results_of, scan_title
@@ -28,6 +28,7 @@ from bids_spectsynth.reports.subject.siscom.section import at_text, map_caption
 from bids_spectsynth.reports.subject.siscom.table import peak_of, value_of
 from bids_spectsynth.reports.wording import method_name
 from bids_spectsynth.siscom.concordance import ALIKE
+from bids_spectsynth.siscom.foci.clusters import LESION
 from bids_spectsynth.siscom.group.results import SIGNIFICANT
 from bids_spectsynth.siscom.outputs.paths import concordance_path
 
@@ -131,6 +132,8 @@ def _top_focus(result: Result, several: str) -> Verdict:
         return Verdict(about, f"{text}; the model has learned from this participant", "danger", "seen", "#foci")
     if not p < SIGNIFICANT:
         return Verdict(about, text, "warning", "may be chance", "#foci")
+    if LESION in row.get("flags", "").split(","):
+        return Verdict(about, f"{text}; in the lesion mask or near it", "warning", "lesion", "#foci")
     return Verdict(about, text, "good", "", "#foci")
 
 
@@ -220,6 +223,10 @@ def _masks(context: SubjectContext) -> Iterator[Verdict]:
         yield Verdict(
             about, f"{number(litres, 2)} l{notes}", "warning" if count else "good", "notes" if count else "", href
         )
+        if case.lesion is not None:
+            yield Verdict(
+                about.replace("Brain", "Lesion"), lesion_text(case.lesion), "warning", "lesion", "#brain-mask"
+            )
 
 
 def _siscom_picture(context: SubjectContext) -> Block | None:

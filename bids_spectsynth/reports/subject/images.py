@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 
 from bids_spectsynth.bids.names import parse_name
-from bids_spectsynth.bids.output_files import Synthetic
+from bids_spectsynth.bids.output_files import Synthetic, lesion_volumes
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import INTERICTAL, PET, T1W, role_of
 from bids_spectsynth.bids.sidecars import sidecar, strings
@@ -24,7 +24,7 @@ from bids_spectsynth.reports.html import Block, Fold, Heading, Jump, Note, Secti
 from bids_spectsynth.reports.pictures import reportlets
 from bids_spectsynth.reports.pictures.mosaic import Title
 from bids_spectsynth.reports.pictures.views import AXIS, Array, frame_of
-from bids_spectsynth.reports.reading import read_volume
+from bids_spectsynth.reports.reading import read_on_grid, read_volume
 
 #: In every picture of a synthetic image.
 SYNTHETIC_WARNING = "SYNTHETIC: computed by a network, no measurement, not for diagnosis"
@@ -51,8 +51,33 @@ def brain_mask_section(context: SubjectContext) -> Section:
         if (external := external_source(sidecar(case.masks[T1W]))) is not None:
             notes = " ".join(f"{line}." for line in strings(sidecar(case.images[T1W]).get("Notes")))
             blocks.append(Note(f"{external}, in place of our own. {notes}".strip(), "good", "Made elsewhere:"))
+        blocks += _lesion_note(case)
         blocks.append(context.picture(case, Figure(entities, "T1w", "Brain mask on the T1w", draw)))
     return Section("brain-mask", "Brain mask", blocks or [_nothing_prepared()])
+
+
+def _lesion_note(case: PreparedCase) -> list[Block]:
+    if case.lesion is None:
+        return []
+    facts = sidecar(case.lesion)
+    notes = " ".join(f"{line[0].upper()}{line[1:].rstrip('.')}." for line in strings(facts.get("Notes")) if line)
+    text = f"{external_source(facts) or case.lesion.name}: {lesion_text(case.lesion)}. {notes}".strip()
+    return [Note(text, "warning", "Lesion mask:")]
+
+
+def lesion_text(path: Path) -> str:
+    """How large a lesion is, and what is not taken from it, in words.
+
+    Parameters
+    ----------
+    path : Path
+        The prepared mask.
+    """
+    drawn, inside = (number(ml, 1) for ml in lesion_volumes(path))
+    return (
+        f"{drawn} mL, {inside} mL of it in the brain mask; kept out of the alignment, level, fits and null of SISCOM, "
+        "not out of registration and synthesis"
+    )
 
 
 def _mask(context: SubjectContext, case: PreparedCase) -> tuple[bytes, str]:
@@ -70,8 +95,11 @@ def _mask(context: SubjectContext, case: PreparedCase) -> tuple[bytes, str]:
         text = (
             "Outline of the brain mask on the brain-extracted T1w image (the output folder holds no image of the head)."
         )
-    title = Title(f"{case.name}: brain mask")
-    return reportlets.mask_outline(image, mask, affine, title), f"{text} {volume} {SIDES}"
+    title, lesion = Title(f"{case.name}: brain mask"), None
+    if case.lesion is not None:
+        lesion = read_on_grid(case.lesion, mask.shape) > 0
+        volume += " Orange: the lesion mask, with slices through it below."
+    return reportlets.mask_outline(image, mask, affine, title, lesion), f"{text} {volume} {SIDES}"
 
 
 def registration_section(context: SubjectContext) -> Section:

@@ -10,7 +10,7 @@ from bids_spectsynth.bids.output_files import Synthetic
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.sidecars import sidecar
 from bids_spectsynth.evaluation.case.metrics import LEADING, METRICS, metrics_in
-from bids_spectsynth.evaluation.columns import NETWORK
+from bids_spectsynth.evaluation.columns import LESION_KEY, NETWORK
 from bids_spectsynth.reports.context import Figure, SubjectContext
 from bids_spectsynth.reports.html import Block, Cell, Column, Note, Section, Table, Text, number
 from bids_spectsynth.reports.pictures.charts import metric_lines
@@ -76,6 +76,9 @@ def _metrics_blocks(
         role = "trained on" if split == "train" else "the best epoch was chosen on"
         text = f"The model was {role} this participant" if split == "train" else f"{role.capitalize()} this participant"
         blocks.append(Note(f"{text}: these numbers are better than those to be expected of others.", "warning", split))
+    if synthetic.metrics is not None and sidecar(synthetic.metrics).get(LESION_KEY) is True:
+        text = "The lesion was left out of these numbers (--lesion-mask all): both images are background in it."
+        blocks.append(Note(text, "info", "Lesion mask:"))
     entities = {"task": "interictal", "space": synthetic.space, "desc": synthetic.model}
     figure = Figure(entities, "metrics", f"Metrics over slices, {synthetic.model}", lambda: _lines(frame))
     block = frame[frame["in_block"] == "true"]

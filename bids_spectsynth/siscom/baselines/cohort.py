@@ -4,6 +4,8 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from bids_spectsynth.bids.output_files import models_folder
 from bids_spectsynth.bids.prepared import PreparedCase, find_prepared
 from bids_spectsynth.bids.roles import INTERICTAL
@@ -123,7 +125,7 @@ def _make(request: Request) -> list[BaselineImage]:
     notes = [f"Mean of the {mean.n_participants} training participants of model {mean.model}."]
     sources = [mean.folder / TENSORS_FILE]
     if mean.with_ratio:
-        values = values * pet_ratio(unscaled(case, PET_ROLE), on_head("mean_pet"), request.brain, request.affine)
+        values = values * _ratio(request, unscaled(case, PET_ROLE), on_head("mean_pet"))
         notes.append("Times the ratio of the participant's PET to the cohort's mean PET.")
         sources.append(case.images[PET_ROLE])
     if mean.seen:
@@ -140,6 +142,14 @@ def _make(request: Request) -> list[BaselineImage]:
             notes=tuple(notes),
         )
     ]
+
+
+def _ratio(request: Request, pet: Float32, mean_pet: Float32) -> Float32:
+    """The ratio of the PETs; outside a lesion nothing depends on it."""
+    ratio = pet_ratio(pet, mean_pet, request.healthy(request.brain), request.affine)
+    if request.lesion is None:
+        return ratio
+    return np.where(request.lesion, pet_ratio(pet, mean_pet, request.brain, request.affine), ratio)
 
 
 COHORT = BaselineSource(

@@ -164,6 +164,7 @@ def _identity(requests: Sequence[Request], template: str, fwhm: float, how: str)
         case = request.case
         own = [path for role, path in case.images.items() if role in (INTERICTAL, PET, T1W)]
         own += [*case.masks.values(), *case.template_xfms.values()]
+        own += [case.lesion] if case.lesion else []
         own += [found.path for found in find_synthetic(request.output_dir, case)]
         splits = dict(sorted(request.splits.items()))
         files.append([case.name, case.is_state_assumed, splits, [(path.name, *_stamp(path)) for path in sorted(own)]])

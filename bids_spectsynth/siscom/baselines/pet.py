@@ -49,13 +49,13 @@ def _available(request: Request) -> str | None:
 def _make(request: Request) -> list[BaselineImage]:
     case, affine = request.case, request.affine
     mask = _measured(request, PET_ROLE)
-    both = mask & _measured(request, request.ictal)
+    both = request.healthy(mask & _measured(request, request.ictal))
     pet, ictal = request.image(PET_ROLE), request.image(request.ictal)
     to_template = request.to_template
     try:
         if not (both.any() and pet[both].any() and ictal[both].any()):
             raise ValueError("no signal in the brain")
-        white = white_matter(request.image(T1W), request.brain)
+        white = white_matter(request.image(T1W), request.brain, request.lesion)
         made = pet_as_spect(
             pet,
             ictal,
@@ -65,6 +65,7 @@ def _make(request: Request) -> list[BaselineImage]:
             _kernel(request, ictal, pet, both),
             request.fwhm,
             to_template,
+            request.lesion,
         )
     except ValueError as error:
         raise ImageError(f"{case.images[PET_ROLE]}: no baseline can be made of it ({error})") from error

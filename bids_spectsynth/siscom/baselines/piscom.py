@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from bids_spectsynth.images.smoothing import MaskedSmoother
+from bids_spectsynth.images.smoothing import smooth_apart
 from bids_spectsynth.siscom.baselines.regional import first_voxel, fit_to_scan, regional_terms
 from bids_spectsynth.siscom.records import Float32, Float64, Mask
 
@@ -41,6 +41,7 @@ def pet_as_spect(
     kernel: float,
     fwhm: float,
     to_template: Float64 | None = None,
+    apart: Mask | None = None,
 ) -> Piscom:
     """Bring a PET to the resolution and the contrast of an ictal SPECT of the same brain.
 
@@ -51,15 +52,15 @@ def pet_as_spect(
     white : array, shape (I, J, K)
         Share of white matter, see :func:`bids_spectsynth.siscom.baselines.tissue.white_matter`.
     masks : tuple of array of bool, shape (I, J, K)
-        Brain where the PET was measured, and the part of it where the ictal scan was too.
+        Brain where the PET was measured, and the part of it where the ictal scan was too, without a lesion.
     affine : array, shape (4, 4)
         Voxels to world, RAS+ mm.
-    kernel : float
-        Gaussian (FWHM, mm) that makes the PET as blurred as the SPECT.
-    fwhm : float
-        Gaussian of the SISCOM, mm: the fit is made where the map will be.
+    kernel, fwhm : float
+        Gaussians (FWHM, mm): what makes the PET as blurred as the SPECT; that of the SISCOM, in which the fit is made.
     to_template : array, shape (4, 4), optional
         World to template, mm; without it there are no regional terms.
+    apart : array of bool, shape (I, J, K), optional
+        The lesion: nothing outside of it depends on it.
 
     Returns
     -------
@@ -79,14 +80,13 @@ def pet_as_spect(
     if not min(levels) > 0:
         raise ValueError("no signal in the brain")
     sizes = np.linalg.norm(affine[:3, :3], axis=0)
-    smooth_pet = MaskedSmoother(mask, sizes, kernel)(pet[box]) / np.float32(levels[0])
-    smooth_white = MaskedSmoother(mask, sizes, float(np.hypot(kernel, PET_FWHM_MM)))(white[box])
+    lesion = None if apart is None else apart[box]
+    smooth_pet = smooth_apart(pet[box], mask, lesion, sizes, kernel) / np.float32(levels[0])
+    smooth_white = smooth_apart(white[box], mask, lesion, sizes, float(np.hypot(kernel, PET_FWHM_MM)))
     regional = regional_terms(mask.shape, None if to_template is None else to_template @ affine @ first_voxel(box))
     volumes = [smooth_pet * term for term in regional.values()] + [smooth_white]
     found = fit_to_scan(volumes, ictal[box] / np.float32(levels[1]), both, sizes, fwhm)
-    part = np.zeros(mask.shape, dtype=np.float32)
-    for coefficient, volume in zip(found, volumes, strict=True):
-        part += np.float32(coefficient * levels[1]) * volume
+    part = sum(np.float32(weight * levels[1]) * volume for weight, volume in zip(found, volumes, strict=True))
     values = np.zeros(masks[0].shape, dtype=np.float32)
     values[box] = np.where(mask, np.maximum(part, 0), np.float32(0))
     names = [*(f"PET*{name}" if name != "1" else "PET" for name in regional), "white matter"]

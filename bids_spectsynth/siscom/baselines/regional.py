@@ -113,7 +113,13 @@ def fit_to_scan(volumes: Sequence[Float32], scan: Float32, mask: Mask, voxel_siz
 
 
 def regional_gain(
-    baseline: Float32, scan: Float32, mask: Mask, affine: Float64, fwhm: float, to_template: Float64
+    baseline: Float32,
+    scan: Float32,
+    mask: Mask,
+    affine: Float64,
+    fwhm: float,
+    to_template: Float64,
+    apart: Mask | None = None,
 ) -> Float32:
     """A baseline times a smooth gain, equal on both sides, that brings it to the level of a scan region by region.
 
@@ -132,6 +138,8 @@ def regional_gain(
         Gaussian of the SISCOM, mm.
     to_template : array, shape (4, 4)
         World to template, mm.
+    apart : array of bool, shape (I, J, K), optional
+        A lesion: the gain is applied in it, but not fitted.
 
     Returns
     -------
@@ -143,15 +151,16 @@ def regional_gain(
     ValueError
         The mask is empty, or one of both has no signal in it.
     """
-    if not mask.any() or not min(float(volume[mask].mean(dtype=np.float64)) for volume in (baseline, scan)) > 0:
+    fitted = mask if apart is None else mask & ~apart
+    if not fitted.any() or not min(float(volume[fitted].mean(dtype=np.float64)) for volume in (baseline, scan)) > 0:
         raise ValueError("no signal in the brain")
     box = ndimage.find_objects(mask.astype(np.uint8))[0]
     inside = mask[box]
-    level = np.float32(scan[mask].mean(dtype=np.float64))
-    own = np.where(inside, baseline[box], 0).astype(np.float32) / np.float32(baseline[mask].mean(dtype=np.float64))
+    level = np.float32(scan[fitted].mean(dtype=np.float64))
+    own = np.where(inside, baseline[box], 0).astype(np.float32) / np.float32(baseline[fitted].mean(dtype=np.float64))
     terms = regional_terms(inside.shape, to_template @ affine @ first_voxel(box))
     sizes = np.linalg.norm(affine[:3, :3], axis=0)
-    found = fit_to_scan([own * term for term in terms.values()], scan[box] / level, inside, sizes, fwhm)
+    found = fit_to_scan([own * term for term in terms.values()], scan[box] / level, fitted[box], sizes, fwhm)
     gain = sum(np.float32(coefficient) * term for coefficient, term in zip(found, terms.values(), strict=True))
     out = np.zeros(mask.shape, dtype=np.float32)
     out[box] = np.maximum(level * own * gain, 0)

@@ -70,6 +70,21 @@ class Request:
         """Brain where the interictal SPECT was measured; the whole brain where there is none."""
         return self._masks[1]
 
+    @cached_property
+    def lesion(self) -> Mask | None:
+        """Lesion mask, shape (I, J, K), which levels and fits keep out; None without one.
+
+        Raises
+        ------
+        ImageError
+            It cannot be read, or lies on another grid than the brain mask.
+        """
+        return None if self.case.lesion is None else self.read(self.case.lesion) > 0
+
+    def healthy(self, mask: Mask) -> Mask:
+        """A mask without the lesion."""
+        return mask if self.lesion is None else np.asarray(mask & ~self.lesion)
+
     @property
     def affine(self) -> Float64:
         """Of the prepared images, voxels to world of the T1w, RAS+ mm; shape (4, 4)."""

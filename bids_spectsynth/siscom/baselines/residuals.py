@@ -24,9 +24,9 @@ from bids_spectsynth.siscom.significance.error_files import StoredError
 
 logger = logging.getLogger(__name__)
 
-#: From real scan, baseline, mask in which both hold (all of one shape) and the request (for the grid, the T1w and the
-#: way to the template) to the difference map, percent of the brain mean: whatever the map of an ictal scan is made by;
-#: and its largest absolute value over what is expected of it, NaN where that is not known.
+#: From real scan, baseline, mask in which both hold (all of one shape) and the request (for the grid, the T1w, the
+#: lesion and the way to the template) to the difference map, percent of the brain mean: whatever the map of an ictal
+#: scan is made by; and its largest absolute value over what is expected of it, NaN where that is not known.
 Difference = Callable[[Float32, BaselineImage, Mask, Request], tuple[Float32, float]]
 #: Baselines whose errors a cohort can tell; normals bring their own.
 KINDS: tuple[BaselineKind, ...] = ("synthetic", "pet", "cohort")
@@ -91,7 +91,7 @@ def residual_of(request: Request, baseline: BaselineImage, difference: Differenc
         values, peak = difference(request.image(INTERICTAL), baseline, mask, request)
     except ValueError as error:
         raise ImageError(f"{request.case.images[INTERICTAL]}: no residual can be made of it ({error})") from error
-    return Residual(request.case, values, mask, request.affine, peak)
+    return Residual(request.case, values, request.healthy(mask), request.affine, peak)
 
 
 def gather_errors(

@@ -1,7 +1,7 @@
 """Foci of a map: clusters of its z map beyond a threshold, with what each map says of them."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
@@ -11,8 +11,10 @@ from bids_spectsynth.siscom.records import Float32, Float64, Focus, Maps, Mask, 
 
 #: A peak so near to the edge of the brain (mm) is flagged: registration and masks decide there.
 EDGE_MM = 8.0
+#: A cluster so near to the lesion (mm) is flagged: SPECT resolves no less, and a cavity may have an edge of its own.
+LESION_MM = 8.0
 #: Words of ``flags``.
-EDGE, WITHIN_NULL, SEEN, LARGE = "edge", "within-null", "seen", "large"
+EDGE, WITHIN_NULL, SEEN, LARGE, LESION = "edge", "within-null", "seen", "large", "lesion"
 #: Corrected p below which a cluster is more than these scans produce without a seizure.
 SIGNIFICANT = 0.05
 #: A cluster of more than this share of the mask is flagged: with so much, there is no focus.
@@ -65,15 +67,33 @@ def find_foci(
     sizes = np.linalg.norm(affine[:3, :3], axis=0)
     depth = ndimage.distance_transform_edt(np.pad(brain, 1), sampling=sizes)[1:-1, 1:-1, 1:-1]
     heights = maps.znull if heights is None else heights
+    lesion = _Lesion.of(maps, sizes)
     found = []
     for sign, factor, voxels in _clusters(maps.z, threshold):
         if len(voxels) * voxel_ml >= least_ml:
             at = tuple(voxels.T)
             mass = voxel_ml * float(np.sum(factor * maps.z[at] - threshold))
             p = p_of(mass, float(np.max(factor * heights[at])))
-            found.append(_focus(maps, affine, voxels, sign, factor, voxel_ml, p, budget, depth, seen))
+            found.append(_focus(maps, affine, voxels, sign, factor, voxel_ml, p, budget, depth, seen, lesion))
     found.sort(key=lambda focus: -abs(focus.znull_max))
     return [replace(focus, rank=rank) for rank, focus in enumerate(found, start=1)]
+
+
+@dataclass(frozen=True, eq=False)
+class _Lesion:
+    """The lesion mask, the same with what is near it, and the distance of every voxel to it, mm."""
+
+    mask: Mask
+    around: Mask
+    distance: Float64
+
+    @classmethod
+    def of(cls, maps: Maps, sizes: Float64) -> "_Lesion | None":
+        if maps.lesion is None:
+            return None
+        distance = ndimage.distance_transform_edt(~maps.lesion, sampling=sizes)
+        # Of coarse grids the next voxel at least.
+        return cls(maps.lesion, np.asarray(distance <= max(LESION_MM, 1.01 * float(sizes.max()))), distance)
 
 
 def _clusters(z: Float32, threshold: float) -> Iterator[tuple[Sign, int, np.ndarray]]:
@@ -96,6 +116,7 @@ def _focus(
     budget: Mapping[str, Float32],
     depth: Float64,
     seen: bool,
+    lesion: "_Lesion | None",
 ) -> Focus:
     at = tuple(voxels.T)
     peak = voxels[int(np.argmax(factor * maps.znull[at]))]
@@ -109,6 +130,7 @@ def _focus(
         WITHIN_NULL: p_corrected >= SIGNIFICANT,
         SEEN: seen,
         LARGE: len(voxels) > LARGE_SHARE * np.count_nonzero(maps.mask),
+        LESION: lesion is not None and bool(lesion.around[at].any()),
     }
     return Focus(
         rank=0,
@@ -125,6 +147,8 @@ def _focus(
         edge_mm=edge,
         budget={name: float(values[here]) for name, values in budget.items()},
         flags=tuple(flag for flag, holds in applies.items() if holds),
+        lesion_percent=float("nan") if lesion is None else 100 * float(lesion.mask[at].mean()),
+        lesion_mm=float("nan") if lesion is None else float(lesion.distance[here]),
     )
 
 

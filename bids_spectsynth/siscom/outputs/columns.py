@@ -52,6 +52,8 @@ CLUSTERS_DICTIONARY: dict[str, dict[str, Any]] = {
             "within-null": "The corrected p is not below 0.05.",
             "seen": "The model behind the baseline has learned from this participant.",
             "large": "The cluster fills more than a fifth of the brain: there is no focus in it.",
+            "lesion": "The cluster lies in the lesion mask or within 8 mm of it: what is changed there for good, or "
+            "was cut out, may look like it.",
         },
     },
     "percent_mean": {"Description": "Mean difference in the cluster.", "Units": "percent"},
@@ -63,6 +65,14 @@ CLUSTERS_DICTIONARY: dict[str, dict[str, Any]] = {
     "z_template_mm": {"Description": "Peak in the template's world, RAS+.", "Units": "mm"},
     "region_distance_mm": {"Description": "From the peak to the nearest voxel of the region; 0 inside.", "Units": "mm"},
     "edge_mm": {"Description": "From the peak to the edge of the brain that both scans measured.", "Units": "mm"},
+    "lesion_percent": {
+        "Description": "Part of the cluster that lies in the lesion mask; n/a without one.",
+        "Units": "percent",
+    },
+    "lesion_mm": {
+        "Description": "From the peak to the nearest voxel of the lesion mask; 0 inside; n/a without one.",
+        "Units": "mm",
+    },
     "null_share": {
         "Description": "Volume of the cluster over the median largest cluster of the simulated maps.",
         "Units": "1",
@@ -118,6 +128,8 @@ def _row(focus: Focus, typical_null_ml: float) -> dict[str, Any]:
         **_rounded(zip(("x_template_mm", "y_template_mm", "z_template_mm"), template, strict=True), 1),
         "region_distance_mm": round(names.distance_mm, 1),
         "edge_mm": round(focus.edge_mm, 1),
+        "lesion_percent": round(focus.lesion_percent, 1),
+        "lesion_mm": round(focus.lesion_mm, 1),
         "null_share": round(focus.volume_ml / typical_null_ml, 3) if typical_null_ml > 0 else float("nan"),
         **{
             f"sd_{cause}_percent": round(focus.budget.get(cause, float("nan")), 2)

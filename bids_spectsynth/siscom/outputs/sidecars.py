@@ -81,13 +81,13 @@ def _trend(result: Siscom) -> dict[str, Any]:
     maps = result.maps
     if maps.trend is None:
         return {}
-    inside = maps.trend[maps.mask].astype(np.float64)
+    inside = maps.trend[maps.reference].astype(np.float64)
     return {
         "Trend": {
             "RadiusMillimetres": RADIUS_MM,
             "StandardDeviationPercent": round(float(inside.std()), 4),
             "LargestPercent": round(float(np.abs(inside).max()), 4),
-            "StandardDeviationPercentBefore": round(float((maps.difference[maps.mask] + inside).std()), 4),
+            "StandardDeviationPercentBefore": round(float((maps.difference[maps.reference] + inside).std()), 4),
         }
     }
 

@@ -69,7 +69,9 @@ class Pair:
         out[self.coarse.slices] = values[self.coarse.slices]
         return out
 
-    def trend_of(self, trend: Trend, values: Float32, inside: Mask, affine: Float64) -> Float32:
+    def trend_of(
+        self, trend: Trend, values: Float32, inside: Mask, affine: Float64, lesion: Mask | None = None
+    ) -> Float32:
         """The slow part of a map on the prepared grid.
 
         Parameters
@@ -80,9 +82,12 @@ class Pair:
         inside : array of bool, shape (I, J, K)
             Elsewhere the result is 0.
         affine : array, shape (4, 4)
+        lesion : array of bool, shape (I, J, K), optional
+            Where the slow part is that of the surroundings.
         """
         found = trend.of(self.coarse.take(values))
-        return _on_prepared_grid(self.evaluated, self.coarse.grid.affine, found, inside, affine)
+        known = self.evaluated if lesion is None else self.evaluated | (lesion & inside)[self.coarse.slices]
+        return _on_prepared_grid(known, self.coarse.grid.affine, found, inside, affine)
 
 
 def coarse_pair(

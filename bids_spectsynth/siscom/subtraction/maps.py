@@ -9,7 +9,9 @@ import numpy.typing as npt
 from bids_spectsynth.siscom.records import CohortError, Float32, Maps, Mask
 
 
-def percent_difference(ictal: Float32, baseline: Float32, level: float, mask: Mask) -> Float32:
+def percent_difference(
+    ictal: Float32, baseline: Float32, level: float, mask: Mask, reference: Mask | None = None
+) -> Float32:
     """Ictal minus baseline at one level, percent of the baseline's mean in the mask.
 
     Parameters
@@ -20,6 +22,8 @@ def percent_difference(ictal: Float32, baseline: Float32, level: float, mask: Ma
         Ratio of ictal to baseline where nothing has changed, above 0.
     mask : array of bool, shape (I, J, K)
         Evaluation mask.
+    reference : array of bool, shape (I, J, K), optional
+        Whose mean is 100 percent, where it is not that of the whole mask: without a lesion.
 
     Returns
     -------
@@ -27,16 +31,19 @@ def percent_difference(ictal: Float32, baseline: Float32, level: float, mask: Ma
         Positive where the ictal scan is higher; 0 outside the mask.
     """
     x, y = ictal[mask].astype(np.float64), baseline[mask].astype(np.float64)
-    return in_mask(100 * (x / level - y) / y.mean(), mask)
+    mean = y.mean() if reference is None else baseline[reference].astype(np.float64).mean()
+    return in_mask(100 * (x / level - y) / mean, mask)
 
 
-def own_z(difference: Float32, mask: Mask) -> tuple[Float32, float]:
+def own_z(difference: Float32, mask: Mask, reference: Mask | None = None) -> tuple[Float32, float]:
     """A difference map over its own standard deviation in the mask; its mean is not subtracted.
 
     Parameters
     ----------
     difference : array, shape (I, J, K)
     mask : array of bool, shape (I, J, K)
+    reference : array of bool, shape (I, J, K), optional
+        Whose standard deviation it is, where it is not that of the whole mask: without a lesion.
 
     Returns
     -------
@@ -46,7 +53,7 @@ def own_z(difference: Float32, mask: Mask) -> tuple[Float32, float]:
         In the unit of the difference.
     """
     inside = difference[mask].astype(np.float64)
-    deviation = float(inside.std())
+    deviation = float((inside if reference is None else difference[reference].astype(np.float64)).std())
     return in_mask(inside / deviation if deviation > 0 else np.zeros_like(inside), mask), deviation
 
 
@@ -113,6 +120,7 @@ def on_whole_grid(maps: Maps, shape: tuple[int, ...], box: tuple[slice, ...]) ->
     return replace(
         maps,
         mask=spread(maps.mask),
+        lesion=None if maps.lesion is None else spread(maps.lesion),
         difference=spread(maps.difference),
         trend=None if maps.trend is None else spread(maps.trend),
         z=spread(maps.z),

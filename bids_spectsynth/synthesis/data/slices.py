@@ -119,6 +119,29 @@ def brain_and_evaluation_mask(
     return mask, _evaluation_mask(prepared, mask), affine
 
 
+def lesion_mask(prepared: PreparedCase, shape: tuple[int, ...]) -> npt.NDArray[np.bool_] | None:
+    """Lesion mask of a case, of the shape of its brain mask; None without one.
+
+    Parameters
+    ----------
+    prepared : PreparedCase
+    shape : tuple of int
+        (I, J, K).
+
+    Raises
+    ------
+    ImageError
+        It is damaged, or on another grid than the brain mask.
+    """
+    if prepared.lesion is None:
+        return None
+    inside = np.asarray(load_image(prepared.lesion)[0].dataobj) > 0
+    if inside.shape != shape:
+        raise ImageError(f"{prepared.lesion}: {size_text(inside.shape)} voxels, the brain mask has {size_text(shape)}; "
+                         "prepare it again")  # fmt: skip
+    return np.asarray(inside)
+
+
 def _evaluation_mask(prepared: PreparedCase, mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     if INTERICTAL not in prepared.masks:
         return mask

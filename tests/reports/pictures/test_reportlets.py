@@ -158,3 +158,14 @@ def test_metric_lines__what_is_not_finite_interrupts_its_line_and_names_are_esca
     assert (path[1].count("M"), path[1].count("L")) == (2, 2)
     assert "a&lt;b" in svg
     assert "none: no values" in svg
+
+
+def test_mask_outline__a_lesion_has_its_outline_and_slices_through_it(head):
+    image, mask = head
+    lesion = np.zeros(SHAPE, dtype=bool)
+    lesion[11:14, 10:14, 6:9] = True
+    plain, shown = (pixels(mask_outline(image, mask, AFFINE, TITLE, one)) for one in (None, lesion))
+    assert shown.shape[0] > 1.2 * plain.shape[0]
+    orange = [np.count_nonzero(picture[..., 0] - picture[..., 2] > 60) for picture in (plain, shown)]
+    assert orange[1] > 200 + orange[0]
+    assert np.array_equal(pixels(mask_outline(image, mask, AFFINE, TITLE, np.zeros(SHAPE, dtype=bool))), plain)

@@ -2,15 +2,19 @@
 
 import json
 
+import nibabel as nib
+import numpy as np
 import pandas as pd
 import pytest
 
-from bids_spectsynth.bids.output_files import find_cases, find_synthetic, rating_path
+from bids_spectsynth.bids.output_files import find_cases, find_synthetic, lesion_path, rating_path
 from bids_spectsynth.bids.transforms import find_transforms
-from bids_spectsynth.bids.writing import write_table
+from bids_spectsynth.bids.writing import write_image, write_table
 from bids_spectsynth.reports.context import SubjectContext
 from bids_spectsynth.reports.html import Glance, Note, Picture
+from bids_spectsynth.reports.pictures import reportlets
 from bids_spectsynth.reports.subject.glance import glance_section
+from bids_spectsynth.reports.subject.page import subject_report
 from bids_spectsynth.siscom.outputs.paths import clusters_path
 
 
@@ -120,3 +124,47 @@ def test_glance_section__notes_on_images_and_a_damaged_mask(tree):
     block = glance(tree)
     assert verdicts(block)["Brain mask"].text == "cannot be read"
     assert isinstance(block.pictures[0], Note)
+
+
+@pytest.fixture
+def with_lesion(siscom):
+    """The tree with a lesion mask that was made elsewhere."""
+    (case,) = find_cases(siscom.tree, "01")
+    image = nib.load(case.masks["T1w"])
+    inside = np.zeros(image.shape, dtype=np.uint8)
+    inside[40:48, 20:28, 20:26] = 1
+    facts = {"Type": "Lesion", "Volume": 24.64, "VolumeInBrain": 20.0, "Notes": ["the mask lies on another grid"]}
+    facts["ExternalSource"] = "bids:hand:sub-01/lesion.nii.gz"
+    write_image(lesion_path(siscom.tree, case), nib.Nifti1Image(inside, image.affine), facts)
+    return siscom
+
+
+@pytest.mark.usefixtures("quick")
+def test_lesion__a_verdict_a_note_and_foci_beside_it(with_lesion, monkeypatch, parse):
+    drawn = []
+    monkeypatch.setattr(reportlets, "mask_outline", lambda *arguments: drawn.append(arguments[-1]) or b"picture")
+    table = pd.read_csv(clusters_path(with_lesion.ictal, "Real"), sep="\t", dtype=str, keep_default_na=False)
+    table.loc[0, "flags"] = "lesion"
+    table.to_csv(clusters_path(with_lesion.ictal, "Real"), sep="\t", index=False)
+    found = verdicts(glance(with_lesion.tree))
+    lesion = found["Lesion mask"]
+    assert lesion.text.startswith("24.6 mL, 20.0 mL of it in the brain mask; kept out of the alignment, level")
+    assert (lesion.level, lesion.badge) == ("warning", "lesion")
+    top = found["Top focus, baseline Real"]
+    assert (top.level, top.badge) == ("warning", "lesion")
+    assert top.text.endswith("in the lesion mask or near it")
+    assert found["Top focus, baseline Pix2pixPet (SYNTHETIC)"].badge == ""
+    text = parse(subject_report(with_lesion.tree, "01").read_text()).text
+    assert "bids:hand:sub-01/lesion.nii.gz: 24.6 mL" in text
+    assert "The mask lies on another grid." in text
+    assert "Orange: the lesion mask" in text
+    assert "The cluster lies in the lesion mask or within 8 mm of it" in text
+    assert np.count_nonzero(drawn[-1]) == 8 * 8 * 6
+
+
+@pytest.mark.usefixtures("quick")
+def test_lesion__none_is_not_spoken_of(siscom, parse):
+    assert "Lesion mask" not in verdicts(glance(siscom.tree))
+    text = parse(subject_report(siscom.tree, "01").read_text()).text
+    assert "Lesion mask" not in text
+    assert "Orange: the lesion mask" not in text

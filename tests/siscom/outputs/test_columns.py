@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from bids_spectsynth.siscom.foci.clusters import EDGE, LARGE, SEEN, WITHIN_NULL
+from bids_spectsynth.siscom.foci.clusters import EDGE, LARGE, LESION, SEEN, WITHIN_NULL
 from bids_spectsynth.siscom.outputs.columns import CLUSTERS_DICTIONARY, clusters_table, with_names
 from bids_spectsynth.siscom.records import Focus, Names
 
@@ -22,6 +22,8 @@ FOCUS = Focus(
     percent_mean=-15.0,
     p_corrected=1 / 401,
     edge_mm=7.3,
+    lesion_percent=12.34,
+    lesion_mm=3.21,
     budget={"registration": 0.5, "noise": 2.346},
 )
 
@@ -46,6 +48,7 @@ def test_clusters_table__a_row_says_what_the_focus_is() -> None:
     assert (row["side"], row["lobe"], row["region"], row["flags"]) == ("L", "temporal", "hippocampus", "edge,seen")
     assert (row["x_template_mm"], row["y_template_mm"], row["z_template_mm"]) == (-24, -20.1, -14)
     assert (row["region_distance_mm"], row["edge_mm"], row["null_share"]) == (1.0, 7.3, 2.0)
+    assert (row["lesion_percent"], row["lesion_mm"]) == (12.3, 3.2)
     assert (row["sd_registration_percent"], row["sd_noise_percent"]) == (0.5, 2.35)
 
 
@@ -63,7 +66,7 @@ def test_clusters_table__without_foci_has_its_columns() -> None:
 
 def test_clusters_dictionary__describes_every_column_and_every_flag() -> None:
     assert all(entry["Description"].endswith(".") for entry in CLUSTERS_DICTIONARY.values())
-    assert set(CLUSTERS_DICTIONARY["flags"]["Levels"]) == {EDGE, WITHIN_NULL, SEEN, LARGE}
+    assert set(CLUSTERS_DICTIONARY["flags"]["Levels"]) == {EDGE, WITHIN_NULL, SEEN, LARGE, LESION}
     for name, entry in CLUSTERS_DICTIONARY.items():
         if name.endswith(("_mm", "_ml")):
             assert entry["Units"] == {"_mm": "mm", "_ml": "mL"}[name[-3:]]

@@ -79,6 +79,7 @@ def fact_rows(facts: Facts, label: str) -> list[tuple[str, str]]:
         ("Alignment of both scans", _route(facts)),
         ("Standard deviation of the difference", _spread(facts)),
         ("Broad differences taken off", _trend(facts)),
+        ("Lesion mask, left out of all of this", _lesion(facts)),
         ("Threshold", _threshold(facts)),
         ("Maps simulated without a seizure", _null(facts)),
         ("Cohort behind zcohort", f"{cohort:.0f} held-out participants" if math.isfinite(cohort) else ""),
@@ -87,6 +88,11 @@ def fact_rows(facts: Facts, label: str) -> list[tuple[str, str]]:
         ("Names of regions", str(facts.get("RegionNames") or "")),
     ]
     return [(name, value) for name, value in rows if value]
+
+
+def _lesion(facts: Facts) -> str:
+    volume = as_number(facts.get("LesionVolume"))
+    return f"{number(volume, 1)} mL" if math.isfinite(volume) else ""
 
 
 def cautions(facts: Facts) -> list[str]:

@@ -56,6 +56,7 @@ def siscom_paragraph(results: Sequence[tuple[str, Facts]]) -> tuple[str, list[tu
         _alignment(every),
         _resolution(every),
         _level(used),
+        _lesion(every),
         _maps(results),
         _clusters(every),
         *_baselines(results),
@@ -92,6 +93,16 @@ def _level(used: Sequence[str]) -> str:
     after = {"unchanged": " (Boussion 2002)"}
     ways = [f"the {level_name(name)}{after.get(name, '')}" for name in used]
     return f"They were brought to one level by {' or '.join(ways)}." if ways else ""
+
+
+def _lesion(every: Sequence[Facts]) -> str:
+    volume = _span([facts.get("LesionVolume") for facts in every], 1)
+    if not volume:
+        return ""
+    return (
+        f"A lesion mask of {volume} mL was left out of alignment, level, fits and standard deviations; the maps go "
+        "on in it."
+    )
 
 
 def _maps(results: Sequence[tuple[str, Facts]]) -> str:

@@ -80,3 +80,9 @@ def test_cautions__disagreement_of_levels_and_a_late_injection_once_each():
 
 def test_cautions__levels_that_agree_and_an_early_injection_need_none(sidecar_of):
     assert cautions(sidecar_of("real", "Real")) == []
+
+
+def test_fact_rows__a_lesion_mask_has_its_volume(sidecar_of):
+    rows = dict(fact_rows(sidecar_of("real", "Real", LesionVolume=12.345), "Real"))
+    assert rows["Lesion mask, left out of all of this"] == "12.3 mL"
+    assert not any("Lesion" in name for name, _ in fact_rows(sidecar_of("real", "Real"), "Real"))

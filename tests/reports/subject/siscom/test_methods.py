@@ -52,3 +52,9 @@ def test_siscom_paragraph__nothing_known_makes_whole_sentences():
     assert "None" not in text
     assert "()" not in text
     assert text.endswith(".")
+
+
+def test_siscom_paragraph__a_lesion_mask_is_said(sidecar_of):
+    facts = sidecar_of("real", "Real", LesionVolume=12.345)
+    assert "A lesion mask of 12.3 mL was left out of alignment, level" in siscom_paragraph([("Real", facts)])[0]
+    assert "lesion" not in siscom_paragraph([("Real", sidecar_of("real", "Real"))])[0]

@@ -1,0 +1,1 @@
+"""What the preparation of a run consists of beside the workflow: lesion masks."""

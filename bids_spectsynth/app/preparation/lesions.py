@@ -1,0 +1,114 @@
+"""Lesion masks of the cases of a run: brought to the grid of the prepared images, or removed where they are gone."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from bids_spectsynth.app.freshness import transform_files
+from bids_spectsynth.bids.finding.cases import Case
+from bids_spectsynth.bids.finding.external import External
+from bids_spectsynth.bids.manifests import Product, make_if_outdated, manifest_path
+from bids_spectsynth.bids.output_files import lesion_path, lesion_volumes
+from bids_spectsynth.bids.participants import LESION_VOLUME, update_participants
+from bids_spectsynth.bids.prepared import PreparedCase, find_prepared
+from bids_spectsynth.bids.roles import T1W
+from bids_spectsynth.bids.sidecars import sidecar_path
+from bids_spectsynth.errors import Outcome, reason_of
+from bids_spectsynth.images.grid import Grid
+from bids_spectsynth.logs import LOGGER_NAME
+from bids_spectsynth.options.settings import Settings
+from bids_spectsynth.preprocess.outputs.lesions import write_lesion
+from bids_spectsynth.preprocess.records import content_stamp
+from bids_spectsynth.synthesis.prediction.reading import original_grid
+
+logger = logging.getLogger(f"{LOGGER_NAME}.run")
+
+
+def prepare_lesions(cases: Sequence[Case], outcomes: Sequence[Outcome], settings: Settings) -> list[Outcome]:
+    """Write the lesion masks of cases that are prepared, remove those that are not given any more, note volumes.
+
+    Parameters
+    ----------
+    cases : sequence of Case
+    outcomes : sequence of Outcome
+        Of their preparation.
+    settings : Settings
+
+    Returns
+    -------
+    list of Outcome
+        The same, but failed for whom the mask cannot be used.
+    """
+    found = []
+    volumes: dict[str, float] = {}
+    prepared = {(outcome.participant, outcome.session) for outcome in outcomes if outcome.status == "ok"}
+    failures: dict[tuple[str, str | None], str] = {}
+    for case in cases:
+        if (case.participant, case.session) not in prepared:
+            continue
+        try:
+            volume = _prepare(case, settings)
+        except Exception as error:
+            logger.debug("%s, lesion mask", case.name, exc_info=error)
+            failures[case.participant, case.session] = reason_of(error)
+            volume = 0.0
+        volumes[case.participant] = max(volume, volumes.get(case.participant, 0.0))
+    rows = {label: {LESION_VOLUME: f"{volume:.1f}" if volume else ""} for label, volume in volumes.items()}
+    if rows:
+        update_participants(settings.output_dir, rows)
+    for outcome in outcomes:
+        reason = failures.get((outcome.participant, outcome.session))
+        found.append(outcome if reason is None else replace(outcome, status="failed", reason=reason))
+    return found
+
+
+def _prepare(case: Case, settings: Settings) -> float:
+    """The prepared masks of a case in all spaces; the volume of the mask, mL, 0 without one."""
+    volume = 0.0
+    for space in settings.spaces:
+        for prepared in find_prepared(settings.output_dir, space, (case.participant,)):
+            if prepared.name != case.name:
+                continue
+            path = lesion_path(settings.output_dir, prepared)
+            if case.lesion is None:
+                _remove(path, settings.output_dir)
+                continue
+            _write(path, prepared, case.lesion, settings.output_dir)
+            volume = max(volume, lesion_volumes(path)[0])
+    return volume
+
+
+def _remove(path: Path, output_dir: Path) -> None:
+    for one in (path, sidecar_path(path), manifest_path(output_dir, path)):
+        one.unlink(missing_ok=True)
+
+
+def _write(path: Path, case: PreparedCase, source: External, output_dir: Path) -> None:
+    shape, affine = original_grid(case.images[T1W])
+    inputs: Mapping[str, Path] = {
+        "the lesion mask": source.path,
+        "the brain mask": case.masks[T1W],
+        **(transform_files(case) if case.template == case.space else {}),
+    }
+    product = Product(
+        name=f"{case.name}: lesion mask in {case.space}",
+        manifest=manifest_path(output_dir, path),
+        inputs=inputs,
+        options={
+            # Hands and programs may leave size and time as they were.
+            "the content of the lesion mask": content_stamp(source.path),
+            "the name of the lesion mask": [source.uri, *source.superseded],
+            "the grid of the original T1w": [list(shape), affine.tolist()],
+        },
+        outputs=(path, sidecar_path(path)),
+        is_current=lambda: False,
+    )
+
+    def make() -> None:
+        # A mask that is of no use any more must not serve anybody.
+        _remove(path, output_dir)
+        for note in write_lesion(path, case, source, Grid(shape, affine)).notes:
+            logger.warning("%s: %s: %s", case.name, source.uri, note)
+
+    make_if_outdated(product, make)

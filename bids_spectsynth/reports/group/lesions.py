@@ -1,0 +1,56 @@
+"""The group report on participants with a lesion mask, beside those without one."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bids_spectsynth.bids.output_files import group_table_path, read_table
+from bids_spectsynth.evaluation.case.metrics import LEADING, METRICS
+from bids_spectsynth.reports.html import Block, Cell, Column, Section, Table, Text
+
+_INTRO = (
+    "Held-out participants with a lesion mask (a resection, say) and those without one. They are other people, and "
+    "few: a difference is of these heads, and may have other causes than the lesion. group_lesions.tsv has all "
+    "metrics."
+)
+_LEFT_OUT = {
+    "yes": "The lesion was left out of the numbers (--lesion-mask all).",
+    "no": "The lesion counts in the numbers (--lesion-mask all leaves it out).",
+    "mixed": "The lesion counts in the numbers of some and not of others: evaluate all with one --lesion-mask.",
+}
+
+
+def lesions_section(output_dir: Path) -> Section | None:
+    """In-brain error of every model with and without lesions; None where nobody who was held out has one.
+
+    Parameters
+    ----------
+    output_dir : Path
+        May hold ``group_lesions.tsv``.
+
+    Raises
+    ------
+    OSError, ValueError, KeyError
+        The table cannot be read.
+    """
+    path = group_table_path(output_dir, "lesions")
+    if not path.is_file():
+        return None
+    table = read_table(path)
+    metric = METRICS[LEADING]
+    rows = table[(table["metric"] == LEADING) & (table["scale"] == table["scaling"])]
+    said = next((text for key, text in _LEFT_OUT.items() if key in set(table["lesion_left_out"].dropna())), "")
+    blocks: list[Block] = [Text(f"{_INTRO} {said}".strip())]
+    keys = [Column(name) for name in ("Model", "Method", "Lesion")]
+    numbers = [Column(name, numeric=True) for name in (f"{metric.label}, mean", "95 % interval", "Participants")]
+    cells = [_row(row, metric.digits) for _, row in rows.sort_values(["model", "method", "lesion"]).iterrows()]
+    blocks.append(Table([*keys, *numbers], cells, "In-brain error of held-out participants.", tall=True))
+    return Section("lesions", "With and without a lesion", blocks)
+
+
+def _row(row: "pd.Series[Any]", digits: int) -> list[Cell]:
+    low, mean, high = (float(str(row[name])) for name in ("subject_low", "subject_mean", "subject_high"))
+    interval = f"{low:.{digits}f} to {high:.{digits}f}" if low == low else "n/a"
+    names = [Cell(str(row[name])) for name in ("model", "method", "lesion")]
+    return [*names, Cell(f"{mean:.{digits}f}"), Cell(interval), Cell(str(int(float(str(row["n_subjects"])))))]
