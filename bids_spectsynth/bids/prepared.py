@@ -40,6 +40,9 @@ class PreparedCase:
         The template that it leads to.
     template_xfms : mapping of str to Path
         All such transforms, by template.
+    smoothing : mapping of role to float
+        Gaussians (FWHM, mm) by which inputs of a network are smoothed in the brain whenever they are read, see
+        :func:`bids_spectsynth.synthesis.data.harmonising.harmonised`; the files are as they are.
     """
 
     participant: str
@@ -50,6 +53,7 @@ class PreparedCase:
     template_xfm: Path | None
     template: str | None
     template_xfms: Mapping[str, Path] = field(default_factory=dict)
+    smoothing: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

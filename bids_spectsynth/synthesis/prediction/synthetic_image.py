@@ -21,8 +21,10 @@ from bids_spectsynth.images.grid import new_image
 from bids_spectsynth.images.resampling import resample_linear
 from bids_spectsynth.options.settings import T1W_SPACE, Settings
 from bids_spectsynth.synthesis.computing.computation import prediction_computation
+from bids_spectsynth.synthesis.data.harmonising import harmonised
 from bids_spectsynth.synthesis.models.fit import check_fit
 from bids_spectsynth.synthesis.models.folder import Model
+from bids_spectsynth.synthesis.models.training_scans import input_widths, scan_entries
 from bids_spectsynth.synthesis.prediction.case_prediction import (
     ErrorMaps,
     Prediction,
@@ -65,7 +67,8 @@ def synthesise(
     prepared : PreparedCase
     output_dir : Path
     settings : Settings
-        For ``voxel_size``, ``uncertainty``, ``precision``, ``memory_format`` and ``bids_dir`` (to name sources).
+        For ``voxel_size``, ``uncertainty``, ``precision``, ``memory_format``, ``harmonise`` and ``bids_dir`` (to name
+        sources).
     label : str, optional
         Of the whole model; by default that of the first network.
     error_maps : callable, optional
@@ -85,9 +88,13 @@ def synthesise(
     """
     card, device = whole_card(models, label), models[0].device
     _check_all(models, prepared, settings)
+    cards = [model.card for model in models]
+    targets = input_widths(cards, settings.harmonise)
+    prepared = harmonised(prepared, targets)
     how = prediction_computation(device, settings.precision, settings.memory_format)
     found = predict_case(models, prepared, card, samples=settings.samples, computation=how)
-    facts = {"Precision": how.precision, **_size_warning(found, prepared), **(facts or {})}
+    scans = scan_entries(cards, prepared, targets)
+    facts = {"Precision": how.precision, **_size_warning(found, prepared), **scans, **(facts or {})}
     sidecar = image_sidecar(card, models, prepared, output_dir, settings) | facts
     path = synthetic_path(output_dir, prepared, card.label)
     source = source_uri(path, settings.bids_dir, output_dir)

@@ -3,8 +3,8 @@
 import datetime
 import platform
 import secrets
-from collections.abc import Sequence
-from typing import TypedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict
 
 import torch
 
@@ -13,7 +13,7 @@ from bids_spectsynth.bids.roles import INTERICTAL
 from bids_spectsynth.synthesis.data.cohort_statistics import CohortStatistics
 from bids_spectsynth.synthesis.data.cropping import Size
 from bids_spectsynth.synthesis.data.through_slice import NODES
-from bids_spectsynth.synthesis.models.card import FORMAT_VERSION, PLAIN_FORMAT_VERSION, ModelCard, participant_hash
+from bids_spectsynth.synthesis.models.card import ModelCard, format_version, participant_hash
 from bids_spectsynth.synthesis.models.folder import weights_checksum
 from bids_spectsynth.synthesis.models.initial_model import InitialModel
 from bids_spectsynth.synthesis.network.networks import parameter_count
@@ -34,6 +34,8 @@ def make_card(
     phantom: bool | None = None,
     prior: str = "",
     initial: InitialModel | None = None,
+    scans: Mapping[str, Any] | None = None,
+    harmonised: Mapping[str, float] | None = None,
 ) -> ModelCard:
     """Describe a finished training.
 
@@ -57,6 +59,8 @@ def make_card(
         Checksum of the files that the cohort prior is made of.
     initial : InitialModel, optional
         Whose weights the training started from.
+    scans, harmonised : mapping, optional
+        See :class:`bids_spectsynth.synthesis.models.card.ModelCard`.
     """
     parts = (statistics.participants, selection)
     return ModelCard(
@@ -78,7 +82,9 @@ def make_card(
         weights_sha256=weights_checksum(state.best_weights),
         phantom=phantom,
         initial_models=() if initial is None else initial.record(),
-        format_version=PLAIN_FORMAT_VERSION if initial is None else FORMAT_VERSION,
+        scans=scans or {},
+        harmonised=harmonised or {},
+        format_version=format_version(initial is not None, bool(harmonised)),
         prior_sha256=prior,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )

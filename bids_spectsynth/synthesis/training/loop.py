@@ -10,12 +10,14 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from bids_spectsynth.bids.roles import INTERICTAL
 from bids_spectsynth.synthesis.baselines.files import baselines_checksum
 from bids_spectsynth.synthesis.computing.computation import training_computation
 from bids_spectsynth.synthesis.computing.devices import Processes
 from bids_spectsynth.synthesis.computing.seeds import derived_seed
 from bids_spectsynth.synthesis.data.batches import shuffled_batches
-from bids_spectsynth.synthesis.data.slices import CaseArrays
+from bids_spectsynth.synthesis.data.scans import describe_scans
+from bids_spectsynth.synthesis.data.slices import CaseArrays, PreparedCases
 from bids_spectsynth.synthesis.data.storage import Storage, decoded_on
 from bids_spectsynth.synthesis.models.card import ModelCard
 from bids_spectsynth.synthesis.models.folder import save_model
@@ -76,6 +78,7 @@ class TrainingLoop:
         computation = tried(rule, config, levels, size, processes, n_steps=n_steps, begun=begun)
         self.stepper = Stepper(config, config.recipe.n_channels, levels, computation, processes, initial)
         self.initial = initial
+        self._training = training if isinstance(training, PreparedCases) else None
         self._losses = loss_names(config)
         self.state = TrainingState(sums=torch.zeros(len(self._losses), dtype=torch.float64))
 
@@ -174,7 +177,9 @@ class TrainingLoop:
 
     def card(self, phantom: bool | None) -> ModelCard:
         """What is to be known of the model; ``phantom`` as in :meth:`fit`."""
-        slices = self.slices
+        slices, known = self.slices, self._training
+        # Arrays in memory have neither sidecars nor files that could be measured.
+        scans = {} if known is None else describe_scans(known.cases, (*self.config.inputs, INTERICTAL))
         return make_card(
             self.config,
             slices.statistics,
@@ -186,6 +191,8 @@ class TrainingLoop:
             phantom=phantom,
             prior=self._prior_checksum(),
             initial=self.initial,
+            scans=scans,
+            harmonised={} if known is None else known.widths,
         )
 
     def _prior_checksum(self) -> str:

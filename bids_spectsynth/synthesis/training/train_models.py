@@ -17,10 +17,8 @@ from bids_spectsynth.synthesis.computing.devices import Processes, connected_pro
 from bids_spectsynth.synthesis.data.storage import storage_for
 from bids_spectsynth.synthesis.models.ensemble import ENSEMBLE_FILE, write_ensemble
 from bids_spectsynth.synthesis.study import PlannedModel, merge_models, planned_models
-from bids_spectsynth.synthesis.training.planning import (
-    PlannedTraining,
-    plan_trainings,
-)
+from bids_spectsynth.synthesis.training.harmonising import with_common_widths
+from bids_spectsynth.synthesis.training.planning import PlannedTraining, plan_trainings
 from bids_spectsynth.synthesis.training.train import train
 
 logger = logging.getLogger(__name__)
@@ -54,7 +52,7 @@ def train_models(settings: Settings, names: Collection[str] | None) -> tuple[lis
     settings = merge_models(settings, models)
     cohort = make_cohort(settings, names)
     plans = plan_trainings(settings, cohort, models)
-    fitted: dict[tuple[str, str], Path] = {}
+    fitted: dict[tuple[str, str, str], Path] = {}
     folders = []
     # One connection for all networks; it begins when every process has read what was there before.
     with connected_processes(resolve_device(settings.device, environment_rank().local_rank)) as processes:
@@ -74,7 +72,7 @@ def _train_model(
     settings: Settings,
     model: PlannedModel,
     plan: Sequence[PlannedTraining],
-    fitted: dict[tuple[str, str], Path],
+    fitted: dict[tuple[str, str, str], Path],
     processes: Processes,
 ) -> Path:
     folder = models_folder(settings.output_dir) / model.label
@@ -97,8 +95,10 @@ def _train_model(
 
 
 def _train_network(
-    settings: Settings, planned: PlannedTraining, fitted: dict[tuple[str, str], Path], processes: Processes
+    settings: Settings, planned: PlannedTraining, fitted: dict[tuple[str, str, str], Path], processes: Processes
 ) -> None:
+    if not (planned.is_finished and has_baselines(planned.folder)):
+        planned = with_common_widths(planned)
     # The cohort's mean, which a network may see, is one of the baselines: they come first.
     if processes.is_first:
         _provide_baselines(planned, fitted)
@@ -116,12 +116,12 @@ def _train_network(
     )
 
 
-def _provide_baselines(planned: PlannedTraining, fitted: dict[tuple[str, str], Path]) -> None:
+def _provide_baselines(planned: PlannedTraining, fitted: dict[tuple[str, str, str], Path]) -> None:
     """Fit the baselines of a network, or take over those of another one with the same training images.
 
-    ``fitted`` maps training images and space to a folder with baselines, and is added to.
+    ``fitted`` maps training images, space and harmonising to a folder with baselines, and is added to.
     """
-    folder, key = planned.folder, (planned.training.digest(), planned.config.space)
+    folder, key = planned.folder, (planned.training.digest(), planned.config.space, planned.config.harmonise)
     finished = planned.is_finished
     if not finished:
         # Baselines of an earlier training would be of another cohort.

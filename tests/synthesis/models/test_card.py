@@ -33,7 +33,7 @@ def test_training_participants_are_recognised_by_hash(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format_version": 5}, "version 5, this software knows up to 4; update"),
+        ({"format_version": 6}, "version 6, this software knows up to 5; update"),
         ({"format_version": "1"}, "not a model card"),
         ({"inputs": ["pet"]}, "number of inputs"),
         ({"scaling": "none"}, "scaling must be slice or volume, not .none."),
