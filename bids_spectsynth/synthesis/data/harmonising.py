@@ -17,7 +17,7 @@ from bids_spectsynth.bids.roles import INTERICTAL, T1W, role_of
 from bids_spectsynth.errors import ImageError, size_text
 from bids_spectsynth.images.reading import load_image
 from bids_spectsynth.images.resolution import AnatomicalBlur
-from bids_spectsynth.images.smoothing import smooth_in_mask
+from bids_spectsynth.images.smoothing import as_by_blurrier_camera
 
 Float32 = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -112,7 +112,7 @@ def common_width(widths: Sequence[float]) -> float:
     """The resolution to which the scans of several cameras are brought: that of the blurriest group among them.
 
     The median of all that are not told apart from their 95th percentile, by :data:`TOLERANCE` on either side of the
-    group's middle. A single blurred scan in twenty sets no standard for the others; of one camera's scans it is their
+    group's middle. A single blurred scan in thirty sets no standard for the others; of one camera's scans it is their
     median, so that hardly one of them is smoothed.
 
     Parameters
@@ -209,9 +209,9 @@ def smoothed(prepared: PreparedCase, role: str, volume: Float32, mask: Mask | No
     if not fwhm:
         return volume
     brain, affine = _values(prepared.masks[T1W])
-    inside = brain > 0 if mask is None else mask
+    inside = measured = brain > 0 if mask is None else mask
     for path in _own_mask(prepared, role):
-        inside = inside & (_same_grid(path, brain) > 0)
-    if not inside.any():
+        measured = measured & (_same_grid(path, brain) > 0)
+    if not measured.any():
         return volume
-    return smooth_in_mask(volume, inside, np.linalg.norm(affine[:3, :3], axis=0), fwhm)
+    return as_by_blurrier_camera(volume, inside, measured, np.linalg.norm(affine[:3, :3], axis=0), fwhm)
