@@ -32,9 +32,9 @@ from bids_spectsynth.synthesis.models.folder import load_model
 from bids_spectsynth.synthesis.models.training_scans import differences, input_widths
 from bids_spectsynth.synthesis.prediction.case_prediction import predict_case
 from bids_spectsynth.synthesis.training.config import training_config
-from bids_spectsynth.synthesis.training.harmonising import with_common_widths
 from bids_spectsynth.synthesis.training.planning import PlannedNetwork, PlannedTraining
 from bids_spectsynth.synthesis.training.train import train
+from bids_spectsynth.synthesis.training.train_models import with_common_widths
 
 INPUTS = (T1W, PET)
 #: True resolutions of the cameras, mm; that of the training, and those of a training with two.

@@ -155,7 +155,7 @@ class ModelCard:
         return None if self.space == T1W_SPACE else self.space
 
 
-def format_version(initial_models: bool, harmonised: bool) -> int:
+def format_version(*, initial_models: bool, harmonised: bool) -> int:
     """The lowest version that says all that a card of such a model must say."""
     return FORMAT_VERSION if harmonised else _INITIAL_FORMAT_VERSION if initial_models else PLAIN_FORMAT_VERSION
 

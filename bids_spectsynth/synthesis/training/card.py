@@ -3,8 +3,9 @@
 import datetime
 import platform
 import secrets
-from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TypedDict
 
 import torch
 
@@ -12,6 +13,8 @@ from bids_spectsynth import __version__
 from bids_spectsynth.bids.roles import INTERICTAL
 from bids_spectsynth.synthesis.data.cohort_statistics import CohortStatistics
 from bids_spectsynth.synthesis.data.cropping import Size
+from bids_spectsynth.synthesis.data.scans import describe_scans
+from bids_spectsynth.synthesis.data.slices import PreparedCases
 from bids_spectsynth.synthesis.data.through_slice import NODES
 from bids_spectsynth.synthesis.models.card import ModelCard, format_version, participant_hash
 from bids_spectsynth.synthesis.models.folder import weights_checksum
@@ -34,8 +37,6 @@ def make_card(
     phantom: bool | None = None,
     prior: str = "",
     initial: InitialModel | None = None,
-    scans: Mapping[str, Any] | None = None,
-    harmonised: Mapping[str, float] | None = None,
 ) -> ModelCard:
     """Describe a finished training.
 
@@ -59,8 +60,6 @@ def make_card(
         Checksum of the files that the cohort prior is made of.
     initial : InitialModel, optional
         Whose weights the training started from.
-    scans, harmonised : mapping, optional
-        See :class:`bids_spectsynth.synthesis.models.card.ModelCard`.
     """
     parts = (statistics.participants, selection)
     return ModelCard(
@@ -82,11 +81,31 @@ def make_card(
         weights_sha256=weights_checksum(state.best_weights),
         phantom=phantom,
         initial_models=() if initial is None else initial.record(),
-        scans=scans or {},
-        harmonised=harmonised or {},
-        format_version=format_version(initial is not None, bool(harmonised)),
+        format_version=format_version(initial_models=initial is not None, harmonised=False),
         prior_sha256=prior,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    )
+
+
+def with_scans(card: ModelCard, training: PreparedCases) -> ModelCard:
+    """The card with what is known of the training's scans, and with how its inputs were harmonised.
+
+    Parameters
+    ----------
+    card : ModelCard
+    training : PreparedCases
+        Of the training participants alone.
+
+    Raises
+    ------
+    ImageError
+        An image or a mask is missing or damaged.
+    """
+    return replace(
+        card,
+        scans=describe_scans(training.cases, (*card.inputs, card.target)),
+        harmonised=dict(training.widths),
+        format_version=format_version(initial_models=bool(card.initial_models), harmonised=bool(training.widths)),
     )
 
 

@@ -10,13 +10,11 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from bids_spectsynth.bids.roles import INTERICTAL
 from bids_spectsynth.synthesis.baselines.files import baselines_checksum
 from bids_spectsynth.synthesis.computing.computation import training_computation
 from bids_spectsynth.synthesis.computing.devices import Processes
 from bids_spectsynth.synthesis.computing.seeds import derived_seed
 from bids_spectsynth.synthesis.data.batches import shuffled_batches
-from bids_spectsynth.synthesis.data.scans import describe_scans
 from bids_spectsynth.synthesis.data.slices import CaseArrays, PreparedCases
 from bids_spectsynth.synthesis.data.storage import Storage, decoded_on
 from bids_spectsynth.synthesis.models.card import ModelCard
@@ -24,7 +22,7 @@ from bids_spectsynth.synthesis.models.folder import save_model
 from bids_spectsynth.synthesis.models.initial_model import InitialModel
 from bids_spectsynth.synthesis.models.tensors import LARGEST_WEIGHT, unusable
 from bids_spectsynth.synthesis.training import checkpoint
-from bids_spectsynth.synthesis.training.card import make_card
+from bids_spectsynth.synthesis.training.card import make_card, with_scans
 from bids_spectsynth.synthesis.training.config import TrainingConfig
 from bids_spectsynth.synthesis.training.finite import not_finite
 from bids_spectsynth.synthesis.training.history import remaining_words, write_history
@@ -177,10 +175,8 @@ class TrainingLoop:
 
     def card(self, phantom: bool | None) -> ModelCard:
         """What is to be known of the model; ``phantom`` as in :meth:`fit`."""
-        slices, known = self.slices, self._training
-        # Arrays in memory have neither sidecars nor files that could be measured.
-        scans = {} if known is None else describe_scans(known.cases, (*self.config.inputs, INTERICTAL))
-        return make_card(
+        slices = self.slices
+        card = make_card(
             self.config,
             slices.statistics,
             self.state,
@@ -191,9 +187,9 @@ class TrainingLoop:
             phantom=phantom,
             prior=self._prior_checksum(),
             initial=self.initial,
-            scans=scans,
-            harmonised={} if known is None else known.widths,
         )
+        # Arrays in memory have neither sidecars nor files that could be measured.
+        return card if self._training is None else with_scans(card, self._training)
 
     def _prior_checksum(self) -> str:
         return baselines_checksum(self.folder) if self.config.recipe.prior else ""

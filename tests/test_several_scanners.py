@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from bids_spectsynth import api
 from bids_spectsynth.bids.names import BIDS_VERSION
 from bids_spectsynth.bids.writing import write_image
 from bids_spectsynth.phantom.sidecars import pet_sidecar, spect_sidecar, t1w_sidecar
@@ -189,6 +190,9 @@ def test_harmonise__a_model_that_was_trained_so_is_applied_so(trained: App, tmp_
     again = app("--mode", "apply", "--participant-label", "11")
     assert again.code == 0, again.err
     assert again.says("sub-11,", "smoothed by")
+    (case,) = api.find_prepared(app.output_dir, participants="11")
+    found = api.predict(api.load_model(app.output_dir / "models" / "own", "cpu"), case)
+    np.testing.assert_allclose(found.values, values(app, "11"), rtol=1e-4)
     refused = app(*OPTIONS, *chosen)
     assert refused.code != 0
     assert "harmonise differ" in refused.errors[0]
