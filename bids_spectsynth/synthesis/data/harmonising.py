@@ -25,6 +25,9 @@ Mask = npt.NDArray[np.bool_]
 #: Resolutions that differ by less than this factor are not told apart: twice the standard deviation with which the
 #: measured width differs between heads on one camera (8 % of it, docs/method.md).
 TOLERANCE = 1.15
+#: What is sharper by less than this factor is not smoothed: once that deviation. To smooth a little where nothing is to
+#: be smoothed costs next to nothing, to leave a sharp image costs more (benchmarks/several_scanners.py).
+LEAST_FACTOR = 1.075
 #: Voxels of a brain below which no resolution is measured; a brain has thousands at any size of the program's.
 _LEAST_VOXELS = 1000
 
@@ -113,7 +116,7 @@ def common_width(widths: Sequence[float]) -> float:
 
     The median of all that are not told apart from their 95th percentile, by :data:`TOLERANCE` on either side of the
     group's middle. A single blurred scan in thirty sets no standard for the others; of one camera's scans it is their
-    median, so that hardly one of them is smoothed.
+    median, so that few of them are smoothed, and by little.
 
     Parameters
     ----------
@@ -147,14 +150,14 @@ def kernel(width: float, target: float) -> float:
     Returns
     -------
     float
-        0 where the scan is as blurred, or is not told apart (:data:`TOLERANCE`), or a resolution is not known.
+        0 where the scan is as blurred or hardly sharper (:data:`LEAST_FACTOR`), or a resolution is not known.
 
     Examples
     --------
-    >>> kernel(6.0, 10.0), kernel(9.0, 10.0), kernel(12.0, 10.0)
+    >>> kernel(6.0, 10.0), kernel(9.5, 10.0), kernel(12.0, 10.0)
     (8.0, 0.0, 0.0)
     """
-    return float(np.sqrt(target**2 - width**2)) if width * TOLERANCE < target else 0.0
+    return float(np.sqrt(target**2 - width**2)) if width * LEAST_FACTOR < target else 0.0
 
 
 def harmonised(prepared: PreparedCase, targets: Mapping[str, float]) -> PreparedCase:

@@ -13,6 +13,7 @@ from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.synthesis.baselines.base import unscaled
 from bids_spectsynth.synthesis.data.harmonising import (
+    LEAST_FACTOR,
     TOLERANCE,
     case_widths,
     common_width,
@@ -84,9 +85,9 @@ def test_kernel__gives_the_target_or_leaves_the_image(width: float, target: floa
     fwhm = kernel(width, target)
     if fwhm:
         assert np.hypot(width, fwhm) == pytest.approx(target)
-        assert width * TOLERANCE < target
+        assert width * LEAST_FACTOR < target
     else:
-        assert not width * TOLERANCE < target
+        assert not width * LEAST_FACTOR < target
 
 
 @given(st.lists(_WIDTHS, min_size=1, max_size=30))
@@ -99,7 +100,7 @@ def test_common_width__lies_in_the_blurriest_group_whatever_the_order(widths: li
 
 @given(_WIDTHS, st.integers(1, 40), st.integers(0, 2**31))
 def test_common_width__scans_of_one_camera_are_left_alone(width: float, n: int, seed: int) -> None:
-    own = width * np.exp(np.random.default_rng(seed).uniform(-0.06, 0.06, n))
+    own = width * np.exp(np.random.default_rng(seed).uniform(-0.035, 0.035, n))
     assert not any(kernel(float(one), common_width(own.tolist())) for one in own)
 
 
