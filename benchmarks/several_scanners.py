@@ -6,7 +6,7 @@ Draws heads of one simulated cohort (`bids_spectsynth.pretraining`) on cameras o
 same noise, and prints three tables: the measured resolution of PETs by their true blur, and how many of the held-out
 ones are said to lie outside the training; the in-brain RMSE on the networks' scale (-1 to 1) of a model that has
 learned from PETs of 6 mm, without and with ``--harmonise resolution``; and that of models of two cameras, 4 and 8 mm.
-Tolerances were set on seeds 21 to 25, 51 and 52, the rule at the brain's edge on 31 to 33: report on others.
+Tolerances were set on seeds 21 to 25 and 51 to 53, the rule at the brain's edge on 31 to 33: report on others.
 """
 
 import argparse

@@ -10,7 +10,7 @@ from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import INTERICTAL, role_of
 from bids_spectsynth.bids.sidecars import sidecar
 from bids_spectsynth.options.choices import Harmonise
-from bids_spectsynth.synthesis.data.harmonising import TOLERANCE, case_widths, has_width
+from bids_spectsynth.synthesis.data.harmonising import LEAST_FACTOR, TOLERANCE, case_widths, has_width
 from bids_spectsynth.synthesis.data.scans import ATTENUATION, CAMERA, FWHM, TRACER, UNKNOWN, scan_facts
 from bids_spectsynth.synthesis.data.tracers import same_tracer
 from bids_spectsynth.synthesis.models.card import ModelCard
@@ -173,7 +173,8 @@ def _resolution(
     low, high = min(float(one["p5"]) for one in ranges), max(float(one["p95"]) for one in ranges)
     # Few scans do not show how much the measure differs between heads: their middle is taken to.
     middle = [float(one["median"]) for one in ranges]
-    least, most = min(low, min(middle) / TOLERANCE) / TOLERANCE, max(high, max(middle) * TOLERANCE) * TOLERANCE
+    least = min(low, min(middle) / TOLERANCE) / LEAST_FACTOR
+    most = max(high, max(middle) * TOLERANCE) * LEAST_FACTOR
     role, file = scan
     what = f"the {role_of(role).sentence}"
     numbers = f"({width:.1f} mm; theirs {low:.1f} to {high:.1f} mm)"
