@@ -25,8 +25,8 @@ Mask = npt.NDArray[np.bool_]
 #: Resolutions that differ by less than this factor are not told apart: twice the standard deviation with which the
 #: measured width differs between heads on one camera (8 % of it, docs/method.md).
 TOLERANCE = 1.15
-#: Once that deviation. What is sharper by less is not smoothed: to smooth a little for nothing costs next to nothing, to
-#: leave a sharp image costs more (benchmarks/several_scanners.py).
+#: Once that deviation. What is sharper by less is not smoothed: to smooth a little for nothing costs next to nothing,
+#: to leave a sharp image costs more (benchmarks/several_scanners.py).
 LEAST_FACTOR = 1.075
 #: Voxels of a brain below which no resolution is measured; a brain has thousands at any size of the program's.
 _LEAST_VOXELS = 1000
