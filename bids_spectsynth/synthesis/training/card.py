@@ -3,9 +3,9 @@
 import datetime
 import platform
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import torch
 
@@ -13,8 +13,6 @@ from bids_spectsynth import __version__
 from bids_spectsynth.bids.roles import INTERICTAL
 from bids_spectsynth.synthesis.data.cohort_statistics import CohortStatistics
 from bids_spectsynth.synthesis.data.cropping import Size
-from bids_spectsynth.synthesis.data.scans import describe_scans
-from bids_spectsynth.synthesis.data.slices import PreparedCases
 from bids_spectsynth.synthesis.data.through_slice import NODES
 from bids_spectsynth.synthesis.models.card import ModelCard, format_version, participant_hash
 from bids_spectsynth.synthesis.models.folder import weights_checksum
@@ -87,26 +85,19 @@ def make_card(
     )
 
 
-def with_scans(card: ModelCard, training: PreparedCases) -> ModelCard:
+def with_scans(card: ModelCard, scans: Mapping[str, Any], widths: Mapping[str, float]) -> ModelCard:
     """The card with what is known of the training's scans, and with how its inputs were harmonised.
 
     Parameters
     ----------
     card : ModelCard
-    training : PreparedCases
-        Of the training participants alone.
-
-    Raises
-    ------
-    ImageError
-        An image or a mask is missing or damaged.
+    scans : mapping
+        Of :func:`bids_spectsynth.synthesis.data.scans.describe_scans`.
+    widths : mapping of str to float
+        Resolution (FWHM, mm) to which inputs were brought, by role.
     """
-    return replace(
-        card,
-        scans=describe_scans(training.cases, (*card.inputs, card.target)),
-        harmonised=dict(training.widths),
-        format_version=format_version(initial_models=bool(card.initial_models), harmonised=bool(training.widths)),
-    )
+    version = format_version(initial_models=bool(card.initial_models), harmonised=bool(widths))
+    return replace(card, scans=dict(scans), harmonised=dict(widths), format_version=version)
 
 
 class _Participants(TypedDict):
