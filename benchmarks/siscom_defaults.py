@@ -22,13 +22,13 @@ from siscom_heads import Head, Wanted, heads
 from siscom_rating import markdown
 
 from bids_spectsynth.images.grid import apply_affine, new_image
+from bids_spectsynth.images.resolution import AnatomicalBlur
 from bids_spectsynth.images.smoothing import MaskedSmoother
 from bids_spectsynth.siscom.subtraction.alignment import align, resample_ictal
 from bids_spectsynth.siscom.subtraction.level import levels
 from bids_spectsynth.siscom.subtraction.maps import own_z, percent_difference
 from bids_spectsynth.siscom.subtraction.mask import EROSION_MM, siscom_mask
 from bids_spectsynth.siscom.subtraction.resolution import match
-from bids_spectsynth.siscom.subtraction.sharpness import AnatomicalBlur
 
 SMOOTHINGS_MM = (6.0, 8.0, 10.0, 12.0, 14.0, 16.0)
 EROSIONS_MM = (0.0, 2.0, 4.0, 6.0, 8.0)

@@ -167,7 +167,8 @@ def find_prepared(
 def predict(model: SynthesisModel, case: PreparedCase, *, samples: int = 0) -> Prediction:
     """The synthetic interictal SPECT of a prepared case, as the program writes it; nothing is written here.
 
-    Of a cross-validation the networks serve that have not seen the participant.
+    Of a cross-validation the networks serve that have not seen the participant. A model that was trained with
+    ``--harmonise resolution`` gets a sharper PET smoothed.
 
     Parameters
     ----------

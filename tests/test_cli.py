@@ -90,6 +90,7 @@ OPTIONS: list[tuple[list[str], str, Any]] = [
     (["--learning-rate-schedule", "cosine"], "learning_rate_schedule", "cosine"),
     (["--warmup-epochs", "2"], "warmup_epochs", 2),
     (["--patience", "20"], "patience", 20),
+    (["--harmonise", "resolution"], "harmonise", "resolution"),
     (["--base-filters", "16"], "base_filters", 16),
     (["--checkpoint-every", "2"], "checkpoint_every", 2),
     (["--slices-per-subject", "20"], "slices_per_subject", 20),

@@ -94,6 +94,7 @@ FLOWS = {
     "test_packaging.py": "dependencies, container, Boutiques, examples",
     "test_resume_study.py": "a study that goes on after an interruption",
     "test_run_distributed.py": "the program under torchrun",
+    "test_several_scanners.py": "scans of other scanners than the training's, through the program",
     "test_slurm_example.py": "the example for SLURM",
     "test_template_space.py": "a template's space through the program",
 }

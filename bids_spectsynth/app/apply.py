@@ -1,7 +1,7 @@
 """Applying models to prepared cases: synthesise, then rate what is held out from the model."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from bids_spectsynth.bids.manifests import make_if_outdated
 from bids_spectsynth.bids.output_files import models_folder, rating_path, standard_deviation_path, synthetic_path
 from bids_spectsynth.bids.participants import FLAGGED, FLAGS, forget_unrated, note_unrated, read_participants
 from bids_spectsynth.bids.prepared import PreparedCase
-from bids_spectsynth.bids.roles import INTERICTAL
+from bids_spectsynth.bids.roles import INTERICTAL, role_of
 from bids_spectsynth.bids.sidecars import sidecar
 from bids_spectsynth.errors import ModelError, Outcome, reason_of
 from bids_spectsynth.evaluation.case.evaluate import evaluate_case
@@ -35,10 +35,19 @@ from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.quality.judge import Flag, flagged_names
 from bids_spectsynth.quality.marking import judging_lock, mark_as_judged
 from bids_spectsynth.synthesis.computing.devices import resolve_device
+from bids_spectsynth.synthesis.data.harmonising import TOLERANCE, harmonised
 from bids_spectsynth.synthesis.models.card import ModelCard, is_selection_participant, is_training_participant
 from bids_spectsynth.synthesis.models.ensemble import Member
 from bids_spectsynth.synthesis.models.fit import check_fit
 from bids_spectsynth.synthesis.models.folder import Model, load_model
+from bids_spectsynth.synthesis.models.training_scans import (
+    HARMONISED_FWHM,
+    HARMONISING_FWHM,
+    INPUT_FWHM,
+    OUTSIDE,
+    input_widths,
+    records_scans,
+)
 from bids_spectsynth.synthesis.prediction.synthetic_image import synthesise
 
 logger = logging.getLogger(__name__)
@@ -90,6 +99,12 @@ def begin_model(model: AppliedModel, n_cases: int, loader: NetworkLoader, settin
     loader.clear()
     if any(member.card.phantom for member in model.members) and not has_phantom_data(settings):
         logger.warning("model %s learned from simulated heads; its images of real heads mean nothing", model.label)
+    cards = [member.card for member in model.members]
+    if not records_scans(cards):
+        words = "Model %s: the scans that it learned from are not recorded; new ones are not compared with them"
+        logger.info(words, model.label)
+    if settings.harmonise != "none" and not input_widths(cards, settings.harmonise):
+        logger.info("Model %s: sees no PET that could be harmonised", model.label)
     logger.info("Model %s (%s): applying to %d", model.label, loader.device, n_cases)
 
 
@@ -140,9 +155,27 @@ def synthesise_case(
     try:
         make_if_outdated(image_product(model, case, settings, calibrated=calibrations is not None), make)
         mark_as_judged(settings.output_dir, case)
+        _log_scans(case, model.label, sidecar(synthetic_path(settings.output_dir, case, model.label)))
     except Exception as error:
         return _failure(case, "synthesise", error)
     return Outcome(case.participant, case.session, "synthesise", "ok")
+
+
+def _log_scans(case: PreparedCase, label: str, facts: Mapping[str, Any]) -> None:
+    """Say what the scans of a case have that those of the training did not, also where its image is current."""
+    widths, kernels = facts.get(INPUT_FWHM, {}), facts.get(HARMONISING_FWHM, {})
+    for role, target in facts.get(HARMONISED_FWHM, {}).items():
+        width, fwhm, name = widths.get(role), kernels.get(role, 0), role_of(role).title
+        if width is None:
+            logger.warning("%s, model %s: resolution of the %s not measured, not harmonised", case.name, label, name)
+        elif fwhm:
+            words = "%s, model %s: %s of %.1f mm smoothed by %.1f mm, to %.1f mm"
+            logger.info(words, case.name, label, name, width, fwhm, target)
+        elif width > target * TOLERANCE:
+            words = "%s, model %s: %s of %.1f mm is more blurred than %.1f mm and stays as it is"
+            logger.info(words, case.name, label, name, width, target)
+    for one in facts.get(OUTSIDE, []):
+        logger.warning("%s, model %s, %s: %s", case.name, label, one["file"], one["sentence"])
 
 
 def rate_case(
@@ -206,11 +239,13 @@ def _rate(
     calibrations: StoredCalibrations | None,
 ) -> None:
     output_dir, label = settings.output_dir, model.label
-    own, *further = model.members_for(case.participant)
+    own, *further = members = model.members_for(case.participant)
+    targets = input_widths([member.card for member in members], settings.harmonise)
     make_if_outdated(
         ratings_product(model, case, split, settings),
         lambda: evaluate_case(
-            case,
+            # Baselines are made from what the network has seen.
+            harmonised(case, targets),
             own.folder,
             output_dir,
             settings.data_range,

@@ -26,7 +26,9 @@ from bids_spectsynth.evaluation.uncertainty.files import (
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.quality.files import read_flags
 from bids_spectsynth.synthesis.computing.computation import prediction_computation
+from bids_spectsynth.synthesis.data.harmonising import harmonised
 from bids_spectsynth.synthesis.models.fit import check_fit
+from bids_spectsynth.synthesis.models.training_scans import input_widths
 from bids_spectsynth.synthesis.prediction.case_prediction import Prediction, predict_case, whole_card
 from bids_spectsynth.synthesis.prediction.sidecar import model_checksum
 
@@ -119,6 +121,7 @@ def _make(
 
     def predict(case: PreparedCase) -> Prediction:
         networks = loader.load(model.members_for(case.participant))
+        case = harmonised(case, input_widths([one.card for one in networks], settings.harmonise))
         found = predict_case(networks, case, whole_card(networks, model.label), computation=how)
         return found if alike else replace(found, predicted_scale=None)
 
@@ -131,11 +134,16 @@ def _make(
         for case in cases
         for what, path in (prepared_files(case) | transform_files(case)).items()
     }
+    # Of images whose inputs are harmonised it is another calibration.
+    widths = input_widths([member.card for member in model.members], settings.harmonise)
     product = Product(
         name=f"calibration of {model.label}",
         manifest=manifest_path(settings.output_dir, paths[0]),
         inputs=inputs,
-        options={"the networks": identity, "the method": [FORMAT_VERSION, METHOD_VERSION, *LEVELS]},
+        options={
+            "the networks": [identity, widths] if widths else identity,
+            "the method": [FORMAT_VERSION, METHOD_VERSION, *LEVELS],
+        },
         outputs=tuple(paths),
         is_current=lambda: False,
     )

@@ -38,6 +38,7 @@ from bids_spectsynth.options.settings import T1W_SPACE, Settings
 from bids_spectsynth.options.spaces import BUILT_IN_TEMPLATE, parse_space
 from bids_spectsynth.synthesis.baselines.files import baseline_files
 from bids_spectsynth.synthesis.models.card import ModelCard, card_checksum
+from bids_spectsynth.synthesis.models.training_scans import input_widths
 from bids_spectsynth.synthesis.prediction.reading import AFFINE_KEY, SHAPE_KEY
 from bids_spectsynth.synthesis.prediction.sidecar import model_checksum
 
@@ -54,7 +55,7 @@ def image_product(model: AppliedModel, case: PreparedCase, settings: Settings, *
     case : PreparedCase
         In the model's space.
     settings : Settings
-        For ``output_dir`` and ``samples``.
+        For ``output_dir``, ``samples`` and ``harmonise``.
     calibrated : bool
         Whether standard deviation and intervals come from the calibration in the model's folder.
     """
@@ -62,7 +63,10 @@ def image_product(model: AppliedModel, case: PreparedCase, settings: Settings, *
     cards = [member.card for member in model.members_for(case.participant)]
     path, deviation = (find(output_dir, case, label) for find in (synthetic_path, standard_deviation_path))
     inputs = prepared_files(case)
-    options: dict[str, Any] = {_MODEL: model_checksum(cards), _CARD: [card_checksum(card) for card in cards]}
+    widths = input_widths(cards, settings.harmonise)
+    # Beside the cards, from which they follow: images that know nothing of it stay current.
+    behind = [*(card_checksum(card) for card in cards), *([widths] if widths else [])]
+    options: dict[str, Any] = {_MODEL: model_checksum(cards), _CARD: behind}
     images = [path]
     if case.space == T1W_SPACE:
         own = sidecar(case.images[T1W])
@@ -70,8 +74,8 @@ def image_product(model: AppliedModel, case: PreparedCase, settings: Settings, *
         images.append(synthetic_path(output_dir, case, label, space=ORIGINAL_SPACE))
     if calibrated:
         # Not among the inputs: a run that does not ask for the intervals makes nothing anew.
-        behind = [*calibration_paths(model.folder), *transform_files(case).values()]
-        checksums = [file_record(file).sha256 for file in behind]
+        files = [*calibration_paths(model.folder), *transform_files(case).values()]
+        checksums = [file_record(file).sha256 for file in files]
         options[_SAMPLING] = [CALIBRATION, *checksums]
         tables = [regional_intervals_path(output_dir, case, label)]
         images += [deviation, *interval_paths(output_dir, case, label), *tables]

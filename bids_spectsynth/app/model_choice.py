@@ -14,9 +14,11 @@ from bids_spectsynth.synthesis.cohort.select import finished_models
 from bids_spectsynth.synthesis.cohort.sites import read_sites
 from bids_spectsynth.synthesis.computing.computation import training_computation
 from bids_spectsynth.synthesis.computing.devices import environment_rank, resolve_device
+from bids_spectsynth.synthesis.data.harmonising import has_width
 from bids_spectsynth.synthesis.models.card import ModelCard
 from bids_spectsynth.synthesis.models.ensemble import Member, check_has_measured, load_members, members_for, model_name
 from bids_spectsynth.synthesis.models.folder import load_model
+from bids_spectsynth.synthesis.models.training_scans import input_widths
 from bids_spectsynth.synthesis.study import merge_models, planned_models, trains
 
 
@@ -105,6 +107,7 @@ def choose_models(settings: Settings) -> tuple[Settings, tuple[AppliedModel, ...
     for model in models:
         check_has_measured(model.members)
     _check_grids(models, settings)
+    _check_recorded(models, settings)
     settings = _with_affine(settings, any(member.card.prior_sha256 for model in models for member in model.members))
     inputs = tuple(dict.fromkeys(member.card.inputs for model in models for member in model.members))
     return replace(settings, inputs=inputs), models
@@ -137,6 +140,18 @@ def _check_grids(models: Sequence[AppliedModel], settings: Settings) -> None:
             )
         if card.space not in settings.spaces:
             raise _other_space(card, settings)
+
+
+def _check_recorded(models: Sequence[AppliedModel], settings: Settings) -> None:
+    """Refuse to bring inputs to the resolution of a training that nobody knows."""
+    if settings.harmonise == "none":
+        return
+    for card in (member.card for model in models for member in model.members):
+        if any(has_width(role) for role in card.inputs) and not input_widths([card], settings.harmonise):
+            raise ModelError(
+                f"model {card.label}: --harmonise {settings.harmonise} needs the resolution of the scans that it "
+                "learned from, which its card does not record; train it again, or leave the option out"
+            )
 
 
 def check_all_applied(outcomes: Sequence[Outcome], models: Sequence[AppliedModel], settings: Settings) -> None:

@@ -42,6 +42,9 @@ class PreparedCase:
         All such transforms, by template.
     lesion : Path or None
         ``label-lesion_mask`` on the same grid, see ``--lesion-mask``.
+    smoothing : mapping of role to float
+        Gaussians (FWHM, mm) by which inputs of a network are smoothed in the brain whenever they are read, see
+        :func:`bids_spectsynth.synthesis.data.harmonising.harmonised`; the files are as they are.
     """
 
     participant: str
@@ -53,6 +56,7 @@ class PreparedCase:
     template: str | None
     template_xfms: Mapping[str, Path] = field(default_factory=dict)
     lesion: Path | None = None
+    smoothing: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

@@ -51,6 +51,8 @@ def _is_flag(value: object) -> bool:
 #: Sidecar keys of an input image that its derivatives may repeat, and what their values must be: how it was made, never
 #: whom it shows, when or where.
 PUBLIC_KEYS: Mapping[str, Callable[[object], bool]] = {
+    "Manufacturer": is_public_text,
+    "ManufacturersModelName": is_public_text,
     "TracerName": is_public_text,
     "TracerRadionuclide": is_public_text,
     "Units": is_public_text,

@@ -147,3 +147,45 @@ def smooth_apart(
     within = mask & apart
     out[within] = smooth_in_mask(values, mask, voxel_sizes, fwhm)[within]
     return out
+
+
+def as_by_blurrier_camera(
+    values: npt.NDArray[np.floating], brain: Mask, measured: Mask, voxel_sizes: npt.ArrayLike, fwhm: float
+) -> Float32:
+    """A brain-extracted scan as a camera of lower resolution would have it.
+
+    At the brain's surface such a camera mixes in what lies outside it: less than the cortex takes up, but not nothing.
+    A plain smoothing of the extracted image mixes in zeros, one in the mask nothing; the geometric mean of both is
+    taken, which is nearest to what the phantom's cameras record (docs/method.md). Where the field of view ends within
+    the brain, what was not measured plays no part.
+
+    Parameters
+    ----------
+    values : array, shape (I, J, K)
+        Finite in ``measured``.
+    brain, measured : array of bool, shape (I, J, K)
+        Brain mask, and the part of it that lies in the scan's field of view; not empty.
+    voxel_sizes : array, shape (3,)
+        mm.
+    fwhm : float
+        Full width at half maximum, mm, of the Gaussian that the scan lacks.
+
+    Returns
+    -------
+    array, shape (I, J, K), float32
+        0 outside ``measured``.
+
+    Examples
+    --------
+    >>> brain = np.zeros((9, 9, 9), dtype=bool)
+    >>> brain[2:7, 2:7, 2:7] = True
+    >>> blurred = as_by_blurrier_camera(np.where(brain, 3.0, 0), brain, brain, (2, 2, 2), 4.0)
+    >>> blurred[4, 4, 4].round(2), bool(blurred[2, 2, 2] < 2), blurred[0, 0, 0]
+    (np.float32(2.99), True, np.float32(0.0))
+    """
+    out = smooth_in_mask(values, measured, voxel_sizes, fwhm)
+    box = ndimage.find_objects(brain.astype(np.uint8))[0]
+    sigma = np.asarray(fwhm / FWHM_PER_SIGMA / np.asarray(voxel_sizes, dtype=np.float64))
+    weight = ndimage.gaussian_filter(brain[box].astype(np.float32), sigma, mode="constant", truncate=_TRUNCATE)
+    out[box] *= np.sqrt(weight)
+    return out

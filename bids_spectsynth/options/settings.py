@@ -21,6 +21,7 @@ from bids_spectsynth.options.choices import FlirtCost as FlirtCost
 from bids_spectsynth.options.choices import FlirtSpect as FlirtSpect
 from bids_spectsynth.options.choices import Freeze as Freeze
 from bids_spectsynth.options.choices import FslRunner as FslRunner
+from bids_spectsynth.options.choices import Harmonise as Harmonise
 from bids_spectsynth.options.choices import LesionUse as LesionUse
 from bids_spectsynth.options.choices import MemoryFormat as MemoryFormat
 from bids_spectsynth.options.choices import Mode as Mode

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bids_spectsynth.bids.roles import T1W
+from bids_spectsynth.images.resolution import AnatomicalBlur
 from bids_spectsynth.images.smoothing import MaskedSmoother, smooth_apart
 from bids_spectsynth.siscom.baselines.regional import regional_gain
 from bids_spectsynth.siscom.baselines.request import Request
@@ -16,7 +17,6 @@ from bids_spectsynth.siscom.subtraction.level import levels
 from bids_spectsynth.siscom.subtraction.maps import percent_difference
 from bids_spectsynth.siscom.subtraction.mask import siscom_mask
 from bids_spectsynth.siscom.subtraction.resolution import Matching, match
-from bids_spectsynth.siscom.subtraction.sharpness import AnatomicalBlur
 
 #: Counted up where other maps come of the same scans and options: what an earlier version has made is made again.
 METHOD_VERSION = 2

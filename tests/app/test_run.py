@@ -795,6 +795,7 @@ SHOWN_BY_MODULES = {
     # Of one epoch, as these tests train, it changes nothing.
     "learning_rate_schedule": "synthesis/training/test_config.py",
     "site_column": "synthesis/cohort/test_sites.py",
+    "harmonise": "test_several_scanners.py",
     **dict.fromkeys(("initial_model", "freeze"), "synthesis/models/test_initial_model.py"),
     "loss": "synthesis/network/test_losses.py",
     **dict.fromkeys(

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from bids_spectsynth.images.smoothing import smooth_apart, smooth_in_mask
+from bids_spectsynth.images.smoothing import as_by_blurrier_camera, smooth_apart, smooth_in_mask
 
 
 def brain(shape=(14, 15, 13)):
@@ -62,3 +62,17 @@ def test_smooth_apart__without_a_part_is_plain_smoothing():
         np.testing.assert_array_equal(smooth_apart(values, mask, apart, (2, 3, 4), 9), plain)
     with pytest.raises(ValueError, match="empty"):
         smooth_apart(values, mask, mask, (2, 3, 4), 9)
+
+
+def test_as_by_blurrier_camera__a_cut_field_of_view_is_no_dark_edge() -> None:
+    brain = np.zeros((30, 30, 30), dtype=bool)
+    brain[5:25, 5:25, 5:25] = True
+    measured = brain.copy()
+    measured[:, :, :12] = False
+    found = as_by_blurrier_camera(np.where(measured, 2.0, 0), brain, measured, (2, 2, 2), 6.0)
+    assert found[15, 15, 12] == pytest.approx(2, abs=0.02), "the brain goes on below"
+    assert 1.2 < found[15, 5, 15] < 1.8, "at the surface it ends"
+    assert (found[~measured] == 0).all()
+    # Linear, so that units do not matter.
+    again = [as_by_blurrier_camera(gain * found, brain, measured, (2, 2, 2), 5.0) for gain in (1, 3)]
+    np.testing.assert_allclose(again[1], 3 * again[0], rtol=1e-5)

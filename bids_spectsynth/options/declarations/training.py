@@ -15,6 +15,7 @@ from bids_spectsynth.options.choices import (
     Compile,
     Crop,
     Freeze,
+    Harmonise,
     MemoryFormat,
     Orientations,
     Precision,
@@ -181,6 +182,17 @@ class TrainingOptions:
             "which weights of the initial model stay as they are ({default})",
             "which weights of the initial model stay as they are: `encoder`, the way down of the U-Net with the "
             "statistics of its batch norm [`{default}`]",
+        ),
+    )
+    harmonise: Harmonise = field(
+        default="none",
+        metadata=option(
+            SYNTHESIS,
+            "smooth a PET that is sharper than those of the training ({default})",
+            "`resolution`: in training, PETs are brought to the resolution of the blurriest scanner; where a model is "
+            "applied, a PET that is sharper than the training's median is made as blurred as that "
+            "([several scanners](method.md#several-scanners)) [`{default}`; a model that was trained so is applied so]",
+            of_training=False,
         ),
     )
     learning_rate_decay_epochs: int = field(

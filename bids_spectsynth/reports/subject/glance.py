@@ -22,6 +22,7 @@ from bids_spectsynth.reports.pictures.mosaic import Title
 from bids_spectsynth.reports.plain_table import read_plain
 from bids_spectsynth.reports.subject.images import SIDES, SYNTHETIC_WARNING, input_roles, lesion_text, real_image
 from bids_spectsynth.reports.subject.metrics import read_metrics
+from bids_spectsynth.reports.subject.scanners import outside_training
 from bids_spectsynth.reports.subject.siscom.foci import place_of, planes_of
 from bids_spectsynth.reports.subject.siscom.results import Result, case_of, chosen, layer_name, results_of, scan_title
 from bids_spectsynth.reports.subject.siscom.section import at_text, map_caption
@@ -48,7 +49,14 @@ def glance_section(context: SubjectContext) -> Section | None:
     """Verdicts, and the SISCOM or else the synthetic image beside its inputs; None where nothing was prepared."""
     if not any(case.space == T1W_SPACE for case in context.cases):
         return None
-    verdicts = [*_models(context), *_siscom(context), *_asymmetries(context), *_registration(context), *_masks(context)]
+    verdicts = [
+        *_models(context),
+        *_scanners(context),
+        *_siscom(context),
+        *_asymmetries(context),
+        *_registration(context),
+        *_masks(context),
+    ]
     picture = _siscom_picture(context) or _synthesis_picture(context)
     return Section("glance", "At a glance", [Glance(verdicts, [picture] if picture else [])])
 
@@ -80,6 +88,15 @@ def _models(context: SubjectContext) -> Iterator[Verdict]:
     rest = len(context.synthetic) - _MOST_MODELS
     if rest > 0:
         yield Verdict("Further images", f"{rest} more synthetic images", href="#synthesis")
+
+
+def _scanners(context: SubjectContext) -> Iterator[Verdict]:
+    """Of each model whose training had no such scans."""
+    for _, synthetic in _shown(context):
+        found = outside_training(sidecar(synthetic.path))
+        if found:
+            text = "; ".join(found)
+            yield Verdict(f"Scans, {synthetic.model}", text, "warning", "unlike the training", "#synthesis")
 
 
 def _rated(synthetic: Synthetic) -> pd.DataFrame | None:

@@ -25,6 +25,7 @@ from bids_spectsynth.reports.pictures import reportlets
 from bids_spectsynth.reports.pictures.mosaic import Title
 from bids_spectsynth.reports.pictures.views import AXIS, Array, frame_of
 from bids_spectsynth.reports.reading import read_on_grid, read_volume
+from bids_spectsynth.reports.subject.scanners import scan_notes
 
 #: In every picture of a synthetic image.
 SYNTHETIC_WARNING = "SYNTHETIC: computed by a network, no measurement, not for diagnosis"
@@ -205,6 +206,7 @@ def synthesis_section(context: SubjectContext) -> Section | None:
         too_large = sidecar(synthetic.path).get("SliceSizeWarning")
         if isinstance(too_large, str) and too_large:
             own.append(Note(f"{too_large[0].upper()}{too_large[1:]}.", "warning", "Large head"))
+        own += scan_notes(sidecar(synthetic.path))
         own.append(context.picture(case, _synthesis_figure(context, case, synthetic, drawn)))
         units = sidecar(synthetic.path).get("UnitsDescription")
         return own + ([Text(f"Values in the file: {units}")] if isinstance(units, str) else [])

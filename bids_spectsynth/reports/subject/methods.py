@@ -10,6 +10,7 @@ import numpy.typing as npt
 from bids_spectsynth.bids.roles import role_of
 from bids_spectsynth.bids.transforms import Transform
 from bids_spectsynth.evaluation.case.metrics import METRICS
+from bids_spectsynth.reports.subject.scanners import scan_details
 from bids_spectsynth.reports.subject.siscom.methods import siscom_paragraph
 from bids_spectsynth.synthesis.data.orientation import ORIENTATIONS, slice_size
 
@@ -212,7 +213,7 @@ def _synthesis(models: Mapping[str, Mapping[str, Any]]) -> str:
         details = [f"from {inputs}"] if inputs else []
         details += [f"in {card['space']} space"] if card.get("space") else []
         details += [f"with intensities scaled by {card['scaling']}"] if card.get("scaling") else []
-        details += [*_crop_details(card), *_recipe_details(card)]
+        details += [*_crop_details(card), *_recipe_details(card), *scan_details(card)]
         details += _training_details(card)
         described.append(label + (f" ({', '.join(details)})" if details else ""))
     return (

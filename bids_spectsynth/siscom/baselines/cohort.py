@@ -1,7 +1,8 @@
 """The mean SPECT of a model's training cohort, brought to the head, times the ratio of the PETs where there is one."""
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,10 @@ from bids_spectsynth.synthesis.baselines.cohort_mean import sample_in_brain
 from bids_spectsynth.synthesis.baselines.files import TENSORS_FILE, has_baselines
 from bids_spectsynth.synthesis.baselines.fitted import Baselines
 from bids_spectsynth.synthesis.baselines.mean import pet_ratio, without_cases
+from bids_spectsynth.synthesis.data.harmonising import harmonised
 from bids_spectsynth.synthesis.models.card import ModelCard, has_trained
 from bids_spectsynth.synthesis.models.ensemble import load_members, members_for
+from bids_spectsynth.synthesis.models.training_scans import input_widths
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +45,8 @@ class TrainingMean:
         In the mean; the participant itself does not count.
     seen : bool
         Whether the participant's own SPECT is part of the mean and cannot be taken out of it.
+    widths : mapping of str to float
+        Resolution (FWHM, mm) that the cohort's PETs were brought to; empty where they were not.
     """
 
     folder: Path
@@ -50,6 +55,7 @@ class TrainingMean:
     with_ratio: bool
     n_participants: int
     seen: bool
+    widths: Mapping[str, float] = field(default_factory=dict)
 
 
 def choose_mean(request: Request) -> TrainingMean | None:
@@ -95,14 +101,16 @@ def _mean_of(folder: Path, request: Request) -> TrainingMean | None:
             return None
         baselines, seen = without_cases(baselines, own), False
     ratio = PET_ROLE in case.images and "mean_pet" in baselines.arrays
-    return TrainingMean(folder, member.ensemble or member.card.label, baselines, ratio, n_participants, seen)
+    label, widths = member.ensemble or member.card.label, input_widths([member.card], "none")
+    return TrainingMean(folder, label, baselines, ratio, n_participants, seen, widths)
 
 
 def _training_cases(request: Request, card: ModelCard) -> list[PreparedCase]:
     """The participant's own cases that the mean was fitted to."""
     wanted = {INTERICTAL, *card.inputs}
     cases = find_prepared(request.output_dir, card.space, (request.case.participant,))
-    return [case for case in cases if wanted <= case.images.keys() and not case.is_state_assumed]
+    own = [case for case in cases if wanted <= case.images.keys() and not case.is_state_assumed]
+    return [harmonised(case, input_widths([card], "none")) for case in own]
 
 
 def _available(request: Request) -> str | None:
@@ -115,7 +123,8 @@ def _make(request: Request) -> list[BaselineImage]:
     mean = choose_mean(request)
     if mean is None:
         return []
-    case = request.case.through(mean.baselines.template)
+    widths = mean.widths if mean.with_ratio else {}
+    case = harmonised(request.case, widths).through(mean.baselines.template)
 
     def on_head(name: str) -> Float32:
         arrays = mean.baselines.arrays
@@ -128,6 +137,8 @@ def _make(request: Request) -> list[BaselineImage]:
         values = values * _ratio(request, unscaled(case, PET_ROLE), on_head("mean_pet"))
         notes.append("Times the ratio of the participant's PET to the cohort's mean PET.")
         sources.append(case.images[PET_ROLE])
+        if PET_ROLE in case.smoothing:
+            notes.append(f"The PET was smoothed by {case.smoothing[PET_ROLE]:.1f} mm, as those of the cohort were.")
     if mean.seen:
         notes.append("The participant's own SPECT may be part of the mean.")
     return [

@@ -14,10 +14,10 @@ from bids_spectsynth.bids.sidecars import as_number, sidecar
 from bids_spectsynth.errors import DatasetError
 from bids_spectsynth.images.reading import load_image
 from bids_spectsynth.siscom.baselines.request import BaselineSource, Request
-from bids_spectsynth.siscom.baselines.tracers import tracer_note
 from bids_spectsynth.siscom.records import BaselineImage, CohortError, Float32
 from bids_spectsynth.siscom.significance.cohort_error import predicted_deviation
 from bids_spectsynth.synthesis.baselines.cohort_mean import sample_in_brain
+from bids_spectsynth.synthesis.data.tracers import tracer_note
 
 #: What ``stat-`` or ``desc-`` may say, in lower case.
 MEAN_WORDS = ("mean", "normalsmean")

@@ -10,12 +10,12 @@ from bids_spectsynth.bids.roles import PET as PET_ROLE
 from bids_spectsynth.bids.roles import T1W
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.images.reading import load_image
+from bids_spectsynth.images.resolution import AnatomicalBlur
 from bids_spectsynth.siscom.baselines.piscom import pet_as_spect
 from bids_spectsynth.siscom.baselines.request import BaselineSource, Request
 from bids_spectsynth.siscom.baselines.tissue import white_matter
 from bids_spectsynth.siscom.records import BaselineImage, Float32, Mask
 from bids_spectsynth.siscom.subtraction.resolution import match
-from bids_spectsynth.siscom.subtraction.sharpness import AnatomicalBlur
 
 _FITTED = (
     "The PET's contrast was fitted to the ictal scan itself; a change that is smooth and equal on both sides is lost."

@@ -5,8 +5,8 @@ import numpy as np
 from bids_spectsynth.bids.roles import INTERICTAL
 from bids_spectsynth.bids.sidecars import sidecar
 from bids_spectsynth.siscom.baselines.request import BaselineSource, Request
-from bids_spectsynth.siscom.baselines.tracers import tracer_note
 from bids_spectsynth.siscom.records import BaselineImage
+from bids_spectsynth.synthesis.data.tracers import tracer_note
 
 #: Of a scan whose name and sidecar do not say that it is interictal.
 _ASSUMED = "Nothing says that this SPECT is interictal: it was taken for it because nothing says otherwise."

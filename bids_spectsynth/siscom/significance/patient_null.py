@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bids_spectsynth.images.coarse import Coarse
 from bids_spectsynth.images.grid import MaskedGrid
 from bids_spectsynth.images.resampling import resample_linear
 from bids_spectsynth.siscom.records import Float32, Float64, Mask
@@ -17,7 +18,6 @@ from bids_spectsynth.siscom.significance.null import (
 )
 from bids_spectsynth.siscom.significance.trend import Trend, fit_trend
 from bids_spectsynth.siscom.significance.variability import Variability
-from bids_spectsynth.siscom.subtraction.coarse import Coarse
 
 #: Below this a voxel of the prepared grid knows nothing of the coarse one.
 _LEAST_WEIGHT = 1e-3

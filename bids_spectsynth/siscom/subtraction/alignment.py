@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from bids_spectsynth.images.coarse import Coarse
 from bids_spectsynth.images.grid import MaskedGrid, apply_affine
 from bids_spectsynth.images.resampling import resample_image
 from bids_spectsynth.images.smoothing import MaskedSmoother
 from bids_spectsynth.siscom.records import Float32, Float64, Mask
-from bids_spectsynth.siscom.subtraction.coarse import Coarse
 
 #: Voxels of the grids on which scans are compared, mm, one after the other: on the coarse one most of the way is gone,
 #: the fine one has enough of the noise's independent values.

@@ -19,7 +19,7 @@ def match(fwhm_ictal: float, fwhm_baseline: float) -> Matching:
     Parameters
     ----------
     fwhm_ictal, fwhm_baseline : float
-        Resolutions as :func:`~bids_spectsynth.siscom.subtraction.sharpness.estimate_fwhm` finds them, mm. Both are
+        Resolutions as :func:`~bids_spectsynth.images.resolution.estimate_fwhm` finds them, mm. Both are
         estimated from one anatomy, so that what that gets wrong is the same in both.
 
     Examples

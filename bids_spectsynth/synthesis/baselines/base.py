@@ -14,6 +14,7 @@ from bids_spectsynth.images.reading import load_image
 from bids_spectsynth.options.settings import Scaling
 from bids_spectsynth.synthesis.baselines.cohort_mean import mean_grid
 from bids_spectsynth.synthesis.baselines.fitted import Baselines
+from bids_spectsynth.synthesis.data.harmonising import smoothed
 from bids_spectsynth.synthesis.data.slices import CaseArrays
 
 #: What a baseline may need beside the role of an image: every case's transform to one common template.
@@ -195,5 +196,5 @@ def in_brain(values: npt.ArrayLike, mask: Mask) -> Float32:
 
 
 def unscaled(case: PreparedCase, role: str) -> Float32:
-    """A prepared image as it is, shape (I, J, K)."""
-    return np.asarray(load_image(case.images[role])[0].dataobj, dtype=np.float32)
+    """A prepared image in its own units, shape (I, J, K), as harmonised as the networks see it."""
+    return smoothed(case, role, np.asarray(load_image(case.images[role])[0].dataobj, dtype=np.float32))

@@ -1,7 +1,7 @@
 """Prepared images of a case as arrays, scaled for the network."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from bids_spectsynth.errors import ImageError, size_text
 from bids_spectsynth.images.nifti import content_checksum
 from bids_spectsynth.images.reading import load_image
 from bids_spectsynth.options.settings import Scaling
+from bids_spectsynth.synthesis.data.harmonising import smoothed
 from bids_spectsynth.synthesis.data.scaling import apply_scaling, scaling_coefficients
 
 FloatArray = npt.NDArray[np.float64]
@@ -185,6 +186,7 @@ def _scaled(
             f"{prepared.images[role]}: the same value ({inside[0]:g}) everywhere in the brain; look at "
             "the image that it was prepared from"
         )
+    volume = smoothed(prepared, role, volume, mask)
     slope, intercept = scaling_coefficients(volume, mask, scaling)
     return apply_scaling(volume, slope, intercept), slope, float(inside.mean(dtype=np.float64))
 
@@ -198,13 +200,15 @@ def _units(path: Path) -> str:
 class PreparedCases:
     """Cases that are read from disk one at a time while they are iterated over, so that memory holds one volume set.
 
-    ``prior`` makes a further, last input image from a case and its arrays.
+    ``prior`` makes a further, last input image from a case and its arrays; ``widths`` are the resolutions (FWHM, mm) to
+    which inputs are brought, by role.
     """
 
     cases: tuple[PreparedCase, ...]
     inputs: tuple[str, ...]
     scaling: Scaling
     prior: Callable[[PreparedCase, CaseArrays], npt.NDArray[np.float32]] | None = field(default=None, compare=False)
+    widths: Mapping[str, float] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.cases)

@@ -16,12 +16,12 @@ from bids_spectsynth.synthesis.data.orientation import ORIENTATIONS, slice_size
 from bids_spectsynth.synthesis.models.card_schema import check_values
 from bids_spectsynth.synthesis.network.recipe import recipe_of
 
-#: 1 had no recipes, 2 no cropped slices, 3 no initial models: earlier software refuses what it would apply wrongly, or
-#: whose participants it would take for held out.
-FORMAT_VERSION = 4
-#: Of a card without initial models, which earlier software may read.
-PLAIN_FORMAT_VERSION = 3
-_READABLE = (1, 2, 3, 4)
+#: 1 had no recipes, 2 no cropped slices, 3 no initial models, 4 no harmonised inputs: earlier software refuses what it
+#: would apply wrongly, or whose participants it would take for held out.
+FORMAT_VERSION = 5
+#: Of a card with initial models, and of one without either, which earlier software may read.
+_INITIAL_FORMAT_VERSION, PLAIN_FORMAT_VERSION = 4, 3
+_READABLE = (1, 2, 3, 4, 5)
 CARD_FILE = "model.json"
 STATEMENT = (
     "This model makes synthetic interictal SPECT. Its images are estimates from other scans, not measurements, and are "
@@ -81,6 +81,11 @@ class ModelCard:
     initial_models : tuple of mapping
         The model whose weights the training started from, the one that this started from, and so on: ``label``,
         ``weights_sha256``, ``created``, ``phantom``, ``salt``, ``participants`` and ``selection_participants`` of each.
+    scans : mapping
+        Resolution, cameras, tracers and attenuation correction of the training scans, by role
+        (:func:`bids_spectsynth.synthesis.data.scans.describe_scans`); empty where they were not recorded.
+    harmonised : mapping of str to float
+        Resolution (FWHM, mm) to which sharper inputs are brought, by role; empty without ``--harmonise``.
     """
 
     label: str
@@ -107,6 +112,8 @@ class ModelCard:
     statement: str = STATEMENT
     phantom: bool | None = None
     initial_models: tuple[Mapping[str, Any], ...] = ()
+    scans: Mapping[str, Any] = field(default_factory=dict)
+    harmonised: Mapping[str, float] = field(default_factory=dict)
     format_version: int = field(default=PLAIN_FORMAT_VERSION)
 
     @property
@@ -148,6 +155,11 @@ class ModelCard:
         return None if self.space == T1W_SPACE else self.space
 
 
+def format_version(*, initial_models: bool, harmonised: bool) -> int:
+    """The lowest version that says all that a card of such a model must say."""
+    return FORMAT_VERSION if harmonised else _INITIAL_FORMAT_VERSION if initial_models else PLAIN_FORMAT_VERSION
+
+
 def participant_hash(salt: str, participant: str) -> str:
     """SHA-256 of salt and label (without ``sub-``), hexadecimal."""
     return hashlib.sha256(f"{salt}:{participant}".encode()).hexdigest()
@@ -178,13 +190,16 @@ def is_selection_participant(card: ModelCard, participant: str) -> bool:
 
 
 #: Fields that say how a model came to be; its images and their sidecars have nothing of them.
-_HISTORY = ("created", "initial_models", "licence", "participants", "salt", "selection_participants", "statement",
-            "training", "validation", "versions")  # fmt: skip
+_HISTORY = ("created", "initial_models", "licence", "participants", "salt", "scans", "selection_participants",
+            "statement", "training", "validation", "versions")  # fmt: skip
+#: Fields of which a card that does not use them has the checksum of before there were such.
+_LATER = ("harmonised",)
 
 
 def card_checksum(card: ModelCard) -> str:
     """SHA-256 of what a model's images depend on besides its weights: a corrected card makes them outdated."""
-    content = {name: value for name, value in dataclasses.asdict(card).items() if name not in _HISTORY}
+    own = dataclasses.asdict(card)
+    content = {name: own[name] for name in own if name not in _HISTORY and (own[name] or name not in _LATER)}
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 

@@ -5,14 +5,18 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
+from bids_spectsynth.bids.public import is_public_text
 from bids_spectsynth.errors import value_text
 from bids_spectsynth.options.settings import T1W_SPACE, Scaling
+from bids_spectsynth.synthesis.data.scans import ATTENUATION, CAMERA, FWHM, PERCENTILES, TRACER
 
 Check = Callable[[Any], bool]
 
 #: Texts of a card are shown in reports and sidecars; nothing that a person writes there is longer.
 _LONGEST_TEXT = 2000
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+#: Resolutions of images, mm.
+_WIDTHS = (0.5, 200)
 _LABEL = re.compile(r"[A-Za-z0-9]{1,120}")
 
 
@@ -61,6 +65,33 @@ def _initial_model(value: Any) -> bool:
     )
 
 
+def _table(name: Check, value: Check, most: int) -> Check:
+    """An object of at most so many entries, whose names and values pass."""
+    return lambda one: _object(one) and len(one) <= most and all(map(name, one)) and all(map(value, one.values()))
+
+
+def _distribution(value: Any) -> bool:
+    """Resolutions of scans: the percentiles in order, and their number."""
+    names = tuple(PERCENTILES)
+    if not _object(value) or not _table(_text, _number(0, 1e9), len(names) + 1)(value) or {*value} != {*names, "n"}:
+        return False
+    widths = [value[name] for name in names]
+    return all(map(_number(*_WIDTHS), widths)) and widths == sorted(widths) and _whole(1, 10**6)(value["n"])
+
+
+def _role_scans(value: Any) -> bool:
+    if not _object(value) or not _whole(0, 10**6)(value.get("scans")):
+        return False
+    counts = _table(is_public_text, _whole(1, 10**6), 1000)
+    known = {"scans": _whole(0, 10**6), FWHM: _distribution, **dict.fromkeys((CAMERA, TRACER, ATTENUATION), counts)}
+    return all(name in known and known[name](one) for name, one in value.items())
+
+
+def _scans(value: Any) -> bool:
+    """What a card keeps of the scans of its training."""
+    return _table(_matching(_LABEL), _role_scans, 32)(value)
+
+
 #: What each field of a card must be, in words and as a check.
 FIELDS: Mapping[str, tuple[str, Check]] = {
     "label": ("letters and digits", _matching(_LABEL)),
@@ -90,6 +121,8 @@ FIELDS: Mapping[str, tuple[str, Check]] = {
         "objects with label, checksums and participants of earlier models",
         _each(_initial_model, 0, 100),
     ),
+    "scans": ("numbers, and counts of scans by names, of each role", _scans),
+    "harmonised": ("0.5 to 200 mm by role", _table(_matching(_LABEL), _number(*_WIDTHS), 32)),
 }
 #: The same of what is computed with in the objects of a card; those without an entry here are descriptions.
 PARTS: Mapping[str, Mapping[str, tuple[str, Check]]] = {

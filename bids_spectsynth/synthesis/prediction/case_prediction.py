@@ -11,9 +11,11 @@ import numpy.typing as npt
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.images.grid import new_image
 from bids_spectsynth.synthesis.computing.computation import Computation
+from bids_spectsynth.synthesis.data.harmonising import harmonised
 from bids_spectsynth.synthesis.data.slices import UNKNOWN_UNITS, load_case
 from bids_spectsynth.synthesis.models.card import ModelCard
 from bids_spectsynth.synthesis.models.folder import Model
+from bids_spectsynth.synthesis.models.training_scans import input_widths
 from bids_spectsynth.synthesis.prediction.plausible import check_synthetic
 from bids_spectsynth.synthesis.prediction.predict import network_input_size, predict_members
 from bids_spectsynth.synthesis.prediction.units import mean_statistics, to_units
@@ -103,7 +105,8 @@ def predict_case(
     models : sequence of Model
         One network, or those of an ensemble that serve this case; their outputs are averaged.
     prepared : PreparedCase
-        That the models fit (:func:`bids_spectsynth.synthesis.models.fit.check_fit`).
+        That the models fit (:func:`bids_spectsynth.synthesis.models.fit.check_fit`). Of models that were trained with
+        harmonised inputs, its PET is harmonised here where the case has no ``smoothing`` yet.
     card : ModelCard
         Of the whole model (:func:`whole_card`).
     samples : int
@@ -120,6 +123,8 @@ def predict_case(
         A prepared image is missing or damaged, or what the networks make of it is no image: not finite, constant, or
         far beyond the training cohort's range.
     """
+    if not prepared.smoothing:
+        prepared = harmonised(prepared, input_widths([model.card for model in models], "none"))
     arrays = load_case(prepared, card.inputs, card.scaling, target=False)
     output = predict_members(models, prepared, arrays, samples=samples, computation=computation)
     values, slope, intercept = to_units(output.mean, arrays.mask, card)

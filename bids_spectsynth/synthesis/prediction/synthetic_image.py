@@ -21,8 +21,10 @@ from bids_spectsynth.images.grid import new_image
 from bids_spectsynth.images.resampling import resample_linear
 from bids_spectsynth.options.settings import T1W_SPACE, Settings
 from bids_spectsynth.synthesis.computing.computation import prediction_computation
+from bids_spectsynth.synthesis.data.harmonising import harmonised
 from bids_spectsynth.synthesis.models.fit import check_fit
 from bids_spectsynth.synthesis.models.folder import Model
+from bids_spectsynth.synthesis.models.training_scans import input_widths, scan_entries
 from bids_spectsynth.synthesis.prediction.case_prediction import (
     ErrorMaps,
     Prediction,
@@ -51,7 +53,6 @@ def synthesise(
     *,
     label: str | None = None,
     error_maps: Callable[[Prediction, PreparedCase], ErrorMaps] | None = None,
-    facts: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write the synthetic SPECT of a case.
 
@@ -65,12 +66,12 @@ def synthesise(
     prepared : PreparedCase
     output_dir : Path
     settings : Settings
-        For ``voxel_size``, ``uncertainty``, ``precision``, ``memory_format`` and ``bids_dir`` (to name sources).
+        For ``voxel_size``, ``uncertainty``, ``precision``, ``memory_format``, ``harmonise`` and ``bids_dir`` (to name
+        sources).
     label : str, optional
         Of the whole model; by default that of the first network.
     error_maps : callable, optional
         Makes standard deviation and interval of a prediction.
-    facts : mapping, optional
 
     Returns
     -------
@@ -85,9 +86,10 @@ def synthesise(
     """
     card, device = whole_card(models, label), models[0].device
     _check_all(models, prepared, settings)
+    prepared, scans = _as_in_training(models, prepared, settings)
     how = prediction_computation(device, settings.precision, settings.memory_format)
     found = predict_case(models, prepared, card, samples=settings.samples, computation=how)
-    facts = {"Precision": how.precision, **_size_warning(found, prepared), **(facts or {})}
+    facts = {"Precision": how.precision, **_size_warning(found, prepared), **scans}
     sidecar = image_sidecar(card, models, prepared, output_dir, settings) | facts
     path = synthetic_path(output_dir, prepared, card.label)
     source = source_uri(path, settings.bids_dir, output_dir)
@@ -113,6 +115,16 @@ def _write_deviation(path: Path, found: Prediction, sidecar: Mapping[str, Any]) 
 def _check_all(models: Sequence[Model], prepared: PreparedCase, settings: Settings) -> None:
     for model in models:
         check_fit(model.card, prepared, settings.voxel_size)
+
+
+def _as_in_training(
+    models: Sequence[Model], prepared: PreparedCase, settings: Settings
+) -> tuple[PreparedCase, dict[str, Any]]:
+    """The case with inputs as blurred as those of the training, where so requested, and what is to be said of them."""
+    cards = [model.card for model in models]
+    targets = input_widths(cards, settings.harmonise)
+    case = harmonised(prepared, targets)
+    return case, scan_entries(cards, case, targets)
 
 
 def _size_warning(found: Prediction, prepared: PreparedCase) -> dict[str, str]:

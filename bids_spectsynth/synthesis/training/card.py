@@ -3,8 +3,9 @@
 import datetime
 import platform
 import secrets
-from collections.abc import Sequence
-from typing import TypedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypedDict
 
 import torch
 
@@ -13,7 +14,7 @@ from bids_spectsynth.bids.roles import INTERICTAL
 from bids_spectsynth.synthesis.data.cohort_statistics import CohortStatistics
 from bids_spectsynth.synthesis.data.cropping import Size
 from bids_spectsynth.synthesis.data.through_slice import NODES
-from bids_spectsynth.synthesis.models.card import FORMAT_VERSION, PLAIN_FORMAT_VERSION, ModelCard, participant_hash
+from bids_spectsynth.synthesis.models.card import ModelCard, format_version, participant_hash
 from bids_spectsynth.synthesis.models.folder import weights_checksum
 from bids_spectsynth.synthesis.models.initial_model import InitialModel
 from bids_spectsynth.synthesis.network.networks import parameter_count
@@ -78,10 +79,25 @@ def make_card(
         weights_sha256=weights_checksum(state.best_weights),
         phantom=phantom,
         initial_models=() if initial is None else initial.record(),
-        format_version=PLAIN_FORMAT_VERSION if initial is None else FORMAT_VERSION,
+        format_version=format_version(initial_models=initial is not None, harmonised=False),
         prior_sha256=prior,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
+
+
+def with_scans(card: ModelCard, scans: Mapping[str, Any], widths: Mapping[str, float]) -> ModelCard:
+    """The card with what is known of the training's scans, and with how its inputs were harmonised.
+
+    Parameters
+    ----------
+    card : ModelCard
+    scans : mapping
+        Of :func:`bids_spectsynth.synthesis.data.scans.describe_scans`.
+    widths : mapping of str to float
+        Resolution (FWHM, mm) to which inputs were brought, by role.
+    """
+    version = format_version(initial_models=bool(card.initial_models), harmonised=bool(widths))
+    return replace(card, scans=dict(scans), harmonised=dict(widths), format_version=version)
 
 
 class _Participants(TypedDict):

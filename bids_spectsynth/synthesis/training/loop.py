@@ -3,26 +3,28 @@
 import logging
 import math
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from tqdm import tqdm
 
+from bids_spectsynth.bids.roles import INTERICTAL
 from bids_spectsynth.synthesis.baselines.files import baselines_checksum
 from bids_spectsynth.synthesis.computing.computation import training_computation
 from bids_spectsynth.synthesis.computing.devices import Processes
 from bids_spectsynth.synthesis.computing.seeds import derived_seed
 from bids_spectsynth.synthesis.data.batches import shuffled_batches
-from bids_spectsynth.synthesis.data.slices import CaseArrays
+from bids_spectsynth.synthesis.data.scans import describe_scans
+from bids_spectsynth.synthesis.data.slices import CaseArrays, PreparedCases
 from bids_spectsynth.synthesis.data.storage import Storage, decoded_on
 from bids_spectsynth.synthesis.models.card import ModelCard
 from bids_spectsynth.synthesis.models.folder import save_model
 from bids_spectsynth.synthesis.models.initial_model import InitialModel
 from bids_spectsynth.synthesis.models.tensors import LARGEST_WEIGHT, unusable
 from bids_spectsynth.synthesis.training import checkpoint
-from bids_spectsynth.synthesis.training.card import make_card
+from bids_spectsynth.synthesis.training.card import make_card, with_scans
 from bids_spectsynth.synthesis.training.config import TrainingConfig
 from bids_spectsynth.synthesis.training.finite import not_finite
 from bids_spectsynth.synthesis.training.history import remaining_words, write_history
@@ -76,6 +78,13 @@ class TrainingLoop:
         computation = tried(rule, config, levels, size, processes, n_steps=n_steps, begun=begun)
         self.stepper = Stepper(config, config.recipe.n_channels, levels, computation, processes, initial)
         self.initial = initial
+        self._widths: Mapping[str, float] = {}
+        self._scans: Mapping[str, Any] = {}
+        # Arrays in memory have neither sidecars nor files that could be measured. Now, because files may change while
+        # a training lasts, and none must end for that.
+        if isinstance(training, PreparedCases) and processes.is_first:
+            self._widths = training.widths
+            self._scans = describe_scans(training.cases, (*config.inputs, INTERICTAL))
         self._losses = loss_names(config)
         self.state = TrainingState(sums=torch.zeros(len(self._losses), dtype=torch.float64))
 
@@ -175,7 +184,7 @@ class TrainingLoop:
     def card(self, phantom: bool | None) -> ModelCard:
         """What is to be known of the model; ``phantom`` as in :meth:`fit`."""
         slices = self.slices
-        return make_card(
+        card = make_card(
             self.config,
             slices.statistics,
             self.state,
@@ -187,6 +196,7 @@ class TrainingLoop:
             prior=self._prior_checksum(),
             initial=self.initial,
         )
+        return with_scans(card, self._scans, self._widths)
 
     def _prior_checksum(self) -> str:
         return baselines_checksum(self.folder) if self.config.recipe.prior else ""

@@ -1,8 +1,11 @@
 """Training all models of a run on a prepared cohort: every network of every model, each beside its baselines."""
 
+import dataclasses
 import logging
 from collections.abc import Collection, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from bids_spectsynth.bids.dataset import add_descriptions, has_phantom_data
 from bids_spectsynth.bids.output_files import models_folder
@@ -14,13 +17,12 @@ from bids_spectsynth.synthesis.baselines.fitted import Baselines
 from bids_spectsynth.synthesis.baselines.fitting import fit_baselines
 from bids_spectsynth.synthesis.cohort.select import make_cohort
 from bids_spectsynth.synthesis.computing.devices import Processes, connected_processes, environment_rank, resolve_device
+from bids_spectsynth.synthesis.data.harmonising import case_widths, common_width, harmonised, has_width
+from bids_spectsynth.synthesis.data.slices import PreparedCases
 from bids_spectsynth.synthesis.data.storage import storage_for
 from bids_spectsynth.synthesis.models.ensemble import ENSEMBLE_FILE, write_ensemble
 from bids_spectsynth.synthesis.study import PlannedModel, merge_models, planned_models
-from bids_spectsynth.synthesis.training.planning import (
-    PlannedTraining,
-    plan_trainings,
-)
+from bids_spectsynth.synthesis.training.planning import PlannedTraining, plan_trainings
 from bids_spectsynth.synthesis.training.train import train
 
 logger = logging.getLogger(__name__)
@@ -54,7 +56,7 @@ def train_models(settings: Settings, names: Collection[str] | None) -> tuple[lis
     settings = merge_models(settings, models)
     cohort = make_cohort(settings, names)
     plans = plan_trainings(settings, cohort, models)
-    fitted: dict[tuple[str, str], Path] = {}
+    fitted: dict[tuple[str, str, str], Path] = {}
     folders = []
     # One connection for all networks; it begins when every process has read what was there before.
     with connected_processes(resolve_device(settings.device, environment_rank().local_rank)) as processes:
@@ -74,7 +76,7 @@ def _train_model(
     settings: Settings,
     model: PlannedModel,
     plan: Sequence[PlannedTraining],
-    fitted: dict[tuple[str, str], Path],
+    fitted: dict[tuple[str, str, str], Path],
     processes: Processes,
 ) -> Path:
     folder = models_folder(settings.output_dir) / model.label
@@ -97,8 +99,10 @@ def _train_model(
 
 
 def _train_network(
-    settings: Settings, planned: PlannedTraining, fitted: dict[tuple[str, str], Path], processes: Processes
+    settings: Settings, planned: PlannedTraining, fitted: dict[tuple[str, str, str], Path], processes: Processes
 ) -> None:
+    if not (planned.is_finished and has_baselines(planned.folder)):
+        planned = with_common_widths(planned)
     # The cohort's mean, which a network may see, is one of the baselines: they come first.
     if processes.is_first:
         _provide_baselines(planned, fitted)
@@ -116,12 +120,12 @@ def _train_network(
     )
 
 
-def _provide_baselines(planned: PlannedTraining, fitted: dict[tuple[str, str], Path]) -> None:
+def _provide_baselines(planned: PlannedTraining, fitted: dict[tuple[str, str, str], Path]) -> None:
     """Fit the baselines of a network, or take over those of another one with the same training images.
 
-    ``fitted`` maps training images and space to a folder with baselines, and is added to.
+    ``fitted`` maps training images, space and harmonising to a folder with baselines, and is added to.
     """
-    folder, key = planned.folder, (planned.training.digest(), planned.config.space)
+    folder, key = planned.folder, (planned.training.digest(), planned.config.space, planned.config.harmonise)
     finished = planned.is_finished
     if not finished:
         # Baselines of an earlier training would be of another cohort.
@@ -133,3 +137,45 @@ def _provide_baselines(planned: PlannedTraining, fitted: dict[tuple[str, str], P
         else:
             fit_baselines(planned.training.cases, planned.config.inputs, planned.config.scaling).save(folder)
     fitted.setdefault(key, folder)
+
+
+def with_common_widths(planned: PlannedTraining) -> PlannedTraining:
+    """The training with PETs that are smoothed to the blurriest scanner's resolution where ``--harmonise`` says so.
+
+    The resolution is that of the training participants alone; those of the validation are brought to the same. The
+    measured SPECT stays as it is: it is what the network is to make, and what it is rated against.
+
+    Parameters
+    ----------
+    planned : PlannedTraining
+
+    Returns
+    -------
+    PlannedTraining
+        As it was without the option, and where the model sees no PET.
+
+    Raises
+    ------
+    ImageError
+        An image or a mask is missing or damaged.
+    """
+    roles = tuple(role for role in planned.config.inputs if has_width(role))
+    if planned.config.harmonise != "resolution":
+        return planned
+    if not roles:
+        logger.info("Model %s: sees no PET that could be harmonised", planned.config.label)
+        return planned
+    found = {case.name: case_widths(case, roles) for case in planned.training.cases}
+    common = {role: round(common_width([own[role] for own in found.values()]), 2) for role in roles}
+    targets = {role: width for role, width in common.items() if np.isfinite(width)}
+    parts = [_brought_to(part, targets) for part in (planned.training, planned.validation)]
+    smoothed = sum(bool(case.smoothing) for part in parts for case in part.cases)
+    words = ", ".join(f"{role} {width:g} mm" for role, width in targets.items()) or "no resolution could be measured"
+    n = sum(map(len, parts))
+    logger.info("Model %s: inputs brought to %s; %d of %d smoothed", planned.config.label, words, smoothed, n)
+    return dataclasses.replace(planned, training=parts[0], validation=parts[1])
+
+
+def _brought_to(part: PreparedCases, targets: dict[str, float]) -> PreparedCases:
+    cases = tuple(harmonised(case, targets) for case in part.cases)
+    return dataclasses.replace(part, cases=cases, widths=targets)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from bids_spectsynth.bids.prepared import find_prepared
+from bids_spectsynth.siscom.baselines import cohort
 from bids_spectsynth.siscom.baselines.cohort import COHORT, choose_mean
 from bids_spectsynth.siscom.baselines.request import Request
 from bids_spectsynth.synthesis.baselines.fitted import Baselines
@@ -69,3 +70,17 @@ def test_cohort__reasons_for_none(finished: App, tmp_path: Path, caplog: pytest.
     assert "template" in str(COHORT.available(lost))
     assert COHORT.available(request_of(finished, "07", "ictal", models=(tmp_path,)))
     assert "left out as a cohort" in caplog.text
+
+
+def test_cohort__pet_as_blurred_as_the_cohorts_that_were_harmonised(
+    finished: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = request_of(finished, "07", "ictal")
+    (plain,) = COHORT.make(request)
+    mean = choose_mean(request)
+    assert mean is not None
+    assert mean.widths == {}
+    monkeypatch.setattr(cohort, "choose_mean", lambda _: replace(mean, widths={"pet": 30.0}))
+    (found,) = COHORT.make(request)
+    assert any(note.startswith("The PET was smoothed by") for note in found.notes)
+    assert not np.allclose(found.values, plain.values)

@@ -1,10 +1,13 @@
 import dataclasses
+import hashlib
 import json
 
 import pytest
 
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.synthesis.models.card import (
+    _HISTORY,
+    card_checksum,
     is_selection_participant,
     is_training_participant,
     load_card,
@@ -33,7 +36,7 @@ def test_training_participants_are_recognised_by_hash(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format_version": 5}, "version 5, this software knows up to 4; update"),
+        ({"format_version": 6}, "version 6, this software knows up to 5; update"),
         ({"format_version": "1"}, "not a model card"),
         ({"inputs": ["pet"]}, "number of inputs"),
         ({"scaling": "none"}, "scaling must be slice or volume, not .none."),
@@ -73,3 +76,13 @@ def test_fields_of_a_later_release_are_ignored(tmp_path):
     card, _ = make_model(tmp_path)
     change_card(tmp_path, later="x")
     assert load_card(tmp_path) == card
+
+
+def test_card_checksum__a_card_without_harmonising_keeps_that_of_earlier_versions(tmp_path):
+    make_model(tmp_path)
+    card = load_card(tmp_path)
+    earlier = {name: value for name, value in dataclasses.asdict(card).items() if name not in (*_HISTORY, "harmonised")}
+    text = json.dumps(earlier, sort_keys=True, default=str)
+    assert card_checksum(card) == hashlib.sha256(text.encode()).hexdigest()
+    assert card_checksum(dataclasses.replace(card, scans={"pet": {"scans": 3}})) == card_checksum(card)
+    assert card_checksum(dataclasses.replace(card, harmonised={"pet": 8.0})) != card_checksum(card)

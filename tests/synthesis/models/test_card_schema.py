@@ -62,3 +62,46 @@ def test_load_card__space_that_is_none(tmp_path, value):
     change_card(tmp_path, space=value)
     with pytest.raises(ModelError, match="space must be"):
         load_card(tmp_path)
+
+
+WIDTHS = {"min": 5.0, "p5": 5.2, "median": 6.0, "p95": 7.0, "max": 7.5, "n": 9}
+
+
+def test_load_card__scans_and_harmonising_come_back(tmp_path):
+    make_model(tmp_path)
+    scans = {"T1w": {"scans": 9, "camera": {"A One": 9}}, "pet": {"scans": 9, "fwhm_mm": WIDTHS, "tracer": {"FDG": 9}}}
+    change_card(tmp_path, scans=scans, harmonised={"pet": 7.0}, format_version=5)
+    card = load_card(tmp_path)
+    assert (card.scans, card.harmonised) == (scans, {"pet": 7.0})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"fwhm_mm": {**WIDTHS, "p95": 5.0}},
+        {"fwhm_mm": {**WIDTHS, "max": math.nan}},
+        {"fwhm_mm": {**WIDTHS, "max": 1e5}},
+        {"fwhm_mm": {**WIDTHS, "min": "5"}},
+        {"fwhm_mm": {**WIDTHS, "n": 0}},
+        {"fwhm_mm": {name: WIDTHS[name] for name in ("p5", "n")}},
+        {"camera": {"DOE^JOHN": 1}},
+        {"camera": {"A" * 500: 1}},
+        {"tracer": {"FDG": 0.5}},
+        {"tracer": ["FDG"]},
+        {"scans": -1},
+        {"station": {"CT7": 1}},
+    ],
+)
+def test_load_card__absurd_scans(tmp_path, changes):
+    make_model(tmp_path)
+    change_card(tmp_path, scans={"pet": {"scans": 9, **changes}})
+    with pytest.raises(ModelError, match="scans must be numbers, and counts of scans by names, of each role"):
+        load_card(tmp_path)
+
+
+@pytest.mark.parametrize("value", [{"pet": 0}, {"pet": "7"}, {"pet": math.inf}, {"../x": 7.0}, [7.0]])
+def test_load_card__absurd_harmonising(tmp_path, value):
+    make_model(tmp_path)
+    change_card(tmp_path, harmonised=value)
+    with pytest.raises(ModelError, match="harmonised must be"):
+        load_card(tmp_path)

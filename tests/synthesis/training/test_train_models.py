@@ -15,15 +15,18 @@ from bids_spectsynth.errors import ModelError
 from bids_spectsynth.options.settings import make_settings
 from bids_spectsynth.synthesis.baselines.files import has_baselines
 from bids_spectsynth.synthesis.cohort import select as cohort
+from bids_spectsynth.synthesis.data.slices import PreparedCases
 from bids_spectsynth.synthesis.models.card import is_selection_participant, is_training_participant
 from bids_spectsynth.synthesis.models.ensemble import ENSEMBLE_FILE, find_models, is_model, load_members, members_for
 from bids_spectsynth.synthesis.study import planned_models
 from bids_spectsynth.synthesis.training import loop as training
 from bids_spectsynth.synthesis.training import train_models as train_cohort
-from bids_spectsynth.synthesis.training.planning import planned_networks
+from bids_spectsynth.synthesis.training.config import TrainingConfig
+from bids_spectsynth.synthesis.training.planning import PlannedNetwork, PlannedTraining, planned_networks
 from bids_spectsynth.synthesis.training.state import Interrupted
 from bids_spectsynth.synthesis.training.steps import Stepper
-from bids_spectsynth.synthesis.training.train_models import train_models
+from bids_spectsynth.synthesis.training.train_models import train_models, with_common_widths
+from tests.synthesis.data.test_scans import write as write_scans
 
 LABELS = [f"{n:02d}" for n in range(1, 6)]
 STUDY = 'inputs = [["pet"]]\n[[losses]]\nname = "Gan"\n[[losses]]\nname = "L1only"\nadversarial_weight = 0\n'
@@ -246,3 +249,28 @@ def test_the_cohort_is_found_by_name(prepared, monkeypatch):
         "02",
         "05",
     }
+
+
+# Several scanners
+
+
+def plan_of(folder, inputs=("T1w", "pet"), harmonise="resolution"):
+    """A training with a sharp and a blurred PET, and a validation with a sharp one and one that is blurrier still."""
+    parts = [[write_scans(folder, f"{fwhm}", fwhm, {}) for fwhm in part] for part in ((5.0, 9.0), (5.5, 13.0))]
+    config = TrainingConfig(label="m", inputs=inputs, harmonise=harmonise)
+    data = [PreparedCases(tuple(part), inputs, "volume") for part in parts]
+    return PlannedTraining(folder, PlannedNetwork("", 0, 1, "axial"), config, *data)
+
+
+def test_with_common_widths__training_participants_alone_decide(tmp_path):
+    found = with_common_widths(plan_of(tmp_path))
+    assert found.training.widths == found.validation.widths == {"pet": pytest.approx(9, abs=1)}
+    smoothed = [[set(case.smoothing) for case in part.cases] for part in (found.training, found.validation)]
+    assert smoothed == [[{"pet"}, set()], [{"pet"}, set()]]
+    # What is finished is recognised by images and options, not by what was measured.
+    assert found.config == plan_of(tmp_path).config
+
+
+def test_with_common_widths__without_the_option_or_a_pet(tmp_path):
+    for plan in (plan_of(tmp_path, harmonise="none"), plan_of(tmp_path, inputs=("T1w",))):
+        assert with_common_widths(plan) is plan

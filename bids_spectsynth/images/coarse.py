@@ -4,10 +4,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 from scipy import ndimage
 
 from bids_spectsynth.images.grid import MaskedGrid, apply_affine
-from bids_spectsynth.siscom.records import Float32, Float64, Mask
+
+Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)

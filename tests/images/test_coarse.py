@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bids_spectsynth.images.coarse import Coarse
 from bids_spectsynth.images.grid import apply_affine
-from bids_spectsynth.siscom.subtraction.coarse import Coarse
 
 
 @settings(max_examples=30, deadline=None)

@@ -1,6 +1,6 @@
 import pytest
 
-from bids_spectsynth.siscom.baselines.tracers import tracer_note
+from bids_spectsynth.synthesis.data.tracers import tracer_note
 
 
 @pytest.mark.parametrize(

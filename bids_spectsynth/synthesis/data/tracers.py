@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-#: Other names of the tracers of cerebral perfusion.
+#: Other names of the tracers of cerebral perfusion and of FDG.
 _SYNONYMS = {
     "exametazime": "hmpao",
     "ceretec": "hmpao",
@@ -13,8 +13,10 @@ _SYNONYMS = {
     "neurolite": "ecd",
     "iofetamine": "imp",
     "iodoamphetamine": "imp",
+    "fluorodeoxyglucose": "fdg",
+    "fludeoxyglucose": "fdg",
 }
-_NUCLIDE = re.compile(r"technetium|99mtc|tc99m|99m|tc|iodine|123i|i123")
+_NUCLIDE = re.compile(r"technetium|99mtc|tc99m|99m|tc|iodine|123i|i123|18f(?=f)|f18|fluorine18|18(?=fdg)")
 
 
 def tracer_note(ictal: Mapping[str, Any], other: Mapping[str, Any]) -> str | None:
@@ -37,6 +39,17 @@ def tracer_note(ictal: Mapping[str, Any], other: Mapping[str, Any]) -> str | Non
         if ours and theirs and plain(ours) != plain(theirs):
             return f"The ictal scan is of another tracer ({ours}) than the interictal one ({theirs})."
     return None
+
+
+def same_tracer(one: str, other: str) -> bool:
+    """Whether two names are of one tracer.
+
+    Examples
+    --------
+    >>> same_tracer("[18F]FDG", "fluorodeoxyglucose"), same_tracer("18FDG", "FDG"), same_tracer("FDG", "PiB")
+    (True, True, False)
+    """
+    return _tracer(one) == _tracer(other)
 
 
 def _letters(name: str) -> str:

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from bids_spectsynth.siscom.subtraction.sharpness import estimate_fwhm
-from tests.siscom.conftest import CENTRE, RADII
+from bids_spectsynth.images.resolution import estimate_fwhm
+
+#: Middle and half axes of the brain, mm.
+CENTRE, RADII = np.array([0.0, -14.0, 12.0]), np.array([58.0, 72.0, 52.0])
 
 #: Tissue is drawn on finer voxels than it is looked at.
 SIZE = 3.0

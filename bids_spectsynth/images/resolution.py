@@ -3,9 +3,8 @@
 import numpy as np
 from scipy import ndimage, optimize
 
+from bids_spectsynth.images.coarse import Coarse, Float32, Float64, Mask
 from bids_spectsynth.images.resampling import FWHM_PER_SIGMA
-from bids_spectsynth.siscom.records import Float32, Float64, Mask
-from bids_spectsynth.siscom.subtraction.coarse import Coarse
 
 #: Classes of the T1w's intensity in the brain, of equal size: the scan may have any value in each.
 _CLASSES = 8

@@ -1,0 +1,77 @@
+"""What a participant's page says of scanners: how its scans differ from the training's, and what was done about it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from bids_spectsynth.bids.roles import role_of
+from bids_spectsynth.reports.html import Note, number
+from bids_spectsynth.synthesis.data.scans import FWHM
+from bids_spectsynth.synthesis.models.training_scans import (
+    COMPARED,
+    HARMONISED_FWHM,
+    HARMONISING_FWHM,
+    INPUT_FWHM,
+    OUTSIDE,
+)
+
+
+def outside_training(facts: Mapping[str, Any]) -> list[str]:
+    """Sentences on what the scans of a case have that those of the model's training did not.
+
+    Parameters
+    ----------
+    facts : mapping
+        Sidecar of the synthetic image.
+    """
+    found = facts.get(OUTSIDE)
+    return [str(one.get("sentence")) for one in (found if isinstance(found, list) else []) if isinstance(one, dict)]
+
+
+def scan_notes(facts: Mapping[str, Any]) -> list[Note]:
+    """Notes beside a synthetic image: differences, harmonising, or that the training's scans are not known.
+
+    Parameters
+    ----------
+    facts : mapping
+        Sidecar of the synthetic image; one of an earlier version says nothing of scans.
+    """
+    notes = [
+        Note(f"{text[0].upper()}{text[1:]}.", "warning", "Unlike the training") for text in outside_training(facts)
+    ]
+    if facts.get(COMPARED) is False:
+        notes.append(Note("The scans that the model learned from are not recorded; these were not compared with them."))
+    targets, kernels, widths = (_numbers(facts.get(key)) for key in (HARMONISED_FWHM, HARMONISING_FWHM, INPUT_FWHM))
+    for role, target in targets.items():
+        name, kernel, width = role_of(role).title, kernels.get(role, 0.0), widths.get(role)
+        if width is not None and kernel:
+            words = (
+                f"The {name} of {number(width, 1)} mm was smoothed by {number(kernel, 1)} mm, to {number(target, 1)} mm"
+            )
+            notes.append(Note(f"{words}: the resolution of the model's training.", "info", "Harmonised"))
+    return notes
+
+
+def _numbers(value: Any) -> dict[str, float]:
+    known = value.items() if isinstance(value, dict) else ()
+    return {str(name): float(one) for name, one in known if isinstance(one, int | float)}
+
+
+def scan_details(card: Mapping[str, Any]) -> list[str]:
+    """What a methods text says of the resolution of a model's training scans, and of harmonised inputs.
+
+    Parameters
+    ----------
+    card : mapping
+        Content of ``model.json``; one of an earlier version gives nothing.
+    """
+    details = []
+    scans = card.get("scans")
+    for role, one in scans.items() if isinstance(scans, dict) else ():
+        widths = _numbers(one.get(FWHM)) if isinstance(one, dict) else {}
+        if {"p5", "median", "p95"} <= set(widths):
+            numbers = [number(widths[name], 1) for name in ("median", "p5", "p95")]
+            title = role_of(str(role)).title
+            details.append("{} resolution in training {} mm (median; 5 to 95 %: {} to {} mm)".format(title, *numbers))
+    for role, width in _numbers(card.get("harmonised")).items():
+        details.append(f"sharper {role_of(role).title} images smoothed to {number(width, 1)} mm")
+    return details

@@ -1,0 +1,220 @@
+"""Bringing the PETs of several scanners to one resolution before a network sees them.
+
+An image can be made blurrier, never sharper: all are brought to the blurriest group of the training, later ones to what
+the training had.
+"""
+
+import functools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from bids_spectsynth.bids.prepared import PreparedCase
+from bids_spectsynth.bids.roles import INTERICTAL, T1W, role_of
+from bids_spectsynth.errors import ImageError, size_text
+from bids_spectsynth.images.reading import load_image
+from bids_spectsynth.images.resolution import AnatomicalBlur
+from bids_spectsynth.images.smoothing import as_by_blurrier_camera
+
+Float32 = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+
+#: Resolutions that differ by less than this factor are not told apart: twice the standard deviation with which the
+#: measured width differs between heads on one camera (8 % of it, docs/method.md).
+TOLERANCE = 1.15
+#: Once that deviation. What is sharper by less is not smoothed: to smooth a little for nothing costs next to nothing,
+#: to leave a sharp image costs more (benchmarks/several_scanners.py).
+LEAST_FACTOR = 1.075
+#: Voxels of a brain below which no resolution is measured; a brain has thousands at any size of the program's.
+_LEAST_VOXELS = 1000
+
+
+def has_width(role: str) -> bool:
+    """Whether a resolution is measured of images of a role: of PET and interictal SPECT, not of MR."""
+    return (role_of(role).is_input and role_of(role).is_nuclear) or role == INTERICTAL
+
+
+def case_widths(prepared: PreparedCase, roles: Iterable[str]) -> dict[str, float]:
+    """Resolution of the PET and the SPECT of a case, as its files are.
+
+    Parameters
+    ----------
+    prepared : PreparedCase
+    roles : iterable of str
+        Others than PET and interictal SPECT, and those that the case does not have, are left out.
+
+    Returns
+    -------
+    dict of str to float
+        FWHM, mm, of 4 to 20 (:class:`bids_spectsynth.images.resolution.AnatomicalBlur`), by role; NaN where too little
+        of the brain was measured.
+
+    Raises
+    ------
+    ImageError
+        An image or a mask is missing, damaged, or on another grid than the brain mask.
+    """
+    anatomy = prepared.images[T1W], prepared.masks[T1W]
+    return {
+        role: _width(*(_stamped(path) for path in (prepared.images[role], *anatomy, *_own_mask(prepared, role))))
+        for role in roles
+        if has_width(role) and role in prepared.images
+    }
+
+
+def _own_mask(prepared: PreparedCase, role: str) -> tuple[Path, ...]:
+    return (prepared.masks[role],) if role in prepared.masks else ()
+
+
+def _stamped(path: Path) -> tuple[Path, int, int]:
+    """A file, and what tells whether it is still the same."""
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise ImageError(f"{path}: cannot read it ({error.strerror}); prepare the participant again") from error
+    return path, found.st_size, found.st_mtime_ns
+
+
+# Several models and stages of a run ask for the same images, each of which takes seconds at 1 mm.
+@functools.lru_cache(maxsize=4096)
+def _width(
+    scan: tuple[Path, int, int], t1w: tuple[Path, int, int], brain: tuple[Path, int, int], *own: tuple[Path, int, int]
+) -> float:
+    mask, affine = _values(brain[0])
+    inside = mask > 0
+    for other in own:
+        inside &= _same_grid(other[0], mask) > 0
+    if inside.sum() < _LEAST_VOXELS:
+        return float("nan")
+    image, anatomy = _same_grid(scan[0], mask), _same_grid(t1w[0], mask)
+    # The whole field of view holds little but air.
+    box = tuple(slice(int(at.min()), int(at.max()) + 1) for at in np.nonzero(inside))
+    if image[inside].std() == 0 or anatomy[inside].std() == 0:
+        return float("nan")
+    return AnatomicalBlur(anatomy[box], inside[box], affine).fwhm(image[box])
+
+
+def _values(path: Path) -> tuple[Float32, npt.NDArray[np.float64]]:
+    image = load_image(path)[0]
+    return np.asarray(image.dataobj, dtype=np.float32), np.asarray(image.affine, dtype=np.float64)
+
+
+def _same_grid(path: Path, mask: npt.NDArray[np.float32]) -> Float32:
+    values = _values(path)[0]
+    if values.shape != mask.shape:
+        raise ImageError(
+            f"{path}: {size_text(values.shape)} voxels, the brain mask has {size_text(mask.shape)}; prepare it again"
+        )
+    return values
+
+
+def common_width(widths: Sequence[float]) -> float:
+    """The resolution to which the scans of several cameras are brought: that of the blurriest group among them.
+
+    The median of all that are not told apart from their 95th percentile, by :data:`TOLERANCE` on either side of the
+    group's middle. A single blurred scan in thirty sets no standard for the others; of one camera's scans it is their
+    median, so that few of them are smoothed, and by little.
+
+    Parameters
+    ----------
+    widths : sequence of float
+        FWHM, mm; those that are NaN do not count.
+
+    Returns
+    -------
+    float
+        mm; NaN where none is known.
+
+    Examples
+    --------
+    >>> common_width([5.4, 5.5, 5.6, 8.8, 9.0, 9.2]), common_width([7.0, 7.2, 7.4])
+    (9.0, 7.2)
+    """
+    known = np.array([width for width in widths if np.isfinite(width)])
+    if not known.size:
+        return float("nan")
+    return float(np.median(known[known >= np.percentile(known, 95) / TOLERANCE**2]))
+
+
+def kernel(width: float, target: float) -> float:
+    """Gaussian (FWHM, mm) that a scan lacks to be as blurred as others.
+
+    Parameters
+    ----------
+    width, target : float
+        Resolutions of the scan and of the others, mm.
+
+    Returns
+    -------
+    float
+        0 where the scan is as blurred or hardly sharper (:data:`LEAST_FACTOR`), or a resolution is not known.
+
+    Examples
+    --------
+    >>> kernel(6.0, 10.0), kernel(9.5, 10.0), kernel(12.0, 10.0)
+    (8.0, 0.0, 0.0)
+    """
+    return float(np.sqrt(target**2 - width**2)) if width * LEAST_FACTOR < target else 0.0
+
+
+def harmonised(prepared: PreparedCase, targets: Mapping[str, float]) -> PreparedCase:
+    """The case with inputs that are smoothed when they are read, as far as they are sharper than they should be.
+
+    Parameters
+    ----------
+    prepared : PreparedCase
+    targets : mapping of str to float
+        Resolutions (FWHM, mm) of the training, by role.
+
+    Returns
+    -------
+    PreparedCase
+        With ``smoothing``, by role; without roles that stay as they are.
+
+    Raises
+    ------
+    ImageError
+        An image or a mask is missing, damaged, or on another grid than the brain mask.
+    """
+    if not targets:
+        return prepared
+    kernels = {role: kernel(width, targets[role]) for role, width in case_widths(prepared, targets).items()}
+    return replace(prepared, smoothing={role: fwhm for role, fwhm in kernels.items() if fwhm > 0})
+
+
+def smoothed(prepared: PreparedCase, role: str, volume: Float32, mask: Mask | None = None) -> Float32:
+    """A prepared image, smoothed in the brain as the case says.
+
+    Parameters
+    ----------
+    prepared : PreparedCase
+    role : str
+    volume : array, shape (I, J, K)
+        Its values.
+    mask : array of bool, shape (I, J, K), optional
+        Brain mask of the case; read where it is not given and needed.
+
+    Returns
+    -------
+    array, shape (I, J, K), float32
+        The volume itself where the case has no smoothing of this role; else 0 outside the brain, or outside the part
+        of it that was measured.
+
+    Raises
+    ------
+    ImageError
+        A mask is missing, damaged, or of another shape.
+    """
+    fwhm = prepared.smoothing.get(role, 0.0)
+    if not fwhm:
+        return volume
+    brain, affine = _values(prepared.masks[T1W])
+    inside = measured = brain > 0 if mask is None else mask
+    for path in _own_mask(prepared, role):
+        measured = measured & (_same_grid(path, brain) > 0)
+    if not measured.any():
+        return volume
+    return as_by_blurrier_camera(volume, inside, measured, np.linalg.norm(affine[:3, :3], axis=0), fwhm)

@@ -1,0 +1,97 @@
+"""What is known of the scanners of a training: resolution, attenuation correction, tracer and camera of its scans.
+
+For the card, so that a new scan can be held against them. Of the sidecars only what may leave goes in
+(:mod:`bids_spectsynth.bids.public`), and only as counts: no institution, station or number of a device.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from bids_spectsynth.bids.prepared import PreparedCase
+from bids_spectsynth.bids.public import is_public_text, public_metadata
+from bids_spectsynth.bids.roles import role_of
+from bids_spectsynth.bids.sidecars import sidecar
+from bids_spectsynth.synthesis.data.harmonising import case_widths
+
+#: Of what the sidecar does not say.
+UNKNOWN = "n/a"
+#: Keys of a card's record, and which keys of sidecars they are of. Those of MR are the camera's alone.
+CAMERA, TRACER, ATTENUATION = "camera", "tracer", "attenuation_correction"
+_SOURCES: Mapping[str, tuple[str, ...]] = {
+    CAMERA: ("Manufacturer", "ManufacturersModelName"),
+    TRACER: ("TracerName",),
+    ATTENUATION: ("AttenuationCorrection",),
+}
+FWHM = "fwhm_mm"
+#: Of the distribution of resolutions: its names in a card, and the percentiles that they are.
+PERCENTILES: Mapping[str, float] = {"min": 0, "p5": 5, "median": 50, "p95": 95, "max": 100}
+
+
+def scan_facts(facts: Mapping[str, Any], role: str) -> dict[str, str]:
+    """Camera and, of PET and SPECT, tracer and attenuation correction of a scan.
+
+    Parameters
+    ----------
+    facts : mapping
+        Sidecar of the prepared image.
+    role : str
+
+    Returns
+    -------
+    dict of str to str
+        By key of a card's record; ``n/a`` where the sidecar does not say, or what it says may not leave.
+
+    Examples
+    --------
+    >>> scan_facts({"Manufacturer": "Siemens", "ManufacturersModelName": "Biograph", "TracerName": "FDG"}, "pet")
+    {'camera': 'Siemens Biograph', 'tracer': 'FDG', 'attenuation_correction': 'n/a'}
+    """
+    public = public_metadata(facts)
+    wanted = _SOURCES if role_of(role).is_nuclear else {CAMERA: _SOURCES[CAMERA]}
+    return {name: _joined([str(public[key]).strip() for key in keys if key in public]) for name, keys in wanted.items()}
+
+
+def _joined(texts: Sequence[str]) -> str:
+    """One text that may leave, which two that may leave are not always together: the last where it is too long."""
+    whole = " ".join(texts)
+    return whole if is_public_text(whole) else texts[-1] if texts else UNKNOWN
+
+
+def describe_scans(cases: Sequence[PreparedCase], roles: Sequence[str]) -> dict[str, Any]:
+    """The scans of a training, for its card.
+
+    Parameters
+    ----------
+    cases : sequence of PreparedCase
+        Of the training participants alone, as prepared (before any harmonising).
+    roles : sequence of str
+        Inputs and target.
+
+    Returns
+    -------
+    dict
+        By role: ``scans`` (how many), counts by ``camera`` and, of PET and SPECT, by ``tracer`` and
+        ``attenuation_correction``, and the distribution of their resolution, ``fwhm_mm`` (:data:`PERCENTILES` and
+        ``n``, mm), where it was measured.
+
+    Raises
+    ------
+    ImageError
+        An image or a mask is missing or damaged.
+    """
+    found = {}
+    for role in roles:
+        own = [case for case in cases if role in case.images]
+        facts = [scan_facts(sidecar(case.images[role]), role) for case in own]
+        counts = {name: dict(Counter(one[name] for one in facts).most_common()) for name in (facts[0] if facts else ())}
+        widths = [width for case in own for width in case_widths(case, (role,)).values() if np.isfinite(width)]
+        found[role] = {"scans": len(own), **counts, **({FWHM: _distribution(widths)} if widths else {})}
+    return found
+
+
+def _distribution(widths: Sequence[float]) -> dict[str, float]:
+    values = {name: round(float(np.percentile(widths, share)), 2) for name, share in PERCENTILES.items()}
+    return {**values, "n": len(widths)}

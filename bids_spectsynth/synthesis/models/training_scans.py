@@ -1,0 +1,211 @@
+"""New scans beside those that a model learned from: what differs, and how sharper ones are brought to them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from bids_spectsynth.bids.prepared import PreparedCase
+from bids_spectsynth.bids.roles import INTERICTAL, role_of
+from bids_spectsynth.bids.sidecars import sidecar
+from bids_spectsynth.options.choices import Harmonise
+from bids_spectsynth.synthesis.data.harmonising import LEAST_FACTOR, TOLERANCE, case_widths, has_width
+from bids_spectsynth.synthesis.data.scans import ATTENUATION, CAMERA, FWHM, TRACER, UNKNOWN, scan_facts
+from bids_spectsynth.synthesis.data.tracers import same_tracer
+from bids_spectsynth.synthesis.models.card import ModelCard
+
+#: Keys of sidecars of synthetic images.
+COMPARED, OUTSIDE = "ComparedWithTraining", "OutsideTraining"
+INPUT_FWHM, HARMONISED_FWHM, HARMONISING_FWHM = "InputFWHM", "HarmonisedFWHM", "HarmonisingFWHM"
+#: Names of a difference.
+RESOLUTION = "resolution"
+_WORDS = {CAMERA: "camera", TRACER: "tracer", ATTENUATION: "attenuation correction"}
+#: How many of the training's cameras or tracers a sentence names.
+_MOST_NAMES = 3
+_MEASURED = "the measured SPECT says less of how good the synthetic one is"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Something about a scan that the scans of a model's training did not have.
+
+    Parameters
+    ----------
+    role : str
+        Of the scan.
+    file : str
+        Name of its prepared image.
+    name : str
+        ``resolution``, ``camera``, ``tracer`` or ``attenuation_correction``.
+    found : float or str
+        Of the scan; a resolution in mm (FWHM).
+    training : tuple of float or tuple of str
+        Resolution of the training's scans from and to (5th and 95th percentile), mm; or what they had.
+    sentence : str
+        What it means, and what to do.
+    """
+
+    role: str
+    file: str
+    name: str
+    found: float | str
+    training: tuple[float, float] | tuple[str, ...]
+    sentence: str
+
+    def as_json(self) -> dict[str, Any]:
+        """As sidecars have it."""
+        return asdict(self)
+
+
+def records_scans(cards: Sequence[ModelCard]) -> bool:
+    """Whether the cards of all networks of a model say which scans these learned from; earlier versions did not."""
+    return all(card.scans for card in cards)
+
+
+def input_widths(cards: Sequence[ModelCard], option: Harmonise) -> dict[str, float]:
+    """The resolutions (FWHM, mm) to which sharper inputs of a model are smoothed, by role.
+
+    Parameters
+    ----------
+    cards : sequence of ModelCard
+        Of the networks that make an image; their median counts.
+    option : {'none', 'resolution'}
+        ``--harmonise`` of the run that applies them. Networks that were trained with it are applied with it always.
+
+    Returns
+    -------
+    dict of str to float
+        Of a training with harmonised inputs their common resolution; else, with ``resolution``, the median of the
+        training's scans; empty where nothing is smoothed.
+    """
+    found: dict[str, list[float]] = {}
+    for card in cards:
+        own = dict(card.harmonised)
+        if option == RESOLUTION and not own and card.config.get("harmonise", "none") == "none":
+            own = {role: one[FWHM]["median"] for role, one in card.scans.items() if FWHM in one}
+        for role in card.inputs:
+            if role in own and has_width(role):
+                found.setdefault(role, []).append(float(own[role]))
+    return {role: round(float(np.median(widths)), 2) for role, widths in found.items()}
+
+
+def differences(cards: Sequence[ModelCard], case: PreparedCase) -> tuple[Difference, ...]:
+    """What the scans of a case have that those of a model's training did not: resolution, tracer, camera, correction.
+
+    Parameters
+    ----------
+    cards : sequence of ModelCard
+        Of the networks that make the image.
+    case : PreparedCase
+        Its inputs as the networks see them: what was smoothed to the training's resolution is not too sharp any more.
+        Its interictal SPECT, where it has one that is known to be interictal, is compared too.
+
+    Returns
+    -------
+    tuple of Difference
+        Empty where nothing differs, and where the cards or the sidecars do not say.
+
+    Raises
+    ------
+    ImageError
+        An image or a mask is missing or damaged.
+    """
+    roles = [role for role in cards[0].inputs if role in case.images]
+    if INTERICTAL in case.images and not case.is_state_assumed:
+        roles.append(INTERICTAL)
+    widths = case_widths(case, roles)
+    found: list[Difference] = []
+    for role in roles:
+        known = [card.scans[role] for card in cards if role in card.scans]
+        if not known:
+            continue
+        scan = role, case.images[role].name
+        found += _resolution(scan, widths.get(role, float("nan")), known, is_smoothed=role in case.smoothing)
+        for name, value in scan_facts(sidecar(case.images[role]), role).items():
+            found += _category(scan, name, value, known)
+    return tuple(found)
+
+
+def scan_entries(cards: Sequence[ModelCard], case: PreparedCase, targets: Mapping[str, float]) -> dict[str, Any]:
+    """What the sidecar of a synthetic image says of the scans that it was made from.
+
+    Parameters
+    ----------
+    cards : sequence of ModelCard
+        Of the networks that make the image.
+    case : PreparedCase
+        Harmonised to ``targets``.
+    targets : mapping of str to float
+        Of :func:`input_widths`.
+
+    Returns
+    -------
+    dict
+        ``ComparedWithTraining``, ``OutsideTraining`` where something differs, ``InputFWHM``, and where inputs are
+        harmonised ``HarmonisedFWHM`` and ``HarmonisingFWHM``, the Gaussian of each (mm, 0 where it stayed as it was).
+
+    Raises
+    ------
+    ImageError
+        An image or a mask is missing or damaged.
+    """
+    compared = records_scans(cards)
+    entries: dict[str, Any] = {COMPARED: compared}
+    if not compared and not targets:
+        return entries
+    widths = {role: width for role, width in case_widths(case, cards[0].inputs).items() if np.isfinite(width)}
+    if widths:
+        entries[INPUT_FWHM] = {role: round(width, 2) for role, width in widths.items()}
+    if targets:
+        entries[HARMONISED_FWHM] = dict(targets)
+        entries[HARMONISING_FWHM] = {role: round(case.smoothing.get(role, 0.0), 2) for role in targets}
+    found = differences(cards, case)
+    return entries | ({OUTSIDE: [one.as_json() for one in found]} if found else {})
+
+
+def _resolution(
+    scan: tuple[str, str], width: float, known: Sequence[Mapping[str, Any]], *, is_smoothed: bool
+) -> list[Difference]:
+    ranges = [one[FWHM] for one in known if FWHM in one]
+    if not ranges or not np.isfinite(width):
+        return []
+    low, high = min(float(one["p5"]) for one in ranges), max(float(one["p95"]) for one in ranges)
+    # Few scans do not show how much the measure differs between heads: their middle is taken to.
+    middle = [float(one["median"]) for one in ranges]
+    least = min(low, min(middle) / TOLERANCE) / LEAST_FACTOR
+    most = max(high, max(middle) * TOLERANCE) * LEAST_FACTOR
+    role, file = scan
+    what = f"the {role_of(role).sentence}"
+    numbers = f"({width:.1f} mm; theirs {low:.1f} to {high:.1f} mm)"
+    if width > most:
+        hint = "it cannot be sharpened: trust no detail, or train with such scans too"
+        hint = _MEASURED if role == INTERICTAL else hint
+        sentence = f"{what} is more blurred than those that the model learned from {numbers}; {hint}"
+    elif width < least and not is_smoothed:
+        hint = _MEASURED if role == INTERICTAL else "use --harmonise resolution"
+        sentence = f"{what} is sharper than those that the model learned from {numbers}; {hint}"
+    else:
+        return []
+    return [Difference(role, file, RESOLUTION, round(width, 2), (low, high), sentence)]
+
+
+def _category(scan: tuple[str, str], name: str, value: str, known: Sequence[Mapping[str, Any]]) -> list[Difference]:
+    """A tracer, camera or correction that the training did not have; what nobody recorded is not compared."""
+    role, file = scan
+    theirs = tuple(dict.fromkeys(one for own in known for one in own.get(name, {}) if one != UNKNOWN))
+    if value == UNKNOWN or not theirs or any(_alike(name, value, one) for one in theirs):
+        return []
+    named = ", ".join(theirs[:_MOST_NAMES]) + (", ..." if len(theirs) > _MOST_NAMES else "")
+    hint = _MEASURED if role == INTERICTAL else "rate images of some such scans before you use others"
+    sentence = (
+        f"the {_WORDS[name]} of the {role_of(role).sentence} ({value}) is none of those that the model learned from "
+        f"({named}); {hint}"
+    )
+    return [Difference(role, file, name, value, theirs, sentence)]
+
+
+def _alike(name: str, one: str, other: str) -> bool:
+    if name == TRACER:
+        return same_tracer(one, other)
+    return "".join(filter(str.isalnum, one.lower())) == "".join(filter(str.isalnum, other.lower()))

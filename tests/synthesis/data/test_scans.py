@@ -1,0 +1,52 @@
+"""What a card records of the scans of a training."""
+
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from bids_spectsynth.bids.prepared import PreparedCase
+from bids_spectsynth.synthesis.data.scans import describe_scans, scan_facts
+from tests.images.test_resolution import AFFINE, scan_of, tissue
+
+
+def write(folder: Path, label: str, pet: float | None, sidecar: dict[str, object]) -> PreparedCase:
+    t1w, _, mask = tissue()
+    folder.mkdir(parents=True, exist_ok=True)
+    values = {"T1w": t1w} | ({} if pet is None else {"pet": scan_of(pet) * mask})
+    images = {role: folder / f"sub-{label}_{role}.nii.gz" for role in values}
+    for role, image in values.items():
+        nib.Nifti1Image(image.astype(np.float32), AFFINE).to_filename(images[role])
+        images[role].with_name(f"sub-{label}_{role}.json").write_text(json.dumps(sidecar))
+    path = folder / f"sub-{label}_mask.nii.gz"
+    nib.Nifti1Image(mask.astype(np.uint8), AFFINE).to_filename(path)
+    return PreparedCase(label, None, "T1w", images, {"T1w": path}, None, None)
+
+
+def test_scan_facts__nothing_that_may_not_leave() -> None:
+    private = {"InstitutionName": "X", "StationName": "CT7", "DeviceSerialNumber": "12", "PatientName": "Doe"}
+    facts = scan_facts({**private, "Manufacturer": "Siemens", "AttenuationCorrection": "Doe^John"}, "pet")
+    assert facts == {"camera": "Siemens", "tracer": "n/a", "attenuation_correction": "n/a"}
+    assert scan_facts({"TracerName": "FDG"}, "T1w") == {"camera": "n/a"}
+
+
+def test_scan_facts__two_long_names_give_one_that_may_leave() -> None:
+    assert scan_facts({"Manufacturer": "M" * 70, "ManufacturersModelName": "B" * 70}, "T1w") == {"camera": "B" * 70}
+
+
+def test_describe_scans__counts_and_distribution(tmp_path: Path) -> None:
+    one, other = {"Manufacturer": "A", "TracerName": "FDG"}, {"Manufacturer": "B", "TracerName": "FDG"}
+    cases = [write(tmp_path, f"{fwhm}", fwhm, one if fwhm < 9 else other) for fwhm in (6, 7, 8, 10)]
+    cases.append(write(tmp_path, "x", None, one))
+    found = describe_scans(cases, ("T1w", "pet", "interictal"))
+    assert found["T1w"] == {"scans": 5, "camera": {"A": 4, "B": 1}}
+    assert found["interictal"] == {"scans": 0}
+    widths = found["pet"].pop("fwhm_mm")
+    assert found["pet"] == {
+        "scans": 4, "camera": {"A": 3, "B": 1}, "tracer": {"FDG": 4}, "attenuation_correction": {"n/a": 4},
+    }  # fmt: skip
+    assert widths["n"] == 4
+    ordered = [widths[name] for name in ("min", "p5", "median", "p95", "max")]
+    assert ordered == sorted(ordered)
+    np.testing.assert_allclose(ordered[::2], (6, 7.5, 10), atol=1)

@@ -1,0 +1,100 @@
+"""New scans beside those that a model has learned from."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bids_spectsynth.synthesis.data.harmonising import harmonised
+from bids_spectsynth.synthesis.models.training_scans import differences, input_widths, records_scans, scan_entries
+from tests.synthesis.data.test_scans import write
+
+PET = {"Manufacturer": "A", "ManufacturersModelName": "One", "TracerName": "FDG", "AttenuationCorrection": "CT"}
+
+
+def card(median: float = 7.0, **changes: Any) -> Any:
+    """A card whose training had twelve PETs of one camera."""
+    widths = {"min": 0.9 * median, "p5": 0.92 * median, "median": median, "p95": 1.1 * median, "max": 1.2 * median}
+    pet = {
+        "scans": 12, "fwhm_mm": {**widths, "n": 12}, "camera": {"A One": 12}, "tracer": {"18F-FDG": 12},
+        "attenuation_correction": {"ct": 12},
+    }  # fmt: skip
+    scans = {"T1w": {"scans": 12, "camera": {"A One": 12}}, "pet": pet}
+    plain = {"label": "m", "inputs": ("T1w", "pet"), "scans": scans, "harmonised": {}, "config": {}}
+    return SimpleNamespace(**{**plain, **changes})
+
+
+def names(found: Any) -> list[tuple[str, str]]:
+    return [(one.role, one.name) for one in found]
+
+
+def test_differences__scans_like_those_of_the_training_have_none(tmp_path: Path) -> None:
+    assert differences([card()], write(tmp_path, "01", 7, PET)) == ()
+
+
+@pytest.mark.parametrize(("fwhm", "words"), [(4.0, "use --harmonise resolution"), (12.0, "cannot be sharpened")])
+def test_differences__resolution_beyond_the_training(tmp_path: Path, fwhm: float, words: str) -> None:
+    (found,) = differences([card(8.0)], write(tmp_path, "01", fwhm, PET))
+    assert (found.role, found.file, found.name) == ("pet", "sub-01_pet.nii.gz", "resolution")
+    assert found.found == pytest.approx(fwhm, abs=1.2)
+    assert words in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"TracerName": "PiB"}, [("pet", "tracer")]),
+        ({"TracerName": "[18F]FDG"}, []),
+        ({"AttenuationCorrection": "none"}, [("pet", "attenuation_correction")]),
+        ({"ManufacturersModelName": "Two"}, [("T1w", "camera"), ("pet", "camera")]),
+        ({"Manufacturer": "a", "ManufacturersModelName": "ONE"}, []),
+    ],
+)
+def test_differences__tracer_correction_and_camera(
+    tmp_path: Path, changes: dict[str, str], expected: list[tuple[str, str]]
+) -> None:
+    found = differences([card()], write(tmp_path, "01", 7, {**PET, **changes}))
+    assert names(found) == expected
+    assert all(value in one.sentence for one in found for value in (str(one.found), "learned from"))
+
+
+def test_differences__what_nobody_recorded_is_not_compared(tmp_path: Path) -> None:
+    case = write(tmp_path, "01", 12, {})
+    assert names(differences([card()], case)) == [("pet", "resolution")]
+    assert differences([card(scans={})], case) == ()
+
+
+def test_differences__of_several_networks_any_may_have_had_such_scans(tmp_path: Path) -> None:
+    case = write(tmp_path, "01", 12, PET)
+    assert differences([card(), card(11.5)], case) == ()
+
+
+def test_input_widths__by_option_or_by_the_card() -> None:
+    assert input_widths([card()], "none") == {}
+    assert input_widths([card(), card(9.0)], "resolution") == {"pet": 8.0}
+    assert input_widths([card(harmonised={"pet": 9.5})], "none") == {"pet": 9.5}
+    assert input_widths([card(harmonised={"pet": 9.5})], "resolution") == {"pet": 9.5}
+    assert input_widths([card(scans={})], "resolution") == {}
+    assert input_widths([card(inputs=("T1w",))], "resolution") == {}
+
+
+def test_scan_entries__harmonised_pet_is_no_longer_too_sharp(tmp_path: Path) -> None:
+    case, targets = write(tmp_path, "01", 4, PET), {"pet": 8.0}
+    entries = scan_entries([card(8.0)], harmonised(case, targets), targets)
+    assert "OutsideTraining" not in entries
+    assert entries["HarmonisedFWHM"] == targets
+    assert entries["InputFWHM"]["pet"] ** 2 + entries["HarmonisingFWHM"]["pet"] ** 2 == pytest.approx(64, abs=0.1)
+    plain = scan_entries([card(8.0)], case, {})
+    assert [one["name"] for one in plain["OutsideTraining"]] == ["resolution"]
+    assert json.loads(json.dumps(plain)) == json.loads(json.dumps({**plain, "ComparedWithTraining": True}))
+    blurred = write(tmp_path, "02", 12, PET)
+    entries = scan_entries([card(8.0)], harmonised(blurred, targets), targets)
+    assert entries["HarmonisingFWHM"] == {"pet": 0.0}
+    assert [one["name"] for one in entries["OutsideTraining"]] == ["resolution"]
+
+
+def test_scan_entries__a_card_of_an_earlier_version(tmp_path: Path) -> None:
+    assert scan_entries([card(scans={})], write(tmp_path, "01", 4, PET), {}) == {"ComparedWithTraining": False}
+    assert not records_scans([card(), card(scans={})])
