@@ -1,21 +1,23 @@
 """Mutation testing of what numbers rest on: small errors are put into the code, one at a time; do its tests see them?
 
 mutmut makes the errors and forks a process for each; only the tests that mirror the modules run, until one fails.
-All is done in a copy. Prints a table, and writes what no test has seen with its changed lines to a file.
+All is done in a copy. Prints a table, and writes what no test has seen, as a table in Markdown, to a file.
 
-    python benchmarks/mutants.py build/mutants.txt
-    python benchmarks/mutants.py build/mutants.txt --only grid split
-    python benchmarks/mutants.py build/mutants.txt --sample 150
+    python benchmarks/mutants.py docs/mutants_survived.md
+    python benchmarks/mutants.py build/mutants.md --only grid split
+    python benchmarks/mutants.py build/mutants.md --sample 150
 
 All of them take hours. With ``--sample`` so many are drawn of each group, and the share of survivors gets its 95 %
 interval (Wilson), finite numbers considered.
 """
 
 import argparse
+import html
 import json
 import math
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -54,6 +56,13 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("mutants")
 """
+_TITLE = """# Small errors that no test has seen
+
+Of the last runs of `make mutants`, see [tests of the tests](mutants.md), which has their numbers and the kinds that
+cannot be seen.
+
+| where | what the code says | what it was changed into |
+|---|---|---|"""
 #: mutmut's exit codes of a mutant that nothing has seen; others are of failed tests and of what ran for ever.
 _SURVIVED, _NO_TESTS, _NOT_RUN = 0, 33, None
 
@@ -135,6 +144,29 @@ def shown(folder: Path, mutant: str) -> str:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
 
 
+def survivor_row(difference: str) -> str:
+    """A row of the table of survivors: the function, and what was changed in it.
+
+    Parameters
+    ----------
+    difference : str
+        As mutmut shows it: a line with the mutant's name, then changed lines and those about them.
+    """
+    head, *lines = difference.splitlines()
+    module, _, function = head.removeprefix("# ").partition("__mutmut")[0].rpartition(".")
+    where = f"{module.removeprefix('bids_spectsynth.')}: {re.sub('^x[_ǁ]|ǁ', ' ', function).strip()}"
+    old, new = (
+        " ".join(
+            line[1:].partition("  # type:")[0].strip()
+            for line in lines
+            if line.startswith(sign) and not line.startswith(3 * sign)
+        )
+        for sign in "-+"
+    )
+    cells = (f"<code>{html.escape(text).replace('|', '&#124;')}</code>" for text in (old, new))
+    return f"| {where} | {' | '.join(cells)} |"
+
+
 def main() -> None:
     """Print the table and write the survivors."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -160,7 +192,7 @@ def main() -> None:
             lines += [shown(folder, name) for name in alive]
             # Kept after each group: the next one takes long.
             args.survivors.parent.mkdir(parents=True, exist_ok=True)
-            args.survivors.write_text("\n".join(lines))
+            args.survivors.write_text("\n".join([_TITLE, *map(survivor_row, lines), ""]), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -53,6 +53,9 @@ def test_rmse_and_psnr_by_definition() -> None:
     assert table.loc[2, "mask_rmse"] == pytest.approx(np.sqrt(np.mean(error[inside] ** 2)), rel=1e-6)
     assert table.loc[2, "psnr"] == pytest.approx(20 * np.log10(2 / np.sqrt(np.mean(error**2))), rel=1e-6)
     assert table.loc[2, "mask_psnr"] == pytest.approx(10 * np.log10(4 / np.mean(error[inside] ** 2)), rel=1e-6)
+    # 2 is the one range whose square is its double.
+    wider = slice_metrics(real, synthetic, mask, 3.0).set_index("slice")
+    assert wider.loc[2, "psnr"] == pytest.approx(20 * np.log10(3 / np.sqrt(np.mean(error**2))), rel=1e-6)
     assert table.loc[2, "mask_voxels"] == inside.sum()
 
 
