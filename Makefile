@@ -71,7 +71,7 @@ coverage: install-test
 	  print(f"branches alone: {of:.1f} %"); sys.exit(of < 90)'
 
 mutants: $(VENV)/.installed-mutants
-	$(BIN)/python benchmarks/mutants.py build/mutants.txt
+	$(BIN)/python benchmarks/mutants.py docs/mutants_survived.md
 
 $(VENV)/.installed-mutants: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -130,6 +130,9 @@ def stack() -> SliceStack:
 
 def test_metrics__every_measure_is_taken_over_the_slice_and_in_the_mask() -> None:
     assert {metric.name for metric in (*metrics_in("whole"), *metrics_in("brain"))} == set(METRICS)
+    for region in ("whole", "brain"):
+        assert {metric.region for metric in metrics_in(region)} == {region}
+    assert all(metric.region == region for found in by_measure().values() for region, metric in found.items())
     regions = {measure: list(found) for measure, found in by_measure().items()}
     assert [regions[measure] for measure in ("rmse", "ssim", "psnr")] == [["whole", "brain"]] * 3
     assert all(name == metric.name for name, metric in METRICS.items())

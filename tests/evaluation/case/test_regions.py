@@ -213,3 +213,4 @@ def test_case_regions__volume_of_voxels_of_any_handedness() -> None:
 
 def test_asymmetry_index__of_lists_and_of_a_sum_that_is_not_above_zero() -> None:
     np.testing.assert_array_equal(asymmetry_index([-1, 1, 3], [0.5, -1, 1]), [np.nan, np.nan, 100])
+    np.testing.assert_allclose(asymmetry_index([3e-3], [1e-3]), [100])
