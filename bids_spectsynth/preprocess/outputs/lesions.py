@@ -58,7 +58,7 @@ def write_lesion(path: Path, case: PreparedCase, source: External, t1w: Grid) ->
         "Interpolation": "once from the source voxels, linear; what is covered by half",
         "Sources": [*own, source.uri],
         "ExternalSource": source.uri,
-        **{key: round(ml, 3) for key, ml in zip(LESION_KEYS, (found.volume_ml, found.brain_ml), strict=True)},
+        **{key: round(ml, 3) or ml for key, ml in zip(LESION_KEYS, (found.volume_ml, found.brain_ml), strict=True)},
         "Notes": [*found.notes, *source.notes],
     }
     write_image(path, new_image(found.mask.astype(np.uint8), image.affine), content)
