@@ -11,7 +11,7 @@ from bids_spectsynth.bids.finding.external import External
 from bids_spectsynth.bids.manifests import Product, make_if_outdated, manifest_path
 from bids_spectsynth.bids.output_files import find_cases, lesion_path, lesion_volumes
 from bids_spectsynth.bids.participants import LESION_VOLUME, update_participants
-from bids_spectsynth.bids.prepared import PreparedCase, find_prepared
+from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import T1W
 from bids_spectsynth.bids.sidecars import sidecar_path
 from bids_spectsynth.errors import Outcome, reason_of
@@ -71,15 +71,14 @@ def _largest(participant: str, output_dir: Path) -> str:
 
 
 def _prepare(case: Case, settings: Settings) -> None:
-    """The prepared masks of a case in all spaces."""
-    for space in settings.spaces:
-        for prepared in find_prepared(settings.output_dir, space, (case.participant,)):
-            if prepared.name != case.name:
-                continue
-            path = lesion_path(settings.output_dir, prepared)
-            if case.lesion is None:
-                _remove(path, settings.output_dir)
-                continue
+    """The prepared masks of a case in all spaces that lie there: SISCOM has another than a run may ask for."""
+    for prepared in find_cases(settings.output_dir, case.participant):
+        if prepared.name != case.name:
+            continue
+        path = lesion_path(settings.output_dir, prepared)
+        if case.lesion is None:
+            _remove(path, settings.output_dir)
+        else:
             _write(path, prepared, case.lesion, settings.output_dir)
 
 

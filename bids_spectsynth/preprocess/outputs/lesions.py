@@ -46,7 +46,9 @@ def write_lesion(path: Path, case: PreparedCase, source: External, t1w: Grid) ->
     to_t1w = np.eye(4)
     if case.space != T1W_SPACE:
         if case.template_xfm is None:
-            raise ImageError(f"{case.name}: no transform to {case.space}; prepare the participant again")
+            raise ImageError(
+                f"{case.name}: no transform to {case.space}; prepare the participant again with it in --output-spaces"
+            )
         to_t1w = read_matrix(case.template_xfm)
     found = lesion_on_grid(source.path, t1w, grid_of(image), to_t1w, brain)
     known = sidecar(case.masks[T1W])

@@ -57,3 +57,10 @@ def test_volume__however_small_is_not_none(settings: Settings, volume: float, te
     lay(settings, "pre", "T1w", None)
     lay(settings, "post", "T1w", volume)
     assert run(settings, "pre") == text
+
+
+def test_mask__that_is_gone_goes_in_every_space(settings: Settings) -> None:
+    paths = lay(settings, "pre", "T1w", 12.5), lay(settings, "pre", "MNI152NLin6Asym", 12.5)
+    assert settings.spaces == ("T1w",)
+    assert run(settings, "pre") == "n/a"
+    assert not any(path.exists() or path.with_suffix("").with_suffix(".json").exists() for path in paths)
