@@ -13,7 +13,8 @@ from bids_spectsynth.bids.output_files import find_cases, lesion_path, lesion_vo
 from bids_spectsynth.bids.participants import LESION_VOLUME, update_participants
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import T1W
-from bids_spectsynth.bids.sidecars import sidecar_path
+from bids_spectsynth.bids.sidecars import sidecar, sidecar_path
+from bids_spectsynth.bids.transforms import external_source
 from bids_spectsynth.errors import Outcome, reason_of
 from bids_spectsynth.images.grid import Grid
 from bids_spectsynth.logs import LOGGER_NAME
@@ -72,14 +73,22 @@ def _largest(participant: str, output_dir: Path) -> str:
 
 def _prepare(case: Case, settings: Settings) -> None:
     """The prepared masks of a case in all spaces that lie there: SISCOM has another than a run may ask for."""
+    removed = []
     for prepared in find_cases(settings.output_dir, case.participant):
         if prepared.name != case.name:
             continue
         path = lesion_path(settings.output_dir, prepared)
-        if case.lesion is None:
-            _remove(path, settings.output_dir)
-        else:
+        if case.lesion is not None:
             _write(path, prepared, case.lesion, settings.output_dir)
+            continue
+        if path.exists():
+            removed.append(external_source(sidecar(path)) or path.name)
+        _remove(path, settings.output_dir)
+    if removed and settings.lesion_mask == "none":
+        logger.info("%s: --lesion-mask none: the prepared lesion mask of %s is removed", case.name, removed[0])
+    elif removed:
+        logger.warning("%s: the lesion mask %s is not given any more: it is removed, and what rests on it is made "
+                       "anew; to keep it, give it again with --derivatives", case.name, removed[0])  # fmt: skip
 
 
 def _remove(path: Path, output_dir: Path) -> None:

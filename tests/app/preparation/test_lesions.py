@@ -174,7 +174,9 @@ def test_mask__is_that_of_every_space_whichever_a_run_asks_for(before: App, hand
     assert unpacked(in_t1w) != first, "a mask that is drawn anew"
     assert unpacked(z) != of_first
     (hand / MASK).unlink()
-    assert run(app, None, *others).code == 0
+    gone = run(app, None, *others)
+    assert gone.code == 0
+    assert len(gone.says("sub-01: the lesion mask", MASK, "is not given any more")) == 1
     assert not in_t1w.exists()
     assert not in_template.exists()
     assert app.participants()["sub-01"]["lesion_ml"] == "n/a"

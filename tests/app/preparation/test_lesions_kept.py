@@ -1,6 +1,7 @@
 """Lesion masks that lie in the output folder: those of other sessions and spaces than the run's."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -59,8 +60,26 @@ def test_volume__however_small_is_not_none(settings: Settings, volume: float, te
     assert run(settings, "pre") == text
 
 
-def test_mask__that_is_gone_goes_in_every_space(settings: Settings) -> None:
+def test_mask__that_is_gone_goes_in_every_space_and_one_line_says_so(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
     paths = lay(settings, "pre", "T1w", 12.5), lay(settings, "pre", "MNI152NLin6Asym", 12.5)
     assert settings.spaces == ("T1w",)
     assert run(settings, "pre") == "n/a"
     assert not any(path.exists() or path.with_suffix("").with_suffix(".json").exists() for path in paths)
+    (line,) = caplog.messages
+    assert line.startswith("sub-01_ses-pre: the lesion mask bids:hand:sub-01/anat/mask.nii.gz is not given any more")
+    assert line.endswith("give it again with --derivatives")
+    assert caplog.records[0].levelname == "WARNING"
+    assert run(settings, "pre") == "n/a"
+    assert len(caplog.messages) == 1, "once"
+
+
+def test_mask__that_is_not_wanted_goes_without_a_warning(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    path = lay(settings, "pre", "T1w", 12.5)
+    assert run(replace(settings, lesion_mask="none"), "pre") == "n/a"
+    assert not path.exists()
+    (record,) = caplog.records
+    assert record.levelname == "INFO"
+    assert "--lesion-mask none" in record.message
