@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bids_spectsynth.bids.access import ASK_OWNER, folder_problem, is_text, subfolders
-from bids_spectsynth.bids.finding.placing import Image, fit_to, fit_to_t1w, leads_to_t1w, names_of
+from bids_spectsynth.bids.finding.placing import Image, Rank, fit_to, fit_to_t1w, leads_to_t1w, names_of
 from bids_spectsynth.bids.names import bare_label, parse_name
 from bids_spectsynth.bids.roles import DATATYPES, ROLES, T1W, role_of
 from bids_spectsynth.errors import ImageError
@@ -21,7 +21,8 @@ TRANSFORM_EXTENSIONS = (".txt", ".tfm", ".mat", ".lta", ".h5")
 _MASK_EXTENSIONS = (".nii.gz", ".nii")
 #: What :func:`find_external` calls the lesion mask of the T1w.
 LESION = "lesion"
-# What names of masks say: step, key and value of an entity, suffix. Of lesion masks the first is taken.
+# What names of masks say: step, key and value of an entity, suffix. Of lesion masks the first is taken, whatever their
+# sessions.
 _MASKS = (
     (LESION, "label", "lesion", "mask"),
     (LESION, "desc", "lesion", "mask"),
@@ -76,12 +77,14 @@ def find_external(
     *,
     t1w_files: Sequence[Path] = (),
     templates: Collection[str] | None = None,
+    lesions: bool = True,
 ) -> tuple[dict[str, External], list[str]]:
     """What serves in place of our steps for one case.
 
     Of several files for one step the first is taken: by folder as given, then those of the image's session before
     those without one, then those whose names say more of the image's entities, then by extension (``.txt``, ``.tfm``,
-    ``.mat``, ``.lta``, ``.h5``) and name.
+    ``.mat``, ``.lta``, ``.h5``) and name. Of several lesion masks the first by folder, then by what says that it is one
+    (``label-lesion_mask``, ``desc-lesion_mask``, ``label-lesion_roi``), then as all others.
 
     Parameters
     ----------
@@ -94,6 +97,8 @@ def find_external(
         All T1w of the participant in the dataset: what does not say of which it is, is not used.
     templates : collection of str, optional
         Labels of those that matter; by default all.
+    lesions : bool
+        Whether lesion masks are looked for.
 
     Returns
     -------
@@ -108,22 +113,27 @@ def find_external(
     ImageError
         A folder of the participant cannot be read.
     """
-    ranked: dict[str, list[tuple[tuple[object, ...], External]]] = {}
+    ranked: dict[str, list[tuple[Rank, External]]] = {}
     notes: list[str] = []
-    wanted = _Wanted(images, tuple(t1w_files), templates)
+    elsewhere: list[str] = []
+    wanted = _Wanted(images, tuple(t1w_files), templates, lesions)
     for number, folder in enumerate(folders):
         for path, session in _files(folder.path, participant):
             external = External(path, folder.name, folder.path)
+            if lesions and (space := _other_space_of_lesion(path)):
+                elsewhere.append(f"{external.uri}: {_elsewhere(space)}; not used")
             found, more = _steps_of(path, session, wanted)
             notes += [f"{external.uri}: {line}; not used" for line in more]
             for step, rank in found.items():
                 ranked.setdefault(step, []).append(((number, *rank, path.name, path.as_posix()), external))
-    chosen = {}
-    for step, candidates in sorted(ranked.items()):
-        first, *others = [external for _, external in sorted(candidates, key=lambda one: one[0])]
-        passed = tuple(other.uri for other in others)
-        chosen[step] = External(first.path, first.dataset, first.root, passed)
-    return chosen, notes
+    chosen = {step: _first(candidates) for step, candidates in sorted(ranked.items())}
+    return chosen, notes if LESION in chosen else [*notes, *elsewhere]
+
+
+def _first(candidates: Iterable[tuple[Rank, External]]) -> External:
+    """That of the lowest rank, which knows of the others."""
+    first, *others = [external for _, external in sorted(candidates, key=lambda one: one[0])]
+    return External(first.path, first.dataset, first.root, tuple(other.uri for other in others))
 
 
 @dataclass(frozen=True)
@@ -133,9 +143,10 @@ class _Wanted:
     images: Mapping[str, Image]
     t1w_files: tuple[Path, ...]
     templates: Collection[str] | None
+    lesions: bool
 
 
-_Steps = tuple[dict[str, tuple[object, ...]], list[str]]
+_Steps = tuple[dict[str, Rank], list[str]]
 
 
 def _files(folder: Path, participant: str) -> Iterator[tuple[Path, str | None]]:
@@ -191,11 +202,15 @@ def _steps_of(path: Path, session: str | None, wanted: _Wanted) -> _Steps:
 def _mask_step(path: Path, session: str | None, wanted: _Wanted) -> _Steps:
     entities, suffix, extension = parse_name(path.name)
     space = entities.get("space")
-    kinds = [n for n, (_, key, value, end) in enumerate(_MASKS) if entities.get(key) == value and suffix == end]
+    kind = _kind_of_mask(entities, suffix)
     # One in a template's space lies beside every other.
-    if not kinds or (space or T1W).lower() not in ("orig", T1W.lower()):
+    if kind is None or _is_other_space(space):
         return {}, []
-    step = _MASKS[kinds[0]][0]
+    step, key, value, _ = _MASKS[kind]
+    if step == LESION and not wanted.lesions:
+        return {}, []
+    if entities[key] != value:
+        return {}, [f"write {key}-{value} for {key}-{entities[key]}"]
     if path.parent.name != "anat":
         return {}, [f"the {_MASK_TITLES[step]} of the T1w alone is taken, from the folder anat"]
     if space not in _T1W_SPACES:
@@ -205,16 +220,39 @@ def _mask_step(path: Path, session: str | None, wanted: _Wanted) -> _Steps:
     # The label of a lesion says what the mask shows; with any other it is a mask of something else.
     own = {key: value for key, value in entities.items() if (key, value) != ("label", LESION)}
     # On the T1w's own voxels before what has been resampled.
-    rank = (kinds[0], _T1W_SPACES.index(space), _MASK_EXTENSIONS.index(extension))
+    rank = (_T1W_SPACES.index(space), _MASK_EXTENSIONS.index(extension))
     problem, fit = fit_to_t1w(path, own, session, wanted.images[T1W], wanted.t1w_files)
-    return ({step: (*fit, *rank)}, []) if fit else ({}, [problem])
+    return ({step: (kind, *fit, *rank)}, []) if fit else ({}, [problem])
+
+
+def _kind_of_mask(entities: Mapping[str, str], suffix: str) -> int | None:
+    """Which of the masks it is, also where its name has other capitals; those that have them right come first."""
+    same = [n for n, (_, key, value, end) in enumerate(_MASKS) if entities.get(key) == value and suffix == end]
+    kinds = enumerate(_MASKS)
+    near = [n for n, (_, key, value, end) in kinds if entities.get(key, "").lower() == value and suffix == end]
+    return next(iter([*same, *near]), None)
+
+
+def _is_other_space(space: str | None) -> bool:
+    return (space or T1W).lower() not in ("orig", T1W.lower())
+
+
+def _other_space_of_lesion(path: Path) -> str | None:
+    """The space of a lesion mask that does not lie where the T1w does."""
+    entities, suffix, _ = parse_name(path.name)
+    kind, space = _kind_of_mask(entities, suffix), entities.get("space")
+    return space if kind is not None and _MASKS[kind][0] == LESION and _is_other_space(space) else None
+
+
+def _elsewhere(space: str) -> str:
+    return f"a lesion mask in {space}, and none on the T1w is used; bring it there, with space-{T1W} in its name"
 
 
 def _to_t1w(path: Path, start: str, session: str | None, wanted: _Wanted, rank: tuple[int, int]) -> _Steps:
     entities, _, _ = parse_name(path.name)
     images = wanted.images
     meant = [name for name, image in images.items() if name != T1W and start.lower() in names_of(image.role)]
-    found: dict[str, tuple[object, ...]] = {}
+    found: dict[str, Rank] = {}
     problems: list[str] = []
     for name in meant:
         problem, fit = fit_to(entities, session, images[name])
