@@ -54,6 +54,7 @@ TESTED_ELSEWHERE = {
 }
 #: Tests that are of no single module.
 FLOWS = {
+    "app/preparation/test_lesions_kept.py": "lesion masks of other sessions and spaces than a run's",
     "container/test_engine_setup.py": "tools of the tests of the container image",
     "container/test_image.py": "the container image",
     "dicom/test_circle.py": "from DICOM to DICOM, through four commands",

@@ -55,8 +55,8 @@ DICTIONARY: dict[str, dict[str, Any]] = {
         "and sentences are in sub-*_qc.json, under QC."
     },
     LESION_VOLUME: {
-        "Description": "Volume of the lesion mask that was given and used, of several sessions the largest; n/a "
-        "without one.",
+        "Description": "Volume of the lesion mask that was given and used, as it was drawn; of all that lie in the "
+        "output folder, whichever sessions the last run had, the largest; n/a without one.",
         "Units": "mL",
     },
 }

@@ -9,11 +9,12 @@ from bids_spectsynth.app.freshness import transform_files
 from bids_spectsynth.bids.finding.cases import Case
 from bids_spectsynth.bids.finding.external import External
 from bids_spectsynth.bids.manifests import Product, make_if_outdated, manifest_path
-from bids_spectsynth.bids.output_files import lesion_path, lesion_volumes
+from bids_spectsynth.bids.output_files import find_cases, lesion_path, lesion_volumes
 from bids_spectsynth.bids.participants import LESION_VOLUME, update_participants
-from bids_spectsynth.bids.prepared import PreparedCase, find_prepared
+from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import T1W
-from bids_spectsynth.bids.sidecars import sidecar_path
+from bids_spectsynth.bids.sidecars import sidecar, sidecar_path
+from bids_spectsynth.bids.transforms import external_source
 from bids_spectsynth.errors import Outcome, reason_of
 from bids_spectsynth.images.grid import Grid
 from bids_spectsynth.logs import LOGGER_NAME
@@ -41,20 +42,19 @@ def prepare_lesions(cases: Sequence[Case], outcomes: Sequence[Outcome], settings
         The same, but failed for whom the mask cannot be used.
     """
     found = []
-    volumes: dict[str, float] = {}
+    people = set()
     prepared = {(outcome.participant, outcome.session) for outcome in outcomes if outcome.status == "ok"}
     failures: dict[tuple[str, str | None], str] = {}
     for case in cases:
         if (case.participant, case.session) not in prepared:
             continue
+        people.add(case.participant)
         try:
-            volume = _prepare(case, settings)
+            _prepare(case, settings)
         except Exception as error:
             logger.debug("%s, lesion mask", case.name, exc_info=error)
             failures[case.participant, case.session] = reason_of(error)
-            volume = 0.0
-        volumes[case.participant] = max(volume, volumes.get(case.participant, 0.0))
-    rows = {label: {LESION_VOLUME: f"{volume:.1f}" if volume else ""} for label, volume in volumes.items()}
+    rows = {label: {LESION_VOLUME: _largest(label, settings.output_dir)} for label in sorted(people)}
     if rows:
         update_participants(settings.output_dir, rows)
     for outcome in outcomes:
@@ -63,20 +63,32 @@ def prepare_lesions(cases: Sequence[Case], outcomes: Sequence[Outcome], settings
     return found
 
 
-def _prepare(case: Case, settings: Settings) -> float:
-    """The prepared masks of a case in all spaces; the volume of the mask, mL, 0 without one."""
-    volume = 0.0
-    for space in settings.spaces:
-        for prepared in find_prepared(settings.output_dir, space, (case.participant,)):
-            if prepared.name != case.name:
-                continue
-            path = lesion_path(settings.output_dir, prepared)
-            if case.lesion is None:
-                _remove(path, settings.output_dir)
-                continue
+def _largest(participant: str, output_dir: Path) -> str:
+    """Volume of the largest lesion mask of a participant that lies there, mL; sessions outside the run have theirs."""
+    prepared = [case.lesion for case in find_cases(output_dir, participant)]
+    volume = max((lesion_volumes(path)[0] for path in prepared if path is not None), default=0.0)
+    # A mask of a voxel or two is one all the same.
+    return "" if not volume > 0 else f"{volume:.1f}" if volume >= 0.1 else f"{volume:.1g}"
+
+
+def _prepare(case: Case, settings: Settings) -> None:
+    """The prepared masks of a case in all spaces that lie there: SISCOM has another than a run may ask for."""
+    removed = []
+    for prepared in find_cases(settings.output_dir, case.participant):
+        if prepared.name != case.name:
+            continue
+        path = lesion_path(settings.output_dir, prepared)
+        if case.lesion is not None:
             _write(path, prepared, case.lesion, settings.output_dir)
-            volume = max(volume, lesion_volumes(path)[0])
-    return volume
+            continue
+        if path.exists():
+            removed.append(external_source(sidecar(path)) or path.name)
+        _remove(path, settings.output_dir)
+    if removed and settings.lesion_mask == "none":
+        logger.info("%s: --lesion-mask none: the prepared lesion mask of %s is removed", case.name, removed[0])
+    elif removed:
+        logger.warning("%s: the lesion mask %s is not given any more: it is removed, and what rests on it is made "
+                       "anew; to keep it, give it again with --derivatives", case.name, removed[0])  # fmt: skip
 
 
 def _remove(path: Path, output_dir: Path) -> None:

@@ -165,10 +165,15 @@ def _with_external(case: Case, settings: Settings) -> Case:
     t1w_files = [*subject.glob(files), *subject.glob(f"ses-*/{files}")] if settings.derivatives else []
     templates = {*settings.spaces, parse_space(BUILT_IN_TEMPLATE).label} - {T1W}
     external, unused = find_external(
-        case.images, case.participant, settings.derivatives, t1w_files=t1w_files, templates=templates
+        case.images,
+        case.participant,
+        settings.derivatives,
+        t1w_files=t1w_files,
+        templates=templates,
+        lesions=settings.lesion_mask != "none",
     )
     lesion = external.pop(LESION, None)
-    case = replace(case, external=external, lesion=None if settings.lesion_mask == "none" else lesion)
+    case = replace(case, external=external, lesion=lesion)
     _log(case, unused)
     return case
 

@@ -5,16 +5,14 @@ an image to the T1w, or that of the T1w to a template. A lesion mask takes no st
 """
 
 import os
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from bids_spectsynth.bids.access import ASK_OWNER, folder_problem, is_text, subfolders
+from bids_spectsynth.bids.finding.placing import Image, Rank, fit_to, fit_to_t1w, leads_to_t1w, names_of
 from bids_spectsynth.bids.names import bare_label, parse_name
-from bids_spectsynth.bids.roles import DATATYPES, PET, ROLES, T1W, role_of
-from bids_spectsynth.bids.sidecars import sidecar, strings
+from bids_spectsynth.bids.roles import DATATYPES, ROLES, T1W, role_of
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.options.declarations.derivatives import NamedFolder
 
@@ -23,7 +21,8 @@ TRANSFORM_EXTENSIONS = (".txt", ".tfm", ".mat", ".lta", ".h5")
 _MASK_EXTENSIONS = (".nii.gz", ".nii")
 #: What :func:`find_external` calls the lesion mask of the T1w.
 LESION = "lesion"
-# What names of masks say: step, key and value of an entity, suffix. Of lesion masks the first is taken.
+# What names of masks say: step, key and value of an entity, suffix. Of lesion masks the first is taken, whatever their
+# sessions.
 _MASKS = (
     (LESION, "label", "lesion", "mask"),
     (LESION, "desc", "lesion", "mask"),
@@ -33,28 +32,8 @@ _MASKS = (
 _MASK_TITLES = {T1W: "brain mask", LESION: "lesion mask"}
 #: ``space-`` of masks that lie where the T1w does: on its own voxels, or on others in its world.
 _T1W_SPACES = (None, "orig", T1W)
-# Entities that say what a derivative is, and not of which image.
-_OF_DERIVATIVES = ("sub", "ses", "from", "to", "mode", "space", "desc", "res", "label")
-_TELLING = ("ses", "run", "acq")
-# Of MR images that no model of a run may need; and PETPrep's word for the mean of a dynamic PET.
+# Of MR images that no model of a run may need.
 _OTHER_MR = ("T2w", "FLAIR", "PDw", "T2starw")
-_PET_REFERENCE = "petref"
-
-
-class Image(Protocol):
-    """What is asked of an input image."""
-
-    @property
-    def path(self) -> Path:
-        """Its file."""
-
-    @property
-    def role(self) -> str:
-        """What it is; of several ictal scans each is ``ictal``."""
-
-    @property
-    def entities(self) -> Mapping[str, str]:
-        """Entities that its derivatives keep."""
 
 
 @dataclass(frozen=True)
@@ -98,12 +77,14 @@ def find_external(
     *,
     t1w_files: Sequence[Path] = (),
     templates: Collection[str] | None = None,
+    lesions: bool = True,
 ) -> tuple[dict[str, External], list[str]]:
     """What serves in place of our steps for one case.
 
     Of several files for one step the first is taken: by folder as given, then those of the image's session before
     those without one, then those whose names say more of the image's entities, then by extension (``.txt``, ``.tfm``,
-    ``.mat``, ``.lta``, ``.h5``) and name.
+    ``.mat``, ``.lta``, ``.h5``) and name. Of several lesion masks the first by folder, then by what says that it is one
+    (``label-lesion_mask``, ``desc-lesion_mask``, ``label-lesion_roi``), then as all others.
 
     Parameters
     ----------
@@ -116,6 +97,8 @@ def find_external(
         All T1w of the participant in the dataset: what does not say of which it is, is not used.
     templates : collection of str, optional
         Labels of those that matter; by default all.
+    lesions : bool
+        Whether lesion masks are looked for.
 
     Returns
     -------
@@ -130,22 +113,27 @@ def find_external(
     ImageError
         A folder of the participant cannot be read.
     """
-    ranked: dict[str, list[tuple[tuple[object, ...], External]]] = {}
+    ranked: dict[str, list[tuple[Rank, External]]] = {}
     notes: list[str] = []
-    wanted = _Wanted(images, tuple(t1w_files), templates)
+    elsewhere: list[str] = []
+    wanted = _Wanted(images, tuple(t1w_files), templates, lesions)
     for number, folder in enumerate(folders):
         for path, session in _files(folder.path, participant):
             external = External(path, folder.name, folder.path)
+            if lesions and (space := _other_space_of_lesion(path)):
+                elsewhere.append(f"{external.uri}: {_elsewhere(space)}; not used")
             found, more = _steps_of(path, session, wanted)
             notes += [f"{external.uri}: {line}; not used" for line in more]
             for step, rank in found.items():
                 ranked.setdefault(step, []).append(((number, *rank, path.name, path.as_posix()), external))
-    chosen = {}
-    for step, candidates in sorted(ranked.items()):
-        first, *others = [external for _, external in sorted(candidates, key=lambda one: one[0])]
-        passed = tuple(other.uri for other in others)
-        chosen[step] = External(first.path, first.dataset, first.root, passed)
-    return chosen, notes
+    chosen = {step: _first(candidates) for step, candidates in sorted(ranked.items())}
+    return chosen, notes if LESION in chosen else [*notes, *elsewhere]
+
+
+def _first(candidates: Iterable[tuple[Rank, External]]) -> External:
+    """That of the lowest rank, which knows of the others."""
+    first, *others = [external for _, external in sorted(candidates, key=lambda one: one[0])]
+    return External(first.path, first.dataset, first.root, tuple(other.uri for other in others))
 
 
 @dataclass(frozen=True)
@@ -155,9 +143,10 @@ class _Wanted:
     images: Mapping[str, Image]
     t1w_files: tuple[Path, ...]
     templates: Collection[str] | None
+    lesions: bool
 
 
-_Steps = tuple[dict[str, tuple[object, ...]], list[str]]
+_Steps = tuple[dict[str, Rank], list[str]]
 
 
 def _files(folder: Path, participant: str) -> Iterator[tuple[Path, str | None]]:
@@ -206,43 +195,72 @@ def _steps_of(path: Path, session: str | None, wanted: _Wanted) -> _Steps:
     rank = (0, TRANSFORM_EXTENSIONS.index(extension))
     if forth:
         return _to_t1w(path, start, session, wanted, rank)
-    problem, place = _of_t1w(path, session, wanted)
-    return ({end: (*place, *rank)}, []) if place else ({}, [problem])
+    problem, fit = fit_to_t1w(path, entities, session, wanted.images[T1W], wanted.t1w_files)
+    return ({end: (*fit, *rank)}, []) if fit else ({}, [problem])
 
 
 def _mask_step(path: Path, session: str | None, wanted: _Wanted) -> _Steps:
     entities, suffix, extension = parse_name(path.name)
     space = entities.get("space")
-    kinds = [n for n, (_, key, value, end) in enumerate(_MASKS) if entities.get(key) == value and suffix == end]
+    kind = _kind_of_mask(entities, suffix)
     # One in a template's space lies beside every other.
-    if not kinds or (space or T1W).lower() not in ("orig", T1W.lower()):
+    if kind is None or _is_other_space(space):
         return {}, []
-    step = _MASKS[kinds[0]][0]
+    step, key, value, _ = _MASKS[kind]
+    if step == LESION and not wanted.lesions:
+        return {}, []
+    if entities[key] != value:
+        return {}, [f"write {key}-{value} for {key}-{entities[key]}"]
     if path.parent.name != "anat":
         return {}, [f"the {_MASK_TITLES[step]} of the T1w alone is taken, from the folder anat"]
     if space not in _T1W_SPACES:
         return {}, [f"write {T1W} or orig for {space}, as BIDS does"]
     if extension not in _MASK_EXTENSIONS:
         return {}, ["of masks .nii and .nii.gz are read; convert it"]
+    # The label of a lesion says what the mask shows; with any other it is a mask of something else.
+    own = {key: value for key, value in entities.items() if (key, value) != ("label", LESION)}
     # On the T1w's own voxels before what has been resampled.
-    rank = (kinds[0], _T1W_SPACES.index(space), _MASK_EXTENSIONS.index(extension))
-    problem, place = _of_t1w(path, session, wanted)
-    return ({step: (*place, *rank)}, []) if place else ({}, [problem])
+    rank = (_T1W_SPACES.index(space), _MASK_EXTENSIONS.index(extension))
+    problem, fit = fit_to_t1w(path, own, session, wanted.images[T1W], wanted.t1w_files)
+    return ({step: (kind, *fit, *rank)}, []) if fit else ({}, [problem])
+
+
+def _kind_of_mask(entities: Mapping[str, str], suffix: str) -> int | None:
+    """Which of the masks it is, also where its name has other capitals; those that have them right come first."""
+    same = [n for n, (_, key, value, end) in enumerate(_MASKS) if entities.get(key) == value and suffix == end]
+    kinds = enumerate(_MASKS)
+    near = [n for n, (_, key, value, end) in kinds if entities.get(key, "").lower() == value and suffix == end]
+    return next(iter([*same, *near]), None)
+
+
+def _is_other_space(space: str | None) -> bool:
+    return (space or T1W).lower() not in ("orig", T1W.lower())
+
+
+def _other_space_of_lesion(path: Path) -> str | None:
+    """The space of a lesion mask that does not lie where the T1w does."""
+    entities, suffix, _ = parse_name(path.name)
+    kind, space = _kind_of_mask(entities, suffix), entities.get("space")
+    return space if kind is not None and _MASKS[kind][0] == LESION and _is_other_space(space) else None
+
+
+def _elsewhere(space: str) -> str:
+    return f"a lesion mask in {space}, and none on the T1w is used; bring it there, with space-{T1W} in its name"
 
 
 def _to_t1w(path: Path, start: str, session: str | None, wanted: _Wanted, rank: tuple[int, int]) -> _Steps:
     entities, _, _ = parse_name(path.name)
     images = wanted.images
-    meant = [name for name, image in images.items() if name != T1W and start.lower() in _names_of(image.role)]
-    found: dict[str, tuple[object, ...]] = {}
+    meant = [name for name, image in images.items() if name != T1W and start.lower() in names_of(image.role)]
+    found: dict[str, Rank] = {}
     problems: list[str] = []
     for name in meant:
-        problem, place = _place(entities, session, images[name])
-        if place and not _leads_to_t1w(path, session, images[name], wanted):
+        problem, fit = fit_to(entities, session, images[name])
+        if fit and not leads_to_t1w(path, session, images[name], images[T1W], wanted.t1w_files):
             of = images[T1W].path.name
             problems.insert(0, f"it may lead to another T1w; name {of} in Sources of a JSON file beside it")
-        elif place:
-            found[name] = (*place, *rank)
+        elif fit:
+            found[name] = (*fit, *rank)
         else:
             problems.append(problem)
     if len(found) > 1:
@@ -251,92 +269,15 @@ def _to_t1w(path: Path, start: str, session: str | None, wanted: _Wanted, rank: 
     return found, [] if found else (problems[:1] or [f"there is no image {start} here"])
 
 
-def _leads_to_t1w(path: Path, session: str | None, moving: Image, wanted: _Wanted) -> bool:
-    """Whether a transform of an image to the T1w can be of no other T1w, or its JSON file says of which it is."""
-    t1w = wanted.images[T1W].path
-    own = _session_of(t1w)
-    others = _other_t1ws(wanted)
-    alike = any(one["ses"] == own for one in others) or (others and session != own)
-    return not (alike or own not in (None, _session_of(moving.path))) or _says(path, t1w)
-
-
-def _of_t1w(path: Path, session: str | None, wanted: _Wanted) -> tuple[str, tuple[object, ...] | None]:
-    """Rank of a mask of the T1w or of its transform to a template; None, with the reason, where it is not of it."""
-    entities, _, _ = parse_name(path.name)
-    t1w = wanted.images[T1W]
-    problem, place = _place(entities, session, t1w)
-    if place is None:
-        return problem, None
-    own, said = _telling(t1w.path), {**entities, **({"ses": session} if session else {})}
-    telling = [key for key in _TELLING if own[key] and any(other[key] != own[key] for other in _other_t1ws(wanted))]
-    missing = [f"{key}-{own[key]}" for key in telling if key not in said]
-    if missing and not _says(path, t1w.path):
-        return f"there are several T1w, and its name does not say of which it is; add {', '.join(missing)}", None
-    return "", place
-
-
-def _other_t1ws(wanted: _Wanted) -> list[dict[str, str | None]]:
-    own = _telling(wanted.images[T1W].path)
-    return [other for other in map(_telling, wanted.t1w_files) if other != own]
-
-
-def _telling(path: Path) -> dict[str, str | None]:
-    """Entities that tell T1w images of a participant apart."""
-    named, _, _ = parse_name(path.name)
-    return {**{key: named.get(key) for key in _TELLING}, "ses": _session_of(path)}
-
-
-def _says(path: Path, t1w: Path) -> bool:
-    """Whether the JSON file beside a file names the T1w."""
-    content = sidecar(path)
-    reference = content.get("SpatialReference")
-    named = [*strings(content.get("Sources")), *(reference.values() if isinstance(reference, dict) else [reference])]
-    return any(re.split("[/:]", str(one))[-1] == t1w.name for one in named)
-
-
 def _is_image(label: str, images: Mapping[str, Image]) -> bool:
     """Whether an end of a transform is an image of a participant, and so no template."""
     roles = (*ROLES, *_OTHER_MR, *(image.role for image in images.values()))
-    return any(label.lower() in _names_of(role) for role in roles)
-
-
-def _names_of(role: str) -> set[str]:
-    more = {_PET_REFERENCE} if role == PET else set()
-    return {role.lower(), role_of(role).suffix.lower()} | more
+    return any(label.lower() in names_of(role) for role in roles)
 
 
 def _anatomical(label: str) -> str:
     # PETPrep's word for the T1w.
     return T1W if label == "anat" else label
-
-
-def _place(entities: Mapping[str, str], session: str | None, image: Image) -> tuple[str, tuple[object, ...] | None]:
-    """Rank of a file by how well its name fits to an image; None, with the reason, where it does not."""
-    named, _, _ = parse_name(image.path.name)
-    own = {**named, **image.entities}
-    its_session = _session_of(image.path)
-    said = {key: value for key, value in entities.items() if key not in _OF_DERIVATIVES}
-    for key, value in said.items():
-        if _number(key, own.get(key)) != _number(key, value):
-            return f"{key}-{value} is not of the image {image.path.name}", None
-    if session not in (None, its_session):
-        of = f"ses-{its_session}" if its_session else "no session"
-        return f"it is of ses-{session}, the image {image.path.name} of {of}", None
-    return "", (session != its_session, -len(said))
-
-
-def _number(key: str, value: str | None) -> str | int | None:
-    """A label as it is compared: ``run-01`` is ``run-1``."""
-    return int(value) if key == "run" and value and value.isdecimal() else value
-
-
-def _session_of(path: Path) -> str | None:
-    return parse_name(path.name)[0].get("ses", _session_folder(path))
-
-
-def _session_folder(path: Path) -> str | None:
-    found = re.search(r"/ses-([0-9A-Za-z+]+)/", path.as_posix())
-    return found[1] if found else None
 
 
 def replaced_steps(external: Mapping[str, External], lesion: External | None = None) -> Iterable[str]:

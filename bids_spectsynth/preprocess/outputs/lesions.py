@@ -46,7 +46,9 @@ def write_lesion(path: Path, case: PreparedCase, source: External, t1w: Grid) ->
     to_t1w = np.eye(4)
     if case.space != T1W_SPACE:
         if case.template_xfm is None:
-            raise ImageError(f"{case.name}: no transform to {case.space}; prepare the participant again")
+            raise ImageError(
+                f"{case.name}: no transform to {case.space}; prepare the participant again with it in --output-spaces"
+            )
         to_t1w = read_matrix(case.template_xfm)
     found = lesion_on_grid(source.path, t1w, grid_of(image), to_t1w, brain)
     known = sidecar(case.masks[T1W])
@@ -58,7 +60,7 @@ def write_lesion(path: Path, case: PreparedCase, source: External, t1w: Grid) ->
         "Interpolation": "once from the source voxels, linear; what is covered by half",
         "Sources": [*own, source.uri],
         "ExternalSource": source.uri,
-        **{key: round(ml, 3) for key, ml in zip(LESION_KEYS, (found.volume_ml, found.brain_ml), strict=True)},
+        **{key: round(ml, 3) or ml for key, ml in zip(LESION_KEYS, (found.volume_ml, found.brain_ml), strict=True)},
         "Notes": [*found.notes, *source.notes],
     }
     write_image(path, new_image(found.mask.astype(np.uint8), image.affine), content)

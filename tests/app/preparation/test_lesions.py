@@ -158,6 +158,31 @@ def test_mask__voxels_under_it_change_neither_level_nor_null_nor_other_foci(
     np.testing.assert_allclose(*found, rtol=0.02)
 
 
+def test_mask__is_that_of_every_space_whichever_a_run_asks_for(before: App, hand: Path, tmp_path: Path) -> None:
+    """SISCOM is made in the space of the T1w, also by a run that prepares another."""
+    app, others = before.copy(tmp_path), ("--output-spaces", "MNI152NLin2009aSym")
+    in_t1w, in_template = (app.output_dir / f"{PREPARED.replace('T1w', one)}.nii.gz" for one in ("T1w", others[1]))
+    z = app.output_dir / f"{SISCOM}_stat-z_statmap.nii.gz"
+    plain = unpacked(z)
+    draw(hand)
+    assert run(app, hand, *others).code == 0
+    assert in_template.exists()
+    first, of_first = unpacked(in_t1w), unpacked(z)
+    assert of_first != plain
+    draw(hand, ball(CAVITY, 17))
+    assert run(app, hand, *others).code == 0
+    assert unpacked(in_t1w) != first, "a mask that is drawn anew"
+    assert unpacked(z) != of_first
+    (hand / MASK).unlink()
+    gone = run(app, None, *others)
+    assert gone.code == 0
+    assert len(gone.says("sub-01: the lesion mask", MASK, "is not given any more")) == 1
+    assert not in_t1w.exists()
+    assert not in_template.exists()
+    assert app.participants()["sub-01"]["lesion_ml"] == "n/a"
+    assert unpacked(z) == plain
+
+
 def test_none__pays_no_heed(before: App, hand: Path, tmp_path: Path) -> None:
     app = before.copy(tmp_path)
     draw(hand)

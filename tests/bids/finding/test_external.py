@@ -71,7 +71,6 @@ class Finder:
         ("anat/sub-01_ses-a_run-1_space-T1w_label-lesion_mask.nii", "lesion"),
         ("anat/sub-01_space-orig_desc-lesion_mask.nii.gz", "lesion"),
         ("anat/sub-01_label-lesion_roi.nii.gz", "lesion"),
-        ("anat/sub-01_space-MNI152NLin6Sym_label-lesion_mask.nii.gz", None),
         ("anat/sub-01_label-GM_mask.nii.gz", None),
         ("anat/sub-01_label-lesion_probseg.nii.gz", None),
         ("anat/sub-02_desc-brain_mask.nii.gz", None),
@@ -156,6 +155,15 @@ def test_find_external__nothing_in_a_folder_of_others(found: Finder) -> None:
         ("anat/sub-01_run-2_desc-brain_mask.nii.gz", "run-2 is not of the image sub-01_ses-a_run-1_T1w.nii.gz"),
         ("anat/sub-01_desc-brain_mask.mgz", "of masks .nii and .nii.gz are read; convert it"),
         ("anat/sub-01_space-t1w_desc-brain_mask.nii.gz", "write T1w or orig for t1w, as BIDS does"),
+        ("anat/sub-01_desc-Lesion_mask.nii.gz", "write desc-lesion for desc-Lesion"),
+        ("anat/sub-01_label-LESION_roi.nii.gz", "write label-lesion for label-LESION"),
+        ("anat/sub-01_label-GM_desc-brain_mask.nii.gz", "label-GM is not of the image sub-01_ses-a_run-1_T1w.nii.gz"),
+        ("anat/sub-01_label-left_desc-lesion_mask.nii.gz",
+         "label-left is not of the image sub-01_ses-a_run-1_T1w.nii.gz"),
+        ("anat/sub-01_label-L_from-T1w_to-MNI152NLin6Sym_mode-image_xfm.h5",
+         "label-L is not of the image sub-01_ses-a_run-1_T1w.nii.gz"),
+        ("anat/sub-01_label-lesion_from-T1w_to-MNI152NLin6Sym_mode-image_xfm.h5",
+         "label-lesion is not of the image sub-01_ses-a_run-1_T1w.nii.gz"),
         ("pet/sub-01_desc-brain_mask.nii.gz", "the brain mask of the T1w alone is taken, from the folder anat"),
         ("pet/sub-01_from-pet_to-t1w_mode-image_xfm.txt", "write T1w for t1w, as BIDS does"),
         ("anat/sub-01_from-FLAIR_to-T1w_mode-image_xfm.txt", "there is no image FLAIR here"),
@@ -169,6 +177,40 @@ def test_find_external__nothing_in_a_folder_of_others(found: Finder) -> None:
 def test_find_external__what_is_meant_and_not_used_is_said(name: str, why: str, found: Finder) -> None:
     assert found(f"d/sub-01/{name}") == {}
     assert found.notes == [f"bids:D:sub-01/{name}: {why}; not used"]
+
+
+@pytest.mark.parametrize("space", ["MNI152NLin6Sym", "FLAIR"])
+def test_find_external__lesion_mask_in_another_space_is_said_where_none_is_used(space: str, found: Finder) -> None:
+    name = f"sub-01/anat/sub-01_space-{space}_label-lesion_mask.nii.gz"
+    assert found(f"d/{name}") == {}
+    assert found.notes == [
+        f"bids:D:{name}: a lesion mask in {space}, and none on the T1w is used; bring it there, with space-T1w in its "
+        "name; not used"
+    ]
+    found("d/sub-01/ses-b/anat/sub-01_ses-b_label-lesion_mask.nii.gz")
+    assert len(found.notes) == 2, "one on the T1w of another session is none either"
+    assert found("d/sub-01/anat/sub-01_label-lesion_mask.nii.gz").keys() == {"lesion"}
+    assert not any(space in note for note in found.notes)
+
+
+def test_find_external__lesion_masks_by_name_before_session(found: Finder) -> None:
+    """A mask of BIDS's own name comes first, also of no session; of one name that of the session."""
+    names = [
+        "d/sub-01/ses-a/anat/sub-01_ses-a_label-lesion_roi.nii.gz",
+        "d/sub-01/anat/sub-01_desc-lesion_mask.nii.gz",
+        "d/sub-01/anat/sub-01_label-lesion_mask.nii.gz",
+        "d/sub-01/ses-a/anat/sub-01_ses-a_label-lesion_mask.nii.gz",
+    ]
+    for name in names:
+        assert found(name) == {"lesion": f"bids:D:{name[2:]}"}
+    assert found("c/sub-01/anat/sub-01_label-lesion_roi.nii.gz", folders=("c", "d"))["lesion"].startswith("bids:C:")
+
+
+def test_find_external__lesion_masks_that_nobody_wants(found: Finder) -> None:
+    names = ("label-lesion_mask", "desc-Lesion_mask", "space-FLAIR_label-lesion_mask")
+    found(*(f"d/sub-01/anat/sub-01_{name}.nii.gz" for name in names), folders=())
+    folders = [NamedFolder("D", found.root / "d")]
+    assert find_external(IMAGES, "01", folders, lesions=False) == ({}, [])
 
 
 def test_find_external__of_several_t1w_a_file_says_of_which_it_is(found: Finder) -> None:

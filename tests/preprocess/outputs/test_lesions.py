@@ -73,5 +73,5 @@ def test_write_lesion__through_the_transform_in_a_template_space(source: Externa
     write_lesion(path, case, source, T1W)
     assert "space-MNI_" in path.name
     np.testing.assert_allclose(middle(path), middle(source.path) - (8, -4, 12), atol=0.5)
-    with pytest.raises(ImageError, match="no transform to MNI; prepare the participant again"):
+    with pytest.raises(ImageError, match="no transform to MNI; prepare the participant again with it"):
         write_lesion(path, prepared(tmp_path, "MNI", None), source, T1W)
