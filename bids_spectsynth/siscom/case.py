@@ -31,6 +31,10 @@ _LESION = (
     "The lesion mask ({} of the brain that both scans show) was kept out of alignment, level, fits, deviation and "
     "null. The map goes on in it, beside the null of the brain around; foci in it or near it are flagged."
 )
+_LESION_BESIDE = (
+    "Nothing of the lesion mask lies in the brain that both scans show, and no statistic leaves anything out for it; "
+    "alignment and interpolation do not look at it. Foci near it are flagged."
+)
 _NOTHING_LEFT = "the lesion mask leaves nothing of the brain that both scans have measured"
 _UNCHECKED = (
     "The corrected p rests on simulated maps alone, not on held-out participants: with this baseline it is too small."
@@ -110,7 +114,7 @@ def subtract(
     to_template : array, shape (4, 4), optional
         World of the T1w to that of a template; without it there is no smooth gain.
     lesion : array of bool, shape (I, J, K), optional
-        Lesion mask, or that of a cavity.
+        Lesion mask, or that of a cavity. Foci near it are flagged where the scans do not show it, too.
 
     Returns
     -------
@@ -122,7 +126,7 @@ def subtract(
         A scan is constant in the brain, or they have no brain in common; the message says which.
     """
     both = brain & baseline.mask & ictal.mask
-    if lesion is not None and not (lesion & both).any():
+    if lesion is not None and not lesion.any():
         lesion = None
     if not siscom_mask(both, tuple(np.linalg.norm(affine[:3, :3], axis=0))).any():
         raise ValueError("the brain that both scans have measured is nowhere thick enough")
@@ -261,7 +265,7 @@ def _lesion_notes(masks: _Masks, affine: Float64) -> list[str]:
     if masks.lesion is None:
         return []
     volume = np.count_nonzero(masks.both & masks.lesion) * float(abs(np.linalg.det(affine[:3, :3]))) / 1000
-    return [_LESION.format(f"{volume:.1f} mL")]
+    return [_LESION.format(f"{volume:.1f} mL") if volume > 0 else _LESION_BESIDE]
 
 
 def _chance(null: Null, trended: bool, error: CohortError | None) -> Callable[[float, float], float]:

@@ -13,7 +13,7 @@ from bids_spectsynth.siscom.baselines import cohort as cohort_baseline
 from bids_spectsynth.siscom.baselines.pet import PET
 from bids_spectsynth.siscom.baselines.request import Request
 from bids_spectsynth.siscom.baselines.residuals import residual_of
-from bids_spectsynth.siscom.case import Siscom
+from bids_spectsynth.siscom.case import Siscom, subtract
 from bids_spectsynth.siscom.comparable import Choices, residual_difference
 from bids_spectsynth.siscom.records import BaselineImage, BaselineKind
 from bids_spectsynth.siscom.subtraction.route import AGREE_MM, DIRECT
@@ -23,7 +23,9 @@ from tests.siscom.test_case import (
     AFFINE,
     BRAIN,
     LEFT,
+    POINTS,
     SHAPE,
+    T1W,
     ictal_scan,
     noisy,
     real,
@@ -123,11 +125,48 @@ def test_subtract__without_the_mask_a_cavity_moves_level_and_deviation() -> None
     assert statistics(counted)["levels"] != statistics(whole)["levels"]
 
 
-def test_subtract__a_mask_beside_the_brain_is_none() -> None:
-    plain, beside = run(ictal_scan(seizure())), run(ictal_scan(seizure()), lesion=~BRAIN)
-    np.testing.assert_array_equal(plain.maps.znull, beside.maps.znull)
-    assert plain.notes == beside.notes
-    assert np.isnan(beside.foci[0].lesion_mm)
+@pytest.mark.parametrize("by", ["ictal", "baseline", "brain"])
+def test_subtract__a_focus_beside_a_cavity_that_a_mask_leaves_out_is_flagged(by: str) -> None:
+    """The typical resection: the brain mask, or that of a scan, goes around the cavity."""
+    cavity = spot((-30.0, -54.0, 20.0), 18) & BRAIN
+    scan, baseline = ictal_scan(seizure()), real()
+    if by == "ictal":
+        scan = replace(scan, mask=BRAIN & ~cavity)
+    if by == "baseline":
+        baseline = replace(baseline, mask=BRAIN & ~cavity, values=np.where(cavity, 0, baseline.values))
+    brain = BRAIN & ~cavity if by == "brain" else BRAIN
+
+    def subtracted(lesion: np.ndarray | None) -> Siscom:
+        return subtract(scan, baseline, T1W, brain, AFFINE, Choices(), lesion=lesion)
+
+    left_out, plain, shown = subtracted(cavity), subtracted(None), run(ictal_scan(seizure()), lesion=cavity)
+    first = left_out.foci[0]
+    assert (first.sign, "lesion" in first.flags) == ("hyper", True)
+    assert 0 < first.lesion_mm == shown.foci[0].lesion_mm < 30
+    assert first.lesion_percent == 0
+    assert any("Nothing of the lesion mask lies in the brain that both scans show" in one for one in left_out.notes)
+    assert not any("was kept out" in one for one in left_out.notes)
+    # No statistic leaves anything out; the alignment, and what is interpolated at the cavity's edge, differ a little.
+    np.testing.assert_array_equal(left_out.maps.mask, plain.maps.mask)
+    np.testing.assert_array_equal(left_out.maps.reference, plain.maps.reference)
+    assert left_out.maps.sd_percent == pytest.approx(plain.maps.sd_percent, rel=0.1)
+    assert left_out.levels["mode"] == pytest.approx(plain.levels["mode"], rel=0.005)
+    # What the ictal scan has there does not come out of it, either.
+    wild = replace(scan, image=ictal_scan(np.where(cavity, 900, seizure())).image)
+    soiled = subtract(wild, baseline, T1W, brain, AFFINE, Choices(), lesion=cavity)
+    assert statistics(soiled, cavity) == statistics(left_out, cavity)
+
+
+def test_subtract__a_lesion_that_reaches_out_of_the_brain_is_as_near_as_it_is() -> None:
+    centre = np.array([-30.0, -22.0, 20.0])
+    reaching = spot((-30.0, -22.0, 84.0), 44)
+    outer = reaching & ~BRAIN
+    assert reaching[..., -1].any(), "beyond the box of the brain"
+    first = run(ictal_scan(seizure(tuple(centre))), lesion=outer).foci[0]
+    where = POINTS[outer.ravel()]
+    assert first.lesion_mm == pytest.approx(np.linalg.norm(where - first.peak_mm, axis=1).min(), abs=1e-3)
+    assert run(ictal_scan(seizure()), lesion=reaching).maps.lesion is not None
+    np.testing.assert_array_equal(run(ictal_scan(seizure()), lesion=reaching).maps.lesion, reaching)
 
 
 def test_subtract__a_focus_in_or_beside_the_lesion_is_found_and_says_so() -> None:
@@ -151,6 +190,13 @@ def test_subtract__a_focus_in_or_beside_the_lesion_is_found_and_says_so() -> Non
     where = inside.maps.mask & spot(LEFT, 14)
     np.testing.assert_allclose(inside.maps.difference[where], plain.maps.difference[where], atol=6)
     assert inside.maps.mask.sum() == plain.maps.mask.sum(), "no edge is taken off around it"
+
+
+def test_subtract__an_empty_mask_is_none() -> None:
+    plain, empty = run(ictal_scan(seizure())), run(ictal_scan(seizure()), lesion=np.zeros(SHAPE, dtype=bool))
+    np.testing.assert_array_equal(plain.maps.znull, empty.maps.znull)
+    assert plain.notes == empty.notes
+    assert repr(plain.foci) == repr(empty.foci)
 
 
 def test_subtract__a_mask_of_all_of_the_brain_is_said() -> None:
