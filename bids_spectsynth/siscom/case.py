@@ -20,7 +20,7 @@ from bids_spectsynth.siscom.subtraction.level import WARN_PERCENT, disagreement,
 from bids_spectsynth.siscom.subtraction.maps import cohort_z, on_whole_grid, own_z, percent_difference, voxelwise_z
 from bids_spectsynth.siscom.subtraction.mask import siscom_mask
 from bids_spectsynth.siscom.subtraction.resolution import Matching
-from bids_spectsynth.siscom.subtraction.route import IctalScan, Route, choose_route
+from bids_spectsynth.siscom.subtraction.route import AGREE_MM, IctalScan, Route, choose_route
 
 _TREND = (
     "Broad differences (wider than some 3 cm), which a computed baseline gets wrong, were estimated at each point from "
@@ -30,6 +30,10 @@ _TREND = (
 _LESION = (
     "The lesion mask ({} of the brain that both scans show) was kept out of alignment, level, fits, deviation and "
     "null. The map goes on in it, beside the null of the brain around; foci in it or near it are flagged."
+)
+_LESION_BESIDE = (
+    "Nothing of the lesion mask lies in the brain that both scans show, and no statistic leaves anything out for it; "
+    "alignment and interpolation do not look at it. Foci near it are flagged."
 )
 _NOTHING_LEFT = "the lesion mask leaves nothing of the brain that both scans have measured"
 _UNCHECKED = (
@@ -110,7 +114,7 @@ def subtract(
     to_template : array, shape (4, 4), optional
         World of the T1w to that of a template; without it there is no smooth gain.
     lesion : array of bool, shape (I, J, K), optional
-        Lesion mask, or that of a cavity.
+        Lesion mask, or that of a cavity. Foci near it are flagged where the scans do not show it, too.
 
     Returns
     -------
@@ -122,12 +126,12 @@ def subtract(
         A scan is constant in the brain, or they have no brain in common; the message says which.
     """
     both = brain & baseline.mask & ictal.mask
-    if lesion is not None and not (lesion & both).any():
+    if lesion is not None and not lesion.any():
         lesion = None
     if not siscom_mask(both, tuple(np.linalg.norm(affine[:3, :3], axis=0))).any():
         raise ValueError("the brain that both scans have measured is nowhere thick enough")
-    # The brain fills a quarter of the prepared grid.
-    box = ndimage.find_objects(both.astype(np.uint8))[0]
+    # The brain fills a quarter of the prepared grid; a lesion may reach out of it.
+    box = ndimage.find_objects((both if lesion is None else both | lesion).astype(np.uint8))[0]
     inside = replace(baseline, values=baseline.values[box], mask=baseline.mask[box])
     own = None if error is None else _cut(error, box)
     near, apart = (None if mask is None else mask[box] for mask in (cerebellum, lesion))
@@ -179,23 +183,26 @@ def _in_box(
     to_template: Float64 | None,
 ) -> Siscom:
     both, lesion = both_and_lesion
-    outside = ictal
-    if lesion is not None:
-        outside = replace(ictal, image=without_lesion(ictal.image, ictal.matrix, lesion, affine))
-    healthy = _Masks(both, both, lesion).healthy
-    if not healthy.any():
+    if not _Masks(both, both, lesion).healthy.any():
         raise ValueError(_NOTHING_LEFT)
-    route = choose_route(outside, baseline, healthy, affine)
+    route = choose_route(ictal, baseline, both, affine, lesion)
     # Along this route the scan's field of view may end elsewhere than along that of the preparation.
     masks = _masks(both & inside_field(ictal.image, route.matrix, both, affine), lesion, affine)
-    moved = resample_ictal(outside.image, route.matrix, masks.both, affine)
-    if lesion is not None:
-        within = masks.both & lesion
-        if within.any():
-            moved[within] = resample_ictal(ictal.image, route.matrix, within, affine)[within]
+    moved = _moved(ictal, route, masks, affine)
     pair = comparable(moved, baseline, t1w, masks.both, affine, choices, to_template, lesion)
     ratios = levels(*pair.smooth, masks.reference, cerebellum)
     return _judged(baseline, route, pair, ratios, masks, affine, choices, error)
+
+
+def _moved(ictal: IctalScan, route: Route, masks: _Masks, affine: Float64) -> Float32:
+    """The ictal scan along a route; outside of a lesion, nothing that it has there is interpolated."""
+    whole = resample_ictal(ictal.image, route.matrix, masks.both, affine)
+    if masks.lesion is None:
+        return whole
+    # Whoever looks at the scan knows the way of the preparation: where that is as good, it has no say there either.
+    ways = [route.matrix, *([ictal.matrix] if route.mean_mm <= AGREE_MM else [])]
+    outside = without_lesion(ictal.image, masks.lesion, affine, *ways)
+    return np.where(masks.lesion, whole, resample_ictal(outside, route.matrix, masks.both, affine))
 
 
 def _judged(
@@ -258,7 +265,7 @@ def _lesion_notes(masks: _Masks, affine: Float64) -> list[str]:
     if masks.lesion is None:
         return []
     volume = np.count_nonzero(masks.both & masks.lesion) * float(abs(np.linalg.det(affine[:3, :3]))) / 1000
-    return [_LESION.format(f"{volume:.1f} mL")]
+    return [_LESION.format(f"{volume:.1f} mL") if volume > 0 else _LESION_BESIDE]
 
 
 def _chance(null: Null, trended: bool, error: CohortError | None) -> Callable[[float, float], float]:

@@ -13,16 +13,19 @@ from bids_spectsynth.siscom.baselines import cohort as cohort_baseline
 from bids_spectsynth.siscom.baselines.pet import PET
 from bids_spectsynth.siscom.baselines.request import Request
 from bids_spectsynth.siscom.baselines.residuals import residual_of
-from bids_spectsynth.siscom.case import Siscom
+from bids_spectsynth.siscom.case import Siscom, subtract
 from bids_spectsynth.siscom.comparable import Choices, residual_difference
 from bids_spectsynth.siscom.records import BaselineImage, BaselineKind
+from bids_spectsynth.siscom.subtraction.route import AGREE_MM, DIRECT
 from tests.siscom.baselines.conftest import MakeRequest, changed
 from tests.siscom.baselines.conftest import make_request as make_request
 from tests.siscom.test_case import (
     AFFINE,
     BRAIN,
     LEFT,
+    POINTS,
     SHAPE,
+    T1W,
     ictal_scan,
     noisy,
     real,
@@ -38,9 +41,9 @@ LESION = spot((30.0, -10.0, 24.0), 22) & BRAIN
 TURNED = rigid((2, -1, 1), (3, 2, -4))
 
 
-def statistics(found: Siscom) -> dict[str, Any]:
+def statistics(found: Siscom, lesion: np.ndarray = LESION) -> dict[str, Any]:
     """All that a lesion's values must leave as it is."""
-    maps, outside = found.maps, ~LESION
+    maps, outside = found.maps, ~lesion
     return {
         "levels": repr(found.levels),
         "resolution": (found.fwhm_ictal, found.fwhm_baseline),
@@ -56,37 +59,61 @@ def statistics(found: Siscom) -> dict[str, Any]:
     }
 
 
+def under(*matrices: np.ndarray, lesion: np.ndarray = LESION) -> np.ndarray:
+    """The scan's own voxels whose centres lie in the lesion, by any of these ways."""
+    found = np.zeros(SHAPE, dtype=bool)
+    for matrix in matrices:
+        back = (np.linalg.inv(AFFINE) @ np.linalg.inv(matrix) @ AFFINE)[:3]
+        index = np.rint(np.c_[np.indices(SHAPE).reshape(3, -1).T, np.ones(np.prod(SHAPE))] @ back.T).astype(int)
+        there = np.all((index >= 0) & (index < SHAPE), axis=1)
+        found.reshape(-1)[there] |= lesion[tuple(index[there].T)]
+    return found
+
+
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     kind=st.sampled_from(["real", "synthetic", "pet"]),
     ictal=st.floats(0, 6),
     baseline=st.floats(0, 6),
     seed=st.integers(0, 99),
-    turned=st.booleans(),
+    matrix=st.sampled_from([np.eye(4), TURNED, rigid((0, 5, 0), (0, 0, 0)), rigid((0.5, -0.6, 0), (0.2, 0, -0.1))]),
     template=st.booleans(),
 )
 def test_subtract__level_null_and_maps_are_bit_for_bit_what_they_are_whatever_lies_in_the_lesion(
-    kind: BaselineKind, ictal: float, baseline: float, seed: int, turned: bool, template: bool
+    kind: BaselineKind, ictal: float, baseline: float, seed: int, matrix: np.ndarray, template: bool
 ) -> None:
     wild = np.random.default_rng(seed).random(SHAPE)
     options = {"lesion": LESION, "to_template": np.eye(4) if template else None}
-    # Where the scan lies on voxels of its own, those under the mask are those whose centres lie in it.
-    matrix = TURNED if turned else np.eye(4)
-    index = np.rint(
-        (np.linalg.inv(AFFINE) @ np.linalg.inv(matrix) @ AFFINE)[:3]
-        @ np.c_[np.indices(SHAPE).reshape(3, -1).T, np.ones(np.prod(SHAPE))].T
-    )
-    there = np.all((index.T >= 0) & (index.T < SHAPE), axis=1)
-    under = np.zeros(len(there), dtype=bool)
-    under[there] = LESION[tuple(index[:, there].astype(int))]
     scan = seizure()
     before = run(ictal_scan(scan, matrix), real(kind=kind), **options)
+    # By the way that was taken; where that of the preparation is as good, by that as well.
+    inside = under(before.route.matrix, *([matrix] if before.route.mean_mm <= AGREE_MM else []))
     after = run(
-        ictal_scan(np.where(under.reshape(SHAPE), ictal * wild * scan, scan), matrix),
+        ictal_scan(np.where(inside, ictal * wild * scan, scan), matrix),
         real(np.where(LESION, baseline * wild * noisy(2), noisy(2)), kind=kind),
         **options,
     )
     assert statistics(after) == statistics(before)
+
+
+@pytest.mark.parametrize("centre", [(30.0, -10.0, 24.0), (52.0, -18.0, 20.0)])
+def test_subtract__the_same_where_the_direct_way_leads_elsewhere_than_the_registration(
+    centre: tuple[float, ...],
+) -> None:
+    off, lesion = rigid((0, 5, 0), (0, 0, 0)), spot(centre, 26)
+    plain = run(ictal_scan(seizure(), off), lesion=lesion)
+    assert plain.route.name == DIRECT
+    assert plain.route.mean_mm > 3
+    only_by_the_route = under(plain.route.matrix, lesion=lesion) & ~under(off, lesion=lesion)
+    assert only_by_the_route.any()
+    # What the registration takes for the lesion, and wrongly, is looked at.
+    wrongly = under(off, lesion=lesion) & ~under(plain.route.matrix, lesion=lesion)
+    elsewhere = run(ictal_scan(np.where(wrongly, 0, seizure()), off), lesion=lesion)
+    assert statistics(elsewhere, lesion) != statistics(plain, lesion)
+    for gain in (0, 3):
+        changed_scan = np.where(only_by_the_route, gain * seizure(), seizure())
+        found = run(ictal_scan(changed_scan, off), lesion=lesion)
+        assert statistics(found, lesion) == statistics(plain, lesion)
 
 
 def test_subtract__without_the_mask_a_cavity_moves_level_and_deviation() -> None:
@@ -98,11 +125,48 @@ def test_subtract__without_the_mask_a_cavity_moves_level_and_deviation() -> None
     assert statistics(counted)["levels"] != statistics(whole)["levels"]
 
 
-def test_subtract__a_mask_beside_the_brain_is_none() -> None:
-    plain, beside = run(ictal_scan(seizure())), run(ictal_scan(seizure()), lesion=~BRAIN)
-    np.testing.assert_array_equal(plain.maps.znull, beside.maps.znull)
-    assert plain.notes == beside.notes
-    assert np.isnan(beside.foci[0].lesion_mm)
+@pytest.mark.parametrize("by", ["ictal", "baseline", "brain"])
+def test_subtract__a_focus_beside_a_cavity_that_a_mask_leaves_out_is_flagged(by: str) -> None:
+    """The typical resection: the brain mask, or that of a scan, goes around the cavity."""
+    cavity = spot((-30.0, -54.0, 20.0), 18) & BRAIN
+    scan, baseline = ictal_scan(seizure()), real()
+    if by == "ictal":
+        scan = replace(scan, mask=BRAIN & ~cavity)
+    if by == "baseline":
+        baseline = replace(baseline, mask=BRAIN & ~cavity, values=np.where(cavity, 0, baseline.values))
+    brain = BRAIN & ~cavity if by == "brain" else BRAIN
+
+    def subtracted(lesion: np.ndarray | None) -> Siscom:
+        return subtract(scan, baseline, T1W, brain, AFFINE, Choices(), lesion=lesion)
+
+    left_out, plain, shown = subtracted(cavity), subtracted(None), run(ictal_scan(seizure()), lesion=cavity)
+    first = left_out.foci[0]
+    assert (first.sign, "lesion" in first.flags) == ("hyper", True)
+    assert 0 < first.lesion_mm == shown.foci[0].lesion_mm < 30
+    assert first.lesion_percent == 0
+    assert any("Nothing of the lesion mask lies in the brain that both scans show" in one for one in left_out.notes)
+    assert not any("was kept out" in one for one in left_out.notes)
+    # No statistic leaves anything out; the alignment, and what is interpolated at the cavity's edge, differ a little.
+    np.testing.assert_array_equal(left_out.maps.mask, plain.maps.mask)
+    np.testing.assert_array_equal(left_out.maps.reference, plain.maps.reference)
+    assert left_out.maps.sd_percent == pytest.approx(plain.maps.sd_percent, rel=0.1)
+    assert left_out.levels["mode"] == pytest.approx(plain.levels["mode"], rel=0.005)
+    # What the ictal scan has there does not come out of it, either.
+    wild = replace(scan, image=ictal_scan(np.where(cavity, 900, seizure())).image)
+    soiled = subtract(wild, baseline, T1W, brain, AFFINE, Choices(), lesion=cavity)
+    assert statistics(soiled, cavity) == statistics(left_out, cavity)
+
+
+def test_subtract__a_lesion_that_reaches_out_of_the_brain_is_as_near_as_it_is() -> None:
+    centre = np.array([-30.0, -22.0, 20.0])
+    reaching = spot((-30.0, -22.0, 84.0), 44)
+    outer = reaching & ~BRAIN
+    assert reaching[..., -1].any(), "beyond the box of the brain"
+    first = run(ictal_scan(seizure(tuple(centre))), lesion=outer).foci[0]
+    where = POINTS[outer.ravel()]
+    assert first.lesion_mm == pytest.approx(np.linalg.norm(where - first.peak_mm, axis=1).min(), abs=1e-3)
+    assert run(ictal_scan(seizure()), lesion=reaching).maps.lesion is not None
+    np.testing.assert_array_equal(run(ictal_scan(seizure()), lesion=reaching).maps.lesion, reaching)
 
 
 def test_subtract__a_focus_in_or_beside_the_lesion_is_found_and_says_so() -> None:
@@ -126,6 +190,13 @@ def test_subtract__a_focus_in_or_beside_the_lesion_is_found_and_says_so() -> Non
     where = inside.maps.mask & spot(LEFT, 14)
     np.testing.assert_allclose(inside.maps.difference[where], plain.maps.difference[where], atol=6)
     assert inside.maps.mask.sum() == plain.maps.mask.sum(), "no edge is taken off around it"
+
+
+def test_subtract__an_empty_mask_is_none() -> None:
+    plain, empty = run(ictal_scan(seizure())), run(ictal_scan(seizure()), lesion=np.zeros(SHAPE, dtype=bool))
+    np.testing.assert_array_equal(plain.maps.znull, empty.maps.znull)
+    assert plain.notes == empty.notes
+    assert repr(plain.foci) == repr(empty.foci)
 
 
 def test_subtract__a_mask_of_all_of_the_brain_is_said() -> None:

@@ -1,19 +1,23 @@
+import nibabel as nib
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bids_spectsynth.siscom.records import BaselineImage, BaselineKind
 from bids_spectsynth.siscom.subtraction import route
 from bids_spectsynth.siscom.subtraction.alignment import Alignment
+from bids_spectsynth.siscom.subtraction.lesion import without_lesion
 from bids_spectsynth.siscom.subtraction.route import DIRECT, THROUGH_T1W, IctalScan, Route, choose_route
-from tests.siscom.conftest import AFFINE, brain, image, moved_scan, noise, rigid, scan
+from tests.siscom.conftest import AFFINE, SHAPE, ball, brain, image, moved_scan, noise, rigid, scan
 
 START = rigid((1.0, -2.0, 0.5), (0, 0, 1))
 STILL = (0.0, 0.0, 0.0)
 
 
-def chosen(values: np.ndarray, kind: BaselineKind = "real") -> Route:
+def chosen(values: np.ndarray, kind: BaselineKind = "real", lesion: np.ndarray | None = None) -> Route:
     baseline = BaselineImage(kind=kind, label="Real", values=scan(), mask=brain())
-    return choose_route(IctalScan(image=image(values), matrix=START, mask=brain()), baseline, brain(), AFFINE)
+    return choose_route(IctalScan(image=image(values), matrix=START, mask=brain()), baseline, brain(), AFFINE, lesion)
 
 
 def found(
@@ -72,3 +76,41 @@ def test_choose_route__of_what_was_not_measured_directly_only_where_both_ways_di
     assert way.name == name
     assert way.mean_mm == pytest.approx(shift)
     assert ("not plausible" in way.note) is (shift > 6)
+
+
+@settings(max_examples=25, deadline=None)
+@given(shift=st.tuples(*[st.floats(-7, 7)] * 3), degrees=st.tuples(*[st.floats(-6, 6)] * 3), many=st.booleans())
+def test_choose_route__looks_at_nothing_that_a_way_that_it_may_take_brings_into_the_lesion(
+    shift: tuple[float, ...], degrees: tuple[float, ...], many: bool
+) -> None:
+    lesion = ball((30.0, -10.0, 20.0), 14)
+    if many:
+        lesion = np.zeros(SHAPE, dtype=bool)
+        lesion[::8, ::8, ::8] = True
+    matrix, seen = START @ rigid(shift, degrees), []
+
+    def aligned(ictal: nib.Nifti1Image, values: np.ndarray, compared: np.ndarray, *rest: object) -> Alignment:
+        seen.append((np.asarray(ictal.dataobj), compared))
+        return Alignment(matrix, 7, 8, 1.0)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(route, "align", aligned)
+        way = chosen(scan(), lesion=lesion)
+        inside = scan() != np.asarray(without_lesion(image(scan()), lesion, AFFINE, way.matrix).dataobj)
+        chosen(np.where(inside, 900, scan()), lesion=lesion)
+    assert inside.any()
+    np.testing.assert_array_equal(seen[0][0], seen[1][0])
+    assert not (seen[0][1] & lesion).any()
+    assert np.count_nonzero(seen[0][1]) >= np.count_nonzero(brain() & ~lesion) / 2
+
+
+def test_choose_route__a_lesion_beyond_the_brain_may_not_be_moved_further_either(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    turned = Alignment(START @ rigid((0, 0, 0), (0, 0, 4)), 7, 8, 1.0)
+    monkeypatch.setattr(route, "align", lambda *arguments: turned)
+    corner = np.zeros(SHAPE, dtype=bool)
+    corner[-1, -1, :] = True
+    inner, outer = chosen(scan(), lesion=ball((0.0, 0.0, 20.0), 14)), chosen(scan(), lesion=corner)
+    assert (inner.name, outer.name) == (DIRECT, THROUGH_T1W)
+    assert outer.largest_mm > 6 > inner.largest_mm
