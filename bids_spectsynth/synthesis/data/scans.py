@@ -18,6 +18,8 @@ from bids_spectsynth.synthesis.data.harmonising import case_widths
 
 #: Of what the sidecar does not say.
 UNKNOWN = "n/a"
+#: What converters write instead.
+_UNKNOWN_WORDS = (UNKNOWN, "na", "unknown", "null")
 #: Keys of a card's record, and which keys of sidecars they are of. Those of MR are the camera's alone.
 CAMERA, TRACER, ATTENUATION = "camera", "tracer", "attenuation_correction"
 _SOURCES: Mapping[str, tuple[str, ...]] = {
@@ -51,7 +53,16 @@ def scan_facts(facts: Mapping[str, Any], role: str) -> dict[str, str]:
     """
     public = public_metadata(facts)
     wanted = _SOURCES if role_of(role).is_nuclear else {CAMERA: _SOURCES[CAMERA]}
-    return {name: _joined([str(public[key]).strip() for key in keys if key in public]) for name, keys in wanted.items()}
+    return {
+        name: _joined([text for text in (_plain(public.get(key, "")) for key in keys) if text])
+        for name, keys in wanted.items()
+    }
+
+
+def _plain(value: object) -> str:
+    """A text without spaces around it; empty where it says nothing, or in words that nothing is known."""
+    text = str(value).strip()
+    return "" if text.casefold() in _UNKNOWN_WORDS else text
 
 
 def _joined(texts: Sequence[str]) -> str:

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pytest
 
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.synthesis.data.scans import describe_scans, scan_facts
+from bids_spectsynth.synthesis.models.card_schema import FIELDS
 from tests.images.test_resolution import AFFINE, scan_of, tissue
 
 
@@ -33,6 +35,19 @@ def test_scan_facts__nothing_that_may_not_leave() -> None:
 
 def test_scan_facts__two_long_names_give_one_that_may_leave() -> None:
     assert scan_facts({"Manufacturer": "M" * 70, "ManufacturersModelName": "B" * 70}, "T1w") == {"camera": "B" * 70}
+
+
+@pytest.mark.parametrize(
+    ("manufacturer", "model", "expected"),
+    [(" ", " ", "n/a"), ("Siemens", " ", "Siemens"), ("\u00a0", "Biograph", "Biograph"), ("Siemens", "N/A", "Siemens"),
+     ("unknown", "n/a", "n/a")],
+)  # fmt: skip
+def test_scan_facts__blank_texts_say_nothing(manufacturer: str, model: str, expected: str) -> None:
+    sidecar = {"Manufacturer": manufacturer, "ManufacturersModelName": model, "TracerName": " "}
+    facts = scan_facts(sidecar, "pet")
+    assert facts == {"camera": expected, "tracer": "n/a", "attenuation_correction": "n/a"}
+    counts = {name: {value: 2} for name, value in facts.items()}
+    assert FIELDS["scans"][1]({"pet": {"scans": 2, **counts}})
 
 
 def test_describe_scans__counts_and_distribution(tmp_path: Path) -> None:
