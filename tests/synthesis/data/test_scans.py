@@ -1,6 +1,7 @@
 """What a card records of the scans of a training."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -65,3 +66,16 @@ def test_describe_scans__counts_and_distribution(tmp_path: Path) -> None:
     ordered = [widths[name] for name in ("min", "p5", "median", "p95", "max")]
     assert ordered == sorted(ordered)
     np.testing.assert_allclose(ordered[::2], (6, 7.5, 10), atol=1)
+
+
+def test_describe_scans__no_training_ends_for_a_file_that_it_does_not_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    good, damaged, bare = (write(tmp_path, label, 7, {"Manufacturer": "A"}) for label in ("01", "02", "03"))
+    path = tmp_path / "damaged_mask.nii.gz"
+    path.write_bytes(b"")
+    damaged = replace(damaged, masks={**damaged.masks, "pet": path})
+    bare = replace(bare, images={"pet": bare.images["pet"]}, masks={})
+    found = describe_scans([good, damaged, bare], ("pet",))
+    assert (found["pet"]["scans"], found["pet"]["fwhm_mm"]["n"]) == (3, 1)
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == ["sub-02", "sub-03"]
