@@ -131,6 +131,30 @@ def test_a_pet_of_another_resolution_or_camera_is_said_everywhere(trained: App, 
     assert app.stamps("sub-1*/spect/*_spect.nii.gz") == stamps
 
 
+def test_a_corrected_sidecar_or_card_corrects_what_is_said(trained: App, tmp_path: Path) -> None:
+    app = trained.copy(tmp_path)
+    one = ("--mode", "apply", "--participant-label", "11")
+    assert app(*one).code == 0
+    assert "OutsideTraining" not in facts(app, "11")
+    image = values(app, "11")
+    (prepared,) = app.output_dir.glob("sub-11/pet/*_space-T1w_desc-preproc_pet.json")
+    before = json.loads(prepared.read_text())
+    prepared.write_text(json.dumps(before | {"TracerName": "PIB"}))
+    assert app(*one).says("sub-11,", "tracer", "PIB")
+    assert [found["name"] for found in facts(app, "11")["OutsideTraining"]] == ["tracer"]
+    # In the card that tracer is added to those of the training.
+    path = app.output_dir / "models" / "own" / "model.json"
+    card = app.card("own")
+    card["scans"]["pet"]["tracer"]["PIB"] = 1
+    path.write_text(json.dumps(card))
+    assert not app(*one).says("sub-11,", "tracer")
+    assert "OutsideTraining" not in facts(app, "11")
+    np.testing.assert_array_equal(values(app, "11"), image)
+    stamps = app.stamps("sub-11/spect/*_spect.nii.gz")
+    assert app(*one).code == 0
+    assert app.stamps("sub-11/spect/*_spect.nii.gz") == stamps
+
+
 def test_harmonise__a_sharper_pet_gives_nearly_the_image_of_the_trainings_resolution(
     trained: App, tmp_path: Path
 ) -> None:

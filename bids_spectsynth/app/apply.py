@@ -40,11 +40,11 @@ from bids_spectsynth.synthesis.models.card import ModelCard, is_selection_partic
 from bids_spectsynth.synthesis.models.ensemble import Member
 from bids_spectsynth.synthesis.models.fit import check_fit
 from bids_spectsynth.synthesis.models.folder import Model, load_model
+from bids_spectsynth.synthesis.models.scan_records import recorded_differences, recorded_numbers
 from bids_spectsynth.synthesis.models.training_scans import (
     HARMONISED_FWHM,
     HARMONISING_FWHM,
     INPUT_FWHM,
-    OUTSIDE,
     input_widths,
     records_scans,
 )
@@ -163,8 +163,8 @@ def synthesise_case(
 
 def _log_scans(case: PreparedCase, label: str, facts: Mapping[str, Any]) -> None:
     """Say what the scans of a case have that those of the training did not, also where its image is current."""
-    widths, kernels = facts.get(INPUT_FWHM, {}), facts.get(HARMONISING_FWHM, {})
-    for role, target in facts.get(HARMONISED_FWHM, {}).items():
+    widths, kernels, targets = (recorded_numbers(facts, key) for key in (INPUT_FWHM, HARMONISING_FWHM, HARMONISED_FWHM))
+    for role, target in targets.items():
         width, fwhm, name = widths.get(role), kernels.get(role, 0), role_of(role).title
         if width is None:
             logger.warning("%s, model %s: resolution of the %s not measured, not harmonised", case.name, label, name)
@@ -174,8 +174,9 @@ def _log_scans(case: PreparedCase, label: str, facts: Mapping[str, Any]) -> None
         elif width > target * TOLERANCE:
             words = "%s, model %s: %s of %.1f mm is more blurred than %.1f mm and stays as it is"
             logger.info(words, case.name, label, name, width, target)
-    for one in facts.get(OUTSIDE, []):
-        logger.warning("%s, model %s, %s: %s", case.name, label, one["file"], one["sentence"])
+    for one in recorded_differences(facts):
+        where = f", {one.file}" if one.file else ""
+        logger.warning("%s, model %s%s: %s", case.name, label, where, one.sentence)
 
 
 def rate_case(

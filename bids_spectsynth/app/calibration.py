@@ -1,7 +1,7 @@
 """The calibrations of the models that a run applies: made where this output folder can, else read from the model's."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,10 +66,23 @@ def provide_calibrations(model: AppliedModel, settings: Settings, loader: Networ
             )
         if found.identity != identity:
             raise ModelError(f"model {model.label}: no calibrated uncertainty, because its calibration is of another")
+        widths = input_widths([member.card for member in model.members], settings.harmonise)
+        if found.widths != widths:
+            raise ModelError(
+                f"model {model.label}: no calibrated uncertainty, because its calibration is of images from "
+                f"{_inputs(found.widths)}, not from {_inputs(widths)}; use --harmonise as then, or calibrate it again "
+                "where it was trained"
+            )
         return found
     except SpectSynthError as error:
         logger.warning("%s", error)
         return None
+
+
+def _inputs(widths: Mapping[str, float]) -> str:
+    """How the inputs of images were harmonised, in words."""
+    resolutions = ", ".join(f"{role} {width:g} mm" for role, width in widths.items())
+    return f"inputs of one resolution ({resolutions})" if widths else "inputs as they are"
 
 
 def _provide(model: AppliedModel, folder: Path, identity: str, settings: Settings, loader: NetworkLoader) -> None:
@@ -125,17 +138,18 @@ def _make(
         found = predict_case(networks, case, whole_card(networks, model.label), computation=how)
         return found if alike else replace(found, predicted_scale=None)
 
+    # Of images whose inputs are harmonised it is another calibration.
+    widths = input_widths([member.card for member in model.members], settings.harmonise)
+
     def make() -> None:
         logger.info("Model %s: calibrating its uncertainty on %d held-out images", model.label, len(cases))
-        calibrate_model(folder, cases, predict, identity)
+        calibrate_model(folder, cases, predict, identity, widths)
 
     inputs = {
         f"{what} of {case.name}": path
         for case in cases
         for what, path in (prepared_files(case) | transform_files(case)).items()
     }
-    # Of images whose inputs are harmonised it is another calibration.
-    widths = input_widths([member.card for member in model.members], settings.harmonise)
     product = Product(
         name=f"calibration of {model.label}",
         manifest=manifest_path(settings.output_dir, paths[0]),

@@ -38,7 +38,7 @@ from bids_spectsynth.options.settings import T1W_SPACE, Settings
 from bids_spectsynth.options.spaces import BUILT_IN_TEMPLATE, parse_space
 from bids_spectsynth.synthesis.baselines.files import baseline_files
 from bids_spectsynth.synthesis.models.card import ModelCard, card_checksum
-from bids_spectsynth.synthesis.models.training_scans import input_widths
+from bids_spectsynth.synthesis.models.training_scans import comparison_basis, input_widths
 from bids_spectsynth.synthesis.prediction.reading import AFFINE_KEY, SHAPE_KEY
 from bids_spectsynth.synthesis.prediction.sidecar import model_checksum
 
@@ -65,7 +65,8 @@ def image_product(model: AppliedModel, case: PreparedCase, settings: Settings, *
     inputs = prepared_files(case)
     widths = input_widths(cards, settings.harmonise)
     # Beside the cards, from which they follow: images that know nothing of it stay current.
-    behind = [*(card_checksum(card) for card in cards), *([widths] if widths else [])]
+    basis = comparison_basis(cards, case)
+    behind = [*(card_checksum(card) for card in cards), *([widths] if widths else []), *([basis] if basis else [])]
     options: dict[str, Any] = {_MODEL: model_checksum(cards), _CARD: behind}
     images = [path]
     if case.space == T1W_SPACE:

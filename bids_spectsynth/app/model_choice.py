@@ -1,5 +1,6 @@
 """Which models a run applies, and what it must prepare for them; each model's cards are read once."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,8 @@ from bids_spectsynth.synthesis.models.ensemble import Member, check_has_measured
 from bids_spectsynth.synthesis.models.folder import load_model
 from bids_spectsynth.synthesis.models.training_scans import input_widths
 from bids_spectsynth.synthesis.study import merge_models, planned_models, trains
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +110,7 @@ def choose_models(settings: Settings) -> tuple[Settings, tuple[AppliedModel, ...
     for model in models:
         check_has_measured(model.members)
     _check_grids(models, settings)
-    _check_recorded(models, settings)
+    models = _harmonisable(models, settings)
     settings = _with_affine(settings, any(member.card.prior_sha256 for model in models for member in model.members))
     inputs = tuple(dict.fromkeys(member.card.inputs for model in models for member in model.members))
     return replace(settings, inputs=inputs), models
@@ -142,16 +145,38 @@ def _check_grids(models: Sequence[AppliedModel], settings: Settings) -> None:
             raise _other_space(card, settings)
 
 
-def _check_recorded(models: Sequence[AppliedModel], settings: Settings) -> None:
-    """Refuse to bring inputs to the resolution of a training that nobody knows."""
+def _harmonisable(models: Sequence[AppliedModel], settings: Settings) -> tuple[AppliedModel, ...]:
+    """The models without those of whose training nobody knows the resolution, where inputs are to be brought to it.
+
+    Each that is left out has a line; one that was named, and the last one, are refused instead.
+    """
+    faults = {model.label: _harmonising_fault(model, settings) for model in models}
+    fitting = tuple(model for model in models if not faults[model.label])
+    words = [fault for fault in faults.values() if fault]
+    if words and (settings.model is not None or not fitting):
+        raise ModelError(words[0])
+    for fault in words:
+        logger.warning("%s; not applied", fault)
+    return fitting
+
+
+def _harmonising_fault(model: AppliedModel, settings: Settings) -> str:
     if settings.harmonise == "none":
-        return
-    for card in (member.card for model in models for member in model.members):
-        if any(has_width(role) for role in card.inputs) and not input_widths([card], settings.harmonise):
-            raise ModelError(
-                f"model {card.label}: --harmonise {settings.harmonise} needs the resolution of the scans that it "
-                "learned from, which its card does not record; train it again, or leave the option out"
+        return ""
+    for card in (member.card for member in model.members):
+        if not any(has_width(role) for role in card.inputs) or input_widths([card], settings.harmonise):
+            continue
+        name = f"model {model.label}: --harmonise {settings.harmonise}"
+        if card.config.get("harmonise", "none") != "none":
+            return (
+                f"{name} has no resolution to bring inputs to: that of its training scans could not be measured; "
+                "leave the option out"
             )
+        return (
+            f"{name} needs the resolution of the scans that it learned from, which its card does not record; "
+            "train it again, or leave the option out"
+        )
+    return ""
 
 
 def check_all_applied(outcomes: Sequence[Outcome], models: Sequence[AppliedModel], settings: Settings) -> None:

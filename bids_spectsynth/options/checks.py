@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from bids_spectsynth.errors import UsageError
-from bids_spectsynth.options.choices import AnalysisLevel, Scaling
+from bids_spectsynth.options.choices import AnalysisLevel, Harmonise, Scaling
 from bids_spectsynth.options.declarations.cohort import BY_SITE, CohortOptions, EvaluationOptions
 from bids_spectsynth.options.declarations.dicom import DicomOptions
 from bids_spectsynth.options.declarations.execution import DataOptions, ExecutionOptions
@@ -30,6 +30,25 @@ def check_level(level: AnalysisLevel, evaluation: EvaluationOptions) -> None:
     """
     if level == "participant" and evaluation.ratings is not None:
         raise UsageError("--ratings: is of the group level; leave it out, or run the group level")
+
+
+def check_harmonising(level: AnalysisLevel, harmonise: Harmonise, given: Collection[str]) -> None:
+    """Refuse to harmonise at the group level, which looks at images that are made already.
+
+    Parameters
+    ----------
+    level : {'participant', 'group'}
+    harmonise : {'none', 'resolution'}
+    given : collection of str
+        Names of the options that are asked for one by one; those of a file may be what a run has recorded.
+
+    Raises
+    ------
+    UsageError
+        It is asked for.
+    """
+    if level == "group" and harmonise != "none" and "harmonise" in given:
+        raise UsageError("--harmonise: the group level makes no images; leave it out, or run the participant level")
 
 
 def check_selection(level: AnalysisLevel, data: DataOptions, siscom: SiscomOptions) -> None:

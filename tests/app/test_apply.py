@@ -181,3 +181,15 @@ def test_rate_case__who_is_to_be_rated_when_the_flags_are_gone(
     assert to_be_rated(settings.output_dir) == ["03"], "the model has learned from 01"
     rate_case(model, prepared, settings)
     assert to_be_rated(settings.output_dir) == []
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"OutsideTraining": [{"sentence": "the camera is new"}, None, {}], "InputFWHM": None, "HarmonisedFWHM": 5},
+        {"OutsideTraining": [5, {"file": "", "sentence": "the camera is new"}], "HarmonisedFWHM": {"pet": "x"}},
+    ],
+)
+def test_log_scans__an_edited_sidecar_fails_nobody(facts: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+    application._log_scans(case("03"), "m", facts)
+    assert [record.getMessage() for record in caplog.records] == ["sub-03, model m: the camera is new"]

@@ -3,15 +3,24 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
 
+from bids_spectsynth.app import calibration
+from bids_spectsynth.app.calibration import provide_calibrations
+from bids_spectsynth.app.model_choice import load_models
+from bids_spectsynth.evaluation.uncertainty.files import StoredCalibrations
+from bids_spectsynth.options.settings import make_settings
+from bids_spectsynth.synthesis.prediction.sidecar import model_checksum
 from tests.conftest import write_participant
+from tests.synthesis.models.conftest import make_model
 
 LABELS = [f"{number:02d}" for number in range(1, 9)]
 CALIBRATED = ("--cross-validate", "3", "--uncertainty", "calibrated")
@@ -133,3 +142,28 @@ def test_too_few_held_out_participants_are_one_line(make_app: Callable[..., Any]
     assert len(result.says("no calibrated uncertainty", "5 held-out participants", "6 at least")) == 1
     assert not list(app.output_dir.rglob("*Sd_spect*"))
     assert list(app.output_dir.rglob("*pix2pixT1wPet_spect.nii.gz"))
+
+
+@pytest.mark.parametrize("is_own", [True, False], ids=["of the output folder, too few held out", "from elsewhere"])
+def test_provide_calibrations__of_images_from_other_inputs_is_refused(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, is_own: bool
+) -> None:
+    folder = tmp_path / ("out" if is_own else "other") / "models" / "m"
+    widths = {"min": 5, "p5": 5, "median": 6, "p95": 7, "max": 7, "n": 2}
+    make_model(folder, scans={"pet": {"scans": 2, "fwhm_mm": widths}})
+    (model,) = load_models([folder])
+    (folder / "calibration.json").write_text("{}")
+    found = StoredCalibrations(Mock(), {}, "salt", model_checksum([model.card]))
+    monkeypatch.setattr(calibration, "load_calibrations", lambda folder: found)
+    own = {"bids_dir": tmp_path / "data", "output_dir": tmp_path / "out", "analysis_level": "participant"}
+    plain = make_settings({**own, "uncertainty": "calibrated", "device": "cpu"})
+    harmonised = replace(plain, harmonise="resolution")
+    assert provide_calibrations(model, plain, Mock()) is found
+    assert not caplog.records
+    assert provide_calibrations(model, harmonised, Mock()) is None
+    assert (
+        "calibration is of images from inputs as they are, not from inputs of one resolution (pet 6 mm)" in caplog.text
+    )
+    found = replace(found, widths={"pet": 6.0})
+    assert provide_calibrations(model, harmonised, Mock()) is found
+    assert provide_calibrations(model, plain, Mock()) is None

@@ -102,3 +102,37 @@ def test_choose_models__cards_of_a_named_ensemble_are_read_once(finished: Any, t
     for label in first:
         (model / label / "model.json").read_text()
     assert first == dict(card_reads)
+
+
+KNOWN = {"pet": {"scans": 2, "fwhm_mm": {"min": 5, "p5": 5, "median": 6, "p95": 7, "max": 7, "n": 2}}}
+
+
+def harmonising(tmp_path: Path, *models: dict[str, Any], **options: Any) -> Settings:
+    """Settings of a run that applies models, m0, m1, ..., with ``--harmonise resolution``."""
+    for number, changes in enumerate(models):
+        make_model(tmp_path / "out" / "models" / f"m{number}", label=f"m{number}", **changes)
+    plain = {"bids_dir": tmp_path / "data", "output_dir": tmp_path / "out", "analysis_level": "participant"}
+    own = {"mode": "apply", "voxel_size": 2, "device": "cpu", "harmonise": "resolution"}
+    return make_settings({**plain, **own, **options})
+
+
+def test_choose_models__one_old_card_does_not_refuse_the_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, models = choose_models(harmonising(tmp_path, {}, {"scans": KNOWN}))
+    assert [model.label for model in models] == ["m1"]
+    (line,) = (record.getMessage() for record in caplog.records)
+    assert line.startswith("model m0: --harmonise resolution needs")
+    assert line.endswith("not applied")
+
+
+def test_choose_models__an_old_card_that_is_named_or_the_only_one_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"model m0: .* its card does not record; train it again"):
+        choose_models(harmonising(tmp_path, {}))
+    with pytest.raises(ModelError, match=r"model m0: .* its card does not record; train it again"):
+        choose_models(harmonising(tmp_path, {}, {"scans": KNOWN}, model=tmp_path / "out" / "models" / "m0"))
+
+
+def test_choose_models__a_harmonised_training_without_any_resolution_is_called_that(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"model m0: .* could not be measured; leave the option out"):
+        choose_models(harmonising(tmp_path, {"config": {"epochs": 1, "harmonise": "resolution"}}))

@@ -201,7 +201,7 @@ def _that_go_together(values: Mapping[str, Any]) -> dict[str, Any]:
     elif again:
         excluded |= {"mode", "model", "export", "derivatives", "session_label", "bids_database_dir", "bids_filter_file"}
     if values["analysis_level"] == "group":
-        excluded |= {"bids_database_dir"}
+        excluded |= {"bids_database_dir", "harmonise"}
         if values.get("reports_only") or {"make_normals", "reader_study", "reader_results"} & set(values):
             excluded.add("participant_label")
     else:
@@ -519,3 +519,14 @@ def test_make_settings__fine_tuning_is_slow_and_short_unless_told_otherwise() ->
 def test_make_settings__patience_is_of_the_recommended_preset() -> None:
     assert (_settings().patience, _settings(preset="best").patience) == (0, 50)
     assert _settings(preset="best", patience=0).patience == 0
+
+
+GROUP = {"bids_dir": "/data", "output_dir": "/out", "analysis_level": "group"}
+
+
+def test_harmonise__is_refused_where_no_image_is_made() -> None:
+    with pytest.raises(UsageError, match="--harmonise: the group level makes no images"):
+        make_settings({**GROUP, "harmonise": "resolution"}, given=["harmonise"])
+    # What a run has recorded serves both levels.
+    assert make_settings({**GROUP, "harmonise": "resolution"}).harmonise == "resolution"
+    assert make_settings({**GROUP, "harmonise": "none"}, given=["harmonise"]).harmonise == "none"

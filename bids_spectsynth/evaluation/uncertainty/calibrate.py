@@ -1,7 +1,7 @@
 """Calibration of a model's images from the held-out participants of its own cohort."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from bids_spectsynth.bids.prepared import PreparedCase
@@ -19,7 +19,11 @@ MIN_HELD_OUT = MIN_PARTICIPANTS + 1
 
 
 def calibrate_model(
-    folder: Path, cases: Sequence[PreparedCase], predict: Callable[[PreparedCase], Prediction], identity: str
+    folder: Path,
+    cases: Sequence[PreparedCase],
+    predict: Callable[[PreparedCase], Prediction],
+    identity: str,
+    widths: Mapping[str, float] | None = None,
 ) -> None:
     """Write the calibrations of a model into its folder.
 
@@ -33,6 +37,8 @@ def calibrate_model(
         The synthetic image of a case, by networks that have not seen the participant.
     identity : str
         Of the networks.
+    widths : mapping of str to float, optional
+        Resolution (FWHM, mm) to which ``predict`` brings inputs, by role.
 
     Raises
     ------
@@ -52,7 +58,7 @@ def calibrate_model(
         raise ModelError(too_few(folder.name, len(people)))
     everybody = fit_calibration(residuals)
     held_out = {label: fit_calibration(residuals, label) for label in people}
-    save_calibrations(folder, everybody, held_out, identity)
+    save_calibrations(folder, everybody, held_out, identity, widths)
 
 
 def too_few(label: str, n: int) -> str:

@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ METHOD_VERSION = 1
 PREDICTORS = (EDGES, NETWORK, UPTAKE_PREDICTOR, PLACE)
 #: Names of the files without extension: for everybody, and for the participants behind the calibration.
 STEM, HELD_OUT_STEM = "calibration", "calibration_heldout"
+#: Key of both JSON files where inputs were harmonised.
+_WIDTHS = "HarmonisedFWHM"
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,12 +49,15 @@ class StoredCalibrations:
         Of the hashes.
     identity : str
         Of the networks whose images are calibrated.
+    widths : mapping of str to float
+        Resolution (FWHM, mm) to which the inputs of those images were brought, by role; empty where they were not.
     """
 
     everybody: Calibration
     held_out: Mapping[str, Calibration]
     salt: str
     identity: str
+    widths: Mapping[str, float] = field(default_factory=dict)
 
     def of(self, participant: str) -> Calibration:
         """The calibration that a participant (label without ``sub-``) did not go into."""
@@ -64,7 +69,13 @@ def calibration_paths(folder: Path) -> list[Path]:
     return [folder / f"{stem}.{extension}" for stem in (STEM, HELD_OUT_STEM) for extension in ("json", "safetensors")]
 
 
-def save_calibrations(folder: Path, everybody: Calibration, held_out: Mapping[str, Calibration], identity: str) -> None:
+def save_calibrations(
+    folder: Path,
+    everybody: Calibration,
+    held_out: Mapping[str, Calibration],
+    identity: str,
+    widths: Mapping[str, float] | None = None,
+) -> None:
     """Write the calibrations of a model, each file whole or not at all.
 
     Parameters
@@ -76,10 +87,19 @@ def save_calibrations(folder: Path, everybody: Calibration, held_out: Mapping[st
         By label of the participant that did not go in; labels become salted hashes.
     identity : str
         Of the networks.
+    widths : mapping of str to float, optional
+        Resolution (FWHM, mm) to which the inputs of the images were brought, by role.
     """
     salt = _salt(identity, everybody, held_out)
     hashed = {participant_hash(salt, label): one for label, one in held_out.items()}
-    shared = {"FormatVersion": FORMAT_VERSION, "Identity": identity, "Salt": salt, "Levels": list(everybody.levels)}
+    shared: dict[str, Any] = {
+        "FormatVersion": FORMAT_VERSION,
+        "Identity": identity,
+        "Salt": salt,
+        "Levels": list(everybody.levels),
+    }
+    if widths:
+        shared[_WIDTHS] = dict(widths)
     records = {STEM: {"": everybody}, HELD_OUT_STEM: dict(sorted(hashed.items()))}
     about = {
         STEM: "How large errors of the model's images are, from held-out participants; for everybody else",
@@ -118,7 +138,7 @@ def load_calibrations(folder: Path) -> StoredCalibrations | None:
         other, held_out = _load(folder, HELD_OUT_STEM)
         if other.salt != card.salt:
             raise ModelError(f"{folder / HELD_OUT_STEM}.json: not of {STEM}.json; remove both, and they are made again")
-    return StoredCalibrations(found[""], held_out, card.salt, card.identity)
+    return StoredCalibrations(found[""], held_out, card.salt, card.identity, card.widths)
 
 
 def _maps(one: Calibration) -> list[tuple[str, npt.NDArray[np.float32]]]:
@@ -144,6 +164,7 @@ def _numbers(one: Calibration) -> dict[str, Any]:
 class _Card:
     salt: str
     identity: str
+    widths: Mapping[str, float]
 
 
 def _load(folder: Path, stem: str) -> tuple[_Card, dict[str, Calibration]]:
@@ -157,7 +178,8 @@ def _load(folder: Path, stem: str) -> tuple[_Card, dict[str, Calibration]]:
             raise ValueError("its maps are of another calibration")
         arrays = load(maps)
         found = {str(name): _calibration(one, arrays, name) for name, one in card["Calibrations"].items()}
-        return _Card(str(card["Salt"]), str(card["Identity"])), found
+        widths = {str(role): _positive(width) for role, width in card.get(_WIDTHS, {}).items()}
+        return _Card(str(card["Salt"]), str(card["Identity"]), widths), found
     except (*VALUE_ERRORS, SafetensorError) as error:
         reason = " ".join(str(error).split())
         raise ModelError(f"{path}: cannot be read ({reason}); remove it, and it is made again") from error

@@ -6,12 +6,12 @@ from typing import Any
 from bids_spectsynth.bids.roles import role_of
 from bids_spectsynth.reports.html import Note, number
 from bids_spectsynth.synthesis.data.scans import FWHM
+from bids_spectsynth.synthesis.models.scan_records import recorded_differences, recorded_numbers
 from bids_spectsynth.synthesis.models.training_scans import (
     COMPARED,
     HARMONISED_FWHM,
     HARMONISING_FWHM,
     INPUT_FWHM,
-    OUTSIDE,
 )
 
 
@@ -23,8 +23,7 @@ def outside_training(facts: Mapping[str, Any]) -> list[str]:
     facts : mapping
         Sidecar of the synthetic image.
     """
-    found = facts.get(OUTSIDE)
-    return [str(one.get("sentence")) for one in (found if isinstance(found, list) else []) if isinstance(one, dict)]
+    return [one.sentence for one in recorded_differences(facts)]
 
 
 def scan_notes(facts: Mapping[str, Any]) -> list[Note]:
@@ -40,7 +39,7 @@ def scan_notes(facts: Mapping[str, Any]) -> list[Note]:
     ]
     if facts.get(COMPARED) is False:
         notes.append(Note("The scans that the model learned from are not recorded; these were not compared with them."))
-    targets, kernels, widths = (_numbers(facts.get(key)) for key in (HARMONISED_FWHM, HARMONISING_FWHM, INPUT_FWHM))
+    targets, kernels, widths = (recorded_numbers(facts, key) for key in (HARMONISED_FWHM, HARMONISING_FWHM, INPUT_FWHM))
     for role, target in targets.items():
         name, kernel, width = role_of(role).title, kernels.get(role, 0.0), widths.get(role)
         if width is not None and kernel:
@@ -49,11 +48,6 @@ def scan_notes(facts: Mapping[str, Any]) -> list[Note]:
             )
             notes.append(Note(f"{words}: the resolution of the model's training.", "info", "Harmonised"))
     return notes
-
-
-def _numbers(value: Any) -> dict[str, float]:
-    known = value.items() if isinstance(value, dict) else ()
-    return {str(name): float(one) for name, one in known if isinstance(one, int | float)}
 
 
 def scan_details(card: Mapping[str, Any]) -> list[str]:
@@ -67,11 +61,11 @@ def scan_details(card: Mapping[str, Any]) -> list[str]:
     details = []
     scans = card.get("scans")
     for role, one in scans.items() if isinstance(scans, dict) else ():
-        widths = _numbers(one.get(FWHM)) if isinstance(one, dict) else {}
+        widths = recorded_numbers(one, FWHM) if isinstance(one, dict) else {}
         if {"p5", "median", "p95"} <= set(widths):
             numbers = [number(widths[name], 1) for name in ("median", "p5", "p95")]
             title = role_of(str(role)).title
             details.append("{} resolution in training {} mm (median; 5 to 95 %: {} to {} mm)".format(title, *numbers))
-    for role, width in _numbers(card.get("harmonised")).items():
+    for role, width in recorded_numbers(card, "harmonised").items():
         details.append(f"sharper {role_of(role).title} images smoothed to {number(width, 1)} mm")
     return details

@@ -57,11 +57,13 @@ def case_widths(prepared: PreparedCase, roles: Iterable[str]) -> dict[str, float
     ImageError
         An image or a mask is missing, damaged, or on another grid than the brain mask.
     """
-    anatomy = prepared.images[T1W], prepared.masks[T1W]
+    own = [role for role in roles if has_width(role) and role in prepared.images]
+    if own and not (T1W in prepared.images and T1W in prepared.masks):
+        raise ImageError(f"{prepared.name}: no prepared T1w image with a brain mask; prepare the participant again")
+    anatomy = [files[T1W] for files in (prepared.images, prepared.masks) if T1W in files]
     return {
         role: _width(*(_stamped(path) for path in (prepared.images[role], *anatomy, *_own_mask(prepared, role))))
-        for role in roles
-        if has_width(role) and role in prepared.images
+        for role in own
     }
 
 

@@ -4,8 +4,9 @@ For the card, so that a new scan can be held against them. Of the sidecars only 
 (:mod:`bids_spectsynth.bids.public`), and only as counts: no institution, station or number of a device.
 """
 
+import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,15 @@ from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.public import is_public_text, public_metadata
 from bids_spectsynth.bids.roles import role_of
 from bids_spectsynth.bids.sidecars import sidecar
+from bids_spectsynth.errors import ImageError
 from bids_spectsynth.synthesis.data.harmonising import case_widths
+
+logger = logging.getLogger(__name__)
 
 #: Of what the sidecar does not say.
 UNKNOWN = "n/a"
+#: What converters write instead.
+_UNKNOWN_WORDS = (UNKNOWN, "na", "unknown", "null")
 #: Keys of a card's record, and which keys of sidecars they are of. Those of MR are the camera's alone.
 CAMERA, TRACER, ATTENUATION = "camera", "tracer", "attenuation_correction"
 _SOURCES: Mapping[str, tuple[str, ...]] = {
@@ -51,13 +57,48 @@ def scan_facts(facts: Mapping[str, Any], role: str) -> dict[str, str]:
     """
     public = public_metadata(facts)
     wanted = _SOURCES if role_of(role).is_nuclear else {CAMERA: _SOURCES[CAMERA]}
-    return {name: _joined([str(public[key]).strip() for key in keys if key in public]) for name, keys in wanted.items()}
+    return {
+        name: _joined([text for text in (_plain(public.get(key, "")) for key in keys) if text])
+        for name, keys in wanted.items()
+    }
+
+
+def _plain(value: object) -> str:
+    """A text without spaces around it; empty where it says nothing, or in words that nothing is known."""
+    text = str(value).strip()
+    return "" if text.casefold() in _UNKNOWN_WORDS else text
 
 
 def _joined(texts: Sequence[str]) -> str:
     """One text that may leave, which two that may leave are not always together: the last where it is too long."""
     whole = " ".join(texts)
     return whole if is_public_text(whole) else texts[-1] if texts else UNKNOWN
+
+
+def measured_widths(case: PreparedCase, roles: Iterable[str]) -> dict[str, float]:
+    """Resolution of the PET and the SPECT of a case, as far as it can be measured: nothing fails for a description.
+
+    Parameters
+    ----------
+    case : PreparedCase
+    roles : iterable of str
+        As of :func:`bids_spectsynth.synthesis.data.harmonising.case_widths`.
+
+    Returns
+    -------
+    dict of str to float
+        FWHM, mm, by role; without those where a file that is needed is missing or damaged, each with a warning, or too
+        little was measured.
+    """
+    found: dict[str, float] = {}
+    for role in roles:
+        try:
+            own = case_widths(case, (role,))
+        except (ImageError, ValueError) as error:
+            logger.warning("%s: resolution of the %s not measured: %s", case.name, role_of(role).title, error)
+            continue
+        found |= {name: width for name, width in own.items() if np.isfinite(width)}
+    return found
 
 
 def describe_scans(cases: Sequence[PreparedCase], roles: Sequence[str]) -> dict[str, Any]:
@@ -75,19 +116,14 @@ def describe_scans(cases: Sequence[PreparedCase], roles: Sequence[str]) -> dict[
     dict
         By role: ``scans`` (how many), counts by ``camera`` and, of PET and SPECT, by ``tracer`` and
         ``attenuation_correction``, and the distribution of their resolution, ``fwhm_mm`` (:data:`PERCENTILES` and
-        ``n``, mm), where it was measured.
-
-    Raises
-    ------
-    ImageError
-        An image or a mask is missing or damaged.
+        ``n``, mm), where it was measured; of a damaged file there is a warning.
     """
     found = {}
     for role in roles:
         own = [case for case in cases if role in case.images]
         facts = [scan_facts(sidecar(case.images[role]), role) for case in own]
         counts = {name: dict(Counter(one[name] for one in facts).most_common()) for name in (facts[0] if facts else ())}
-        widths = [width for case in own for width in case_widths(case, (role,)).values() if np.isfinite(width)]
+        widths = [width for case in own for width in measured_widths(case, (role,)).values()]
         found[role] = {"scans": len(own), **counts, **({FWHM: _distribution(widths)} if widths else {})}
     return found
 

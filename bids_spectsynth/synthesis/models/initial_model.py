@@ -151,6 +151,10 @@ def _check_fits(member: Member, config: Mapping[str, Any]) -> None:
         if there != here:
             words = f"its {name.replace('_', ' ')} is {_text(there)}, that of the model to train {_text(here)}"
             raise ModelError(_refusal(member.folder, words))
+    there, here = member.card.config.get("harmonise", "none"), config.get("harmonise", "none")
+    if there != here:
+        words = "--initial-model %s: learned with --harmonise %s, the model to train has %s; it must get used to that"
+        logger.warning(words, member.folder, there, here)
     learns_scale = (
         predicts_scale(dict(config.get("loss") or {})) and int(member.card.architecture["output_channels"]) == 1
     )

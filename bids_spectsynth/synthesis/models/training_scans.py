@@ -1,5 +1,7 @@
 """New scans beside those that a model learned from: what differs, and how sharper ones are brought to them."""
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,8 +12,8 @@ from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import INTERICTAL, role_of
 from bids_spectsynth.bids.sidecars import sidecar
 from bids_spectsynth.options.choices import Harmonise
-from bids_spectsynth.synthesis.data.harmonising import LEAST_FACTOR, TOLERANCE, case_widths, has_width
-from bids_spectsynth.synthesis.data.scans import ATTENUATION, CAMERA, FWHM, TRACER, UNKNOWN, scan_facts
+from bids_spectsynth.synthesis.data.harmonising import LEAST_FACTOR, TOLERANCE, has_width
+from bids_spectsynth.synthesis.data.scans import ATTENUATION, CAMERA, FWHM, TRACER, UNKNOWN, measured_widths, scan_facts
 from bids_spectsynth.synthesis.data.tracers import same_tracer
 from bids_spectsynth.synthesis.models.card import ModelCard
 
@@ -90,7 +92,37 @@ def input_widths(cards: Sequence[ModelCard], option: Harmonise) -> dict[str, flo
     return {role: round(float(np.median(widths)), 2) for role, widths in found.items()}
 
 
-def differences(cards: Sequence[ModelCard], case: PreparedCase) -> tuple[Difference, ...]:
+def compared_roles(cards: Sequence[ModelCard], case: PreparedCase) -> list[str]:
+    """The scans of a case that are held against those of the training: its inputs, and an interictal SPECT."""
+    roles = [role for role in cards[0].inputs if role in case.images]
+    return [*roles, *([INTERICTAL] if INTERICTAL in case.images and not case.is_state_assumed else [])]
+
+
+def comparison_basis(cards: Sequence[ModelCard], case: PreparedCase) -> list[Any]:
+    """What the comparison of a case rests on beside its images: another basis makes what was said of it outdated.
+
+    Parameters
+    ----------
+    cards : sequence of ModelCard
+        Of the networks that make the image.
+    case : PreparedCase
+
+    Returns
+    -------
+    list
+        Checksum of the cards' records of training scans, and what the sidecars say of the case's; empty where no card
+        records anything, so that nothing is compared.
+    """
+    if not any(card.scans for card in cards):
+        return []
+    text = json.dumps([card.scans for card in cards], sort_keys=True, default=str)
+    own = {role: scan_facts(sidecar(case.images[role]), role) for role in compared_roles(cards, case)}
+    return [hashlib.sha256(text.encode()).hexdigest(), own]
+
+
+def differences(
+    cards: Sequence[ModelCard], case: PreparedCase, widths: Mapping[str, float] | None = None
+) -> tuple[Difference, ...]:
     """What the scans of a case have that those of a model's training did not: resolution, tracer, camera, correction.
 
     Parameters
@@ -100,21 +132,17 @@ def differences(cards: Sequence[ModelCard], case: PreparedCase) -> tuple[Differe
     case : PreparedCase
         Its inputs as the networks see them: what was smoothed to the training's resolution is not too sharp any more.
         Its interictal SPECT, where it has one that is known to be interictal, is compared too.
+    widths : mapping of str to float, optional
+        Resolutions of its scans (FWHM, mm), where they have been measured already.
 
     Returns
     -------
     tuple of Difference
-        Empty where nothing differs, and where the cards or the sidecars do not say.
-
-    Raises
-    ------
-    ImageError
-        An image or a mask is missing or damaged.
+        Empty where nothing differs, and where the cards or the sidecars do not say. A resolution that cannot be
+        measured is not compared, with a warning where that is for a damaged file.
     """
-    roles = [role for role in cards[0].inputs if role in case.images]
-    if INTERICTAL in case.images and not case.is_state_assumed:
-        roles.append(INTERICTAL)
-    widths = case_widths(case, roles)
+    roles = compared_roles(cards, case)
+    widths = measured_widths(case, roles) if widths is None else widths
     found: list[Difference] = []
     for role in roles:
         known = [card.scans[role] for card in cards if role in card.scans]
@@ -144,23 +172,20 @@ def scan_entries(cards: Sequence[ModelCard], case: PreparedCase, targets: Mappin
     dict
         ``ComparedWithTraining``, ``OutsideTraining`` where something differs, ``InputFWHM``, and where inputs are
         harmonised ``HarmonisedFWHM`` and ``HarmonisingFWHM``, the Gaussian of each (mm, 0 where it stayed as it was).
-
-    Raises
-    ------
-    ImageError
-        An image or a mask is missing or damaged.
+        What cannot be measured is left out.
     """
     compared = records_scans(cards)
     entries: dict[str, Any] = {COMPARED: compared}
     if not compared and not targets:
         return entries
-    widths = {role: width for role, width in case_widths(case, cards[0].inputs).items() if np.isfinite(width)}
+    measured = measured_widths(case, compared_roles(cards, case))
+    widths = {role: round(width, 2) for role, width in measured.items() if role in cards[0].inputs}
     if widths:
-        entries[INPUT_FWHM] = {role: round(width, 2) for role, width in widths.items()}
+        entries[INPUT_FWHM] = widths
     if targets:
         entries[HARMONISED_FWHM] = dict(targets)
         entries[HARMONISING_FWHM] = {role: round(case.smoothing.get(role, 0.0), 2) for role in targets}
-    found = differences(cards, case)
+    found = differences(cards, case, measured)
     return entries | ({OUTSIDE: [one.as_json() for one in found]} if found else {})
 
 

@@ -1,6 +1,7 @@
 """The card of a model that has just been trained."""
 
 import datetime
+import logging
 import platform
 import secrets
 from collections.abc import Mapping, Sequence
@@ -15,12 +16,15 @@ from bids_spectsynth.synthesis.data.cohort_statistics import CohortStatistics
 from bids_spectsynth.synthesis.data.cropping import Size
 from bids_spectsynth.synthesis.data.through_slice import NODES
 from bids_spectsynth.synthesis.models.card import ModelCard, format_version, participant_hash
+from bids_spectsynth.synthesis.models.card_schema import FIELDS
 from bids_spectsynth.synthesis.models.folder import weights_checksum
 from bids_spectsynth.synthesis.models.initial_model import InitialModel
 from bids_spectsynth.synthesis.network.networks import parameter_count
 from bids_spectsynth.synthesis.training.config import TrainingConfig
 from bids_spectsynth.synthesis.training.state import TrainingState
 from bids_spectsynth.synthesis.training.steps import BETAS, Stepper
+
+logger = logging.getLogger(__name__)
 
 
 def make_card(
@@ -88,6 +92,8 @@ def make_card(
 def with_scans(card: ModelCard, scans: Mapping[str, Any], widths: Mapping[str, float]) -> ModelCard:
     """The card with what is known of the training's scans, and with how its inputs were harmonised.
 
+    A description that no reader of the card would take is left out, with a warning: no training is lost for it.
+
     Parameters
     ----------
     card : ModelCard
@@ -96,6 +102,10 @@ def with_scans(card: ModelCard, scans: Mapping[str, Any], widths: Mapping[str, f
     widths : mapping of str to float
         Resolution (FWHM, mm) to which inputs were brought, by role.
     """
+    words, is_readable = FIELDS["scans"]
+    if not is_readable(dict(scans)):
+        logger.warning("Model %s: its card does not record the training scans, which must be %s", card.label, words)
+        scans = {}
     version = format_version(initial_models=bool(card.initial_models), harmonised=bool(widths))
     return replace(card, scans=dict(scans), harmonised=dict(widths), format_version=version)
 

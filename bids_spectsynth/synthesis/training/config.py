@@ -10,6 +10,7 @@ from bids_spectsynth.options.choices import Scaling
 from bids_spectsynth.options.declarations.training import TrainingOptions
 from bids_spectsynth.options.presets import CONFIG_NAMES
 from bids_spectsynth.options.settings import Settings
+from bids_spectsynth.synthesis.data.harmonising import has_width
 from bids_spectsynth.synthesis.data.orientation import Orientation
 from bids_spectsynth.synthesis.network.losses import (
     LOSSES,
@@ -215,6 +216,9 @@ def training_config(
     values = {name: getattr(settings, option) for name, option in names.items() if name in own}
     if settings.is_calibrated and not predicts_scale(dict(settings.loss)):
         values["loss"] = (*settings.loss, (SCALE, LOSSES[SCALE].default_weight))
+    if not any(map(has_width, inputs)):
+        # It does nothing where no input is a PET, and makes no other model.
+        values["harmonise"] = "none"
     values |= {
         "label": chosen,
         "inputs": tuple(inputs),

@@ -10,7 +10,7 @@ import numpy as np
 from bids_spectsynth.bids.dataset import add_descriptions, has_phantom_data
 from bids_spectsynth.bids.output_files import models_folder
 from bids_spectsynth.bids.participants import update_participants
-from bids_spectsynth.errors import Outcome
+from bids_spectsynth.errors import ModelError, Outcome
 from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.synthesis.baselines.files import has_baselines, remove_baselines
 from bids_spectsynth.synthesis.baselines.fitted import Baselines
@@ -102,6 +102,8 @@ def _train_network(
     settings: Settings, planned: PlannedTraining, fitted: dict[tuple[str, str, str], Path], processes: Processes
 ) -> None:
     if not (planned.is_finished and has_baselines(planned.folder)):
+        if settings.harmonise != planned.config.harmonise and processes.is_first:
+            logger.info("Model %s: sees no PET that could be harmonised", planned.config.label)
         planned = with_common_widths(planned)
     # The cohort's mean, which a network may see, is one of the baselines: they come first.
     if processes.is_first:
@@ -158,19 +160,24 @@ def with_common_widths(planned: PlannedTraining) -> PlannedTraining:
     ------
     ImageError
         An image or a mask is missing or damaged.
+    ModelError
+        The resolution of no training PET could be measured.
     """
     roles = tuple(role for role in planned.config.inputs if has_width(role))
-    if planned.config.harmonise != "resolution":
-        return planned
-    if not roles:
-        logger.info("Model %s: sees no PET that could be harmonised", planned.config.label)
+    if planned.config.harmonise != "resolution" or not roles:
         return planned
     found = {case.name: case_widths(case, roles) for case in planned.training.cases}
     common = {role: round(common_width([own[role] for own in found.values()]), 2) for role in roles}
     targets = {role: width for role, width in common.items() if np.isfinite(width)}
+    if not targets:
+        raise ModelError(
+            f"model {planned.config.label}: --harmonise {planned.config.harmonise}: the resolution of none of its "
+            f"{len(planned.training.cases)} training PETs could be measured; look at their brain masks, or leave the "
+            "option out"
+        )
     parts = [_brought_to(part, targets) for part in (planned.training, planned.validation)]
     smoothed = sum(bool(case.smoothing) for part in parts for case in part.cases)
-    words = ", ".join(f"{role} {width:g} mm" for role, width in targets.items()) or "no resolution could be measured"
+    words = ", ".join(f"{role} {width:g} mm" for role, width in targets.items())
     n = sum(map(len, parts))
     logger.info("Model %s: inputs brought to %s; %d of %d smoothed", planned.config.label, words, smoothed, n)
     return dataclasses.replace(planned, training=parts[0], validation=parts[1])

@@ -108,3 +108,14 @@ def test_maps_of_another_calibration_are_noticed(folder, residuals, tmp_path_fac
     shutil.copy(other / "calibration.safetensors", folder)
     with pytest.raises(ModelError, match="of another calibration"):
         load_calibrations(folder)
+
+
+def test_round_trip__of_harmonised_inputs(folder, residuals, tmp_path):
+    assert load_calibrations(folder).widths == {}
+    assert "HarmonisedFWHM" not in json.loads((folder / "calibration.json").read_text())
+    save_calibrations(tmp_path, fit_calibration(residuals), {}, "sha256:x", {"pet": 7.5})
+    assert load_calibrations(tmp_path).widths == {"pet": 7.5}
+    path = tmp_path / "calibration.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"HarmonisedFWHM": {"pet": "x"}}))
+    with pytest.raises(ModelError, match="cannot be read"):
+        load_calibrations(tmp_path)

@@ -29,7 +29,7 @@ def test_scan_notes__training_that_nobody_recorded() -> None:
     assert scan_notes({}) == [], "an image of an earlier version"
 
 
-@pytest.mark.parametrize("value", [None, 5, "x", [1], [{}], {"pet": "x"}, {"pet": None}])
+@pytest.mark.parametrize("value", [None, 5, "x", [1], [{}], [{"sentence": ""}], {"pet": "x"}, {"pet": None}])
 def test_scan_notes__sidecars_that_were_changed(value: Any) -> None:
     for key in FACTS:
         assert all(isinstance(note.text, str) for note in scan_notes({**FACTS, key: value}))

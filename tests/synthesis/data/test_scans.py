@@ -1,13 +1,16 @@
 """What a card records of the scans of a training."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pytest
 
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.synthesis.data.scans import describe_scans, scan_facts
+from bids_spectsynth.synthesis.models.card_schema import FIELDS
 from tests.images.test_resolution import AFFINE, scan_of, tissue
 
 
@@ -35,6 +38,19 @@ def test_scan_facts__two_long_names_give_one_that_may_leave() -> None:
     assert scan_facts({"Manufacturer": "M" * 70, "ManufacturersModelName": "B" * 70}, "T1w") == {"camera": "B" * 70}
 
 
+@pytest.mark.parametrize(
+    ("manufacturer", "model", "expected"),
+    [(" ", " ", "n/a"), ("Siemens", " ", "Siemens"), ("\u00a0", "Biograph", "Biograph"), ("Siemens", "N/A", "Siemens"),
+     ("unknown", "n/a", "n/a")],
+)  # fmt: skip
+def test_scan_facts__blank_texts_say_nothing(manufacturer: str, model: str, expected: str) -> None:
+    sidecar = {"Manufacturer": manufacturer, "ManufacturersModelName": model, "TracerName": " "}
+    facts = scan_facts(sidecar, "pet")
+    assert facts == {"camera": expected, "tracer": "n/a", "attenuation_correction": "n/a"}
+    counts = {name: {value: 2} for name, value in facts.items()}
+    assert FIELDS["scans"][1]({"pet": {"scans": 2, **counts}})
+
+
 def test_describe_scans__counts_and_distribution(tmp_path: Path) -> None:
     one, other = {"Manufacturer": "A", "TracerName": "FDG"}, {"Manufacturer": "B", "TracerName": "FDG"}
     cases = [write(tmp_path, f"{fwhm}", fwhm, one if fwhm < 9 else other) for fwhm in (6, 7, 8, 10)]
@@ -50,3 +66,16 @@ def test_describe_scans__counts_and_distribution(tmp_path: Path) -> None:
     ordered = [widths[name] for name in ("min", "p5", "median", "p95", "max")]
     assert ordered == sorted(ordered)
     np.testing.assert_allclose(ordered[::2], (6, 7.5, 10), atol=1)
+
+
+def test_describe_scans__no_training_ends_for_a_file_that_it_does_not_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    good, damaged, bare = (write(tmp_path, label, 7, {"Manufacturer": "A"}) for label in ("01", "02", "03"))
+    path = tmp_path / "damaged_mask.nii.gz"
+    path.write_bytes(b"")
+    damaged = replace(damaged, masks={**damaged.masks, "pet": path})
+    bare = replace(bare, images={"pet": bare.images["pet"]}, masks={})
+    found = describe_scans([good, damaged, bare], ("pet",))
+    assert (found["pet"]["scans"], found["pet"]["fwhm_mm"]["n"]) == (3, 1)
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == ["sub-02", "sub-03"]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 
 import pandas as pd
 import pytest
@@ -95,7 +96,7 @@ def test_load_initial_model__a_discriminator_of_another_training_is_left_with_a_
     other = dataclasses.replace(member, card=dataclasses.replace(member.card, config={**member.card.config, "seed": 9}))
     assert load_initial_model(member, checkpoint_path(parent)).discriminator
     assert load_initial_model(member, None).discriminator == {}
-    assert not caplog.records
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert not load_initial_model(other, checkpoint_path(parent)).discriminator
     assert "no discriminator in" in caplog.text
 
@@ -196,3 +197,10 @@ def test_a_start_that_no_epoch_improves_is_kept(tmp_path, parent, make_case, mon
     assert (card.training["best_epoch"], card.training["initial_validation"]["rmse"]) == (0, 0.1)
     assert card.weights_sha256 == load_card(parent).weights_sha256
     assert len(pd.read_csv(tmp_path / "history.tsv", sep="\t")) == 2
+
+
+def test_find_initial_model__one_that_was_harmonised_otherwise_is_taken_with_a_line(parent, caplog):
+    find_initial_model(parent, "", SMALL.as_json())
+    assert "--harmonise" not in caplog.text
+    find_initial_model(parent, "", SMALL.as_json() | {"harmonise": "resolution"})
+    assert "learned with --harmonise none, the model to train has resolution" in caplog.text

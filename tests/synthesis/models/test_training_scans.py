@@ -1,12 +1,14 @@
 """New scans beside those that a model has learned from."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from bids_spectsynth.errors import ImageError
 from bids_spectsynth.synthesis.data.harmonising import harmonised
 from bids_spectsynth.synthesis.models.training_scans import differences, input_widths, records_scans, scan_entries
 from tests.synthesis.data.test_scans import write
@@ -98,3 +100,29 @@ def test_scan_entries__harmonised_pet_is_no_longer_too_sharp(tmp_path: Path) -> 
 def test_scan_entries__a_card_of_an_earlier_version(tmp_path: Path) -> None:
     assert scan_entries([card(scans={})], write(tmp_path, "01", 4, PET), {}) == {"ComparedWithTraining": False}
     assert not records_scans([card(), card(scans={})])
+
+
+def test_scan_entries__a_damaged_mask_that_no_network_reads_fails_nobody(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    case = write(tmp_path, "01", 12, {**PET, "TracerName": "PiB"})
+    damaged = tmp_path / "damaged_mask.nii.gz"
+    damaged.write_bytes(b"")
+    entries = scan_entries([card()], replace(case, masks={**case.masks, "pet": damaged}), {})
+    assert [one["name"] for one in entries["OutsideTraining"]] == ["tracer"]
+    assert "InputFWHM" not in entries
+    (line,) = (record.getMessage() for record in caplog.records)
+    assert line.startswith("sub-01: resolution of the PET not measured")
+    assert damaged.name in line
+
+
+def test_scan_entries__a_case_without_t1w_is_compared_by_the_rest(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    case = write(tmp_path, "01", 12, {**PET, "TracerName": "PiB"})
+    bare = replace(case, images={"pet": case.images["pet"]}, masks={})
+    entries = scan_entries([card(inputs=("pet",))], bare, {})
+    assert [one["name"] for one in entries["OutsideTraining"]] == ["tracer"]
+    assert "no prepared T1w" in caplog.text
+    with pytest.raises(ImageError, match="no prepared T1w"):
+        harmonised(bare, {"pet": 8.0})

@@ -66,3 +66,11 @@ def test_continues__with_patience_more_epochs_or_another_patience_are_the_same_t
     cosine = dataclasses.replace(config, learning_rate_schedule="cosine")
     assert dataclasses.replace(cosine, patience=0).continues(cosine.as_json())
     assert not dataclasses.replace(config, patience=4).same_as(config.as_json())
+
+
+@pytest.mark.parametrize(("inputs", "expected"), [(("T1w",), "none"), (("T1w", "pet"), "resolution")])
+def test_training_config__harmonising_is_of_models_that_see_a_pet(inputs: tuple[str, ...], expected: str) -> None:
+    config = training_config(_settings(harmonise="resolution"), inputs, "T1w")
+    assert config.harmonise == expected
+    plain = training_config(_settings(), inputs, "T1w").as_json()
+    assert config.same_as(plain) is (expected == "none"), "the model that it was without the option is found again"

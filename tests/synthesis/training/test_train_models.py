@@ -274,3 +274,9 @@ def test_with_common_widths__training_participants_alone_decide(tmp_path):
 def test_with_common_widths__without_the_option_or_a_pet(tmp_path):
     for plan in (plan_of(tmp_path, harmonise="none"), plan_of(tmp_path, inputs=("T1w",))):
         assert with_common_widths(plan) is plan
+
+
+def test_with_common_widths__without_any_resolution_nothing_is_trained(tmp_path, monkeypatch):
+    monkeypatch.setattr(train_cohort, "case_widths", lambda case, roles: dict.fromkeys(roles, float("nan")))
+    with pytest.raises(ModelError, match=r"model m: --harmonise resolution: .* none of its 2 training PETs"):
+        with_common_widths(plan_of(tmp_path))
