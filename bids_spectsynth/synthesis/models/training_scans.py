@@ -1,5 +1,6 @@
 """New scans beside those that a model learned from: what differs, and how sharper ones are brought to them."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import INTERICTAL, role_of
 from bids_spectsynth.bids.sidecars import sidecar
+from bids_spectsynth.bids.vocabulary.cameras import same_camera
 from bids_spectsynth.options.choices import Harmonise
 from bids_spectsynth.synthesis.data.harmonising import LEAST_FACTOR, TOLERANCE, case_widths, has_width
 from bids_spectsynth.synthesis.data.scans import ATTENUATION, CAMERA, FWHM, TRACER, UNKNOWN, scan_facts
@@ -21,7 +23,8 @@ INPUT_FWHM, HARMONISED_FWHM, HARMONISING_FWHM = "InputFWHM", "HarmonisedFWHM", "
 #: Names of a difference.
 RESOLUTION = "resolution"
 _WORDS = {CAMERA: "camera", TRACER: "tracer", ATTENUATION: "attenuation correction"}
-#: How many of the training's cameras or tracers a sentence names.
+#: How many of the training's cameras or tracers a sentence and a sidecar name: those of the most scans. That a camera
+#: was in a training but once is nobody's business elsewhere.
 _MOST_NAMES = 3
 _MEASURED = "the measured SPECT says less of how good the synthetic one is"
 
@@ -41,7 +44,8 @@ class Difference:
     found : float or str
         Of the scan; a resolution in mm (FWHM).
     training : tuple of float or tuple of str
-        Resolution of the training's scans from and to (5th and 95th percentile), mm; or what they had.
+        Resolution of the training's scans from and to (5th and 95th percentile), mm; or what most of them had, three
+        names at most.
     sentence : str
         What it means, and what to do.
     """
@@ -193,7 +197,10 @@ def _resolution(
 def _category(scan: tuple[str, str], name: str, value: str, known: Sequence[Mapping[str, Any]]) -> list[Difference]:
     """A tracer, camera or correction that the training did not have; what nobody recorded is not compared."""
     role, file = scan
-    theirs = tuple(dict.fromkeys(one for own in known for one in own.get(name, {}) if one != UNKNOWN))
+    counts = Counter[str]()
+    for own in known:
+        counts.update({one: n for one, n in own.get(name, {}).items() if one != UNKNOWN})
+    theirs = tuple(one for one, _ in counts.most_common())
     if value == UNKNOWN or not theirs or any(_alike(name, value, one) for one in theirs):
         return []
     named = ", ".join(theirs[:_MOST_NAMES]) + (", ..." if len(theirs) > _MOST_NAMES else "")
@@ -202,10 +209,12 @@ def _category(scan: tuple[str, str], name: str, value: str, known: Sequence[Mapp
         f"the {_WORDS[name]} of the {role_of(role).sentence} ({value}) is none of those that the model learned from "
         f"({named}); {hint}"
     )
-    return [Difference(role, file, name, value, theirs, sentence)]
+    return [Difference(role, file, name, value, theirs[:_MOST_NAMES], sentence)]
 
 
 def _alike(name: str, one: str, other: str) -> bool:
     if name == TRACER:
         return same_tracer(one, other)
+    if name == CAMERA:
+        return same_camera(one, other)
     return "".join(filter(str.isalnum, one.lower())) == "".join(filter(str.isalnum, other.lower()))
