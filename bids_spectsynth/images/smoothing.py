@@ -159,8 +159,8 @@ def as_by_blurrier_camera(
     taken, which is nearest to what the phantom's cameras record (docs/method.md). Where the field of view ends within
     the brain, what was not measured plays no part.
 
-    The Gaussian is the discrete one, whose variance is right however narrow it is; of a sampled one of less than about 1.2
-    voxels (FWHM) next to nothing but its middle is left.
+    The Gaussian is the discrete one, whose variance is right however narrow it is; of a sampled one of less than about
+    1.2 voxels (FWHM) next to nothing but its middle is left.
 
     Parameters
     ----------
