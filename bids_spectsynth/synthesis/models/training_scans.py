@@ -26,6 +26,12 @@ _WORDS = {CAMERA: "camera", TRACER: "tracer", ATTENUATION: "attenuation correcti
 #: How many of the training's cameras or tracers a sentence and a sidecar name: those of the most scans. That a camera
 #: was in a training but once is nobody's business elsewhere.
 _MOST_NAMES = 3
+#: Other names of corrections for attenuation, as letters and digits alone.
+_CORRECTIONS = {
+    **dict.fromkeys(("ctac", "acct", "measuredct", "ctmeasured"), "ct"),
+    **dict.fromkeys(("mrac", "mrmac", "mri"), "mr"),
+    **dict.fromkeys(("no", "nac", "nonac", "off", "false", "uncorrected"), "none"),
+}
 _MEASURED = "the measured SPECT says less of how good the synthetic one is"
 
 
@@ -199,9 +205,9 @@ def _category(scan: tuple[str, str], name: str, value: str, known: Sequence[Mapp
     role, file = scan
     counts = Counter[str]()
     for own in known:
-        counts.update({one: n for one, n in own.get(name, {}).items() if one != UNKNOWN})
+        counts.update({one: n for one, n in own.get(name, {}).items() if not _is_unknown(one)})
     theirs = tuple(one for one, _ in counts.most_common())
-    if value == UNKNOWN or not theirs or any(_alike(name, value, one) for one in theirs):
+    if _is_unknown(value) or not theirs or any(_alike(name, value, one) for one in theirs):
         return []
     named = ", ".join(theirs[:_MOST_NAMES]) + (", ..." if len(theirs) > _MOST_NAMES else "")
     hint = _MEASURED if role == INTERICTAL else "rate images of some such scans before you use others"
@@ -217,4 +223,14 @@ def _alike(name: str, one: str, other: str) -> bool:
         return same_tracer(one, other)
     if name == CAMERA:
         return same_camera(one, other)
-    return "".join(filter(str.isalnum, one.lower())) == "".join(filter(str.isalnum, other.lower()))
+    return _correction(one) == _correction(other)
+
+
+def _is_unknown(text: str) -> bool:
+    return text.strip().lower() in {"", UNKNOWN, "na", "unknown"}
+
+
+def _correction(text: str) -> str:
+    """How attenuation was corrected for, without the words for "attenuation correction"."""
+    letters = "".join(filter(str.isalnum, text.lower())).replace("attenuationcorrection", "").replace("based", "")
+    return _CORRECTIONS.get(letters, letters)

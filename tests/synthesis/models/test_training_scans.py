@@ -54,6 +54,12 @@ def test_differences__resolution_beyond_the_training(tmp_path: Path, fwhm: float
         ({"TracerName": "[18F]FDG"}, []),
         ({"AttenuationCorrection": "none"}, [("pet", "attenuation_correction")]),
         ({"ManufacturersModelName": "Discovery 710"}, [("T1w", "camera"), ("pet", "camera")]),
+        ({"TracerName": "Fluorodeoxyglucose (18F)"}, []),
+        ({"AttenuationCorrection": "N/A"}, []),
+        ({"AttenuationCorrection": "CTAC"}, []),
+        ({"AttenuationCorrection": "CT-based attenuation correction"}, []),
+        ({"ManufacturersModelName": "n/a"}, []),
+        ({"ManufacturersModelName": "GE Discovery 690"}, []),
         ({"Manufacturer": "GE MEDICAL SYSTEMS", "ManufacturersModelName": "DISCOVERY-690"}, []),
     ],
 )
@@ -63,6 +69,13 @@ def test_differences__tracer_correction_and_camera(
     found = differences([card()], write(tmp_path, "01", 7, {**PET, **changes}))
     assert names(found) == expected
     assert all(value in one.sentence for one in found for value in (str(one.found), "learned from"))
+
+
+@pytest.mark.parametrize("theirs", ["GE", "GE n/a", "GE MEDICAL SYSTEMS Discovery 690", "n/a"])
+def test_differences__a_card_that_says_less_of_the_camera(tmp_path: Path, theirs: str) -> None:
+    one = card()
+    one.scans = {"pet": {"scans": 12, "camera": {theirs: 12}, "attenuation_correction": {"N/A": 12}}}
+    assert differences([one], write(tmp_path, "01", 7, PET)) == ()
 
 
 def test_differences__of_the_trainings_cameras_the_three_of_most_scans_are_named(tmp_path: Path) -> None:
