@@ -54,7 +54,7 @@ def case_widths(prepared: PreparedCase, roles: Iterable[str]) -> dict[str, float
     -------
     dict of str to float
         FWHM, mm, of 4 to 20 (:class:`bids_spectsynth.images.resolution.AnatomicalBlur`), by role; NaN where too little
-        of the brain was measured.
+        of the brain was measured, the width is at a bound, or no blur of the T1w explains the image.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def _width(
     box = tuple(slice(int(at.min()), int(at.max()) + 1) for at in np.nonzero(inside))
     if image[inside].std() == 0 or anatomy[inside].std() == 0:
         return float("nan")
-    return AnatomicalBlur(anatomy[box], inside[box], affine).fwhm(image[box])
+    return AnatomicalBlur(anatomy[box], inside[box], affine).measured_fwhm(image[box])
 
 
 def _values(path: Path) -> tuple[Float32, npt.NDArray[np.float64]]:

@@ -81,6 +81,21 @@ def test_case_widths__where_nothing_can_be_measured(prepare: Callable[..., Prepa
         case_widths(case, ("pet",))
 
 
+@pytest.mark.parametrize("role", ["noise", "constant", "one voxel", "T1w"])
+def test_case_widths__what_the_anatomy_does_not_explain_is_not_measured(
+    prepare: Callable[..., PreparedCase], role: str
+) -> None:
+    case, mask = prepare("01", 8), tissue()[2]
+    noise = np.random.default_rng(0).standard_normal(mask.shape)
+    voxel = np.zeros(mask.shape)
+    voxel[tuple(n // 2 for n in mask.shape)] = 1
+    # All but constant: what is exactly so is not looked at.
+    bad = {"noise": noise, "constant": 5 + 1e-5 * noise, "one voxel": voxel, "T1w": noise}[role]
+    path = case.images["T1w" if role == "T1w" else "pet"]
+    nib.Nifti1Image((bad * mask).astype(np.float32), AFFINE).to_filename(path)
+    assert np.isnan(case_widths(case, ("pet",))["pet"])
+
+
 @given(_WIDTHS, _WIDTHS)
 def test_kernel__gives_the_target_or_leaves_the_image(width: float, target: float) -> None:
     fwhm = kernel(width, target)
