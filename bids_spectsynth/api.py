@@ -168,7 +168,7 @@ def predict(model: SynthesisModel, case: PreparedCase, *, samples: int = 0) -> P
     """The synthetic interictal SPECT of a prepared case, as the program writes it; nothing is written here.
 
     Of a cross-validation the networks serve that have not seen the participant. A model that was trained with
-    ``--harmonise resolution`` gets a sharper PET smoothed.
+    ``--harmonise resolution`` gets a sharper PET smoothed; scans are not compared with those of the training.
 
     Parameters
     ----------

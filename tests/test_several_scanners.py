@@ -72,7 +72,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> App:
     participant(bids_dir, "11", LEARNED_MM, 9)
     participant(bids_dir, "12", 9.5, 9)
     participant(bids_dir, "13", 3.0, 9)
-    participant(bids_dir, "14", LEARNED_MM, 9, ManufacturersModelName="Another", AttenuationCorrection="none")
+    participant(bids_dir, "14", LEARNED_MM, 9, ManufacturersModelName="Phantom 2", AttenuationCorrection="none")
     description = {"Name": "test", "BIDSVersion": BIDS_VERSION, "DatasetType": "raw"}
     (bids_dir / "dataset_description.json").write_text(json.dumps(description))
     app = App(bids_dir, folder / "out")
@@ -117,7 +117,7 @@ def test_a_pet_of_another_resolution_or_camera_is_said_everywhere(trained: App, 
     assert not first.says("learned from", "sub-11,")
     (line,) = first.says("sub-12,", "more blurred", "sub-12_trc-FDG_space-T1w_desc-preproc_pet.nii.gz")
     assert "cannot be sharpened" in line
-    assert len(first.says("sub-14,", "camera", "Another")) == 1
+    assert len(first.says("sub-14,", "camera", "Phantom 2")) == 1
     assert len(first.says("sub-14,", "attenuation correction", "none")) == 1
     assert [one["name"] for one in facts(app, "12")["OutsideTraining"]] == ["resolution"]
     assert "OutsideTraining" not in facts(app, "11")

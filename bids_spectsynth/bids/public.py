@@ -1,7 +1,8 @@
 """What of an input's metadata may leave: the one filter between what a scanner wrote and everything that is written.
 
 By key **and** by type and length: a key of the list says how an image was made, but a converter may put anything under
-it. What passes is written to sidecars, work folder and crash files; nothing else of a sidecar is kept at all.
+it. What passes is written to sidecars, work folder and crash files; nothing else of a sidecar is kept at all. Of
+cameras only names leave that are known (:mod:`bids_spectsynth.bids.vocabulary.cameras`).
 """
 
 import math
@@ -10,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from bids_spectsynth.bids.sidecars import as_number
+from bids_spectsynth.bids.vocabulary.cameras import model_name, vendor
 
 #: Characters of the longest text that passes: names of methods are shorter, reports of them are not.
 LONGEST = 80
@@ -17,6 +19,11 @@ LONGEST = 80
 _PERSONAL = re.compile(r"[\^@]|\d{5}|\d{1,4}[-/]\d{1,2}[-/]\d{1,4}|\d{1,2}\.\d{1,2}\.\d{2,4}|\d:\d\d")
 #: Keys of an ictal SPECT that say when it was injected, in seconds from one and the same zero.
 INJECTION_KEYS = ("InjectionStart", "SeizureOnset", "SeizureDuration")
+#: Words of places, persons and devices, in what should name a method.
+_NO_METHOD = re.compile(
+    r"\*|^dr\b|\bdr\.|\b(?:prof|geb|born|patient|praxis|sn|s/n)\b|hospital|clinic\b|klinik|clinique|serial|universit",
+    re.IGNORECASE,
+)
 _DAY = 86400
 _DOI = re.compile(r"(?:doi:|https?://(?:dx\.)?doi\.org/)?10\.\d{1,9}(?:\.\d+)*/[\w.():;/-]{1,80}", re.ASCII)
 _MOST_FRAMES = 10_000
@@ -40,6 +47,18 @@ def is_doi(value: object) -> bool:
     return isinstance(value, str) and _DOI.fullmatch(value) is not None
 
 
+def _is_method(value: object) -> bool:
+    return is_public_text(value) and _NO_METHOD.search(str(value)) is None
+
+
+def _is_vendor(value: object) -> bool:
+    return _is_method(value) and vendor(str(value)) is not None
+
+
+def _is_model(value: object) -> bool:
+    return _is_method(value) and model_name(str(value)) is not None
+
+
 def _is_number(value: object) -> bool:
     return math.isfinite(_seconds(value))
 
@@ -51,29 +70,46 @@ def _is_flag(value: object) -> bool:
 #: Sidecar keys of an input image that its derivatives may repeat, and what their values must be: how it was made, never
 #: whom it shows, when or where.
 PUBLIC_KEYS: Mapping[str, Callable[[object], bool]] = {
-    "Manufacturer": is_public_text,
-    "ManufacturersModelName": is_public_text,
-    "TracerName": is_public_text,
-    "TracerRadionuclide": is_public_text,
-    "Units": is_public_text,
+    "Manufacturer": _is_vendor,
+    "ManufacturersModelName": _is_model,
+    "TracerName": _is_method,
+    "TracerRadionuclide": _is_method,
+    "Units": _is_method,
     "MagneticFieldStrength": _is_number,
     "NonlinearGradientCorrection": _is_flag,
-    "ReconMethodName": is_public_text,
-    "AttenuationCorrection": is_public_text,
+    "ReconMethodName": _is_method,
+    "AttenuationCorrection": _is_method,
     "ImageDecayCorrected": _is_flag,
     "Simulated": _is_flag,
 }
 
 
 def public_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a sidecar that cannot identify a person, for the sidecar of a derivative.
+    """The part of a sidecar that says how an image was made, for the sidecar of a derivative.
 
-    A whitelist (:data:`PUBLIC_KEYS`), so that dates, names, weights, sites and device numbers never pass, whatever a
-    converter put into the sidecar.
+    A whitelist (:data:`PUBLIC_KEYS`). ``Manufacturer`` and ``ManufacturersModelName`` leave as the names of known
+    cameras alone; whatever else stands there, a site, a person or a device's number too, stays. The other texts
+    (tracer, units, method of reconstruction, attenuation correction) are free: what looks like a date, a long number, a
+    DICOM name or an address stays, and what names a hospital, a title or a serial number; a plain surname that somebody
+    typed there would pass.
+
+    Parameters
+    ----------
+    metadata : mapping
+        A sidecar; applied to what it gave, the filter changes nothing.
+
+    Examples
+    --------
+    >>> public_metadata({"Manufacturer": "GE MEDICAL SYSTEMS", "ManufacturersModelName": "Dr. Doe", "StationName": "1"})
+    {'Manufacturer': 'GE'}
     """
-    return {
+    found = {
         key: metadata[key] for key, may_leave in PUBLIC_KEYS.items() if key in metadata and may_leave(metadata[key])
     }
+    for key, known in (("Manufacturer", vendor), ("ManufacturersModelName", model_name)):
+        if key in found:
+            found[key] = known(found[key])
+    return found
 
 
 def public_injection(metadata: Mapping[str, Any]) -> dict[str, float]:

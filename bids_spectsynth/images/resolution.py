@@ -12,6 +12,11 @@ _CLASSES = 8
 _SPACING_MM = 4.0
 #: Widths that are tried (FWHM, mm).
 _LEAST_MM, _MOST_MM, _STEP_MM = 4.0, 20.0, 2.0
+#: To which the best is found. What lies this near to the least or the most may lie beyond.
+_PRECISION_MM = 0.1
+#: Share of a scan's variance that the best blur leaves where it is no measurement. Of 30 simulated scans (seeds 61 to
+#: 65, PET of 4 to 9 mm, SPECT) .07 to .35 was left; real heads have what the T1w does not show.
+_MOST_UNEXPLAINED = 0.6
 #: The rim sees what lies outside the brain.
 _RIM_MM = 6.0
 
@@ -75,9 +80,27 @@ class AnatomicalBlur:
             lambda width: self._unexplained(float(width), values),
             bounds=bounds,
             method="bounded",
-            options={"xatol": 0.1},
+            options={"xatol": _PRECISION_MM},
         )
         return float(found.x)
+
+    def measured_fwhm(self, scan: Float32) -> float:
+        """As :meth:`fwhm`, but NaN where that is no measurement: at a bound, or of a scan that no blur explains.
+
+        Parameters
+        ----------
+        scan : array, shape (I, J, K)
+
+        Returns
+        -------
+        float
+            FWHM, mm; NaN for noise, a constant, a field of view that misses the brain, or a T1w without anatomy.
+        """
+        fwhm = self.fwhm(scan)
+        values = self._coarse.take(scan)[self._inner].astype(np.float64)
+        if not _LEAST_MM + _PRECISION_MM < fwhm < _MOST_MM - _PRECISION_MM:
+            return float("nan")
+        return fwhm if self._unexplained(fwhm, values) < _MOST_UNEXPLAINED else float("nan")
 
 
 def estimate_fwhm(scan: Float32, t1w: Float32, mask: Mask, affine: Float64) -> float:

@@ -88,6 +88,29 @@ def test_public_metadata__usual_values_pass() -> None:
     assert public_metadata(usual) == usual
 
 
+@pytest.mark.parametrize("key", ["Manufacturer", "ManufacturersModelName", "TracerName", "AttenuationCorrection"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "St. Mary's Hospital, London",
+        "Praxis Dr. Hans Mueller",
+        "PET Anna Schmidt *1970",
+        "SN 4711",
+        "Uniklinik, Biograph",
+        "Dr. Forte",
+    ],
+)
+def test_public_metadata__place_person_or_device_stays_whatever_the_key(key: str, value: str) -> None:
+    assert public_metadata({key: value}) == {}
+
+
+def test_public_metadata__a_camera_leaves_by_its_known_name_alone() -> None:
+    stated = {"Manufacturer": "SIEMENS, suite of A. Doe", "ManufacturersModelName": "SIEMENS Biograph mCT"}
+    public = public_metadata(stated)
+    assert public == {"Manufacturer": "Siemens", "ManufacturersModelName": "Biograph mCT"}
+    assert public_metadata(public) == public
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [("MagneticFieldStrength", True), ("MagneticFieldStrength", 10**400), ("ImageDecayCorrected", 1), ("Units", 1)],

@@ -76,3 +76,17 @@ def test_as_by_blurrier_camera__a_cut_field_of_view_is_no_dark_edge() -> None:
     # Linear, so that units do not matter.
     again = [as_by_blurrier_camera(gain * found, brain, measured, (2, 2, 2), 5.0) for gain in (1, 3)]
     np.testing.assert_allclose(again[1], 3 * again[0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("sizes", [(4, 4, 4), (3, 3, 3), (1, 1, 5), (1, 1, 1)])
+@pytest.mark.parametrize("fwhm", [2.5, 3.0, 3.5, 4.0, 8.0])
+def test_as_by_blurrier_camera__blurs_by_as_much_as_it_is_asked_to(sizes: tuple[int, ...], fwhm: float) -> None:
+    shape = tuple(2 * int(14 / size) + 5 for size in sizes)
+    everywhere = np.ones(shape, dtype=bool)
+    point = np.zeros(shape)
+    point[tuple(n // 2 for n in shape)] = 1
+    response = as_by_blurrier_camera(point, everywhere, everywhere, sizes, fwhm)
+    for axis, (n, size) in enumerate(zip(shape, sizes, strict=True)):
+        profile = response.sum(axis=tuple({0, 1, 2} - {axis}))
+        variance = (profile * ((np.arange(n) - n // 2) * size) ** 2).sum() / profile.sum()
+        assert 2.3548 * np.sqrt(variance) == pytest.approx(fwhm, rel=0.03)

@@ -28,6 +28,10 @@ TOLERANCE = 1.15
 #: Once that deviation. What is sharper by less is not smoothed: to smooth a little for nothing costs next to nothing,
 #: to leave a sharp image costs more (benchmarks/several_scanners.py).
 LEAST_FACTOR = 1.075
+#: Of fewer scans one is a group by itself, of more a group has two, and this share.
+_FEW, _LEAST_SHARE = 5, 0.1
+#: A smoothing that takes away what a PET shows of the cortex, mm (FWHM).
+_STRONG_MM = 8.0
 #: Voxels of a brain below which no resolution is measured; a brain has thousands at any size of the program's.
 _LEAST_VOXELS = 1000
 
@@ -50,7 +54,7 @@ def case_widths(prepared: PreparedCase, roles: Iterable[str]) -> dict[str, float
     -------
     dict of str to float
         FWHM, mm, of 4 to 20 (:class:`bids_spectsynth.images.resolution.AnatomicalBlur`), by role; NaN where too little
-        of the brain was measured.
+        of the brain was measured, the width is at a bound, or no blur of the T1w explains the image.
 
     Raises
     ------
@@ -96,7 +100,7 @@ def _width(
     box = tuple(slice(int(at.min()), int(at.max()) + 1) for at in np.nonzero(inside))
     if image[inside].std() == 0 or anatomy[inside].std() == 0:
         return float("nan")
-    return AnatomicalBlur(anatomy[box], inside[box], affine).fwhm(image[box])
+    return AnatomicalBlur(anatomy[box], inside[box], affine).measured_fwhm(image[box])
 
 
 def _values(path: Path) -> tuple[Float32, npt.NDArray[np.float64]]:
@@ -116,9 +120,9 @@ def _same_grid(path: Path, mask: npt.NDArray[np.float32]) -> Float32:
 def common_width(widths: Sequence[float]) -> float:
     """The resolution to which the scans of several cameras are brought: that of the blurriest group among them.
 
-    The median of all that are not told apart from their 95th percentile, by :data:`TOLERANCE` on either side of the
-    group's middle. A single blurred scan in thirty sets no standard for the others; of one camera's scans it is their
-    median, so that few of them are smoothed, and by little.
+    A group are scans within a factor of ``TOLERANCE ** 2``; their median counts. One of five scans or more is no group,
+    of twenty or more a group has a tenth of them: blur that a single patient's motion made sets no standard for the
+    others. Where no so many are alike it is the median of all.
 
     Parameters
     ----------
@@ -132,13 +136,55 @@ def common_width(widths: Sequence[float]) -> float:
 
     Examples
     --------
-    >>> common_width([5.4, 5.5, 5.6, 8.8, 9.0, 9.2]), common_width([7.0, 7.2, 7.4])
-    (9.0, 7.2)
+    >>> common_width([5.4, 5.5, 5.6, 8.8, 9.0, 9.2]), common_width([7.0, 7.2, 7.4]), common_width([6, 6, 6, 6, 15])
+    (9.0, 7.2, 6.0)
     """
-    known = np.array([width for width in widths if np.isfinite(width)])
+    known = np.sort([width for width in widths if np.isfinite(width)])[::-1]
     if not known.size:
         return float("nan")
-    return float(np.median(known[known >= np.percentile(known, 95) / TOLERANCE**2]))
+    least = 1 if known.size < _FEW else max(2, int(np.ceil(_LEAST_SHARE * known.size)))
+    for last in range(least - 1, known.size):
+        # The last of so many, not the most blurred: that one lies the further out the more scans there are.
+        if known[last - least + 1] <= known[last] * TOLERANCE**2:
+            near = np.abs(np.log(known / known[last])) <= 2 * np.log(TOLERANCE)
+            return float(np.median(known[near]))
+    return float(np.median(known))
+
+
+def group_notes(widths: Mapping[str, float], target: float) -> list[str]:
+    """What deserves a look where scans are brought to a common resolution: sentences without a full stop.
+
+    Parameters
+    ----------
+    widths : mapping of str to float
+        FWHM, mm, by the name of the case.
+    target : float
+        Common resolution, mm.
+
+    Returns
+    -------
+    list of str
+        Scans that are more blurred and stay so, a resolution that one scan alone has set, and scans that are smoothed
+        by more than 8 mm.
+
+    Examples
+    --------
+    >>> group_notes({"sub-01": 6.0, "sub-02": 6.1, "sub-03": 15.0}, 6.1)
+    ['sub-03 (15.0 mm) is more blurred than 6.1 mm and stays so; see whether it moved']
+    """
+    notes = [
+        f"{name} ({width:.1f} mm) is more blurred than {target:.1f} mm and stays so; see whether it moved"
+        for name, width in widths.items()
+        if width > target * TOLERANCE**2
+    ]
+    alike = [name for name, width in widths.items() if width >= target / TOLERANCE]
+    if len(alike) == 1 < len(widths):
+        notes.append(f"{alike[0]} alone sets the {target:.1f} mm: see that it is no single scan that moved")
+    much = [name for name, width in widths.items() if kernel(width, target) > _STRONG_MM]
+    if much:
+        named = ", ".join(much[:3]) + (", ..." if len(much) > 3 else "")
+        notes.append(f"smoothed by more than {_STRONG_MM:g} mm: {named} ({len(much)} of {len(widths)}); detail is lost")
+    return notes
 
 
 def kernel(width: float, target: float) -> float:

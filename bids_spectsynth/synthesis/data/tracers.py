@@ -15,7 +15,19 @@ _SYNONYMS = {
     "iodoamphetamine": "imp",
     "fluorodeoxyglucose": "fdg",
     "fludeoxyglucose": "fdg",
+    "fluorodeoxydglucose": "fdg",
+    "deoxyfluorodglucose": "fdg",
+    "deoxyfluoroglucose": "fdg",
+    "florbetapir": "av45",
+    "amyvid": "av45",
+    "pittsburghcompoundb": "pib",
 }
+_KNOWN = frozenset(_SYNONYMS.values())
+#: Nuclides that stand apart, at either end of a name: "[18F]", "(18F)", "18-F", "F-18", "fluorine-18"; "18FDG" is none.
+_APART = re.compile(
+    r"(?:18[\s-]*f|11[\s-]*c|15[\s-]*o|13[\s-]*n)(?![a-z])"
+    r"|(?<![a-z])(?:f(?:luorine)?[\s-]*18|c(?:arbon)?[\s-]*11|o(?:xygen)?[\s-]*15|n(?:itrogen)?[\s-]*13)(?!\d)"
+)
 _NUCLIDE = re.compile(r"technetium|99mtc|tc99m|99m|tc|iodine|123i|i123|18f(?=f)|f18|fluorine18|18(?=fdg)")
 
 
@@ -57,8 +69,16 @@ def _letters(name: str) -> str:
 
 
 def _tracer(name: str) -> str:
+    """The one name of a known tracer, wherever it stands in "FDG -- fluorodeoxyglucose"; else what stands first."""
+    parts = re.split(r"--|[(),;]", _APART.sub("", name.lower()))
+    names = [_plain(part) for part in parts if _letters(part)]
+    return next((one for one in names if one in _KNOWN), names[0] if names else _letters(name))
+
+
+def _plain(name: str) -> str:
     bare = _NUCLIDE.sub("", _letters(name)) or _letters(name)
-    return _SYNONYMS.get(bare, bare)
+    # Of "2-fluoro-2-deoxy-D-glucose" the numbers say where, not what.
+    return _SYNONYMS.get(bare) or _SYNONYMS.get(re.sub(r"\d", "", bare), bare)
 
 
 def _nuclide(name: str) -> tuple[str, str]:

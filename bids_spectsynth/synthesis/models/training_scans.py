@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import INTERICTAL, role_of
 from bids_spectsynth.bids.sidecars import sidecar
+from bids_spectsynth.bids.vocabulary.cameras import same_camera
 from bids_spectsynth.options.choices import Harmonise
 from bids_spectsynth.synthesis.data.harmonising import LEAST_FACTOR, TOLERANCE, has_width
 from bids_spectsynth.synthesis.data.scans import ATTENUATION, CAMERA, FWHM, TRACER, UNKNOWN, measured_widths, scan_facts
@@ -23,8 +25,15 @@ INPUT_FWHM, HARMONISED_FWHM, HARMONISING_FWHM = "InputFWHM", "HarmonisedFWHM", "
 #: Names of a difference.
 RESOLUTION = "resolution"
 _WORDS = {CAMERA: "camera", TRACER: "tracer", ATTENUATION: "attenuation correction"}
-#: How many of the training's cameras or tracers a sentence names.
+#: How many of the training's cameras or tracers a sentence and a sidecar name: those of the most scans. That a camera
+#: was in a training but once is nobody's business elsewhere.
 _MOST_NAMES = 3
+#: Other names of corrections for attenuation, as letters and digits alone.
+_CORRECTIONS = {
+    **dict.fromkeys(("ctac", "acct", "measuredct", "ctmeasured"), "ct"),
+    **dict.fromkeys(("mrac", "mrmac", "mri"), "mr"),
+    **dict.fromkeys(("no", "nac", "nonac", "off", "false", "uncorrected"), "none"),
+}
 _MEASURED = "the measured SPECT says less of how good the synthetic one is"
 
 
@@ -43,7 +52,8 @@ class Difference:
     found : float or str
         Of the scan; a resolution in mm (FWHM).
     training : tuple of float or tuple of str
-        Resolution of the training's scans from and to (5th and 95th percentile), mm; or what they had.
+        Resolution of the training's scans from and to (5th and 95th percentile), mm; or what most of them had, three
+        names at most.
     sentence : str
         What it means, and what to do.
     """
@@ -218,8 +228,11 @@ def _resolution(
 def _category(scan: tuple[str, str], name: str, value: str, known: Sequence[Mapping[str, Any]]) -> list[Difference]:
     """A tracer, camera or correction that the training did not have; what nobody recorded is not compared."""
     role, file = scan
-    theirs = tuple(dict.fromkeys(one for own in known for one in own.get(name, {}) if one != UNKNOWN))
-    if value == UNKNOWN or not theirs or any(_alike(name, value, one) for one in theirs):
+    counts = Counter[str]()
+    for own in known:
+        counts.update({one: n for one, n in own.get(name, {}).items() if not _is_unknown(one)})
+    theirs = tuple(one for one, _ in counts.most_common())
+    if _is_unknown(value) or not theirs or any(_alike(name, value, one) for one in theirs):
         return []
     named = ", ".join(theirs[:_MOST_NAMES]) + (", ..." if len(theirs) > _MOST_NAMES else "")
     hint = _MEASURED if role == INTERICTAL else "rate images of some such scans before you use others"
@@ -227,10 +240,22 @@ def _category(scan: tuple[str, str], name: str, value: str, known: Sequence[Mapp
         f"the {_WORDS[name]} of the {role_of(role).sentence} ({value}) is none of those that the model learned from "
         f"({named}); {hint}"
     )
-    return [Difference(role, file, name, value, theirs, sentence)]
+    return [Difference(role, file, name, value, theirs[:_MOST_NAMES], sentence)]
 
 
 def _alike(name: str, one: str, other: str) -> bool:
     if name == TRACER:
         return same_tracer(one, other)
-    return "".join(filter(str.isalnum, one.lower())) == "".join(filter(str.isalnum, other.lower()))
+    if name == CAMERA:
+        return same_camera(one, other)
+    return _correction(one) == _correction(other)
+
+
+def _is_unknown(text: str) -> bool:
+    return text.strip().lower() in {"", UNKNOWN, "na", "unknown"}
+
+
+def _correction(text: str) -> str:
+    """How attenuation was corrected for, without the words for "attenuation correction"."""
+    letters = "".join(filter(str.isalnum, text.lower())).replace("attenuationcorrection", "").replace("based", "")
+    return _CORRECTIONS.get(letters, letters)

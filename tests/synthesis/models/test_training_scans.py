@@ -13,17 +13,22 @@ from bids_spectsynth.synthesis.data.harmonising import harmonised
 from bids_spectsynth.synthesis.models.training_scans import differences, input_widths, records_scans, scan_entries
 from tests.synthesis.data.test_scans import write
 
-PET = {"Manufacturer": "A", "ManufacturersModelName": "One", "TracerName": "FDG", "AttenuationCorrection": "CT"}
+PET = {
+    "Manufacturer": "GE",
+    "ManufacturersModelName": "Discovery 690",
+    "TracerName": "FDG",
+    "AttenuationCorrection": "CT",
+}
 
 
 def card(median: float = 7.0, **changes: Any) -> Any:
     """A card whose training had twelve PETs of one camera."""
     widths = {"min": 0.9 * median, "p5": 0.92 * median, "median": median, "p95": 1.1 * median, "max": 1.2 * median}
     pet = {
-        "scans": 12, "fwhm_mm": {**widths, "n": 12}, "camera": {"A One": 12}, "tracer": {"18F-FDG": 12},
+        "scans": 12, "fwhm_mm": {**widths, "n": 12}, "camera": {"GE Discovery 690": 12}, "tracer": {"18F-FDG": 12},
         "attenuation_correction": {"ct": 12},
     }  # fmt: skip
-    scans = {"T1w": {"scans": 12, "camera": {"A One": 12}}, "pet": pet}
+    scans = {"T1w": {"scans": 12, "camera": {"GE Discovery 690": 12}}, "pet": pet}
     plain = {"label": "m", "inputs": ("T1w", "pet"), "scans": scans, "harmonised": {}, "config": {}}
     return SimpleNamespace(**{**plain, **changes})
 
@@ -50,8 +55,14 @@ def test_differences__resolution_beyond_the_training(tmp_path: Path, fwhm: float
         ({"TracerName": "PiB"}, [("pet", "tracer")]),
         ({"TracerName": "[18F]FDG"}, []),
         ({"AttenuationCorrection": "none"}, [("pet", "attenuation_correction")]),
-        ({"ManufacturersModelName": "Two"}, [("T1w", "camera"), ("pet", "camera")]),
-        ({"Manufacturer": "a", "ManufacturersModelName": "ONE"}, []),
+        ({"ManufacturersModelName": "Discovery 710"}, [("T1w", "camera"), ("pet", "camera")]),
+        ({"TracerName": "Fluorodeoxyglucose (18F)"}, []),
+        ({"AttenuationCorrection": "N/A"}, []),
+        ({"AttenuationCorrection": "CTAC"}, []),
+        ({"AttenuationCorrection": "CT-based attenuation correction"}, []),
+        ({"ManufacturersModelName": "n/a"}, []),
+        ({"ManufacturersModelName": "GE Discovery 690"}, []),
+        ({"Manufacturer": "GE MEDICAL SYSTEMS", "ManufacturersModelName": "DISCOVERY-690"}, []),
     ],
 )
 def test_differences__tracer_correction_and_camera(
@@ -60,6 +71,22 @@ def test_differences__tracer_correction_and_camera(
     found = differences([card()], write(tmp_path, "01", 7, {**PET, **changes}))
     assert names(found) == expected
     assert all(value in one.sentence for one in found for value in (str(one.found), "learned from"))
+
+
+@pytest.mark.parametrize("theirs", ["GE", "GE n/a", "GE MEDICAL SYSTEMS Discovery 690", "n/a"])
+def test_differences__a_card_that_says_less_of_the_camera(tmp_path: Path, theirs: str) -> None:
+    one = card()
+    one.scans = {"pet": {"scans": 12, "camera": {theirs: 12}, "attenuation_correction": {"N/A": 12}}}
+    assert differences([one], write(tmp_path, "01", 7, PET)) == ()
+
+
+def test_differences__of_the_trainings_cameras_the_three_of_most_scans_are_named(tmp_path: Path) -> None:
+    cameras = {"Siemens Biograph": 1, "GE Advance": 2, "Philips Vereos": 3, "Siemens HRRT": 4, "n/a": 9}
+    one = card()
+    one.scans = {"pet": {"scans": 19, "camera": cameras}}
+    (found,) = differences([one], write(tmp_path, "01", 7, PET))
+    assert found.as_json()["training"] == ("Siemens HRRT", "Philips Vereos", "GE Advance")
+    assert "Biograph" not in found.sentence
 
 
 def test_differences__what_nobody_recorded_is_not_compared(tmp_path: Path) -> None:

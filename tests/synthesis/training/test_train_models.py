@@ -271,6 +271,11 @@ def test_with_common_widths__training_participants_alone_decide(tmp_path):
     assert found.config == plan_of(tmp_path).config
 
 
+def test_with_common_widths__a_resolution_of_one_scan_alone_is_said(tmp_path, caplog):
+    with_common_widths(plan_of(tmp_path))
+    assert "Model m, pet: sub-9.0 alone sets the" in caplog.text
+
+
 def test_with_common_widths__without_the_option_or_a_pet(tmp_path):
     for plan in (plan_of(tmp_path, harmonise="none"), plan_of(tmp_path, inputs=("T1w",))):
         assert with_common_widths(plan) is plan

@@ -1,0 +1,1 @@
+"""Names that are known, so that free text need not be believed."""
