@@ -244,6 +244,9 @@ def test_all__leaves_the_lesion_out_of_the_ratings_and_the_group_has_its_rows(
 
     assert app(*options).code == 0
     assert app.stamps(*tables) == stamps, "by default the metrics pay no heed to it"
+    assert facts(app, PREPARED.replace("01", "04"))["ExternalSource"].startswith("bids:hand:")
+    links = facts(app, "dataset_description")["DatasetLinks"]
+    assert (app.output_dir / links["hand"]).samefile(hand), "the mask's URI leads somewhere, with --mode apply as well"
     assert app(level="group").code == 0
     group = pd.read_csv(app.output_dir / "group_lesions.tsv", sep="\t", keep_default_na=False)
     own = group[(group["metric"] == "mask_rmse") & (group["lesion"] == "with")]
