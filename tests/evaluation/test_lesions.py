@@ -21,6 +21,7 @@ from bids_spectsynth.evaluation.columns import LESION_KEY
 from bids_spectsynth.evaluation.uncertainty.rating import calibrate_case
 from bids_spectsynth.options.settings import Scaling
 from bids_spectsynth.synthesis.baselines.fitting import fit_baselines
+from bids_spectsynth.synthesis.data.slices import load_case
 from bids_spectsynth.synthesis.models.card import CARD_FILE
 from tests.evaluation.case.test_evaluate import AFFINE, CARD, SHAPE, brain, prepare, with_spect_mask, write_synthetic
 
@@ -100,6 +101,77 @@ def test_evaluate_case__a_lesion_leaves_fewer_voxels_and_the_tables_say_so(tmp_p
     # A slice without lesion is rated as before but for the level on the other scale.
     outside = [one[(one["slice"] == 7) & (one["scale"] == "slice")].to_csv() for one, _ in found.values()]
     assert len(set(outside)) == 1
+
+
+def write_output(case: PreparedCase, out: Path, output: np.ndarray) -> None:
+    """A network's output, on the scale of its training, as the synthetic image that is made of it."""
+    slope = np.linspace(1, 3, SHAPE[2])
+    scales = {"Synthetic": True, "ScaleSlope": slope.tolist(), "ScaleIntercept": slope.tolist()}
+    image = nib.Nifti1Image((slope * output + slope).astype(np.float32), AFFINE)
+    write_image(synthetic_path(out, case, CARD.label), image, scales)
+
+
+@pytest.mark.parametrize("uptake", [0.1, 1.3, 3.0])
+@pytest.mark.parametrize("scaling", ["slice", "volume"])
+def test_evaluate_case__what_is_brightest_lies_in_the_lesion_and_a_perfect_network_has_no_error(
+    tmp_path: Path, model: Path, scaling: Scaling, uptake: float
+) -> None:
+    """It has learned from images that were scaled by all of the slice, or of the brain."""
+    write_json(model / CARD_FILE, dataclasses.asdict(dataclasses.replace(CARD, scaling=scaling)))
+    case = with_lesion(prepare(tmp_path, "03"))
+    spect = np.asarray(nib.load(case.images["interictal"]).dataobj)
+    spect = np.where(lesion(), uptake * spect.max(), spect).astype(np.float32)
+    write_image(case.images["interictal"], nib.Nifti1Image(spect, AFFINE), {"Units": "arbitrary"})
+    target = load_case(case, CARD.inputs, scaling).target
+    assert target is not None
+    write_output(case, tmp_path, target)
+    table = pd.read_csv(evaluate_case(case, model, tmp_path, 2.0, "test"), sep="\t")
+    own = table[(table["scale"] == scaling) & (table["method"] == "pix2pix")]
+    assert own["mask_rmse"].max() < 1e-5
+    assert own["rmse"].max() < 1e-5
+    # One that is wrong is not flattered by it, and its baselines are brought to the level alike.
+    assert table[(table["method"] == "meanSpect")]["mask_rmse"].min() > 0.05
+    write_output(case, tmp_path, np.roll(target, 3, axis=0))
+    table = pd.read_csv(evaluate_case(case, model, tmp_path, 2.0, "test"), sep="\t")
+    assert table["mask_rmse"].min() > 0.05
+
+
+def test_evaluate_case__a_level_that_is_wrong_is_an_error_in_slices_without_lesion_alone(
+    tmp_path: Path, model: Path
+) -> None:
+    write_json(model / CARD_FILE, dataclasses.asdict(CARD))
+    case = with_lesion(prepare(tmp_path, "03"))
+    target = load_case(case, CARD.inputs, "slice").target
+    assert target is not None
+    write_output(case, tmp_path, 0.8 * (target + 1) - 1)
+    table = pd.read_csv(evaluate_case(case, model, tmp_path, 2.0, "test"), sep="\t")
+    own = table[(table["scale"] == "slice") & (table["method"] == "pix2pix")].set_index("slice")["mask_rmse"]
+    assert own[[3, 4, 5]].max() < 1e-5
+    assert own[[2, 6, 7]].min() > 0.1
+
+
+def test_evaluate_case__slices_of_which_a_lesion_leaves_less_than_half_are_not_rated(
+    tmp_path: Path, model: Path
+) -> None:
+    write_json(model / CARD_FILE, dataclasses.asdict(CARD))
+    case = prepare(tmp_path, "03")
+    write_synthetic(case, tmp_path)
+    mask = np.zeros(SHAPE, dtype=bool)
+    # Of 12 columns: 6 in slice 3, 7 in slice 4, all but one voxel in slice 5.
+    mask[:8, :, 3], mask[:9, :, 4], mask[:, :, 5] = True, True, True
+    mask[5, 5, 5] = False
+    tables = [
+        pd.read_csv(evaluate_case(one, model, tmp_path, 2.0, "test"), sep="\t")
+        for one in (case, with_lesion(case, mask))
+    ]
+    assert [sorted(one["slice"].unique()) for one in tables] == [[2, 3, 4, 5, 6, 7], [2, 3, 6, 7]]
+    assert {len(own) for one in tables for _, own in one.groupby(["method", "scale", "slice"])} == {1}
+    # What is left of them still counts in the measures of the volume.
+    volume = pd.read_csv(rating_path(tmp_path, case, CARD.label, "volume"), sep="\t")
+    assert set(volume["rated_voxels"]) == {np.count_nonzero(brain() & ~mask)}
+    with pytest.raises(ImageError, match="more than half of it in every slice; nothing can be rated"):
+        evaluate_case(with_lesion(case, np.arange(SHAPE[0])[:, None, None] < np.full(SHAPE, 9)), model, tmp_path, 2.0,
+                      "test")  # fmt: skip
 
 
 def test_evaluate_case__a_lesion_of_all_or_on_another_grid_is_said(tmp_path: Path, model: Path) -> None:

@@ -16,7 +16,7 @@ from bids_spectsynth.errors import ImageError, size_text
 from bids_spectsynth.evaluation.case.metrics import slice_metrics
 from bids_spectsynth.evaluation.case.model_identity import model_identity
 from bids_spectsynth.evaluation.case.region_tables import write_case_tables
-from bids_spectsynth.evaluation.case.scales import on_one_scale
+from bids_spectsynth.evaluation.case.scales import beside_lesion, on_one_scale
 from bids_spectsynth.evaluation.case.slice_columns import slice_dictionary
 from bids_spectsynth.evaluation.columns import LESION_KEY, NETWORK
 from bids_spectsynth.images.reading import load_image
@@ -30,6 +30,9 @@ from bids_spectsynth.synthesis.models.card import ModelCard, load_card
 from bids_spectsynth.synthesis.prediction.reading import network_output
 
 _OTHER_SCALE: dict[Scaling, Scaling] = {"slice": "volume", "volume": "slice"}
+
+#: A slice is rated where no less of its evaluation mask lies outside a lesion that is left out.
+LEAST_LEFT = 0.5
 
 Volume = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -103,7 +106,8 @@ class _RatedCase:
 
     ``target`` and ``output`` are the real SPECT and the network's output on the scale of its training, ``real`` and
     ``synthetic`` the same in their own units; ``mask`` is the brain, ``evaluation_mask`` where the SPECT was measured
-    in it. ``lesion``, where there is one, is background in the images and no part of ``evaluation_mask``.
+    in it. ``lesion``, where there is one, is background in the images and no part of ``evaluation_mask``; ``touched``
+    is the part of it where the SPECT was measured.
     """
 
     target: Volume
@@ -114,6 +118,15 @@ class _RatedCase:
     evaluation_mask: Mask
     affine: npt.NDArray[np.float64]
     lesion: Mask | None = None
+    touched: Mask | None = None
+
+    @property
+    def rated(self) -> Mask:
+        """The evaluation mask in the slices that are rated: those that a lesion has left enough of."""
+        if self.touched is None:
+            return self.evaluation_mask
+        left, gone = (np.count_nonzero(one, axis=(0, 1)) for one in (self.evaluation_mask, self.touched))
+        return np.asarray(self.evaluation_mask & (left >= LEAST_LEFT * (left + gone)))
 
     @property
     def facts(self) -> dict[str, bool]:
@@ -155,9 +168,11 @@ def _read_case(prepared: PreparedCase, card: ModelCard, synthetic: Path) -> _Rat
 
 def _without_lesion(case: _RatedCase, lesion: Mask, prepared: PreparedCase, card: ModelCard) -> _RatedCase:
     """The images as they are rated without a lesion: scaled by what lies outside of it, and background in it."""
-    case = replace(case, lesion=lesion, evaluation_mask=case.evaluation_mask & ~lesion)
-    if not case.evaluation_mask.any():
-        raise ImageError(f"{prepared.lesion}: covers all of the brain that the SPECT shows; nothing can be rated")
+    measured = case.evaluation_mask
+    case = replace(case, lesion=lesion, touched=measured & lesion, evaluation_mask=measured & ~lesion)
+    if not case.rated.any():
+        raise ImageError(f"{prepared.lesion}: covers all of the brain that the SPECT shows, or more than half of it in "
+                         "every slice; nothing can be rated")  # fmt: skip
     real = case.without_lesion(case.real, 0)
     return replace(
         case,
@@ -170,14 +185,16 @@ def _without_lesion(case: _RatedCase, lesion: Mask, prepared: PreparedCase, card
 
 def _rate_slices(case: _RatedCase, outputs: Mapping[str, Volume], card: ModelCard, data_range: float) -> pd.DataFrame:
     """Metrics of every method on the scale of the model's training, and of the network on the other one."""
-    tables = [
-        slice_metrics(case.target, output, case.evaluation_mask, data_range).assign(method=name, scale=card.scaling)
-        for name, output in outputs.items()
-    ]
+    tables = []
+    for name, output in outputs.items():
+        if case.touched is not None:
+            output = beside_lesion(case.target, output, case.touched, case.evaluation_mask, card.scaling)
+        found = slice_metrics(case.target, output, case.rated, data_range)
+        tables.append(found.assign(method=name, scale=card.scaling))
     other = _OTHER_SCALE[card.scaling]
     mask = case.mask if case.lesion is None else case.mask & ~case.lesion
     pair = on_one_scale(case.real, case.synthetic, mask, case.evaluation_mask, other)
-    tables.append(slice_metrics(*pair, case.evaluation_mask, data_range).assign(method=NETWORK, scale=other))
+    tables.append(slice_metrics(*pair, case.rated, data_range).assign(method=NETWORK, scale=other))
     return _positioned(pd.concat(tables, ignore_index=True), card, case)
 
 

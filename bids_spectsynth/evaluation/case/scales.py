@@ -37,6 +37,41 @@ def on_one_scale(
     return apply_scaling(real, *coefficients), apply_scaling(matched, *coefficients)
 
 
+def beside_lesion(target: Volume, output: Volume, touched: Mask, evaluation_mask: Mask, scale: Scaling) -> Volume:
+    """A network's output on the scale of a target from which a lesion was left out.
+
+    Training scales an image by what is brightest in it. Where that may lie in a lesion, nothing outside of it tells
+    what the network's 1 stands for: the output is brought to the target's mean outside, slice by slice or as a volume.
+    Else it stands as it is.
+
+    Parameters
+    ----------
+    target, output : array, shape (I, J, K)
+        In [-1, 1], -1 for no signal.
+    touched : array of bool, shape (I, J, K)
+        Part of the lesion where the SPECT was measured.
+    evaluation_mask : array of bool, shape (I, J, K)
+        Without the lesion.
+    scale : {'slice', 'volume'}
+        Of the training.
+
+    Returns
+    -------
+    array, shape (I, J, K), float32
+        In [-1, 1].
+    """
+    real, synthetic, out = target + np.float32(1), output + np.float32(1), output.copy()
+    # What a scale has cut off tells nothing of the level.
+    told = evaluation_mask & (target < 1) & (output < 1)
+    slices = np.flatnonzero(touched.any(axis=(0, 1)))
+    parts = [slice(k, k + 1) for k in slices] if scale == "slice" else [slice(None)] if len(slices) else []
+    for part in parts:
+        one = (..., part)
+        factor = level_factor(real[one], synthetic[one], told[one])
+        out[one] = np.clip(synthetic[one] * factor - 1, -1, 1)
+    return out
+
+
 def slice_on_paper_scale(real: Volume, synthetic: Volume, mask: Mask, evaluation_mask: Mask, k: int) -> Plane:
     """Slice ``k`` of the synthetic volume as :func:`on_one_scale` has it on slice scale, without all the others.
 

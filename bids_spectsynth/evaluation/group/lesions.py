@@ -23,7 +23,8 @@ LESIONS_DICTIONARY: Dictionary = {
         "Levels": {WITH: "Held-out participants with a lesion mask.", WITHOUT: "Held-out participants without one."},
     },
     "lesion_left_out": {
-        "Description": "Whether the lesion was left out of the metrics (--lesion-mask all); n/a where there is none.",
+        "Description": "Whether the lesion was left out of the metrics (--lesion-mask all); n/a where there is none. "
+        "Metrics of the whole slice then take it for agreement: the larger it is, the better they look.",
         "Levels": {"yes": "Of all.", "no": "Of nobody.", "mixed": "Of some: evaluate with one --lesion-mask."},
     },
     **SUMMARY_DICTIONARY,

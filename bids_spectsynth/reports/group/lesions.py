@@ -15,7 +15,8 @@ _INTRO = (
     "metrics."
 )
 _LEFT_OUT = {
-    "yes": "The lesion was left out of the numbers (--lesion-mask all).",
+    "yes": "The lesion was left out of the numbers (--lesion-mask all). Metrics of the whole slice, in the table, take "
+    "it for agreement: the larger the lesion, the better they look.",
     "no": "The lesion counts in the numbers (--lesion-mask all leaves it out).",
     "mixed": "The lesion counts in the numbers of some and not of others: evaluate all with one --lesion-mask.",
 }

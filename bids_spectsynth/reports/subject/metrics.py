@@ -77,7 +77,10 @@ def _metrics_blocks(
         text = f"The model was {role} this participant" if split == "train" else f"{role.capitalize()} this participant"
         blocks.append(Note(f"{text}: these numbers are better than those to be expected of others.", "warning", split))
     if synthetic.metrics is not None and sidecar(synthetic.metrics).get(LESION_KEY) is True:
-        text = "The lesion was left out of these numbers (--lesion-mask all): both images are background in it."
+        text = (
+            "The lesion was left out of these numbers (--lesion-mask all): both images are background in it, which "
+            "metrics of the whole slice take for agreement; those in the brain do not."
+        )
         blocks.append(Note(text, "info", "Lesion mask:"))
     entities = {"task": "interictal", "space": synthetic.space, "desc": synthetic.model}
     figure = Figure(entities, "metrics", f"Metrics over slices, {synthetic.model}", lambda: _lines(frame))

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from bids_spectsynth.evaluation.case.scales import level_factor, on_one_scale, slice_on_paper_scale
+from bids_spectsynth.evaluation.case.scales import beside_lesion, level_factor, on_one_scale, slice_on_paper_scale
+from bids_spectsynth.options.settings import Scaling
 
 SHAPE = (14, 17, 9)
 
@@ -66,3 +67,25 @@ def test_on_one_scale__both_with_the_real_ones_ends() -> None:
     bright = on_one_scale(real, 2 * real * rated + 30 * ~rated, mask, rated, "slice")[1]
     np.testing.assert_allclose(bright[..., 0], [[-1, -0.5], [0, 1]], atol=1e-6)
     np.testing.assert_allclose(bright[..., 1], 2 * 15 / 20 - 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", ["slice", "volume"])
+@pytest.mark.parametrize("gain", [0.5, 1.6])
+def test_beside_lesion__only_where_the_lesion_may_have_made_the_scale(scale: Scaling, gain: float) -> None:
+    real, _, _, rated = volumes("C")
+    target = (real / 11 - 1).astype(np.float32)
+    output = (np.clip(gain * (target + 1), 0, 2) - 1).astype(np.float32)
+    touched = np.zeros(SHAPE, dtype=bool)
+    np.testing.assert_array_equal(beside_lesion(target, output, touched, rated, scale), output)
+    touched[3:5, 3:5, 2:4] = True
+    found = beside_lesion(target, output, touched, rated & ~touched, scale)
+    within = np.zeros(SHAPE, dtype=bool)
+    within[..., slice(2, 4) if scale == "slice" else slice(None)] = True
+    np.testing.assert_array_equal(found[~within], output[~within])
+    free = within & (target < 1) & (output < 1)
+    np.testing.assert_allclose(found[free], target[free], atol=1e-5)
+    assert found.dtype == np.float32
+    assert np.abs(found).max() <= 1
+    wild = np.where(touched, 0.3, output).astype(np.float32)
+    np.testing.assert_array_equal(beside_lesion(target, wild, touched, rated & ~touched, scale)[~touched],
+                                  found[~touched])  # fmt: skip

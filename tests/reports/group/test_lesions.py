@@ -45,3 +45,4 @@ def test_lesions_section__none_without_a_table_and_other_words_for_what_was_left
         section = lesions_section(tmp_path)
         assert section is not None
         assert words in str(section.blocks[0])
+        assert ("Metrics of the whole slice" in str(section.blocks[0])) is (left_out == "yes")

@@ -6,8 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bids_spectsynth.bids.sidecars import sidecar
+from bids_spectsynth.bids.writing import write_json
 from bids_spectsynth.evaluation.case.metrics import METRICS
 from bids_spectsynth.evaluation.case.slice_columns import slice_dictionary
+from bids_spectsynth.evaluation.columns import LESION_KEY
 from bids_spectsynth.reports.subject import metrics as subject_metrics
 from bids_spectsynth.reports.subject.metrics import read_metrics
 from bids_spectsynth.reports.subject.page import subject_report
@@ -59,3 +62,12 @@ def test_metrics_section__two_scales_give_the_numbers_and_the_verdict_of_one(tre
     heights, values = drawn[0]["RMSE, in brain"]["Model (pix2pix)"]
     np.testing.assert_allclose(heights, [0, 4, 8])
     np.testing.assert_allclose(values, [OWN, OWN + 0.01, OWN + 0.02])
+
+
+@pytest.mark.usefixtures("quick")
+def test_metrics_section__a_lesion_left_out_flatters_metrics_of_the_whole_slice_and_it_is_said(tree, parse):
+    path = tree / "sub-01/spect/sub-01_task-interictal_space-T1w_desc-pix2pixPet_metrics.tsv"
+    words = "which metrics of the whole slice take for agreement"
+    assert words not in parse(subject_report(tree, "01").read_text()).text
+    write_json(path.with_suffix(".json"), {**sidecar(path), LESION_KEY: True})
+    assert words in parse(subject_report(tree, "01").read_text()).text
