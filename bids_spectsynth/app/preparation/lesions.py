@@ -111,6 +111,7 @@ def _write(path: Path, case: PreparedCase, source: External, output_dir: Path) -
             # Hands and programs may leave size and time as they were.
             "the content of the lesion mask": content_stamp(source.path),
             "the name of the lesion mask": [source.uri, *source.superseded],
+            "the voxels of the lesion mask": "all that are reached into",
             "the grid of the original T1w": [list(shape), affine.tolist()],
         },
         outputs=(path, sidecar_path(path)),

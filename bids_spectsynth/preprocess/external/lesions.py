@@ -1,5 +1,6 @@
 """A lesion mask that was drawn on a T1w, checked, and brought to the grid of the prepared images."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,8 +9,8 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from bids_spectsynth.errors import ImageError
-from bids_spectsynth.images.grid import FloatArray, Grid, new_image
-from bids_spectsynth.images.resampling import resample_image
+from bids_spectsynth.images.coverage import coverage
+from bids_spectsynth.images.grid import FloatArray, Grid
 from bids_spectsynth.preprocess.external.masks import check_place, mirror_images, read_voxels
 
 Mask = npt.NDArray[np.bool_]
@@ -21,6 +22,14 @@ MOST_OF_BRAIN = 0.5
 NEAR_MM = 10.0
 #: Part of a mask that may lie farther away.
 _MOST_OUTSIDE = 0.5
+#: Less of a mask than this in the prepared field of view is said; its edge may be rounded off.
+_MOST_ON_GRID = 0.98
+#: So many times the drawn volume in voxels of the grid is said.
+_COARSE = 2.0
+# A voxel outside the brain of which a mirror image fills less does not count against it.
+_HALF = 0.5
+#: Less of a mask than this in the brain, or more of the brain in the mask, is said: it may be meant, and may not.
+_LITTLE_IN_BRAIN, _MUCH_OF_BRAIN = 0.5, 0.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,9 +39,10 @@ class Lesion:
     Parameters
     ----------
     mask : array of bool, shape (I, J, K)
-        Not only in the brain.
+        Every voxel that the drawn mask reaches into, not only in the brain: what is left out is rather too much than
+        too little, and nothing that is small or thin is lost.
     volume_ml, brain_ml : float
-        Volume of the mask as it was drawn, and of what lies in the brain of the grid, mL.
+        Volume of the mask as it was drawn, and of what of that lies in the brain of the grid, mL on the T1w.
     notes : tuple of str
         One line each.
     """
@@ -44,7 +54,7 @@ class Lesion:
 
 
 def lesion_on_grid(path: Path, t1w: Grid, grid: Grid, to_t1w: FloatArray, brain: Mask) -> Lesion:
-    """Read a lesion mask and bring it to a grid, interpolated once.
+    """Read a lesion mask and bring it to a grid.
 
     Parameters
     ----------
@@ -78,22 +88,45 @@ def lesion_on_grid(path: Path, t1w: Grid, grid: Grid, to_t1w: FloatArray, brain:
                 f"{path}: mirrored: its header exchanges left and right of the T1w's; correct its header or voxels"
             )
         notes = (check_place(path, inside, own, t1w),)
-    mask = _resampled(inside, own, grid, to_t1w)
-    if not mask.any():
-        raise ImageError(f"{path}: fills no voxel of the prepared images: it is too small, or lies elsewhere; draw it "
-                         "on the T1w")  # fmt: skip
-    _check_brain(path, mask, brain, grid, inside, own, to_t1w)
-    volume, covered = (np.count_nonzero(one) * _voxel_ml(of) for one, of in ((inside, own), (mask & brain, grid)))
-    return Lesion(mask, volume, covered, notes)
+    volume = np.count_nonzero(inside) * _voxel_ml(own.affine)
+    # Of a voxel of the grid, on the T1w.
+    voxel_ml = _voxel_ml(to_t1w @ grid.affine)
+    if volume > np.count_nonzero(brain) * voxel_ml:
+        raise ImageError(f"{path}: {volume:.0f} mL, more than the brain has: it is no lesion; write 1 in the lesion "
+                         "and 0 around")  # fmt: skip
+    share = _share(path, inside, own, grid, to_t1w)
+    if not share.any():
+        raise ImageError(f"{path}: fills no voxel of the prepared images: it lies elsewhere; draw it on the T1w")
+    _check_brain(path, share, brain, grid, inside, own, to_t1w)
+    notes += tuple(_doubts(volume, share, brain, voxel_ml))
+    return Lesion(share > 0, volume, float(share[brain].sum()) * voxel_ml, notes)
 
 
-def _resampled(inside: Mask, own: Grid, grid: Grid, to_t1w: FloatArray) -> Mask:
-    share = new_image(inside.astype(np.float32), own.affine)
-    return np.asarray(np.asanyarray(resample_image(share, grid, to_t1w, 1).dataobj) >= 0.5)
+def _share(path: Path, inside: Mask, own: Grid, grid: Grid, to_t1w: FloatArray) -> FloatArray:
+    """How much of a mask lies in each voxel of the grid, in voxels."""
+    try:
+        return coverage(inside, own, grid, to_t1w)
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}; draw it on the T1w") from error
 
 
-def _voxel_ml(grid: Grid) -> float:
-    return float(abs(np.linalg.det(grid.affine[:3, :3]))) / 1000
+def _doubts(drawn: float, share: FloatArray, brain: Mask, voxel_ml: float) -> Iterator[str]:
+    """What may be meant and may not, one line each."""
+    on_grid, in_brain, taken = share.sum() * voxel_ml, share[brain].sum() * voxel_ml, (share > 0).sum() * voxel_ml
+    of_drawn, of_brain = f"of the {drawn:.3g} mL that were drawn", share[brain].sum() / brain.sum()
+    if on_grid < _MOST_ON_GRID * drawn:
+        yield f"{on_grid:.3g} {of_drawn} lie in the prepared images' field of view; the rest is left off"
+    if in_brain < _LITTLE_IN_BRAIN * drawn:
+        yield (f"{in_brain:.3g} {of_drawn} lie in the brain mask; where that is no cavity at the surface, look at both "
+               "outlines")  # fmt: skip
+    if taken > _COARSE * drawn:
+        yield f"it reaches into {taken:.3g} mL of prepared voxels, which are coarse for the {drawn:.3g} mL drawn"
+    if of_brain > _MUCH_OF_BRAIN:
+        yield f"it covers {of_brain:.0%} of the brain, which takes no part in what the rest is compared with"
+
+
+def _voxel_ml(affine: FloatArray) -> float:
+    return float(abs(np.linalg.det(affine[:3, :3]))) / 1000
 
 
 def _is_mirrored(own: Grid, t1w: Grid) -> bool:
@@ -110,25 +143,28 @@ def _is_mirrored(own: Grid, t1w: Grid) -> bool:
     return any(own.equals(Grid(t1w.shape, affine), tolerance=1e-2) for affine in mirrored)
 
 
-def _check_brain(path: Path, mask: Mask, brain: Mask, grid: Grid, drawn: Mask, own: Grid, to_t1w: FloatArray) -> None:
+def _check_brain(
+    path: Path, share: FloatArray, brain: Mask, grid: Grid, drawn: Mask, own: Grid, to_t1w: FloatArray
+) -> None:
     """Refuse a mask that lies elsewhere than the brain, or that is not that of a lesion."""
-    outside, touched = _far_from(brain, mask, grid), np.count_nonzero(mask & brain)
+    outside, touched = _far_from(brain, share, grid), np.count_nonzero(share[brain])
     if outside > _MOST_OUTSIDE or not touched:
         for name, mirrored in mirror_images(drawn, own).items():
-            other = _resampled(mirrored, own, grid, to_t1w)
-            if other.any() and not (other & ~brain).any():
+            other = coverage(mirrored, own, grid, to_t1w)
+            if other.any() and not (other[~brain] >= _HALF).any():
                 raise ImageError(f"{path}: mirrored: {outside:.0%} of it lies outside the brain, and nothing with left "
                                  f"and right exchanged {name}; correct its header or voxels")  # fmt: skip
         raise ImageError(f"{path}: {outside:.0%} of it lies more than {NEAR_MM:g} mm outside the brain, and {touched} "
                          "voxels in it: it is of another image; draw it on this T1w")  # fmt: skip
-    covered = np.count_nonzero(mask & brain) / np.count_nonzero(brain)
+    covered = share[brain].sum() / np.count_nonzero(brain)
     if covered > MOST_OF_BRAIN:
         raise ImageError(f"{path}: covers {covered:.0%} of the brain: it is no lesion; write 1 in the lesion and 0 "
                          "around")  # fmt: skip
 
 
-def _far_from(brain: Mask, mask: Mask, grid: Grid) -> float:
+def _far_from(brain: Mask, share: FloatArray, grid: Grid) -> float:
     """Part of a mask that lies farther from the brain than :data:`NEAR_MM`, 0 to 1."""
+    mask = share > 0
     reach = np.ceil(NEAR_MM / grid.voxel_sizes).astype(int) + 1
     box = tuple(
         slice(max(0, part.start - more), part.stop + more)
@@ -137,4 +173,4 @@ def _far_from(brain: Mask, mask: Mask, grid: Grid) -> float:
     if not brain[box].any():
         return 1.0
     distance = ndimage.distance_transform_edt(~brain[box], sampling=grid.voxel_sizes.tolist())
-    return float(np.mean(distance[mask[box]] > NEAR_MM))
+    return float(share[box][distance > NEAR_MM].sum() / share.sum())

@@ -57,7 +57,7 @@ def write_lesion(path: Path, case: PreparedCase, source: External, t1w: Grid) ->
         "Type": "Lesion",
         "Description": "Lesion mask of the T1w, as it was given, on the common grid of this space.",
         "SpatialReference": known.get("SpatialReference", "orig"),
-        "Interpolation": "once from the source voxels, linear; what is covered by half",
+        "Interpolation": "once from the source voxels; every voxel that they reach into",
         "Sources": [*own, source.uri],
         "ExternalSource": source.uri,
         **{key: round(ml, 3) or ml for key, ml in zip(LESION_KEYS, (found.volume_ml, found.brain_ml), strict=True)},

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 from typing import Any
 
@@ -59,21 +60,29 @@ def test_lesion_on_grid__lies_where_it_was_drawn_and_says_how_large_it_is(tmp_pa
 def test_lesion_on_grid__whatever_the_orientation_and_through_the_transform(
     tmp_path: Path, order: list[int], flips: tuple[bool, ...], shift: tuple[float, ...]
 ) -> None:
-    """Stored in any order of axes it lies at the same place; and moves with the transform to another space."""
+    """Stored in any order of axes it lies at the same place; and moves with the transform to another space.
+
+    All that was drawn is in it, and nothing that is farther from it than a voxel.
+    """
     image = nib.Nifti1Image(ball(T1W, PLACE, 18).astype(np.float32), AFFINE)
     turned = image.as_reoriented(np.array([[axis, -1 if flip else 1] for axis, flip in zip(order, flips, strict=True)]))
     nib.save(turned, tmp_path / "m.nii.gz")
     to_t1w = np.eye(4)
     to_t1w[:3, 3] = shift
     lesion = found(tmp_path / "m.nii.gz", to_t1w=to_t1w, brain=np.ones(GRID.shape, dtype=bool))
-    assert dice(lesion.mask, ball(GRID, np.subtract(PLACE, shift), 18)) > 0.85
+    drawn = apply_affine(AFFINE, np.argwhere(ball(T1W, PLACE, 18))) - shift
+    voxels = np.rint(apply_affine(np.linalg.inv(GRID.affine), drawn)).astype(int)
+    assert lesion.mask[tuple(voxels.T)].all()
+    own = apply_affine(GRID.affine, np.argwhere(lesion.mask))
+    assert np.abs(own[:, None] - drawn).max(axis=-1).min(axis=1).max() < 4 + 1e-6
 
 
 def test_lesion_on_grid__another_grid_of_the_same_world_is_resampled_with_a_line(tmp_path: Path) -> None:
     fine = Grid((60, 60, 60), np.diag([2.0, 2.0, 2.0, 1.0]))
     fine.affine[:3, 3] = (-10, -40, -30)
     lesion = found(write(tmp_path / "m.nii.gz", ball(fine, PLACE, 20), fine.affine))
-    assert dice(lesion.mask, ball(GRID, PLACE, 20)) > 0.97
+    np.testing.assert_allclose(apply_affine(GRID.affine, np.argwhere(lesion.mask)).mean(axis=0), PLACE, atol=0.1)
+    assert lesion.brain_ml == pytest.approx(lesion.volume_ml)
     assert lesion.notes == (
         "the mask lies on another grid (60 x 60 x 60 voxels, the T1w 40 x 44 x 36); resampled in world space",
     )
@@ -84,6 +93,51 @@ def test_lesion_on_grid__a_cavity_that_the_brain_mask_leaves_out_is_used(tmp_pat
     brain = BRAIN & ~ball(GRID, (74, 6, 10), 20)
     lesion = found(write(tmp_path / "m.nii.gz", ball(T1W, (74, 6, 10), 22)), brain=brain)
     assert 0 < lesion.brain_ml < lesion.volume_ml / 2
+    (note,) = lesion.notes
+    assert note.startswith(
+        f"{lesion.brain_ml:.3g} of the {lesion.volume_ml:.3g} mL that were drawn lie in the brain mask"
+    )
+
+
+def test_lesion_on_grid__small_and_thin_parts_are_not_lost(tmp_path: Path) -> None:
+    """Spots of 2.5 mm, a sheet of 1 mm and a single voxel of 1 mm on a grid of 4 mm."""
+    fine = Grid((70, 70, 70), np.eye(4))
+    fine.affine[:3, 3] = (-20.4, -29.3, -24.6)
+    spots = np.any(
+        [ball(fine, (14 + x, 6 + y, 10 + z), 2.5) for x in (-24, 0, 24) for y in (-24, 0) for z in (-24, 9)], 0
+    )
+    sheet = np.zeros(fine.shape, dtype=bool)
+    sheet[30, 20:50, 20:50] = True
+    single = np.zeros(fine.shape, dtype=bool)
+    single[40, 41, 42] = True
+    for drawn in (spots, sheet, single):
+        lesion = found(write(tmp_path / "m.nii.gz", drawn, fine.affine))
+        voxels = np.rint(apply_affine(np.linalg.inv(GRID.affine) @ fine.affine, np.argwhere(drawn))).astype(int)
+        assert lesion.mask[tuple(voxels.T)].all()
+        assert lesion.volume_ml == pytest.approx(drawn.sum() / 1000)
+        assert lesion.brain_ml == pytest.approx(lesion.volume_ml)
+        assert any("coarse for the" in note for note in lesion.notes), "how much more than was drawn is left out"
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (ball(T1W, (74, 6, 10), 18), r"^[0-9.]+ of the [0-9.]+ mL that were drawn lie in the brain mask"),
+        (ball(T1W, CENTRE, 68) & ~ball(T1W, CENTRE, 58), r"^1[0-9]+ of the [0-9]+ mL that were drawn lie in the brain"),
+        (ball(T1W, CENTRE, 57) & (np.indices(SHAPE)[0] > 23), r"^it covers [34][0-9]% of the brain"),
+    ],
+)
+def test_lesion_on_grid__what_may_not_be_meant_is_said(data: Any, why: str, tmp_path: Path) -> None:
+    (note,) = found(write(tmp_path / "m.nii.gz", data)).notes
+    assert re.search(why, note), note
+
+
+def test_lesion_on_grid__what_the_prepared_images_do_not_have_is_said(tmp_path: Path) -> None:
+    low = Grid((64, 64, 30), GRID.affine + np.array([[0, 0, 0, 0]] * 2 + [[0, 0, 0, 100], [0, 0, 0, 0]]))
+    lesion = lesion_on_grid(
+        write(tmp_path / "m.nii.gz", ball(T1W, PLACE, 20)), T1W, low, np.eye(4), ball(low, CENTRE, 60)
+    )
+    assert any("lie in the prepared images' field of view; the rest is left off" in note for note in lesion.notes)
 
 
 def moved(mm: float) -> np.ndarray:
@@ -108,7 +162,7 @@ def mirrored_voxels() -> np.ndarray:
         (ball(T1W, PLACE, 20), moved(300), "on another grid than the T1w"),
         (ball(T1W, (14, 80, 60), 9), AFFINE, "100% of it lies more than 10 mm outside the brain, and 0 voxels in it"),
         (ball(T1W, CENTRE, 54), AFFINE, "covers [0-9]+% of the brain: it is no lesion"),
-        (~ball(T1W, PLACE, 20), AFFINE, "outside the brain|covers"),
+        (~ball(T1W, PLACE, 20), AFFINE, "[0-9]+ mL, more than the brain has: it is no lesion"),
         (np.arange(40)[:, None, None] * ball(T1W, PLACE, 20), AFFINE, "different values"),
         (np.where(ball(T1W, PLACE, 20), np.nan, 0), AFFINE, "finite"),
     ],
@@ -121,11 +175,18 @@ def test_lesion_on_grid__what_cannot_be_a_lesion_is_one_line(data: Any, affine: 
     assert "\n" not in str(caught.value)
 
 
-def test_lesion_on_grid__too_small_damaged_or_missing_is_one_line(tmp_path: Path) -> None:
-    tiny = Grid((9, 9, 9), np.diag([0.5, 0.5, 0.5, 1.0]))
-    tiny.affine[:3, 3] = (44, 16, 20)
-    path = write(tmp_path / "m.nii.gz", ball(tiny, (46, 18, 22), 0.6), tiny.affine)
-    with pytest.raises(ImageError, match="fills no voxel of the prepared images"):
+def test_lesion_on_grid__not_in_the_prepared_images_too_coarse_damaged_or_missing_is_one_line(tmp_path: Path) -> None:
+    path = write(tmp_path / "m.nii.gz", ball(T1W, PLACE, 8))
+    away = np.eye(4)
+    away[0, 3] = 300
+    with pytest.raises(
+        ImageError, match="fills no voxel of the prepared images: it lies elsewhere; draw it on the T1w"
+    ):
+        found(path, to_t1w=away)
+    coarse = np.diag([200.0, 4, 4, 1])
+    coarse[:3, 3] = PLACE
+    write(path, np.ones((1, 3, 3)), coarse)
+    with pytest.raises(ImageError, match=r"m\.nii\.gz: its voxels of 200 mm are too coarse .* draw it on the T1w"):
         found(path)
     write(path, np.random.default_rng(0).random(SHAPE) > 0.5)
     path.write_bytes(path.read_bytes()[:300])
