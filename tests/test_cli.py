@@ -143,7 +143,6 @@ OPTIONS: list[tuple[list[str], str, Any]] = [
     (["--siscom-level", "median"], "siscom_level", "median"),
     (["--siscom-gain", "off"], "siscom_gain", "off"),
     (["--siscom-trend", "off"], "siscom_trend", "off"),
-    (["--lesion-mask", "all"], "lesion_mask", "all"),
     (["--normals", "/normals"], "normals", Path("/normals")),
     (
         ["--derivatives", "fs=/a", "/b"],
@@ -193,6 +192,7 @@ WITH_OTHERS = [
     (["--initial-model", "/m"], "initial_model", Path("/m")),
     (["--freeze", "encoder", "--initial-model", "/m"], "freeze", "encoder"),
     (["--site-column", "centre", "--cross-validate", "site"], "site_column", "centre"),
+    (["--lesion-mask", "all", "--derivatives", "/a"], "lesion_mask", "all"),
 ]
 
 

@@ -90,6 +90,34 @@ def check_database(level: AnalysisLevel, data: DataOptions, model: ModelOptions)
         raise UsageError(f"--bids-database-dir: {what} reads the output folder; leave it out")
 
 
+def check_lesions(level: AnalysisLevel, data: DataOptions, model: ModelOptions, given: Collection[str]) -> None:
+    """Refuse to say what lesion masks are kept out of where there are none to keep.
+
+    Parameters
+    ----------
+    level : {'participant', 'group'}
+    data : DataOptions
+    model : ModelOptions
+    given : collection of str
+        Names of the options that are asked for one by one; a record of a run has them all.
+
+    Raises
+    ------
+    UsageError
+        It is asked for at the group level, in a training alone, or without folders that could hold a mask.
+    """
+    if "lesion_mask" not in given:
+        return
+    if level == "group":
+        raise UsageError("--lesion-mask: is of the participant level; the group level reads its tables; leave it out")
+    if model.mode == "train":
+        raise UsageError("--lesion-mask: --mode train looks at no lesion mask; leave one of the two options out")
+    if data.lesion_mask != "none" and not data.derivatives:
+        raise UsageError(
+            f"--lesion-mask {data.lesion_mask}: masks are taken from --derivatives; add that, or leave it out"
+        )
+
+
 #: Options that have their effect where nothing is computed, or whose bound is kept all the same.
 _OF_PAGES = {
     "participant_label", "work_dir", "nprocs", "omp_nthreads", "mem_mb", "reports_only", "boilerplate_only", "dry_run",

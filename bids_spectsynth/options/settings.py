@@ -197,6 +197,7 @@ def _check(settings: Settings, values: Mapping[str, Any], given: Collection[str]
     checks.check_selection(settings.analysis_level, settings, settings)
     checks.check_database(settings.analysis_level, settings, settings)
     checks.check_again(settings.analysis_level, settings, settings, _one_by_one(settings, given))
+    checks.check_lesions(settings.analysis_level, settings, settings, given)
     checks.check_siscom(settings.analysis_level, settings)
     checks.check_dicom(settings.analysis_level, settings, settings)
 

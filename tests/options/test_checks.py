@@ -51,12 +51,32 @@ def test_check_level__ratings_are_read_at_the_group_level_alone() -> None:
         ("participant", {"reports_only": True, "bids_database_dir": "/a"}, "--bids-database-dir"),
         ("group", {"bids_database_dir": "/a"}, "--bids-database-dir"),
         ("participant", {"bids_database_dir": "/a", "mode": "train"}, "--bids-database-dir"),
+        ("group", {"lesion_mask": "all"}, "--lesion-mask"),
+        ("group", {"lesion_mask": "none"}, "--lesion-mask"),
+        ("participant", {"lesion_mask": "all", "mode": "train", "derivatives": ["/a"]}, "--lesion-mask"),
+        ("participant", {"lesion_mask": "all"}, "--lesion-mask all"),
+        ("participant", {"lesion_mask": "siscom", "mode": "preprocess"}, "--lesion-mask siscom"),
     ],
 )
 def test_checks__option_without_effect_is_refused(level: str, values: dict[str, Any], named: str) -> None:
     base = {"bids_dir": "/b", "output_dir": "/o", "analysis_level": level}
     with pytest.raises(UsageError, match=f"^{named}: "):
         make_settings({**base, **values}, given={*base, *values})
+
+
+def test_check_lesions__with_an_effect_or_of_a_recorded_run_are_taken() -> None:
+    base = {"bids_dir": "/b", "output_dir": "/o", "analysis_level": "participant"}
+    for values in (
+        {"lesion_mask": "none"},
+        {"lesion_mask": "all", "derivatives": ["/a"]},
+        {"lesion_mask": "all", "derivatives": ["/a"], "mode": "preprocess"},
+    ):
+        own = make_settings({**base, **values}, given={*base, *values})
+        assert own.lesion_mask == values["lesion_mask"]
+    recorded = tomllib.loads(to_toml(own))
+    for level in ("participant", "group"):
+        again = {**recorded, **base, "analysis_level": level, "derivatives": []}
+        assert make_settings(again, given=base).lesion_mask == "all"
 
 
 def test_check_again__options_with_an_effect_and_those_of_a_recorded_run_are_taken() -> None:
