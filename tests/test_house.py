@@ -50,7 +50,6 @@ TESTED_ELSEWHERE = {
     "synthesis/data/cohort_statistics.py": "tests/synthesis/training/test_train.py: statistics in cards",
     "synthesis/data/dataset.py": "tests/synthesis/training/test_slices.py: what is gathered",
     "synthesis/prediction/sidecar.py": "tests/synthesis/prediction/test_synthetic_image.py: sidecars of images",
-    "synthesis/training/card.py": "tests/synthesis/training/test_loop.py: cards of trained networks",
 }
 #: Tests that are of no single module.
 FLOWS = {
