@@ -96,6 +96,12 @@ def lesion_path(output_dir: Path, prepared: PreparedCase) -> Path:
     return output_path(output_dir, prepared.participant, prepared.session, folder, entities, "mask", ".nii.gz")
 
 
+def find_lesions(output_dir: Path) -> list[Path]:
+    """All prepared lesion masks in the output folder, sorted by path."""
+    patterns = ("sub-*/anat/*_label-lesion_mask.nii.gz", "sub-*/ses-*/anat/*_label-lesion_mask.nii.gz")
+    return sorted(path for pattern in patterns for path in output_dir.glob(pattern))
+
+
 def lesion_volumes(path: Path) -> tuple[float, float]:
     """Volume of a prepared lesion mask as it was drawn, and of what lies in the brain, mL; NaN if unknown."""
     facts = sidecar(path)

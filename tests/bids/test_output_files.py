@@ -12,10 +12,12 @@ from bids_spectsynth.bids.output_files import (
     RATINGS,
     Rating,
     case_tables,
+    find_lesions,
     find_ratings,
     find_synthetic,
     group_figures,
     group_table_path,
+    lesion_path,
     rating_path,
     rating_tables,
     standard_deviation_path,
@@ -105,3 +107,11 @@ def test_rating_path__is_another_for_every_model_and_kind(first: str, second: st
 def test_group_table_path__names_the_table(tmp_path: Path) -> None:
     assert group_table_path(tmp_path, "table4") == tmp_path / "group_table4.tsv"
     assert group_figures(tmp_path) == tmp_path / "figures"
+
+
+def test_find_lesions__of_every_session_and_space(tmp_path: Path) -> None:
+    cases = [case_of("01", None), case_of("01", None, "MNI"), case_of("02", "post")]
+    for one in cases:
+        write_text(lesion_path(tmp_path, one), "")
+    write_text(lesion_path(tmp_path, cases[0]).with_name("sub-01_space-T1w_desc-brain_mask.nii.gz"), "")
+    assert set(find_lesions(tmp_path)) == {lesion_path(tmp_path, one) for one in cases}

@@ -10,9 +10,9 @@ from bids_spectsynth.evaluation.case.metrics import LEADING, METRICS
 from bids_spectsynth.reports.html import Block, Cell, Column, Section, Table, Text
 
 _INTRO = (
-    "Held-out participants with a lesion mask (a resection, say) and those without one. They are other people, and "
-    "few: a difference is of these heads, and may have other causes than the lesion. group_lesions.tsv has all "
-    "metrics."
+    "Sessions of held-out participants with a lesion mask (a resection, say) and those without one. Most are other "
+    "people, and few: a difference is of these heads, and may have other causes than the lesion. group_lesions.tsv has "
+    "all metrics."
 )
 _LEFT_OUT = {
     "yes": "The lesion was left out of the numbers (--lesion-mask all). Metrics of the whole slice, in the table, take "
@@ -41,13 +41,20 @@ def lesions_section(output_dir: Path) -> Section | None:
     table = read_table(path)
     metric = METRICS[LEADING]
     rows = table[(table["metric"] == LEADING) & (table["scale"] == table["scaling"])]
-    said = next((text for key, text in _LEFT_OUT.items() if key in set(table["lesion_left_out"].dropna())), "")
-    blocks: list[Block] = [Text(f"{_INTRO} {said}".strip())]
+    blocks: list[Block] = [Text(" ".join([_INTRO, *_verdicts(table)]))]
     keys = [Column(name) for name in ("Model", "Method", "Lesion")]
     numbers = [Column(name, numeric=True) for name in (f"{metric.label}, mean", "95 % interval", "Participants")]
     cells = [_row(row, metric.digits) for _, row in rows.sort_values(["model", "method", "lesion"]).iterrows()]
     blocks.append(Table([*keys, *numbers], cells, "In-brain error of held-out participants.", tall=True))
     return Section("lesions", "With and without a lesion", blocks)
+
+
+def _verdicts(table: pd.DataFrame) -> list[str]:
+    """Whether the lesion counts, once for all models or for each group of them."""
+    found = {key: sorted(set(table.loc[table["lesion_left_out"] == key, "model"])) for key in _LEFT_OUT}
+    found = {key: models for key, models in found.items() if models}
+    return [_LEFT_OUT[key] if len(found) == 1 else f"{', '.join(models)}: {_LEFT_OUT[key]}"
+            for key, models in found.items()]  # fmt: skip
 
 
 def _row(row: "pd.Series[Any]", digits: int) -> list[Cell]:

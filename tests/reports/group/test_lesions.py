@@ -46,3 +46,12 @@ def test_lesions_section__none_without_a_table_and_other_words_for_what_was_left
         assert section is not None
         assert words in str(section.blocks[0])
         assert ("Metrics of the whole slice" in str(section.blocks[0])) is (left_out == "yes")
+
+
+def test_lesions_section__what_differs_between_models_is_said_of_each(tmp_path: Path) -> None:
+    table = pd.concat([rows("yes"), rows("no").assign(model="n")])
+    write_table(group_table_path(tmp_path, "lesions"), table, LESIONS_DICTIONARY)
+    section = lesions_section(tmp_path)
+    assert section is not None
+    assert "m: The lesion was left out of the numbers" in str(section.blocks[0])
+    assert "n: The lesion counts in the numbers" in str(section.blocks[0])
