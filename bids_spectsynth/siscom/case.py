@@ -63,6 +63,8 @@ class Siscom:
         Without names.
     notes : tuple of str
         What readers must know, one sentence each.
+    lesion_ml : float or None
+        Of the lesion mask, what lies in the brain that both scans show and so was left out, mL; None without one.
     """
 
     baseline: BaselineImage
@@ -77,6 +79,7 @@ class Siscom:
     error: CohortError | None
     foci: list[Focus]
     notes: tuple[str, ...]
+    lesion_ml: float | None = None
 
 
 def subtract(
@@ -156,6 +159,12 @@ class _Masks:
     def healthy(self) -> Mask:
         return self.both if self.lesion is None else self.both & ~self.lesion
 
+    def lesion_ml(self, affine: Float64) -> float | None:
+        """What is left out."""
+        if self.lesion is None:
+            return None
+        return np.count_nonzero(self.both & self.lesion) * float(abs(np.linalg.det(affine[:3, :3]))) / 1000
+
     @property
     def reference(self) -> Mask:
         return self.evaluated if self.lesion is None else self.evaluated & ~self.lesion
@@ -217,7 +226,7 @@ def _judged(
 ) -> Siscom:
     """The maps of a comparable pair, and their foci beside what there is without a seizure."""
     evaluated, reference = masks.evaluated, masks.reference
-    used = usable_level(choices.level, ratios)
+    used, lesion_ml = usable_level(choices.level, ratios), masks.lesion_ml(affine)
     difference = percent_difference(*pair.smooth, ratios[used], evaluated, reference)
     sharp = pair.equally_sharp(masks.healthy, affine)
     coarse = coarse_pair(sharp, ratios[used], masks.healthy, reference, affine, choices.fwhm)
@@ -255,16 +264,15 @@ def _judged(
             seen=baseline.seen,
         ),
         notes=_notes(
-            baseline, (pair.note, *_lesion_notes(masks, affine), *_trend_notes(trend, error)), route, ratios, used,
-            choices,
+            baseline, (pair.note, *_lesion_notes(lesion_ml), *_trend_notes(trend, error)), route, ratios, used, choices
         ),
+        lesion_ml=lesion_ml,
     )  # fmt: skip
 
 
-def _lesion_notes(masks: _Masks, affine: Float64) -> list[str]:
-    if masks.lesion is None:
+def _lesion_notes(volume: float | None) -> list[str]:
+    if volume is None:
         return []
-    volume = np.count_nonzero(masks.both & masks.lesion) * float(abs(np.linalg.det(affine[:3, :3]))) / 1000
     return [_LESION.format(f"{volume:.1f} mL") if volume > 0 else _LESION_BESIDE]
 
 

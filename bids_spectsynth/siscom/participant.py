@@ -12,7 +12,6 @@ import nibabel as nib
 import numpy as np
 
 from bids_spectsynth.bids.names import source_uri
-from bids_spectsynth.bids.output_files import lesion_volumes
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import T1W, role_of
 from bids_spectsynth.bids.sidecars import sidecar, strings
@@ -245,7 +244,6 @@ def _common(work: Work, labeller: Labeller) -> dict[str, Any]:
         "SpatialReference": prepared.get("SpatialReference", "orig"),
         "Resolution": prepared.get("Resolution", "n/a"),
         "SkullStripped": True,
-        **({"LesionVolume": lesion_volumes(work.case.lesion)[0]} if work.case.lesion else {}),
         "RegionNames": labeller.source,
         "RegionNotes": list(labeller.notes),
         "InjectionNotes": list(injection.notes),

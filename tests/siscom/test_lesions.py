@@ -146,6 +146,9 @@ def test_subtract__a_focus_beside_a_cavity_that_a_mask_leaves_out_is_flagged(by:
     assert first.lesion_percent == 0
     assert any("Nothing of the lesion mask lies in the brain that both scans show" in one for one in left_out.notes)
     assert not any("was kept out" in one for one in left_out.notes)
+    assert (left_out.lesion_ml, plain.lesion_ml) == (0, None)
+    assert shown.lesion_ml == pytest.approx(np.count_nonzero(cavity) * 0.512)
+    assert any(f"The lesion mask ({shown.lesion_ml:.1f} mL of the brain that" in one for one in shown.notes)
     # No statistic leaves anything out; the alignment, and what is interpolated at the cavity's edge, differ a little.
     np.testing.assert_array_equal(left_out.maps.mask, plain.maps.mask)
     np.testing.assert_array_equal(left_out.maps.reference, plain.maps.reference)

@@ -217,3 +217,18 @@ def test_make_siscom__a_run_that_ends_begins_no_further_baseline(tmp_path: Path)
     with pytest.raises(CancelledError):
         make_siscom(work)
     assert siscom_files(work.ictal) == []
+
+
+def test_make_siscom__the_volume_of_a_lesion_is_what_was_left_out_of_each_comparison(tmp_path: Path) -> None:
+    """Not what was drawn: a mask reaches out of the brain, and a scan may not show all of it."""
+    work = work_of(tmp_path)
+    drawn = np.linalg.norm(world() - (14, -17, 6), axis=-1) < 16
+    path = work.ictal.with_name("sub-01_space-T1w_label-lesion_mask.nii.gz")
+    write_image(path, new_image(drawn.astype(np.uint8), AFFINE), {"Volume": 999.0, "VolumeInBrain": 99.0})
+    work = replace(work, request=replace(work.request, case=replace(work.case, lesion=path)))
+    assert make_siscom(work) == []
+    for label, mask in (("Real", work.request.measured), ("Pet", work.request.brain)):
+        facts = sidecar(map_path(work.ictal, label, "z"))
+        volume = np.count_nonzero(drawn & mask) * abs(np.linalg.det(AFFINE[:3, :3])) / 1000
+        assert facts["LesionVolume"] == pytest.approx(volume, abs=1e-3)
+        assert any(f"The lesion mask ({volume:.1f} mL of the brain that both scans show)" in n for n in facts["Notes"])

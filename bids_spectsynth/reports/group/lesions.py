@@ -1,5 +1,6 @@
 """The group report on participants with a lesion mask, beside those without one."""
 
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,9 @@ from bids_spectsynth.bids.output_files import group_table_path, read_table
 from bids_spectsynth.evaluation.case.metrics import LEADING, METRICS
 from bids_spectsynth.reports.html import Block, Cell, Column, Section, Table, Text
 
+#: Columns of the table, and those that it has where they differ between rows that are alike in the first.
+_KEYS = ["model", "method", "split", "lesion"]
+_FURTHER = ["inputs", "space", "losses", "recipe", "training", "data_range"]
 _INTRO = (
     "Sessions of held-out participants with a lesion mask (a resection, say) and those without one. Most are other "
     "people, and few: a difference is of these heads, and may have other causes than the lesion. group_lesions.tsv has "
@@ -42,9 +46,10 @@ def lesions_section(output_dir: Path) -> Section | None:
     metric = METRICS[LEADING]
     rows = table[(table["metric"] == LEADING) & (table["scale"] == table["scaling"])]
     blocks: list[Block] = [Text(" ".join([_INTRO, *_verdicts(table)]))]
-    keys = [Column(name) for name in ("Model", "Method", "Lesion")]
+    names = _keys(rows)
+    keys = [Column(name.replace("_", " ").capitalize()) for name in names]
     numbers = [Column(name, numeric=True) for name in (f"{metric.label}, mean", "95 % interval", "Participants")]
-    cells = [_row(row, metric.digits) for _, row in rows.sort_values(["model", "method", "lesion"]).iterrows()]
+    cells = [_row(row, names, metric.digits) for row in rows.sort_values(names).to_dict("records")]
     blocks.append(Table([*keys, *numbers], cells, "In-brain error of held-out participants.", tall=True))
     return Section("lesions", "With and without a lesion", blocks)
 
@@ -57,8 +62,21 @@ def _verdicts(table: pd.DataFrame) -> list[str]:
             for key, models in found.items()]  # fmt: skip
 
 
-def _row(row: "pd.Series[Any]", digits: int) -> list[Cell]:
-    low, mean, high = (float(str(row[name])) for name in ("subject_low", "subject_mean", "subject_high"))
+def _keys(rows: pd.DataFrame) -> list[str]:
+    """What tells rows apart: model, method, part of the cohort and lesion, and what else differs between them."""
+    several = rows.groupby(_KEYS, dropna=False)[_FURTHER].nunique(dropna=False).max() > 1
+    verdicts = rows["lesion_left_out"].dropna().nunique() > 1
+    return [*_KEYS, *(name for name in _FURTHER if several[name]), *(["lesion_left_out"] if verdicts else [])]
+
+
+def _row(row: Mapping[Hashable, Any], names: Sequence[str], digits: int) -> list[Cell]:
+    low, mean, high = (float(row[name]) for name in ("subject_low", "subject_mean", "subject_high"))
     interval = f"{low:.{digits}f} to {high:.{digits}f}" if low == low else "n/a"
-    names = [Cell(str(row[name])) for name in ("model", "method", "lesion")]
-    return [*names, Cell(f"{mean:.{digits}f}"), Cell(interval), Cell(str(int(float(str(row["n_subjects"])))))]
+    named = [Cell(_text(row[name])) for name in names]
+    return [*named, Cell(f"{mean:.{digits}f}"), Cell(interval), Cell(str(int(row["n_subjects"])))]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return "n/a" if pd.isna(value) else f"{value:g}"

@@ -145,12 +145,14 @@ def _top_focus(result: Result, several: str) -> Verdict:
         f"{sign}{place_of(row)}; {number(value_of(row, 'volume_ml'), 1)} mL, z {number(value_of(row, 'z_max'), 1)}, "
         f"corrected p {p_value(p)}"
     )
+    near_lesion = LESION in row.get("flags", "").split(",")
+    text += "; in the lesion mask or near it" if near_lesion else ""
     if result.seen:
         return Verdict(about, f"{text}; the model has learned from this participant", "danger", "seen", "#foci")
     if not p < SIGNIFICANT:
         return Verdict(about, text, "warning", "may be chance", "#foci")
-    if LESION in row.get("flags", "").split(","):
-        return Verdict(about, f"{text}; in the lesion mask or near it", "warning", "lesion", "#foci")
+    if near_lesion:
+        return Verdict(about, text, "warning", "lesion", "#foci")
     return Verdict(about, text, "good", "", "#foci")
 
 

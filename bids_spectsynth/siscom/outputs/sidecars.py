@@ -58,6 +58,7 @@ def map_sidecar(result: Siscom, statistic: Statistic, choices: Choices, common: 
         "ResolutionFWHM": {"Ictal": round(result.fwhm_ictal, 2), "Baseline": round(result.fwhm_baseline, 2)},
         "MatchingFWHM": {"Ictal": round(result.matching.ictal, 2), "Baseline": round(result.matching.baseline, 2)},
         "Route": _route(result),
+        **({} if result.lesion_ml is None else {"LesionVolume": round(result.lesion_ml, 3)}),
         **_trend(result),
         "Null": _null(result),
         **({} if result.error is None else {"Cohort": {"Participants": result.error.n_participants}}),

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from bids_spectsynth.bids.output_files import find_cases, find_synthetic, lesion_path, rating_path
+from bids_spectsynth.bids.sidecars import sidecar_path
 from bids_spectsynth.bids.transforms import find_transforms
 from bids_spectsynth.bids.writing import write_image, write_table
 from bids_spectsynth.reports.context import SubjectContext
@@ -15,7 +16,7 @@ from bids_spectsynth.reports.html import Glance, Note, Picture
 from bids_spectsynth.reports.pictures import reportlets
 from bids_spectsynth.reports.subject.glance import glance_section
 from bids_spectsynth.reports.subject.page import subject_report
-from bids_spectsynth.siscom.outputs.paths import clusters_path
+from bids_spectsynth.siscom.outputs.paths import clusters_path, map_path
 
 
 def glance(tree, label="01"):
@@ -160,6 +161,29 @@ def test_lesion__a_verdict_a_note_and_foci_beside_it(with_lesion, monkeypatch, p
     assert "Orange: the lesion mask" in text
     assert "The cluster lies in the lesion mask or within 8 mm of it" in text
     assert np.count_nonzero(drawn[-1]) == 8 * 8 * 6
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    ("p", "seen", "badge", "ending"),
+    [
+        ("0.4", False, "may be chance", "corrected p 0.400; in the lesion mask or near it"),
+        ("n/a", False, "may be chance", "in the lesion mask or near it"),
+        ("0.001", True, "seen", "in the lesion mask or near it; the model has learned from this participant"),
+        ("0.4", True, "seen", "in the lesion mask or near it; the model has learned from this participant"),
+    ],
+)
+def test_lesion__is_said_beside_the_top_focus_whatever_else_is_to_be_said(with_lesion, p, seen, badge, ending):
+    path = clusters_path(with_lesion.ictal, "Real")
+    table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+    table.loc[0, ["flags", "p_corrected"]] = ["edge,lesion", p]
+    table.to_csv(path, sep="\t", index=False)
+    facts = sidecar_path(map_path(with_lesion.ictal, "Real", "difference"))
+    own = json.loads(facts.read_text())
+    facts.write_text(json.dumps({**own, "Baseline": {**own["Baseline"], "SeenInTraining": seen}}))
+    top = verdicts(glance(with_lesion.tree))["Top focus, baseline Real"]
+    assert top.badge == badge
+    assert top.text.endswith(ending)
 
 
 @pytest.mark.usefixtures("quick")

@@ -116,3 +116,10 @@ def test_map_sidecar__cohort_only_where_there_was_one() -> None:
 def test_map_sidecar__the_route_is_that_of_the_result() -> None:
     through = replace(ROUTE, name="through the T1w", note="poor")
     assert map_sidecar(result(route=through), "z", Choices(), COMMON)["Route"]["Name"] == "through the T1w"
+
+
+def test_map_sidecar__volume_of_the_lesion_that_was_left_out() -> None:
+    for volume in (12.34567, 0.0):
+        facts = map_sidecar(result(lesion_ml=volume), "z", Choices(), COMMON)
+        assert facts["LesionVolume"] == round(volume, 3)
+    assert "LesionVolume" not in map_sidecar(result(), "z", Choices(), COMMON)

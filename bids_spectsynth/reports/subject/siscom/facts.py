@@ -92,6 +92,8 @@ def fact_rows(facts: Facts, label: str) -> list[tuple[str, str]]:
 
 def _lesion(facts: Facts) -> str:
     volume = as_number(facts.get("LesionVolume"))
+    if volume == 0:
+        return "nothing of it lies in the brain that both scans show"
     return f"{number(volume, 1)} mL" if math.isfinite(volume) else ""
 
 

@@ -99,9 +99,13 @@ def _lesion(every: Sequence[Facts]) -> str:
     volume = _span([facts.get("LesionVolume") for facts in every], 1)
     if not volume:
         return ""
+    if volume == "0":
+        return (
+            "A lesion mask was given, of which nothing lies in the brain that the scans show; foci near it are flagged."
+        )
     return (
-        f"A lesion mask of {volume} mL was left out of alignment, level, fits and standard deviations; the maps go "
-        "on in it."
+        f"A lesion mask of {volume} mL, counted where the scans show the brain, was left out of alignment, level, fits "
+        "and standard deviations; the maps go on in it."
     )
 
 

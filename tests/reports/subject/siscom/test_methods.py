@@ -56,5 +56,12 @@ def test_siscom_paragraph__nothing_known_makes_whole_sentences():
 
 def test_siscom_paragraph__a_lesion_mask_is_said(sidecar_of):
     facts = sidecar_of("real", "Real", LesionVolume=12.345)
-    assert "A lesion mask of 12.3 mL was left out of alignment, level" in siscom_paragraph([("Real", facts)])[0]
+    text, _ = siscom_paragraph([("Real", facts)])
+    assert "A lesion mask of 12.3 mL, counted where the scans show the brain, was left out of alignment, level" in text
+    # Each baseline shows its own part of the brain.
+    text, _ = siscom_paragraph([("Real", facts), ("M", sidecar_of("synthetic", "M", LesionVolume=15))])
+    assert "A lesion mask of 12.3 to 15 mL" in text
+    text, _ = siscom_paragraph([("Real", sidecar_of("real", "Real", LesionVolume=0.0))])
+    assert "nothing lies in the brain that the scans show" in text
+    assert "left out of alignment" not in text
     assert "lesion" not in siscom_paragraph([("Real", sidecar_of("real", "Real"))])[0]
