@@ -1,7 +1,7 @@
 """Agreement of cases with a lesion mask, and of those without one, apart: resected heads are the hard cases."""
 
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,8 @@ WITH, WITHOUT = "with", "without"
 LESIONS_DICTIONARY: Dictionary = {
     "lesion": {
         "Description": "Whose rows: group_summary.tsv has those of everybody. By the prepared lesion mask of the "
-        "session; where none of a participant is left, by lesion_ml of participants.tsv.",
+        "session; where none of a participant is left, by lesion_ml of participants.tsv and by whether a lesion was "
+        "left out of the metrics of the session.",
         "Levels": {
             WITH: "Sessions of held-out participants that have a lesion mask.",
             WITHOUT: "Those without one, also of participants who have one in another session.",
@@ -43,20 +44,21 @@ _CASE = ["participant_id", "session_id"]
 _RATED = ["model", "space", "split"]
 
 
-def with_lesion(output_dir: Path, cases: Collection[tuple[str, str]]) -> frozenset[tuple[str, str]]:
+def with_lesion(output_dir: Path, tables: pd.DataFrame) -> frozenset[tuple[str, str]]:
     """Which cases have a lesion mask.
 
     Parameters
     ----------
     output_dir : Path
         Holds the prepared masks and ``participants.tsv``.
-    cases : collection of (str, str)
-        Participant, with ``sub-``, and session, with ``ses-`` or ``n/a``.
+    tables : DataFrame
+        Of :func:`rated_tables`.
 
     Returns
     -------
     frozenset of (str, str)
-        Those with a prepared mask; of participants of whom no mask is left, but whose volume is known, all.
+        Participant, with ``sub-``, and session, with ``ses-`` or ``n/a``: those with a prepared mask. Of participants
+        of whom none is left, but the volume is known: those with ratings that a lesion was left out of, or else all.
 
     Raises
     ------
@@ -64,10 +66,39 @@ def with_lesion(output_dir: Path, cases: Collection[tuple[str, str]]) -> frozens
         ``participants.tsv`` is no table.
     """
     masks = {_case_of(output_dir, path) for path in find_lesions(output_dir)}
-    table = read_participants(output_dir)
-    known = set(table.loc[pd.to_numeric(table[LESION_VOLUME], errors="coerce").notna(), "participant_id"])
-    known -= {participant for participant, _ in masks}
-    return frozenset(case for case in cases if case in masks or case[0] in known)
+    participants = read_participants(output_dir)
+    volumes = pd.to_numeric(participants[LESION_VOLUME], errors="coerce")
+    known = set(participants.loc[volumes.notna(), "participant_id"]) - {participant for participant, _ in masks}
+    told = set(tables.loc[tables["left_out"], _CASE].itertuples(index=False, name=None))
+    unclear = known - {participant for participant, _ in told}
+    cases = set(tables[_CASE].itertuples(index=False, name=None))
+    return frozenset(
+        case for case in cases if case in masks or case[0] in unclear or (case in told and case[0] in known)
+    )
+
+
+def rated_tables(output_dir: Path, rows: pd.DataFrame) -> pd.DataFrame:
+    """The tables of ratings behind rows, and whether a lesion was left out of each.
+
+    Parameters
+    ----------
+    output_dir : Path
+    rows : DataFrame
+        Of :func:`~bids_spectsynth.evaluation.group.tables.compared_rows`.
+
+    Returns
+    -------
+    DataFrame
+        ``participant_id``, ``session_id``, ``model``, ``space``, ``split`` and ``left_out``.
+    """
+    files = {}
+    for path in find_ratings(output_dir, "metrics"):
+        entities, _, _ = parse_name(path.name)
+        files[*_case_of(output_dir, path), entities.get("desc"), entities.get("space")] = path
+    tables = rows[[*_CASE, *_RATED]].drop_duplicates()
+    paths = [files.get(key) for key in tables[[*_CASE, "model", "space"]].itertuples(index=False, name=None)]
+    left_out = [path is not None and sidecar(path).get(LESION_KEY) is True for path in paths]
+    return tables.assign(left_out=np.array(left_out, dtype=bool))
 
 
 def _case_of(output_dir: Path, path: Path) -> tuple[str, str]:
@@ -93,13 +124,14 @@ def group_lesions(output_dir: Path, metrics: pd.DataFrame, volumes: pd.DataFrame
         Columns of :data:`LESIONS_DICTIONARY`; no rows where no case that was held out has a lesion mask.
     """
     held_out, whole = compared_rows(metrics), volumes[volumes["split"].isin(HELD_OUT)]
-    cases = with_lesion(output_dir, set(held_out[_CASE].itertuples(index=False, name=None)))
+    tables = rated_tables(output_dir, held_out)
+    cases = with_lesion(output_dir, tables)
     if not cases:
         return pd.DataFrame(columns=list(LESIONS_DICTIONARY))
     lesioned, others = ([_rows_of(one, cases, having) for one in (held_out, whole)] for having in (True, False))
     own = summarise(*lesioned)
-    said = dict(_left_out(output_dir, lesioned[0]))
-    verdicts = [said.get(key, "n/a") for key in own[_RATED].itertuples(index=False, name=None)]
+    said = {key: set(group["left_out"]) for key, group in _rows_of(tables, cases, True).groupby(_RATED)}
+    verdicts = [_verdict(said.get(key, set())) for key in own[_RATED].itertuples(index=False, name=None)]
     parts = [own.assign(lesion=WITH, lesion_left_out=verdicts)]
     parts.append(summarise(*others).assign(lesion=WITHOUT, lesion_left_out="n/a"))
     return pd.concat([one for one in parts if len(one)], ignore_index=True)[list(LESIONS_DICTIONARY)]
@@ -113,17 +145,8 @@ def _rows_of(table: pd.DataFrame, cases: Collection[tuple[str, str]], having: bo
     return rows
 
 
-def _left_out(output_dir: Path, rows: pd.DataFrame) -> Iterator[tuple[tuple[str, str, str], str]]:
-    """Of each model, space and part of the cohort, whether the lesion was left out of the tables behind the rows."""
-    known = {}
-    for path in find_ratings(output_dir, "metrics"):
-        entities, _, _ = parse_name(path.name)
-        known[*_case_of(output_dir, path), entities.get("desc"), entities.get("space")] = path
-    for key, group in rows[[*_CASE, *_RATED]].drop_duplicates().groupby(_RATED):
-        model, space, split = map(str, key)
-        paths = [known.get((*case, model, space)) for case in group[_CASE].itertuples(index=False, name=None)]
-        said = {path is not None and sidecar(path).get(LESION_KEY) is True for path in paths}
-        yield (model, space, split), "mixed" if len(said) > 1 else "yes" if True in said else "no"
+def _verdict(left_out: Collection[bool]) -> str:
+    return "mixed" if len(left_out) > 1 else "yes" if True in left_out else "no"
 
 
 def write_group_lesions(table: pd.DataFrame, output_dir: Path) -> Path | None:

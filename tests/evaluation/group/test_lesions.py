@@ -44,6 +44,10 @@ def cases(*labels: str) -> set[tuple[str, str]]:
     return {(f"sub-{label}", "n/a") for label in labels}
 
 
+def tables(*own: tuple[str, str], left_out: bool = False) -> pd.DataFrame:
+    return pd.DataFrame(own, columns=["participant_id", "session_id"]).assign(left_out=left_out)
+
+
 def mask_of(out: Path, label: str, session: str | None = None) -> None:
     path = lesion_path(out, PreparedCase(label, session, "T1w", {}, {}, None, None))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,17 +57,27 @@ def mask_of(out: Path, label: str, session: str | None = None) -> None:
 def test_with_lesion__by_the_masks_and_where_none_is_left_by_the_table_of_participants(
     out: Path, tmp_path: Path
 ) -> None:
-    assert with_lesion(out, cases(*PEOPLE)) == cases("02", "04")
+    everybody = tables(*cases(*PEOPLE))
+    assert with_lesion(out, everybody) == cases("02", "04")
     mask_of(out, "03")
-    assert with_lesion(out, cases(*PEOPLE)) == cases("02", "03", "04")
+    assert with_lesion(out, everybody) == cases("02", "03", "04")
     # Of who has a mask in one session, the others have none.
     mask_of(out, "04", "post")
     every = {*cases("02"), ("sub-04", "ses-pre"), ("sub-04", "ses-post")}
-    assert with_lesion(out, every) == {*cases("02"), ("sub-04", "ses-post")}
+    assert with_lesion(out, tables(*every)) == {*cases("02"), ("sub-04", "ses-post")}
     # However small it is.
     update_participants(out, {"02": {"status": "ok", "lesion_ml": "0.0"}})
-    assert with_lesion(out, cases("02")) == cases("02")
-    assert with_lesion(tmp_path / "nothing", cases("02")) == frozenset()
+    assert with_lesion(out, tables(*cases("02"))) == cases("02")
+    nothing = tmp_path / "nothing"
+    assert with_lesion(nothing, tables(*cases("02"))) == frozenset()
+    assert with_lesion(nothing, tables(*cases("02"), left_out=True)) == frozenset(), "ratings of an earlier mask"
+
+
+def test_with_lesion__where_no_mask_is_left_ratings_without_the_lesion_tell_the_session(out: Path) -> None:
+    before, after = ("sub-02", "ses-pre"), ("sub-02", "ses-post")
+    assert with_lesion(out, tables(before, after)) == {before, after}
+    own = pd.concat([tables(before), tables(after, left_out=True)])
+    assert with_lesion(out, own) == {after}
 
 
 def test_group_lesions__rows_are_those_of_a_summary_of_these_people(out: Path) -> None:
