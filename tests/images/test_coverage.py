@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
@@ -24,6 +24,7 @@ def test_coverage__on_its_own_grid_is_the_mask() -> None:
 
 
 @settings(max_examples=25, deadline=None)
+@example(size=5.9375, angles=(0, 0, 0), shift=(0, 0, 0), scale=1)
 @given(
     size=st.floats(0.7, 9),
     angles=st.tuples(*[st.floats(-180, 180)] * 3),
@@ -44,8 +45,9 @@ def test_coverage__keeps_the_volume_and_holds_every_voxel_of_the_mask(
     share = coverage(inside, own, GRID, matrix)
     voxel = (scale * 3) ** 3
     assert share.sum() * voxel == pytest.approx(inside.sum() * size**3)
-    # Three points of a row, at the most, where there are two on average.
-    assert 0.99 < share.max() < 1.5**3 + 1e-6
+    # Three points of a row, at the most, where there are two on average; and two where there are a few more than two,
+    # in each of the eight voxels across the ball.
+    assert (2 / 2.125) ** 3 < share.max() < 1.5**3 + 1e-6
     centres = np.linalg.inv(matrix @ GRID.affine) @ own.affine
     voxels = np.floor(apply_affine(centres, np.argwhere(inside)) + 0.5).astype(int)
     if size <= 3 * scale:
