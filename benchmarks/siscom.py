@@ -277,10 +277,10 @@ def main() -> None:
     parser.add_argument("--nprocs", type=int, default=2)
     parser.add_argument("--no-run", action="store_true", help="rate what is in --work")
     parser.add_argument("--no-time", action="store_true", help="leave out the run at 1 mm")
-    parser.add_argument("--quick", action="store_true", help="4 heads, one seed, 2 epochs, no run at 1 mm")
+    parser.add_argument("--quick", action="store_true", help="6 heads, one seed, 2 epochs, no run at 1 mm")
     args = parser.parse_args()
     if args.quick:
-        args.n, args.seeds, args.presets, args.folds, args.epochs, args.no_time = 4, [201], ["best"], 2, 2, True
+        args.n, args.seeds, args.presets, args.folds, args.epochs, args.no_time = 6, [201], ["best"], 3, 2, True
     with tempfile.TemporaryDirectory() as temporary:
         work = args.work or Path(temporary)
         work.mkdir(parents=True, exist_ok=True)

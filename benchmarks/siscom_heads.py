@@ -20,6 +20,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,10 @@ from bids_spectsynth.phantom.scanner import PET_CAMERA, SPECT_CAMERA, Protocol, 
 from bids_spectsynth.phantom.seizures import WIDESPREAD, Seizure, edge_distance, place_seizure
 from bids_spectsynth.phantom.subject import IctalRun, ictal_run, place_scans, plan_anatomy, record, study_foci
 from bids_spectsynth.phantom.uptake import (
+    DEFICIT_RATIOS,
+    OWN_SD,
     SCAN_VARIATION,
+    SHARED_SD,
     Focus,
     attenuation_residual,
     blur,
@@ -45,6 +49,8 @@ from bids_spectsynth.phantom.uptake import (
     uptake_map,
 )
 
+#: Depth of a deficit in the interictal SPECT over that in the PET, on average.
+DEFICIT_RATIO = sum(DEFICIT_RATIOS) / 2
 #: The grid reaches this far beyond the brain, mm.
 MARGIN = 12.0
 #: Volume (mL) and relative change of the focus that must not drag the registration.
@@ -76,8 +82,8 @@ class Head:
         Voxels of ``grid`` to the T1w's world, RAS+ mm.
     grid : dict of (I, J, K) arrays
         ``interictal``, ``ictal`` (with the focus), ``null-1`` to ``null-<n>`` (without a seizure), ``pet``, ``clean``
-        and ``t1w`` (noise-free interictal and T1w), ``brain`` (bool), ``grey``, ``focus`` (weight, 0.5 at the radius),
-        ``effect-strong``, ``effect-widespread``.
+        and ``t1w`` (noise-free interictal and T1w), ``expected`` (see `expected_uptake`), ``brain`` (bool), ``grey``,
+        ``focus`` (weight, 0.5 at the radius), ``effect-strong``, ``effect-widespread``.
     raw, affines, matrices, levels, fwhm : dict
         Of the scans: as stored, voxels to their own world, T1w's world to theirs (true), stored value where the uptake
         is 1, and resolution (mm). ``raw`` also has the effects, on the voxels of ``null-1``.
@@ -169,6 +175,9 @@ def simulate(seed: int, index: int, wanted: Wanted) -> Head:
         fwhm[name] = camera.total_fwhm
     fine = {
         "clean": blur(maps["interictal"], sizes, SPECT_CAMERA.total_fwhm),
+        "expected": blur(
+            expected_uptake(anatomy, deficits, variation["pet"], extracranial), sizes, SPECT_CAMERA.total_fwhm
+        ),
         "t1w": 400 * t1w_signal(signal_rng, anatomy),
         "grey": anatomy.grey,
     }
@@ -188,6 +197,21 @@ def simulate(seed: int, index: int, wanted: Wanted) -> Head:
     return _assembled(
         f"seed-{seed}_head-{index:03d}", wanted, anatomy, scans, raw, levels, fwhm, fine, foci[-1], seizure
     )
+
+
+def expected_uptake(
+    anatomy: Anatomy, deficits: tuple[Focus, ...], pet_variation: np.ndarray, extracranial: np.ndarray
+) -> np.ndarray:
+    """The interictal uptake that MRI and PET can tell at best: without noise, all that the cohort shares known exactly.
+
+    Anatomy, regional pattern and the PET's own deviations are the true ones. What the PET does not show is at its
+    expectation: the part of an individual's perfusion that is not shared, how deep a deficit is, white matter's level.
+    """
+    given_pet = SHARED_SD**2 / (SHARED_SD**2 + OWN_SD["fdg"] ** 2)
+    usual = tuple(replace(f, change=f.change | {"interictal": DEFICIT_RATIO * f.change["pet"]}) for f in deficits)
+    # Draws nothing: every level at its mean.
+    levels = SimpleNamespace(standard_normal=lambda: 0.0)
+    return uptake_map(levels, anatomy, usual, "interictal", given_pet * pet_variation, extracranial)  # type: ignore[arg-type]
 
 
 def _other_foci(plan: SubjectPlan, anatomy: Anatomy, seizure: Seizure) -> dict[str, Focus]:

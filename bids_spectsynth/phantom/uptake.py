@@ -67,6 +67,11 @@ FOCUS_SITES = (
 WHITE = {"fdg": 0.25, "hmpao": 0.33}
 EXTRACRANIAL = {"fdg": 0.12, "hmpao": 0.14}
 FLUID = 0.03
+#: Standard deviations of the smooth fields of one individual: what PET and SPECT share, and what each tracer has alone.
+SHARED_SD = 0.06
+OWN_SD = {"fdg": 0.04, "hmpao": 0.05}
+#: Depth of an interictal deficit in the SPECT over that in the PET, between these.
+DEFICIT_RATIOS = (0.7, 1.2)
 #: Standard deviation of the smooth field by which perfusion differs between two injections, seizure or not.
 SCAN_VARIATION = 0.03
 
@@ -122,7 +127,7 @@ def draw_foci(rng: np.random.Generator, anatomy: Anatomy, *, cavity: bool, ictal
     depth = rng.uniform(0.15, 0.35)
     deficit: dict[Modality, float] = {
         "pet": -depth,
-        "interictal": -float(np.clip(depth * rng.uniform(0.7, 1.2), 0.12, 0.4)),
+        "interictal": -float(np.clip(depth * rng.uniform(*DEFICIT_RATIOS), 0.12, 0.4)),
     }
     radius = rng.uniform(10, 20)
     foci = [Focus(name, "hypo", centre, radius, deficit)]
@@ -186,8 +191,8 @@ def individual_variation(rng: np.random.Generator, anatomy: Anatomy) -> dict[Mod
     dict of modality to array
         Natural logarithm of the factor.
     """
-    shared = 0.06 * _field(rng, anatomy, 18.0)
-    own = {"fdg": 0.04 * _field(rng, anatomy, 16.0), "hmpao": 0.05 * _field(rng, anatomy, 16.0)}
+    shared = SHARED_SD * _field(rng, anatomy, 18.0)
+    own = {tracer: deviation * _field(rng, anatomy, 16.0) for tracer, deviation in OWN_SD.items()}
     interictal = shared + own["hmpao"]
     return {"pet": shared + own["fdg"], "interictal": interictal, "ictal": interictal + scan_variation(rng, anatomy)}
 
