@@ -28,7 +28,8 @@ def elsewhere(notes: Path, *allowed: Path) -> list[str]:
         path = Path(os.path.normpath(what))
         # What a link leads to counts, for the folder that it lies in: a file may be a link that is replaced.
         path = path.parent.resolve() / path.name
-        if event in REACHING or what.startswith(_DEVICES):
+        # Where the tests' coverage is measured, its files are written beside them.
+        if event in REACHING or what.startswith(_DEVICES) or path.name.startswith(".coverage"):
             continue
         if not any(path == folder or folder in path.parents for folder in real):
             found.append(f"{event}: {what}")
