@@ -15,7 +15,7 @@ import argparse
 import dataclasses
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from reference_pix2pix import LEARNING_RATE, ReferencePix2Pix
@@ -149,6 +149,36 @@ def variants(args: argparse.Namespace, device: torch.device) -> dict[str, Comput
     return {name + (" (auto)" if how == chosen else ""): how for name, how in found.items()}
 
 
+def described(
+    args: argparse.Namespace, device: torch.device, reference: ReferencePix2Pix, gflop: float
+) -> dict[str, float]:
+    """Print what is measured; peak of matrix products by number format, GFLOP/s."""
+    sizes = [
+        parameter_count(network) / 1e6 for network in (reference.generator, reference.discriminator.requires_grad_())
+    ]
+    print(f"batch {args.batch_size} x {SIZE} x {SIZE}, {args.filters} feature maps, {args.threads} threads, {device}")
+    print(f"generator {sizes[0]:.2f} M, discriminator {sizes[1]:.2f} M parameters, {gflop:.0f} GFLOP a step")
+    peaks = {"float32": matrix_peak(device, torch.float32)}
+    if has_bfloat16(device):
+        peaks["bfloat16"] = matrix_peak(device, torch.bfloat16)
+    else:
+        print("bfloat16: not in this hardware, and not measured; auto takes float32")
+    print("peak of matrix products: " + ", ".join(f"{name} {value:.0f} GFLOP/s" for name, value in peaks.items()))
+    return peaks
+
+
+def timed_in_turns(steps: Mapping[str, Step], repeats: int, device: torch.device) -> dict[str, list[float]]:
+    """Seconds of each step, of all of them in turns."""
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for number in range(repeats + 2):
+        for name, step in steps.items():
+            seconds = timed(step, device)
+            # The first two take memory, make the state of Adam, and compile.
+            if number >= 2:
+                times[name].append(seconds)
+    return times
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -168,17 +198,7 @@ def main() -> None:
 
     reference = reference_on(device, args.filters)
     gflop = gflop_of(lambda: reference.step(*batch))
-    sizes = [
-        parameter_count(network) / 1e6 for network in (reference.generator, reference.discriminator.requires_grad_())
-    ]
-    print(f"batch {args.batch_size} x {SIZE} x {SIZE}, {args.filters} feature maps, {args.threads} threads, {device}")
-    print(f"generator {sizes[0]:.2f} M, discriminator {sizes[1]:.2f} M parameters, {gflop:.0f} GFLOP a step")
-    peaks = {"float32": matrix_peak(device, torch.float32)}
-    if has_bfloat16(device):
-        peaks["bfloat16"] = matrix_peak(device, torch.bfloat16)
-    else:
-        print("bfloat16: not in this hardware, and not measured; auto takes float32")
-    print("peak of matrix products: " + ", ".join(f"{name} {value:.0f} GFLOP/s" for name, value in peaks.items()))
+    peaks = described(args, device, reference, gflop)
     difference = largest_difference(batch, args.filters, 3)
     print(f"losses of the plain variant against the reference's, three steps: largest difference {difference:.1e}")
 
@@ -194,13 +214,7 @@ def main() -> None:
     name = f"auto, slices cropped to {CROPPED[0]} x {CROPPED[1]}: another network"
     steps[name] = lambda: cropped.step(*smaller, 0)
     precision[name], work[name] = cropped.computation.precision, gflop_of(steps[name])
-    times: dict[str, list[float]] = {name: [] for name in steps}
-    for number in range(args.repeats + 2):
-        for name, step in steps.items():
-            seconds = timed(step, device)
-            # The first two take memory, make the state of Adam, and compile.
-            if number >= 2:
-                times[name].append(seconds)
+    times = timed_in_turns(steps, args.repeats, device)
 
     base = times["reference (eager float32)"]
     print("\n| variant | s a step, median | steps/s against the reference | GFLOP/s | share of its peak |")
