@@ -13,8 +13,8 @@ from bids_spectsynth.options.declarations.derivatives import NamedFolder
 from bids_spectsynth.options.settings import Settings
 
 #: Options that name files or folders that are read.
-_READ = ("model", "bids_filter_file", "split_file", "use_plugin", "normals", "derivatives", "reader_results", "ratings",
-         "dicom_donor")  # fmt: skip
+_READ = ("model", "initial_model", "bids_filter_file", "split_file", "use_plugin", "normals", "derivatives",
+         "reader_results", "ratings", "dicom_donor")  # fmt: skip
 
 
 def process_rank() -> tuple[int, int]:

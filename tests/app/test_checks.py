@@ -1,13 +1,15 @@
 """What is refused before anything is computed: folders and processes."""
 
+import dataclasses
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
 from bids_spectsynth.app.checks import check_folders, check_metrics, check_processes, make_folders, process_rank
 from bids_spectsynth.app.run import run
 from bids_spectsynth.errors import DatasetError, UsageError
-from bids_spectsynth.options.settings import make_settings
+from bids_spectsynth.options.settings import Settings, make_settings
 
 
 @pytest.fixture
@@ -98,3 +100,18 @@ def test_check_folders__index_of_the_dataset_is_not_kept_within_it(folders: Path
     check_folders(make_settings({**values, "bids_database_dir": folders / "data" / "derivatives" / "index"}))
     with pytest.raises(DatasetError, match="the database folder lies inside the dataset"):
         check_folders(make_settings({**values, "bids_database_dir": folders / "data" / "index"}))
+
+
+#: Folders that are made where they are missing.
+MADE = {"bids_dir", "output_dir", "work_dir", "bids_database_dir", "reader_study"}
+PATHS = [name for name, kind in get_type_hints(Settings).items() if "Path" in str(kind) and name not in MADE]
+
+
+@pytest.mark.parametrize("option", PATHS)
+def test_check_folders__a_file_that_an_option_names_is_looked_for_before_the_dataset_is_read(
+    folders: Path, option: str
+) -> None:
+    values = {"bids_dir": folders / "data", "output_dir": folders / "out", "analysis_level": "participant"}
+    settings = dataclasses.replace(make_settings(values), **{option: folders / "nowhere"})
+    with pytest.raises(UsageError, match=rf"^--{option.replace('_', '-')}: .*nowhere does not exist$"):
+        check_folders(settings)
