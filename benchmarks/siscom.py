@@ -60,8 +60,8 @@ LEVEL_FWHM, EROSION_MM = 12.0, 4.0
 HEADER = ["what", "of", "measured [95 %]", "n", "bar", "reached"]
 
 
-def run_program(folder: Path, seed: int, args: argparse.Namespace) -> Cost:
-    """Simulate a cohort and run the program on it; what the run of the program took."""
+def run_program(folder: Path, seed: int, args: argparse.Namespace, *further: str) -> Cost:
+    """Simulate a cohort and run the program on it, with further words; what the run of the program took."""
     data, out = folder / "data", folder / "out"
     if not data.exists():
         words = ["-n", args.n, "--seed", seed, "--folds", "individual", "--ictal", "study", "--nprocs", args.nprocs]
@@ -76,7 +76,7 @@ def run_program(folder: Path, seed: int, args: argparse.Namespace) -> Cost:
         words += ["--epochs", args.epochs, "--learning-rate-decay-epochs", max(args.epochs // 2, 1)]
     else:
         words += ["--mode", "preprocess"]
-    return measured(PROGRAM, data, out, "participant", *words)
+    return measured(PROGRAM, data, out, "participant", *words, *further)
 
 
 def perturbation(seed: int, brain: np.ndarray, affine: np.ndarray) -> np.ndarray:

@@ -119,7 +119,7 @@ def work_through(work: Path, args: argparse.Namespace) -> pd.DataFrame:
     for seed in args.seeds:
         folder = work / f"seed-{seed}"
         if not (folder / "out").exists():
-            run_program(folder, seed, args)
+            run_program(folder, seed, args, "--siscom", "off")
         names = sorted(path.name[4:] for path in (folder / "data-truth").glob("sub-*"))[: args.n]
         paths = head_paths(work / "heads", Wanted(n=len(names), seeds=(seed,), nulls=1), args.nprocs)
         jobs += [(path, folder / "out", name) for path, name in zip(paths, names, strict=True)]
