@@ -9,7 +9,7 @@ anatomy, the true regional pattern and the true deviations of the PET, with all 
 expectation (`siscom_heads.expected_uptake`). No network can do better than that on these phantoms, whatever its loss,
 its inputs and its size; what a synthetic baseline has more is what can still be learned.
 
-Everything happens on arrays at 2 mm with the true transforms. Standard deviations at 12 mm, percent of the brain mean:
+Everything happens on arrays at 4 mm with the true transforms. Standard deviations at 12 mm, percent of the brain mean:
 of interictal less baseline at one level (``baseline_sd_percent``), and of the map of a scan without a seizure with
 gain and broad differences as `--siscom-gain` and `--siscom-trend` have them. A focus is hit by a first-ranked peak of
 hyperperfusion within 15 mm. Means have t intervals over heads, shares Clopper-Pearson's (95 %). A phantom proves the
@@ -45,7 +45,8 @@ from bids_spectsynth.siscom.subtraction.route import IctalScan
 EXPECTED = "expected from MRI and PET"
 MEASURED = "measured interictal"
 #: What is left in a map without a seizure, by the options that take something off.
-WAYS = {"one level": Choices(gain=False, trend=False), "gain": Choices(trend=False), "gain and trend": Choices()}
+WAYS = {"one level": Choices(gain=False, trend=False), "gain and trend": Choices()}
+VOXEL_MM = 4.0
 
 
 def baselines(head: Head, output: Path, case: PreparedCase) -> dict[str, BaselineImage]:
@@ -121,7 +122,9 @@ def work_through(work: Path, args: argparse.Namespace) -> pd.DataFrame:
         if not (folder / "out").exists():
             run_program(folder, seed, args, "--siscom", "off")
         names = sorted(path.name[4:] for path in (folder / "data-truth").glob("sub-*"))[: args.n]
-        paths = head_paths(work / "heads", Wanted(n=len(names), seeds=(seed,), nulls=1), args.nprocs)
+        paths = head_paths(
+            work / "heads", Wanted(n=len(names), seeds=(seed,), voxel_size=VOXEL_MM, nulls=1), args.nprocs
+        )
         jobs += [(path, folder / "out", name) for path, name in zip(paths, names, strict=True)]
     with ProcessPoolExecutor(args.nprocs) as pool:
         return pd.DataFrame([row for rows in pool.map(rate, *zip(*jobs, strict=True)) for row in rows])
