@@ -40,7 +40,7 @@ from bids_spectsynth.synthesis.models.card import ModelCard, is_selection_partic
 from bids_spectsynth.synthesis.models.ensemble import Member
 from bids_spectsynth.synthesis.models.fit import check_fit
 from bids_spectsynth.synthesis.models.folder import Model, load_model
-from bids_spectsynth.synthesis.models.scan_records import recorded_differences, recorded_numbers
+from bids_spectsynth.synthesis.models.scan_records import not_measured, recorded_differences, recorded_numbers
 from bids_spectsynth.synthesis.models.training_scans import (
     HARMONISED_FWHM,
     HARMONISING_FWHM,
@@ -167,13 +167,15 @@ def _log_scans(case: PreparedCase, label: str, facts: Mapping[str, Any]) -> None
     for role, target in targets.items():
         width, fwhm, name = widths.get(role), kernels.get(role, 0), role_of(role).title
         if width is None:
-            logger.warning("%s, model %s: resolution of the %s not measured, not harmonised", case.name, label, name)
-        elif fwhm:
+            continue
+        if fwhm:
             words = "%s, model %s: %s of %.1f mm smoothed by %.1f mm, to %.1f mm"
             logger.info(words, case.name, label, name, width, fwhm, target)
         elif width > target * TOLERANCE:
             words = "%s, model %s: %s of %.1f mm is more blurred than %.1f mm and stays as it is"
             logger.info(words, case.name, label, name, width, target)
+    for sentence in not_measured(facts):
+        logger.warning("%s, model %s: %s", case.name, label, sentence)
     for one in recorded_differences(facts):
         where = f", {one.file}" if one.file else ""
         logger.warning("%s, model %s%s: %s", case.name, label, where, one.sentence)

@@ -193,3 +193,13 @@ def test_rate_case__who_is_to_be_rated_when_the_flags_are_gone(
 def test_log_scans__an_edited_sidecar_fails_nobody(facts: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
     application._log_scans(case("03"), "m", facts)
     assert [record.getMessage() for record in caplog.records] == ["sub-03, model m: the camera is new"]
+
+
+@pytest.mark.parametrize("targets", [{}, {"HarmonisedFWHM": {"pet": 8.0}}])
+def test_log_scans__a_scan_whose_resolution_is_not_known_has_one_line(
+    targets: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    application._log_scans(case("03"), "m", {"ComparedWithTraining": True, "NotMeasured": ["pet"], **targets})
+    (line,) = (record.getMessage() for record in caplog.records)
+    assert line.startswith("sub-03, model m: the resolution of the PET could not be measured")
+    assert ("harmonised" in line) is bool(targets)

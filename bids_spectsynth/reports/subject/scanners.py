@@ -6,7 +6,7 @@ from typing import Any
 from bids_spectsynth.bids.roles import role_of
 from bids_spectsynth.reports.html import Note, number
 from bids_spectsynth.synthesis.data.scans import FWHM
-from bids_spectsynth.synthesis.models.scan_records import recorded_differences, recorded_numbers
+from bids_spectsynth.synthesis.models.scan_records import not_measured, recorded_differences, recorded_numbers
 from bids_spectsynth.synthesis.models.training_scans import (
     COMPARED,
     HARMONISED_FWHM,
@@ -27,7 +27,7 @@ def outside_training(facts: Mapping[str, Any]) -> list[str]:
 
 
 def scan_notes(facts: Mapping[str, Any]) -> list[Note]:
-    """Notes beside a synthetic image: differences, harmonising, or that the training's scans are not known.
+    """Notes beside a synthetic image: differences, harmonising, what was not measured, or that nothing was compared.
 
     Parameters
     ----------
@@ -37,6 +37,7 @@ def scan_notes(facts: Mapping[str, Any]) -> list[Note]:
     notes = [
         Note(f"{text[0].upper()}{text[1:]}.", "warning", "Unlike the training") for text in outside_training(facts)
     ]
+    notes += [Note(f"{text[0].upper()}{text[1:]}.", "warning", "Not measured") for text in not_measured(facts)]
     if facts.get(COMPARED) is False:
         notes.append(Note("The scans that the model learned from are not recorded; these were not compared with them."))
     targets, kernels, widths = (recorded_numbers(facts, key) for key in (HARMONISED_FWHM, HARMONISING_FWHM, INPUT_FWHM))

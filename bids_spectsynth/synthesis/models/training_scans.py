@@ -20,7 +20,7 @@ from bids_spectsynth.synthesis.data.tracers import same_tracer
 from bids_spectsynth.synthesis.models.card import ModelCard
 
 #: Keys of sidecars of synthetic images.
-COMPARED, OUTSIDE = "ComparedWithTraining", "OutsideTraining"
+COMPARED, OUTSIDE, NOT_MEASURED = "ComparedWithTraining", "OutsideTraining", "NotMeasured"
 INPUT_FWHM, HARMONISED_FWHM, HARMONISING_FWHM = "InputFWHM", "HarmonisedFWHM", "HarmonisingFWHM"
 #: Names of a difference.
 RESOLUTION = "resolution"
@@ -182,7 +182,7 @@ def scan_entries(cards: Sequence[ModelCard], case: PreparedCase, targets: Mappin
     dict
         ``ComparedWithTraining``, ``OutsideTraining`` where something differs, ``InputFWHM``, and where inputs are
         harmonised ``HarmonisedFWHM`` and ``HarmonisingFWHM``, the Gaussian of each (mm, 0 where it stayed as it was).
-        What cannot be measured is left out.
+        What cannot be measured is left out of these; ``NotMeasured`` has the roles of which the resolution was needed.
     """
     compared = records_scans(cards)
     entries: dict[str, Any] = {COMPARED: compared}
@@ -194,9 +194,19 @@ def scan_entries(cards: Sequence[ModelCard], case: PreparedCase, targets: Mappin
         entries[INPUT_FWHM] = widths
     if targets:
         entries[HARMONISED_FWHM] = dict(targets)
-        entries[HARMONISING_FWHM] = {role: round(case.smoothing.get(role, 0.0), 2) for role in targets}
+        kernels = {role: round(case.smoothing.get(role, 0.0), 2) for role in targets if role in measured}
+        entries |= {HARMONISING_FWHM: kernels} if kernels else {}
+    needed = [role for role in compared_roles(cards, case) if role in targets or _is_recorded(cards, role)]
+    unknown = [role for role in needed if role not in measured]
+    # A PET that is too sharp to be measured is no one that is like the others.
+    entries |= {NOT_MEASURED: unknown} if unknown else {}
     found = differences(cards, case, measured)
     return entries | ({OUTSIDE: [one.as_json() for one in found]} if found else {})
+
+
+def _is_recorded(cards: Sequence[ModelCard], role: str) -> bool:
+    """Whether a resolution of the training's scans is known, with which one could be compared."""
+    return any(FWHM in card.scans.get(role, {}) for card in cards)
 
 
 def _resolution(

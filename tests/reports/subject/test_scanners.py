@@ -23,6 +23,12 @@ def test_scan_notes__difference_and_harmonising() -> None:
     assert scan_notes({**FACTS, "OutsideTraining": [], "HarmonisingFWHM": {"pet": 0.0}}) == []
 
 
+def test_scan_notes__a_scan_that_could_not_be_measured() -> None:
+    (note,) = scan_notes({"ComparedWithTraining": True, "NotMeasured": ["pet"], "HarmonisedFWHM": {"pet": 8.0}})
+    assert note.level == "warning"
+    assert note.text.startswith("The resolution of the PET could not be measured")
+
+
 def test_scan_notes__training_that_nobody_recorded() -> None:
     (note,) = scan_notes({"ComparedWithTraining": False})
     assert "not recorded" in note.text

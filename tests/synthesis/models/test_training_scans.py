@@ -124,6 +124,17 @@ def test_scan_entries__harmonised_pet_is_no_longer_too_sharp(tmp_path: Path) -> 
     assert [one["name"] for one in entries["OutsideTraining"]] == ["resolution"]
 
 
+@pytest.mark.parametrize("fwhm", [2.0, 3.0])
+def test_scan_entries__a_pet_too_sharp_to_be_measured_is_named(tmp_path: Path, fwhm: float) -> None:
+    case = write(tmp_path, "01", fwhm, PET)
+    assert scan_entries([card(8.0)], case, {}) == {"ComparedWithTraining": True, "NotMeasured": ["pet"]}
+    targets = {"pet": 8.0}
+    harmonised_too = {"ComparedWithTraining": True, "NotMeasured": ["pet"], "HarmonisedFWHM": targets}
+    assert scan_entries([card(8.0)], harmonised(case, targets), targets) == harmonised_too
+    # A training whose resolution is not known has nothing to compare it with.
+    assert "NotMeasured" not in scan_entries([card(scans={"pet": {"scans": 12}})], case, {})
+
+
 def test_scan_entries__a_card_of_an_earlier_version(tmp_path: Path) -> None:
     assert scan_entries([card(scans={})], write(tmp_path, "01", 4, PET), {}) == {"ComparedWithTraining": False}
     assert not records_scans([card(), card(scans={})])
