@@ -17,7 +17,14 @@ from bids_spectsynth.synthesis.baselines.fitted import Baselines
 from bids_spectsynth.synthesis.baselines.fitting import fit_baselines
 from bids_spectsynth.synthesis.cohort.select import make_cohort
 from bids_spectsynth.synthesis.computing.devices import Processes, connected_processes, environment_rank, resolve_device
-from bids_spectsynth.synthesis.data.harmonising import case_widths, common_width, group_notes, harmonised, has_width
+from bids_spectsynth.synthesis.data.harmonising import (
+    case_widths,
+    common_width,
+    group_notes,
+    harmonised,
+    has_width,
+    unmeasured_notes,
+)
 from bids_spectsynth.synthesis.data.slices import PreparedCases
 from bids_spectsynth.synthesis.data.storage import storage_for
 from bids_spectsynth.synthesis.models.ensemble import ENSEMBLE_FILE, write_ensemble
@@ -180,8 +187,10 @@ def with_common_widths(planned: PlannedTraining) -> PlannedTraining:
     words = ", ".join(f"{role} {width:g} mm" for role, width in targets.items())
     n = sum(map(len, parts))
     logger.info("Model %s: inputs brought to %s; %d of %d smoothed", planned.config.label, words, smoothed, n)
+    validation = {case.name: case_widths(case, targets) for case in planned.validation.cases}
     for role, width in targets.items():
-        for note in group_notes({name: own[role] for name, own in found.items() if role in own}, width):
+        learned, chosen = ({name: own[role] for name, own in part.items()} for part in (found, validation))
+        for note in [*group_notes(learned, width), *(f"validation: {one}" for one in unmeasured_notes(chosen))]:
             logger.warning("Model %s, %s: %s", planned.config.label, role, note)
     return dataclasses.replace(planned, training=parts[0], validation=parts[1])
 

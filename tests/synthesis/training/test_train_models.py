@@ -285,3 +285,16 @@ def test_with_common_widths__without_any_resolution_nothing_is_trained(tmp_path,
     monkeypatch.setattr(train_cohort, "case_widths", lambda case, roles: dict.fromkeys(roles, float("nan")))
     with pytest.raises(ModelError, match=r"model m: --harmonise resolution: .* none of its 2 training PETs"):
         with_common_widths(plan_of(tmp_path))
+
+
+def test_with_common_widths__what_stays_sharp_for_lack_of_a_measure_is_said(tmp_path, monkeypatch, caplog):
+    found = {"sub-9.0": 9.0}
+    plan = plan_of(tmp_path)
+    monkeypatch.setattr(
+        train_cohort, "case_widths", lambda case, roles: dict.fromkeys(roles, found.get(case.name, float("nan")))
+    )
+    with_common_widths(plan)
+    lines = [line for line in caplog.messages if "not measured, not smoothed" in line]
+    assert len(lines) == 2
+    assert "(1 of 2)" in lines[0]
+    assert "validation: resolution of" in lines[1]
