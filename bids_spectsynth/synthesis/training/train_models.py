@@ -11,11 +11,12 @@ from bids_spectsynth.bids.dataset import add_descriptions, has_phantom_data
 from bids_spectsynth.bids.output_files import models_folder
 from bids_spectsynth.bids.participants import update_participants
 from bids_spectsynth.errors import ModelError, Outcome
-from bids_spectsynth.options.settings import Settings
+from bids_spectsynth.options.settings import BY_SITE, Settings
 from bids_spectsynth.synthesis.baselines.files import has_baselines, remove_baselines
 from bids_spectsynth.synthesis.baselines.fitted import Baselines
 from bids_spectsynth.synthesis.baselines.fitting import fit_baselines
 from bids_spectsynth.synthesis.cohort.select import make_cohort
+from bids_spectsynth.synthesis.cohort.sites import describe_folds, read_sites
 from bids_spectsynth.synthesis.computing.devices import Processes, connected_processes, environment_rank, resolve_device
 from bids_spectsynth.synthesis.data.harmonising import (
     case_widths,
@@ -73,6 +74,8 @@ def train_models(settings: Settings, names: Collection[str] | None) -> tuple[lis
             parts = {**others, **dict.fromkeys(cohort.left_out, "excluded"), **cohort.split}
             update_participants(settings.output_dir, {label: {"split": part} for label, part in parts.items()})
         logger.info("Split by participant: %s", cohort.counts())
+        if settings.cross_validate == BY_SITE:
+            logger.info("Sites that the networks hold out: %s", describe_folds(cohort.folds, read_sites(settings)))
         for number, (model, plan) in enumerate(plans.items(), start=1):
             logger.info("Model %d of %d, %s: networks: %d", number, len(models), model.label, len(plan))
             folders.append(_train_model(settings, model, plan, fitted, processes))
