@@ -140,12 +140,12 @@ def test_a_corrected_sidecar_or_card_corrects_what_is_said(trained: App, tmp_pat
     (prepared,) = app.output_dir.glob("sub-11/pet/*_space-T1w_desc-preproc_pet.json")
     before = json.loads(prepared.read_text())
     prepared.write_text(json.dumps(before | {"TracerName": "PIB"}))
-    assert app(*one).says("sub-11,", "tracer", "PIB")
+    assert app(*one).says("sub-11,", "tracer", "PiB")
     assert [found["name"] for found in facts(app, "11")["OutsideTraining"]] == ["tracer"]
     # In the card that tracer is added to those of the training.
     path = app.output_dir / "models" / "own" / "model.json"
     card = app.card("own")
-    card["scans"]["pet"]["tracer"]["PIB"] = 1
+    card["scans"]["pet"]["tracer"]["PiB"] = 1
     path.write_text(json.dumps(card))
     assert not app(*one).says("sub-11,", "tracer")
     assert "OutsideTraining" not in facts(app, "11")

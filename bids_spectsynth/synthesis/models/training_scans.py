@@ -14,6 +14,7 @@ from bids_spectsynth.bids.roles import INTERICTAL, role_of
 from bids_spectsynth.bids.sidecars import sidecar
 from bids_spectsynth.bids.vocabulary.cameras import same_camera
 from bids_spectsynth.options.choices import Harmonise
+from bids_spectsynth.synthesis.data.attenuation import same_correction
 from bids_spectsynth.synthesis.data.harmonising import LEAST_FACTOR, TOLERANCE, has_width
 from bids_spectsynth.synthesis.data.scans import ATTENUATION, CAMERA, FWHM, TRACER, UNKNOWN, measured_widths, scan_facts
 from bids_spectsynth.synthesis.data.tracers import same_tracer
@@ -28,12 +29,6 @@ _WORDS = {CAMERA: "camera", TRACER: "tracer", ATTENUATION: "attenuation correcti
 #: How many of the training's cameras or tracers a sentence and a sidecar name: those of the most scans. That a camera
 #: was in a training but once is nobody's business elsewhere.
 _MOST_NAMES = 3
-#: Other names of corrections for attenuation, as letters and digits alone.
-_CORRECTIONS = {
-    **dict.fromkeys(("ctac", "acct", "measuredct", "ctmeasured"), "ct"),
-    **dict.fromkeys(("mrac", "mrmac", "mri"), "mr"),
-    **dict.fromkeys(("no", "nac", "nonac", "off", "false", "uncorrected"), "none"),
-}
 _MEASURED = "the measured SPECT says less of how good the synthetic one is"
 
 
@@ -258,14 +253,8 @@ def _alike(name: str, one: str, other: str) -> bool:
         return same_tracer(one, other)
     if name == CAMERA:
         return same_camera(one, other)
-    return _correction(one) == _correction(other)
+    return same_correction(one, other)
 
 
 def _is_unknown(text: str) -> bool:
     return text.strip().lower() in {"", UNKNOWN, "na", "unknown"}
-
-
-def _correction(text: str) -> str:
-    """How attenuation was corrected for, without the words for "attenuation correction"."""
-    letters = "".join(filter(str.isalnum, text.lower())).replace("attenuationcorrection", "").replace("based", "")
-    return _CORRECTIONS.get(letters, letters)
