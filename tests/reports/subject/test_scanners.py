@@ -13,6 +13,8 @@ FACTS: dict[str, Any] = {
     "HarmonisedFWHM": {"pet": 8.1},
     "HarmonisingFWHM": {"pet": 5.93},
 }
+LEARNED = {"harmonise": "resolution"}
+APPLIED = " where the model was applied, not in training"
 
 
 def test_scan_notes__difference_and_harmonising() -> None:
@@ -49,3 +51,17 @@ def test_scan_details__resolution_of_the_training_and_harmonising() -> None:
     assert "PET resolution in training 6.0 mm (median; 5 to 95 %: 5.2 to 7.0 mm)" in first
     assert second == "sharper PET images smoothed to 7.0 mm"
     assert scan_details({}) == []
+
+
+@pytest.mark.parametrize(
+    ("config", "facts", "words"),
+    [
+        ({}, {"HarmonisingFWHM": {"pet": 5.93}}, f"{APPLIED} (this one by a Gaussian of 5.9 mm)"),
+        ({}, {"HarmonisingFWHM": {"pet": 0.0}}, f"{APPLIED} (this one stayed as it is)"),
+        (LEARNED, {"NotMeasured": ["pet"]}, " (this one, whose resolution could not be measured, stayed as it is)"),
+        (LEARNED, {}, ""),
+    ],
+)
+def test_scan_details__what_was_done_to_the_image_itself(config: Any, facts: dict[str, Any], words: str) -> None:
+    (found,) = scan_details({"config": config, "HarmonisedFWHM": {"pet": 8.1}, **facts})
+    assert found == f"sharper PET images smoothed to 8.1 mm{words}"
