@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from bids_spectsynth.bids.dataset import add_descriptions, has_phantom_data
 from bids_spectsynth.bids.output_files import models_folder
 from bids_spectsynth.bids.participants import update_participants
+from bids_spectsynth.bids.roles import role_of
 from bids_spectsynth.errors import ModelError, Outcome
 from bids_spectsynth.options.settings import BY_SITE, Settings
 from bids_spectsynth.synthesis.baselines.files import has_baselines, remove_baselines
@@ -19,6 +20,7 @@ from bids_spectsynth.synthesis.cohort.select import make_cohort
 from bids_spectsynth.synthesis.cohort.sites import describe_folds, read_sites
 from bids_spectsynth.synthesis.computing.devices import Processes, connected_processes, environment_rank, resolve_device
 from bids_spectsynth.synthesis.data.harmonising import (
+    TOLERANCE,
     case_widths,
     common_width,
     group_notes,
@@ -185,6 +187,7 @@ def with_common_widths(planned: PlannedTraining) -> PlannedTraining:
             f"{len(planned.training.cases)} training PETs could be measured; look at their brain masks, or leave the "
             "option out"
         )
+    _warn_of_other_widths(planned, targets)
     parts = [_brought_to(part, targets) for part in (planned.training, planned.validation)]
     smoothed = sum(bool(case.smoothing) for part in parts for case in part.cases)
     words = ", ".join(f"{role} {width:g} mm" for role, width in targets.items())
@@ -196,6 +199,16 @@ def with_common_widths(planned: PlannedTraining) -> PlannedTraining:
         for note in [*group_notes(learned, width), *(f"validation: {one}" for one in unmeasured_notes(chosen))]:
             logger.warning("Model %s, %s: %s", planned.config.label, role, note)
     return dataclasses.replace(planned, training=parts[0], validation=parts[1])
+
+
+def _warn_of_other_widths(planned: PlannedTraining, targets: Mapping[str, float]) -> None:
+    """Say where the model that a training starts from has learned from inputs of another common resolution."""
+    earlier = {} if planned.initial is None else dict(planned.initial.card.harmonised)
+    for role, width in targets.items():
+        there = float(earlier.get(role, width))
+        if max(there, width) > min(there, width) * TOLERANCE:
+            words = "Model %s: --initial-model learned from a %s of %.1f mm, here it is %.1f mm; it must get used to it"
+            logger.warning(words, planned.config.label, role_of(role).sentence, there, width)
 
 
 def _brought_to(part: PreparedCases, targets: dict[str, float]) -> PreparedCases:
