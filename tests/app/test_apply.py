@@ -21,7 +21,7 @@ from bids_spectsynth.options.settings import Settings, make_settings
 from bids_spectsynth.quality.judge import Flag
 from bids_spectsynth.quality.marking import judging_lock, mark_images
 from bids_spectsynth.synthesis.models.card import participant_hash
-from bids_spectsynth.synthesis.models.ensemble import Member
+from bids_spectsynth.synthesis.models.ensemble import Member, write_ensemble
 
 
 @pytest.fixture
@@ -184,22 +184,19 @@ def test_rate_case__who_is_to_be_rated_when_the_flags_are_gone(
 
 
 @pytest.mark.parametrize(
-    "facts",
-    [
-        {"OutsideTraining": [{"sentence": "the camera is new"}, None, {}], "InputFWHM": None, "HarmonisedFWHM": 5},
-        {"OutsideTraining": [5, {"file": "", "sentence": "the camera is new"}], "HarmonisedFWHM": {"pet": "x"}},
-    ],
+    ("label", "by_site", "here", "is_said"),
+    [("09", True, True, True), ("09", False, True, False), ("09", True, False, False), ("03", True, True, False)],
 )
-def test_log_scans__an_edited_sidecar_fails_nobody(facts: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
-    application._log_scans(case("03"), "m", facts)
-    assert [record.getMessage() for record in caplog.records] == ["sub-03, model m: the camera is new"]
-
-
-@pytest.mark.parametrize("targets", [{}, {"HarmonisedFWHM": {"pet": 8.0}}])
-def test_log_scans__a_scan_whose_resolution_is_not_known_has_one_line(
-    targets: dict[str, Any], caplog: pytest.LogCaptureFixture
-) -> None:
-    application._log_scans(case("03"), "m", {"ComparedWithTraining": True, "NotMeasured": ["pet"], **targets})
-    (line,) = (record.getMessage() for record in caplog.records)
-    assert line.startswith("sub-03, model m: the resolution of the PET could not be measured")
-    assert ("harmonised" in line) is bool(targets)
+def test_rate_case__who_took_no_part_in_a_cross_validation_by_site_is_named(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+    label: str, by_site: bool, here: bool, is_said: bool,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(application, "_rate", lambda *_: None)
+    folder = (settings.output_dir if here else tmp_path) / "models" / "m"
+    # 03 is held out by the first fold.
+    members = [Member(folder / f"fold-{n}", card(*seen), n) for n, seen in ((1, ("01", "02")), (2, ("03", "01")))]
+    write_ensemble(folder, "m", [("fold-1", 1), ("fold-2", 2)], by_site=by_site)
+    update_participants(settings.output_dir, {"03": {"split": "cross-validated"}})
+    prepared = PreparedCase(label, None, "T1w", {"interictal": tmp_path / "spect.nii.gz"}, {}, None, None)
+    rate_case(AppliedModel(folder, tuple(members)), prepared, settings)
+    assert [line.partition(":")[0] for line in caplog.messages] == [f"sub-{label}, model m"] * is_said

@@ -103,7 +103,8 @@ def _train_model(
     if not processes.is_first:
         return folder
     if any(planned.network.name for planned in plan) and not ensemble.exists():
-        write_ensemble(folder, model.label, [(planned.network.name, planned.network.fold) for planned in plan])
+        networks = [(planned.network.name, planned.network.fold) for planned in plan]
+        write_ensemble(folder, model.label, networks, by_site=settings.cross_validate == BY_SITE)
     inputs = " and ".join(model.inputs)
     words = f"Synthetic interictal SPECT of the pix2pix model trained on {inputs} in space {model.space}."
     add_descriptions(settings.output_dir, {model.label: words})

@@ -9,7 +9,7 @@ from bids_spectsynth.options.settings import make_settings
 from bids_spectsynth.synthesis.cohort.select import split_cohort
 from bids_spectsynth.synthesis.cohort.sites import describe_folds, n_folds, read_sites, site_splits
 from bids_spectsynth.synthesis.models.card import is_selection_participant, is_training_participant
-from bids_spectsynth.synthesis.models.ensemble import load_members, members_for
+from bids_spectsynth.synthesis.models.ensemble import holds_out_sites, load_members, members_for
 from bids_spectsynth.synthesis.training.train_models import train_models
 
 TABLE = "participant_id\tsite\tcentre\n" + "".join(
@@ -103,6 +103,7 @@ def test_train_models__each_network_has_seen_nobody_of_the_site_that_it_serves(
     assert "Sites that the networks hold out: fold-1: A (3), fold-2: B (2), fold-3: C (1)" in caplog.text
     members = load_members(folder)
     assert [member.folder.name for member in members] == ["fold-1", "fold-2", "fold-3"]
+    assert holds_out_sites(folder)
     for label, site in SITES.items():
         (own,) = members_for(members, label)
         assert own.fold == "ABC".index(site) + 1
