@@ -15,7 +15,8 @@ _MODELS = ("Biograph", "Biograph64_mCT", "Biograph 64-4R TruePoint", "Biograph_m
            "TrioTim", "Prisma_fit", "SIGNA PET/MR", "DISCOVERY MR750w", "Investigational_Device_7T", "AnyScan Trio",
            "VERITON-CT 200", "Ingenia 3.0T", "Achieva dStream",
            "Omni Legend", "NM/CT 870 DR", "Tandem_Discovery_670", "Symbia Pro.specta X7", "Symbia S",
-           "Biograph Trinion", "Encore2", "HR+", "EXACT HR+", "DST-XLi", "Triad XLT", "Guardian Body", "Cartesion Prime PCD-1000A/2B",
+           "Biograph Trinion", "Encore2", "HR+", "EXACT HR+", "DST-XLi", "Triad XLT", "Guardian Body",
+           "Cartesion Prime PCD-1000A/2B",
            "Phantom MRI", "Phantom PET", "Phantom SPECT")  # fmt: skip
 
 
