@@ -26,8 +26,8 @@ INPUT_FWHM, HARMONISED_FWHM, HARMONISING_FWHM = "InputFWHM", "HarmonisedFWHM", "
 #: Names of a difference.
 RESOLUTION = "resolution"
 _WORDS = {CAMERA: "camera", TRACER: "tracer", ATTENUATION: "attenuation correction"}
-#: How many of the training's cameras or tracers a sentence and a sidecar name: those of the most scans. That a camera
-#: was in a training but once is nobody's business elsewhere.
+#: How many of the training's cameras or tracers a sentence and a sidecar name: those of the most scans. All of them are
+#: in the card.
 _MOST_NAMES = 3
 _MEASURED = "the measured SPECT says less of how good the synthetic one is"
 
