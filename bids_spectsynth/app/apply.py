@@ -41,7 +41,7 @@ from bids_spectsynth.synthesis.models.card import ModelCard, is_selection_partic
 from bids_spectsynth.synthesis.models.ensemble import Member, holds_out_sites
 from bids_spectsynth.synthesis.models.fit import check_fit
 from bids_spectsynth.synthesis.models.folder import Model, load_model
-from bids_spectsynth.synthesis.models.training_scans import input_widths, records_scans
+from bids_spectsynth.synthesis.models.training_scans import input_widths, learned_from_several, records_scans
 from bids_spectsynth.synthesis.prediction.synthetic_image import synthesise
 
 logger = logging.getLogger(__name__)
@@ -97,8 +97,11 @@ def begin_model(model: AppliedModel, n_cases: int, loader: NetworkLoader, settin
     if not records_scans(cards):
         words = "Model %s: the scans that it learned from are not recorded; new ones are not compared with them"
         logger.info(words, model.label)
-    if settings.harmonise != "none" and not input_widths(cards, settings.harmonise):
+    targets = input_widths(cards, settings.harmonise)
+    if settings.harmonise != "none" and not targets:
         logger.info("Model %s: sees no PET that could be harmonised", model.label)
+    for sentence in learned_from_several(cards, targets):
+        logger.warning("Model %s: %s", model.label, sentence)
     logger.info("Model %s (%s): applying to %d", model.label, loader.device, n_cases)
 
 

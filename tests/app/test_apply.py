@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from bids_spectsynth.app import apply as application
-from bids_spectsynth.app.apply import STATE_ASSUMED, rate_case, split_of, synthesise_case
-from bids_spectsynth.app.model_choice import AppliedModel
+from bids_spectsynth.app.apply import STATE_ASSUMED, begin_model, rate_case, split_of, synthesise_case
+from bids_spectsynth.app.model_choice import AppliedModel, load_models
 from bids_spectsynth.bids.manifests import Product, manifest_path
 from bids_spectsynth.bids.output_files import rating_path, synthetic_path
 from bids_spectsynth.bids.participants import to_be_rated, update_participants
@@ -22,6 +22,7 @@ from bids_spectsynth.quality.judge import Flag
 from bids_spectsynth.quality.marking import judging_lock, mark_images
 from bids_spectsynth.synthesis.models.card import participant_hash
 from bids_spectsynth.synthesis.models.ensemble import Member, write_ensemble
+from tests.synthesis.models.conftest import make_model
 
 
 @pytest.fixture
@@ -200,3 +201,18 @@ def test_rate_case__who_took_no_part_in_a_cross_validation_by_site_is_named(
     prepared = PreparedCase(label, None, "T1w", {"interictal": tmp_path / "spect.nii.gz"}, {}, None, None)
     rate_case(AppliedModel(folder, tuple(members)), prepared, settings)
     assert [line.partition(":")[0] for line in caplog.messages] == [f"sub-{label}, model m"] * is_said
+
+
+def test_begin_model__harmonising_what_has_learned_from_several_resolutions_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    widths = {"min": 4.5, "p5": 4.6, "median": 8.4, "p95": 8.9, "max": 9.0, "n": 12}
+    make_model(tmp_path / "models" / "m", label="m", scans={"pet": {"scans": 12, "fwhm_mm": widths}})
+    (model,) = load_models([tmp_path / "models" / "m"])
+    plain = {"bids_dir": tmp_path / "data", "output_dir": tmp_path, "analysis_level": "participant", "mode": "apply"}
+    for option in ("none", "resolution"):
+        settings = make_settings({**plain, "device": "cpu", "nprocs": 1, "harmonise": option})
+        begin_model(model, 1, application.NetworkLoader(settings), settings)
+        lines = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+        assert len(lines) == (option == "resolution")
+    assert lines[0].startswith("Model m: learned from PET images of several resolutions")

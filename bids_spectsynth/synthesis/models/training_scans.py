@@ -29,6 +29,9 @@ _WORDS = {CAMERA: "camera", TRACER: "tracer", ATTENUATION: "attenuation correcti
 #: How many of the training's cameras or tracers a sentence and a sidecar name: those of the most scans. All of them are
 #: in the card.
 _MOST_NAMES = 3
+#: Scans of one camera lie within this factor of their median (common_width): the 5th percentile too where the measure
+#: differs by 11 % between heads, which a factor of TOLERANCE would often take for a second camera.
+_ALIKE = TOLERANCE**2
 _MEASURED = "the measured SPECT says less of how good the synthetic one is"
 
 
@@ -95,6 +98,33 @@ def input_widths(cards: Sequence[ModelCard], option: Harmonise) -> dict[str, flo
             if role in own and has_width(role):
                 found.setdefault(role, []).append(float(own[role]))
     return {role: round(float(np.median(widths)), 2) for role, widths in found.items()}
+
+
+def learned_from_several(cards: Sequence[ModelCard], targets: Mapping[str, float]) -> list[str]:
+    """What deserves a look where ``--harmonise`` meets networks that know sharper scans than their training's median.
+
+    Parameters
+    ----------
+    cards : sequence of ModelCard
+    targets : mapping of str to float
+        Of :func:`input_widths`.
+
+    Returns
+    -------
+    list of str
+        A sentence without a full stop for each input whose training had scans of several resolutions; none of networks
+        that were trained with harmonised inputs.
+    """
+    found = []
+    for role, width in targets.items():
+        ranges = [card.scans[role][FWHM] for card in cards if not card.harmonised and _is_recorded([card], role)]
+        sharpest = min((float(one["p5"]) for one in ranges if one["p5"] * _ALIKE < one["median"]), default=None)
+        if sharpest is not None:
+            found.append(
+                f"learned from {role_of(role).title} images of several resolutions (5 % of {sharpest:.1f} mm or less); "
+                f"--harmonise smooths those that it knows too, to {width:.1f} mm; train with --harmonise {RESOLUTION}"
+            )
+    return found
 
 
 def compared_roles(cards: Sequence[ModelCard], case: PreparedCase) -> list[str]:

@@ -10,7 +10,13 @@ import pytest
 
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.synthesis.data.harmonising import harmonised
-from bids_spectsynth.synthesis.models.training_scans import differences, input_widths, records_scans, scan_entries
+from bids_spectsynth.synthesis.models.training_scans import (
+    differences,
+    input_widths,
+    learned_from_several,
+    records_scans,
+    scan_entries,
+)
 from tests.synthesis.data.test_scans import write
 
 PET = {
@@ -107,6 +113,19 @@ def test_input_widths__by_option_or_by_the_card() -> None:
     assert input_widths([card(harmonised={"pet": 9.5})], "resolution") == {"pet": 9.5}
     assert input_widths([card(scans={})], "resolution") == {}
     assert input_widths([card(inputs=("T1w",))], "resolution") == {}
+
+
+def test_learned_from_several__where_the_training_had_sharper_scans_too() -> None:
+    targets = {"pet": 8.4}
+    assert learned_from_several([card(8.4)], targets) == []
+    mixed = card(8.4)
+    mixed.scans["pet"]["fwhm_mm"] |= {"min": 4.5, "p5": 4.6}
+    (sentence,) = learned_from_several([card(8.4), mixed], targets)
+    assert "several resolutions (5 % of 4.6 mm or less)" in sentence
+    assert "train with --harmonise resolution" in sentence
+    assert learned_from_several([mixed], {}) == []
+    mixed.harmonised = {"pet": 8.4}
+    assert learned_from_several([mixed], targets) == []
 
 
 def test_scan_entries__harmonised_pet_is_no_longer_too_sharp(tmp_path: Path) -> None:
