@@ -18,7 +18,6 @@ from bids_spectsynth.app.freshness import (
     remove_ratings,
 )
 from bids_spectsynth.app.model_choice import AppliedModel
-from bids_spectsynth.app.scan_messages import log_scans
 from bids_spectsynth.bids.dataset import has_phantom_data
 from bids_spectsynth.bids.manifests import make_if_outdated
 from bids_spectsynth.bids.output_files import models_folder, rating_path, standard_deviation_path, synthetic_path
@@ -42,6 +41,7 @@ from bids_spectsynth.synthesis.models.ensemble import Member, holds_out_sites
 from bids_spectsynth.synthesis.models.fit import check_fit
 from bids_spectsynth.synthesis.models.folder import Model, load_model
 from bids_spectsynth.synthesis.models.training_scans import input_widths, learned_from_several, records_scans
+from bids_spectsynth.synthesis.prediction.scan_messages import log_scans
 from bids_spectsynth.synthesis.prediction.synthetic_image import synthesise
 
 logger = logging.getLogger(__name__)

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from bids_spectsynth.app.scan_messages import log_scans
 from bids_spectsynth.bids.prepared import PreparedCase
+from bids_spectsynth.synthesis.prediction.scan_messages import log_scans
 
 CASE = PreparedCase("03", None, "T1w", {}, {}, None, None)
 
