@@ -24,7 +24,8 @@ def test_write_group_level__restriction_ends_when_all_is_written_and_not_before(
     settings = make_settings({"bids_dir": tmp_path, "output_dir": tmp_path, "analysis_level": "group"})
     selection_file(tmp_path).touch()
     group.write_group_level(settings, of_everybody=False)
-    assert caplog.messages == ["model m: of different resolution"]
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warnings == ["model m: of different resolution"]
 
     def fails(*_: object) -> None:
         raise DatasetError("full")
