@@ -22,6 +22,11 @@ AFFINE[:3, 3] = [-SIZE * (n - 1) / 2 for n in SHAPE]
 LEARNED_MM = 6.0
 #: Nobody moves on: one training and one validation participant suffice.
 SPLIT = {"01": "train", "02": "train", "03": "train", "04": "validation", "05": "test"}
+#: What sidecars of real scanners hold beside.
+IDENTIFYING = {
+    "InstitutionName": "Klinikum Nordheim", "InstitutionAddress": "Seestrasse 9", "StationName": "PETCT0815",
+    "DeviceSerialNumber": "48151623", "PatientName": "Doe^Joan", "PatientID": "MRN4242", "OperatorsName": "Jo Roe",
+}  # fmt: skip
 OPTIONS = ("--inputs", "T1w", "pet", "--model-label", "own", "--intensity-scaling", "volume", "--epochs", "2")
 
 
@@ -53,7 +58,7 @@ def scan(seed: int, fwhm: float) -> np.ndarray:
 
 
 def participant(bids_dir: Path, label: str, pet: float, seed: int, **camera: str) -> None:
-    """A participant whose PET has a resolution of so many mm."""
+    """A participant whose PET has a resolution of so many mm, and further entries in its sidecar."""
     folder, stem = bids_dir / f"sub-{label}", f"sub-{label}"
     write(folder / "anat", f"{stem}_T1w", head(seed)[0], t1w_sidecar())
     write(folder / "pet", f"{stem}_trc-FDG_pet", 50 * scan(seed, pet), pet_sidecar(1, False, 5) | camera)
@@ -67,7 +72,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> App:
     folder = tmp_path_factory.mktemp("scanners")
     bids_dir = folder / "data"
     for number, label in enumerate(SPLIT):
-        participant(bids_dir, label, LEARNED_MM, number)
+        participant(bids_dir, label, LEARNED_MM, number, **(IDENTIFYING if label == "01" else {}))
     # One head with PETs of four scanners.
     participant(bids_dir, "11", LEARNED_MM, 9)
     participant(bids_dir, "12", 9.5, 9)
@@ -107,6 +112,12 @@ def test_the_card_records_the_training_scans_and_nothing_that_identifies(trained
     assert scans["interictal"]["fwhm_mm"]["median"] == pytest.approx(9, abs=1.2)
     assert "fwhm_mm" not in scans["T1w"]
     assert trained.card("own")["format_version"] == 3
+    given = json.loads((trained.bids_dir / "sub-01/pet/sub-01_trc-FDG_pet.json").read_text())
+    assert given.items() >= IDENTIFYING.items()
+    written = sorted(trained.output_dir.rglob("*.json"))
+    assert {"model.json", "sub-01_trc-FDG_space-T1w_desc-preproc_pet.json"} <= {path.name for path in written}
+    found = [(path.name, word) for path in written for word in IDENTIFYING.values() if word in path.read_text()]
+    assert found == []
 
 
 def test_a_pet_of_another_resolution_or_camera_is_said_everywhere(trained: App, tmp_path: Path) -> None:
@@ -140,12 +151,12 @@ def test_a_corrected_sidecar_or_card_corrects_what_is_said(trained: App, tmp_pat
     (prepared,) = app.output_dir.glob("sub-11/pet/*_space-T1w_desc-preproc_pet.json")
     before = json.loads(prepared.read_text())
     prepared.write_text(json.dumps(before | {"TracerName": "PIB"}))
-    assert app(*one).says("sub-11,", "tracer", "PIB")
+    assert app(*one).says("sub-11,", "tracer", "PiB")
     assert [found["name"] for found in facts(app, "11")["OutsideTraining"]] == ["tracer"]
     # In the card that tracer is added to those of the training.
     path = app.output_dir / "models" / "own" / "model.json"
     card = app.card("own")
-    card["scans"]["pet"]["tracer"]["PIB"] = 1
+    card["scans"]["pet"]["tracer"]["PiB"] = 1
     path.write_text(json.dumps(card))
     assert not app(*one).says("sub-11,", "tracer")
     assert "OutsideTraining" not in facts(app, "11")

@@ -1,7 +1,7 @@
 """Applying models to prepared cases: synthesise, then rate what is held out from the model."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from bids_spectsynth.bids.manifests import make_if_outdated
 from bids_spectsynth.bids.output_files import models_folder, rating_path, standard_deviation_path, synthetic_path
 from bids_spectsynth.bids.participants import FLAGGED, FLAGS, forget_unrated, note_unrated, read_participants
 from bids_spectsynth.bids.prepared import PreparedCase
-from bids_spectsynth.bids.roles import INTERICTAL, role_of
+from bids_spectsynth.bids.roles import INTERICTAL
 from bids_spectsynth.bids.sidecars import sidecar
 from bids_spectsynth.errors import ModelError, Outcome, reason_of
 from bids_spectsynth.evaluation.case.evaluate import evaluate_case
@@ -35,19 +35,13 @@ from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.quality.judge import Flag, flagged_names
 from bids_spectsynth.quality.marking import judging_lock, mark_as_judged
 from bids_spectsynth.synthesis.computing.devices import resolve_device
-from bids_spectsynth.synthesis.data.harmonising import TOLERANCE, harmonised
+from bids_spectsynth.synthesis.data.harmonising import harmonised
 from bids_spectsynth.synthesis.models.card import ModelCard, is_selection_participant, is_training_participant
-from bids_spectsynth.synthesis.models.ensemble import Member
+from bids_spectsynth.synthesis.models.ensemble import Member, holds_out_sites
 from bids_spectsynth.synthesis.models.fit import check_fit
 from bids_spectsynth.synthesis.models.folder import Model, load_model
-from bids_spectsynth.synthesis.models.scan_records import recorded_differences, recorded_numbers
-from bids_spectsynth.synthesis.models.training_scans import (
-    HARMONISED_FWHM,
-    HARMONISING_FWHM,
-    INPUT_FWHM,
-    input_widths,
-    records_scans,
-)
+from bids_spectsynth.synthesis.models.training_scans import input_widths, learned_from_several, records_scans
+from bids_spectsynth.synthesis.prediction.scan_messages import log_scans
 from bids_spectsynth.synthesis.prediction.synthetic_image import synthesise
 
 logger = logging.getLogger(__name__)
@@ -103,8 +97,11 @@ def begin_model(model: AppliedModel, n_cases: int, loader: NetworkLoader, settin
     if not records_scans(cards):
         words = "Model %s: the scans that it learned from are not recorded; new ones are not compared with them"
         logger.info(words, model.label)
-    if settings.harmonise != "none" and not input_widths(cards, settings.harmonise):
+    targets = input_widths(cards, settings.harmonise)
+    if settings.harmonise != "none" and not targets:
         logger.info("Model %s: sees no PET that could be harmonised", model.label)
+    for sentence in learned_from_several(cards, targets):
+        logger.warning("Model %s: %s", model.label, sentence)
     logger.info("Model %s (%s): applying to %d", model.label, loader.device, n_cases)
 
 
@@ -155,28 +152,10 @@ def synthesise_case(
     try:
         make_if_outdated(image_product(model, case, settings, calibrated=calibrations is not None), make)
         mark_as_judged(settings.output_dir, case)
-        _log_scans(case, model.label, sidecar(synthetic_path(settings.output_dir, case, model.label)))
+        log_scans(case, model.label, sidecar(synthetic_path(settings.output_dir, case, model.label)))
     except Exception as error:
         return _failure(case, "synthesise", error)
     return Outcome(case.participant, case.session, "synthesise", "ok")
-
-
-def _log_scans(case: PreparedCase, label: str, facts: Mapping[str, Any]) -> None:
-    """Say what the scans of a case have that those of the training did not, also where its image is current."""
-    widths, kernels, targets = (recorded_numbers(facts, key) for key in (INPUT_FWHM, HARMONISING_FWHM, HARMONISED_FWHM))
-    for role, target in targets.items():
-        width, fwhm, name = widths.get(role), kernels.get(role, 0), role_of(role).title
-        if width is None:
-            logger.warning("%s, model %s: resolution of the %s not measured, not harmonised", case.name, label, name)
-        elif fwhm:
-            words = "%s, model %s: %s of %.1f mm smoothed by %.1f mm, to %.1f mm"
-            logger.info(words, case.name, label, name, width, fwhm, target)
-        elif width > target * TOLERANCE:
-            words = "%s, model %s: %s of %.1f mm is more blurred than %.1f mm and stays as it is"
-            logger.info(words, case.name, label, name, width, target)
-    for one in recorded_differences(facts):
-        where = f", {one.file}" if one.file else ""
-        logger.warning("%s, model %s%s: %s", case.name, label, where, one.sentence)
 
 
 def rate_case(
@@ -218,6 +197,7 @@ def rate_case(
             # A table of an earlier training, which had not seen this participant, must not stay.
             remove_ratings(settings.output_dir, case, model.label)
         else:
+            _warn_of_known_site(model, case, split, settings)
             rated = case if settings.lesion_mask == "all" else replace(case, lesion=None)
             _rate(model, rated, split, settings, calibrations)
         if not (is_reference and flags):
@@ -230,6 +210,19 @@ def rate_case(
         return Outcome(case.participant, case.session, "evaluate", "ok")
     logger.info("%s, model %s: %s", case.name, model.label, STATE_ASSUMED)
     return Outcome(case.participant, case.session, "evaluate", "ok", STATE_ASSUMED)
+
+
+def _warn_of_known_site(model: AppliedModel, case: PreparedCase, split: str, settings: Settings) -> None:
+    """Say where a cross-validation by site rates somebody whom no fold has held out, and who may be of a known site."""
+    folds = {member.fold for member in model.members_for(case.participant)}
+    here = _is_trained_here(model.folder, settings)
+    if here and split != TEST and len(folds) > 1 and holds_out_sites(model.folder):
+        logger.warning(
+            "%s, model %s: took no part in --cross-validate site and is rated by the networks of all folds; if it is "
+            "of one of these sites, all but one know that: this is no rating at an unknown site",
+            case.name,
+            model.label,
+        )
 
 
 def _rate(
@@ -306,7 +299,7 @@ def split_of(cards: Sequence[ModelCard], folder: Path, case: PreparedCase, setti
         output folder and the participant was held out, ``excluded`` where the split file left it out; else
         ``external``.
     """
-    trained_here = folder.resolve().parent == models_folder(settings.output_dir).resolve()
+    trained_here = _is_trained_here(folder, settings)
     seen = "train" if any(is_training_participant(card, case.participant) for card in cards) else ""
     seen = seen or ("validation" if any(is_selection_participant(card, case.participant) for card in cards) else "")
     if seen:
@@ -324,6 +317,10 @@ def split_of(cards: Sequence[ModelCard], folder: Path, case: PreparedCase, setti
         return "external"
     parts = {**dict.fromkeys(("train", "validation", "test", "cross-validated"), "test"), "excluded": "excluded"}
     return parts.get(row.iloc[0], "external") if trained_here and len(row) == 1 else "external"
+
+
+def _is_trained_here(folder: Path, settings: Settings) -> bool:
+    return folder.resolve().parent == models_folder(settings.output_dir).resolve()
 
 
 def _is_flagged(table: pd.DataFrame, case: PreparedCase) -> bool:

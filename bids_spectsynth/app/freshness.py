@@ -38,7 +38,8 @@ from bids_spectsynth.options.settings import T1W_SPACE, Settings
 from bids_spectsynth.options.spaces import BUILT_IN_TEMPLATE, parse_space
 from bids_spectsynth.synthesis.baselines.files import baseline_files
 from bids_spectsynth.synthesis.models.card import ModelCard, card_checksum
-from bids_spectsynth.synthesis.models.training_scans import comparison_basis, input_widths
+from bids_spectsynth.synthesis.models.scan_records import recorded_numbers
+from bids_spectsynth.synthesis.models.training_scans import HARMONISED_FWHM, comparison_basis, input_widths
 from bids_spectsynth.synthesis.prediction.reading import AFFINE_KEY, SHAPE_KEY
 from bids_spectsynth.synthesis.prediction.sidecar import model_checksum
 
@@ -90,6 +91,8 @@ def image_product(model: AppliedModel, case: PreparedCase, settings: Settings, *
         if calibrated:
             return False
         same = settings.samples == 0 or _is_same_sampling(deviation, cards, settings.samples)
+        # Another resolution of the inputs makes another image.
+        same = same and recorded_numbers(sidecar(path), HARMONISED_FWHM) == widths
         return same and is_output_of(path, cards) and is_younger((path, sidecar_path(path)), tuple(inputs.values()))
 
     return Product(

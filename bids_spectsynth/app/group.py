@@ -12,6 +12,7 @@ from bids_spectsynth.evaluation.group.bland_altman import group_agreement, write
 from bids_spectsynth.evaluation.group.calibration import write_group_calibration
 from bids_spectsynth.evaluation.group.comparisons import StatisticsOptions
 from bids_spectsynth.evaluation.group.lesions import group_lesions, write_group_lesions
+from bids_spectsynth.evaluation.group.mixed_inputs import mixed_harmonising
 from bids_spectsynth.evaluation.group.outliers import group_outliers, write_group_outliers
 from bids_spectsynth.evaluation.group.page_ratings import write_page_ratings
 from bids_spectsynth.evaluation.group.quality import group_quality, write_group_quality
@@ -49,7 +50,7 @@ def write_group_level(settings: Settings, *, of_everybody: bool = True) -> Path:
     if settings.ratings is not None:
         write_page_ratings(settings.ratings, output_dir)
     write_group_siscom(settings)
-    for line in left_out_of_statistics(output_dir):
+    for line in [*left_out_of_statistics(output_dir), *mixed_harmonising(output_dir)]:
         logger.warning("%s", line)
     waiting = to_be_rated(output_dir)
     if waiting:

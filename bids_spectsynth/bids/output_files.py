@@ -1,8 +1,9 @@
 """Every file that the program writes beside the prepared ones: its name, and how it is found again."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal, get_args
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, get_args
 
 import pandas as pd
 
@@ -64,6 +65,30 @@ def card_file(output_dir: Path, label: str) -> Path:
     """
     folder = models_folder(output_dir) / label
     return min(folder.glob("*/model.json"), default=folder / "model.json")
+
+
+def image_cards(output_dir: Path, label: str, facts: Mapping[str, Any]) -> list[Path]:
+    """The cards of the networks that made an image; of a cross-validation those of its participant's fold alone.
+
+    Parameters
+    ----------
+    output_dir : Path
+    label : str
+        Of the model.
+    facts : mapping
+        Sidecar of the image: ``ModelURI``, which may have been edited.
+
+    Returns
+    -------
+    list of Path
+        :func:`card_file` where the sidecar names no card of the model in the output folder.
+    """
+    named = facts.get("ModelURI")
+    prefix, folder = f"bids::models/{label}/", models_folder(output_dir) / label
+    uris = [one for one in (named if isinstance(named, list) else [named]) if isinstance(one, str)]
+    parts = [PurePosixPath(uri.removeprefix(prefix)) for uri in uris if uri.startswith(prefix)]
+    found = [folder / part for part in parts if ".." not in part.parts and not part.is_absolute()]
+    return found if found and all(path.is_file() for path in found) else [card_file(output_dir, label)]
 
 
 def group_page(output_dir: Path) -> Path:

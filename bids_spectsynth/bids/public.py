@@ -21,7 +21,9 @@ _PERSONAL = re.compile(r"[\^@]|\d{5}|\d{1,4}[-/]\d{1,2}[-/]\d{1,4}|\d{1,2}\.\d{1
 INJECTION_KEYS = ("InjectionStart", "SeizureOnset", "SeizureDuration")
 #: Words of places, persons and devices, in what should name a method.
 _NO_METHOD = re.compile(
-    r"\*|^dr\b|\bdr\.|\b(?:prof|geb|born|patient|praxis|sn|s/n)\b|hospital|clinic\b|klinik|clinique|serial|universit",
+    # "DR" is of cameras.
+    r"\*|^dr\b|\bdr\.|(?-i:\bDr\b)|\b(?:prof|geb|born|patient|praxis|sn|s/n|chu)\b|hospital|h[oô]pital|ospedal"
+    r"|clinics?\b|klinik|cl[ií]nica|clinique|krankenhaus|spital|charit[eé]|medical cent|serial|universi",
     re.IGNORECASE,
 )
 _DAY = 86400

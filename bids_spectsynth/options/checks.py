@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from bids_spectsynth.errors import UsageError
-from bids_spectsynth.options.choices import AnalysisLevel, Harmonise, Scaling
+from bids_spectsynth.options.choices import AnalysisLevel, Harmonise, Mode, Scaling
 from bids_spectsynth.options.declarations.cohort import BY_SITE, CohortOptions, EvaluationOptions
 from bids_spectsynth.options.declarations.dicom import DicomOptions
 from bids_spectsynth.options.declarations.execution import DataOptions, ExecutionOptions
@@ -32,12 +32,13 @@ def check_level(level: AnalysisLevel, evaluation: EvaluationOptions) -> None:
         raise UsageError("--ratings: is of the group level; leave it out, or run the group level")
 
 
-def check_harmonising(level: AnalysisLevel, harmonise: Harmonise, given: Collection[str]) -> None:
-    """Refuse to harmonise at the group level, which looks at images that are made already.
+def check_harmonising(level: AnalysisLevel, mode: Mode, harmonise: Harmonise, given: Collection[str]) -> None:
+    """Refuse to harmonise where no synthetic image is made: at the group level, and where all is but prepared.
 
     Parameters
     ----------
     level : {'participant', 'group'}
+    mode : {'auto', 'preprocess', 'train', 'apply'}
     harmonise : {'none', 'resolution'}
     given : collection of str
         Names of the options that are asked for one by one; those of a file may be what a run has recorded.
@@ -47,8 +48,12 @@ def check_harmonising(level: AnalysisLevel, harmonise: Harmonise, given: Collect
     UsageError
         It is asked for.
     """
-    if level == "group" and harmonise != "none" and "harmonise" in given:
+    if harmonise == "none" or "harmonise" not in given:
+        return
+    if level == "group":
         raise UsageError("--harmonise: the group level makes no images; leave it out, or run the participant level")
+    if mode == "preprocess":
+        raise UsageError("--harmonise: --mode preprocess trains and applies no model; leave one of the two options out")
 
 
 def check_selection(level: AnalysisLevel, data: DataOptions, siscom: SiscomOptions) -> None:

@@ -193,7 +193,7 @@ def _check(settings: Settings, values: Mapping[str, Any], given: Collection[str]
     checks.check_backend(settings)
     checks.check_model(settings, _of_training(settings, values, given))
     checks.check_level(settings.analysis_level, settings)
-    checks.check_harmonising(settings.analysis_level, settings.harmonise, given)
+    checks.check_harmonising(settings.analysis_level, settings.mode, settings.harmonise, given)
     checks.check_selection(settings.analysis_level, settings, settings)
     checks.check_database(settings.analysis_level, settings, settings)
     checks.check_again(settings.analysis_level, settings, settings, _one_by_one(settings, given))

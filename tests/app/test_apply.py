@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from bids_spectsynth.app import apply as application
-from bids_spectsynth.app.apply import STATE_ASSUMED, rate_case, split_of, synthesise_case
-from bids_spectsynth.app.model_choice import AppliedModel
+from bids_spectsynth.app.apply import STATE_ASSUMED, begin_model, rate_case, split_of, synthesise_case
+from bids_spectsynth.app.model_choice import AppliedModel, load_models
 from bids_spectsynth.bids.manifests import Product, manifest_path
 from bids_spectsynth.bids.output_files import rating_path, synthetic_path
 from bids_spectsynth.bids.participants import to_be_rated, update_participants
@@ -21,7 +21,8 @@ from bids_spectsynth.options.settings import Settings, make_settings
 from bids_spectsynth.quality.judge import Flag
 from bids_spectsynth.quality.marking import judging_lock, mark_images
 from bids_spectsynth.synthesis.models.card import participant_hash
-from bids_spectsynth.synthesis.models.ensemble import Member
+from bids_spectsynth.synthesis.models.ensemble import Member, write_ensemble
+from tests.synthesis.models.conftest import make_model
 
 
 @pytest.fixture
@@ -184,12 +185,35 @@ def test_rate_case__who_is_to_be_rated_when_the_flags_are_gone(
 
 
 @pytest.mark.parametrize(
-    "facts",
-    [
-        {"OutsideTraining": [{"sentence": "the camera is new"}, None, {}], "InputFWHM": None, "HarmonisedFWHM": 5},
-        {"OutsideTraining": [5, {"file": "", "sentence": "the camera is new"}], "HarmonisedFWHM": {"pet": "x"}},
-    ],
+    ("label", "by_site", "here", "is_said"),
+    [("09", True, True, True), ("09", False, True, False), ("09", True, False, False), ("03", True, True, False)],
 )
-def test_log_scans__an_edited_sidecar_fails_nobody(facts: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
-    application._log_scans(case("03"), "m", facts)
-    assert [record.getMessage() for record in caplog.records] == ["sub-03, model m: the camera is new"]
+def test_rate_case__who_took_no_part_in_a_cross_validation_by_site_is_named(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+    label: str, by_site: bool, here: bool, is_said: bool,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(application, "_rate", lambda *_: None)
+    folder = (settings.output_dir if here else tmp_path) / "models" / "m"
+    # 03 is held out by the first fold.
+    members = [Member(folder / f"fold-{n}", card(*seen), n) for n, seen in ((1, ("01", "02")), (2, ("03", "01")))]
+    write_ensemble(folder, "m", [("fold-1", 1), ("fold-2", 2)], by_site=by_site)
+    update_participants(settings.output_dir, {"03": {"split": "cross-validated"}})
+    prepared = PreparedCase(label, None, "T1w", {"interictal": tmp_path / "spect.nii.gz"}, {}, None, None)
+    rate_case(AppliedModel(folder, tuple(members)), prepared, settings)
+    lines = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert [line.partition(":")[0] for line in lines] == [f"sub-{label}, model m"] * is_said
+
+
+def test_begin_model__harmonising_what_has_learned_from_several_resolutions_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    widths = {"min": 4.5, "p5": 4.6, "median": 8.4, "p95": 8.9, "max": 9.0, "n": 12}
+    make_model(tmp_path / "models" / "m", label="m", scans={"pet": {"scans": 12, "fwhm_mm": widths}})
+    (model,) = load_models([tmp_path / "models" / "m"])
+    plain = {"bids_dir": tmp_path / "data", "output_dir": tmp_path, "analysis_level": "participant", "mode": "apply"}
+    for option in ("none", "resolution"):
+        settings = make_settings({**plain, "device": "cpu", "nprocs": 1, "harmonise": option})
+        begin_model(model, 1, application.NetworkLoader(settings), settings)
+        lines = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+        assert len(lines) == (option == "resolution")
+    assert lines[0].startswith("Model m: learned from PET images of several resolutions")

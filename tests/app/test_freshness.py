@@ -13,12 +13,17 @@ import pandas as pd
 import pytest
 
 from bids_spectsynth.app import freshness
-from bids_spectsynth.app.freshness import is_output_of, remove_image
+from bids_spectsynth.app.freshness import image_product, is_output_of, remove_image
+from bids_spectsynth.app.model_choice import load_models
 from bids_spectsynth.bids.manifests import manifest_path
 from bids_spectsynth.bids.output_files import standard_deviation_path, synthetic_path
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.sidecars import sidecar_path
 from bids_spectsynth.bids.writing import write_image
+from bids_spectsynth.options.settings import make_settings
+from bids_spectsynth.synthesis.prediction.sidecar import model_checksum
+from tests.synthesis.data.test_scans import write as write_scans
+from tests.synthesis.models.conftest import make_model
 
 KEPT = ("sub-04/**/*", "sub-04.html")
 STEM = "sub-04/spect/sub-04_task-interictal_space-{}_desc-pix2pixT1wPet_{}"
@@ -232,3 +237,26 @@ def test_remove_image__standard_deviation_and_ratings_go_with_it(tmp_path: Path)
     remove_image(tmp_path, prepared, "m")
     assert not [path for path in paths if path.exists()]
     assert manifest.exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "recorded", "current"),
+    [("none", {}, True), ("resolution", {"pet": 8.0}, True), ("resolution", {}, False), ("none", {"pet": 8.0}, False)],
+)
+def test_image_product__without_a_manifest_an_image_from_inputs_of_another_resolution_is_outdated(
+    tmp_path: Path, option: str, recorded: dict[str, float], current: bool
+) -> None:
+    widths = {"min": 5.0, "p5": 5.0, "median": 8.0, "p95": 9.0, "max": 9.0, "n": 2}
+    own, _ = make_model(tmp_path / "models" / "m", label="m", scans={"pet": {"scans": 2, "fwhm_mm": widths}})
+    (model,) = load_models([tmp_path / "models" / "m"])
+    prepared = write_scans(tmp_path, "01", 5.0, {})
+    plain = {"bids_dir": tmp_path / "data", "output_dir": tmp_path, "analysis_level": "participant", "mode": "apply"}
+    settings = make_settings({**plain, "voxel_size": 2, "harmonise": option})
+    path = synthetic_path(tmp_path, prepared, "m")
+    path.parent.mkdir(parents=True)
+    path.touch()
+    facts = {"ModelChecksum": model_checksum([own]), "ComparedWithTraining": True}
+    sidecar_path(path).write_text(json.dumps({**facts, **({"HarmonisedFWHM": recorded} if recorded else {})}))
+    for name in (path, sidecar_path(path)):
+        later(name)
+    assert image_product(model, prepared, settings).is_current() is current

@@ -17,6 +17,7 @@ from bids_spectsynth.bids.output_files import (
     find_synthetic,
     group_figures,
     group_table_path,
+    image_cards,
     lesion_path,
     rating_path,
     rating_tables,
@@ -115,3 +116,15 @@ def test_find_lesions__of_every_session_and_space(tmp_path: Path) -> None:
         write_text(lesion_path(tmp_path, one), "")
     write_text(lesion_path(tmp_path, cases[0]).with_name("sub-01_space-T1w_desc-brain_mask.nii.gz"), "")
     assert set(find_lesions(tmp_path)) == {lesion_path(tmp_path, one) for one in cases}
+
+
+def test_image_cards__those_that_the_image_names_and_no_others(tmp_path: Path) -> None:
+    cards = [tmp_path / "models" / "m" / f"fold-{number}" / "model.json" for number in (1, 2)]
+    for card in cards:
+        write_json(card, {})
+    write_json(tmp_path / "other.json", {})
+    uris = [f"bids::models/m/fold-{number}/model.json" for number in (1, 2)]
+    assert image_cards(tmp_path, "m", {"ModelURI": uris[1]}) == cards[1:]
+    assert image_cards(tmp_path, "m", {"ModelURI": uris}) == cards
+    for odd in (None, 5, [], [None], "bids::models/m/fold-9/model.json", "bids::models/m/../../other.json", "/etc"):
+        assert image_cards(tmp_path, "m", {"ModelURI": odd}) == cards[:1]

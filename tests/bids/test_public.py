@@ -98,6 +98,14 @@ def test_public_metadata__usual_values_pass() -> None:
         "SN 4711",
         "Uniklinik, Biograph",
         "Dr. Forte",
+        "FDG Krankenhaus Nord",
+        "FDG Charité Berlin",
+        "FDG Hôpital Necker",
+        "FDG St Mary Medical Center",
+        "FDG Mayo Clinics",
+        "FDG Inselspital",
+        "FDG Universidad",
+        "measured by Dr Smith",
     ],
 )
 def test_public_metadata__place_person_or_device_stays_whatever_the_key(key: str, value: str) -> None:

@@ -208,6 +208,8 @@ def _that_go_together(values: Mapping[str, Any]) -> dict[str, Any]:
         excluded |= {"make_normals", "reader_study", "reader_results", "ratings"}
     if values.get("mode") == "train":
         excluded.add("bids_database_dir")
+    if values.get("mode") == "preprocess":
+        excluded.add("harmonise")
     if values.get("mode") == "train" or values["analysis_level"] == "group":
         excluded.add("export")
     if not values.get("export") or "export" in excluded:
@@ -528,6 +530,10 @@ GROUP = {"bids_dir": "/data", "output_dir": "/out", "analysis_level": "group"}
 def test_harmonise__is_refused_where_no_image_is_made() -> None:
     with pytest.raises(UsageError, match="--harmonise: the group level makes no images"):
         make_settings({**GROUP, "harmonise": "resolution"}, given=["harmonise"])
-    # What a run has recorded serves both levels.
+    prepared = {**GROUP, "analysis_level": "participant", "mode": "preprocess", "harmonise": "resolution"}
+    with pytest.raises(UsageError, match="--harmonise: --mode preprocess trains and applies no model"):
+        make_settings(prepared, given=["harmonise"])
+    # What a run has recorded serves both levels, and every mode.
+    assert make_settings(prepared).harmonise == "resolution"
     assert make_settings({**GROUP, "harmonise": "resolution"}).harmonise == "resolution"
     assert make_settings({**GROUP, "harmonise": "none"}, given=["harmonise"]).harmonise == "none"

@@ -55,29 +55,30 @@ _VENDORS: Mapping[str, str] = {
 #: What makes a product of a vendor: at least one such word is in the name of a model.
 _PRODUCTS = frozenset(
     _words("""
-    achieva advance airis allegra allegro altaire altea ambition anyscan aperto aquiduo aquilion architect avanto axis
-    biograph brightview cardio cardiomd cartesion celesteion celestion connectom discovery dst dstxl dspect echelon ecam
-    ecat elition espree forte gca gemini genesis guardian gyroscan harmony headtome hero horizon hrrt impression
-    investigational
-    infinia ingenia ingenuity intera intevo irix lumina magnetom mct medix millennium mmr multispect neurocam nmct
-    oasis optima orian panorama petct petmr phantom precedence prism prisma prospecta quadra reveal signa skylight skyra
-    sola sonata starguide swoop symbia symphony symphonytim terra titan trio triotim umi umr upmr uexplorer vantage
-    varicam verio veriton vereos vertex vida vision xvision
+    achieva advance airis allegra allegro altaire altea ambition anyscan aperto aquiduo aquilion architect avanto
+    axis biograph brightview cardio cardiomd cartesion celesteion celestion connectom discovery dspect dst dstxl
+    dstxli ecam ecat echelon elition encore espree exact forte gca gemini genesis guardian gyroscan harmony headtome
+    hero horizon hrrt impression infinia ingenia ingenuity intera intevo investigational irix lumina magnetom mct
+    medix millennium mmr multispect neurocam nmct oasis omni optima orian panorama petct petmr phantom precedence
+    prism prisma prospecta quadra reveal signa skylight skyra sola sonata starguide swoop symbia symphony
+    symphonytim tandem terra titan triad trinion trio triotim uexplorer umi umr upmr vantage varicam vereos verio
+    veriton vertex vida vision xvision
     """)
 )
 #: What may stand beside it.
 _PARTS = frozenset(
     _words("""
-    4d 7t accel art artist bold camera cima cpet ct cs czt dr drh dstream edge epl exact excellence excite evo express
-    fit flash flow gamma hawkeye hd hdi hdx hdxt hires hr ict ii iii device iq iv le lso md mg mi mobi
-    motion mr mri msx neo nm of pet plus power premier prime pro pulse q scanner se secura signature slice spect st ste
-    subtle system systems te tf tim time tof true truepoint truev ultra voyager vct vg vr wide x xct xeleris xl xp xr xt
+    4d 7t accel art artist body bold camera cima cpet cs ct czt device dr drh dstream duet e edge epl evo excellence
+    excite express fit flash flow gamma hawkeye hd hdi hdx hdxt hires hr ict ii iii iq iv le legend lso md mg mi
+    mobi motion mr mri msx neo nm of pcd pet plus power premier prime pro pulse q s scanner se secura signature
+    slice spect specta st ste subtle system systems t te tf tim time tof true truepoint truev ultra vct vg voyager
+    vr wide x xct xeleris xl xli xlt xp xr xt
     """)
 )
 #: A number of slices, a field strength, a series: "690", "T16", "64R", "MR750w", "3000XP", "9300A".
 _NUMBER = re.compile(r"(?:[a-z]|nm|mr|ct|st|v|hr|gca)?(?:\d{1,3}|[1-9]\d00)[a-z]{0,2}")
-#: Codes by which cameras of CTI call themselves.
-_CODES = frozenset({"1023", "1024", "1062", "1080", "1090", "1093", "1094", "1104"})
+#: Codes by which cameras of CTI call themselves; "HR+" is one.
+_CODES = frozenset({"hr", "1023", "1024", "1062", "1080", "1090", "1093", "1094", "1104"})
 _LONGEST_MODEL, _MOST_NUMBERS = 40, 2
 _ALLOWED = re.compile(r"[A-Za-z0-9 _./+()-]+")
 #: Legal forms and divisions, that say nothing of the camera.
@@ -86,8 +87,10 @@ _COMPANY = frozenset(
 )
 
 
-#: "e.cam", "D-SPECT" and "C-PET" are one word.
-_INITIAL = re.compile(r"\b([cde])[-.](?=cam\b|spect\b|pet\b)")
+#: "e.cam", "D-SPECT", "C-PET" and "NM/CT" are one word.
+_INITIAL = re.compile(r"\b([cde])[-.](?=cam\b|spect\b|pet\b)|\b(nm)[/ ](?=ct\b)")
+#: Families of products that some sidecars write before the product's name, and some do not.
+_FAMILIES = frozenset({"magnetom", "ecat"})
 
 
 def _vendor_at(words: Sequence[str]) -> tuple[str, int] | None:
@@ -143,7 +146,7 @@ def model_name(text: str) -> str | None:
     name = _without_vendor(" ".join(text.split()))
     if len(name) > _LONGEST_MODEL or _ALLOWED.fullmatch(name) is None:
         return None
-    words = [part for word in _words(_INITIAL.sub(r"\1", name.lower())) for part in _product_and_number(word)]
+    words = [part for word in _words(_INITIAL.sub(r"\1\2", name.lower())) for part in _product_and_number(word)]
     numbers = [word for word in words if any(map(str.isdigit, word)) and word not in _PARTS]
     known = all(word in _PRODUCTS | _PARTS or _NUMBER.fullmatch(word) or word in _CODES for word in words)
     # Codes name a camera by themselves.
@@ -197,4 +200,4 @@ def _parts(camera: str) -> tuple[str, str]:
     begins = _vendor_at(words)
     # "n/a" is how a sidecar says that it does not know.
     rest = re.sub(r"(?i)\bn/?a\b", "", _without_vendor(camera))
-    return begins[0] if begins else "", "".join(_words(rest))
+    return begins[0] if begins else "", "".join(word for word in _words(rest) if word not in _FAMILIES)

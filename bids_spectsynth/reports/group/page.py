@@ -25,6 +25,7 @@ from bids_spectsynth.bids.writing import write_text
 from bids_spectsynth.errors import SpectSynthError, reason_of
 from bids_spectsynth.evaluation.case.metrics import METRICS
 from bids_spectsynth.evaluation.figures.bland_altman import PREFIX as AGREEMENT_PREFIX
+from bids_spectsynth.evaluation.group.mixed_inputs import mixed_harmonising
 from bids_spectsynth.evaluation.group.usable import left_out_of_statistics
 from bids_spectsynth.reports.group.bland_altman import agreement_section
 from bids_spectsynth.reports.group.calibration import calibration_section
@@ -194,6 +195,7 @@ def _cohort_section(context: _GroupContext) -> Section:
     waiting = to_be_rated(context.output_dir)
     if waiting:
         blocks.append(Note(rating_advice(waiting), "warning", "Not rated yet"))
+    blocks += [Note(line, "warning", "Mixed inputs") for line in mixed_harmonising(context.output_dir)]
     stale = left_out_of_statistics(context.output_dir)
     if stale:
         blocks.append(Items([(line, "") for line in stale]))

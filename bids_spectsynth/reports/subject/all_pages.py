@@ -76,9 +76,13 @@ def _report_product(output_dir: Path, label: str, row: Mapping[str, str], change
     page, folder = subject_page(output_dir, label), output_dir / f"sub-{label}"
     files = sorted(path for path in folder.rglob("[!.]*") if path.is_file() and path.parent.name != "figures")
     synthetic = {parse_name(path.name)[0].get("desc", "") for path in files if path.name.endswith("_spect.nii.gz")}
-    cards = {model: card_file(output_dir, model) for model in sorted(synthetic - {""})}
     inputs = {path.relative_to(output_dir).as_posix(): path for path in files}
-    inputs |= {f"the card of {model}": path for model, path in cards.items() if path.exists()}
+    for model in sorted(synthetic - {""}):
+        first = card_file(output_dir, model)
+        inputs |= {f"the card of {model}": first} if first.exists() else {}
+        # Any of a cross-validation may be the one of this participant's fold.
+        further = sorted({*first.parent.parent.glob("*/model.json")} - {first}) if first.parent.name != model else []
+        inputs |= {f"the card of {model}, {path.parent.name}": path for path in further}
     return Product(
         name=f"report of sub-{label}",
         manifest=manifest_path(output_dir, page),

@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from bids_spectsynth.bids.output_files import image_cards
 from bids_spectsynth.bids.roles import role_of
+from bids_spectsynth.bids.sidecars import read_object
 from bids_spectsynth.bids.transforms import Transform
 from bids_spectsynth.evaluation.case.metrics import METRICS
-from bids_spectsynth.reports.subject.scanners import scan_details
+from bids_spectsynth.reports.subject.scanners import SCAN_KEYS, scan_details
 from bids_spectsynth.reports.subject.siscom.methods import siscom_paragraph
 from bids_spectsynth.synthesis.data.orientation import ORIENTATIONS, slice_size
 
@@ -59,6 +62,8 @@ _TOOL_REFERENCES = {
     "fsl": {"bet", "flirt"},
     "deepbet": {"deepbet"},
 }
+#: What sidecars of images say of how a model was applied.
+OF_THE_IMAGE = ("NumberOfNetworks", *SCAN_KEYS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +80,7 @@ class MethodFacts:
         Its grid.
     transforms : sequence of Transform
     models : mapping of model label to mapping
-        Model cards (``model.json``), empty where only preprocessing was done.
+        See :func:`described_card`; empty where only preprocessing was done.
     evaluated : bool
         Whether metrics were computed.
     mask : str or None
@@ -93,6 +98,25 @@ class MethodFacts:
     evaluated: bool = False
     siscom: Sequence[tuple[str, Mapping[str, Any]]] = ()
     mask: str | None = None
+
+
+def described_card(output_dir: Path, label: str, facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The card of a model as a methods text needs it: of the networks that made the images, with what was done there.
+
+    Parameters
+    ----------
+    output_dir : Path
+    label : str
+        Of the model.
+    facts : sequence of mapping
+        Sidecars of a participant's images by this model; of several sessions only what is the same in all counts.
+    """
+    cards = [read_object(path) for path in image_cards(output_dir, label, facts[-1])]
+    # What the scans of several networks were is not that of the first.
+    differing = {"scans", "harmonised"} if any(one.get("scans") != cards[0].get("scans") for one in cards) else set()
+    card = {name: value for name, value in cards[0].items() if name not in differing}
+    same = {key for key in OF_THE_IMAGE if all(one.get(key) == facts[-1].get(key) for one in facts)}
+    return card | {key: facts[-1][key] for key in sorted(same) if key in facts[-1]}
 
 
 def methods_text(facts: MethodFacts) -> tuple[list[str], list[tuple[str, str]]]:

@@ -8,7 +8,6 @@ from typing import Any
 
 from bids_spectsynth.bids.names import bare_label
 from bids_spectsynth.bids.output_files import (
-    card_file,
     find_cases,
     find_synthetic,
     is_phantom,
@@ -19,7 +18,7 @@ from bids_spectsynth.bids.output_files import (
 from bids_spectsynth.bids.participants import FLAGS
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import ROLES, T1W, reading_order, role_of
-from bids_spectsynth.bids.sidecars import read_object, sidecar, strings
+from bids_spectsynth.bids.sidecars import sidecar, strings
 from bids_spectsynth.bids.transforms import external_source, find_transforms
 from bids_spectsynth.bids.writing import write_text
 from bids_spectsynth.errors import SpectSynthError, UsageError
@@ -38,7 +37,7 @@ from bids_spectsynth.reports.subject.images import (
     synthesis_section,
     template_section,
 )
-from bids_spectsynth.reports.subject.methods import MethodFacts, methods_text
+from bids_spectsynth.reports.subject.methods import MethodFacts, described_card, methods_text
 from bids_spectsynth.reports.subject.metrics import metrics_section
 from bids_spectsynth.reports.subject.quality import quality_section
 from bids_spectsynth.reports.subject.residual import residual_section
@@ -161,15 +160,11 @@ def _banners(context: SubjectContext, row: Mapping[str, str]) -> list[Note]:
 
 
 def _cards(context: SubjectContext) -> dict[str, dict[str, Any]]:
-    """Model cards by label, with how many networks made the image; nothing else where the folder lies elsewhere."""
-    images = {synthetic.model: synthetic.path for _, synthetic in context.synthetic}
-    return {
-        label: {
-            **read_object(card_file(context.output_dir, label)),
-            "NumberOfNetworks": sidecar(path).get("NumberOfNetworks"),
-        }
-        for label, path in images.items()
-    }
+    """Model cards by label, with what the images' sidecars say; nothing else where the folder lies elsewhere."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for _, synthetic in context.synthetic:
+        found.setdefault(synthetic.model, []).append(sidecar(synthetic.path))
+    return {label: described_card(context.output_dir, label, facts) for label, facts in found.items()}
 
 
 def _summary_section(context: SubjectContext) -> Section:

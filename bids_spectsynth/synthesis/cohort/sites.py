@@ -1,5 +1,6 @@
 """The sites of a cross-validation that holds out one site after the other."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 from bids_spectsynth.errors import ModelError, UsageError
@@ -8,8 +9,8 @@ from bids_spectsynth.synthesis.cohort.hold_out import read_table
 from bids_spectsynth.synthesis.cohort.split import Part, split_participants
 
 _OPTION = f"--cross-validate {BY_SITE}"
-#: What stands for no value in a table.
-_MISSING = ("", "n/a")
+#: What stands for no value in a table, in small letters.
+_MISSING = frozenset({"", "n/a", "na", "nan", "null", "none", "unknown"})
 
 
 def read_sites(settings: Settings) -> dict[str, str]:
@@ -23,7 +24,8 @@ def read_sites(settings: Settings) -> dict[str, str]:
     Raises
     ------
     UsageError
-        There is no such table or column, it has one value alone, or two for one participant.
+        There is no such table or column, it has one value alone, two for one participant, or one site in two
+        spellings.
     """
     if settings.cross_validate != BY_SITE:
         return {}
@@ -35,7 +37,7 @@ def read_sites(settings: Settings) -> dict[str, str]:
     sites: dict[str, str] = {}
     for row in rows:
         label, site = row["participant_id"].removeprefix("sub-"), row[column]
-        if site in _MISSING:
+        if site.casefold() in _MISSING:
             continue
         # Whoever is listed twice would otherwise be of the site of the last row, and may train its own network.
         if sites.setdefault(label, site) != site:
@@ -43,12 +45,48 @@ def read_sites(settings: Settings) -> dict[str, str]:
                 f"{_OPTION}: the column {column} of {path} has two values for participant {label}, {sites[label]} and "
                 f"{site}; correct the table"
             )
+    _check_spellings(set(sites.values()), f"{_OPTION}: the column {column} of {path}")
     if len(set(sites.values())) < 2:
         raise UsageError(
             f"{_OPTION}: the column {column} of {path} has {len(set(sites.values()))} value(s), two at least needed; "
             "use --cross-validate with a number of folds"
         )
     return sites
+
+
+def _check_spellings(names: Collection[str], where: str) -> None:
+    """Refuse one site under two names, whose networks would each learn from the half of it that they serve."""
+    spellings: dict[str, str] = {}
+    for name in sorted(names):
+        other = spellings.setdefault("".join(name.split()).casefold(), name)
+        if other != name:
+            raise UsageError(f"{where} has the values {other!r} and {name!r}, which may be one site; correct the table")
+
+
+def describe_folds(folds: Sequence[Mapping[str, Part]], sites: Mapping[str, str]) -> str:
+    """Which site each network holds out, and how many participants of it.
+
+    Parameters
+    ----------
+    folds : sequence of mapping of str to str
+        Part of each participant in each fold.
+    sites : mapping of str to str
+        By label.
+
+    Examples
+    --------
+    >>> folds = {"01": "test", "02": "train", "03": "train"}, {"01": "train", "02": "test", "03": "test"}
+    >>> describe_folds(folds, {"01": "Basel", "02": "Bonn", "03": "Bonn"})
+    'fold-1: Basel (1), fold-2: Bonn (2)'
+    """
+    # Who is held out from every fold is of no fold's site.
+    everywhere = {label for label in folds[0] if all(fold.get(label) == "test" for fold in folds)}
+    words = []
+    for number, fold in enumerate(folds, start=1):
+        held = [label for label, part in fold.items() if part == "test" and label not in everywhere]
+        counts = Counter(sites[label] for label in held if label in sites)
+        words.append(f"fold-{number}: " + ", ".join(f"{site} ({count})" for site, count in sorted(counts.items())))
+    return ", ".join(words)
 
 
 def n_folds(settings: Settings) -> int:

@@ -164,8 +164,8 @@ def group_notes(widths: Mapping[str, float], target: float) -> list[str]:
     Returns
     -------
     list of str
-        Scans that are more blurred and stay so, a resolution that one scan alone has set, and scans that are smoothed
-        by more than 8 mm.
+        Scans that are more blurred and stay so, a resolution that one scan alone has set, scans that are smoothed by
+        more than 8 mm, and those that stay as they are because their resolution could not be measured.
 
     Examples
     --------
@@ -182,9 +182,33 @@ def group_notes(widths: Mapping[str, float], target: float) -> list[str]:
         notes.append(f"{alike[0]} alone sets the {target:.1f} mm: see that it is no single scan that moved")
     much = [name for name, width in widths.items() if kernel(width, target) > _STRONG_MM]
     if much:
-        named = ", ".join(much[:3]) + (", ..." if len(much) > 3 else "")
-        notes.append(f"smoothed by more than {_STRONG_MM:g} mm: {named} ({len(much)} of {len(widths)}); detail is lost")
-    return notes
+        words = f"smoothed by more than {_STRONG_MM:g} mm: {_some_of(much)}"
+        notes.append(f"{words} ({len(much)} of {len(widths)}); detail is lost")
+    return [*notes, *unmeasured_notes(widths)]
+
+
+def unmeasured_notes(widths: Mapping[str, float]) -> list[str]:
+    """The scans that nothing is smoothed of because their resolution is not known: one sentence, or none.
+
+    Parameters
+    ----------
+    widths : mapping of str to float
+        FWHM, mm, by the name of the case; NaN where it could not be measured.
+
+    Examples
+    --------
+    >>> unmeasured_notes({"sub-01": float("nan"), "sub-02": 6.0})
+    ['resolution of sub-01 not measured, not smoothed (1 of 2): may be sharper than the others; look at it']
+    """
+    unknown = [name for name, width in widths.items() if not np.isfinite(width)]
+    if not unknown:
+        return []
+    words = f"resolution of {_some_of(unknown)} not measured, not smoothed ({len(unknown)} of {len(widths)})"
+    return [f"{words}: may be sharper than the others; look at {'it' if len(unknown) == 1 else 'them'}"]
+
+
+def _some_of(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def kernel(width: float, target: float) -> float:

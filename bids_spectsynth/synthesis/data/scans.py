@@ -16,7 +16,9 @@ from bids_spectsynth.bids.public import is_public_text, public_metadata
 from bids_spectsynth.bids.roles import role_of
 from bids_spectsynth.bids.sidecars import sidecar
 from bids_spectsynth.errors import ImageError
+from bids_spectsynth.synthesis.data.attenuation import known_correction
 from bids_spectsynth.synthesis.data.harmonising import case_widths
+from bids_spectsynth.synthesis.data.tracers import known_tracer
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +50,8 @@ def scan_facts(facts: Mapping[str, Any], role: str) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        By key of a card's record; ``n/a`` where the sidecar does not say, or what it says may not leave.
+        By key of a card's record; ``n/a`` where the sidecar does not say, or what it says may not leave: of free texts
+        only the names of known cameras, tracers and corrections do.
 
     Examples
     --------
@@ -57,10 +60,12 @@ def scan_facts(facts: Mapping[str, Any], role: str) -> dict[str, str]:
     """
     public = public_metadata(facts)
     wanted = _SOURCES if role_of(role).is_nuclear else {CAMERA: _SOURCES[CAMERA]}
-    return {
-        name: _joined([text for text in (_plain(public.get(key, "")) for key in keys) if text])
-        for name, keys in wanted.items()
+    found = {
+        name: [text for text in (_plain(public.get(key, "")) for key in keys) if text] for name, keys in wanted.items()
     }
+    for name, known in ((TRACER, known_tracer), (ATTENUATION, known_correction)):
+        found |= {name: [one for one in map(known, found[name]) if one]} if name in found else {}
+    return {name: _joined(texts) for name, texts in found.items()}
 
 
 def _plain(value: object) -> str:

@@ -21,8 +21,39 @@ _SYNONYMS = {
     "florbetapir": "av45",
     "amyvid": "av45",
     "pittsburghcompoundb": "pib",
+    "lhmpao": "hmpao",
+    "fluorodopa": "fdopa",
+    "fluoroethyltyrosine": "fet",
+    "alphamethyltryptophan": "amt",
+    "methionine": "met",
+    "flumazenil": "fmz",
+    "flortaucipir": "av1451",
+    "vizamyl": "flutemetamol",
+    "neuraceq": "florbetaben",
+    "datscan": "ioflupane",
+    "fpcit": "ioflupane",
+    "h2o": "water",
+    "nh3": "ammonia",
 }
-_KNOWN = frozenset(_SYNONYMS.values())
+#: How known tracers are named.
+_TITLES = {
+    **{name: name.upper() for name in (
+        "hmpao", "ecd", "imp", "fdg", "av45", "av1451", "fdopa", "fet", "amt", "met", "fmz", "mppf", "fcway", "pk11195",
+        "pbr28", "dpa714", "mk6240", "way100635",
+    )},
+    **{name: name for name in (
+        "water", "ammonia", "ioflupane", "iomazenil", "raclopride", "florbetaben", "flutemetamol",
+    )},
+    "pib": "PiB",
+    "ucbj": "UCB-J",
+}  # fmt: skip
+_KNOWN = frozenset(_TITLES)
+#: What stands alone where nobody has said more, as letters and digits.
+_NUCLIDES = {
+    letters: f"{number}{element}"
+    for number, element in (("18", "F"), ("11", "C"), ("15", "O"), ("13", "N"), ("99m", "Tc"), ("123", "I"))
+    for letters in (f"{number}{element}".lower(), f"{element}{number}".lower())
+}
 #: Nuclides that stand apart, at either end of a name: "[18F]", "(18F)", "18-F", "F-18", "fluorine-18"; "18FDG" is none.
 _APART = re.compile(
     r"(?:18[\s-]*f|11[\s-]*c|15[\s-]*o|13[\s-]*n)(?![a-z])"
@@ -61,7 +92,28 @@ def same_tracer(one: str, other: str) -> bool:
     >>> same_tracer("[18F]FDG", "fluorodeoxyglucose"), same_tracer("18FDG", "FDG"), same_tracer("FDG", "PiB")
     (True, True, False)
     """
-    return _tracer(one) == _tracer(other)
+    return (known_tracer(one) or _tracer(one)) == (known_tracer(other) or _tracer(other))
+
+
+def known_tracer(name: str) -> str | None:
+    """The one name of a known tracer, or a nuclide that stands alone.
+
+    Parameters
+    ----------
+    name : str
+        ``TracerName`` of a sidecar.
+
+    Returns
+    -------
+    str or None
+        Nothing else of the text: whoever typed it may have named a person or a place beside.
+
+    Examples
+    --------
+    >>> known_tracer("[18F]FDG"), known_tracer("Ceretec, A. Doe"), known_tracer("F-18"), known_tracer("FDG A. Doe")
+    ('FDG', 'HMPAO', '18F', None)
+    """
+    return _TITLES.get(_tracer(name)) or _NUCLIDES.get(_letters(name))
 
 
 def _letters(name: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bids_spectsynth.bids.output_files import models_folder
-from bids_spectsynth.bids.sidecars import VALUE_ERRORS, load_object
+from bids_spectsynth.bids.sidecars import VALUE_ERRORS, load_object, read_object
 from bids_spectsynth.bids.writing import write_json
 from bids_spectsynth.errors import ModelError, label_problem
 from bids_spectsynth.synthesis.models.card import (
@@ -23,6 +23,8 @@ from bids_spectsynth.synthesis.models.card import (
 
 ENSEMBLE_FILE = "ensemble.json"
 FORMAT_VERSION = 1
+#: What the folds of a cross-validation are, where they are no random ones.
+_FOLDS, _SITES = "folds", "sites"
 #: Names of folders as :func:`member_name` makes them, and how many networks anybody may have trained.
 _MEMBER = re.compile(r"[A-Za-z0-9_-]{1,120}")
 _MOST_MEMBERS = 1000
@@ -62,7 +64,7 @@ def member_name(fold: int, number: int, orientation: str, *, n_folds: int, n_mem
     return "_".join(parts)
 
 
-def write_ensemble(folder: Path, label: str, members: Sequence[tuple[str, int]]) -> None:
+def write_ensemble(folder: Path, label: str, members: Sequence[tuple[str, int]], *, by_site: bool = False) -> None:
     """Write ``ensemble.json``, once all members are trained.
 
     Parameters
@@ -72,13 +74,21 @@ def write_ensemble(folder: Path, label: str, members: Sequence[tuple[str, int]])
     label : str
     members : sequence of (str, int)
         Folder of each member within ``folder``, and its fold (0 without cross-validation).
+    by_site : bool
+        Whether each fold holds out a site.
     """
     content = {
         "format_version": FORMAT_VERSION,
         "label": label,
+        **({_FOLDS: _SITES} if by_site else {}),
         "members": [{"folder": name, "fold": fold} for name, fold in members],
     }
     write_json(folder / ENSEMBLE_FILE, content)
+
+
+def holds_out_sites(folder: Path) -> bool:
+    """Whether a model is of a cross-validation each fold of which holds out a site."""
+    return read_object(folder / ENSEMBLE_FILE).get(_FOLDS) == _SITES
 
 
 def is_model(folder: Path) -> bool:

@@ -14,26 +14,24 @@ from bids_spectsynth.bids.roles import INTERICTAL, role_of
 from bids_spectsynth.bids.sidecars import sidecar
 from bids_spectsynth.bids.vocabulary.cameras import same_camera
 from bids_spectsynth.options.choices import Harmonise
+from bids_spectsynth.synthesis.data.attenuation import same_correction
 from bids_spectsynth.synthesis.data.harmonising import LEAST_FACTOR, TOLERANCE, has_width
 from bids_spectsynth.synthesis.data.scans import ATTENUATION, CAMERA, FWHM, TRACER, UNKNOWN, measured_widths, scan_facts
 from bids_spectsynth.synthesis.data.tracers import same_tracer
 from bids_spectsynth.synthesis.models.card import ModelCard
 
 #: Keys of sidecars of synthetic images.
-COMPARED, OUTSIDE = "ComparedWithTraining", "OutsideTraining"
+COMPARED, OUTSIDE, NOT_MEASURED = "ComparedWithTraining", "OutsideTraining", "NotMeasured"
 INPUT_FWHM, HARMONISED_FWHM, HARMONISING_FWHM = "InputFWHM", "HarmonisedFWHM", "HarmonisingFWHM"
 #: Names of a difference.
 RESOLUTION = "resolution"
 _WORDS = {CAMERA: "camera", TRACER: "tracer", ATTENUATION: "attenuation correction"}
-#: How many of the training's cameras or tracers a sentence and a sidecar name: those of the most scans. That a camera
-#: was in a training but once is nobody's business elsewhere.
+#: How many of the training's cameras or tracers a sentence and a sidecar name: those of the most scans. All of them are
+#: in the card.
 _MOST_NAMES = 3
-#: Other names of corrections for attenuation, as letters and digits alone.
-_CORRECTIONS = {
-    **dict.fromkeys(("ctac", "acct", "measuredct", "ctmeasured"), "ct"),
-    **dict.fromkeys(("mrac", "mrmac", "mri"), "mr"),
-    **dict.fromkeys(("no", "nac", "nonac", "off", "false", "uncorrected"), "none"),
-}
+#: Scans of one camera lie within this factor of their median (common_width): the 5th percentile too where the measure
+#: differs by 11 % between heads, which a factor of TOLERANCE would often take for a second camera.
+_ALIKE = TOLERANCE**2
 _MEASURED = "the measured SPECT says less of how good the synthetic one is"
 
 
@@ -100,6 +98,33 @@ def input_widths(cards: Sequence[ModelCard], option: Harmonise) -> dict[str, flo
             if role in own and has_width(role):
                 found.setdefault(role, []).append(float(own[role]))
     return {role: round(float(np.median(widths)), 2) for role, widths in found.items()}
+
+
+def learned_from_several(cards: Sequence[ModelCard], targets: Mapping[str, float]) -> list[str]:
+    """What deserves a look where ``--harmonise`` meets networks that know sharper scans than their training's median.
+
+    Parameters
+    ----------
+    cards : sequence of ModelCard
+    targets : mapping of str to float
+        Of :func:`input_widths`.
+
+    Returns
+    -------
+    list of str
+        A sentence without a full stop for each input whose training had scans of several resolutions; none of networks
+        that were trained with harmonised inputs.
+    """
+    found = []
+    for role, width in targets.items():
+        ranges = [card.scans[role][FWHM] for card in cards if not card.harmonised and _is_recorded([card], role)]
+        sharpest = min((float(one["p5"]) for one in ranges if one["p5"] * _ALIKE < one["median"]), default=None)
+        if sharpest is not None:
+            found.append(
+                f"learned from {role_of(role).title} images of several resolutions (5 % of {sharpest:.1f} mm or less); "
+                f"--harmonise smooths those that it knows too, to {width:.1f} mm; train with --harmonise {RESOLUTION}"
+            )
+    return found
 
 
 def compared_roles(cards: Sequence[ModelCard], case: PreparedCase) -> list[str]:
@@ -182,7 +207,7 @@ def scan_entries(cards: Sequence[ModelCard], case: PreparedCase, targets: Mappin
     dict
         ``ComparedWithTraining``, ``OutsideTraining`` where something differs, ``InputFWHM``, and where inputs are
         harmonised ``HarmonisedFWHM`` and ``HarmonisingFWHM``, the Gaussian of each (mm, 0 where it stayed as it was).
-        What cannot be measured is left out.
+        What cannot be measured is left out of these; ``NotMeasured`` has the roles of which the resolution was needed.
     """
     compared = records_scans(cards)
     entries: dict[str, Any] = {COMPARED: compared}
@@ -194,9 +219,19 @@ def scan_entries(cards: Sequence[ModelCard], case: PreparedCase, targets: Mappin
         entries[INPUT_FWHM] = widths
     if targets:
         entries[HARMONISED_FWHM] = dict(targets)
-        entries[HARMONISING_FWHM] = {role: round(case.smoothing.get(role, 0.0), 2) for role in targets}
+        kernels = {role: round(case.smoothing.get(role, 0.0), 2) for role in targets if role in measured}
+        entries |= {HARMONISING_FWHM: kernels} if kernels else {}
+    needed = [role for role in compared_roles(cards, case) if role in targets or _is_recorded(cards, role)]
+    unknown = [role for role in needed if role not in measured]
+    # A PET that is too sharp to be measured is no one that is like the others.
+    entries |= {NOT_MEASURED: unknown} if unknown else {}
     found = differences(cards, case, measured)
     return entries | ({OUTSIDE: [one.as_json() for one in found]} if found else {})
+
+
+def _is_recorded(cards: Sequence[ModelCard], role: str) -> bool:
+    """Whether a resolution of the training's scans is known, with which one could be compared."""
+    return any(FWHM in card.scans.get(role, {}) for card in cards)
 
 
 def _resolution(
@@ -248,14 +283,8 @@ def _alike(name: str, one: str, other: str) -> bool:
         return same_tracer(one, other)
     if name == CAMERA:
         return same_camera(one, other)
-    return _correction(one) == _correction(other)
+    return same_correction(one, other)
 
 
 def _is_unknown(text: str) -> bool:
     return text.strip().lower() in {"", UNKNOWN, "na", "unknown"}
-
-
-def _correction(text: str) -> str:
-    """How attenuation was corrected for, without the words for "attenuation correction"."""
-    letters = "".join(filter(str.isalnum, text.lower())).replace("attenuationcorrection", "").replace("based", "")
-    return _CORRECTIONS.get(letters, letters)

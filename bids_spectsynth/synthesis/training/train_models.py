@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +10,24 @@ import numpy as np
 from bids_spectsynth.bids.dataset import add_descriptions, has_phantom_data
 from bids_spectsynth.bids.output_files import models_folder
 from bids_spectsynth.bids.participants import update_participants
+from bids_spectsynth.bids.roles import role_of
 from bids_spectsynth.errors import ModelError, Outcome
-from bids_spectsynth.options.settings import Settings
+from bids_spectsynth.options.settings import BY_SITE, Settings
 from bids_spectsynth.synthesis.baselines.files import has_baselines, remove_baselines
 from bids_spectsynth.synthesis.baselines.fitted import Baselines
 from bids_spectsynth.synthesis.baselines.fitting import fit_baselines
 from bids_spectsynth.synthesis.cohort.select import make_cohort
+from bids_spectsynth.synthesis.cohort.sites import describe_folds, read_sites
 from bids_spectsynth.synthesis.computing.devices import Processes, connected_processes, environment_rank, resolve_device
-from bids_spectsynth.synthesis.data.harmonising import case_widths, common_width, group_notes, harmonised, has_width
+from bids_spectsynth.synthesis.data.harmonising import (
+    TOLERANCE,
+    case_widths,
+    common_width,
+    group_notes,
+    harmonised,
+    has_width,
+    unmeasured_notes,
+)
 from bids_spectsynth.synthesis.data.slices import PreparedCases
 from bids_spectsynth.synthesis.data.storage import storage_for
 from bids_spectsynth.synthesis.models.ensemble import ENSEMBLE_FILE, write_ensemble
@@ -66,6 +76,8 @@ def train_models(settings: Settings, names: Collection[str] | None) -> tuple[lis
             parts = {**others, **dict.fromkeys(cohort.left_out, "excluded"), **cohort.split}
             update_participants(settings.output_dir, {label: {"split": part} for label, part in parts.items()})
         logger.info("Split by participant: %s", cohort.counts())
+        if settings.cross_validate == BY_SITE:
+            logger.info("Sites that the networks hold out: %s", describe_folds(cohort.folds, read_sites(settings)))
         for number, (model, plan) in enumerate(plans.items(), start=1):
             logger.info("Model %d of %d, %s: networks: %d", number, len(models), model.label, len(plan))
             folders.append(_train_model(settings, model, plan, fitted, processes))
@@ -91,7 +103,8 @@ def _train_model(
     if not processes.is_first:
         return folder
     if any(planned.network.name for planned in plan) and not ensemble.exists():
-        write_ensemble(folder, model.label, [(planned.network.name, planned.network.fold) for planned in plan])
+        networks = [(planned.network.name, planned.network.fold) for planned in plan]
+        write_ensemble(folder, model.label, networks, by_site=settings.cross_validate == BY_SITE)
     inputs = " and ".join(model.inputs)
     words = f"Synthetic interictal SPECT of the pix2pix model trained on {inputs} in space {model.space}."
     add_descriptions(settings.output_dir, {model.label: words})
@@ -175,15 +188,28 @@ def with_common_widths(planned: PlannedTraining) -> PlannedTraining:
             f"{len(planned.training.cases)} training PETs could be measured; look at their brain masks, or leave the "
             "option out"
         )
+    _warn_of_other_widths(planned, targets)
     parts = [_brought_to(part, targets) for part in (planned.training, planned.validation)]
     smoothed = sum(bool(case.smoothing) for part in parts for case in part.cases)
     words = ", ".join(f"{role} {width:g} mm" for role, width in targets.items())
     n = sum(map(len, parts))
     logger.info("Model %s: inputs brought to %s; %d of %d smoothed", planned.config.label, words, smoothed, n)
+    validation = {case.name: case_widths(case, targets) for case in planned.validation.cases}
     for role, width in targets.items():
-        for note in group_notes({name: own[role] for name, own in found.items() if role in own}, width):
+        learned, chosen = ({name: own[role] for name, own in part.items()} for part in (found, validation))
+        for note in [*group_notes(learned, width), *(f"validation: {one}" for one in unmeasured_notes(chosen))]:
             logger.warning("Model %s, %s: %s", planned.config.label, role, note)
     return dataclasses.replace(planned, training=parts[0], validation=parts[1])
+
+
+def _warn_of_other_widths(planned: PlannedTraining, targets: Mapping[str, float]) -> None:
+    """Say where the model that a training starts from has learned from inputs of another common resolution."""
+    earlier = {} if planned.initial is None else dict(planned.initial.card.harmonised)
+    for role, width in targets.items():
+        there = float(earlier.get(role, width))
+        if max(there, width) > min(there, width) * TOLERANCE:
+            words = "Model %s: --initial-model learned from a %s of %.1f mm, here it is %.1f mm; it must get used to it"
+            logger.warning(words, planned.config.label, role_of(role).sentence, there, width)
 
 
 def _brought_to(part: PreparedCases, targets: dict[str, float]) -> PreparedCases:

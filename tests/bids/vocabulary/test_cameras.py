@@ -14,6 +14,9 @@ _MODELS = ("Biograph", "Biograph64_mCT", "Biograph 64-4R TruePoint", "Biograph_m
            "Symbia T16", "e.cam", "D-SPECT", "GCA-9300A", "Millennium VG", "BrightView XCT", "PRISM 3000XP", "uMI 780",
            "TrioTim", "Prisma_fit", "SIGNA PET/MR", "DISCOVERY MR750w", "Investigational_Device_7T", "AnyScan Trio",
            "VERITON-CT 200", "Ingenia 3.0T", "Achieva dStream",
+           "Omni Legend", "NM/CT 870 DR", "Tandem_Discovery_670", "Symbia Pro.specta X7", "Symbia S",
+           "Biograph Trinion", "Encore2", "HR+", "EXACT HR+", "DST-XLi", "Triad XLT", "Guardian Body",
+           "Cartesion Prime PCD-1000A/2B",
            "Phantom MRI", "Phantom PET", "Phantom SPECT")  # fmt: skip
 
 
@@ -39,7 +42,7 @@ def test_model_name__known_products_pass_as_they_are(text: str) -> None:
     [
         "St. Mary's Hospital, London", "Biograph of Anna Schmidt", "Symbia Doe", "SN 4711", "Biograph SN4711",
         "Biograph 4711", "Biograph 4711007", "Biograph 12 11 70", "Biograph, room 3", "Biograph*1970", "PET/CT", "690",
-        "n/a", "", " ",
+        "S", "NM", "n/a", "", " ",
     ],
 )  # fmt: skip
 def test_model_name__anything_else_stays(text: str) -> None:
@@ -63,6 +66,11 @@ def test_names__what_they_give_they_leave_as_it_is(text: str) -> None:
         ("Discovery 690", "GE Discovery 690", True),
         ("Discovery 690", "GE Discovery 710", False),
         ("Siemens", "GE Discovery 690", False),
+        ("Siemens Skyra", "Siemens MAGNETOM Skyra", True),
+        ("Siemens MAGNETOM Vida", "Siemens Skyra", False),
+        ("CTI HR+", "CTI ECAT HR+", True),
+        ("GE Omni Legend", "GE Discovery 690", False),
+        ("GE NM/CT 870 DR", "GE NM/CT 870 DR", True),
         ("Simulated Phantom PET", "Simulated Phantom 2", False),
     ],
 )

@@ -109,6 +109,16 @@ def test_the_models_table_shows_the_validation_of_a_card(html):
     assert rows[0][-2:] == ["0.123", "0.988"]
 
 
+def test_images_of_one_model_from_unlike_inputs_are_named(cohort, tmp_path, parse):
+    out = tmp_path / "out"
+    shutil.copytree(cohort, out)
+    path = next(out.glob("sub-02/spect/*_desc-pix2pixPet_spect.json"))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"HarmonisedFWHM": {"pet": 8.0}}))
+    text = parse(group_report(out).read_text(encoding="utf-8")).text
+    assert "model pix2pixPet: ratings of images of different resolution stand together" in text
+    assert "model pix2pixT1w: ratings of images of different resolution" not in text
+
+
 def test_labels_of_digits_stay_as_they_are(tmp_path, write, parse):
     write.describe(tmp_path)
     for label in ("01", "02", "03"):

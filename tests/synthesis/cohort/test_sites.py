@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from bids_spectsynth.errors import ModelError, UsageError
 from bids_spectsynth.options.settings import make_settings
 from bids_spectsynth.synthesis.cohort.select import split_cohort
-from bids_spectsynth.synthesis.cohort.sites import n_folds, read_sites, site_splits
+from bids_spectsynth.synthesis.cohort.sites import describe_folds, n_folds, read_sites, site_splits
 from bids_spectsynth.synthesis.models.card import is_selection_participant, is_training_participant
-from bids_spectsynth.synthesis.models.ensemble import load_members, members_for
+from bids_spectsynth.synthesis.models.ensemble import holds_out_sites, load_members, members_for
 from bids_spectsynth.synthesis.training.train_models import train_models
 
 TABLE = "participant_id\tsite\tcentre\n" + "".join(
@@ -47,6 +47,8 @@ def test_read_sites__by_label_and_by_another_column(settings_for):
         (TABLE, {"site_column": "hospital"}, "has no column hospital"),
         (TABLE + "sub-02\tB\tx\n", {}, "has two values for participant 02, A and B; correct the table"),
         (TABLE.replace("B", "A").replace("C", "n/a"), {}, r"has 1 value\(s\), two at least needed"),
+        (TABLE + "sub-07\tb\tx\n", {}, "has the values 'B' and 'b', which may be one site; correct the table"),
+        (TABLE + "sub-07\tA  1\tx\nsub-08\ta1\tx\n", {}, "has the values 'A 1' and 'a1', which may be one site"),
     ],
 )
 def test_read_sites__what_is_wrong_is_one_line(settings_for, table, values, words):
@@ -57,6 +59,17 @@ def test_read_sites__what_is_wrong_is_one_line(settings_for, table, values, word
 
 def test_read_sites__a_row_that_says_the_same_again_is_no_fault(settings_for):
     assert read_sites(settings_for(TABLE + "sub-02\tA\ty\nsub-02\tn/a\tx\n")) == SITES
+
+
+@pytest.mark.parametrize("word", ["N/A", "na", "NaN", "null", "Unknown", "None", ""])
+def test_read_sites__words_for_unknown_are_no_site(settings_for, word):
+    assert read_sites(settings_for(TABLE + f"sub-07\t{word}\tx\n")) == SITES
+
+
+def test_describe_folds__who_is_always_held_out_is_of_no_fold():
+    folds = site_splits(list(SITES), SITES, (30, 6, 12), 1)
+    folds = [{**fold, "09": "test"} for fold in folds]
+    assert describe_folds(folds, {**SITES, "09": "D"}) == "fold-1: A (3), fold-2: B (2), fold-3: C (1)"
 
 
 @given(st.dictionaries(st.integers(1, 99).map(str), st.sampled_from("ABCD"), min_size=4), st.integers(0, 9))
@@ -79,13 +92,18 @@ def test_site_splits__a_participant_without_a_site_is_named():
         site_splits([*SITES, "07"], SITES, (30, 6, 12), 1)
 
 
-def test_train_models__each_network_has_seen_nobody_of_the_site_that_it_serves(settings_for, tmp_path, write_prepared):
+def test_train_models__each_network_has_seen_nobody_of_the_site_that_it_serves(
+    settings_for, tmp_path, write_prepared, caplog
+):
+    caplog.set_level("INFO")
     for seed, label in enumerate(SITES):
         write_prepared(tmp_path / "out", label, seed)
     quick = {"voxel_size": 4, "base_filters": 2, "epochs": 1, "slices_per_subject": 2, "nprocs": 1, "device": "cpu"}
     (folder,), _ = train_models(settings_for(mode="train", **quick), None)
+    assert "Sites that the networks hold out: fold-1: A (3), fold-2: B (2), fold-3: C (1)" in caplog.text
     members = load_members(folder)
     assert [member.folder.name for member in members] == ["fold-1", "fold-2", "fold-3"]
+    assert holds_out_sites(folder)
     for label, site in SITES.items():
         (own,) = members_for(members, label)
         assert own.fold == "ABC".index(site) + 1

@@ -144,8 +144,16 @@ def test_common_width__scans_that_are_all_unlike_have_their_median() -> None:
     assert common_width([4.0, 6.0, 9.0, 13.0, 19.0]) == 9
 
 
+def test_group_notes__scans_that_stay_sharp_because_nothing_was_measured() -> None:
+    nan = float("nan")
+    (note,) = group_notes({"a": nan, "b": 8.1, "c": 8.3, "d": nan}, 8.2)
+    assert note.startswith("resolution of a, d not measured, not smoothed (2 of 4)")
+    (note,) = group_notes(dict.fromkeys("abcde", nan) | {"f": 8.1, "g": 8.3}, 8.2)
+    assert "a, b, c, ... not measured, not smoothed (5 of 7)" in note
+
+
 def test_group_notes__what_deserves_a_look() -> None:
-    assert group_notes({"a": 6.0, "b": 6.2, "c": float("nan")}, 6.1) == []
+    assert group_notes({"a": 6.0, "b": 6.2}, 6.1) == []
     (blurred,) = group_notes(dict.fromkeys("abcd", 6.0) | {"e": 15.0}, 6.0)
     assert "e (15.0 mm) is more blurred" in blurred
     alone, strong = group_notes({"a": 6.0, "b": 15.0}, 15.0)

@@ -34,6 +34,20 @@ def test_scan_facts__nothing_that_may_not_leave() -> None:
     assert scan_facts({"TracerName": "FDG"}, "T1w") == {"camera": "n/a"}
 
 
+@pytest.mark.parametrize(
+    ("tracer", "correction"),
+    [("FDG Mueller", "measured by A Smith"), ("FDG Nordheim", "CT Nordheim"), ("Nordheim", "Nordheim")],
+)
+def test_scan_facts__free_text_is_no_tracer_and_no_correction(tracer: str, correction: str) -> None:
+    facts = scan_facts({"TracerName": tracer, "AttenuationCorrection": correction}, "pet")
+    assert facts == {"camera": "n/a", "tracer": "n/a", "attenuation_correction": "n/a"}
+
+
+def test_scan_facts__a_known_tracer_and_correction_by_their_names_alone() -> None:
+    facts = scan_facts({"TracerName": "FDG (Nordheim)", "AttenuationCorrection": "CT-based, A. Doe"}, "pet")
+    assert facts == {"camera": "n/a", "tracer": "FDG", "attenuation_correction": "CT"}
+
+
 def test_scan_facts__free_text_is_no_camera() -> None:
     facts = {"Manufacturer": "Praxis Dr. Hans Mueller", "ManufacturersModelName": "Biograph mCT"}
     assert scan_facts(facts, "T1w") == {"camera": "Biograph mCT"}

@@ -1,6 +1,6 @@
 import pytest
 
-from bids_spectsynth.synthesis.data.tracers import same_tracer, tracer_note
+from bids_spectsynth.synthesis.data.tracers import known_tracer, same_tracer, tracer_note
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,17 @@ def test_same_tracer__fdg_however_it_is_written(name: str) -> None:
 )
 def test_same_tracer__others(one: str, other: str, same: bool) -> None:
     assert same_tracer(one, other) is same
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("18F-FDG", "FDG"), ("PIB", "PiB"), ("99mTc-d,l-HMPAO", "HMPAO"), ("[11C]UCB-J", "UCB-J"),
+        ("[15O]H2O", "water"), ("123I-iomazenil", "iomazenil"), ("AV-45", "AV45"), ("18F", "18F"), ("Tc-99m", "99mTc"),
+        ("FDG, Nordheim", "FDG"), ("FDG Nordheim", None), ("Nordheim", None), ("JD12", None), ("n/a", None), ("", None),
+    ],
+)  # fmt: skip
+def test_known_tracer__nothing_but_its_name(name: str, known: str | None) -> None:
+    assert known_tracer(name) == known
+    assert known is None or known_tracer(known) == known
+    assert known is None or same_tracer(name, known)

@@ -11,6 +11,7 @@ from bids_spectsynth.synthesis.models.ensemble import (
     ENSEMBLE_FILE,
     Member,
     find_models,
+    holds_out_sites,
     load_members,
     member_name,
     members_for,
@@ -105,3 +106,11 @@ def test_a_list_of_a_newer_version(folds):
     (folds / ENSEMBLE_FILE).write_text(json.dumps({"format_version": 99, "members": [{"folder": "a", "fold": 0}]}))
     with pytest.raises(ModelError, match="newer version"):
         load_members(folds)
+
+
+def test_holds_out_sites__as_the_ensemble_says(tmp_path):
+    assert not holds_out_sites(tmp_path)
+    for by_site in (False, True):
+        write_ensemble(tmp_path, "m", [("fold-1", 1), ("fold-2", 2)], by_site=by_site)
+        assert holds_out_sites(tmp_path) is by_site
+        assert ensemble.read_ensemble(tmp_path) == ("m", [("fold-1", 1), ("fold-2", 2)])

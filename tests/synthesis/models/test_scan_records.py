@@ -6,6 +6,7 @@ import pytest
 
 from bids_spectsynth.synthesis.models.scan_records import (
     RecordedDifference,
+    not_measured,
     recorded_differences,
     recorded_numbers,
 )
@@ -22,6 +23,12 @@ def test_recorded_differences__as_they_were_written() -> None:
 def test_recorded_differences__odd_entries_are_passed_over(odd: Any) -> None:
     assert recorded_differences({"OutsideTraining": [odd, {"sentence": "x"}]}) == [RecordedDifference("", "x")]
     assert recorded_differences({"OutsideTraining": odd}) == []
+
+
+@pytest.mark.parametrize("odd", [None, 5, "x", {}, [1], [None], [""]])
+def test_not_measured__what_is_no_list_of_roles_is_passed_over(odd: Any) -> None:
+    assert not_measured({"NotMeasured": odd}) == []
+    assert len(not_measured({"NotMeasured": ["pet", "interictal"]})) == 2
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,13 @@ import pytest
 
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.synthesis.data.harmonising import harmonised
-from bids_spectsynth.synthesis.models.training_scans import differences, input_widths, records_scans, scan_entries
+from bids_spectsynth.synthesis.models.training_scans import (
+    differences,
+    input_widths,
+    learned_from_several,
+    records_scans,
+    scan_entries,
+)
 from tests.synthesis.data.test_scans import write
 
 PET = {
@@ -109,6 +115,19 @@ def test_input_widths__by_option_or_by_the_card() -> None:
     assert input_widths([card(inputs=("T1w",))], "resolution") == {}
 
 
+def test_learned_from_several__where_the_training_had_sharper_scans_too() -> None:
+    targets = {"pet": 8.4}
+    assert learned_from_several([card(8.4)], targets) == []
+    mixed = card(8.4)
+    mixed.scans["pet"]["fwhm_mm"] |= {"min": 4.5, "p5": 4.6}
+    (sentence,) = learned_from_several([card(8.4), mixed], targets)
+    assert "several resolutions (5 % of 4.6 mm or less)" in sentence
+    assert "train with --harmonise resolution" in sentence
+    assert learned_from_several([mixed], {}) == []
+    mixed.harmonised = {"pet": 8.4}
+    assert learned_from_several([mixed], targets) == []
+
+
 def test_scan_entries__harmonised_pet_is_no_longer_too_sharp(tmp_path: Path) -> None:
     case, targets = write(tmp_path, "01", 4, PET), {"pet": 8.0}
     entries = scan_entries([card(8.0)], harmonised(case, targets), targets)
@@ -122,6 +141,17 @@ def test_scan_entries__harmonised_pet_is_no_longer_too_sharp(tmp_path: Path) -> 
     entries = scan_entries([card(8.0)], harmonised(blurred, targets), targets)
     assert entries["HarmonisingFWHM"] == {"pet": 0.0}
     assert [one["name"] for one in entries["OutsideTraining"]] == ["resolution"]
+
+
+@pytest.mark.parametrize("fwhm", [2.0, 3.0])
+def test_scan_entries__a_pet_too_sharp_to_be_measured_is_named(tmp_path: Path, fwhm: float) -> None:
+    case = write(tmp_path, "01", fwhm, PET)
+    assert scan_entries([card(8.0)], case, {}) == {"ComparedWithTraining": True, "NotMeasured": ["pet"]}
+    targets = {"pet": 8.0}
+    harmonised_too = {"ComparedWithTraining": True, "NotMeasured": ["pet"], "HarmonisedFWHM": targets}
+    assert scan_entries([card(8.0)], harmonised(case, targets), targets) == harmonised_too
+    # A training whose resolution is not known has nothing to compare it with.
+    assert "NotMeasured" not in scan_entries([card(scans={"pet": {"scans": 12}})], case, {})
 
 
 def test_scan_entries__a_card_of_an_earlier_version(tmp_path: Path) -> None:

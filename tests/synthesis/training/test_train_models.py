@@ -1,10 +1,12 @@
 """The networks of a model, and the training of all of them on prepared participants."""
 
+import dataclasses
 import itertools
 import json
 import os
 import shutil
 import signal
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -285,3 +287,23 @@ def test_with_common_widths__without_any_resolution_nothing_is_trained(tmp_path,
     monkeypatch.setattr(train_cohort, "case_widths", lambda case, roles: dict.fromkeys(roles, float("nan")))
     with pytest.raises(ModelError, match=r"model m: --harmonise resolution: .* none of its 2 training PETs"):
         with_common_widths(plan_of(tmp_path))
+
+
+def test_with_common_widths__what_stays_sharp_for_lack_of_a_measure_is_said(tmp_path, monkeypatch, caplog):
+    found = {"sub-9.0": 9.0}
+    plan = plan_of(tmp_path)
+    monkeypatch.setattr(
+        train_cohort, "case_widths", lambda case, roles: dict.fromkeys(roles, found.get(case.name, float("nan")))
+    )
+    with_common_widths(plan)
+    lines = [line for line in caplog.messages if "not measured, not smoothed" in line]
+    assert len(lines) == 2
+    assert "(1 of 2)" in lines[0]
+    assert "validation: resolution of" in lines[1]
+
+
+@pytest.mark.parametrize(("earlier", "is_said"), [({"pet": 6.0}, True), ({"pet": 9.2}, False), ({}, False)])
+def test_with_common_widths__a_start_from_another_common_resolution_is_said(tmp_path, caplog, earlier, is_said):
+    initial = SimpleNamespace(card=SimpleNamespace(harmonised=earlier))
+    with_common_widths(dataclasses.replace(plan_of(tmp_path), initial=initial))
+    assert ("--initial-model learned from a PET of 6.0 mm, here it is" in caplog.text) is is_said
