@@ -236,9 +236,12 @@ def _judged(
         slow = coarse.trend_of(trend, difference, evaluated, affine, masks.lesion)
         difference = difference - slow
     null = patient_null(coarse, threshold=choices.threshold, seed=choices.seed, trend=trend)
-    deviation = on_prepared_grid(null, null.standard_deviation, evaluated, affine)
+    deviation, *parts = (
+        on_prepared_grid(null, part, evaluated, affine, masks.lesion)
+        for part in (null.standard_deviation, *null.parts.values())
+    )
     maps = _maps(difference, slow, masks, deviation, error)
-    budget = {name: on_prepared_grid(null, part, evaluated, affine) for name, part in null.parts.items()}
+    budget = dict(zip(null.parts, parts, strict=True))
     if error is not None:
         budget["synthesis"] = error.standard_deviation
     return Siscom(

@@ -195,6 +195,17 @@ def test_subtract__a_focus_in_or_beside_the_lesion_is_found_and_says_so() -> Non
     assert inside.maps.mask.sum() == plain.maps.mask.sum(), "no edge is taken off around it"
 
 
+def test_subtract__a_focus_in_a_lesion_at_the_border_of_the_brain_has_its_p() -> None:
+    """The lattice on which peaks are compared with the null's goes on beyond the brain that is left."""
+    front = POINTS[BRAIN.ravel()][:, 1].max()
+    lesion = BRAIN & (POINTS[:, 1] > front - 30).reshape(SHAPE)
+    scan = ictal_scan(seizure((0.0, front - 8, 20.0)))
+    plain, found = (run(scan, real(kind="synthetic"), lesion=one).foci[0] for one in (None, lesion))
+    assert (found.lesion_percent, found.znull_max > 10) == (pytest.approx(100, abs=20), True)
+    # The least that so few simulated maps can say.
+    assert found.p_corrected == plain.p_corrected < 0.2
+
+
 def test_subtract__an_empty_mask_is_none() -> None:
     plain, empty = run(ictal_scan(seizure())), run(ictal_scan(seizure()), lesion=np.zeros(SHAPE, dtype=bool))
     np.testing.assert_array_equal(plain.maps.znull, empty.maps.znull)
