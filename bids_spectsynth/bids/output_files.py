@@ -183,6 +183,13 @@ def find_ratings(output_dir: Path, rating: Rating) -> list[Path]:
     return sorted(path for pattern in patterns for path in output_dir.glob(pattern))
 
 
+def ratings_of(output_dir: Path, prepared: PreparedCase) -> list[Path]:
+    """All tables that rate synthetic images of a case, of whatever model, which exist, sorted by path."""
+    folder = rating_path(output_dir, prepared, "x", "metrics").parent
+    found = [path for rating in RATINGS for path in folder.glob(f"*_{rating}.tsv")]
+    return sorted(path for path in found if parse_name(path.name)[0].get("space") == prepared.space)
+
+
 def rating_tables(output_dir: Path, prepared: PreparedCase, label: str) -> list[Path]:
     """All tables that rate a synthetic image (:data:`RATINGS`), whether they exist or not.
 
