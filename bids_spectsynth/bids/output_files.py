@@ -109,6 +109,19 @@ def lesion_volumes(path: Path) -> tuple[float, float]:
     return drawn, inside
 
 
+def volume_text(ml: float) -> str:
+    """A volume for reading, to a tenth of a mL; what is less has one digit, so that a lesion of a voxel is one.
+
+    Examples
+    --------
+    >>> volume_text(12.34), volume_text(0.0271), volume_text(0.0), volume_text(float("nan"))
+    ('12.3', '0.03', '0', 'n/a')
+    """
+    if ml != ml:
+        return "n/a"
+    return f"{ml:.1f}" if ml >= 0.1 else f"{ml:.1g}"
+
+
 def synthetic_path(output_dir: Path, prepared: PreparedCase, label: str, *, space: str | None = None) -> Path:
     """The synthetic SPECT of a case by a model.
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import ndimage
 
+from bids_spectsynth.bids.output_files import volume_text
 from bids_spectsynth.siscom.baselines.regional import first_voxel
 from bids_spectsynth.siscom.comparable import WITH_TREND, Choices, Comparable, comparable, usable_level
 from bids_spectsynth.siscom.foci.clusters import find_foci
@@ -276,7 +277,7 @@ def _judged(
 def _lesion_notes(volume: float | None) -> list[str]:
     if volume is None:
         return []
-    return [_LESION.format(f"{volume:.1f} mL") if volume > 0 else _LESION_BESIDE]
+    return [_LESION.format(f"{volume_text(volume)} mL") if volume > 0 else _LESION_BESIDE]
 
 
 def _chance(null: Null, trended: bool, error: CohortError | None) -> Callable[[float, float], float]:

@@ -13,7 +13,7 @@ from bids_spectsynth.siscom.baselines import cohort as cohort_baseline
 from bids_spectsynth.siscom.baselines.pet import PET
 from bids_spectsynth.siscom.baselines.request import Request
 from bids_spectsynth.siscom.baselines.residuals import residual_of
-from bids_spectsynth.siscom.case import Siscom, subtract
+from bids_spectsynth.siscom.case import Siscom, _lesion_notes, subtract
 from bids_spectsynth.siscom.comparable import Choices, residual_difference
 from bids_spectsynth.siscom.records import BaselineImage, BaselineKind
 from bids_spectsynth.siscom.subtraction.route import AGREE_MM, DIRECT
@@ -204,6 +204,11 @@ def test_subtract__a_focus_in_a_lesion_at_the_border_of_the_brain_has_its_p() ->
     assert (found.lesion_percent, found.znull_max > 10) == (pytest.approx(100, abs=20), True)
     # The least that so few simulated maps can say.
     assert found.p_corrected == plain.p_corrected < 0.2
+
+
+def test_subtract__a_lesion_of_one_voxel_is_no_lesion_of_nothing() -> None:
+    (note,) = _lesion_notes(0.0412)
+    assert note.startswith("The lesion mask (0.04 mL of the brain that both scans show)")
 
 
 def test_subtract__an_empty_mask_is_none() -> None:

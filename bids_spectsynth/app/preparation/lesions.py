@@ -9,7 +9,7 @@ from bids_spectsynth.app.freshness import transform_files
 from bids_spectsynth.bids.finding.cases import Case
 from bids_spectsynth.bids.finding.external import External
 from bids_spectsynth.bids.manifests import Product, make_if_outdated, manifest_path
-from bids_spectsynth.bids.output_files import find_cases, lesion_path, lesion_volumes, ratings_of
+from bids_spectsynth.bids.output_files import find_cases, lesion_path, lesion_volumes, ratings_of, volume_text
 from bids_spectsynth.bids.participants import LESION_VOLUME, update_participants
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import T1W
@@ -68,8 +68,7 @@ def _largest(participant: str, output_dir: Path) -> str:
     """Volume of the largest lesion mask of a participant that lies there, mL; sessions outside the run have theirs."""
     prepared = [case.lesion for case in find_cases(output_dir, participant)]
     volume = max((lesion_volumes(path)[0] for path in prepared if path is not None), default=0.0)
-    # A mask of a voxel or two is one all the same.
-    return "" if not volume > 0 else f"{volume:.1f}" if volume >= 0.1 else f"{volume:.1g}"
+    return volume_text(volume) if volume > 0 else ""
 
 
 def _prepare(case: Case, settings: Settings) -> None:
