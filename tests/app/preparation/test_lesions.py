@@ -215,7 +215,7 @@ def test_none__pays_no_heed(before: App, hand: Path, tmp_path: Path) -> None:
     [
         (np.zeros((24, 24, 24)), "the lesion mask is empty"),
         (ball((0, 0, 0), 58), "it is no lesion"),
-        (ball((0, 84, 0), 9), "outside the brain"),
+        (ball((84, 0, 0), 9), "outside the brain"),
         (ball(CAVITY, 20) * np.arange(24), "different values"),
     ],
 )
@@ -313,3 +313,16 @@ def test_phantom__a_simulated_resection_and_its_truth_as_derivatives(tmp_path: P
     )
     np.testing.assert_allclose(own.mean(axis=0), true.mean(axis=0), atol=1)
     assert "lesion mask: bids:truth:sub-02/anat/sub-02_label-lesion_mask.nii.gz" in result.stderr
+
+
+def test_mask__outside_the_brain_mask_and_in_the_head_is_used_with_a_warning(
+    before: App, hand: Path, tmp_path: Path
+) -> None:
+    """As that of a cavity which the brain mask goes around exactly."""
+    app = before.copy(tmp_path)
+    draw(hand, ball((0, 84, 0), 9))
+    result = run(app, hand)
+    assert result.code == 0, result.err
+    assert result.says(f"sub-01: bids:hand:{MASK}: 0 of the ")
+    assert facts(app, PREPARED)["VolumeInBrain"] == 0
+    assert any("Nothing of the lesion mask lies" in note for note in facts(app, f"{SISCOM}_stat-z_statmap")["Notes"])
