@@ -134,6 +134,19 @@ def lesion_volumes(path: Path) -> tuple[float, float]:
     return drawn, inside
 
 
+def volume_text(ml: float) -> str:
+    """A volume for reading, to a tenth of a mL; what is less has one digit, so that a lesion of a voxel is one.
+
+    Examples
+    --------
+    >>> volume_text(12.34), volume_text(0.0271), volume_text(0.0), volume_text(float("nan"))
+    ('12.3', '0.03', '0', 'n/a')
+    """
+    if ml != ml:
+        return "n/a"
+    return f"{ml:.1f}" if ml >= 0.1 else f"{ml:.1g}"
+
+
 def synthetic_path(output_dir: Path, prepared: PreparedCase, label: str, *, space: str | None = None) -> Path:
     """The synthetic SPECT of a case by a model.
 
@@ -206,6 +219,13 @@ def find_ratings(output_dir: Path, rating: Rating) -> list[Path]:
     """All tables of one kind in the output folder, sorted by path."""
     patterns = (f"sub-*/spect/*_{rating}.tsv", f"sub-*/ses-*/spect/*_{rating}.tsv")
     return sorted(path for pattern in patterns for path in output_dir.glob(pattern))
+
+
+def ratings_of(output_dir: Path, prepared: PreparedCase) -> list[Path]:
+    """All tables that rate synthetic images of a case, of whatever model, which exist, sorted by path."""
+    folder = rating_path(output_dir, prepared, "x", "metrics").parent
+    found = [path for rating in RATINGS for path in folder.glob(f"*_{rating}.tsv")]
+    return sorted(path for path in found if parse_name(path.name)[0].get("space") == prepared.space)
 
 
 def rating_tables(output_dir: Path, prepared: PreparedCase, label: str) -> list[Path]:

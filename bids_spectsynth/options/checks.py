@@ -109,7 +109,8 @@ def check_lesions(level: AnalysisLevel, data: DataOptions, model: ModelOptions, 
     Raises
     ------
     UsageError
-        It is asked for at the group level, in a training alone, or without folders that could hold a mask.
+        It is asked for at the group level, in a training alone, without folders that could hold a mask, or for metrics
+        in a preparation alone.
     """
     if "lesion_mask" not in given:
         return
@@ -117,6 +118,8 @@ def check_lesions(level: AnalysisLevel, data: DataOptions, model: ModelOptions, 
         raise UsageError("--lesion-mask: is of the participant level; the group level reads its tables; leave it out")
     if model.mode == "train":
         raise UsageError("--lesion-mask: --mode train looks at no lesion mask; leave one of the two options out")
+    if data.lesion_mask == "all" and model.mode == "preprocess":
+        raise UsageError("--lesion-mask all: --mode preprocess makes no metrics; leave one of the two options out")
     if data.lesion_mask != "none" and not data.derivatives:
         raise UsageError(
             f"--lesion-mask {data.lesion_mask}: masks are taken from --derivatives; add that, or leave it out"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import ndimage
 
+from bids_spectsynth.bids.output_files import volume_text
 from bids_spectsynth.siscom.baselines.regional import first_voxel
 from bids_spectsynth.siscom.comparable import WITH_TREND, Choices, Comparable, comparable, usable_level
 from bids_spectsynth.siscom.foci.clusters import find_foci
@@ -236,9 +237,12 @@ def _judged(
         slow = coarse.trend_of(trend, difference, evaluated, affine, masks.lesion)
         difference = difference - slow
     null = patient_null(coarse, threshold=choices.threshold, seed=choices.seed, trend=trend)
-    deviation = on_prepared_grid(null, null.standard_deviation, evaluated, affine)
+    deviation, *parts = (
+        on_prepared_grid(null, part, evaluated, affine, masks.lesion)
+        for part in (null.standard_deviation, *null.parts.values())
+    )
     maps = _maps(difference, slow, masks, deviation, error)
-    budget = {name: on_prepared_grid(null, part, evaluated, affine) for name, part in null.parts.items()}
+    budget = dict(zip(null.parts, parts, strict=True))
     if error is not None:
         budget["synthesis"] = error.standard_deviation
     return Siscom(
@@ -273,7 +277,7 @@ def _judged(
 def _lesion_notes(volume: float | None) -> list[str]:
     if volume is None:
         return []
-    return [_LESION.format(f"{volume:.1f} mL") if volume > 0 else _LESION_BESIDE]
+    return [_LESION.format(f"{volume_text(volume)} mL") if volume > 0 else _LESION_BESIDE]
 
 
 def _chance(null: Null, trended: bool, error: CohortError | None) -> Callable[[float, float], float]:

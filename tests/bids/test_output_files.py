@@ -21,6 +21,7 @@ from bids_spectsynth.bids.output_files import (
     lesion_path,
     rating_path,
     rating_tables,
+    ratings_of,
     standard_deviation_path,
     synthetic_path,
 )
@@ -96,6 +97,16 @@ def test_find_ratings__what_rating_path_named(tmp_path: Path, session: str | Non
     assert find_ratings(tmp_path, rating) == [paths[rating]]
     name = f"sub-01_{f'ses-{session}_' if session else ''}task-interictal_space-T1w_desc-pix2pixPet_{rating}.tsv"
     assert paths[rating].name == name
+
+
+def test_ratings_of__whatever_the_model_in_one_space(tmp_path: Path) -> None:
+    case = case_of("01", "a")
+    wanted = sorted(rating_path(tmp_path, case, label, rating) for label in ("m", "other") for rating in RATINGS)
+    others = [case_of("01", "a", "MNI"), case_of("01", "b"), case_of("01", None), case_of("02", "a")]
+    for path in (*wanted, *(rating_path(tmp_path, one, "m", "metrics") for one in others)):
+        write_text(path, "x")
+    assert ratings_of(tmp_path, case) == wanted
+    assert ratings_of(tmp_path, case_of("03", None)) == []
 
 
 @given(st.from_regex("[0-9A-Za-z]{1,8}", fullmatch=True), st.from_regex("[0-9A-Za-z]{1,8}", fullmatch=True))

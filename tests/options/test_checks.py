@@ -55,6 +55,7 @@ def test_check_level__ratings_are_read_at_the_group_level_alone() -> None:
         ("group", {"lesion_mask": "none"}, "--lesion-mask"),
         ("participant", {"lesion_mask": "all", "mode": "train", "derivatives": ["/a"]}, "--lesion-mask"),
         ("participant", {"lesion_mask": "all"}, "--lesion-mask all"),
+        ("participant", {"lesion_mask": "all", "mode": "preprocess", "derivatives": ["/a"]}, "--lesion-mask all"),
         ("participant", {"lesion_mask": "siscom", "mode": "preprocess"}, "--lesion-mask siscom"),
     ],
 )
@@ -69,7 +70,8 @@ def test_check_lesions__with_an_effect_or_of_a_recorded_run_are_taken() -> None:
     for values in (
         {"lesion_mask": "none"},
         {"lesion_mask": "all", "derivatives": ["/a"]},
-        {"lesion_mask": "all", "derivatives": ["/a"], "mode": "preprocess"},
+        {"lesion_mask": "siscom", "derivatives": ["/a"], "mode": "preprocess"},
+        {"lesion_mask": "all", "derivatives": ["/a"], "mode": "apply"},
     ):
         own = make_settings({**base, **values}, given={*base, *values})
         assert own.lesion_mask == values["lesion_mask"]

@@ -13,7 +13,7 @@ from bids_spectsynth.siscom.baselines import cohort as cohort_baseline
 from bids_spectsynth.siscom.baselines.pet import PET
 from bids_spectsynth.siscom.baselines.request import Request
 from bids_spectsynth.siscom.baselines.residuals import residual_of
-from bids_spectsynth.siscom.case import Siscom, subtract
+from bids_spectsynth.siscom.case import Siscom, _lesion_notes, subtract
 from bids_spectsynth.siscom.comparable import Choices, residual_difference
 from bids_spectsynth.siscom.records import BaselineImage, BaselineKind
 from bids_spectsynth.siscom.subtraction.route import AGREE_MM, DIRECT
@@ -193,6 +193,22 @@ def test_subtract__a_focus_in_or_beside_the_lesion_is_found_and_says_so() -> Non
     where = inside.maps.mask & spot(LEFT, 14)
     np.testing.assert_allclose(inside.maps.difference[where], plain.maps.difference[where], atol=6)
     assert inside.maps.mask.sum() == plain.maps.mask.sum(), "no edge is taken off around it"
+
+
+def test_subtract__a_focus_in_a_lesion_at_the_border_of_the_brain_has_its_p() -> None:
+    """The lattice on which peaks are compared with the null's goes on beyond the brain that is left."""
+    front = POINTS[BRAIN.ravel()][:, 1].max()
+    lesion = BRAIN & (POINTS[:, 1] > front - 30).reshape(SHAPE)
+    scan = ictal_scan(seizure((0.0, front - 8, 20.0)))
+    plain, found = (run(scan, real(kind="synthetic"), lesion=one).foci[0] for one in (None, lesion))
+    assert (found.lesion_percent, found.znull_max > 10) == (pytest.approx(100, abs=20), True)
+    # The least that so few simulated maps can say.
+    assert found.p_corrected == plain.p_corrected < 0.2
+
+
+def test_subtract__a_lesion_of_one_voxel_is_no_lesion_of_nothing() -> None:
+    (note,) = _lesion_notes(0.0412)
+    assert note.startswith("The lesion mask (0.04 mL of the brain that both scans show)")
 
 
 def test_subtract__an_empty_mask_is_none() -> None:

@@ -9,16 +9,17 @@ from bids_spectsynth.app.freshness import transform_files
 from bids_spectsynth.bids.finding.cases import Case
 from bids_spectsynth.bids.finding.external import External
 from bids_spectsynth.bids.manifests import Product, make_if_outdated, manifest_path
-from bids_spectsynth.bids.output_files import find_cases, lesion_path, lesion_volumes
+from bids_spectsynth.bids.output_files import find_cases, lesion_path, lesion_volumes, ratings_of, volume_text
 from bids_spectsynth.bids.participants import LESION_VOLUME, update_participants
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import T1W
 from bids_spectsynth.bids.sidecars import sidecar, sidecar_path
 from bids_spectsynth.bids.transforms import external_source
 from bids_spectsynth.errors import Outcome, reason_of
+from bids_spectsynth.evaluation.columns import LESION_KEY
 from bids_spectsynth.images.grid import Grid
 from bids_spectsynth.logs import LOGGER_NAME
-from bids_spectsynth.options.settings import Settings
+from bids_spectsynth.options.settings import T1W_SPACE, Settings
 from bids_spectsynth.preprocess.outputs.lesions import write_lesion
 from bids_spectsynth.preprocess.records import content_stamp
 from bids_spectsynth.synthesis.prediction.reading import original_grid
@@ -67,36 +68,62 @@ def _largest(participant: str, output_dir: Path) -> str:
     """Volume of the largest lesion mask of a participant that lies there, mL; sessions outside the run have theirs."""
     prepared = [case.lesion for case in find_cases(output_dir, participant)]
     volume = max((lesion_volumes(path)[0] for path in prepared if path is not None), default=0.0)
-    # A mask of a voxel or two is one all the same.
-    return "" if not volume > 0 else f"{volume:.1f}" if volume >= 0.1 else f"{volume:.1g}"
+    return volume_text(volume) if volume > 0 else ""
 
 
 def _prepare(case: Case, settings: Settings) -> None:
     """The prepared masks of a case in all spaces that lie there: SISCOM has another than a run may ask for."""
-    removed = []
-    for prepared in find_cases(settings.output_dir, case.participant):
-        if prepared.name != case.name:
-            continue
-        path = lesion_path(settings.output_dir, prepared)
-        if case.lesion is not None:
-            _write(path, prepared, case.lesion, settings.output_dir)
-            continue
-        if path.exists():
-            removed.append(external_source(sidecar(path)) or path.name)
-        _remove(path, settings.output_dir)
+    output_dir = settings.output_dir
+    spaces = [one for one in find_cases(output_dir, case.participant) if one.name == case.name]
+    if case.lesion is None:
+        _withdraw(case, spaces, settings)
+        return
+    for prepared in spaces:
+        try:
+            _write(prepared, case.lesion, output_dir)
+        except Exception as error:
+            if prepared.space in (T1W_SPACE, *settings.spaces):
+                # An earlier mask of a space must not serve anybody beside an image that this one was drawn on.
+                for one in spaces:
+                    _remove(one, output_dir)
+                raise
+            _remove(prepared, output_dir)
+            logger.warning("%s: no lesion mask in %s, which this run does not ask for: %s", case.name, prepared.space,
+                           reason_of(error))  # fmt: skip
+
+
+def _withdraw(case: Case, spaces: Sequence[PreparedCase], settings: Settings) -> None:
+    """Remove the prepared masks of a case that has none any more, with a line."""
+    paths = {one.space: lesion_path(settings.output_dir, one) for one in spaces}
+    removed = [external_source(sidecar(path)) or path.name for path in paths.values() if path.exists()]
+    unrated = sum([_remove(prepared, settings.output_dir) for prepared in spaces])
     if removed and settings.lesion_mask == "none":
         logger.info("%s: --lesion-mask none: the prepared lesion mask of %s is removed", case.name, removed[0])
     elif removed:
         logger.warning("%s: the lesion mask %s is not given any more: it is removed, and what rests on it is made "
                        "anew; to keep it, give it again with --derivatives", case.name, removed[0])  # fmt: skip
+    if unrated and settings.mode not in ("auto", "apply"):
+        logger.warning("%s: its ratings without the lesion are removed as well; --mode apply makes them anew",
+                       case.name)  # fmt: skip
 
 
-def _remove(path: Path, output_dir: Path) -> None:
-    for one in (path, sidecar_path(path), manifest_path(output_dir, path)):
-        one.unlink(missing_ok=True)
+def _remove(prepared: PreparedCase, output_dir: Path) -> int:
+    """Remove a prepared mask, and the ratings that it was left out of: a run that does not rate would leave them.
+
+    Returns how many tables of ratings that were.
+    """
+    path = lesion_path(output_dir, prepared)
+    rated = ratings_of(output_dir, prepared) if path.exists() else []
+    rated = [table for table in rated if sidecar(table).get(LESION_KEY) is True]
+    # The mask last: where a run ends between, the next one goes on.
+    for one in (*rated, path):
+        for stale in (one, sidecar_path(one), manifest_path(output_dir, one)):
+            stale.unlink(missing_ok=True)
+    return len(rated)
 
 
-def _write(path: Path, case: PreparedCase, source: External, output_dir: Path) -> None:
+def _write(case: PreparedCase, source: External, output_dir: Path) -> None:
+    path = lesion_path(output_dir, case)
     shape, affine = original_grid(case.images[T1W])
     inputs: Mapping[str, Path] = {
         "the lesion mask": source.path,
@@ -120,7 +147,7 @@ def _write(path: Path, case: PreparedCase, source: External, output_dir: Path) -
 
     def make() -> None:
         # A mask that is of no use any more must not serve anybody.
-        _remove(path, output_dir)
+        _remove(case, output_dir)
         for note in write_lesion(path, case, source, Grid(shape, affine)).notes:
             logger.warning("%s: %s: %s", case.name, source.uri, note)
 

@@ -242,6 +242,9 @@ def _caption(variant: _Variant, images: Sequence[ExampleImages], phantom: bool) 
     *most, last = (role_of(role).title for role in variant.inputs)
     grey = f"{', '.join(most)} and {last}"
     recipe = f" ({one.recipe_name})" if one.recipe_name else ""
+    # The numbers are of other voxels than the images then, and on another scale.
+    people = ", ".join(shown.example.participant_id for shown in images if shown.lesion_left_out)
+    lesions = f" A lesion was left out of the numbers of {people}; the images show it and are scaled with it."
     simulated = " The images were simulated (phantoms): these are no clinical numbers." if phantom else ""
     return (
         f"Models in {space_name(one.space)} space, loss {loss_name(one.losses)}{recipe}. Rows: {len(images)} held-out "
@@ -252,5 +255,5 @@ def _caption(variant: _Variant, images: Sequence[ExampleImages], phantom: bool) 
         "brain mask. RMSE, SSIM and PSNR of the shown slice, whole slice (one slice of one subject: no basis for "
         f"conclusions), as in Table {number}. Of models that differ by their seed alone the one with the lowest seed "
         "is shown. Synthetic images are estimates of a network, not measurements. The left of each image is the "
-        f"patient's left.{simulated}"
+        f"patient's left.{lesions if people else ''}{simulated}"
     )

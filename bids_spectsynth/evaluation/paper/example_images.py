@@ -14,6 +14,7 @@ from bids_spectsynth.bids.roles import INTERICTAL, PET, T1W
 from bids_spectsynth.bids.sidecars import sidecar
 from bids_spectsynth.errors import ImageError, size_text
 from bids_spectsynth.evaluation.case.scales import slice_on_paper_scale
+from bids_spectsynth.evaluation.columns import LESION_KEY
 from bids_spectsynth.evaluation.group.configurations import PAPER_SCALE
 from bids_spectsynth.evaluation.paper.examples import Example
 from bids_spectsynth.images.reading import load_image
@@ -42,6 +43,8 @@ class ExampleImages:
     brain : array of bool
     zooms : tuple of float
         Voxel size along both axes, mm.
+    lesion_left_out : bool
+        Whether a lesion was left out of the metrics of one of the models; the images show it, and are scaled with it.
     """
 
     example: Example
@@ -50,6 +53,7 @@ class ExampleImages:
     synthetic: Mapping[str, Plane]
     brain: npt.NDArray[np.bool_]
     zooms: tuple[float, float]
+    lesion_left_out: bool = False
 
 
 def read_example(
@@ -91,7 +95,9 @@ def read_example(
         else:
             synthetic[found.model] = _level_matched(found.path, example.slice, reference)
     shown = {role: _to_unit(plane) for role, plane in planes.items()}
-    return ExampleImages(example, shown, real, synthetic, brain > 0, zooms)
+    tables = [found.metrics for found in wanted if found.metrics is not None]
+    left_out = any(sidecar(path).get(LESION_KEY) is True for path in tables)
+    return ExampleImages(example, shown, real, synthetic, brain > 0, zooms, left_out)
 
 
 def _case(output_dir: Path, example: Example) -> PreparedCase:

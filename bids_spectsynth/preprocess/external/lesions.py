@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
+from scipy.spatial import ConvexHull, QhullError
 
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.images.coverage import coverage
@@ -18,7 +19,7 @@ Mask = npt.NDArray[np.bool_]
 #: More of the brain than this is no lesion beside which anything could be measured; a mask and its inverse get mixed
 #: up, and so do the masks of a lesion and of the brain.
 MOST_OF_BRAIN = 0.5
-#: A brain mask may leave out a cavity that is open to the surface: what lies so near to it, mm, counts as brain.
+#: A brain mask may leave out a cavity: what lies in its convex hull or so near to that, mm, counts as brain.
 NEAR_MM = 10.0
 #: Part of a mask that may lie farther away.
 _MOST_OUTSIDE = 0.5
@@ -117,7 +118,7 @@ def _doubts(drawn: float, share: FloatArray, brain: Mask, voxel_ml: float) -> It
     if on_grid < _MOST_ON_GRID * drawn:
         yield f"{on_grid:.3g} {of_drawn} lie in the prepared images' field of view; the rest is left off"
     if in_brain < _LITTLE_IN_BRAIN * drawn:
-        yield (f"{in_brain:.3g} {of_drawn} lie in the brain mask; where that is no cavity at the surface, look at both "
+        yield (f"{in_brain:.3g} {of_drawn} lie in the brain mask; where that does not go around a cavity, look at both "
                "outlines")  # fmt: skip
     if taken > _COARSE * drawn:
         yield f"it reaches into {taken:.3g} mL of prepared voxels, which are coarse for the {drawn:.3g} mL drawn"
@@ -148,7 +149,7 @@ def _check_brain(
 ) -> None:
     """Refuse a mask that lies elsewhere than the brain, or that is not that of a lesion."""
     outside, touched = _far_from(brain, share, grid), np.count_nonzero(share[brain])
-    if outside > _MOST_OUTSIDE or not touched:
+    if outside > _MOST_OUTSIDE:
         for name, mirrored in mirror_images(drawn, own).items():
             other = coverage(mirrored, own, grid, to_t1w)
             if other.any() and not (other[~brain] >= _HALF).any():
@@ -163,14 +164,17 @@ def _check_brain(
 
 
 def _far_from(brain: Mask, share: FloatArray, grid: Grid) -> float:
-    """Part of a mask that lies farther from the brain than :data:`NEAR_MM`, 0 to 1."""
-    mask = share > 0
-    reach = np.ceil(NEAR_MM / grid.voxel_sizes).astype(int) + 1
-    box = tuple(
-        slice(max(0, part.start - more), part.stop + more)
-        for part, more in zip(ndimage.find_objects(mask.astype(np.uint8))[0], reach, strict=True)
-    )
-    if not brain[box].any():
-        return 1.0
-    distance = ndimage.distance_transform_edt(~brain[box], sampling=grid.voxel_sizes.tolist())
-    return float(share[box][distance > NEAR_MM].sum() / share.sum())
+    """Part of a mask that lies farther than :data:`NEAR_MM` from all that the brain encloses, 0 to 1."""
+    rim = np.argwhere(brain & ~ndimage.binary_erosion(brain)) * grid.voxel_sizes
+    voxels = np.argwhere(share > 0)
+    try:
+        faces = ConvexHull(rim).equations
+    except QhullError:
+        # The brain has no volume; it encloses nothing.
+        distance = ndimage.distance_transform_edt(~brain, sampling=grid.voxel_sizes.tolist())[share > 0]
+    else:
+        # Beside a corner of the hull less than the distance from it: a mask is rather used, with a line, than refused.
+        distance = np.full(len(voxels), -np.inf)
+        for *normal, offset in faces:
+            np.maximum(distance, voxels @ (normal * grid.voxel_sizes) + offset, out=distance)
+    return float(share[share > 0][distance > NEAR_MM].sum() / share.sum())

@@ -8,7 +8,7 @@ import pandas as pd
 
 from bids_spectsynth.bids.output_files import group_table_path, read_table
 from bids_spectsynth.evaluation.case.metrics import LEADING, METRICS
-from bids_spectsynth.reports.html import Block, Cell, Column, Section, Table, Text
+from bids_spectsynth.reports.html import Block, Cell, Column, Note, Section, Table, Text
 
 #: Columns of the table, and those that it has where they differ between rows that are alike in the first.
 _KEYS = ["model", "method", "split", "lesion"]
@@ -52,6 +52,23 @@ def lesions_section(output_dir: Path) -> Section | None:
     cells = [_row(row, names, metric.digits) for row in rows.sort_values(names).to_dict("records")]
     blocks.append(Table([*keys, *numbers], cells, "In-brain error of held-out participants.", tall=True))
     return Section("lesions", "With and without a lesion", blocks)
+
+
+def left_out_notes(table: pd.DataFrame | None) -> list[Block]:
+    """A note for numbers of everybody, where a lesion was left out of those of some.
+
+    Parameters
+    ----------
+    table : DataFrame or None
+        ``group_lesions.tsv``, if there is one.
+    """
+    if table is None or not {"yes", "mixed"} & set(table["lesion_left_out"].dropna()):
+        return []
+    text = (
+        "Of participants who have a lesion mask, of all or of some, the lesion was left out of these numbers "
+        "(--lesion-mask all): see the section on lesions. Metrics of the whole slice take it for agreement."
+    )
+    return [Note(text, "info", "Lesion masks:")]
 
 
 def _verdicts(table: pd.DataFrame) -> list[str]:

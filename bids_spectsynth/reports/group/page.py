@@ -31,7 +31,7 @@ from bids_spectsynth.reports.group.bland_altman import agreement_section
 from bids_spectsynth.reports.group.calibration import calibration_section
 from bids_spectsynth.reports.group.glance import glance_section
 from bids_spectsynth.reports.group.leads import LEADS, RESIDUAL, RMSE
-from bids_spectsynth.reports.group.lesions import lesions_section
+from bids_spectsynth.reports.group.lesions import left_out_notes, lesions_section
 from bids_spectsynth.reports.group.paper import (
     paper_comparisons_section,
     paper_examples_section,
@@ -252,7 +252,7 @@ def _summary_section(context: _GroupContext) -> Section | None:
         f"by. They are taken where the SPECT was measured. {_BLOCK}"
     )
     tables = [replace(one, folded=len(one.rows) > LONG_TABLE) for one in summary_tables(summary, dictionary)]
-    blocks: list[Block] = [Text(intro)]
+    blocks: list[Block] = [Text(intro), *left_out_notes(context.table("lesions"))]
     for lead in LEADS:
         if lead is RMSE or len(lead.of(summary)):
             blocks += [Text(_AS_BASELINE)] if lead is RESIDUAL else []

@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 
 from bids_spectsynth.bids.names import parse_name
-from bids_spectsynth.bids.output_files import Synthetic, lesion_volumes
+from bids_spectsynth.bids.output_files import Synthetic, lesion_volumes, volume_text
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import INTERICTAL, PET, T1W, role_of
 from bids_spectsynth.bids.sidecars import sidecar, strings
@@ -67,17 +67,17 @@ def _lesion_note(case: PreparedCase) -> list[Block]:
 
 
 def lesion_text(path: Path) -> str:
-    """How large a lesion is, and what is not taken from it, in words.
+    """How large a lesion is, and who looks at it, in words.
 
     Parameters
     ----------
     path : Path
         The prepared mask.
     """
-    drawn, inside = (number(ml, 1) for ml in lesion_volumes(path))
+    drawn, inside = (volume_text(ml) for ml in lesion_volumes(path))
     return (
-        f"{drawn} mL, {inside} mL of it in the brain mask; kept out of the alignment, level, fits and null of SISCOM, "
-        "not out of registration and synthesis"
+        f"{drawn} mL, {inside} mL of it in the brain mask; registration and synthesis look at it, and what it is kept "
+        "out of says so"
     )
 
 

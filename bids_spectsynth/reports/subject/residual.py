@@ -10,7 +10,7 @@ from bids_spectsynth.bids.sidecars import sidecar
 from bids_spectsynth.evaluation.case.region_columns import RESIDUAL_COLUMNS
 from bids_spectsynth.evaluation.case.regions import HEMISPHERE
 from bids_spectsynth.evaluation.case.volume_measures import BASELINE_SD
-from bids_spectsynth.evaluation.columns import NETWORK
+from bids_spectsynth.evaluation.columns import LESION_KEY, NETWORK
 from bids_spectsynth.reports.context import SubjectContext
 from bids_spectsynth.reports.html import Block, Cell, Column, Note, Section, Table, Text, number
 from bids_spectsynth.reports.subject.images import model_blocks
@@ -53,11 +53,13 @@ def _deviations(path: Path) -> list[Block]:
         ]
         for method in method_order(pd.Series(frame.index))
     ]
+    lesion = "The lesion was left out of these numbers (--lesion-mask all): what is left in it is in none of them."
+    notes = [Note(lesion, "info", "Lesion mask:")] if sidecar(path).get(LESION_KEY) is True else []
     seen = set(frame["split"]) & {"train", "validation"}
     warning = "The model has learned from this participant: of others more is left."
     columns = [Column("Method"), Column(BASELINE_SD.label, description(sidecar(path), BASELINE_SD.name), numeric=True)]
     table = Table(columns, rows, f"{BASELINE_SD.full_title}, {BASELINE_SD.unit}; the lowest in bold.")
-    return [*([Note(warning, "warning", "Seen")] if seen else []), table]
+    return [*([Note(warning, "warning", "Seen")] if seen else []), *notes, table]
 
 
 def _blocks(path: Path) -> list[Block]:

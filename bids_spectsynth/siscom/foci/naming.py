@@ -14,10 +14,16 @@ from bids_spectsynth.bids.roles import T1W
 from bids_spectsynth.bids.sidecars import sidecar, strings
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.images.grid import Grid, apply_affine
+from bids_spectsynth.logs import ONCE
 from bids_spectsynth.preprocess.templates.atlas import stored_cerebra
 from bids_spectsynth.siscom.foci.atlas import cerebra, is_of_atlas, nearest_template
 from bids_spectsynth.siscom.foci.midplane import Midplane, labelled_midplane, mask_midplane, template_midplane
-from bids_spectsynth.siscom.foci.segmentations import find_label_table, find_segmentations, read_segmentation
+from bids_spectsynth.siscom.foci.segmentations import (
+    find_label_table,
+    find_segmentations,
+    holds_segmentations,
+    read_segmentation,
+)
 from bids_spectsynth.siscom.foci.volumes import LabelVolume, misfit
 from bids_spectsynth.siscom.records import Names
 from bids_spectsynth.synthesis.baselines.template import template_matrix, template_of
@@ -241,10 +247,14 @@ def _own_segmentations(
             break
         else:
             coarse = coarse or [volume]
-    if not candidates and not warnings:
-        warnings.append(f"--derivatives: no segmentation of {prepared.name} in {', '.join(map(str, folders))}")
     for line in warnings:
         logger.warning("%s: %s", prepared.name, line)
+    if not candidates and not warnings and any(map(holds_segmentations, folders)):
+        warnings.append(
+            f"--derivatives: no segmentation of sub-{prepared.participant} in {', '.join(map(str, folders))}"
+        )
+        # Each ictal scan comes here.
+        logger.warning("%s", warnings[-1], extra=ONCE)
     return found or coarse, [*notes, *(_without_folders(line, folders) for line in warnings)]
 
 

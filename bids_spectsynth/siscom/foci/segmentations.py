@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from bids_spectsynth.bids.access import folder_problem, is_text, subfolders
@@ -95,6 +96,16 @@ def find_segmentations(
             notes.append(f"{folder}: sub-{participant} has segmentations of {sessions} alone, the T1w is of "
                          f"{f'ses-{session}' if session else 'no session'}; not used")  # fmt: skip
     return found, notes
+
+
+@lru_cache(maxsize=64)
+def holds_segmentations(folder: Path) -> bool:
+    """Whether a folder of derivatives has a segmentation of anybody; one may hold nothing but masks or transforms."""
+    names = {path.name for place in _SUBJECT_FOLDERS for path in subfolders(folder / place, "sub-")}
+    names |= {path.name for path in folder.glob("sub-*")}
+    labels = sorted({bare_label(name.partition("_")[0], "sub") for name in names})
+    found = (one for label in labels for one in (*_subjects(folder, label), *_images(folder, label)))
+    return next(found, None) is not None
 
 
 def _subject_rank(candidate: Candidate) -> int:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 
 from bids_spectsynth.images.coarse import Coarse
 from bids_spectsynth.images.grid import MaskedGrid
@@ -64,9 +65,13 @@ class Pair:
         return float(np.abs(self.coarse.take(values) / expected)[self.evaluated].max())
 
     def on_coarse(self, values: Float32) -> Float32:
-        """A volume on the prepared grid with 0 at all voxels but those of the coarse grid."""
-        out = np.zeros_like(values)
-        out[self.coarse.slices] = values[self.coarse.slices]
+        """A volume with 0 at all voxels but those of the coarse grid, which here goes on beyond its box.
+
+        The box is that of the brain outside a lesion; a focus in a lesion at the border of the brain lies beyond it.
+        """
+        out, (a, b, c) = np.zeros_like(values), self.coarse.slices
+        every = tuple(slice(one.start % one.step, None, one.step) for one in (a, b, c))
+        out[every] = values[every]
         return out
 
     def trend_of(
@@ -83,11 +88,11 @@ class Pair:
             Elsewhere the result is 0.
         affine : array, shape (4, 4)
         lesion : array of bool, shape (I, J, K), optional
-            Where the slow part is that of the surroundings.
+            Where the slow part is that of the surroundings, also beyond the box of the coarse grid.
         """
         found = trend.of(self.coarse.take(values))
         known = self.evaluated if lesion is None else self.evaluated | (lesion & inside)[self.coarse.slices]
-        return _on_prepared_grid(known, self.coarse.grid.affine, found, inside, affine)
+        return _on_prepared_grid(known, self.coarse.grid.affine, found, inside, affine, lesion)
 
 
 def coarse_pair(
@@ -142,7 +147,9 @@ def patient_null(pair: Pair, *, threshold: float, seed: int, trend: Trend | None
     )
 
 
-def on_prepared_grid(null: Null, values: Float32, evaluated: Mask, affine: Float64) -> Float32:
+def on_prepared_grid(
+    null: Null, values: Float32, evaluated: Mask, affine: Float64, lesion: Mask | None = None
+) -> Float32:
     """A map of the null on the prepared grid: linear between voxels, each weighted by whether it is in the mask.
 
     Parameters
@@ -153,21 +160,34 @@ def on_prepared_grid(null: Null, values: Float32, evaluated: Mask, affine: Float
     evaluated : array of bool, shape (I, J, K)
     affine : array, shape (4, 4)
         Of the prepared grid.
+    lesion : array of bool, shape (I, J, K), optional
+        Part of the brain that the null knows nothing of.
 
     Returns
     -------
     array, shape (I, J, K), float32
-        The mask's mean where no voxel of the null is near; 0 outside ``evaluated``.
+        Where no voxel of the null is near, the nearest value in the lesion, and the mask's mean elsewhere; 0 outside
+        ``evaluated``.
     """
-    return _on_prepared_grid(null.mask, null.affine, values, evaluated, affine)
+    return _on_prepared_grid(null.mask, null.affine, values, evaluated, affine, lesion)
 
 
-def _on_prepared_grid(mask: Mask, own: Float64, values: Float32, evaluated: Mask, affine: Float64) -> Float32:
+def _on_prepared_grid(
+    mask: Mask, own: Float64, values: Float32, evaluated: Mask, affine: Float64, lesion: Mask | None
+) -> Float32:
     shape = (evaluated.shape[0], evaluated.shape[1], evaluated.shape[2])
     total = resample_linear(np.where(mask, values, 0), own, shape, affine)
     weight = resample_linear(mask.astype(np.float32), own, shape, affine)
     known = evaluated & (weight > _LEAST_WEIGHT)
     typical = float(values[mask].mean())
-    return np.where(known, total / np.maximum(weight, _LEAST_WEIGHT), np.where(evaluated, typical, 0)).astype(
-        np.float32
-    )
+    found = np.where(known, total / np.maximum(weight, _LEAST_WEIGHT), np.where(evaluated, typical, 0))
+    if lesion is not None and known.any():
+        found = _surroundings(found, known, evaluated & lesion & ~known, affine)
+    return found.astype(np.float32)
+
+
+def _surroundings(values: Float32, known: Mask, missing: Mask, affine: Float64) -> Float32:
+    """A volume with the nearest known value wherever one is missing."""
+    sizes = np.linalg.norm(affine[:3, :3], axis=0).tolist()
+    nearest = ndimage.distance_transform_edt(~known, sampling=sizes, return_distances=False, return_indices=True)
+    return np.where(missing, values[tuple(nearest)], values)

@@ -132,4 +132,8 @@ def _beside(ictal: IctalScan, brain: Mask, affine: Float64, lesion: Mask) -> tup
     healthy = brain & ~lesion
     # Many small lesions leave little that is far from all of them: then what was filled in is compared as well.
     enough = np.count_nonzero(away) >= np.count_nonzero(healthy) / 2
-    return replace(ictal, image=without_lesion(ictal.image, near, own, ictal.matrix)), away if enough else healthy
+    image = without_lesion(ictal.image, near, own, ictal.matrix)
+    if image is ictal.image:
+        # All of the scan is near, and there is nothing to fill it with: at least what lies in them as it was prepared.
+        image = without_lesion(ictal.image, lesion, affine, ictal.matrix)
+    return replace(ictal, image=image), away if enough else healthy

@@ -139,23 +139,38 @@ def test_mask__given_later_is_as_given_from_the_start_and_taken_back_as_never_gi
 
 
 def test_mask__voxels_under_it_change_neither_level_nor_null_nor_other_foci(
-    bids_dir: Path, hand: Path, tmp_path: Path
+    before: App, hand: Path, tmp_path: Path
 ) -> None:
-    """The images are prepared by splines, whose reach ends some voxels beyond the mask: hence the margin."""
+    """Only the ictal scan is another; it is prepared by splines, which reach beyond the mask, and so well inside."""
     draw(hand)
     other = tmp_path / "data"
-    shutil.copytree(bids_dir, other)
-    for path in sorted((other / "sub-01" / "spect").glob("*.nii.gz")):
-        image = nib.load(path)
-        data = np.asarray(image.dataobj, dtype=np.float32)
-        nib.save(nib.Nifti1Image(np.where(ball(CAVITY, 15), 2.5 * data, data), image.affine), path)
-    found = []
-    for number, folder in enumerate((bids_dir, other)):
-        app = App(folder, tmp_path / f"out{number}")
-        assert run(app, hand, "--participant-label", "01").code == 0
+    shutil.copytree(before.bids_dir, other)
+    (path,) = (other / "sub-01" / "spect").glob("*_task-ictal_*spect.nii.gz")
+    image = nib.load(path)
+    data = np.asarray(image.dataobj, dtype=np.float32)
+    nib.save(nib.Nifti1Image(np.where(ball(CAVITY, 12), 3 * data, data), image.affine), path)
+
+    def statistics(app: App) -> tuple[np.ndarray, np.ndarray]:
+        """Level, standard deviation, null; and the foci that are not in the lesion or near it."""
         one = facts(app, f"{SISCOM}_stat-z_statmap")
-        found.append([one["Levels"]["mode"], one["StandardDeviationPercent"], one["Null"]["CriticalMass"]])
-    np.testing.assert_allclose(*found, rtol=0.02)
+        foci = pd.read_csv(app.output_dir / f"{SISCOM}_clusters.tsv", sep="\t", keep_default_na=False)
+        elsewhere = foci[foci["x_mm"] < 0][["x_mm", "y_mm", "z_mm", "volume_ml", "znull_max", "percent_max"]]
+        null = one["Levels"]["mode"], one["StandardDeviationPercent"], one["Null"]["CriticalMass"]
+        return np.array(null), elsewhere.to_numpy(dtype=float)
+
+    def made(folder: Path, name: str, mask: Path | None) -> tuple[np.ndarray, np.ndarray]:
+        app = App(folder, tmp_path / name)
+        assert run(app, mask, "--participant-label", "01").code == 0
+        return statistics(app)
+
+    plain, changed = made(before.bids_dir, "plain", hand), made(other, "changed", hand)
+    assert len(plain[1]) > 0
+    for one, another in zip(plain, changed, strict=True):
+        np.testing.assert_allclose(another, one, rtol=1e-3)
+    counted = statistics(before)[0], made(other, "counted", None)[0]
+    spread, null = np.abs(counted[1] / counted[0] - 1)[1:]
+    assert spread > 0.02, "without the mask it counts"
+    assert null > 0.1
 
 
 def test_mask__is_that_of_every_space_whichever_a_run_asks_for(before: App, hand: Path, tmp_path: Path) -> None:
@@ -200,7 +215,7 @@ def test_none__pays_no_heed(before: App, hand: Path, tmp_path: Path) -> None:
     [
         (np.zeros((24, 24, 24)), "the lesion mask is empty"),
         (ball((0, 0, 0), 58), "it is no lesion"),
-        (ball((0, 84, 0), 9), "outside the brain"),
+        (ball((84, 0, 0), 9), "outside the brain"),
         (ball(CAVITY, 20) * np.arange(24), "different values"),
     ],
 )
@@ -298,3 +313,16 @@ def test_phantom__a_simulated_resection_and_its_truth_as_derivatives(tmp_path: P
     )
     np.testing.assert_allclose(own.mean(axis=0), true.mean(axis=0), atol=1)
     assert "lesion mask: bids:truth:sub-02/anat/sub-02_label-lesion_mask.nii.gz" in result.stderr
+
+
+def test_mask__outside_the_brain_mask_and_in_the_head_is_used_with_a_warning(
+    before: App, hand: Path, tmp_path: Path
+) -> None:
+    """As that of a cavity which the brain mask goes around exactly."""
+    app = before.copy(tmp_path)
+    draw(hand, ball((0, 84, 0), 9))
+    result = run(app, hand)
+    assert result.code == 0, result.err
+    assert result.says(f"sub-01: bids:hand:{MASK}: 0 of the ")
+    assert facts(app, PREPARED)["VolumeInBrain"] == 0
+    assert any("Nothing of the lesion mask lies" in note for note in facts(app, f"{SISCOM}_stat-z_statmap")["Notes"])

@@ -3,13 +3,21 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from bids_spectsynth.app.preparation import lesions
 from bids_spectsynth.app.preparation.lesions import prepare_lesions
 from bids_spectsynth.bids.finding.cases import Case
+from bids_spectsynth.bids.finding.external import External
+from bids_spectsynth.bids.output_files import rating_path
 from bids_spectsynth.bids.participants import read_participants
-from bids_spectsynth.errors import Outcome
+from bids_spectsynth.bids.prepared import PreparedCase
+from bids_spectsynth.bids.writing import write_json, write_text
+from bids_spectsynth.errors import ImageError, Outcome
+from bids_spectsynth.evaluation.columns import LESION_KEY
 from bids_spectsynth.options.settings import Settings, make_settings
 
 
@@ -32,6 +40,15 @@ def lay(settings: Settings, session: str, space: str, volume: float | None) -> P
         path.touch()
         facts = {"Volume": volume, "VolumeInBrain": volume, "ExternalSource": "bids:hand:sub-01/anat/mask.nii.gz"}
         path.with_name(f"{stem}_label-lesion_mask.json").write_text(json.dumps(facts))
+    return path
+
+
+def rate(settings: Settings, space: str, session: str = "pre", **facts: bool) -> Path:
+    """A table of ratings, by its name and what its sidecar says."""
+    case = PreparedCase("01", session, space, {}, {}, None, None)
+    path = rating_path(settings.output_dir, case, "m", "metrics")
+    write_text(path, "x")
+    write_json(path.with_suffix(".json"), facts)
     return path
 
 
@@ -83,3 +100,58 @@ def test_mask__that_is_not_wanted_goes_without_a_warning(settings: Settings, cap
     (record,) = caplog.records
     assert record.levelname == "INFO"
     assert "--lesion-mask none" in record.message
+
+
+def test_mask__that_is_gone_takes_the_ratings_without_the_lesion_along(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A run that does not rate would leave them, and the group level would take them for those of the whole brain."""
+    lay(settings, "pre", "T1w", 12.5)
+    other = lay(settings, "post", "T1w", 3.0)
+    gone = rate(settings, "T1w", **{LESION_KEY: True})
+    kept = (
+        rate(settings, "MNI152NLin6Asym"),
+        rate(settings, "MNI152NLin2009cAsym", **{LESION_KEY: True}),
+        rate(settings, "T1w", "post", **{LESION_KEY: True}),
+    )
+    run(replace(settings, mode="preprocess"), "pre")
+    assert not gone.exists()
+    assert not gone.with_suffix(".json").exists()
+    assert all(path.exists() for path in (*kept, other))
+    assert caplog.messages[1:] == [
+        "sub-01_ses-pre: its ratings without the lesion are removed as well; --mode apply makes them anew"
+    ]
+    run(settings, "post")
+    assert not kept[2].exists()
+    assert len(caplog.messages) == 3, "this run rates"
+
+
+@pytest.mark.parametrize("failing", [("T1w", "MNI152NLin6Asym"), ("T1w",), ("MNI152NLin6Asym",)])
+def test_mask__that_is_refused_leaves_none_of_an_earlier_one(
+    settings: Settings, failing: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    paths = lay(settings, "pre", "T1w", 12.5), lay(settings, "pre", "MNI152NLin6Asym", 12.5)
+    given = settings.output_dir / "mask.nii.gz"
+    given.touch()
+
+    def write(path: Path, case: PreparedCase, *_: object) -> SimpleNamespace:
+        if case.space in failing:
+            raise ImageError("the lesion mask is empty")
+        path.touch()
+        path.with_name(path.name.replace(".nii.gz", ".json")).write_text('{"Volume": 7.5}')
+        return SimpleNamespace(notes=())
+
+    monkeypatch.setattr(lesions, "original_grid", lambda path: ((4, 4, 4), np.eye(4)))
+    monkeypatch.setattr(lesions, "write_lesion", write)
+    case = Case("01", "pre", {}, lesion=External(given, "hand", settings.output_dir))
+    own = replace(settings, lesion_mask="siscom")
+    (outcome,) = prepare_lesions([case], [Outcome("01", "pre", "preprocess", "ok")], own)
+    (volume,) = read_participants(settings.output_dir)["lesion_ml"]
+    if "T1w" in failing:
+        assert (outcome.status, outcome.reason, volume) == ("failed", "the lesion mask is empty", "n/a")
+        assert not any(path.exists() for path in paths)
+    else:
+        # Of a space that an earlier run has left, and this one does not ask for.
+        assert (outcome.status, volume, [path.exists() for path in paths]) == ("ok", "7.5", [True, False])
+        (line,) = caplog.messages
+        assert line.startswith("sub-01_ses-pre: no lesion mask in MNI152NLin6Asym, which this run does not ask for: ")

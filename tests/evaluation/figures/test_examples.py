@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from bids_spectsynth.bids.writing import write_json, write_text
+from bids_spectsynth.evaluation.columns import LESION_KEY
 from bids_spectsynth.evaluation.figures import examples as example_figures_module
 from bids_spectsynth.evaluation.figures.examples import example_figures
 from bids_spectsynth.evaluation.figures.palette import DIFFERENCE
@@ -144,6 +146,19 @@ def test_the_caption_tells_whose_cohort_it_is(tmp_path, study, images, splits, s
     (drawing,) = dict(example_figures(metrics, tmp_path, phantom=False)).values()
     assert said in drawing.caption
     assert unsaid not in drawing.caption
+
+
+def test_the_caption_says_whose_lesion_is_in_the_images_and_not_in_the_numbers(tmp_path, study, images):
+    metrics = study(inputs=("pet",), spaces=("T1w",), losses=("L1+BCE",))
+    images(tmp_path, metrics)
+    (before,) = dict(example_figures(metrics, tmp_path, phantom=False)).values()
+    assert "lesion" not in before.caption
+    (example,) = (tmp_path / "sub-02" / "spect").glob("*_task-interictal_*desc-m*_spect.nii.gz")
+    table = example.with_name(example.name.replace("_spect.nii.gz", "_metrics.tsv"))
+    write_text(table, "x")
+    write_json(table.with_suffix(".json"), {LESION_KEY: True})
+    (after,) = dict(example_figures(metrics, tmp_path, phantom=False)).values()
+    assert "A lesion was left out of the numbers of sub-02; the images show it" in after.caption
 
 
 def test_weights_of_a_loss_stand_in_names_of_files_without_brackets(drawn):

@@ -99,6 +99,29 @@ def test_lesion_on_grid__a_cavity_that_the_brain_mask_leaves_out_is_used(tmp_pat
     )
 
 
+@pytest.mark.parametrize(("centre", "radius"), [((14, 6, 10), 30), ((44, 16, 20), 16), ((60, 6, 10), 20)])
+def test_lesion_on_grid__a_cavity_that_the_brain_mask_goes_around_exactly_is_used_with_a_line(
+    centre: Any, radius: float, tmp_path: Path
+) -> None:
+    """Deep, under the surface, or open to it: the ordinary brain mask of a resected head."""
+    path = write(tmp_path / "m.nii.gz", ball(T1W, centre, radius))
+    cavity = found(path).mask
+    lesion = found(path, brain=BRAIN & ~cavity)
+    np.testing.assert_array_equal(lesion.mask, cavity)
+    assert lesion.brain_ml == 0
+    (note,) = lesion.notes
+    assert note.startswith(f"0 of the {lesion.volume_ml:.3g} mL that were drawn lie in the brain mask")
+
+
+def test_lesion_on_grid__of_a_brain_without_volume_what_is_near_counts(tmp_path: Path) -> None:
+    path = write(tmp_path / "m.nii.gz", ball(T1W, PLACE, 6))
+    flat = np.zeros(GRID.shape, dtype=bool)
+    flat[:, :, 26] = True
+    assert found(path, brain=flat).mask.any()
+    with pytest.raises(ImageError, match="more than 10 mm outside the brain"):
+        found(path, brain=np.roll(flat, 9, axis=2))
+
+
 def test_lesion_on_grid__small_and_thin_parts_are_not_lost(tmp_path: Path) -> None:
     """Spots of 2.5 mm, a sheet of 1 mm and a single voxel of 1 mm on a grid of 4 mm."""
     fine = Grid((70, 70, 70), np.eye(4))

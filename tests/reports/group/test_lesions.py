@@ -5,7 +5,7 @@ import pandas as pd
 from bids_spectsynth.bids.output_files import group_table_path
 from bids_spectsynth.bids.writing import write_table
 from bids_spectsynth.evaluation.group.lesions import LESIONS_DICTIONARY
-from bids_spectsynth.reports.group.lesions import lesions_section
+from bids_spectsynth.reports.group.lesions import left_out_notes, lesions_section
 from bids_spectsynth.reports.html import Table, Text
 
 
@@ -87,3 +87,10 @@ def test_lesions_section__rows_can_be_told_apart(tmp_path: Path) -> None:
         ("test", "with", "no"), ("test", "without", "n/a"),
         ("external", "with", "yes"), ("external", "without", "n/a"),
     }  # fmt: skip
+
+
+def test_left_out_notes__only_where_a_lesion_was_left_out() -> None:
+    assert left_out_notes(None) == left_out_notes(rows("no")) == []
+    for left_out in ("yes", "mixed"):
+        (note,) = left_out_notes(rows(left_out))
+        assert "was left out of these numbers (--lesion-mask all)" in str(note)

@@ -243,3 +243,13 @@ def test_sections__one_more_stands_where_it_is_listed(cohort, tmp_path, monkeypa
     assert after == "Of out"
     assert "something new" in html.partition(f"<h2>{before}</h2>")[2]
     assert '<a href="#further">Of out</a>' in html
+
+
+def test_summary__says_that_a_lesion_was_left_out(cohort, tmp_path, parse):
+    out = tmp_path / "out"
+    shutil.copytree(cohort, out)
+    words = "the lesion was left out of these numbers (--lesion-mask all)"
+    assert words not in parse(group_report(out).read_text(encoding="utf-8")).text
+    table = pd.read_csv(out / "group_summary.tsv", sep="\t").assign(lesion="with", lesion_left_out="yes")
+    table.to_csv(out / "group_lesions.tsv", sep="\t", index=False, na_rep="n/a")
+    assert words in parse(group_report(out).read_text(encoding="utf-8")).text

@@ -5,6 +5,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from bids_spectsynth.bids.writing import write_json
+from bids_spectsynth.evaluation.columns import LESION_KEY
 from bids_spectsynth.reports.subject.page import subject_report
 
 STEM = "sub-01/spect/sub-01_task-interictal_space-T1w_desc-pix2pixPet_{}.tsv"
@@ -54,3 +56,12 @@ def test_residual_section__tables_of_an_earlier_version_or_none(tree, parse):
     text = parse(subject_report(tree, "01").read_text()).text
     assert "As the baseline of a SISCOM" not in text
     assert "cannot be shown" not in text
+
+
+@pytest.mark.usefixtures("quick")
+def test_residual_section__a_lesion_that_was_left_out_is_said(tree, parse):
+    write(tree)
+    words = "what is left in it is in none of them"
+    assert words not in parse(subject_report(tree, "01").read_text()).text
+    write_json(tree / STEM.format("volume").replace(".tsv", ".json"), {LESION_KEY: True})
+    assert words in parse(subject_report(tree, "01").read_text()).text

@@ -181,9 +181,24 @@ def test_find_labeller__two_runs_alike_give_the_first_and_a_note(case: MakeCase,
     assert any(note.startswith("2 segmentations alike") for note in found.notes)
 
 
-def test_find_labeller__no_segmentation_is_said(case: MakeCase, tmp_path: Path) -> None:
-    (tmp_path / "own").mkdir()
-    assert any("no segmentation of sub-01 in own" in note for note in labeller(case(), tmp_path / "own").notes)
+def test_find_labeller__no_segmentation_is_said_once(
+    case: MakeCase, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    save(tmp_path / "own/sub-02/anat/sub-02_desc-aparcaseg_dseg.nii.gz", segmentation())
+    for _ in range(2):
+        assert any("no segmentation of sub-01 in own" in note for note in labeller(case(), tmp_path / "own").notes)
+    assert {record.getMessage() for record in caplog.records} == {
+        f"--derivatives: no segmentation of sub-01 in {tmp_path / 'own'}"
+    }
+    assert all(vars(record)["once"] for record in caplog.records)
+
+
+def test_find_labeller__a_folder_of_masks_alone_is_not_said_to_lack_segmentations(
+    case: MakeCase, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    save(tmp_path / "own/sub-01/anat/sub-01_label-lesion_mask.nii.gz", segmentation())
+    assert not any("segmentation" in note for note in labeller(case(), tmp_path / "own").notes)
+    assert caplog.messages == []
 
 
 def test_find_labeller__damaged_transform_leaves_the_middle_of_the_brain(case: MakeCase) -> None:

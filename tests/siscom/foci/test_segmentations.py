@@ -5,7 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bids_spectsynth.siscom.foci.segmentations import find_label_table, find_segmentations, read_segmentation
+from bids_spectsynth.siscom.foci.segmentations import (
+    find_label_table,
+    find_segmentations,
+    holds_segmentations,
+    read_segmentation,
+)
 from tests.siscom.foci.conftest import NUMBERS, save, segmentation
 
 DATA = np.pad(np.full((4, 4, 4), 1024), 1)
@@ -56,6 +61,24 @@ def test_find_segmentations__each_layout(tmp_path: Path, name: str) -> None:
 def test_find_segmentations__others_are_left_alone(tmp_path: Path, name: str) -> None:
     put(tmp_path, name)
     assert found([tmp_path]) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "holds"),
+    [
+        ("sub-02/anat/sub-02_desc-aparcaseg_dseg.nii.gz", True),
+        ("sub-02/ses-a/anat/sub-02_ses-a_desc-aparcaseg_dseg.nii.gz", True),
+        ("sub-02_T1w_synthseg.nii.gz", True),
+        ("sourcedata/freesurfer/sub-02_ses-a/mri/aseg.mgz", True),
+        ("sub-02/anat/sub-02_label-lesion_mask.nii.gz", False),
+        ("sub-02/anat/sub-02_from-pet_to-T1w_xfm.txt", False),
+        ("nothing", False),
+    ],
+)
+def test_holds_segmentations__of_whomever(tmp_path: Path, name: str, holds: bool) -> None:
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).touch()
+    assert holds_segmentations(tmp_path) is holds
 
 
 def test_find_segmentations__parts_of_the_cortex_first_and_folders_as_given(tmp_path: Path) -> None:

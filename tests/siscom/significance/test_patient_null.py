@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -51,7 +53,7 @@ def test_peak__looks_at_the_voxels_that_simulated_maps_have() -> None:
     trend = pair.fit_trend()
     between, seen = np.ones((2, *SHAPE), dtype=np.float32)
     on_coarse = pair.on_coarse(seen)
-    assert int(np.count_nonzero(on_coarse)) == pair.evaluated.size
+    assert on_coarse[pair.coarse.slices].all()
     i, j, k = np.argwhere((on_coarse > 0) & EVALUATED)[3]
     between[i + 1, j, k], seen[i, j, k] = 500, 500
     assert pair.peak(trend, between) < 0.1 * pair.peak(trend, seen)
@@ -62,3 +64,34 @@ def test_on_prepared_grid__keeps_a_constant_and_ends_at_the_mask() -> None:
     fine = on_prepared_grid(found, np.where(found.mask, 3, 99).astype(np.float32), EVALUATED, AFFINE)
     np.testing.assert_allclose(fine[EVALUATED], 3, rtol=1e-5)
     assert not fine[~EVALUATED].any()
+
+
+def test_on_prepared_grid__in_a_lesion_is_the_nearest_outside_and_elsewhere_as_without() -> None:
+    lesion = np.zeros(SHAPE, dtype=bool)
+    lesion[12:] = True
+    found = null(evaluated=EVALUATED & ~lesion)
+    values = 1 + np.indices(found.mask.shape)[1].astype(np.float32)
+    before, after = (on_prepared_grid(found, values, EVALUATED, AFFINE, one) for one in (None, lesion))
+    np.testing.assert_array_equal(after[~lesion], before[~lesion])
+    assert not after[~EVALUATED].any()
+    rim, deep = after[11, 6:20, 6:16], after[12:18, 6:20, 6:16]
+    np.testing.assert_allclose(deep, np.broadcast_to(rim, deep.shape), rtol=1e-5)
+    assert np.ptp(rim) > 4
+
+
+def test_pair__of_a_brain_with_a_lesion_at_its_border_sees_the_lesion() -> None:
+    """The box of the brain outside ends before it."""
+    lesion = np.zeros(SHAPE, dtype=bool)
+    lesion[13:] = True
+    pair = coarse_pair((scan(0), scan(1)), 1.0, BRAIN & ~lesion, EVALUATED & ~lesion, AFFINE, 8.0)
+    seen = pair.on_coarse(np.where(EVALUATED, np.float32(2), np.float32(0)))
+    assert seen[13:].any()
+    assert not seen[1 - pair.coarse.slices[0].start % 2 :: 2].any(), "the same lattice"
+    # One that is the map at its cells: nothing of this small brain is far enough away to foretell the rest.
+    trend, values = pair.fit_trend(), np.where(BRAIN, np.indices(SHAPE)[1], 0).astype(np.float32)
+    trend = replace(trend, weights=np.eye(len(trend.weights), dtype=np.float32))
+    plain, slow = (pair.trend_of(trend, values, EVALUATED, AFFINE, one) for one in (None, lesion))
+    np.testing.assert_array_equal(slow[:10], plain[:10])
+    # Along the way into it the slow part goes on; it was the mean of the brain.
+    np.testing.assert_allclose(slow[17], slow[13], rtol=1e-5)
+    assert np.ptp(slow[17][EVALUATED[17]]) > 0.5 * np.ptp(slow[10][EVALUATED[10]]) > 0

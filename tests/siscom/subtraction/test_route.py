@@ -104,6 +104,24 @@ def test_choose_route__looks_at_nothing_that_a_way_that_it_may_take_brings_into_
     assert np.count_nonzero(seen[0][1]) >= np.count_nonzero(brain() & ~lesion) / 2
 
 
+def test_choose_route__where_all_of_the_scan_is_near_lesions_what_lies_in_them_is_filled_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lesion, seen = np.zeros(SHAPE, dtype=bool), []
+    lesion[::3, ::3, ::3] = True
+
+    def aligned(ictal: nib.Nifti1Image, *rest: object) -> Alignment:
+        seen.append(np.asarray(ictal.dataobj))
+        return Alignment(START, 7, 8, 1.0)
+
+    monkeypatch.setattr(route, "align", aligned)
+    inside = scan() != np.asarray(without_lesion(image(scan()), lesion, AFFINE, START).dataobj)
+    for values in (scan(), np.where(inside, 900, scan())):
+        chosen(values, lesion=lesion)
+    assert inside.any()
+    np.testing.assert_array_equal(*seen)
+
+
 def test_choose_route__a_lesion_beyond_the_brain_may_not_be_moved_further_either(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

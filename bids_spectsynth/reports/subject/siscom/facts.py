@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from bids_spectsynth.bids.output_files import volume_text
 from bids_spectsynth.bids.sidecars import as_number, strings
 from bids_spectsynth.reports.html import number
 from bids_spectsynth.siscom.foci.injection import LATE_S
@@ -94,7 +95,7 @@ def _lesion(facts: Facts) -> str:
     volume = as_number(facts.get("LesionVolume"))
     if volume == 0:
         return "nothing of it lies in the brain that both scans show"
-    return f"{number(volume, 1)} mL" if math.isfinite(volume) else ""
+    return f"{volume_text(volume)} mL" if math.isfinite(volume) else ""
 
 
 def cautions(facts: Facts) -> list[str]:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from bids_spectsynth.bids.output_files import volume_text
 from bids_spectsynth.bids.sidecars import as_number
 from bids_spectsynth.reports.html import number
 from bids_spectsynth.reports.subject.siscom.facts import (
@@ -96,13 +97,15 @@ def _level(used: Sequence[str]) -> str:
 
 
 def _lesion(every: Sequence[Facts]) -> str:
-    volume = _span([facts.get("LesionVolume") for facts in every], 1)
-    if not volume:
+    volumes = [ml for ml in (as_number(facts.get("LesionVolume")) for facts in every) if math.isfinite(ml)]
+    if not volumes:
         return ""
-    if volume == "0":
+    if max(volumes) == 0:
         return (
             "A lesion mask was given, of which nothing lies in the brain that the scans show; foci near it are flagged."
         )
+    low, high = (_without_zeros(volume_text(ml)) for ml in (min(volumes), max(volumes)))
+    volume = low if low == high else f"{low} to {high}"
     return (
         f"A lesion mask of {volume} mL, counted where the scans show the brain, was left out of alignment, level, fits "
         "and standard deviations; the maps go on in it."
@@ -181,5 +184,8 @@ def _span(values: Sequence[object], digits: int) -> str:
 
 
 def _short(value: float, digits: int) -> str:
-    text = number(value, digits)
+    return _without_zeros(number(value, digits))
+
+
+def _without_zeros(text: str) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text

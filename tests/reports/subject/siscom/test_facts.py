@@ -85,6 +85,8 @@ def test_cautions__levels_that_agree_and_an_early_injection_need_none(sidecar_of
 def test_fact_rows__a_lesion_mask_has_its_volume(sidecar_of):
     rows = dict(fact_rows(sidecar_of("real", "Real", LesionVolume=12.345), "Real"))
     assert rows["Lesion mask, left out of all of this"] == "12.3 mL"
+    small = dict(fact_rows(sidecar_of("real", "Real", LesionVolume=0.0412), "Real"))
+    assert small["Lesion mask, left out of all of this"] == "0.04 mL"
     none = dict(fact_rows(sidecar_of("real", "Real", LesionVolume=0.0), "Real"))
     assert none["Lesion mask, left out of all of this"] == "nothing of it lies in the brain that both scans show"
     assert not any("Lesion" in name for name, _ in fact_rows(sidecar_of("real", "Real"), "Real"))

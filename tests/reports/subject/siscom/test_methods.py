@@ -64,4 +64,11 @@ def test_siscom_paragraph__a_lesion_mask_is_said(sidecar_of):
     text, _ = siscom_paragraph([("Real", sidecar_of("real", "Real", LesionVolume=0.0))])
     assert "nothing lies in the brain that the scans show" in text
     assert "left out of alignment" not in text
+    # Less than a tenth of a mL is left out all the same.
+    small = [
+        ("Real", sidecar_of("real", "Real", LesionVolume=0.0412)),
+        ("M", sidecar_of("synthetic", "M", LesionVolume=0)),
+    ]
+    assert "A lesion mask of 0.04 mL, counted" in siscom_paragraph(small[:1])[0]
+    assert "A lesion mask of 0 to 0.04 mL, counted" in siscom_paragraph(small)[0]
     assert "lesion" not in siscom_paragraph([("Real", sidecar_of("real", "Real"))])[0]
