@@ -197,7 +197,7 @@ def rate_case(
             # A table of an earlier training, which had not seen this participant, must not stay.
             remove_ratings(settings.output_dir, case, model.label)
         else:
-            _warn_of_known_site(model, case, split, settings)
+            warn_of_known_site(model, case, settings)
             rated = case if settings.lesion_mask == "all" else replace(case, lesion=None)
             _rate(model, rated, split, settings, calibrations)
         if not (is_reference and flags):
@@ -212,11 +212,23 @@ def rate_case(
     return Outcome(case.participant, case.session, "evaluate", "ok", STATE_ASSUMED)
 
 
-def _warn_of_known_site(model: AppliedModel, case: PreparedCase, split: str, settings: Settings) -> None:
-    """Say where a cross-validation by site rates somebody whom no fold has held out, and who may be of a known site."""
+def warn_of_known_site(model: AppliedModel, case: PreparedCase, settings: Settings) -> None:
+    """Say where a cross-validation by site rates somebody whom no fold has held out, and who may be of a known site.
+
+    Who is held out on purpose (``test``) is of no site that trained. Any other word of ``participants.tsv`` may be of a
+    later training, of another model.
+
+    Parameters
+    ----------
+    model : AppliedModel
+    case : PreparedCase
+        To be rated.
+    settings : Settings
+    """
     folds = {member.fold for member in model.members_for(case.participant)}
     here = _is_trained_here(model.folder, settings)
-    if here and split != TEST and len(folds) > 1 and holds_out_sites(model.folder):
+    row = _row_of(read_participants(settings.output_dir), case)
+    if here and len(folds) > 1 and row["split"].tolist() != [TEST] and holds_out_sites(model.folder):
         logger.warning(
             "%s, model %s: took no part in --cross-validate site and is rated by the networks of all folds; if it is "
             "of one of these sites, all but one know that: this is no rating at an unknown site",
@@ -309,7 +321,7 @@ def split_of(cards: Sequence[ModelCard], folder: Path, case: PreparedCase, setti
             )
         return seen
     table = read_participants(settings.output_dir)
-    row = table.loc[table["participant_id"] == f"sub-{case.participant}", "split"]
+    row = _row_of(table, case)["split"]
     # The table is of the last training: who takes part in it now, and whom this model has not seen, was held out from
     # it, though a later model may have learned from them. In a cross-validation everybody is held out by one fold.
     if len(row) == 1 and row.iloc[0] == "excluded" and settings.include_flagged and _is_flagged(table, case):
@@ -323,6 +335,11 @@ def _is_trained_here(folder: Path, settings: Settings) -> bool:
     return folder.resolve().parent == models_folder(settings.output_dir).resolve()
 
 
+def _row_of(table: pd.DataFrame, case: PreparedCase) -> pd.DataFrame:
+    """The row of ``participants.tsv``, if any."""
+    return table.loc[table["participant_id"] == f"sub-{case.participant}"]
+
+
 def _is_flagged(table: pd.DataFrame, case: PreparedCase) -> bool:
-    found = table.loc[table["participant_id"] == f"sub-{case.participant}", FLAGS]
+    found = _row_of(table, case)[FLAGS]
     return bool(len(found) == 1 and found.iloc[0] != "n/a")

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from bids_spectsynth.app import apply as application
-from bids_spectsynth.app.apply import STATE_ASSUMED, begin_model, rate_case, split_of, synthesise_case
+from bids_spectsynth.app.apply import (
+    STATE_ASSUMED,
+    begin_model,
+    rate_case,
+    split_of,
+    synthesise_case,
+    warn_of_known_site,
+)
 from bids_spectsynth.app.model_choice import AppliedModel, load_models
 from bids_spectsynth.bids.manifests import Product, manifest_path
 from bids_spectsynth.bids.output_files import rating_path, synthetic_path
@@ -73,6 +80,35 @@ def test_split_of__card_decides_who_has_been_seen(
         update_participants(settings.output_dir, {label: {"split": row}})
     folder = (settings.output_dir if here else tmp_path / "other") / "models" / "m"
     assert split_of([card("01", "02")], folder, case(label), settings) == expected
+
+
+@pytest.mark.parametrize(
+    ("row", "by_site", "fold", "warned"),
+    [
+        # Of a site that one fold has held out: by that fold alone.
+        ("cross-validated", True, 1, False),
+        # In no fold, whatever a later training of another model has made of the participant.
+        (None, True, 0, True),
+        ("train", True, 0, True),
+        ("cross-validated", True, 0, True),
+        ("excluded", True, 0, True),
+        # Held out on purpose, which is refused for whoever is of a site that trains.
+        ("test", True, 0, False),
+        ("train", False, 0, False),
+    ],
+)
+def test_warn_of_known_site__whom_no_fold_has_held_out(
+    settings: Settings, caplog: pytest.LogCaptureFixture, row: str | None, by_site: bool, fold: int, warned: bool
+) -> None:
+    if row is not None:
+        update_participants(settings.output_dir, {"03": {"split": row}})
+    folder = settings.output_dir / "models" / "m"
+    folder.mkdir(parents=True)
+    write_ensemble(folder, "m", [("fold-1", 1), ("fold-2", 2)], by_site=by_site)
+    serving: Any = [SimpleNamespace(fold=number) for number in ([fold] if fold else [1, 2])]
+    model: Any = SimpleNamespace(folder=folder, label="m", members_for=lambda participant: serving)
+    warn_of_known_site(model, case("03"), settings)
+    assert ("took no part in --cross-validate site" in caplog.text) is warned
 
 
 @pytest.mark.parametrize(("error", "words"), [(ModelError("no room"), "no room"), (KeyError("x"), "KeyError: 'x'")])

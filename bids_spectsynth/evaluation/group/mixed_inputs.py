@@ -23,28 +23,33 @@ def mixed_harmonising(output_dir: Path) -> list[str]:
     Returns
     -------
     list of str
-        Folds of a cross-validation, whose trainings had somewhat different resolutions, are no mixture as long as these
-        are not told apart.
+        Images of several folds of a cross-validation, whose trainings had different resolutions, are no mixture where
+        all of them are harmonised.
 
     Raises
     ------
     DatasetError
         ``participants.tsv`` is no table.
     """
-    found: dict[str, list[dict[str, float]]] = {}
+    found: dict[str, list[tuple[str, dict[str, float]]]] = {}
     for path in usable_ratings(output_dir, "metrics"):
         facts: dict[str, Any] = sidecar(path.with_name(path.name.removesuffix("_metrics.tsv") + "_spect.nii.gz"))
         if facts:
             model = parse_name(path.name)[0].get("desc", "")
-            found.setdefault(model, []).append(recorded_numbers(facts, HARMONISED_FWHM))
+            networks = str(facts.get("ModelChecksum", ""))
+            found.setdefault(model, []).append((networks, recorded_numbers(facts, HARMONISED_FWHM)))
     return [line for model, targets in sorted(found.items()) for line in _lines(model, targets)]
 
 
-def _lines(model: str, targets: Sequence[dict[str, float]]) -> Iterable[str]:
-    for role in sorted({role for one in targets for role in one}):
-        widths = [one[role] for one in targets if role in one]
+def _lines(model: str, targets: Sequence[tuple[str, dict[str, float]]]) -> Iterable[str]:
+    for role in sorted({role for _, one in targets for role in one}):
+        by_networks: dict[str, list[float]] = {}
+        for networks, one in targets:
+            if role in one:
+                by_networks.setdefault(networks, []).append(one[role])
+        widths = [width for own in by_networks.values() for width in own]
         plain = len(targets) - len(widths)
-        if not plain and max(widths) <= min(widths) * TOLERANCE:
+        if not plain and all(max(own) <= min(own) * TOLERANCE for own in by_networks.values()):
             continue
         low, high = f"{min(widths):.1f}", f"{max(widths):.1f}"
         to = low if low == high else f"{low} to {high}"

@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 #: Of what the sidecar does not say.
 UNKNOWN = "n/a"
+#: A tracer or correction by a name that is on no list, and so may name more than that.
+UNLISTED = "unlisted"
 #: What converters write instead.
 _UNKNOWN_WORDS = (UNKNOWN, "na", "unknown", "null")
 #: Keys of a card's record, and which keys of sidecars they are of. Those of MR are the camera's alone.
@@ -50,8 +52,9 @@ def scan_facts(facts: Mapping[str, Any], role: str) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        By key of a card's record; ``n/a`` where the sidecar does not say, or what it says may not leave: of free texts
-        only the names of known cameras, tracers and corrections do.
+        By key of a card's record; ``n/a`` where the sidecar does not say, or names a camera that is on no list. Of free
+        texts only the names of known cameras, tracers and corrections may leave: another tracer or correction is
+        ``unlisted``.
 
     Examples
     --------
@@ -64,7 +67,8 @@ def scan_facts(facts: Mapping[str, Any], role: str) -> dict[str, str]:
         name: [text for text in (_plain(public.get(key, "")) for key in keys) if text] for name, keys in wanted.items()
     }
     for name, known in ((TRACER, known_tracer), (ATTENUATION, known_correction)):
-        found |= {name: [one for one in map(known, found[name]) if one]} if name in found else {}
+        if texts := found.get(name):
+            found[name] = [one for one in map(known, texts) if one] or [UNLISTED]
     return {name: _joined(texts) for name, texts in found.items()}
 
 

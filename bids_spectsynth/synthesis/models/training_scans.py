@@ -16,7 +16,16 @@ from bids_spectsynth.bids.vocabulary.cameras import same_camera
 from bids_spectsynth.options.choices import Harmonise
 from bids_spectsynth.synthesis.data.attenuation import same_correction
 from bids_spectsynth.synthesis.data.harmonising import LEAST_FACTOR, TOLERANCE, has_width
-from bids_spectsynth.synthesis.data.scans import ATTENUATION, CAMERA, FWHM, TRACER, UNKNOWN, measured_widths, scan_facts
+from bids_spectsynth.synthesis.data.scans import (
+    ATTENUATION,
+    CAMERA,
+    FWHM,
+    TRACER,
+    UNKNOWN,
+    UNLISTED,
+    measured_widths,
+    scan_facts,
+)
 from bids_spectsynth.synthesis.data.tracers import same_tracer
 from bids_spectsynth.synthesis.models.card import ModelCard
 
@@ -207,7 +216,8 @@ def scan_entries(cards: Sequence[ModelCard], case: PreparedCase, targets: Mappin
     dict
         ``ComparedWithTraining``, ``OutsideTraining`` where something differs, ``InputFWHM``, and where inputs are
         harmonised ``HarmonisedFWHM`` and ``HarmonisingFWHM``, the Gaussian of each (mm, 0 where it stayed as it was).
-        What cannot be measured is left out of these; ``NotMeasured`` has the roles of which the resolution was needed.
+        What cannot be measured is left out of these; ``NotMeasured`` has the roles of which the resolution was needed,
+        or could be measured of most scans of the training.
     """
     compared = records_scans(cards)
     entries: dict[str, Any] = {COMPARED: compared}
@@ -221,7 +231,7 @@ def scan_entries(cards: Sequence[ModelCard], case: PreparedCase, targets: Mappin
         entries[HARMONISED_FWHM] = dict(targets)
         kernels = {role: round(case.smoothing.get(role, 0.0), 2) for role in targets if role in measured}
         entries |= {HARMONISING_FWHM: kernels} if kernels else {}
-    needed = [role for role in compared_roles(cards, case) if role in targets or _is_recorded(cards, role)]
+    needed = [role for role in compared_roles(cards, case) if role in targets or _is_usual(cards, role)]
     unknown = [role for role in needed if role not in measured]
     # A PET that is too sharp to be measured is no one that is like the others.
     entries |= {NOT_MEASURED: unknown} if unknown else {}
@@ -232,6 +242,13 @@ def scan_entries(cards: Sequence[ModelCard], case: PreparedCase, targets: Mappin
 def _is_recorded(cards: Sequence[ModelCard], role: str) -> bool:
     """Whether a resolution of the training's scans is known, with which one could be compared."""
     return any(FWHM in card.scans.get(role, {}) for card in cards)
+
+
+def _is_usual(cards: Sequence[ModelCard], role: str) -> bool:
+    """Whether the resolution of most of the training's scans could be measured; else one that cannot is like them."""
+    own = [card.scans[role] for card in cards if role in card.scans]
+    measured = sum(int(one.get(FWHM, {}).get("n", 0)) for one in own)
+    return 2 * measured > sum(int(one.get("scans", 0)) for one in own)
 
 
 def _resolution(
@@ -266,13 +283,18 @@ def _category(scan: tuple[str, str], name: str, value: str, known: Sequence[Mapp
     counts = Counter[str]()
     for own in known:
         counts.update({one: n for one, n in own.get(name, {}).items() if not _is_unknown(one)})
-    theirs = tuple(one for one, _ in counts.most_common())
-    if _is_unknown(value) or not theirs or any(_alike(name, value, one) for one in theirs):
+    # Of two names that the program does not know it cannot tell whether they are one.
+    is_unlisted = value == UNLISTED
+    theirs = tuple(one for one, _ in counts.most_common() if one != UNLISTED)
+    if _is_unknown(value) or not theirs or (is_unlisted and UNLISTED in counts):
+        return []
+    if not is_unlisted and any(_alike(name, value, one) for one in theirs):
         return []
     named = ", ".join(theirs[:_MOST_NAMES]) + (", ..." if len(theirs) > _MOST_NAMES else "")
     hint = _MEASURED if role == INTERICTAL else "rate images of some such scans before you use others"
+    shown = "on no list of the program's; is it spelled right?" if is_unlisted else value
     sentence = (
-        f"the {_WORDS[name]} of the {role_of(role).sentence} ({value}) is none of those that the model learned from "
+        f"the {_WORDS[name]} of the {role_of(role).sentence} ({shown}) is none of those that the model learned from "
         f"({named}); {hint}"
     )
     return [Difference(role, file, name, value, theirs[:_MOST_NAMES], sentence)]

@@ -42,3 +42,15 @@ def test_mixed_harmonising__an_image_that_is_gone_says_nothing(tmp_path: Path) -
     write(tmp_path, 8.0)
     write_case(tmp_path, "02")
     assert mixed_harmonising(tmp_path) == []
+
+
+def test_mixed_harmonising__each_fold_has_the_resolution_of_its_own_training(tmp_path: Path) -> None:
+    """A fold that leaves out the site of the blurriest camera has another one than the others."""
+    write(tmp_path, 9.1, 9.1, 5.7)
+    sidecars = sorted(tmp_path.rglob("*_spect.json"))
+    for path, networks in zip(sidecars, ("a", "b", "c"), strict=True):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"ModelChecksum": networks}))
+    assert mixed_harmonising(tmp_path) == []
+    sidecars[0].write_text(json.dumps({"Synthetic": True, "ModelChecksum": "a"}))
+    (line,) = mixed_harmonising(tmp_path)
+    assert "2 from a PET harmonised to 5.7 to 9.1 mm, 1 from one that is not" in line

@@ -40,7 +40,7 @@ def test_scan_facts__nothing_that_may_not_leave() -> None:
 )
 def test_scan_facts__free_text_is_no_tracer_and_no_correction(tracer: str, correction: str) -> None:
     facts = scan_facts({"TracerName": tracer, "AttenuationCorrection": correction}, "pet")
-    assert facts == {"camera": "n/a", "tracer": "n/a", "attenuation_correction": "n/a"}
+    assert facts == {"camera": "n/a", "tracer": "unlisted", "attenuation_correction": "unlisted"}
 
 
 def test_scan_facts__a_known_tracer_and_correction_by_their_names_alone() -> None:

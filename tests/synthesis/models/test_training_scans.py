@@ -59,6 +59,8 @@ def test_differences__resolution_beyond_the_training(tmp_path: Path, fwhm: float
     ("changes", "expected"),
     [
         ({"TracerName": "PiB"}, [("pet", "tracer")]),
+        # On no list: it is not named, but it is not FDG.
+        ({"TracerName": "[18F]PI-2620"}, [("pet", "tracer")]),
         ({"TracerName": "[18F]FDG"}, []),
         ({"AttenuationCorrection": "none"}, [("pet", "attenuation_correction")]),
         ({"ManufacturersModelName": "Discovery 710"}, [("T1w", "camera"), ("pet", "camera")]),
@@ -76,7 +78,8 @@ def test_differences__tracer_correction_and_camera(
 ) -> None:
     found = differences([card()], write(tmp_path, "01", 7, {**PET, **changes}))
     assert names(found) == expected
-    assert all(value in one.sentence for one in found for value in (str(one.found), "learned from"))
+    shown = [("on no list" if one.found == "unlisted" else str(one.found), one.sentence) for one in found]
+    assert all(value in sentence for word, sentence in shown for value in (word, "learned from"))
 
 
 @pytest.mark.parametrize("theirs", ["GE", "GE n/a", "GE MEDICAL SYSTEMS Discovery 690", "n/a"])
@@ -150,8 +153,12 @@ def test_scan_entries__a_pet_too_sharp_to_be_measured_is_named(tmp_path: Path, f
     targets = {"pet": 8.0}
     harmonised_too = {"ComparedWithTraining": True, "NotMeasured": ["pet"], "HarmonisedFWHM": targets}
     assert scan_entries([card(8.0)], harmonised(case, targets), targets) == harmonised_too
-    # A training whose resolution is not known has nothing to compare it with.
+    # A training whose resolution is not known has nothing to compare it with, and where most scans could not be
+    # measured either it is like them.
     assert "NotMeasured" not in scan_entries([card(scans={"pet": {"scans": 12}})], case, {})
+    few = card(8.0).scans["pet"] | {"scans": 40}
+    assert "NotMeasured" not in scan_entries([card(scans={"pet": few})], case, {})
+    assert scan_entries([card(scans={"pet": few})], case, targets)["NotMeasured"] == ["pet"]
 
 
 def test_scan_entries__a_card_of_an_earlier_version(tmp_path: Path) -> None:
@@ -183,3 +190,15 @@ def test_scan_entries__a_case_without_t1w_is_compared_by_the_rest(
     assert "no prepared T1w" in caplog.text
     with pytest.raises(ImageError, match="no prepared T1w"):
         harmonised(bare, {"pet": 8.0})
+
+
+def test_differences__names_on_no_list_are_not_told_apart(tmp_path: Path) -> None:
+    case = write(tmp_path, "01", 8, {**PET, "TracerName": "[18F]PI-2620"})
+    own = card(8.0).scans["pet"]
+    (found,) = differences([card(scans={"pet": own})], case)
+    assert found.found == "unlisted"
+    assert "PI-2620" not in found.sentence
+    assert "on no list" in found.sentence
+    both = own | {"tracer": {"18F-FDG": 10, "unlisted": 2}}
+    assert differences([card(scans={"pet": both})], case) == ()
+    assert differences([card(scans={"pet": own | {"tracer": {"unlisted": 12}}})], write(tmp_path, "02", 8, PET)) == ()
