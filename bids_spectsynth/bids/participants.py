@@ -130,7 +130,7 @@ def read_participants(output_dir: Path) -> pd.DataFrame:
 
 
 def note_unrated(output_dir: Path, case: str, participant: str, model: str) -> None:
-    """Note that an image has no ratings for its flags alone, before ratings are removed: see :func:`to_be_rated`.
+    """Note that an image lost its ratings to its flags or a lesion mask alone, before they go: see :func:`to_be_rated`.
 
     A file of its own, because what stands in the table is written over by the next run that ends.
 
@@ -166,7 +166,7 @@ def forget_unrated(output_dir: Path, case: str, participant: str, model: str) ->
 
 
 def to_be_rated(output_dir: Path) -> list[str]:
-    """Labels of participants that were left without ratings for flags that they do not have any more.
+    """Labels of participants that lost ratings to flags that they do not have any more, or to a lesion mask.
 
     A job of an array judges everybody, but rates its own participants alone.
 
@@ -189,8 +189,9 @@ def _is_unrated(output_dir: Path, label: str) -> bool:
 def rating_advice(labels: Sequence[str]) -> str:
     """What to do about participants of :func:`to_be_rated`, in one line."""
     return (
-        f"flagged by an earlier job and no longer, but not rated yet: {' '.join(f'sub-{label}' for label in labels)}; "
-        f"run: bids_spectsynth BIDS_DIR OUTPUT_DIR participant --mode apply --participant-label {' '.join(labels)}"
+        "not rated yet, after quality flags that are gone, or another lesion mask, had taken ratings away: "
+        f"{' '.join(f'sub-{label}' for label in labels)}; with --model and --derivatives as before, run: "
+        f"bids_spectsynth BIDS_DIR OUTPUT_DIR participant --mode apply --participant-label {' '.join(labels)}"
     )
 
 

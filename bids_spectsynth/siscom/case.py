@@ -237,10 +237,8 @@ def _judged(
         slow = coarse.trend_of(trend, difference, evaluated, affine, masks.lesion)
         difference = difference - slow
     null = patient_null(coarse, threshold=choices.threshold, seed=choices.seed, trend=trend)
-    deviation, *parts = (
-        on_prepared_grid(null, part, evaluated, affine, masks.lesion)
-        for part in (null.standard_deviation, *null.parts.values())
-    )
+    own = [null.standard_deviation, *null.parts.values()]
+    deviation, *parts = on_prepared_grid(null, own, evaluated, affine, masks.lesion)
     maps = _maps(difference, slow, masks, deviation, error)
     budget = dict(zip(null.parts, parts, strict=True))
     if error is not None:

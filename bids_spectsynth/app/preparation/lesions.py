@@ -6,16 +6,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from bids_spectsynth.app.freshness import transform_files
+from bids_spectsynth.bids.access import read_problem
 from bids_spectsynth.bids.finding.cases import Case
 from bids_spectsynth.bids.finding.external import External
 from bids_spectsynth.bids.manifests import Product, make_if_outdated, manifest_path
+from bids_spectsynth.bids.names import parse_name
 from bids_spectsynth.bids.output_files import find_cases, lesion_path, lesion_volumes, ratings_of, volume_text
-from bids_spectsynth.bids.participants import LESION_VOLUME, update_participants
+from bids_spectsynth.bids.participants import LESION_VOLUME, note_unrated, update_participants
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import T1W
 from bids_spectsynth.bids.sidecars import sidecar, sidecar_path
 from bids_spectsynth.bids.transforms import external_source
-from bids_spectsynth.errors import Outcome, reason_of
+from bids_spectsynth.errors import ImageError, Outcome, reason_of
 from bids_spectsynth.evaluation.columns import LESION_KEY
 from bids_spectsynth.images.grid import Grid
 from bids_spectsynth.logs import LOGGER_NAME
@@ -79,47 +81,73 @@ def _prepare(case: Case, settings: Settings) -> None:
         _withdraw(case, spaces, settings)
         return
     for prepared in spaces:
+        was_there = lesion_path(output_dir, prepared).exists()
         try:
             _write(prepared, case.lesion, output_dir)
         except Exception as error:
             if prepared.space in (T1W_SPACE, *settings.spaces):
                 # An earlier mask of a space must not serve anybody beside an image that this one was drawn on.
-                for one in spaces:
-                    _remove(one, output_dir)
+                if _is_refusal(error, case.lesion):
+                    for one in spaces:
+                        _remove(one, output_dir)
                 raise
             _remove(prepared, output_dir)
-            logger.warning("%s: no lesion mask in %s, which this run does not ask for: %s", case.name, prepared.space,
-                           reason_of(error))  # fmt: skip
+            # Every run comes here; only one that takes something away is to be heard.
+            level = logging.WARNING if was_there else logging.INFO
+            logger.log(level, "%s: no lesion mask in %s, which this run does not ask for: %s", case.name,
+                       prepared.space, reason_of(error))  # fmt: skip
+
+
+def _is_refusal(error: Exception, source: External) -> bool:
+    """Whether it is the mask that cannot be used: a disk that does not answer, or no memory, says nothing of it."""
+    cause = error.__cause__
+    # Damage that only the reader finds has no number of the system.
+    of_system = isinstance(cause, MemoryError) or (isinstance(cause, OSError) and cause.errno is not None)
+    return isinstance(error, ImageError) and not of_system and read_problem(source.path) is None
 
 
 def _withdraw(case: Case, spaces: Sequence[PreparedCase], settings: Settings) -> None:
     """Remove the prepared masks of a case that has none any more, with a line."""
     paths = {one.space: lesion_path(settings.output_dir, one) for one in spaces}
     removed = [external_source(sidecar(path)) or path.name for path in paths.values() if path.exists()]
-    unrated = sum([_remove(prepared, settings.output_dir) for prepared in spaces])
+    for prepared in spaces:
+        _remove(prepared, settings.output_dir)
     if removed and settings.lesion_mask == "none":
         logger.info("%s: --lesion-mask none: the prepared lesion mask of %s is removed", case.name, removed[0])
     elif removed:
         logger.warning("%s: the lesion mask %s is not given any more: it is removed, and what rests on it is made "
                        "anew; to keep it, give it again with --derivatives", case.name, removed[0])  # fmt: skip
-    if unrated and settings.mode not in ("auto", "apply"):
-        logger.warning("%s: its ratings without the lesion are removed as well; --mode apply makes them anew",
-                       case.name)  # fmt: skip
 
 
-def _remove(prepared: PreparedCase, output_dir: Path) -> int:
-    """Remove a prepared mask, and the ratings that it was left out of: a run that does not rate would leave them.
-
-    Returns how many tables of ratings that were.
-    """
+def _remove(prepared: PreparedCase, output_dir: Path) -> None:
+    """Remove a prepared mask, and the ratings that it was left out of."""
     path = lesion_path(output_dir, prepared)
-    rated = ratings_of(output_dir, prepared) if path.exists() else []
-    rated = [table for table in rated if sidecar(table).get(LESION_KEY) is True]
-    # The mask last: where a run ends between, the next one goes on.
-    for one in (*rated, path):
-        for stale in (one, sidecar_path(one), manifest_path(output_dir, one)):
-            stale.unlink(missing_ok=True)
-    return len(rated)
+    if path.exists():
+        # The mask last: where a run ends between, the next one goes on.
+        _remove_ratings(prepared, output_dir)
+    _unlink(path, output_dir)
+
+
+def _remove_ratings(prepared: PreparedCase, output_dir: Path) -> None:
+    """Remove ratings that a mask was left out of, with a line: a run that does not rate, or another model, would not.
+
+    Noted for the group level; whoever rates them takes that back.
+    """
+    tables = [path for path in ratings_of(output_dir, prepared) if sidecar(path).get(LESION_KEY) is True]
+    models = sorted({parse_name(path.name)[0]["desc"] for path in tables})
+    for model in models:
+        note_unrated(output_dir, prepared.name, prepared.participant, model)
+    for path in tables:
+        _unlink(path, output_dir)
+    if models:
+        logger.warning("%s: ratings in %s that the earlier lesion mask was left out of are removed, of %s; those that "
+                       "this run does not make anew, --mode apply with the model makes", prepared.name, prepared.space,
+                       ", ".join(models))  # fmt: skip
+
+
+def _unlink(path: Path, output_dir: Path) -> None:
+    for stale in (path, sidecar_path(path), manifest_path(output_dir, path)):
+        stale.unlink(missing_ok=True)
 
 
 def _write(case: PreparedCase, source: External, output_dir: Path) -> None:
@@ -146,9 +174,10 @@ def _write(case: PreparedCase, source: External, output_dir: Path) -> None:
     )
 
     def make() -> None:
-        # A mask that is of no use any more must not serve anybody.
-        _remove(case, output_dir)
-        for note in write_lesion(path, case, source, Grid(shape, affine)).notes:
+        notes = write_lesion(path, case, source, Grid(shape, affine)).notes
+        # Behind what may fail; the manifest, by which a run that ends between goes on, comes last.
+        _remove_ratings(case, output_dir)
+        for note in notes:
             logger.warning("%s: %s: %s", case.name, source.uri, note)
 
     make_if_outdated(product, make)

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 
 from bids_spectsynth.bids.access import folder_problem, is_text, subfolders
@@ -101,39 +102,43 @@ def find_segmentations(
 @lru_cache(maxsize=64)
 def holds_segmentations(folder: Path) -> bool:
     """Whether a folder of derivatives has a segmentation of anybody; one may hold nothing but masks or transforms."""
-    names = {path.name for place in _SUBJECT_FOLDERS for path in subfolders(folder / place, "sub-")}
-    names |= {path.name for path in folder.glob("sub-*")}
-    labels = sorted({bare_label(name.partition("_")[0], "sub") for name in names})
-    found = (one for label in labels for one in (*_subjects(folder, label), *_images(folder, label)))
-    return next(found, None) is not None
+    return next(chain(_subjects(folder, None), _images(folder, None)), None) is not None
 
 
 def _subject_rank(candidate: Candidate) -> int:
     return _SUBJECT_FILES.index(candidate.path.name) if candidate.kind == "subject" else 0
 
 
-def _subjects(folder: Path, participant: str) -> Iterator[Candidate]:
-    """Volumes of FreeSurfer's subjects ``sub-01`` and ``sub-01_ses-x``."""
+def _subjects(folder: Path, participant: str | None) -> Iterator[Candidate]:
+    """Volumes of FreeSurfer's subjects ``sub-01`` and ``sub-01_ses-x``; of everybody's for None."""
     for place in _SUBJECT_FOLDERS:
-        for subject in subfolders(folder / place, f"sub-{participant}"):
+        for subject in subfolders(folder / place, f"sub-{participant or ''}"):
             name, _, session = subject.name.partition("_ses-")
-            if name != f"sub-{participant}" or not (session.isalnum() or not session):
+            is_wanted = name == f"sub-{participant}" if participant else "_" not in name
+            if not is_wanted or not (session.isalnum() or not session):
                 continue
             for file in _SUBJECT_FILES:
                 if _is_file(path := subject / "mri" / file):
                     yield Candidate(path, folder, session or None, "subject")
 
 
-def _images(folder: Path, participant: str) -> Iterator[Candidate]:
-    """``*_dseg`` and ``*_synthseg`` in the space of the T1w, named or in folders as BIDS has them."""
-    subject = folder / f"sub-{participant}"
-    places = [folder, subject, subject / "anat"]
-    for own in subfolders(subject, "ses-"):
-        places += [own, own / "anat"]
+def _images(folder: Path, participant: str | None) -> Iterator[Candidate]:
+    """``*_dseg`` and ``*_synthseg`` in the T1w's space, named or in folders as BIDS has them; of everybody for None."""
+    yield from _images_in(folder, [folder], participant)
+    everybody = [path for path in subfolders(folder, "sub-") if "_" not in path.name] if participant is None else ()
+    for subject in [folder / f"sub-{participant}"] if participant else everybody:
+        places = [subject, subject / "anat"]
+        for own in subfolders(subject, "ses-"):
+            places += [own, own / "anat"]
+        yield from _images_in(folder, places, bare_label(subject.name, "sub"))
+
+
+def _images_in(folder: Path, places: Sequence[Path], participant: str | None) -> Iterator[Candidate]:
     for place in places:
-        for path in sorted(place.glob(f"sub-{participant}*")):
+        for path in sorted(place.glob(f"sub-{participant or ''}*")):
             entities, suffix, extension = parse_name(path.name)
-            if entities.get("sub") != participant or extension not in _EXTENSIONS or not is_text(path.name):
+            wanted = participant or bare_label(path.name.partition("_")[0], "sub")
+            if entities.get("sub") != wanted or extension not in _EXTENSIONS or not is_text(path.name):
                 continue
             if not _is_file(path) or suffix not in (_DSEG, _SYNTHSEG) or entities.get("space", T1W_SPACE) != T1W_SPACE:
                 continue

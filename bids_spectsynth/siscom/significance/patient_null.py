@@ -1,8 +1,10 @@
 """The null of one patient's pair of scans, from the prepared grid to the coarse one and back."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy import ndimage
 
 from bids_spectsynth.images.coarse import Coarse
@@ -19,6 +21,8 @@ from bids_spectsynth.siscom.significance.null import (
 )
 from bids_spectsynth.siscom.significance.trend import Trend, fit_trend
 from bids_spectsynth.siscom.significance.variability import Variability
+
+Indices = npt.NDArray[np.intp]
 
 #: Below this a voxel of the prepared grid knows nothing of the coarse one.
 _LEAST_WEIGHT = 1e-3
@@ -92,7 +96,8 @@ class Pair:
         """
         found = trend.of(self.coarse.take(values))
         known = self.evaluated if lesion is None else self.evaluated | (lesion & inside)[self.coarse.slices]
-        return _on_prepared_grid(known, self.coarse.grid.affine, found, inside, affine, lesion)
+        (slow,) = _on_prepared_grid(known, self.coarse.grid.affine, [found], inside, affine, lesion)
+        return slow
 
 
 def coarse_pair(
@@ -148,14 +153,14 @@ def patient_null(pair: Pair, *, threshold: float, seed: int, trend: Trend | None
 
 
 def on_prepared_grid(
-    null: Null, values: Float32, evaluated: Mask, affine: Float64, lesion: Mask | None = None
-) -> Float32:
-    """A map of the null on the prepared grid: linear between voxels, each weighted by whether it is in the mask.
+    null: Null, maps: Sequence[Float32], evaluated: Mask, affine: Float64, lesion: Mask | None = None
+) -> list[Float32]:
+    """Maps of the null on the prepared grid: linear between voxels, each weighted by whether it is in the mask.
 
     Parameters
     ----------
     null : Null
-    values : array, shape (i, j, k)
+    maps : sequence of array, shape (i, j, k)
         On its grid.
     evaluated : array of bool, shape (I, J, K)
     affine : array, shape (4, 4)
@@ -165,29 +170,50 @@ def on_prepared_grid(
 
     Returns
     -------
-    array, shape (I, J, K), float32
+    list of array, shape (I, J, K), float32
         Where no voxel of the null is near, the nearest value in the lesion, and the mask's mean elsewhere; 0 outside
         ``evaluated``.
     """
-    return _on_prepared_grid(null.mask, null.affine, values, evaluated, affine, lesion)
+    return _on_prepared_grid(null.mask, null.affine, maps, evaluated, affine, lesion)
 
 
 def _on_prepared_grid(
-    mask: Mask, own: Float64, values: Float32, evaluated: Mask, affine: Float64, lesion: Mask | None
-) -> Float32:
+    mask: Mask, own: Float64, maps: Sequence[Float32], evaluated: Mask, affine: Float64, lesion: Mask | None
+) -> list[Float32]:
     shape = (evaluated.shape[0], evaluated.shape[1], evaluated.shape[2])
-    total = resample_linear(np.where(mask, values, 0), own, shape, affine)
     weight = resample_linear(mask.astype(np.float32), own, shape, affine)
     known = evaluated & (weight > _LEAST_WEIGHT)
-    typical = float(values[mask].mean())
-    found = np.where(known, total / np.maximum(weight, _LEAST_WEIGHT), np.where(evaluated, typical, 0))
-    if lesion is not None and known.any():
-        found = _surroundings(found, known, evaluated & lesion & ~known, affine)
-    return found.astype(np.float32)
+    missing = np.zeros_like(known) if lesion is None or not known.any() else evaluated & lesion & ~known
+    nearest = _nearest(known, missing, affine)
+    out = []
+    for values in maps:
+        total = resample_linear(np.where(mask, values, 0), own, shape, affine)
+        typical = float(values[mask].mean())
+        found = np.where(known, total / np.maximum(weight, _LEAST_WEIGHT), np.where(evaluated, typical, 0))
+        found[missing] = found[nearest]
+        out.append(found.astype(np.float32))
+    return out
 
 
-def _surroundings(values: Float32, known: Mask, missing: Mask, affine: Float64) -> Float32:
-    """A volume with the nearest known value wherever one is missing."""
-    sizes = np.linalg.norm(affine[:3, :3], axis=0).tolist()
-    nearest = ndimage.distance_transform_edt(~known, sampling=sizes, return_distances=False, return_indices=True)
-    return np.where(missing, values[tuple(nearest)], values)
+def _nearest(known: Mask, missing: Mask, affine: Float64) -> tuple[Indices, ...]:
+    """Indices of the known voxel that is nearest to each missing one, in their order."""
+    if not missing.any():
+        return tuple(np.zeros((3, 0), dtype=np.intp))
+    sizes = np.linalg.norm(affine[:3, :3], axis=0)
+    box = _box(missing, (1, 1, 1))
+    if known[box].any():
+        # Nothing nearer than in the box can lie farther from it than that.
+        farthest = ndimage.distance_transform_edt(~known[box], sampling=sizes.tolist())[missing[box]].max()
+        box = _box(missing, np.ceil(farthest / sizes).astype(int) + 1)
+    else:
+        box = _box(missing, known.shape)
+    indices = ndimage.distance_transform_edt(
+        ~known[box], sampling=sizes.tolist(), return_distances=False, return_indices=True
+    )
+    return tuple(axis[missing[box]] + part.start for axis, part in zip(indices, box, strict=True))
+
+
+def _box(inside: Mask, rim: Sequence[int] | Indices) -> tuple[slice, ...]:
+    """The part of a volume that goes as many voxels beyond a mask, as far as there are any."""
+    (around,) = ndimage.find_objects(inside.astype(np.uint8))
+    return tuple(slice(max(part.start - more, 0), part.stop + more) for part, more in zip(around, rim, strict=True))

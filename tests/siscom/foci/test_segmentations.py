@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bids_spectsynth.siscom.foci import segmentations
 from bids_spectsynth.siscom.foci.segmentations import (
     find_label_table,
     find_segmentations,
@@ -72,6 +73,9 @@ def test_find_segmentations__others_are_left_alone(tmp_path: Path, name: str) ->
         ("sourcedata/freesurfer/sub-02_ses-a/mri/aseg.mgz", True),
         ("sub-02/anat/sub-02_label-lesion_mask.nii.gz", False),
         ("sub-02/anat/sub-02_from-pet_to-T1w_xfm.txt", False),
+        ("sub-02/sub-03_dseg.nii.gz", False),
+        ("sub-02_x/mri/aseg.mgz", False),
+        ("sub-02_ses-a/anat/sub-02_ses-a_dseg.nii.gz", False),
         ("nothing", False),
     ],
 )
@@ -79,6 +83,24 @@ def test_holds_segmentations__of_whomever(tmp_path: Path, name: str, holds: bool
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / name).touch()
     assert holds_segmentations(tmp_path) is holds
+
+
+def test_holds_segmentations__reads_the_top_folder_no_more_often_for_more_participants(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+    subfolders, glob = segmentations.subfolders, Path.glob
+    monkeypatch.setattr(segmentations, "subfolders", lambda *given: (read.append(given[0]), subfolders(*given))[1])
+    monkeypatch.setattr(Path, "glob", lambda *given: (read.append(given[0]), glob(*given))[1])
+
+    def times(name: str, participants: int) -> int:
+        for label in range(participants):
+            (tmp_path / name / f"sub-{label:02d}" / "anat").mkdir(parents=True)
+        read.clear()
+        assert not holds_segmentations(tmp_path / name)
+        return read.count(tmp_path / name)
+
+    assert times("few", 1) == times("many", 20) > 0
 
 
 def test_find_segmentations__parts_of_the_cortex_first_and_folders_as_given(tmp_path: Path) -> None:

@@ -2,9 +2,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from bids_spectsynth.siscom.significance.null import Null
-from bids_spectsynth.siscom.significance.patient_null import coarse_pair, on_prepared_grid, patient_null
+from bids_spectsynth.siscom.significance.patient_null import _nearest, coarse_pair, on_prepared_grid, patient_null
 
 SHAPE = (24, 26, 22)
 AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])
@@ -61,7 +62,7 @@ def test_peak__looks_at_the_voxels_that_simulated_maps_have() -> None:
 
 def test_on_prepared_grid__keeps_a_constant_and_ends_at_the_mask() -> None:
     found = null()
-    fine = on_prepared_grid(found, np.where(found.mask, 3, 99).astype(np.float32), EVALUATED, AFFINE)
+    (fine,) = on_prepared_grid(found, [np.where(found.mask, 3, 99).astype(np.float32)], EVALUATED, AFFINE)
     np.testing.assert_allclose(fine[EVALUATED], 3, rtol=1e-5)
     assert not fine[~EVALUATED].any()
 
@@ -71,12 +72,52 @@ def test_on_prepared_grid__in_a_lesion_is_the_nearest_outside_and_elsewhere_as_w
     lesion[12:] = True
     found = null(evaluated=EVALUATED & ~lesion)
     values = 1 + np.indices(found.mask.shape)[1].astype(np.float32)
-    before, after = (on_prepared_grid(found, values, EVALUATED, AFFINE, one) for one in (None, lesion))
+    (before,), (after,) = (on_prepared_grid(found, [values], EVALUATED, AFFINE, one) for one in (None, lesion))
     np.testing.assert_array_equal(after[~lesion], before[~lesion])
     assert not after[~EVALUATED].any()
     rim, deep = after[11, 6:20, 6:16], after[12:18, 6:20, 6:16]
     np.testing.assert_allclose(deep, np.broadcast_to(rim, deep.shape), rtol=1e-5)
     assert np.ptp(rim) > 4
+
+
+def by_the_whole_volume(known: np.ndarray, missing: np.ndarray, affine: np.ndarray) -> np.ndarray:
+    sizes = np.diag(affine)[:3].tolist()
+    found = ndimage.distance_transform_edt(~known, sampling=sizes, return_distances=False, return_indices=True)
+    return np.asarray(found[:, missing])
+
+
+@pytest.mark.parametrize("share", [0.002, 0.02, 0.3])
+@pytest.mark.parametrize("sizes", [(2.0, 2.0, 2.0), (1.0, 1.5, 3.3)])
+def test_nearest__is_that_of_the_whole_volume(share: float, sizes: tuple[float, ...]) -> None:
+    """Few known voxels lie far from the box, or at the same distance more than one."""
+    rng = np.random.default_rng(5)
+    for _ in range(10):
+        known, missing = rng.random(SHAPE) < share, np.zeros(SHAPE, dtype=bool)
+        i, j, k = rng.integers(0, 18, 3)
+        missing[i : i + 5, j : j + 6, k : k + 4] = True
+        missing &= ~known
+        known[0, 0, 0] = not missing[0, 0, 0]
+        affine = np.diag([*sizes, 1])
+        np.testing.assert_array_equal(_nearest(known, missing, affine), by_the_whole_volume(known, missing, affine))
+
+
+def test_on_prepared_grid__looks_for_the_surroundings_once_in_a_part_and_not_without_need(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sizes = []
+    transform = ndimage.distance_transform_edt
+    monkeypatch.setattr(
+        ndimage, "distance_transform_edt", lambda mask, **rest: (sizes.append(mask.size), transform(mask, **rest))[1]
+    )
+    lesion = np.zeros(SHAPE, dtype=bool)
+    lesion[10:14, 11:15, 9:13] = True
+    full, without = null(), null(evaluated=EVALUATED & ~lesion)
+    sizes.clear()
+    on_prepared_grid(full, [full.standard_deviation] * 3, EVALUATED, AFFINE, np.zeros_like(lesion))
+    assert sizes == []
+    on_prepared_grid(without, [without.standard_deviation] * 3, EVALUATED, AFFINE, lesion)
+    assert 1 <= len(sizes) <= 2, "however many maps"
+    assert max(sizes) < EVALUATED.size / 4
 
 
 def test_pair__of_a_brain_with_a_lesion_at_its_border_sees_the_lesion() -> None:
