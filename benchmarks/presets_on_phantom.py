@@ -6,6 +6,10 @@ bids_spectsynth PH OUT participant --study examples/presets.toml --cross-validat
 bids_spectsynth PH OUT group
 python benchmarks/presets_on_phantom.py PH-truth OUT
 
+At 2 mm: `-n 12 --seed 2027`, and `--voxel-size 2 --base-filters 32 --cross-validate 3 --epochs 12
+--learning-rate-decay-epochs 6`, one seed; the article's recipe also in an output folder of its own without
+`--learning-rate`, with `--epochs 24 --learning-rate-decay-epochs 12`.
+
 Held-out participants only; seeds of one configuration are averaged within each participant. A phantom proves the
 machinery, not clinical value.
 """
