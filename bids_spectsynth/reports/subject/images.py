@@ -67,7 +67,7 @@ def _lesion_note(case: PreparedCase) -> list[Block]:
 
 
 def lesion_text(path: Path) -> str:
-    """How large a lesion is, and who looks at it, in words.
+    """How large a lesion is, and what leaves it out, in words.
 
     Parameters
     ----------
@@ -76,8 +76,8 @@ def lesion_text(path: Path) -> str:
     """
     drawn, inside = (volume_text(ml) for ml in lesion_volumes(path))
     return (
-        f"{drawn} mL, {inside} mL of it in the brain mask; registration and synthesis look at it, and what it is kept "
-        "out of says so"
+        f"{drawn} mL, {inside} mL of it in the brain mask; registration and synthesis do not leave it out; each "
+        "comparison says whether it did"
     )
 
 
