@@ -149,7 +149,7 @@ def test_lesion__a_verdict_a_note_and_foci_beside_it(with_lesion, monkeypatch, p
     table.to_csv(clusters_path(with_lesion.ictal, "Real"), sep="\t", index=False)
     found = verdicts(glance(with_lesion.tree))
     lesion = found["Lesion mask"]
-    assert lesion.text.startswith("24.6 mL, 20.0 mL of it in the brain mask; registration and synthesis do not leave it out")
+    assert lesion.text.startswith("24.6 mL, 20.0 mL of it in the brain mask; registration and synthesis do not")
     # What it is kept out of depends on the options and on each comparison, and stands there.
     assert "SISCOM" not in lesion.text
     assert (lesion.level, lesion.badge) == ("warning", "lesion")
