@@ -4,12 +4,13 @@ import multiprocessing
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from types import FrameType
 from typing import TypeVar
 
 from bids_spectsynth.errors import signal_code
+from bids_spectsynth.threads import PATIENCE, begin
 
 Result = TypeVar("Result")
 
@@ -58,14 +59,20 @@ def interruptible(function: Callable[[], Result]) -> Result:
         Changes nothing that anybody needs after a signal.
     """
     done: Future[Result] = Future()
+    claimed = threading.Lock()
 
     def work() -> None:
+        if not claimed.acquire(blocking=False):
+            return
         try:
             done.set_result(function())
         except BaseException as error:
             done.set_exception(error)
 
-    threading.Thread(target=work, daemon=True).start()
+    begin(work)
+    while not wait([done], PATIENCE).done:
+        if claimed.acquire(blocking=False):
+            return function()
     return done.result()
 
 

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from threading import Event
@@ -39,6 +38,7 @@ from bids_spectsynth.siscom.outputs.paths import siscom_files
 from bids_spectsynth.siscom.participant import Work, choices_of, level_and_gain, make_siscom
 from bids_spectsynth.synthesis.baselines.files import baseline_files
 from bids_spectsynth.synthesis.models.ensemble import find_models
+from bids_spectsynth.threads import Threads
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ def siscom_outcomes(context: Context) -> Iterable[Outcome]:
             if image.frame_durations is not None
         },
     )
-    with ThreadPoolExecutor(_threads(settings)) as pool:
+    with Threads(_threads(settings)) as pool:
         try:
             yield from pool.map(lambda case: _case_outcome(case, shared), cases)
         finally:

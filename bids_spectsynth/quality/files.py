@@ -26,7 +26,7 @@ from bids_spectsynth.bids.sidecars import as_number, read_object, sidecar_path
 from bids_spectsynth.bids.transforms import Transform
 from bids_spectsynth.bids.writing import write_json
 from bids_spectsynth.errors import ImageError
-from bids_spectsynth.images.nifti import READ_ERRORS, opened_image
+from bids_spectsynth.images.nifti import READ_ERRORS, content_checksum, opened_image
 from bids_spectsynth.quality.judge import QC, Flag
 from bids_spectsynth.quality.limits import PAIR, PET
 from bids_spectsynth.quality.measures import image_measures, pair_measures
@@ -35,7 +35,7 @@ from bids_spectsynth.quality.volumes import make_volumes
 
 logger = logging.getLogger(__name__)
 
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,14 @@ class CaseQuality:
         What the scores are, by role.
     inputs : mapping of str to FileRecord
         The files that were measured, as they were then.
+    contents : mapping of str to str
+        Checksums of what they hold, by the same names.
     """
 
     measures: Mapping[str, float]
     metrics: Mapping[str, str]
     inputs: Mapping[str, FileRecord] = field(default_factory=dict)
+    contents: Mapping[str, str] = field(default_factory=dict)
 
 
 def quality_path(output_dir: Path, case: PreparedCase) -> Path:
@@ -86,19 +89,21 @@ def case_quality(
     inputs = _records(output_dir, case, own)
     if known is not None and known.inputs == inputs:
         return known
+    contents = _contents(_inputs(case, own), inputs)
     stored = read_object(quality_path(output_dir, case))
     earlier = stored.get("Inputs") if stored.get("Version") == _VERSION else None
     is_whole = all(isinstance(stored.get(part), dict) for part in ("Inputs", "Measures", "Metrics"))
-    if not is_whole or earlier != _checksums(inputs):
+    if not is_whole or earlier != contents or not _are_known(output_dir, case, inputs):
         measures = _measured(case) | _registered(own)
         # What is recorded is what was measured, not what lies there by the time that it is written.
         if _records(output_dir, case, own) != inputs:
             raise ImageError("its images were written anew while they were measured; the next run judges them")
-        return CaseQuality(measures, {one.role: one.metric for one in own}, inputs)
+        return CaseQuality(measures, {one.role: one.metric for one in own}, inputs, contents)
     return CaseQuality(
         {str(name): _number(value) for name, value in stored["Measures"].items()},
         {str(role): str(metric) for role, metric in stored["Metrics"].items()},
         inputs,
+        contents,
     )
 
 
@@ -124,7 +129,7 @@ def write_quality(output_dir: Path, case: PreparedCase, quality: CaseQuality, fl
         QC: [flag.as_json() for flag in flags],
         "Measures": dict(quality.measures),
         "Metrics": dict(quality.metrics),
-        "Inputs": _checksums(quality.inputs),
+        "Inputs": dict(quality.contents),
     }
     if before != content:
         write_json(path, content)
@@ -165,8 +170,22 @@ def _records(output_dir: Path, case: PreparedCase, transforms: Sequence[Transfor
     return {name: file_record(path, known.get(name)) for name, path in _inputs(case, transforms).items()}
 
 
-def _checksums(records: Mapping[str, FileRecord]) -> dict[str, str]:
-    return {name: record.sha256 for name, record in records.items()}
+def _are_known(output_dir: Path, case: PreparedCase, inputs: Mapping[str, FileRecord]) -> bool:
+    """Whether the files are byte by byte those that were measured: a damaged one may end as the whole one did."""
+    manifest = read_manifest(manifest_path(output_dir, quality_path(output_dir, case)))
+    return manifest is not None and {name: one.sha256 for name, one in manifest.inputs.items()} == {
+        name: one.sha256 for name, one in inputs.items()
+    }
+
+
+def _contents(paths: Mapping[str, Path], records: Mapping[str, FileRecord]) -> dict[str, str]:
+    """Checksums that are the same whenever the same images are made: of what is packed, not of its packing.
+
+    ISA-L was seen to pack one content in two ways, once in some thousand images on a busy machine.
+    """
+    return {
+        name: content_checksum(path) if path.suffix == ".gz" else records[name].sha256 for name, path in paths.items()
+    }
 
 
 def _registered(transforms: Sequence[Transform]) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """Participants that are damaged in sixty ways, ten beside two sound ones: one line each, the others as ever."""
 
+import difflib
 import hashlib
 import os
 import shutil
@@ -42,6 +43,18 @@ def _images(app: App) -> dict[str, bytes]:
     """All that the sound participants have got but their logs."""
     names = {name for label in GOOD for name in app.files(f"sub-{label}/**/*")}
     return {name: unpacked(app.output_dir / name) for name in names}
+
+
+def _differences(found: dict[str, bytes], expected: dict[str, bytes]) -> list[str]:
+    """What is not equal, with the lines that differ where it is a text."""
+    told = []
+    for name in sorted({*found, *expected}):
+        one, other = found.get(name, b"is not there"), expected.get(name, b"is not there")
+        if one != other:
+            texts = [content.decode(errors="replace").splitlines() for content in (other, one)]
+            lines = list(difflib.unified_diff(*texts, "of the sound alone", "beside the damaged", lineterm="", n=1))
+            told.append("\n".join([name, *(line[:200] for line in lines[:40])]))
+    return told
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +117,7 @@ def _run(sound: tuple[App, dict[str, bytes]], folder: Path, names: list[str]) ->
                if "Traceback" in text]  # fmt: skip
     assert not faults, "\n".join(faults)
     assert {app.participants()[f"sub-{label}"]["status"] for label in GOOD} == {"ok"}
-    assert _images(app) == expected
+    assert not _differences(_images(app), expected)
     assert _state(folder / "data") == before, "the dataset is never touched"
     assert {path.name for path in folder.iterdir()} == {"data", "out"}
 

@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from bids_spectsynth.bids.manifests import file_record
 from bids_spectsynth.bids.prepared import PreparedCase, begin_preparation, is_unfinished
 from bids_spectsynth.bids.sidecars import sidecar
+from bids_spectsynth.images.nifti import content_checksum
 from bids_spectsynth.quality import cohort as stage
 from bids_spectsynth.quality import files, marking
 from bids_spectsynth.quality.files import CaseQuality
@@ -185,8 +185,8 @@ def test_judge_folder__measures_again_what_changed_before_the_lock(app: App) -> 
     image.write_bytes(other.read_bytes())
     stage.judge_folder(app.output_dir, ["T1w"], write=True, known=known)
     content = json.loads((app.output_dir / "sub-03" / "sub-03_qc.json").read_text())
-    assert content["Inputs"]["image pet"] == file_record(image).sha256
-    assert content["Inputs"]["image pet"] != known["sub-03"].inputs["image pet"].sha256
+    assert content["Inputs"]["image pet"] == content_checksum(image)
+    assert content["Inputs"]["image pet"] != known["sub-03"].contents["image pet"]
 
 
 def test_measures__are_taken_from_the_file_while_the_images_stay(app: App, monkeypatch: pytest.MonkeyPatch) -> None:

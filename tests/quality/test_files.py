@@ -1,3 +1,4 @@
+import gzip
 import json
 import shutil
 from collections.abc import Callable
@@ -71,6 +72,33 @@ def test_write_quality__written_once_read_back_and_measured_anew_where_an_image_
     assert case_quality(tmp_path, case, transforms) == found
     shutil.copy(case.images["interictal"], case.images["pet"])
     assert case_quality(tmp_path, case, transforms).measures["pet.spread"] == 7.0
+
+
+def test_write_quality__another_packing_of_the_same_images_gives_the_same_file(
+    tmp_path: Path, case: PreparedCase, transforms: list[Transform]
+) -> None:
+    write_quality(tmp_path, case, case_quality(tmp_path, case, transforms), [FLAG])
+    path = quality_path(tmp_path, case)
+    before = path.read_bytes()
+    path.unlink()
+    for image in case.images.values():
+        packed = image.read_bytes()
+        image.write_bytes(gzip.compress(gzip.decompress(packed), 9))
+        assert image.read_bytes() != packed
+    write_quality(tmp_path, case, case_quality(tmp_path, case, transforms), [FLAG])
+    assert path.read_bytes() == before
+
+
+def test_case_quality__damage_in_the_middle_of_a_known_image_is_named(
+    tmp_path: Path, case: PreparedCase, transforms: list[Transform]
+) -> None:
+    write_quality(tmp_path, case, case_quality(tmp_path, case, transforms), [])
+    packed = bytearray(case.images["pet"].read_bytes())
+    middle = len(packed) // 2
+    packed[middle : middle + 9] = bytes(9)
+    case.images["pet"].write_bytes(packed)
+    with pytest.raises(ImageError, match="cannot be read"):
+        case_quality(tmp_path, case, transforms)
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"QC": 5}', '{"QC": ["x"]}'])

@@ -5,12 +5,12 @@ not wait for this one's threads, and this one is read by the group level, which 
 """
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
 
 from bids_spectsynth.errors import size_text
+from bids_spectsynth.threads import Threads
 
 _SIGMA = 1.5
 _WINDOW = 11
@@ -95,7 +95,7 @@ def ssim_maps(real: FloatArray, synthetic: FloatArray, data_range: float) -> Flo
         maps[n] = _ssim_map(x, y, c1, c2)
 
     # Array arithmetic releases the interpreter's lock, so threads share the slices.
-    with ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1)) as pool:
+    with Threads(min(_MAX_THREADS, os.cpu_count() or 1)) as pool:
         for _ in pool.map(fill, range(len(real))):
             pass
     return maps

@@ -3,7 +3,6 @@
 import logging
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +31,7 @@ from bids_spectsynth.evaluation.paper.examples import Example, choose_examples, 
 from bids_spectsynth.evaluation.paper.tables import example_table
 from bids_spectsynth.options.declarations.model import input_order
 from bids_spectsynth.options.settings import T1W_SPACE
+from bids_spectsynth.threads import Threads
 
 logger = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ def _read(
             return None
 
     # Unpacking, which takes nearly all of the time, leaves the interpreter to others.
-    with ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1)) as pool:
+    with Threads(min(_MAX_THREADS, os.cpu_count() or 1)) as pool:
         return [images for images in pool.map(read, choose_examples(rows, space)) if images is not None]
 
 

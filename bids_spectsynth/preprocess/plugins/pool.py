@@ -7,7 +7,6 @@ import multiprocessing
 import os
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager, suppress
@@ -29,6 +28,7 @@ from bids_spectsynth.options.settings import Settings
 from bids_spectsynth.preprocess.backends.fsl.environment import FSL_PROGRAMS
 from bids_spectsynth.preprocess.plugins.clusters import SCHEDULERS, check_scheduler, cluster_plugin
 from bids_spectsynth.preprocess.records import save_failure
+from bids_spectsynth.threads import begin
 
 #: Share of the machine's memory that is used where --mem-mb is not given.
 MEMORY_SHARE = 0.9
@@ -176,7 +176,7 @@ def log_nipype_to(log_file: Path, level: int) -> None:
 
 
 def _start_worker(folder: str, log_file: str, level: int) -> None:
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    begin(_end_with_parent)
     os.chdir(folder)
     os.environ["NIPYPE_NO_ET"] = "1"
     log_nipype_to(Path(log_file), level)

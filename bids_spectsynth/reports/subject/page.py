@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +44,7 @@ from bids_spectsynth.reports.subject.siscom.foci import foci_section
 from bids_spectsynth.reports.subject.siscom.section import siscom_facts, siscom_section
 from bids_spectsynth.reports.subject.viewer import viewer_section
 from bids_spectsynth.reports.wording import FOOTER, PHANTOM_TEXT
+from bids_spectsynth.threads import Threads
 
 _LABEL = re.compile(r"[0-9A-Za-z+]+")
 _LOG_LINES = 60
@@ -123,10 +123,11 @@ def subject_methods(output_dir: Path, participant: str) -> tuple[list[str], list
 def _page(context: SubjectContext) -> Page:
     row = context.once(participant_row)
     # The viewer is about half of the work, most of it in libraries that leave the interpreter to the pictures.
-    with ThreadPoolExecutor(1) as pool:
-        beside = {make: pool.submit(make, context) for make in SECTIONS if make is viewer_section}
-        others = {make: make(context) for make in SECTIONS if make not in beside}
-        made = others | {make: future.result() for make, future in beside.items()}
+    with Threads(1) as beside:
+        slow = [make for make in SECTIONS if make is viewer_section]
+        of_slow = beside.map(lambda make: make(context), slow)
+        made = {make: make(context) for make in SECTIONS if make not in slow}
+        made |= dict(zip(slow, of_slow, strict=True))
     sections = [section for make in SECTIONS if (section := made[make]) is not None]
     sessions = sorted({case.session for case in context.cases if case.session})
     subtitle = f"Sessions: {', '.join(sessions)}" if sessions else "Participant level"

@@ -1,7 +1,6 @@
 """The viewer in a subject's report: which of the images in the output folder it holds, and how they are first shown."""
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,6 +17,7 @@ from bids_spectsynth.reports.pictures.views import Array, Mask, percentile_in, v
 from bids_spectsynth.reports.subject.viewer_maps import PERCENT, foci_of, map_layers, top_map
 from bids_spectsynth.reports.viewer.layers import Kind, Layer, Viewer
 from bids_spectsynth.reports.viewer.packing import COARSE, Affine, brain_box, coarsen, crop, pack
+from bids_spectsynth.threads import Threads
 
 _INTRO = (
     "All images of this participant, on the T1w. Click for another place, or press ? on the picture for its keys. PET "
@@ -48,7 +48,7 @@ class _Gathered:
 
     def add(self, jobs: Sequence[Job]) -> None:
         """Make layers as long as there is room; a line among the errors for each that fails."""
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
+        with Threads(_AT_ONCE) as pool:
             for first in range(0, len(jobs), 2 * _AT_ONCE):
                 part = jobs[first : first + 2 * _AT_ONCE]
                 # Reading and packing leave the interpreter to others most of the time.

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +20,7 @@ from bids_spectsynth.siscom.significance.cohort_error import (
     error_grid,
 )
 from bids_spectsynth.siscom.significance.error_files import StoredError
+from bids_spectsynth.threads import Threads
 
 logger = logging.getLogger(__name__)
 
@@ -137,7 +137,7 @@ def gather_errors(
             if before is None or request.case.participant not in before.participants
         ]
 
-    with ThreadPoolExecutor(threads) as pool:
+    with Threads(threads) as pool:
         # As many at a time as there are threads: a residual is as large as an image.
         for start in range(0, len(usable), threads):
             for found in pool.map(residuals, usable[start : start + threads]):
