@@ -183,9 +183,13 @@ def _contents(paths: Mapping[str, Path], records: Mapping[str, FileRecord]) -> d
 
     ISA-L was seen to pack one content in two ways, once in some thousand images on a busy machine.
     """
-    return {
-        name: content_checksum(path) if path.suffix == ".gz" else records[name].sha256 for name, path in paths.items()
-    }
+    found = {}
+    for name, path in paths.items():
+        try:
+            found[name] = content_checksum(path) if path.suffix == ".gz" else records[name].sha256
+        except OSError as error:
+            raise ImageError(f"{path}: cannot be read ({error.strerror}); prepare the participant again") from error
+    return found
 
 
 def _registered(transforms: Sequence[Transform]) -> dict[str, float]:
