@@ -12,8 +12,8 @@ from typing import Any
 import nibabel as nib
 import pytest
 
-#: Every word that is planted begins so; what follows says where it was. Four letters were met by chance in the images that
-#: a page holds as text (one page in twenty).
+#: Every word that is planted begins so; what follows says where it was. Four letters alone are met by chance in the
+#: images that a page holds as text: in one page of some twenty.
 MARK = "Zyxwqvk"
 #: Of folders above the dataset and the output.
 PLACE = "Qjdoexkw"
