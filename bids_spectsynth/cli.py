@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from bids_spectsynth.app.registries import registered_losses
-from bids_spectsynth.errors import ExitCode, SpectSynthError, error_code, is_out_of_memory, printable, reason_of
+from bids_spectsynth.errors import (
+    MEMORY_ADVICE,
+    ExitCode,
+    SpectSynthError,
+    error_code,
+    is_out_of_memory,
+    printable,
+    reason_of,
+)
 from bids_spectsynth.logs import LOGGER_NAME
 from bids_spectsynth.options.declare import declared
 from bids_spectsynth.options.losses import fold_losses
@@ -24,6 +32,8 @@ from bids_spectsynth.options.settings import Settings, make_settings, option_nam
 from bids_spectsynth.options.spaces import option_of
 from bids_spectsynth.options.study_grid import study_grid
 
+#: Made while there is memory for it.
+_NO_MEMORY_LEFT = f"bids_spectsynth: error: out of memory; {MEMORY_ADVICE}\n".encode()
 #: Codes of runs that were asked to end.
 _STOPPED = (ExitCode.INTERRUPTED, ExitCode.RESUBMIT, ExitCode.TERMINATED)
 
@@ -149,14 +159,27 @@ def main(argv: Sequence[str]) -> int:
         print(printable(f"bids_spectsynth: {reason}"), file=sys.stderr)
         return int(getattr(error, "exit_code", ExitCode.INTERRUPTED))
     except Exception as error:
-        logging.getLogger(LOGGER_NAME).debug("ended by an error", exc_info=True)
-        if not isinstance(error, OSError) and not is_out_of_memory(error):
-            # Python's own code for an uncaught error is 1, which here means that some participants failed.
-            traceback.print_exc()
-            print("bids_spectsynth: error: a defect of this software; please report the lines above", file=sys.stderr)
-            return int(ExitCode.INTERNAL)
-        print(printable(f"bids_spectsynth: error: {reason_of(error)}"), file=sys.stderr)
-        return int(ExitCode.SOME_FAILED if is_out_of_memory(error) else ExitCode.DATASET)
+        try:
+            return int(_ended_by(error))
+        except MemoryError:
+            os.write(2, _NO_MEMORY_LEFT)
+            return int(ExitCode.SOME_FAILED)
+
+
+def _ended_by(error: Exception) -> ExitCode:
+    """Say what ended the run, in one line where it is no defect."""
+    no_memory = is_out_of_memory(error)
+    if no_memory:
+        # The functions that failed still hold what they had got, and the lines below need some of it.
+        traceback.clear_frames(error.__traceback__)
+    logging.getLogger(LOGGER_NAME).debug("ended by an error", exc_info=True)
+    if not isinstance(error, OSError) and not no_memory:
+        # Python's own code for an uncaught error is 1, which here means that some participants failed.
+        traceback.print_exc()
+        print("bids_spectsynth: error: a defect of this software; please report the lines above", file=sys.stderr)
+        return ExitCode.INTERNAL
+    print(printable(f"bids_spectsynth: error: {reason_of(error)}"), file=sys.stderr)
+    return ExitCode.SOME_FAILED if no_memory else ExitCode.DATASET
 
 
 def entry_point() -> None:

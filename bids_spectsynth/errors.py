@@ -52,8 +52,8 @@ class ModelError(SpectSynthError):
 MEMORY_ADVICE = "lower --nprocs or --batch-size, set --mem-mb to what this machine has, or use one with more"
 #: In small letters; a library that cannot be loaded, or a thread that cannot be started, is a lack of memory, too.
 _NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory",
-              "unable to allocate", "can't start new thread", "cannot allocate write+execute memory",
-              "bad_alloc",
+              "unable to allocate", "can't start new thread", "can't allocate lock",
+              "cannot allocate write+execute memory", "bad_alloc",
               # Of oneDNN, of Pillow where zlib gets none, of Python where one of its own functions did.
               "could not create a primitive", "could not execute a primitive",
               "codec configuration error when writing", "error return without exception set")  # fmt: skip

@@ -6,6 +6,7 @@ nobody waits for a thread as such, only for what it was to do; what no thread do
 """
 
 import _thread
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, wait
@@ -28,8 +29,17 @@ def begin(work: Callable[[], object]) -> bool:
     work : callable
         Raises nothing. It may never be called: see above.
     """
+
+    def seen() -> None:
+        # What measures coverage, a debugger or a profiler asked for all threads.
+        if (trace := threading.gettrace()) is not None:
+            sys.settrace(trace)
+        if (profile := threading.getprofile()) is not None:
+            sys.setprofile(profile)
+        work()
+
     try:
-        _thread.start_new_thread(work, ())
+        _thread.start_new_thread(seen, ())
     except (RuntimeError, MemoryError):
         return False
     return True
@@ -41,7 +51,7 @@ class Threads(AbstractContextManager["Threads"]):
     Parameters
     ----------
     number : int
-        At most so many at a time.
+        At most so many at a time; one more, the caller, where they take long to begin.
     """
 
     def __init__(self, number: int) -> None:
@@ -119,10 +129,13 @@ class _Shared(Generic[Item, Result]):
         return number if number < len(self.items) else None
 
     def _do(self, number: int) -> None:
+        future = self._futures[number]
         try:
-            self._futures[number].set_result(self.function(self.items[number]))
+            result = self.function(self.items[number])
         except BaseException as error:
-            self._futures[number].set_exception(error)
+            future.set_exception(error)
+        else:
+            future.set_result(result)
 
     def _help(self, number: int) -> bool:
         """Do what is waited for where no thread is at work: none has come as far, or the last one is gone."""

@@ -5,14 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from bids_spectsynth import __version__, cli
 from bids_spectsynth.app.registries import registered_losses
 from bids_spectsynth.cli import main, parse
-from bids_spectsynth.errors import UsageError
+from bids_spectsynth.errors import MEMORY_ADVICE, ExitCode, UsageError
 from bids_spectsynth.options.declarations.derivatives import NamedFolder
 from bids_spectsynth.options.parser import build_parser
 from bids_spectsynth.options.presets import GOVERNED, PRESETS
@@ -605,3 +605,15 @@ def test_entry_point__a_run_that_was_asked_to_end_ends_at_once(
         cli.entry_point()
     assert left.value.code == code
     assert ended == (["what is to be done at the end", code] if at_once else [])
+
+
+def test_main__lack_of_memory_where_none_is_left_for_the_line(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def none(*_: object) -> NoReturn:
+        raise MemoryError
+
+    monkeypatch.setattr(cli, "parse", none)
+    monkeypatch.setattr(cli, "_ended_by", none)
+    assert cli.main(["data", "out", "participant"]) == ExitCode.SOME_FAILED
+    assert capfd.readouterr().err == f"bids_spectsynth: error: out of memory; {MEMORY_ADVICE}\n"

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bids_spectsynth import threads
+from bids_spectsynth.errors import is_out_of_memory
 from bids_spectsynth.threads import Threads, begin
 
 #: Threads are begun while there is memory for their stack and next to nothing else.
@@ -132,4 +133,7 @@ def test_map__ends_whatever_memory_is_left_for_a_thread(how: str) -> None:
         if done.returncode == 0:
             found.append(done.stdout.strip())
             assert done.stdout.startswith("[3, 4]")
+        else:
+            assert is_out_of_memory(RuntimeError(done.stderr.splitlines()[-1])) or "MemoryError" in done.stderr
     assert found
+    assert how != "map" or any(line.endswith("True") for line in found)
