@@ -59,7 +59,7 @@ def interruptible(function: Callable[[], Result]) -> Result:
         Changes nothing that anybody needs after a signal.
     """
     done: Future[Result] = Future()
-    claimed = threading.Lock()
+    claimed, ended = threading.Lock(), threading.Event()
 
     def work() -> None:
         if not claimed.acquire(blocking=False):
@@ -68,11 +68,16 @@ def interruptible(function: Callable[[], Result]) -> Result:
             done.set_result(function())
         except BaseException as error:
             done.set_exception(error)
+        finally:
+            ended.set()
 
     begin(work)
     while not wait([done], PATIENCE).done:
         if claimed.acquire(blocking=False):
             return function()
+        if ended.is_set() and not done.done():
+            # Its last step found no memory.
+            raise MemoryError
     return done.result()
 
 

@@ -176,7 +176,8 @@ def log_nipype_to(log_file: Path, level: int) -> None:
 
 
 def _start_worker(folder: str, log_file: str, level: int) -> None:
-    begin(_end_with_parent)
+    if not begin(_end_with_parent):
+        raise MemoryError("can't start new thread")
     os.chdir(folder)
     os.environ["NIPYPE_NO_ET"] = "1"
     log_nipype_to(Path(log_file), level)
