@@ -88,6 +88,9 @@ def _as_the_model(settings: Settings, folder: Path, chosen: Collection[str]) -> 
         return settings
     from dataclasses import replace
 
+    from bids_spectsynth.options.memory import check_room
+
+    check_room()
     from bids_spectsynth.synthesis.models.ensemble import load_members
 
     card = load_members(folder)[0].card

@@ -94,8 +94,8 @@ def reason_of(error: BaseException) -> str:
     if isinstance(error, SpectSynthError):
         return message
     if is_out_of_memory(error):
-        # Which library or thread it was may be the only trace of another cause.
-        said = _telling_line(error) if isinstance(error, ImportError | RuntimeError | SystemError) else ""
+        # Which library, array or thread it was may be the only trace of another cause.
+        said = "" if isinstance(error, OSError) else _telling_line(error)
         return f"out of memory; {MEMORY_ADVICE}" + (f" ({said})" if said else "")
     if isinstance(error, OSError) and error.strerror:
         where = "" if error.filename is None else f"{error.filename}: "

@@ -199,4 +199,9 @@ def test_reason_of__library_on_a_disk_whose_files_may_not_be_executed_is_no_lack
     assert is_out_of_memory(ImportError(f"{words}: Cannot allocate memory"))
     # Of newer C libraries: the name of the library is what leads to another cause.
     assert reason_of(ImportError(words)) == f"out of memory; {MEMORY_ADVICE} ({words})"
-    assert reason_of(MemoryError("n")) == f"out of memory; {MEMORY_ADVICE}"
+    assert reason_of(MemoryError()) == f"out of memory; {MEMORY_ADVICE}"
+    # Of NumPy: what was too large.
+    assert (
+        reason_of(MemoryError("Unable to allocate 9 GiB"))
+        == f"out of memory; {MEMORY_ADVICE} (Unable to allocate 9 GiB)"
+    )

@@ -30,7 +30,6 @@ TESTED_ELSEWHERE = {
     "options/declarations/groups.py": "tests/app/test_usage.py: headings of the usage page",
     "options/declarations/preparation.py": "tests/app/test_run.py: every option by its effect",
     "options/declarations/training.py": "tests/synthesis/training/test_config.py: it has the same fields",
-    "options/memory.py": "tests/preprocess/plugins/test_pool.py, tests/synthesis/data/test_storage.py: its users",
     "phantom/files.py": "tests/phantom/test_subject.py: files that it has written",
     "phantom/nifti.py": "tests/phantom/test_participants.py: files that it has written",
     "phantom/sidecars.py": "tests/phantom/test_participants.py: files that it has written",

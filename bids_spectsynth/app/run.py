@@ -23,6 +23,7 @@ from bids_spectsynth.bids.dataset import write_dataset_files
 from bids_spectsynth.bids.writing import remove_leftovers
 from bids_spectsynth.errors import ExitCode, Outcome, exit_code
 from bids_spectsynth.logs import LOGGER_NAME, console_logging, open_run_log
+from bids_spectsynth.options.memory import check_room
 from bids_spectsynth.options.places import without_places
 from bids_spectsynth.options.settings import Settings, to_toml
 from bids_spectsynth.termination import clean_end
@@ -60,6 +61,7 @@ def run_participant(settings: Settings) -> ExitCode:
     """
     if settings.reports_only or settings.boilerplate_only:
         return _write_again(settings)
+    check_room()
     from bids_spectsynth.app.model_choice import choose_models
 
     own, models = choose_models(settings)
