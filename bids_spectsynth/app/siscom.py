@@ -31,7 +31,7 @@ from bids_spectsynth.options.settings import T1W_SPACE, Settings
 from bids_spectsynth.siscom.baselines.errors import Errors, baseline_errors
 from bids_spectsynth.siscom.baselines.normals import NORMALS, find_normals
 from bids_spectsynth.siscom.baselines.request import Request
-from bids_spectsynth.siscom.baselines.synthetic import left_out
+from bids_spectsynth.siscom.baselines.synthetic import calibrated_path, left_out, usable_synthetic
 from bids_spectsynth.siscom.comparable import METHOD_VERSION, residual_difference
 from bids_spectsynth.siscom.foci.naming import naming_files
 from bids_spectsynth.siscom.outputs.paths import siscom_files
@@ -185,6 +185,8 @@ def _product(work: Work) -> Product:
     inputs |= {} if case.lesion is None else {"the lesion mask": case.lesion}
     inputs |= {f"the transform to {template}": path for template, path in case.template_xfms.items()}
     inputs |= {f"the image of {one.model}": one.path for one in find_synthetic(settings.output_dir, case)}
+    deviations = {one.model: calibrated_path(settings.output_dir, case, one.model) for one in usable_synthetic(request)}
+    inputs |= {f"the deviation of {model}": path for model, path in deviations.items() if path is not None}
     for folder in request.models:
         for member in request.members[folder]:
             name = member.folder.relative_to(folder.parent).as_posix()

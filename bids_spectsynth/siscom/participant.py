@@ -26,6 +26,7 @@ from bids_spectsynth.siscom.baselines.normals import normals_error
 from bids_spectsynth.siscom.baselines.registry import SOURCES, in_order, unavailable
 from bids_spectsynth.siscom.baselines.request import Request
 from bids_spectsynth.siscom.baselines.residuals import error_on_head, too_few
+from bids_spectsynth.siscom.baselines.synthetic import expected_deviation
 from bids_spectsynth.siscom.case import Siscom, subtract
 from bids_spectsynth.siscom.comparable import METHOD_VERSION, Choices, residual_difference
 from bids_spectsynth.siscom.concordance import CONCORDANCE_DICTIONARY, Findings, concordance_table
@@ -232,6 +233,7 @@ def _error(work: Work, baseline: BaselineImage) -> tuple[CohortError | None, str
         residual_difference(work.choices),
         errors.own.get(work.case.participant, ()),
         foreign=baseline.label in errors.foreign,
+        expected=expected_deviation(work.request, baseline),
     )
 
 

@@ -29,12 +29,15 @@ class CohortError:
         How many went in; the participant itself never does.
     peaks : tuple of float
         Of each of them, the largest value of either sign that its map has against its own null.
+    calibrated : bool
+        Whether the shape of the standard deviation follows the calibrated one of the synthetic image.
     """
 
     mean: Float32
     standard_deviation: Float32
     n_participants: int
     peaks: tuple[float, ...] = ()
+    calibrated: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -15,7 +15,10 @@ from bids_spectsynth.app import siscom as stage
 from bids_spectsynth.app.stages import Context
 from bids_spectsynth.bids.finding.cases import Case
 from bids_spectsynth.bids.validate import validate_dataset
+from bids_spectsynth.bids.writing import write_image
 from bids_spectsynth.errors import Outcome
+from bids_spectsynth.evaluation.uncertainty.intervals import CALIBRATION
+from bids_spectsynth.images.grid import new_image
 from bids_spectsynth.options.settings import make_settings
 from bids_spectsynth.siscom.baselines.errors import Errors
 from bids_spectsynth.siscom.outputs.columns import CLUSTERS_DICTIONARY
@@ -320,6 +323,28 @@ def test_siscom__models_of_the_output_folder_tell_whom_they_have_seen_without_be
     (outcome,) = stage_run(app, label="07", siscom_fwhm=13)
     assert outcome.reason.startswith(f"synthetic SPECT of {old} left out: ")
     assert set(maker.works[-1].request.splits) == labels - {old}
+
+
+def test_siscom__calibrated_deviations_count_and_those_of_samples_do_not(
+    finished: App, maker: Maker, no_errors: None, tmp_path: Path
+) -> None:
+    app = finished.copy(tmp_path)
+    label = sorted(path.name for path in (app.output_dir / "models").iterdir())[0]
+    (image,) = app.output_dir.glob(f"sub-07/**/*_space-T1w_desc-{label}_spect.nii.gz")
+    deviation = image.with_name(image.name.replace(f"-{label}_", f"-{label}Sd_"))
+
+    def write(value: float, sampled_by: str) -> None:
+        source = nib.load(image)
+        facts = {"Synthetic": True, "StandardDeviationOf": "interictal", "SampledBy": sampled_by}
+        write_image(deviation, new_image(np.full(source.shape, value, np.float32), source.affine), facts)
+
+    counts = [maker.count(app, label="07", siscom_fwhm=13)]
+    for value, sampled_by in ((1, "dropout"), (1, CALIBRATION), (1, CALIBRATION), (2, CALIBRATION)):
+        write(value, sampled_by)
+        counts.append(maker.count(app, label="07", siscom_fwhm=13))
+    deviation.unlink()
+    counts.append(maker.count(app, label="07", siscom_fwhm=13))
+    assert counts == [1, 0, 1, 0, 1, 1]
 
 
 def test_siscom__baselines_of_every_fold_count(finished: App, maker: Maker, no_errors: None, tmp_path: Path) -> None:

@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bids_spectsynth.bids.output_files import standard_deviation_path, synthetic_path
 from bids_spectsynth.bids.sidecars import sidecar
 from bids_spectsynth.bids.writing import write_image, write_matrix
 from bids_spectsynth.errors import ImageError
+from bids_spectsynth.evaluation.uncertainty.intervals import CALIBRATION
 from bids_spectsynth.images.grid import new_image
 from bids_spectsynth.options.settings import Settings, make_settings
 from bids_spectsynth.siscom import participant
@@ -21,7 +23,7 @@ from bids_spectsynth.siscom.baselines.request import Request
 from bids_spectsynth.siscom.baselines.residuals import gather_errors, median_difference
 from bids_spectsynth.siscom.outputs.columns import CLUSTERS_DICTIONARY
 from bids_spectsynth.siscom.outputs.paths import clusters_path, concordance_path, find_siscom, map_path, siscom_files
-from bids_spectsynth.siscom.participant import Work, choices_of, make_siscom, source_uri_or_name
+from bids_spectsynth.siscom.participant import Work, choices_of, level_and_gain, make_siscom, source_uri_or_name
 from bids_spectsynth.siscom.significance.error_files import save_error
 from tests.synthesis.baselines.conftest import AFFINE, TEMPLATE, make_case, world
 
@@ -171,6 +173,47 @@ def test_make_siscom__errors_of_another_level_or_of_too_few_give_no_map_and_it_i
     make_siscom(replace(work, errors=Errors(too_few={"Pet": 3})))
     notes = sidecar(map_path(work.ictal, "Pet", "z"))["Notes"]
     assert "No map against the cohort: 3 held-out participants, 5 needed." in notes
+
+
+def test_make_siscom__the_cohort_map_takes_its_shape_from_calibrated_deviations(tmp_path: Path) -> None:
+    work = work_of(tmp_path, siscom_baselines=["synthetic"])
+    request = replace(work.request, splits={"best": "test"})
+    made = np.asarray(nib.load(request.case.images["interictal"]).dataobj)
+    write_image(synthetic_path(request.output_dir, request.case, "best"), new_image(made, AFFINE), {"Synthetic": True})
+    sums = gather_errors([request], TEMPLATE, 12.0, median_difference(12.0), ("synthetic",))["Best"]
+    # Eight scans that err alike everywhere.
+    count = np.where(sums.count > 0, 8.0, 0.0)
+    sums = replace(
+        sums,
+        count=count,
+        total=0 * count,
+        squares=count * 25,
+        participants=tuple(map(str, range(8))),
+        peaks=(4.0,) * 8,
+    )
+    stored = save_error(tmp_path, sums, "Best", "weights", how=level_and_gain(work.choices))
+    work = replace(work, request=request, errors=Errors({"Best": stored}))
+
+    def divided() -> tuple[np.ndarray, dict[str, Any]]:
+        make_siscom(work)
+        paths = [map_path(work.ictal, "Best", one) for one in ("difference", "zcohort")]
+        difference, z = (np.asarray(nib.load(path).dataobj) for path in paths)
+        found = np.divide(difference, z, out=np.full_like(z, np.nan), where=np.abs(z) > 0.2)
+        return found, sidecar(paths[1])["Cohort"]
+
+    plain, facts = divided()
+    assert facts == {"Participants": 8}
+    assert np.nanstd(plain) < 0.01 * np.nanmean(plain)
+    right = world()[..., 0] > 0
+    write_image(
+        standard_deviation_path(request.output_dir, request.case, "best"),
+        new_image(np.where(right, 2, 1).astype(np.float32), AFFINE),
+        {"Synthetic": True, "StandardDeviationOf": "interictal", "SampledBy": CALIBRATION},
+    )
+    shaped, facts = divided()
+    assert facts == {"Participants": 8, "DeviationShape": "calibrated uncertainty of the synthetic SPECT"}
+    far = np.abs(world()[..., 0]) > 14
+    assert 1.1 < np.nanmedian(shaped[far & right]) / np.nanmedian(shaped[far & ~right]) <= 2.01
 
 
 def test_make_siscom__mask_of_another_grid_is_one_clear_line(tmp_path: Path) -> None:

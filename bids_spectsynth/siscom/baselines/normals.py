@@ -15,7 +15,7 @@ from bids_spectsynth.errors import DatasetError
 from bids_spectsynth.images.reading import load_image
 from bids_spectsynth.siscom.baselines.request import BaselineSource, Request
 from bids_spectsynth.siscom.records import BaselineImage, CohortError, Float32
-from bids_spectsynth.siscom.significance.cohort_error import predicted_deviation
+from bids_spectsynth.siscom.significance.shrinkage import predicted_deviation
 from bids_spectsynth.synthesis.baselines.cohort_mean import sample_in_brain
 from bids_spectsynth.synthesis.data.tracers import tracer_note
 

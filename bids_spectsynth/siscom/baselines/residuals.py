@@ -193,6 +193,7 @@ def error_on_head(
     own: Sequence[Request] = (),
     *,
     foreign: bool = False,
+    expected: Float32 | None = None,
 ) -> tuple[CohortError | None, str | None]:
     """What a baseline gets wrong on a head, without the head's own share in it.
 
@@ -210,6 +211,8 @@ def error_on_head(
     foreign : bool
         Whether the errors came with a model of another place: a label that they know may be of somebody else, and the
         residual that was counted is not here.
+    expected : array, shape (I, J, K), optional
+        See :func:`bids_spectsynth.siscom.significance.cohort_error.carry_error`.
 
     Returns
     -------
@@ -233,7 +236,7 @@ def error_on_head(
     n = len(sums.participants)
     if n < MIN_PARTICIPANTS:
         return None, too_few(n)
-    found = carry_error(sums, request.case, request.brain, request.affine)
+    found = carry_error(sums, request.case, request.brain, request.affine, expected)
     return found, None if found else "No map against the cohort: no transform to its template."
 
 

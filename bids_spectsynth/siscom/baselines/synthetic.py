@@ -1,12 +1,17 @@
 """The interictal SPECT that each model has synthesised."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 
-from bids_spectsynth.bids.output_files import Synthetic, find_synthetic
+from bids_spectsynth.bids.output_files import Synthetic, find_synthetic, standard_deviation_path
+from bids_spectsynth.bids.prepared import PreparedCase
+from bids_spectsynth.bids.sidecars import sidecar
+from bids_spectsynth.evaluation.uncertainty.intervals import CALIBRATION
+from bids_spectsynth.images.smoothing import MaskedSmoother
 from bids_spectsynth.siscom.baselines.request import BaselineSource, Request
-from bids_spectsynth.siscom.records import BaselineImage
+from bids_spectsynth.siscom.records import BaselineImage, Float32
 
 #: Labels of the other baselines, which no model may take.
 RESERVED = ("Real", "Pet", "Cohort", "Normals")
@@ -70,6 +75,49 @@ def _image(request: Request, found: Synthetic) -> BaselineImage:
 
 def _make(request: Request) -> list[BaselineImage]:
     return [_image(request, found) for found in usable_synthetic(request)]
+
+
+def calibrated_path(output_dir: Path, case: PreparedCase, model: str) -> Path | None:
+    """The calibrated standard deviation of a model's image; None where there is none, or one of samples.
+
+    Parameters
+    ----------
+    output_dir : Path
+    case : PreparedCase
+    model : str
+        Label of the model.
+    """
+    path = standard_deviation_path(output_dir, case, model)
+    return path if path.is_file() and sidecar(path).get("SampledBy") == CALIBRATION else None
+
+
+def expected_deviation(request: Request, baseline: BaselineImage) -> Float32 | None:
+    """The calibrated standard deviation of a synthetic baseline, smoothed as a variance by the Gaussian of the map.
+
+    Errors of neighbouring voxels are correlated to a degree that is not known, so that its shape alone tells something.
+
+    Parameters
+    ----------
+    request : Request
+    baseline : BaselineImage
+
+    Returns
+    -------
+    array, shape (I, J, K), or None
+        In the units of the image; NaN outside the baseline's mask and in a lesion. None of other baselines, and where
+        no deviation was calibrated.
+
+    Raises
+    ------
+    ImageError
+        The file cannot be read, or lies on another grid than the brain mask.
+    """
+    path = calibrated_path(request.output_dir, request.case, baseline.model) if baseline.kind == "synthetic" else None
+    mask = request.healthy(baseline.mask)
+    if path is None or not mask.any():
+        return None
+    variance = MaskedSmoother(mask, request.voxel_sizes, request.fwhm)(np.square(request.read(path)))
+    return np.where(mask, np.sqrt(np.maximum(variance, 0)), np.float32(np.nan))
 
 
 SYNTHETIC = BaselineSource(

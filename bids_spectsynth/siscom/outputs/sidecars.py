@@ -61,9 +61,17 @@ def map_sidecar(result: Siscom, statistic: Statistic, choices: Choices, common: 
         **({} if result.lesion_ml is None else {"LesionVolume": round(result.lesion_ml, 3)}),
         **_trend(result),
         "Null": _null(result),
-        **({} if result.error is None else {"Cohort": {"Participants": result.error.n_participants}}),
+        **_cohort(result),
         "Notes": notes,
     }
+
+
+def _cohort(result: Siscom) -> dict[str, Any]:
+    error = result.error
+    if error is None:
+        return {}
+    shape = {"DeviationShape": "calibrated uncertainty of the synthetic SPECT"} if error.calibrated else {}
+    return {"Cohort": {"Participants": error.n_participants, **shape}}
 
 
 def _route(result: Siscom) -> dict[str, Any]:

@@ -14,13 +14,12 @@ from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.images.grid import Grid
 from bids_spectsynth.images.resampling import resample_linear
 from bids_spectsynth.siscom.records import CohortError, Float32, Float64, Mask
+from bids_spectsynth.siscom.significance.shrinkage import predicted_deviation
 from bids_spectsynth.synthesis.baselines.cohort_mean import mean_grid
 from bids_spectsynth.synthesis.baselines.template import template_matrix
 
 #: Fewer participants at a voxel, or in all, say nothing of a spread.
 MIN_PARTICIPANTS = 5
-#: The threshold at which the chance of a false voxel is to be right.
-_USUAL_Z = 2.0
 #: Voxels of the sums, as a share of the smoothing.
 _SPACING = 1 / 3
 #: Share of a voxel that a participant's mask must cover.
@@ -177,7 +176,9 @@ def sum_residuals(residuals: Iterable[Residual], template: str, fwhm: float, gri
     return sums
 
 
-def carry_error(sums: ErrorSums, case: PreparedCase, mask: Mask, affine: Float64) -> CohortError | None:
+def carry_error(
+    sums: ErrorSums, case: PreparedCase, mask: Mask, affine: Float64, expected: Float32 | None = None
+) -> CohortError | None:
     """Bring mean and standard deviation of the residuals to a head.
 
     Parameters
@@ -190,6 +191,9 @@ def carry_error(sums: ErrorSums, case: PreparedCase, mask: Mask, affine: Float64
         Brain of the head.
     affine : array, shape (4, 4)
         Of the mask, to world RAS+ mm.
+    expected : array, shape (I, J, K), optional
+        Standard deviation that is expected of the head's own residual, smoothed like it, in any unit: only its shape
+        counts, towards which the cohort's variances are then drawn. NaN where nothing is expected.
 
     Returns
     -------
@@ -208,7 +212,8 @@ def carry_error(sums: ErrorSums, case: PreparedCase, mask: Mask, affine: Float64
     n = sums.count[enough]
     mean[enough] = sums.total[enough] / n
     variance = np.maximum(sums.squares[enough] - n * np.square(mean[enough]), 0) / (n - 1)
-    deviation[enough] = predicted_deviation(variance, n)
+    shape = 1.0 if expected is None else _shape(expected, sums.grid, template_matrix(case), affine)[enough]
+    deviation[enough] = shape * predicted_deviation(variance / np.square(shape), n)
     wanted = np.linalg.inv(template_matrix(case)) @ affine
     cover, *parts = (
         resample_linear(volume, sums.grid.affine, mask.shape, wanted)[mask]
@@ -227,7 +232,21 @@ def carry_error(sums: ErrorSums, case: PreparedCase, mask: Mask, affine: Float64
         standard_deviation=maps[1],
         n_participants=len(sums.participants),
         peaks=tuple(peak for peak in sums.peaks if np.isfinite(peak)),
+        calibrated=expected is not None,
     )
+
+
+def _shape(expected: Float32, grid: Grid, to_head: Float64, affine: Float64) -> Float64:
+    """Expected standard deviations on the grid of the sums, over their geometric mean; 1 where nothing is expected."""
+    known = expected > 0
+    wanted = to_head @ grid.affine
+    values = np.where(known, expected, np.float32(0))
+    cover = resample_linear(known.astype(np.float32), affine, grid.shape, wanted)
+    found = cover >= _COVERED
+    logs = np.zeros(grid.shape)
+    logs[found] = np.log(resample_linear(values, affine, grid.shape, wanted)[found] / cover[found])
+    logs[found] -= logs[found].mean() if found.any() else 0
+    return np.asarray(np.exp(logs))
 
 
 def peak_chance(peaks: Sequence[float], height: float) -> float:
@@ -257,77 +276,3 @@ def peak_chance(peaks: Sequence[float], height: float) -> float:
     logs = np.log(np.asarray(peaks, dtype=np.float64))
     n, spread = len(logs), max(float(logs.std(ddof=1)), 1e-6)
     return float(special.stdtr(n - 1, -(np.log(max(height, 1e-6)) - logs.mean()) / (spread * np.sqrt(1 + 1 / n))))
-
-
-def predicted_deviation(variance: Float64, n: Float64) -> Float64:
-    """By how much a further scan is to deviate from the mean of a few.
-
-    Parameters
-    ----------
-    variance : array, shape (v,)
-        Among ``n`` scans, at each voxel.
-    n : array, shape (v,)
-        At least 2.
-
-    Returns
-    -------
-    array, shape (v,)
-        The standard deviation, drawn towards what is usual (:func:`shrunk_variance`); with the uncertainty of the mean
-        in it, ``sqrt(1 + 1/n)``; and wide enough for values beyond 2 of them to be as rare as of a Gaussian.
-    """
-    shrunk, degrees = shrunk_variance(variance, n - 1)
-    return np.asarray(np.sqrt(shrunk) * np.sqrt(1 + 1 / n) * _tail_factor(degrees))
-
-
-def shrunk_variance(variance: Float64, degrees: Float64) -> tuple[Float64, Float64]:
-    """Variances of few values each, drawn towards what is usual among them.
-
-    The true variances are taken to follow a scaled inverse chi-squared distribution over the brain, whose mean and
-    spread are estimated from the variances themselves (moments of their logarithm); each is then replaced by its
-    posterior mean, ``(d0 s0 + d s) / (d0 + d)``. Where all differ by no more than chance, all become equal.
-
-    Parameters
-    ----------
-    variance : array, shape (n,)
-        Not negative.
-    degrees : array, shape (n,)
-        Of freedom, at least 1.
-
-    Returns
-    -------
-    variance, degrees : array, shape (n,)
-        The degrees of freedom with the ``d0`` that the other voxels add.
-
-    References
-    ----------
-    Smyth 2004, Stat Appl Genet Mol Biol 3:3.
-    """
-    positive = variance > 0
-    if positive.sum() < 2:
-        return variance, degrees
-    half = degrees[positive] / 2
-    logs = np.log(variance[positive]) - special.digamma(half) + np.log(half)
-    excess = float(logs.var(ddof=1) - special.polygamma(1, half).mean())
-    if not excess > 0:
-        return np.full_like(variance, float(np.exp(logs.mean()))), np.full_like(degrees, np.inf)
-    prior = 2 * _inverse_trigamma(excess)
-    usual = float(np.exp(logs.mean() + special.digamma(prior / 2) - np.log(prior / 2)))
-    return np.asarray((prior * usual + degrees * variance) / (prior + degrees)), prior + degrees
-
-
-def _tail_factor(degrees: Float64) -> Float64:
-    """What makes the chance of a value beyond 2 standard deviations that of a Gaussian (from Student's t)."""
-    tail = special.ndtr(_USUAL_Z)
-    return np.asarray(np.where(np.isinf(degrees), 1, special.stdtrit(np.minimum(degrees, 1e6), tail) / _USUAL_Z))
-
-
-def _inverse_trigamma(value: float) -> float:
-    """The argument whose trigamma this is, by Newton's method on its reciprocal (Smyth 2004, appendix)."""
-    y = 0.5 + 1 / value
-    for _ in range(50):
-        trigamma = float(special.polygamma(1, y))
-        step = trigamma * (1 - trigamma / value) / float(special.polygamma(2, y))
-        y += step
-        if abs(step) < 1e-10 * y:
-            break
-    return y

@@ -8,7 +8,7 @@ from bids_spectsynth.bids.writing import write_image, write_json
 from bids_spectsynth.errors import DatasetError
 from bids_spectsynth.images.grid import new_image
 from bids_spectsynth.siscom.baselines.normals import NORMALS, find_normals, normals_error
-from bids_spectsynth.siscom.significance.cohort_error import predicted_deviation
+from bids_spectsynth.siscom.significance.shrinkage import predicted_deviation
 from tests.siscom.baselines.conftest import MakeRequest
 from tests.synthesis.baselines.conftest import AFFINE, TEMPLATE, brain, pattern, shifted, world
 

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
 
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.siscom.significance.cohort_error import (
@@ -15,10 +14,9 @@ from bids_spectsynth.siscom.significance.cohort_error import (
     carry_error,
     error_grid,
     peak_chance,
-    predicted_deviation,
-    shrunk_variance,
     sum_residuals,
 )
+from bids_spectsynth.siscom.significance.shrinkage import predicted_deviation
 from tests.synthesis.baselines.conftest import AFFINE, SHAPE, TEMPLATE, brain, make_case, shifted, world
 
 
@@ -134,36 +132,6 @@ def test_error_grid__as_coarse_as_the_smoothing_allows_and_holds_the_brain(tmp_p
     assert len(SHAPE) == 3
 
 
-def test_shrunk_variance__equal_where_nothing_but_chance_differs() -> None:
-    rng = np.random.default_rng(1)
-    variance = 4 * rng.chisquare(5, 5000) / 5
-    shrunk, degrees = shrunk_variance(variance, np.full(5000, 5.0))
-    assert shrunk.std() < 0.15 * variance.std()
-    assert shrunk.mean() == pytest.approx(4, rel=0.05)
-    assert degrees.min() > 50
-
-
-def test_shrunk_variance__finds_the_distribution_that_it_assumes() -> None:
-    rng = np.random.default_rng(2)
-    prior, usual = 8.0, 2.0
-    true = prior * usual / rng.chisquare(prior, 40000)
-    variance = true * rng.chisquare(6, 40000) / 6
-    shrunk, degrees = shrunk_variance(variance, np.full(40000, 6.0))
-    np.testing.assert_allclose(degrees, prior + 6, rtol=0.08)
-    np.testing.assert_allclose(shrunk, (prior * usual + 6 * variance) / (prior + 6), rtol=0.05)
-    assert np.mean((np.log(shrunk / true)) ** 2) < 0.6 * np.mean((np.log(variance / true)) ** 2)
-
-
-@pytest.mark.parametrize("n", [5, 20])
-def test_predicted_deviation__two_of_them_are_as_rare_as_of_a_gaussian(n: int) -> None:
-    rng = np.random.default_rng(n)
-    true = np.sqrt(12 * 9 / rng.chisquare(12, 60000))
-    values = rng.normal(size=(n + 1, 60000)) * true
-    variance = values[1:].var(axis=0, ddof=1)
-    z = (values[0] - values[1:].mean(axis=0)) / predicted_deviation(variance, np.full(60000, float(n)))
-    assert np.mean(np.abs(z) > 2) == pytest.approx(2 * stats.norm.sf(2), rel=0.08)
-
-
 def test_without__takes_the_participants_own_peak_out(tmp_path: Path) -> None:
     found = residuals(tmp_path, 7)
     sums = summed(found)
@@ -187,3 +155,40 @@ def test_peak_chance__of_too_few_is_unknown_and_equal_peaks_are_no_error() -> No
     assert np.isnan(peak_chance((4.0,) * 4, 9))
     assert peak_chance((4.0,) * 6, 9) < 1e-6
     assert peak_chance((4.0, 5, 6, 7, 8), 0) == pytest.approx(1)
+
+
+def test_carry_error__draws_towards_the_shape_that_is_expected_of_the_head(tmp_path: Path) -> None:
+    found = residuals(tmp_path, 8)
+    head, sums = found[0], summed(found)
+    left = head.mask & (world()[..., 0] < -7)
+    right = head.mask & (world()[..., 0] > 7)
+    size = np.where(world()[..., 0] < 0, 2.0, 4.0).astype(np.float32)
+
+    def ratio(expected: np.ndarray | None) -> float:
+        error = carry_error(sums, head.case, head.mask, AFFINE, expected)
+        assert error is not None
+        assert error.calibrated is (expected is not None)
+        return float(np.median(error.standard_deviation[right]) / np.median(error.standard_deviation[left]))
+
+    # The residuals differ by 2 between the sides; from eight heads alone that is not believed in full.
+    assert 1 < ratio(None) < 1.9
+    assert ratio(size) == pytest.approx(2, rel=1e-3)
+    # What the cohort contradicts has little weight.
+    assert 1.2 < ratio(1 / size) < 2
+
+
+def test_carry_error__only_the_shape_of_what_is_expected_counts(tmp_path: Path) -> None:
+    found = residuals(tmp_path, 8, moved=True)
+    head, sums = found[0], summed(found)
+    shape = np.random.default_rng(0).uniform(1, 1.3, head.mask.shape).astype(np.float32)
+
+    def deviation(expected: np.ndarray | None) -> np.ndarray:
+        error = carry_error(sums, head.case, head.mask, AFFINE, expected)
+        assert error is not None
+        return error.standard_deviation[np.isfinite(error.standard_deviation)]
+
+    np.testing.assert_allclose(deviation(shape), deviation(1000 * shape), rtol=1e-4)
+    np.testing.assert_allclose(deviation(np.full_like(shape, 7)), deviation(None), rtol=1e-4)
+    # What is known nowhere says nothing.
+    np.testing.assert_allclose(deviation(np.full_like(shape, np.nan)), deviation(None), rtol=1e-6)
+    assert np.isfinite(deviation(np.where(world()[..., 2] < 0, shape, np.nan).astype(np.float32))).all()
