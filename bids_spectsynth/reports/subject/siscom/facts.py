@@ -70,7 +70,6 @@ def fact_rows(facts: Facts, label: str) -> list[tuple[str, str]]:
         Of the baseline.
     """
     model = str(part_of(facts, "Baseline").get("Model") or "")
-    cohort = as_number(part_of(facts, "Cohort").get("Participants"))
     rows = [
         ("Baseline", baseline_title(facts, label) + (f", model {model}" if model else "")),
         ("Synthetic", SYNTHETIC_WARNING + "." if is_synthetic(facts, label) else ""),
@@ -83,12 +82,22 @@ def fact_rows(facts: Facts, label: str) -> list[tuple[str, str]]:
         ("Lesion mask, left out of all of this", _lesion(facts)),
         ("Threshold", _threshold(facts)),
         ("Maps simulated without a seizure", _null(facts)),
-        ("Cohort behind zcohort", f"{cohort:.0f} held-out participants" if math.isfinite(cohort) else ""),
+        ("Cohort behind zcohort", _cohort(facts)),
         ("Injection", injection(facts)),
         ("Hemispheres", _hemispheres(facts)),
         ("Names of regions", str(facts.get("RegionNames") or "")),
     ]
     return [(name, value) for name, value in rows if value]
+
+
+def _cohort(facts: Facts) -> str:
+    cohort = part_of(facts, "Cohort")
+    number, shape = as_number(cohort.get("Participants")), str(cohort.get("DeviationShape") or "")
+    if not math.isfinite(number):
+        return ""
+    return f"{number:.0f} held-out participants" + (
+        f"; standard deviations drawn to the shape of: {shape}" if shape else ""
+    )
 
 
 def _lesion(facts: Facts) -> str:

@@ -133,6 +133,10 @@ def _maps(results: Sequence[tuple[str, Facts]]) -> str:
         )
     if cohort:
         text += f", and by that of the same difference in participants held out from training (n = {cohort})"
+        if any(part_of(facts, "Cohort").get("DeviationShape") for facts in every):
+            text += (
+                ", drawn to the shape of the calibrated standard deviations of the synthetic SPECT where it has them"
+            )
     return text + ". The edge of the brain was left out."
 
 

@@ -90,3 +90,15 @@ def test_fact_rows__a_lesion_mask_has_its_volume(sidecar_of):
     none = dict(fact_rows(sidecar_of("real", "Real", LesionVolume=0.0), "Real"))
     assert none["Lesion mask, left out of all of this"] == "nothing of it lies in the brain that both scans show"
     assert not any("Lesion" in name for name, _ in fact_rows(sidecar_of("real", "Real"), "Real"))
+
+
+def test_fact_rows__what_shaped_the_deviations_of_the_cohort_map(sidecar_of):
+    cohort = {"Participants": 24}
+    assert dict(fact_rows(sidecar_of("real", "Real", Cohort=cohort), "Real"))["Cohort behind zcohort"] == (
+        "24 held-out participants"
+    )
+    cohort["DeviationShape"] = "calibrated uncertainty of the synthetic SPECT"
+    assert dict(fact_rows(sidecar_of("synthetic", "M", Cohort=cohort), "M"))["Cohort behind zcohort"] == (
+        "24 held-out participants; standard deviations drawn to the shape of: calibrated uncertainty of the synthetic "
+        "SPECT"
+    )

@@ -30,6 +30,13 @@ def test_siscom_paragraph__numbers_of_the_sidecars(sidecar_of):
     assert "Perissinotti" not in text
 
 
+def test_siscom_paragraph__what_shaped_the_cohort_s_deviations_is_said(sidecar_of):
+    cohort = {"Participants": 24, "DeviationShape": "calibrated uncertainty of the synthetic SPECT"}
+    text, _ = siscom_paragraph([("M", sidecar_of("synthetic", "M", Cohort=cohort))])
+    assert "(n = 24), drawn to the shape of the calibrated standard deviations" in text
+    assert "drawn to" not in siscom_paragraph([("M", sidecar_of("synthetic", "M", Cohort={"Participants": 24}))])[0]
+
+
 def test_siscom_paragraph__works_are_cited_where_their_method_was_used(sidecar_of):
     text, references = siscom_paragraph([("Pet", sidecar_of("pet", "Pet", LevelUsed="unchanged"))])
     assert "voxels that do not differ (Boussion 2002)" in text
