@@ -45,7 +45,7 @@ from bids_spectsynth.synthesis.data.slices import brain_and_evaluation_mask
 
 FWHM_MM, SPACING_MM = 12.0, 6.0
 #: Penalties, as a share of the mean of the kernel's diagonal.
-PENALTIES = 10.0 ** np.arange(-2, 4.5, 0.5)
+PENALTIES = 10.0 ** np.arange(-2, 3.5, 0.5)
 N_COMPONENTS, N_GROUPS = 10, 10
 DIFFERENCE, SYNTHETIC = "difference", "synthetic"
 VOLUMES = (PET, T1W, SYNTHETIC)
@@ -109,28 +109,30 @@ def gather(folders: list[Path]) -> Heads:
 
 
 def ridge(kernel: np.ndarray, wanted: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Kernel ridge regression of centred values; the penalty by leave-one-out.
+    """Kernel ridge regression with a free constant; the penalty by leave-one-out.
 
     Parameters
     ----------
     kernel : array, shape (n, n)
-        Of the centred heads that teach.
+        Of the heads that teach.
     wanted : array, shape (n, m)
-        Centred.
     own : array, shape (n,)
         Kernel of the head that is foretold with them.
     """
-    values, vectors = np.linalg.eigh(kernel)
+    usual = np.trace(kernel) / len(kernel)
+    # As good as free: values that were centred beforehand would tell each head of itself when it is left out.
+    constant = 1e6 * usual
+    values, vectors = np.linalg.eigh(kernel + constant)
     scores = vectors.T @ wanted
     best, weights = np.inf, np.zeros_like(wanted)
-    for penalty in PENALTIES * np.trace(kernel) / len(kernel):
+    for penalty in PENALTIES * usual:
         shrunk = 1 / (np.maximum(values, 0) + penalty)
         dual = vectors @ (shrunk[:, None] * scores)
         diagonal = np.einsum("ij,j,ij->i", vectors, shrunk, vectors)
         error = float(np.mean(np.square(dual / diagonal[:, None])))
         if error < best:
             best, weights = error, dual
-    return np.asarray(own @ weights)
+    return np.asarray((own + constant) @ weights)
 
 
 def from_volumes(*names: str) -> Callable[[Heads, np.ndarray, int], np.ndarray]:
@@ -145,8 +147,7 @@ def from_volumes(*names: str) -> Callable[[Heads, np.ndarray, int], np.ndarray]:
             scale = np.mean(np.square(taught))
             kernel += taught @ taught.T / scale
             new += taught @ (values[own] - mean) / scale
-        wanted = heads.values[DIFFERENCE][others]
-        return wanted.mean(axis=0) + ridge(kernel, wanted - wanted.mean(axis=0), new)
+        return ridge(kernel, heads.values[DIFFERENCE][others], new)
 
     return foretold
 
@@ -165,7 +166,7 @@ def from_components(heads: Heads, others: np.ndarray, own: int) -> np.ndarray:
     centre, spread = features[others].mean(axis=0), features[others].std(axis=0)
     taught, new = (features[others] - centre) / spread, (features[own] - centre) / spread
     scores = (measured - mean) @ components.T
-    told = scores.mean(axis=0) + ridge(taught @ taught.T, scores - scores.mean(axis=0), taught @ new)
+    told = ridge(taught @ taught.T, scores, taught @ new)
     return mean + told @ components - heads.values[SYNTHETIC][own]
 
 

@@ -20,7 +20,13 @@ from bids_spectsynth.app.freshness import (
 from bids_spectsynth.app.model_choice import AppliedModel
 from bids_spectsynth.bids.dataset import has_phantom_data
 from bids_spectsynth.bids.manifests import make_if_outdated
-from bids_spectsynth.bids.output_files import models_folder, rating_path, standard_deviation_path, synthetic_path
+from bids_spectsynth.bids.output_files import (
+    CALIBRATION,
+    models_folder,
+    rating_path,
+    standard_deviation_path,
+    synthetic_path,
+)
 from bids_spectsynth.bids.participants import FLAGGED, FLAGS, forget_unrated, note_unrated, read_participants
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import INTERICTAL
@@ -28,7 +34,7 @@ from bids_spectsynth.bids.sidecars import sidecar
 from bids_spectsynth.errors import ModelError, Outcome, reason_of
 from bids_spectsynth.evaluation.case.evaluate import evaluate_case
 from bids_spectsynth.evaluation.uncertainty.files import StoredCalibrations
-from bids_spectsynth.evaluation.uncertainty.intervals import CALIBRATION, calibrated_maps
+from bids_spectsynth.evaluation.uncertainty.intervals import calibrated_maps
 from bids_spectsynth.evaluation.uncertainty.rating import calibrate_case
 from bids_spectsynth.evaluation.uncertainty.regional_table import write_regional_intervals
 from bids_spectsynth.options.settings import Settings
@@ -263,8 +269,7 @@ def _rate(
     )
     deviation = standard_deviation_path(output_dir, case, label)
     if settings.uncertainty and deviation.exists():
-        image = synthetic_path(output_dir, case, label)
-        table = rating_path(output_dir, case, label, "calibration")
+        image, table = synthetic_path(output_dir, case, label), rating_path(output_dir, case, label, "calibration")
         facts = _calibration_facts(label, own.card, split, deviation)
         regional = None
         if calibrations is not None and facts["sampled_by"] == CALIBRATION:

@@ -14,6 +14,7 @@ from bids_spectsynth.app.model_choice import AppliedModel
 from bids_spectsynth.bids.finding.cases import Case
 from bids_spectsynth.bids.manifests import Product, file_record, is_younger, manifest_path
 from bids_spectsynth.bids.output_files import (
+    CALIBRATION,
     ORIGINAL_SPACE,
     case_tables,
     interval_paths,
@@ -32,7 +33,6 @@ from bids_spectsynth.evaluation.case.region_columns import REGIONS_DICTIONARY, V
 from bids_spectsynth.evaluation.case.slice_columns import slice_dictionary
 from bids_spectsynth.evaluation.columns import Dictionary
 from bids_spectsynth.evaluation.uncertainty.files import calibration_paths
-from bids_spectsynth.evaluation.uncertainty.intervals import CALIBRATION
 from bids_spectsynth.evaluation.uncertainty.rating import CALIBRATION_DICTIONARY
 from bids_spectsynth.options.settings import T1W_SPACE, Settings
 from bids_spectsynth.options.spaces import BUILT_IN_TEMPLATE, parse_space

@@ -40,6 +40,8 @@ def run(settings: Settings) -> ExitCode:
         The run as a whole cannot go on; what concerns one participant is an outcome instead.
     """
     console_logging(settings.verbose)
+    # All that is below loads torch.
+    check_room()
     check_processes(settings)
     check_metrics(settings)
     check_export(settings)
@@ -61,7 +63,6 @@ def run_participant(settings: Settings) -> ExitCode:
     """
     if settings.reports_only or settings.boilerplate_only:
         return _write_again(settings)
-    check_room()
     from bids_spectsynth.app.model_choice import choose_models
 
     own, models = choose_models(settings)

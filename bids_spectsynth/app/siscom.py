@@ -185,7 +185,8 @@ def _product(work: Work) -> Product:
     inputs |= {} if case.lesion is None else {"the lesion mask": case.lesion}
     inputs |= {f"the transform to {template}": path for template, path in case.template_xfms.items()}
     inputs |= {f"the image of {one.model}": one.path for one in find_synthetic(settings.output_dir, case)}
-    deviations = {one.model: calibrated_path(settings.output_dir, case, one.model) for one in usable_synthetic(request)}
+    shaped = usable_synthetic(request) if "synthetic" in settings.siscom_baselines else []
+    deviations = {one.model: calibrated_path(settings.output_dir, case, one.model) for one in shaped}
     inputs |= {f"the deviation of {model}": path for model, path in deviations.items() if path is not None}
     for folder in request.models:
         for member in request.members[folder]:

@@ -32,6 +32,8 @@ RATINGS: tuple[Rating, ...] = ("metrics", "regions", "volume", "calibration")
 LESION_KEYS = ("Volume", "VolumeInBrain")
 #: Label of the participant's own T1w as a space.
 ORIGINAL_SPACE = "orig"
+#: What a standard deviation rests on (``SampledBy``) that comes of a calibration, not of samples.
+CALIBRATION = "calibration"
 
 
 def description_file(folder: Path) -> Path:

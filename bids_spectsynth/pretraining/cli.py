@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from bids_spectsynth import __version__
-from bids_spectsynth.errors import ExitCode, SpectSynthError, UsageError, error_code
+from bids_spectsynth.errors import ExitCode, SpectSynthError, UsageError, error_code, is_out_of_memory, reason_of
 from bids_spectsynth.logs import console_logging
 from bids_spectsynth.options.declare import declared
+from bids_spectsynth.options.memory import check_room
 from bids_spectsynth.options.parser import Parser, add_option, parse_arguments
 from bids_spectsynth.options.settings import Settings, make_settings
 from bids_spectsynth.termination import clean_end
@@ -94,6 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise UsageError(f"{out}: is a dataset or its derivatives; give a new folder for the model")
         settings = _settings(given, out)
         console_logging(settings.verbose)
+        check_room()
         from bids_spectsynth.pretraining.train import pretrain
 
         try:
@@ -105,7 +107,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SpectSynthError as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
         return int(error_code(error))
-    except OSError as error:
+    except Exception as error:
+        if is_out_of_memory(error):
+            print(f"{PROGRAM}: error: {reason_of(error)}", file=sys.stderr)
+            return int(ExitCode.SOME_FAILED)
+        if not isinstance(error, OSError):
+            raise
         print(f"{PROGRAM}: error: {error.filename or 'OUT'}: cannot be written: {error.strerror}", file=sys.stderr)
         return int(ExitCode.DATASET)
     print(f"model {card.label} in {out}, of {card.training['simulated_heads']} simulated heads")

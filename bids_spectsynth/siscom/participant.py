@@ -227,14 +227,28 @@ def _error(work: Work, baseline: BaselineImage) -> tuple[CohortError | None, str
             f"No map against the cohort: its errors are those of maps by {stored.how or 'an unknown level and gain'}, "
             f"not {how}."
         )
-    return error_on_head(
+    expected, lost = _expected(work, baseline)
+    error, note = error_on_head(
         stored,
         work.request,
         residual_difference(work.choices),
         errors.own.get(work.case.participant, ()),
         foreign=baseline.label in errors.foreign,
-        expected=expected_deviation(work.request, baseline),
+        expected=expected,
     )
+    return error, lost if error is not None and lost else note
+
+
+def _expected(work: Work, baseline: BaselineImage) -> tuple[Float32 | None, str | None]:
+    """The shape of the deviations that is expected; one that cannot be read costs the shape alone."""
+    try:
+        return expected_deviation(work.request, baseline), None
+    except ImageError as error:
+        logger.warning("%s: %s", work.case.name, error)
+        return (
+            None,
+            "The calibrated deviations of the synthetic image cannot be read: the cohort's have no shape of theirs.",
+        )
 
 
 def _common(work: Work, labeller: Labeller) -> dict[str, Any]:

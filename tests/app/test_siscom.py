@@ -14,11 +14,9 @@ import pytest
 from bids_spectsynth.app import siscom as stage
 from bids_spectsynth.app.stages import Context
 from bids_spectsynth.bids.finding.cases import Case
+from bids_spectsynth.bids.output_files import CALIBRATION
 from bids_spectsynth.bids.validate import validate_dataset
-from bids_spectsynth.bids.writing import write_image
 from bids_spectsynth.errors import Outcome
-from bids_spectsynth.evaluation.uncertainty.intervals import CALIBRATION
-from bids_spectsynth.images.grid import new_image
 from bids_spectsynth.options.settings import make_settings
 from bids_spectsynth.siscom.baselines.errors import Errors
 from bids_spectsynth.siscom.outputs.columns import CLUSTERS_DICTIONARY
@@ -237,15 +235,13 @@ def stage_run(app: App, *outcomes: Outcome, label: str = "01", **options: Any) -
 
 
 def test_siscom__what_is_deleted_is_made_again_and_what_dropped_out_is_not_waited_for(app: App, maker: Maker) -> None:
-    def delete(*labels: str) -> None:
-        for label in labels:
-            (app.output_dir / f"{STEM}{label}_clusters.tsv").unlink()
-
+    real, pet = (app.output_dir / f"{STEM}{label}_clusters.tsv" for label in ("Real", "Pet"))
     assert [maker.count(app, siscom_fwhm=13) for _ in range(2)] == [1, 0]
-    delete("Real", "Pet")
+    for path in (real, pet):
+        path.unlink()
     assert [maker.count(app, siscom_fwhm=13) for _ in range(2)] == [1, 0]
     maker.labels.remove("Pet")
-    delete("Pet")
+    pet.unlink()
     assert [maker.count(app, siscom_fwhm=13) for _ in range(2)] == [1, 0]
 
 
@@ -259,8 +255,7 @@ def test_siscom__a_remake_that_failed_does_not_leave_what_was_before_as_current(
 
 def test_siscom__what_the_sidecar_of_a_scan_says_counts(app: App, maker: Maker) -> None:
     assert maker.count(app, siscom_fwhm=13) == 1
-    scan = Path(STEM.replace("_desc-siscom", "_desc-preproc_spect.json"))
-    path = app.output_dir / scan
+    path = app.output_dir / STEM.replace("_desc-siscom", "_desc-preproc_spect.json")
     path.write_text(json.dumps({**json.loads(path.read_text()), "InjectionStart": 7}))
     assert [maker.count(app, siscom_fwhm=13) for _ in range(2)] == [1, 0]
 
@@ -325,26 +320,18 @@ def test_siscom__models_of_the_output_folder_tell_whom_they_have_seen_without_be
     assert set(maker.works[-1].request.splits) == labels - {old}
 
 
-def test_siscom__calibrated_deviations_count_and_those_of_samples_do_not(
-    finished: App, maker: Maker, no_errors: None, tmp_path: Path
-) -> None:
+def test_siscom__calibrated_deviations_count(finished: App, maker: Maker, no_errors: None, tmp_path: Path) -> None:
     app = finished.copy(tmp_path)
     label = sorted(path.name for path in (app.output_dir / "models").iterdir())[0]
-    (image,) = app.output_dir.glob(f"sub-07/**/*_space-T1w_desc-{label}_spect.nii.gz")
-    deviation = image.with_name(image.name.replace(f"-{label}_", f"-{label}Sd_"))
-
-    def write(value: float, sampled_by: str) -> None:
-        source = nib.load(image)
-        facts = {"Synthetic": True, "StandardDeviationOf": "interictal", "SampledBy": sampled_by}
-        write_image(deviation, new_image(np.full(source.shape, value, np.float32), source.affine), facts)
-
-    counts = [maker.count(app, label="07", siscom_fwhm=13)]
-    for value, sampled_by in ((1, "dropout"), (1, CALIBRATION), (1, CALIBRATION), (2, CALIBRATION)):
-        write(value, sampled_by)
-        counts.append(maker.count(app, label="07", siscom_fwhm=13))
-    deviation.unlink()
-    counts.append(maker.count(app, label="07", siscom_fwhm=13))
-    assert counts == [1, 0, 1, 0, 1, 1]
+    (path,) = app.output_dir.glob(f"sub-07/**/*_space-T1w_desc-{label}_spect.json")
+    facts, own = json.loads(path.read_text()), path.with_name(path.name.replace(f"-{label}_", f"-{label}Sd_"))
+    counts, image = [maker.count(app, label="07")], own.with_suffix(".nii.gz")
+    for content, sampled_by in ((b"1", "dropout"), (b"1", CALIBRATION), (b"1", CALIBRATION), (b"2", CALIBRATION)):
+        image.write_bytes(content)
+        own.write_text(json.dumps({**facts, "StandardDeviationOf": "interictal", "SampledBy": sampled_by}))
+        counts.append(maker.count(app, label="07"))
+    image.unlink()
+    assert [*counts, maker.count(app, label="07")] == [1, 0, 1, 0, 1, 1]
 
 
 def test_siscom__baselines_of_every_fold_count(finished: App, maker: Maker, no_errors: None, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import torch
 from bids_spectsynth.app.model_choice import choose_models
 from bids_spectsynth.errors import ModelError
 from bids_spectsynth.options.settings import make_settings
-from bids_spectsynth.pretraining import stream, train
+from bids_spectsynth.pretraining import cli, stream, train
 from bids_spectsynth.pretraining.cli import DEFAULTS, OPTIONS, build_parser, main
 from bids_spectsynth.pretraining.cohort import CohortRequest
 from bids_spectsynth.pretraining.stream import CohortStream
@@ -185,3 +185,22 @@ def test_defaults_that_differ_are_in_the_help():
     for name, value in DEFAULTS.items():
         assert name in OPTIONS
         assert re.search(rf"--{name.replace('_', '-')}\s+{value}", text)
+
+
+@pytest.mark.parametrize("error", [MemoryError("747 MB"), RuntimeError("can't start new thread (out of memory)")])
+def test_lack_of_memory_is_one_line(tmp_path, monkeypatch, capsys, error):
+    def lacking():
+        raise error
+
+    monkeypatch.setattr(cli, "check_room", lacking)
+    assert main([str(tmp_path / "start"), *SMALL]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("bids_spectsynth-pretrain: error: out of memory; ")
+    assert str(error) in line
+    assert not (tmp_path / "start").exists()
+
+
+def test_a_defect_is_not_hidden(tmp_path, monkeypatch):
+    monkeypatch.setattr(cli, "check_room", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        main([str(tmp_path / "start"), *SMALL])

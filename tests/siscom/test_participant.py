@@ -9,11 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bids_spectsynth.bids.output_files import standard_deviation_path, synthetic_path
+from bids_spectsynth.bids.output_files import CALIBRATION, standard_deviation_path, synthetic_path
 from bids_spectsynth.bids.sidecars import sidecar
 from bids_spectsynth.bids.writing import write_image, write_matrix
 from bids_spectsynth.errors import ImageError
-from bids_spectsynth.evaluation.uncertainty.intervals import CALIBRATION
 from bids_spectsynth.images.grid import new_image
 from bids_spectsynth.options.settings import Settings, make_settings
 from bids_spectsynth.siscom import participant
@@ -205,8 +204,9 @@ def test_make_siscom__the_cohort_map_takes_its_shape_from_calibrated_deviations(
     assert facts == {"Participants": 8}
     assert np.nanstd(plain) < 0.01 * np.nanmean(plain)
     right = world()[..., 0] > 0
+    deviation = standard_deviation_path(request.output_dir, request.case, "best")
     write_image(
-        standard_deviation_path(request.output_dir, request.case, "best"),
+        deviation,
         new_image(np.where(right, 2, 1).astype(np.float32), AFFINE),
         {"Synthetic": True, "StandardDeviationOf": "interictal", "SampledBy": CALIBRATION},
     )
@@ -214,6 +214,13 @@ def test_make_siscom__the_cohort_map_takes_its_shape_from_calibrated_deviations(
     assert facts == {"Participants": 8, "DeviationShape": "calibrated uncertainty of the synthetic SPECT"}
     far = np.abs(world()[..., 0]) > 14
     assert 1.1 < np.nanmedian(shaped[far & right]) / np.nanmedian(shaped[far & ~right]) <= 2.01
+    # One that cannot be read costs the shape alone, and readers are told.
+    deviation.write_bytes(b"damaged")
+    again, facts = divided()
+    assert facts == {"Participants": 8}
+    np.testing.assert_array_equal(again, plain)
+    notes = sidecar(map_path(work.ictal, "Best", "zcohort"))["Notes"]
+    assert any(note.startswith("The calibrated deviations of the synthetic image cannot be read") for note in notes)
 
 
 def test_make_siscom__mask_of_another_grid_is_one_clear_line(tmp_path: Path) -> None:

@@ -6,14 +6,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bids_spectsynth.bids.output_files import group_table_path
+from bids_spectsynth.bids.output_files import CALIBRATION, group_table_path
 from bids_spectsynth.bids.sidecars import sidecar_path
 from bids_spectsynth.bids.writing import write_table
 from bids_spectsynth.evaluation.case.tables import read_case_tables
 from bids_spectsynth.evaluation.columns import OF_MEASURE, Dictionary, counted, unitless
 from bids_spectsynth.evaluation.group.usable import usable_ratings
 from bids_spectsynth.evaluation.uncertainty.factors import LEVELS
-from bids_spectsynth.evaluation.uncertainty.intervals import CALIBRATION
 from bids_spectsynth.evaluation.uncertainty.rating import ALL, CALIBRATION_DICTIONARY, N_BINS, VOXELS, coverage_column
 from bids_spectsynth.evaluation.uncertainty.residuals import ASYMMETRY, UPTAKE
 from bids_spectsynth.images.tissue import TISSUES

@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
+from bids_spectsynth.bids.output_files import CALIBRATION
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.errors import ImageError
 from bids_spectsynth.evaluation.uncertainty.calibration_fit import Calibration
@@ -13,8 +14,6 @@ from bids_spectsynth.synthesis.prediction.case_prediction import ErrorMaps, Pred
 
 Volume = npt.NDArray[np.float32]
 
-#: What the standard deviation rests on, as sidecars and tables call it.
-CALIBRATION = "calibration"
 #: Coverage of the interval that is written as images.
 COVERAGE = 0.90
 

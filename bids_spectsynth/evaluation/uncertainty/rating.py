@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
+from bids_spectsynth.bids.output_files import CALIBRATION
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.roles import INTERICTAL, T1W
 from bids_spectsynth.bids.sidecars import sidecar
@@ -18,7 +19,6 @@ from bids_spectsynth.evaluation.case.volume import relative_uptake
 from bids_spectsynth.evaluation.columns import LESION_KEY, OF_MEASURE, Dictionary, counted, unitless
 from bids_spectsynth.evaluation.uncertainty.calibration_fit import RegionalScale
 from bids_spectsynth.evaluation.uncertainty.factors import LEVELS
-from bids_spectsynth.evaluation.uncertainty.intervals import CALIBRATION
 from bids_spectsynth.evaluation.uncertainty.residuals import ASYMMETRY, UPTAKE, regional_errors, regional_measures
 from bids_spectsynth.images.reading import load_image
 from bids_spectsynth.images.tissue import TISSUES, tissue_classes

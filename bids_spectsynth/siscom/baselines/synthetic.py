@@ -4,15 +4,23 @@ import re
 from pathlib import Path
 
 import numpy as np
+from scipy import ndimage
 
-from bids_spectsynth.bids.output_files import Synthetic, find_synthetic, standard_deviation_path
+from bids_spectsynth.bids.output_files import (
+    CALIBRATION,
+    Synthetic,
+    find_synthetic,
+    standard_deviation_path,
+    synthetic_path,
+)
 from bids_spectsynth.bids.prepared import PreparedCase
 from bids_spectsynth.bids.sidecars import sidecar
-from bids_spectsynth.evaluation.uncertainty.intervals import CALIBRATION
 from bids_spectsynth.images.smoothing import MaskedSmoother
 from bids_spectsynth.siscom.baselines.request import BaselineSource, Request
 from bids_spectsynth.siscom.records import BaselineImage, Float32
 
+#: What tells networks apart, in sidecars of what they have made.
+_CHECKSUM = "ModelChecksum"
 #: Labels of the other baselines, which no model may take.
 RESERVED = ("Real", "Pet", "Cohort", "Normals")
 #: What readers must know of a participant on this side of the model's split.
@@ -88,7 +96,12 @@ def calibrated_path(output_dir: Path, case: PreparedCase, model: str) -> Path | 
         Label of the model.
     """
     path = standard_deviation_path(output_dir, case, model)
-    return path if path.is_file() and sidecar(path).get("SampledBy") == CALIBRATION else None
+    if not path.is_file():
+        return None
+    own, image = sidecar(path), sidecar(synthetic_path(output_dir, case, model))
+    # What an interrupted run has left may be of an earlier training.
+    same = own.get(_CHECKSUM) == image.get(_CHECKSUM)
+    return path if same and own.get("SampledBy") == CALIBRATION else None
 
 
 def expected_deviation(request: Request, baseline: BaselineImage) -> Float32 | None:
@@ -104,8 +117,8 @@ def expected_deviation(request: Request, baseline: BaselineImage) -> Float32 | N
     Returns
     -------
     array, shape (I, J, K), or None
-        In the units of the image; NaN outside the baseline's mask and in a lesion. None of other baselines, and where
-        no deviation was calibrated.
+        In the units of the image, NaN outside the baseline's mask; in a lesion that of the nearest voxel outside. None
+        of other baselines, and where no deviation was calibrated or all are 0.
 
     Raises
     ------
@@ -113,11 +126,18 @@ def expected_deviation(request: Request, baseline: BaselineImage) -> Float32 | N
         The file cannot be read, or lies on another grid than the brain mask.
     """
     path = calibrated_path(request.output_dir, request.case, baseline.model) if baseline.kind == "synthetic" else None
-    mask = request.healthy(baseline.mask)
-    if path is None or not mask.any():
+    if path is None:
         return None
-    variance = MaskedSmoother(mask, request.voxel_sizes, request.fwhm)(np.square(request.read(path)))
-    return np.where(mask, np.sqrt(np.maximum(variance, 0)), np.float32(np.nan))
+    values = request.read(path)
+    # Nobody expects an error of 0: there the file says nothing.
+    known = request.healthy(baseline.mask) & (values > 0)
+    if not known.any():
+        return None
+    smooth = np.sqrt(MaskedSmoother(known, request.voxel_sizes, request.fwhm)(np.square(values)))
+    nearest = ndimage.distance_transform_edt(
+        ~known, sampling=request.voxel_sizes.tolist(), return_distances=False, return_indices=True
+    )
+    return np.where(baseline.mask, smooth[tuple(nearest)], np.float32(np.nan))
 
 
 SYNTHETIC = BaselineSource(

@@ -212,8 +212,9 @@ def carry_error(
     n = sums.count[enough]
     mean[enough] = sums.total[enough] / n
     variance = np.maximum(sums.squares[enough] - n * np.square(mean[enough]), 0) / (n - 1)
-    shape = 1.0 if expected is None else _shape(expected, sums.grid, template_matrix(case), affine)[enough]
-    deviation[enough] = shape * predicted_deviation(variance / np.square(shape), n)
+    shape = None if expected is None else _shape(expected, enough, template_matrix(case) @ sums.grid.affine, affine)
+    usual = 1.0 if shape is None else shape
+    deviation[enough] = usual * predicted_deviation(variance / np.square(usual), n)
     wanted = np.linalg.inv(template_matrix(case)) @ affine
     cover, *parts = (
         resample_linear(volume, sums.grid.affine, mask.shape, wanted)[mask]
@@ -232,21 +233,28 @@ def carry_error(
         standard_deviation=maps[1],
         n_participants=len(sums.participants),
         peaks=tuple(peak for peak in sums.peaks if np.isfinite(peak)),
-        calibrated=expected is not None,
+        calibrated=shape is not None,
     )
 
 
-def _shape(expected: Float32, grid: Grid, to_head: Float64, affine: Float64) -> Float64:
-    """Expected standard deviations on the grid of the sums, over their geometric mean; 1 where nothing is expected."""
+def _shape(expected: Float32, enough: Mask, wanted: Float64, affine: Float64) -> Float64 | None:
+    """Expected standard deviations at some voxels of a grid, over their geometric mean; 1 where none is expected.
+
+    ``wanted`` and ``affine`` lead from voxels of the grid, and of what is expected, to the head's world. None where
+    nothing is expected of any of the voxels.
+    """
     known = expected > 0
-    wanted = to_head @ grid.affine
     values = np.where(known, expected, np.float32(0))
-    cover = resample_linear(known.astype(np.float32), affine, grid.shape, wanted)
+    cover, moved = (
+        resample_linear(volume, affine, enough.shape, wanted)[enough] for volume in (known.astype(np.float32), values)
+    )
     found = cover >= _COVERED
-    logs = np.zeros(grid.shape)
-    logs[found] = np.log(resample_linear(values, affine, grid.shape, wanted)[found] / cover[found])
-    logs[found] -= logs[found].mean() if found.any() else 0
-    return np.asarray(np.exp(logs))
+    if not found.any():
+        return None
+    logs = np.zeros(len(cover))
+    logs[found] = np.log(moved[found] / cover[found])
+    logs[found] -= logs[found].mean()
+    return np.exp(logs)
 
 
 def peak_chance(peaks: Sequence[float], height: float) -> float:

@@ -7,10 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from bids_spectsynth.bids.output_files import standard_deviation_path, synthetic_path
+from bids_spectsynth.bids.output_files import CALIBRATION, standard_deviation_path, synthetic_path
 from bids_spectsynth.bids.writing import write_image
 from bids_spectsynth.errors import ImageError
-from bids_spectsynth.evaluation.uncertainty.intervals import CALIBRATION
 from bids_spectsynth.images.grid import new_image
 from bids_spectsynth.siscom.baselines.request import Request
 from bids_spectsynth.siscom.baselines.synthetic import (
@@ -117,13 +116,42 @@ def test_expected_deviation__is_smoothed_as_a_variance_in_the_brain_without_the_
     found = expected_deviation(apart, baseline)
     assert found is not None
     healthy = request.brain & ~lesion
-    assert (np.isfinite(found) == healthy).all()
+    assert (np.isfinite(found) == request.brain).all()
+    # In the lesion the shape of what is beside it goes on.
+    np.testing.assert_allclose(found[lesion], np.sqrt(12.5), rtol=0.1)
     deep = ndimage.binary_erosion(healthy, iterations=2)
     np.testing.assert_allclose(found[deep], np.sqrt(12.5), rtol=0.02)
     # Without the mask of the lesion its values reach out of it.
     assert np.nanmax(expected_deviation(request, baseline)) > 1000
     pet = replace(baseline, kind="pet", model="")
     assert expected_deviation(request, pet) is None
+
+
+def test_expected_deviation__an_error_of_zero_says_nothing(make_request: MakeRequest) -> None:
+    request = make_request(splits={"best": "test"})
+    add(request, "best")
+    (baseline,) = SYNTHETIC.make(request)
+    left = world()[..., 0] < 0
+    add_deviation(request, np.where(left, 0, 5))
+    found = expected_deviation(request, baseline)
+    assert found is not None
+    np.testing.assert_allclose(found[request.brain], 5, rtol=1e-4)
+    # One voxel outside the brain, so that the file is not refused as constant.
+    corner = np.zeros(request.brain.shape)
+    corner[0, 0, 0] = 1
+    add_deviation(request, corner)
+    assert expected_deviation(request, baseline) is None
+
+
+def test_calibrated_path__of_other_networks_than_the_image_is_none(make_request: MakeRequest) -> None:
+    request = make_request(splits={"best": "test"})
+    path = add_deviation(request, values(request))
+    for checksum, same in (("sha256:1", True), ("sha256:2", False)):
+        image = synthetic_path(request.output_dir, request.case, "best")
+        write_image(image, new_image(values(request), request.affine), {"Synthetic": True, "ModelChecksum": checksum})
+        facts = {"StandardDeviationOf": "interictal", "SampledBy": CALIBRATION, "ModelChecksum": "sha256:1"}
+        write_image(path, new_image(values(request), request.affine), facts)
+        assert (calibrated_path(request.output_dir, request.case, "best") is not None) is same
 
 
 def test_expected_deviation__on_another_grid_is_an_error_that_names_the_file(make_request: MakeRequest) -> None:

@@ -185,6 +185,7 @@ def test_carry_error__only_the_shape_of_what_is_expected_counts(tmp_path: Path) 
     def deviation(expected: np.ndarray | None) -> np.ndarray:
         error = carry_error(sums, head.case, head.mask, AFFINE, expected)
         assert error is not None
+        assert error.calibrated is (expected is not None and bool(np.isfinite(expected).any()))
         return error.standard_deviation[np.isfinite(error.standard_deviation)]
 
     np.testing.assert_allclose(deviation(shape), deviation(1000 * shape), rtol=1e-4)
