@@ -12,7 +12,8 @@ looks at a slice and its neighbours is not given:
   kernel ridge regression, linear, its penalty by leaving out one after the other of the other heads;
 - the principal components of the other heads' measured SPECTs (second order of a cohort prior): their scores by ridge
   regression from those of the same volumes, and the synthetic SPECT drawn to the components;
-- place and smoothed volumes at the place and mirrored together: gradient boosting over voxels (ten groups of heads).
+- the volumes at 12 mm at the voxel itself, on the other side, and the place: gradient boosting over voxels (ten groups
+  of heads). The first of these a network has; what it tells is what the training has not learned.
 
 All heads of all seeds teach, more than any of the networks has had. Means over heads with t intervals (95 %), and the
 ratio to the difference as it is. What is left may be noise and what no input shows: `siscom_floor.py` has the floor.
@@ -178,21 +179,24 @@ def drawn_to_components(heads: Heads, others: np.ndarray, own: int) -> np.ndarra
     return np.asarray(share * from_components(heads, others, own))
 
 
-def boosted(heads: Heads) -> np.ndarray:
-    """The difference of all heads, each foretold from the heads of the other groups, voxel by voxel."""
+def boosted(heads: Heads, *, place: bool, mirrored: bool) -> np.ndarray:
+    """The difference of all heads, each foretold voxel by voxel from the heads of the other groups.
+
+    From the volumes there; with the place also from what they are above the mean of all heads.
+    """
     points = np.argwhere(heads.inside) @ heads.grid.affine[:3, :3].T + heads.grid.affine[:3, 3]
-    mirrored = spatial.KDTree(points).query(points * [-1, 1, 1])[1]
+    opposite = spatial.KDTree(points).query(points * [-1, 1, 1])[1]
     # Of what is given to all: no measured SPECT goes into these means.
     means = {name: heads.values[name].mean(axis=0) for name in VOLUMES}
 
     def features(one: int) -> np.ndarray:
         here = [heads.values[name][one] for name in VOLUMES]
-        beside = [values - means[name] for name, values in zip(VOLUMES, here, strict=True)]
-        return np.column_stack([points, *here, *(values[mirrored] for values in here), *beside])
+        beside = [values - means[name] for name, values in zip(VOLUMES, here, strict=True)] if place else []
+        other = [values[opposite] for values in here] if mirrored else []
+        return np.column_stack([*([points] if place else []), *here, *beside, *other])
 
     table = np.stack([features(one) for one in range(heads.n)])
-    wanted = heads.values[DIFFERENCE]
-    groups = np.arange(heads.n) % N_GROUPS
+    wanted, groups = heads.values[DIFFERENCE], np.arange(heads.n) % N_GROUPS
     found = np.zeros_like(wanted)
     for group in range(N_GROUPS):
         others = groups != group
@@ -225,7 +229,10 @@ def lines(heads: Heads) -> list[list[str]]:
     told = {"nothing": np.zeros_like(wanted)}
     for name, way in ways.items():
         told[name] = np.stack([way(heads, everybody[everybody != own], own) for own in everybody])
-    told["place, volumes there and mirrored (boosting)"] = boosted(heads)
+    told["the volumes there, smoothed (boosting)"] = boosted(heads, place=False, mirrored=False)
+    told["the volumes there and on the other side"] = boosted(heads, place=False, mirrored=True)
+    told["the volumes there and the place"] = boosted(heads, place=True, mirrored=False)
+    told["all of it"] = boosted(heads, place=True, mirrored=True)
     plain = wanted.std(axis=1)
     rows = []
     for name, values in told.items():

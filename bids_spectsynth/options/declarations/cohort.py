@@ -165,8 +165,9 @@ class EvaluationOptions:
             "participants; or N: the standard deviation over an ensemble's networks or, with one network, N dropout "
             "samples",
             "`calibrated`: also write the standard deviation of the error and a 90 % interval, both from held-out "
-            "participants ([method.md](method.md#calibrated-uncertainty)); or N: the standard deviation over the "
-            "networks of an ensemble or, with one network, N dropout samples [{default}: no]",
+            "participants ([method.md](method.md#calibrated-uncertainty)), whose shape the `zcohort` map of a SISCOM "
+            "then follows; or N: the standard deviation over the networks of an ensemble or, with one network, N "
+            "dropout samples [{default}: no]",
             metavar="calibrated|N",
             read=_read_uncertainty,
         ),

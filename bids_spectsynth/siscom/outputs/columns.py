@@ -86,7 +86,7 @@ CLUSTERS_DICTIONARY: dict[str, dict[str, Any]] = {
     "sd_resolution_percent": {"Description": _SD.format("the difference of the resolutions"), "Units": "percent"},
     "sd_synthesis_percent": {
         "Description": _SD.format(
-            "all of this together and what the baseline gets wrong, by held-out participants or normals,"
+            "all of this together and what the baseline gets wrong, by the participants or normals behind zcohort,"
         ),
         "Units": "percent",
     },
