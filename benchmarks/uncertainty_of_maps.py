@@ -114,6 +114,9 @@ def table(cohorts: list[Cohort], n_others: int) -> list[list[str]]:
         as_it_is = spread(plain[name]) if COHORT in name else ""
         gain = spread(list(gains[name] - first), 3)
         lines.append([name, str(len(own)), spread(own, 2), gain, spread(beyond[name]), as_it_is])
+    pair = CENTRED.format(SHAPED), CENTRED.format(COHORT)
+    better = [spread(list(np.subtract(*(one[name] for name in pair))), 3) for one in (ranks, gains)]
+    lines.append(["what the shape adds to `zcohort`, by head", str(len(first)), *better, "", ""])
     return lines
 
 
