@@ -12,6 +12,7 @@ looks at a slice and its neighbours is not given:
   kernel ridge regression, linear, its penalty by leaving out one after the other of the other heads;
 - the principal components of the other heads' measured SPECTs (second order of a cohort prior): their scores by ridge
   regression from those of the same volumes, and the synthetic SPECT drawn to the components;
+- what PET and synthetic SPECT are above the others' means at the place, times one factor each: least squares;
 - the volumes at 12 mm at the voxel itself, on the other side, and the place: gradient boosting over voxels (ten groups
   of heads). The first of these a network has; what it tells is what the training has not learned.
 
@@ -179,6 +180,20 @@ def drawn_to_components(heads: Heads, others: np.ndarray, own: int) -> np.ndarra
     return np.asarray(share * from_components(heads, others, own))
 
 
+def deviation_factors(heads: Heads, others: np.ndarray) -> np.ndarray:
+    """Least squares of the difference on what PET and synthetic SPECT are above the others' means there."""
+    parts = [heads.values[name][others] - heads.values[name][others].mean(axis=0) for name in (PET, SYNTHETIC)]
+    table = np.column_stack([part.ravel() for part in parts])
+    return np.asarray(np.linalg.lstsq(table, heads.values[DIFFERENCE][others].ravel(), rcond=None)[0])
+
+
+def from_deviations(heads: Heads, others: np.ndarray, own: int) -> np.ndarray:
+    """The difference of a head, foretold from what its PET and synthetic SPECT are above the others' means there."""
+    factors, values = deviation_factors(heads, others), heads.values
+    parts = (values[name][own] - values[name][others].mean(axis=0) for name in (PET, SYNTHETIC))
+    return np.asarray(sum(factor * part for factor, part in zip(factors, parts, strict=True)))
+
+
 def boosted(heads: Heads, *, place: bool, mirrored: bool) -> np.ndarray:
     """The difference of all heads, each foretold voxel by voxel from the heads of the other groups.
 
@@ -224,6 +239,7 @@ def lines(heads: Heads) -> list[list[str]]:
         "place and the whole synthetic SPECT": from_volumes(SYNTHETIC),
         "place and all three volumes": from_volumes(*VOLUMES),
         f"{N_COMPONENTS} components of the cohort's SPECTs": drawn_to_components,
+        "PET and synthetic SPECT there, less their means (two factors)": from_deviations,
     }
     wanted, everybody = heads.values[DIFFERENCE], np.arange(heads.n)
     told = {"nothing": np.zeros_like(wanted)}
@@ -259,6 +275,8 @@ def main() -> None:
     )
     head = ["foretold from", "heads", "SD of what is left, percent", "ratio to nothing"]
     print(markdown(head, lines(heads)))
+    factors = deviation_factors(heads, np.arange(heads.n))
+    print(f"\nFactors of the deviations of PET and synthetic SPECT: {factors[0]:.2f}, {factors[1]:.2f}")
 
 
 if __name__ == "__main__":
