@@ -4,21 +4,25 @@
 
 Takes the cohorts of `uncertainty.py --work FOLDER` (or makes them): held-out synthetic SPECTs of three networks for
 each seed. The difference of measured and synthetic SPECT at 12 mm, whose standard deviation is `baseline_sd_percent`,
-is brought to a grid of 6 mm in template space and foretold, for each head from all the others, by what a network that
-looks at a slice and its neighbours is not given:
+is brought to a grid of 6 mm in template space and foretold by simple regressions, for each head from the heads of the
+other cohorts, whose networks know nothing of it (those of its own cohort's other folds have learned from its measured
+SPECT). From what a network that looks at a slice and its neighbours is not given:
 
-- the place in template space: the mean difference of the other heads;
-- the whole volumes at once (PET, T1w, synthetic SPECT, each over its mean in the brain and less the other heads' mean):
-  kernel ridge regression, linear, its penalty by leaving out one after the other of the other heads;
-- the principal components of the other heads' measured SPECTs (second order of a cohort prior): their scores by ridge
-  regression from those of the same volumes, and the synthetic SPECT drawn to the components;
+- the place in template space: the mean difference of the others;
+- the whole volumes at once (PET, T1w, synthetic SPECT, each over its mean in the brain and less the others' mean):
+  kernel ridge regression, linear, its penalty by leaving out one after the other of the others;
+- the principal components of the others' measured SPECTs (second order of a cohort prior), their scores by ridge
+  regression from those of the same volumes; as much of what they have beyond the synthetic SPECT as serves others best;
+
+and from what it is given, which tells what its training has not learned:
+
 - what PET and synthetic SPECT are above the others' means at the place, times one factor each: least squares;
-- the volumes at 12 mm at the voxel itself, on the other side, and the place: gradient boosting over voxels (ten groups
-  of heads). The first of these a network has; what it tells is what the training has not learned.
+- the volumes at 12 mm at the voxel itself, and on the other side, and with their deviations from the mean and the
+  place: gradient boosting over voxels.
 
-All heads of all seeds teach, more than any of the networks has had. Means over heads with t intervals (95 %), and the
-ratio to the difference as it is. What is left may be noise and what no input shows: `siscom_floor.py` has the floor.
-A phantom proves the machinery, not clinical value.
+What such regressions find with a few dozen heads is the least that an input holds; `siscom_floor.py` has the most.
+Means over heads with t intervals (95 %), and the ratio to the difference as it is. A phantom proves the machinery, not
+clinical value.
 """
 
 import argparse
@@ -48,7 +52,7 @@ from bids_spectsynth.synthesis.data.slices import brain_and_evaluation_mask
 FWHM_MM, SPACING_MM = 12.0, 6.0
 #: Penalties, as a share of the mean of the kernel's diagonal.
 PENALTIES = 10.0 ** np.arange(-2, 3.5, 0.5)
-N_COMPONENTS, N_GROUPS = 10, 10
+N_COMPONENTS = 10
 DIFFERENCE, SYNTHETIC = "difference", "synthetic"
 VOLUMES = (PET, T1W, SYNTHETIC)
 
@@ -60,10 +64,17 @@ class Heads:
     values: dict[str, np.ndarray]
     grid: Grid
     inside: np.ndarray
+    #: Number of the cohort of each head.
+    cohort: np.ndarray
 
     @property
     def n(self) -> int:
         return len(self.values[DIFFERENCE])
+
+    def strangers(self, own: int, among: np.ndarray | None = None) -> np.ndarray:
+        """Heads (of some) of other cohorts than a head's."""
+        among = np.arange(self.n) if among is None else among
+        return np.asarray(among[self.cohort[among] != self.cohort[own]])
 
 
 def volumes_of(out: Path, case: PreparedCase) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
@@ -90,14 +101,14 @@ def volumes_of(out: Path, case: PreparedCase) -> tuple[dict[str, np.ndarray], np
 
 def gather(folders: list[Path]) -> Heads:
     """All heads of some cohorts in template space."""
-    cases = [(out, case) for out in folders for case in find_prepared(out, "T1w")]
-    fine = mean_grid([case for _, case in cases])
+    cases = [(number, out, case) for number, out in enumerate(folders) for case in find_prepared(out, "T1w")]
+    fine = mean_grid([case for _, _, case in cases])
     step = SPACING_MM / fine.voxel_sizes
     i, j, k = (int(n) for n in np.ceil(np.array(fine.shape) / step) + 1)
     grid = Grid((i, j, k), fine.affine @ np.diag([*step, 1.0]))
     stacks: dict[str, list[np.ndarray]] = {}
     covers = []
-    for out, case in cases:
+    for _, out, case in cases:
         volumes, inside, affine = volumes_of(out, case)
         wanted = template_matrix(case) @ grid.affine
         cover = resample_linear(inside.astype(np.float32), affine, grid.shape, wanted)
@@ -107,7 +118,7 @@ def gather(folders: list[Path]) -> Heads:
             stacks.setdefault(name, []).append(np.divide(moved, cover, out=np.zeros_like(moved), where=cover > 0.5))
     inside = np.min(covers, axis=0) > 0.5
     values = {name: np.stack([one[inside] for one in stack]).astype(np.float64) for name, stack in stacks.items()}
-    return Heads(values, grid, inside)
+    return Heads(values, grid, inside, np.array([number for number, _, _ in cases]))
 
 
 def ridge(kernel: np.ndarray, wanted: np.ndarray, own: np.ndarray) -> np.ndarray:
@@ -161,7 +172,8 @@ def from_place(heads: Heads, others: np.ndarray, own: int) -> np.ndarray:
 
 def from_components(heads: Heads, others: np.ndarray, own: int) -> np.ndarray:
     """What the components of the cohort's SPECTs, their scores told by the volumes, have beyond the synthetic SPECT."""
-    measured = heads.values[INTERICTAL][others]
+    # At the level of the synthetic SPECT.
+    measured = heads.values[DIFFERENCE][others] + heads.values[SYNTHETIC][others]
     mean = measured.mean(axis=0)
     components = np.linalg.svd(measured - mean, full_matrices=False)[2][:N_COMPONENTS]
     features = np.concatenate([heads.values[name] @ components.T for name in VOLUMES], axis=1)
@@ -173,9 +185,9 @@ def from_components(heads: Heads, others: np.ndarray, own: int) -> np.ndarray:
 
 
 def drawn_to_components(heads: Heads, others: np.ndarray, own: int) -> np.ndarray:
-    """As much of that as serves other heads best (every fourth of them, foretold without itself)."""
+    """As much of that as serves other heads best (every fourth of them, foretold from those strange to it)."""
     inner, wanted = others[::4], heads.values[DIFFERENCE]
-    parts = np.stack([from_components(heads, others[others != one], one) for one in inner])
+    parts = np.stack([from_components(heads, heads.strangers(one, others), one) for one in inner])
     share = np.sum(parts * wanted[inner]) / np.sum(np.square(parts))
     return np.asarray(share * from_components(heads, others, own))
 
@@ -195,32 +207,30 @@ def from_deviations(heads: Heads, others: np.ndarray, own: int) -> np.ndarray:
 
 
 def boosted(heads: Heads, *, place: bool, mirrored: bool) -> np.ndarray:
-    """The difference of all heads, each foretold voxel by voxel from the heads of the other groups.
+    """The difference of all heads, each foretold voxel by voxel from the heads of the other cohorts.
 
-    From the volumes there; with the place also from what they are above the mean of all heads.
+    From the volumes there; with the place also from what they are above their mean.
     """
     points = np.argwhere(heads.inside) @ heads.grid.affine[:3, :3].T + heads.grid.affine[:3, 3]
     opposite = spatial.KDTree(points).query(points * [-1, 1, 1])[1]
-    # Of what is given to all: no measured SPECT goes into these means.
-    means = {name: heads.values[name].mean(axis=0) for name in VOLUMES}
+    found = np.zeros_like(heads.values[DIFFERENCE])
 
-    def features(one: int) -> np.ndarray:
+    def features(one: int, others: np.ndarray) -> np.ndarray:
         here = [heads.values[name][one] for name in VOLUMES]
-        beside = [values - means[name] for name, values in zip(VOLUMES, here, strict=True)] if place else []
+        means = (heads.values[name][others].mean(axis=0) for name in VOLUMES) if place else ()
+        beside = [values - mean for values, mean in zip(here, means, strict=True)] if place else []
         other = [values[opposite] for values in here] if mirrored else []
         return np.column_stack([*([points] if place else []), *here, *beside, *other])
 
-    table = np.stack([features(one) for one in range(heads.n)])
-    wanted, groups = heads.values[DIFFERENCE], np.arange(heads.n) % N_GROUPS
-    found = np.zeros_like(wanted)
-    for group in range(N_GROUPS):
-        others = groups != group
+    for cohort in np.unique(heads.cohort):
+        own, others = np.flatnonzero(heads.cohort == cohort), np.flatnonzero(heads.cohort != cohort)
         model = HistGradientBoostingRegressor(
             max_iter=100, learning_rate=0.05, min_samples_leaf=500, l2_regularization=100, random_state=0
         )
-        model.fit(table[others].reshape(-1, table.shape[-1]), wanted[others].ravel())
-        for own in np.flatnonzero(~others):
-            found[own] = model.predict(table[own])
+        taught = np.concatenate([features(one, others[others != one]) for one in others])
+        model.fit(taught, heads.values[DIFFERENCE][others].ravel())
+        for one in own:
+            found[one] = model.predict(features(one, others))
     return found
 
 
@@ -241,14 +251,16 @@ def lines(heads: Heads) -> list[list[str]]:
         f"{N_COMPONENTS} components of the cohort's SPECTs": drawn_to_components,
         "PET and synthetic SPECT there, less their means (two factors)": from_deviations,
     }
-    wanted, everybody = heads.values[DIFFERENCE], np.arange(heads.n)
+    wanted = heads.values[DIFFERENCE]
     told = {"nothing": np.zeros_like(wanted)}
     for name, way in ways.items():
-        told[name] = np.stack([way(heads, everybody[everybody != own], own) for own in everybody])
+        told[name] = np.stack([way(heads, heads.strangers(own), own) for own in range(heads.n)])
     told["the volumes there, smoothed (boosting)"] = boosted(heads, place=False, mirrored=False)
     told["the volumes there and on the other side"] = boosted(heads, place=False, mirrored=True)
-    told["the volumes there and the place"] = boosted(heads, place=True, mirrored=False)
-    told["all of it"] = boosted(heads, place=True, mirrored=True)
+    told["the volumes there, their deviations from the means, and the place"] = boosted(
+        heads, place=True, mirrored=False
+    )
+    told["all of the last three"] = boosted(heads, place=True, mirrored=True)
     plain = wanted.std(axis=1)
     rows = []
     for name, values in told.items():

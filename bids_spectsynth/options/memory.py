@@ -12,6 +12,7 @@ _LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory
 #: All that is loaded beside torch's libraries takes 330 MB of addresses with one thread, 410 with two. A run that finds
 #: 930 MB in all is begun; of the limits that were tried, 1100 MB was the lowest with which one came to the images.
 _BESIDE_TORCH = 300 * 2**20
+_MEGABYTE = 2**20
 
 
 def total_memory() -> int:
@@ -35,7 +36,8 @@ def check_room() -> None:
     MemoryError
         The limit on address space (``ulimit -v``, which some schedulers set) is too low.
     """
-    if "torch" in sys.modules or resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY:
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if "torch" in sys.modules or limit == resource.RLIM_INFINITY:
         return
     found = find_spec("torch")
     if found is None or found.origin is None:
@@ -46,4 +48,8 @@ def check_room() -> None:
         # Nothing is read or written: it takes up addresses alone.
         mmap.mmap(-1, needed, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=mmap.PROT_READ).close()
     except OSError as error:
-        raise MemoryError(f"{needed / 2**20:.0f} MB of address space are needed to load PyTorch") from error
+        used = psutil.Process().memory_info().vms
+        raise MemoryError(
+            f"PyTorch needs {needed // _MEGABYTE} MB of address space beside the {used // _MEGABYTE} MB in use, of a "
+            f"limit of {limit // _MEGABYTE} MB"
+        ) from error

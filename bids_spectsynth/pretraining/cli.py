@@ -93,9 +93,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise UsageError("torchrun: this command trains in one process, and several would write one folder")
         if (out / "dataset_description.json").exists():
             raise UsageError(f"{out}: is a dataset or its derivatives; give a new folder for the model")
+        # Before the first of what loads torch.
+        check_room()
         settings = _settings(given, out)
         console_logging(settings.verbose)
-        check_room()
         from bids_spectsynth.pretraining.train import pretrain
 
         try:

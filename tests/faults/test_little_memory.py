@@ -31,13 +31,13 @@ def check_memory(code: int, err: str) -> None:
         assert all(MEMORY_ADVICE in line for line in lines)
 
 
-def run_with(megabytes: int, *words: str) -> subprocess.CompletedProcess[str]:
+def run_with(megabytes: int, *words: str, program: str = _PROGRAM) -> subprocess.CompletedProcess[str]:
     """The program with so much address space in all."""
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (megabytes * 2**20,) * 2)
 
-    command = [sys.executable, "-c", _PROGRAM, *words]
+    command = [sys.executable, "-c", program, *words]
     return subprocess.run(command, capture_output=True, text=True, preexec_fn=limit, timeout=600, check=False)
 
 
@@ -51,7 +51,17 @@ def test_run__too_little_memory_for_the_imports_is_one_line(finished: Any, words
         check_memory(done.returncode, done.stderr)
         assert done.returncode == ExitCode.SOME_FAILED
         assert len(done.stderr.splitlines()) == 1
-        assert done.stderr.endswith("MB of address space are needed to load PyTorch)\n")
+        assert done.stderr.endswith(f"MB in use, of a limit of {megabytes} MB)\n")
+
+
+def test_pretraining__too_little_memory_for_the_imports_is_one_line(tmp_path: Path) -> None:
+    program = _PROGRAM.replace("bids_spectsynth.cli", "bids_spectsynth.pretraining.cli")
+    for megabytes in (300, 400, 600):
+        done = run_with(megabytes, str(tmp_path / "start"), "--preset", "best", program=program)
+        assert done.returncode == ExitCode.SOME_FAILED
+        (line,) = done.stderr.splitlines()
+        assert MEMORY_ADVICE in line
+        assert line.endswith(f"MB in use, of a limit of {megabytes} MB)")
 
 
 @pytest.mark.faults

@@ -26,11 +26,6 @@ def _torch_takes() -> int:
     return int(done.stdout) // _MB
 
 
-def test_check_room__without_a_limit_nothing_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory.mmap, "mmap", None)
-    memory.check_room()
-
-
 @pytest.fixture
 def limited(monkeypatch: pytest.MonkeyPatch) -> None:
     """A limit on address space is believed to be there, and torch not to be loaded yet."""
@@ -38,12 +33,21 @@ def limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "torch", raising=False)
 
 
+def test_check_room__without_a_limit_nothing_is_asked_for(monkeypatch: pytest.MonkeyPatch, limited: None) -> None:
+    monkeypatch.setattr(memory.mmap, "mmap", None)
+    with pytest.raises(TypeError):
+        memory.check_room()
+    monkeypatch.setattr(memory.resource, "getrlimit", lambda which: (memory.resource.RLIM_INFINITY,) * 2)
+    memory.check_room()
+
+
 def test_check_room__less_than_torch_takes_is_said_before_it_is_loaded() -> None:
     # The largest library of torch's CPU build alone has 400 MB.
     done = _run(f"{_LIMIT.format(450)}; {_CHECK}")
     assert done.returncode == 1
     assert "MemoryError: " in done.stderr.splitlines()[-1]
-    assert "MB of address space are needed to load PyTorch" in done.stderr.splitlines()[-1]
+    assert "MB of address space beside the " in done.stderr.splitlines()[-1]
+    assert done.stderr.splitlines()[-1].endswith("of a limit of 450 MB")
 
 
 def test_check_room__what_passes_can_load_torch_and_what_is_less_than_torch_does_not_pass() -> None:
