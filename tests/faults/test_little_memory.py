@@ -75,7 +75,7 @@ def test_run__little_memory_from_the_start(
     record_property("tried", f"{megabytes} MB of address space for the whole program, worker processes included")
     telling = [line for line in done.stderr.splitlines() if MEMORY_ADVICE in line]
     said = telling[-1].rpartition(MEMORY_ADVICE)[2].strip() if telling else ""
-    told = f": out of memory, and what to change {said[:80]}" if telling else ""
+    told = f": out of memory, and what to change {said[:120]}" if telling else ""
     record_property("seen", f"exit code {done.returncode}{told}")
 
 
