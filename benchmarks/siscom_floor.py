@@ -4,10 +4,10 @@
 
 Reads the cohorts of `siscom.py --work FOLDER` (held-out synthetic images of ``out``, transforms to the template), or
 makes them. Each head is compared with its measured interictal SPECT, its held-out synthetic ones, and ``expected``: the
-phantom's own interictal SPECT without noise, from the true
-anatomy, the true regional pattern and the true deviations of the PET, with all that neither MRI nor PET show at its
-expectation (`siscom_heads.expected_uptake`). No network can do better than that on these phantoms, whatever its loss,
-its inputs and its size; what a synthetic baseline has more is what can still be learned.
+phantom's own interictal SPECT without noise, from the true anatomy, the true regional pattern and the true deviations
+of the PET, with all that neither MRI nor PET show at its expectation (`siscom_heads.expected_uptake`). No network can
+do better than that on these phantoms, whatever its loss, its inputs and its size; what a synthetic baseline has more is
+what can still be learned.
 
 Everything happens on arrays at 4 mm with the true transforms. Standard deviations at 12 mm, percent of the brain mean:
 of interictal less baseline at one level (``baseline_sd_percent``), and of the map of a scan without a seizure with
