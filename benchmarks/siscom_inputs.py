@@ -25,17 +25,16 @@ Means over heads with t intervals (95 %), and the ratio to the difference as it 
 clinical value.
 """
 
-import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from scipy import spatial, stats
+from scipy import spatial
 from siscom_rating import markdown
 from sklearn.ensemble import HistGradientBoostingRegressor
-from uncertainty import trained
+from uncertainty import held_out_cohorts, held_out_parser, spread
 
 from bids_spectsynth.bids.output_files import find_synthetic
 from bids_spectsynth.bids.prepared import PreparedCase, find_prepared
@@ -234,12 +233,6 @@ def boosted(heads: Heads, *, place: bool, mirrored: bool) -> np.ndarray:
     return found
 
 
-def interval(values: np.ndarray, digits: int = 2) -> str:
-    """Mean with its t interval over heads."""
-    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    return f"{values.mean():.{digits}f} [{values.mean() - half:.{digits}f}, {values.mean() + half:.{digits}f}]"
-
-
 def lines(heads: Heads) -> list[list[str]]:
     """Rows of the table."""
     ways: dict[str, Callable[[Heads, np.ndarray, int], np.ndarray]] = {
@@ -265,26 +258,16 @@ def lines(heads: Heads) -> list[list[str]]:
     rows = []
     for name, values in told.items():
         left = (wanted - values).std(axis=1)
-        rows.append([name, str(heads.n), interval(left), interval(left / plain, 3)])
+        rows.append([name, str(heads.n), spread(left, 2), spread(left / plain, 3)])
     return rows
 
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[201, 202, 203])
-    parser.add_argument("--size", type=int, default=20, help="heads of a cohort")
-    parser.add_argument("--preset", default="best")
-    parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--nprocs", type=int, default=2)
+    parser = held_out_parser(__doc__)
     args = parser.parse_args()
-    args.sizes = [args.size]
-    heads = gather([trained(args.work, seed, args.size, args) for seed in args.seeds])
-    print(
-        f"Seeds {', '.join(map(str, args.seeds))}, preset {args.preset}, {args.size} heads each, "
-        f"{heads.inside.sum()} voxels\n"
-    )
+    heads = gather(held_out_cohorts(args))
+    print(f"{heads.inside.sum()} voxels\n")
     head = ["foretold from", "heads", "SD of what is left, percent", "ratio to nothing"]
     print(markdown(head, lines(heads)))
     factors = deviation_factors(heads, np.arange(heads.n))

@@ -173,6 +173,26 @@ def coverage_lines(name: str, rows: pd.DataFrame, ranks: list[float]) -> tuple[l
     return line, regional
 
 
+def held_out_parser(description: str | None) -> argparse.ArgumentParser:
+    """Options of a benchmark that looks at the held-out images of whole cohorts of one size."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[201, 202, 203])
+    parser.add_argument("--size", type=int, default=20, help="heads of a cohort")
+    parser.add_argument("--preset", default="best")
+    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--nprocs", type=int, default=2)
+    return parser
+
+
+def held_out_cohorts(args: argparse.Namespace) -> list[Path]:
+    """Output folders of the cohorts that such options name, in words on the first line of the output."""
+    args.sizes = [args.size]
+    folders = [trained(args.work, seed, args.size, args) for seed in args.seeds]
+    print(f"Seeds {', '.join(map(str, args.seeds))}, preset {args.preset}, {args.size} heads each")
+    return folders
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -14,14 +14,13 @@ to a root mean square of 1 over the cohort; the last column has that share as it
 of the other heads N alone, the next ones by label. A phantom proves the machinery, not clinical value.
 """
 
-import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from scipy import stats
 from siscom_rating import markdown
-from uncertainty import spread, trained
+from uncertainty import held_out_cohorts, held_out_parser, spread
 
 from bids_spectsynth.bids.output_files import find_synthetic
 from bids_spectsynth.bids.prepared import PreparedCase, find_prepared
@@ -122,18 +121,10 @@ def table(cohorts: list[Cohort], n_others: int) -> list[list[str]]:
 
 def main() -> None:
     """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[201, 202, 203])
-    parser.add_argument("--size", type=int, default=20, help="heads of a cohort")
+    parser = held_out_parser(__doc__)
     parser.add_argument("--others", type=int, nargs="+", default=[5, 10, 19], help="other heads behind each map")
-    parser.add_argument("--preset", default="best")
-    parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--nprocs", type=int, default=2)
     args = parser.parse_args()
-    args.sizes = [args.size]
-    folders = [trained(args.work, seed, args.size, args) for seed in args.seeds]
-    print(f"Seeds {', '.join(map(str, args.seeds))}, preset {args.preset}, {args.size} heads each")
+    folders = held_out_cohorts(args)
     head = ["prediction", "heads", "rank correlation with |difference|", "log likelihood, nats", "beyond 2 SD, %"]
     for way, choices in WAYS.items():
         cohorts = [Cohort.of(folder, choices) for folder in folders]
